@@ -1,0 +1,1 @@
+"""Driving scenes with exact labels, made from a seed."""
