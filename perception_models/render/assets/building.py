@@ -1,0 +1,16 @@
+"""Buildings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perception_models.render.assets.asset import BUILDING, Asset, asset_of
+from perception_models.render.assets.shapes import box
+
+
+def building(rng: np.random.Generator, detail: int = 1) -> Asset:
+    """A building; its street front faces -y."""
+    scale = rng.uniform(0.97, 1.03)
+    length, width, height = 14.0, 12.0, 12.0
+    body = box((0, 0, height * scale / 2), (length * scale, width * scale, height * scale), rng.uniform(0.1, 0.6, 3))
+    return asset_of(body, None, BUILDING)

@@ -1,0 +1,16 @@
+"""Trams and trains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perception_models.render.assets.asset import VEHICLE, Asset, asset_of
+from perception_models.render.assets.shapes import box
+
+
+def train(rng: np.random.Generator, detail: int = 1) -> Asset:
+    """A train."""
+    scale = rng.uniform(0.97, 1.03)
+    length, width, height = 28.0, 2.6, 3.5
+    body = box((0, 0, height * scale / 2), (length * scale, width * scale, height * scale), rng.uniform(0.1, 0.6, 3))
+    return asset_of(body, "train", VEHICLE)
