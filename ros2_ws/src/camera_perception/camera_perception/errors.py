@@ -1,0 +1,25 @@
+"""What a camera, a model folder or a user can do to us. Every text says what to do next."""
+
+
+class PerceptionError(Exception):
+    """Anything this library raises on purpose."""
+
+
+class BadImage(PerceptionError):
+    """An image message cannot be turned into pixels: encoding, size, step or compressed data are wrong."""
+
+
+class ModelError(PerceptionError):
+    """A model folder is missing, broken, or is not what its model.json says."""
+
+
+class EngineError(PerceptionError):
+    """A backend is not installed, refuses the model, or failed while running."""
+
+
+class CalibrationError(PerceptionError):
+    """Intrinsics or extrinsics cannot be used for metres."""
+
+
+class BagError(PerceptionError):
+    """A recording cannot be read or written."""
