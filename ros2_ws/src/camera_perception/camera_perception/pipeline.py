@@ -1,0 +1,100 @@
+"""One frame from pixels to meaning. The only place that knows the order of the steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter_ns
+from typing import Mapping
+
+import numpy as np
+
+from camera_perception.camera import Camera
+from camera_perception.decode.heads import decode_all
+from camera_perception.engines import Engine
+from camera_perception.health import HealthMonitor
+from camera_perception.lanes import road_from_drivable
+from camera_perception.locate import locate_lanes, locate_objects, locate_road
+from camera_perception.model_spec import ModelSpec
+from camera_perception.preprocess import Letterbox, Preprocessor
+from camera_perception.status import Status
+from camera_perception.track import LaneTracker, ObjectTracker
+from camera_perception.types import Frame, Objects, Perception, Seen, Timing
+
+
+class Pipeline:
+    """Remembers what one camera needs between frames: tracks, input health, calibration.
+
+    One pipeline per camera and thread; several may share an engine when they run in the same thread.
+    """
+
+    def __init__(self, spec: ModelSpec, engine: Engine, camera: Camera | None = None, base_frame: str = "base_link") -> None:
+        self.spec = spec
+        self.engine = engine
+        self.camera = camera
+        self.base_frame = base_frame
+        self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
+        self._preprocess = Preprocessor(spec.input)
+        self._health = HealthMonitor()
+        self._objects = ObjectTracker(spec.classes)
+        self._lanes = LaneTracker()
+
+    def run(self, frame: Frame) -> Perception:
+        """What is on the road in this frame. EngineError when the network cannot run; odd images only set status flags."""
+        start = perf_counter_ns()
+        health = self._health.update(frame)
+        if health.flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
+            self.reset()
+        seen, preprocess_ms, inference_ms = self._infer(frame)
+        perception = self._understand(frame, seen, Status(health.flags))
+        total_ms = (perf_counter_ns() - start) / 1e6
+        timing = Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
+        return replace(perception, timing=timing)
+
+    def reset(self) -> None:
+        """Forget the past: after a clock jump, a bag loop, a new resolution."""
+        self._objects.reset()
+        self._lanes.reset()
+
+    def _infer(self, frame: Frame) -> tuple[Seen, float, float]:
+        slot = self.engine.acquire()
+        try:
+            started = perf_counter_ns()
+            letterbox: Letterbox = self._preprocess(frame.image, slot.images[0])
+            submitted = perf_counter_ns()
+            self.engine.submit(slot)
+            self.engine.wait(slot)
+            done = perf_counter_ns()
+            seen = decode_all(first_of(slot.outputs), self.spec, letterbox, self.thresholds)
+        finally:
+            self.engine.release(slot)
+        return seen, (submitted - started) / 1e6, (done - submitted) / 1e6
+
+    def _understand(self, frame: Frame, seen: Seen, flags: Status) -> Perception:
+        camera = self._usable_camera(frame)
+        if camera is None:
+            flags |= Status.UNCALIBRATED
+        objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, frame.image.shape[:2])
+        road = road_from_drivable(seen.drivable, frame.image.shape[:2]) if seen.drivable else None
+        return Perception(
+            frame=frame,
+            tasks=seen.tasks,
+            objects=self._objects.update(objects, frame.stamp_ns),
+            lanes=self._lanes.update(locate_lanes(seen.lanes, camera), frame.stamp_ns),
+            road=locate_road(road, camera) if road else None,
+            drivable=seen.drivable,
+            semantic=seen.semantic,
+            scene=seen.scene,
+            status_flags=int(flags),
+            base_frame=self.base_frame if camera else "",
+        )
+
+    def _usable_camera(self, frame: Frame) -> Camera | None:
+        camera = self.camera
+        size = frame.image.shape[1], frame.image.shape[0]
+        fits = camera is not None and camera.metric and (camera.width, camera.height) == size
+        return camera if fits else None
+
+
+def first_of(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of the first image of a batch."""
+    return {name: array[0] for name, array in outputs.items()}
