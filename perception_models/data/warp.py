@@ -1,0 +1,118 @@
+"""Move an image with everything labelled in it by one homography. Everyone else only chooses the matrix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from perception_models.data.labels import IGNORE, MIRRORED_TYPE
+from perception_models.data.sample import Boxes, Lane, Lanes, Sample
+
+PAD = 114  # grey around the image, the same as on the vehicle
+MIN_VISIBLE = 0.2  # share of a box that must stay in the picture to count as a target
+MIN_HEIGHT = 3.0  # pixels
+# OpenCV counts from the middle of the first pixel, labels from its corner.
+_CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+_CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+
+
+def letterbox(size: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
+    """(3, 3) target_from_image that fits a (height, width) image into the middle of a target, whole and undistorted."""
+    scale = min(target[0] / size[0], target[1] / size[1])
+    height, width = round(size[0] * scale), round(size[1] * scale)
+    top, left = (target[0] - height) // 2, (target[1] - width) // 2
+    return np.array([[width / size[1], 0, left], [0, height / size[0], top], [0, 0, 1.0]])
+
+
+def mirror(width: float) -> np.ndarray:
+    """(3, 3) left-right flip of an image of this width."""
+    return np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]])
+
+
+def warp(sample: Sample, out_from_image: np.ndarray, size: tuple[int, int], pad: int = PAD) -> Sample:
+    """The sample seen through a homography, in an image of size (height, width).
+
+    out_from_image (3, 3) pixels to pixels, both counted from the top-left corner of the top-left pixel
+    """
+    return replace(
+        sample,
+        image=_warp_image(sample.image, out_from_image, size, pad),
+        boxes=sample.boxes and warp_boxes(sample.boxes, out_from_image, size),
+        lanes=sample.lanes and warp_lanes(sample.lanes, out_from_image),
+        drivable=_warp_mask(sample.drivable, out_from_image, size),
+        semantic=_warp_mask(sample.semantic, out_from_image, size),
+        intrinsics=None if sample.intrinsics is None else out_from_image @ sample.intrinsics,
+    )
+
+
+def warp_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(N, 2) float32 points through a (3, 3) homography."""
+    moved = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return (moved[:, :2] / moved[:, 2:]).astype(np.float32)
+
+
+def warp_boxes(boxes: Boxes, matrix: np.ndarray, size: tuple[int, int]) -> Boxes:
+    """Boxes around the moved corners, cut to the picture; those with little left become ignored, those outside go."""
+    x0, y0, x1, y1 = boxes.boxes.T
+    corners = warp_points(np.stack([x0, y0, x1, y0, x0, y1, x1, y1], 1).reshape(-1, 2), matrix).reshape(-1, 4, 2)
+    full = np.concatenate([corners.min(1), corners.max(1)], 1)
+    cut = np.clip(full, 0, np.array([size[1], size[0]] * 2, np.float32))
+    visible = area(cut) / np.maximum(area(full), 1e-6)
+    faint = (visible < MIN_VISIBLE) | (cut[:, 3] - cut[:, 1] < MIN_HEIGHT)
+    return Boxes(cut, boxes.classes, boxes.ignored | faint, boxes.light_states)[visible > 0]
+
+
+def area(boxes: np.ndarray) -> np.ndarray:
+    """(N,) square pixels of (N, 4) boxes."""
+    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), 1)
+
+
+def warp_lanes(lanes: Lanes, matrix: np.ndarray) -> Lanes:
+    """Moved lines; a mirroring matrix also swaps sides and the two marks of a mixed double line."""
+    mirrored = np.linalg.det(matrix[:2, :2]) < 0
+    lines = [_warp_line(line, matrix, mirrored) for line in lanes.lines]
+    known = frozenset(-p for p in lanes.labelled_positions) if mirrored else lanes.labelled_positions
+    return Lanes(lines, known)
+
+
+def _warp_line(line: Lane, matrix: np.ndarray, mirrored: bool) -> Lane:
+    points = warp_points(line.points, matrix)
+    if not mirrored:
+        return replace(line, points=points)
+    kind = MIRRORED_TYPE.get(line.line_type, line.line_type)
+    return replace(line, points=points, position=-line.position, line_type=kind)
+
+
+def _warp_image(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], pad: int) -> np.ndarray:
+    shrinks = abs(np.linalg.det(matrix[:2, :2])) < 0.4  # bilinear would skip pixels
+    if shrinks and _is_axis_aligned(matrix):
+        return _shrink(image, matrix, size, pad)
+    if np.array_equal(matrix, np.eye(3)) and image.shape[:2] == size:
+        return image.copy()
+    return _perspective(image, matrix, size, cv2.INTER_LINEAR, (pad, pad, pad))
+
+
+def _shrink(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], pad: int) -> np.ndarray:
+    """Halve by area averaging first, so that thin lines survive a strong reduction."""
+    while abs(np.linalg.det(matrix[:2, :2])) < 0.4:
+        height, width = image.shape[:2]
+        image = cv2.resize(image, (max(width // 2, 1), max(height // 2, 1)), interpolation=cv2.INTER_AREA)
+        matrix = matrix @ np.diag([width / image.shape[1], height / image.shape[0], 1])
+    return _perspective(image, matrix, size, cv2.INTER_LINEAR, (pad, pad, pad))
+
+
+def _warp_mask(mask: np.ndarray | None, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
+    return None if mask is None else _perspective(mask, matrix, size, cv2.INTER_NEAREST, IGNORE)
+
+
+def _perspective(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], how: int, fill: object) -> np.ndarray:
+    centres = _CENTRE_FROM_CORNER @ matrix @ _CORNER_FROM_CENTRE
+    affine = np.allclose(matrix[2], (0, 0, 1))
+    move, matrix = (cv2.warpAffine, centres[:2]) if affine else (cv2.warpPerspective, centres)
+    return move(image, matrix, (size[1], size[0]), flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
+
+
+def _is_axis_aligned(matrix: np.ndarray) -> bool:
+    return bool(matrix[0, 1] == matrix[1, 0] == matrix[2, 0] == matrix[2, 1] == 0)
