@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Mapping, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class Engine(Protocol):
 
     name: str  # backend and device for people: "onnxruntime cpu", "tensorrt fp16 Orin"
     engine_id: str  # hash over model, backend version, device, precision
+    precision: str  # "fp32", "tf32", "fp16", "bf16", "int8", "fp8"; decides how far outputs may be from the reference
     input: Tensor
     outputs: Mapping[str, Tensor]
     slots: int
@@ -56,7 +58,7 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-# backend: module in this folder. Each has `available() -> str | None` (why not, or None) and `load(folder, spec, **options) -> Engine`.
+# backend: module in this folder. Each has `available() -> str | None` (why not, or None) and `load(spec, **options) -> Engine`.
 BACKENDS = {
     "tensorrt": "tensorrt",
     "openvino": "openvino",

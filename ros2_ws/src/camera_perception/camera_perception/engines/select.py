@@ -1,0 +1,226 @@
+"""Which backend runs a model: a named one, or the fastest that is installed and reproduces the model's reference.
+
+The choice is timed once per model and machine and remembered in ~/.cache/camera_perception (XDG_CACHE_HOME is honoured).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from camera_perception.engines import BACKENDS, Engine, backend_module
+from camera_perception.errors import EngineError, ModelError
+from camera_perception.model_spec import ModelSpec
+from camera_perception.reference import require
+
+WARM_UP_RUNS = 2
+TIMED_RUNS = 15
+TIMED_SECONDS = 1.0  # per candidate, whichever ends first
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend and how to load it; `text` is what a user may write: "openvino:bf16"."""
+
+    backend: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        precision = self.options.get("precision")
+        return f"{self.backend}:{precision}" if precision else self.backend
+
+
+def load_engine(spec: ModelSpec, backend: str = "auto", *, check: bool = True, **options: Any) -> Engine:
+    """A ready engine that reproduces the model's reference.
+
+    backend "auto", a name of engines.BACKENDS, or name:precision such as "openvino:bf16"
+    check   False skips the reference check; for tools that report deviations themselves
+    options go to the backend's load; with auto only those that every backend knows: slots, threads
+    """
+    if backend == "auto":
+        return choose(spec, **options)
+    return open_checked(spec, parse(backend), check=check, **options)
+
+
+def parse(text: str) -> Candidate:
+    """ "openvino:bf16" as a candidate; EngineError when the backend is unknown."""
+    name, _, precision = text.partition(":")
+    backend_module(name)
+    return Candidate(name, {"precision": precision} if precision else {})
+
+
+def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, **options: Any) -> Engine:
+    """Load one candidate and compare it with the reference; it is closed again when it fails."""
+    module = backend_module(candidate.backend)
+    if reason := module.available():
+        raise EngineError(reason)
+    try:
+        engine = module.load(spec, **{**candidate.options, **options})
+    except TypeError as error:
+        raise EngineError(f"{candidate.text} does not take these options: {error}") from error
+    try:
+        if check:
+            require(engine, spec)
+    except (EngineError, ModelError):
+        engine.close()
+        raise
+    return engine
+
+
+def candidates(spec: ModelSpec) -> list[Candidate]:
+    """What auto may choose from here, in the order of trying. Low precision only for models that bring a reference."""
+    found: list[Candidate] = []
+    if _installed("tensorrt"):
+        found.append(Candidate("tensorrt"))
+    if _installed("openvino"):
+        precisions = backend_module("openvino").precisions()
+        found += [Candidate("openvino", {"precision": p}) for p in precisions if spec.reference or p == "fp32"]
+    if _installed("onnxruntime"):
+        found.append(Candidate("onnxruntime"))
+    return found
+
+
+def choose(spec: ModelSpec, **options: Any) -> Engine:
+    """The remembered choice if it still holds, else the fastest candidate that passes. EngineError lists why none did."""
+    tried = candidates(spec)
+    path = cache_path(spec, tried, options)
+    remembered = _remembered(path, tried)
+    if remembered:
+        try:
+            return open_checked(spec, remembered, **options)
+        except (EngineError, ModelError) as error:
+            log.warning("%s was the fastest engine and now fails: %s", remembered.text, error)
+    return _fastest(spec, tried, path, options)
+
+
+def _fastest(spec: ModelSpec, tried: list[Candidate], path: Path, options: dict[str, Any]) -> Engine:
+    best: tuple[float, Candidate, Engine] | None = None
+    milliseconds: dict[str, float] = {}
+    reasons = []
+    for candidate in tried:
+        try:
+            engine = open_checked(spec, candidate, **options)
+        except (EngineError, ModelError) as error:
+            reasons.append(f"{candidate.text}: {error}")
+            log.info("engine %s is not used: %s", candidate.text, error)
+            continue
+        elapsed = milliseconds[candidate.text] = median_ms(engine)
+        if best is None or elapsed < best[0]:
+            if best:
+                best[2].close()
+            best = elapsed, candidate, engine
+        else:
+            engine.close()
+        if candidate.backend == "tensorrt":  # a GPU that passed: nothing on the CPU comes near
+            break
+    if best is None:
+        raise EngineError(f"no engine can run model '{spec.name}': {'; '.join(reasons) or _nothing_installed()}")
+    _remember(path, best[1], milliseconds)
+    return best[2]
+
+
+def median_ms(engine: Engine, runs: int = TIMED_RUNS, seconds: float = TIMED_SECONDS) -> float:
+    """Median time of one batch, milliseconds, measured on whatever the slot's input holds."""
+    times: list[float] = []
+    stop = perf_counter() + seconds
+    while len(times) < WARM_UP_RUNS + 1 or (len(times) < runs and perf_counter() < stop):
+        slot = engine.acquire()
+        try:
+            started = perf_counter()
+            engine.submit(slot)
+            engine.wait(slot)
+            times.append((perf_counter() - started) * 1e3)
+        finally:
+            engine.release(slot)
+    return float(np.median(times[WARM_UP_RUNS:]))
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camera_perception"
+
+
+def cache_path(spec: ModelSpec, tried: list[Candidate], options: dict[str, Any]) -> Path:
+    """One file per model, machine, installed backends and options: a change of any asks the question anew."""
+    parts = [
+        spec.onnx_sha256,
+        spec.input.shape,
+        _machine(),
+        _versions(),
+        [c.text for c in tried],
+        sorted(options.items()),
+    ]
+    key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+    return cache_folder() / f"engine-{spec.name}-{key}.json"
+
+
+def _remembered(path: Path, tried: list[Candidate]) -> Candidate | None:
+    try:
+        chosen = json.loads(path.read_text("utf-8"))["chosen"]
+        candidate = Candidate(chosen["backend"], chosen["options"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return candidate if candidate in tried else None
+
+
+def _remember(path: Path, candidate: Candidate, milliseconds: dict[str, float]) -> None:
+    """A cache that cannot be written costs a second at the next start, nothing else."""
+    text = json.dumps({"chosen": asdict(candidate), "milliseconds": milliseconds}, indent=1)
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        log.info("the choice of engine cannot be remembered in %s: %s", path, error)
+
+
+def _installed(backend: str) -> bool:
+    try:
+        return backend_module(backend).available() is None
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("camera_perception"):
+            return False  # a build of this library without that backend
+        raise
+
+
+def _nothing_installed() -> str:
+    return f"none of {', '.join(name for name in BACKENDS if name != 'recorded')} is installed; pip install onnxruntime"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> list[str]:
+    """What decides which backend is fastest here; a container's host name would change with every start."""
+    return [platform.machine(), _cpu_model(), str(os.cpu_count()), os.environ.get("CUDA_VISIBLE_DEVICES", "")]
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
