@@ -21,8 +21,8 @@ ROW_STRIDE = 8
 def targets(sample: Sample, input_size: tuple[int, int], max_boxes: int = MAX_BOXES) -> dict[str, np.ndarray]:
     """All label arrays of one image, letterboxed into (height, width) when it has another size.
 
-    image uint8 [H,W,3]; boxes f32 [M,4] network px, classes i64 [M] (-1 padding), ignored bool [M], light_states i64 [M],
-    has_boxes bool []; drivable, semantic u8 [H/4,W/4] (255 ignore); lane_x f32 [6,H/8] network px (nan no line in
+    images uint8 [H,W,3]; boxes f32 [M,4] network px, classes i64 [M] (-1 padding), ignored bool [M], light_states i64
+    [M], has_boxes bool []; drivable, semantic u8 [H/4,W/4] (255 ignore); lane_x f32 [6,H/8] network px (nan no line in
     this row), lane_exists i64 [6] (1, 0, -1 unknown), lane_type, lane_color i64 [6] (-1 unknown); weather, scene,
     timeofday i64 [] (-1 ignore)
     """

@@ -39,12 +39,36 @@ def warp(sample: Sample, out_from_image: np.ndarray, size: tuple[int, int], pad:
     return replace(
         sample,
         image=_warp_image(sample.image, out_from_image, size, pad),
-        boxes=sample.boxes and warp_boxes(sample.boxes, out_from_image, size),
-        lanes=sample.lanes and warp_lanes(sample.lanes, out_from_image),
+        boxes=None if sample.boxes is None else warp_boxes(sample.boxes, out_from_image, size),
+        lanes=None if sample.lanes is None else warp_lanes(sample.lanes, out_from_image),
         drivable=_warp_mask(sample.drivable, out_from_image, size),
         semantic=_warp_mask(sample.semantic, out_from_image, size),
-        intrinsics=None if sample.intrinsics is None else out_from_image @ sample.intrinsics,
+        **_warp_camera(sample, out_from_image),
     )
+
+
+def _warp_camera(sample: Sample, matrix: np.ndarray) -> dict[str, np.ndarray | None]:
+    """The camera that would take the moved picture: a homography is a change of lens and of viewing direction.
+
+    A mirrored picture shows the mirrored world (y of base to the other side).
+    """
+    if sample.intrinsics is None:
+        return {"intrinsics": None, "base_from_camera": sample.base_from_camera}
+    mirrored = np.linalg.det(matrix[:2, :2]) < 0
+    flip = np.diag([-1.0 if mirrored else 1.0, 1, 1])
+    _, lens, turn, *_ = cv2.RQDecomp3x3(matrix @ sample.intrinsics @ flip)
+    signs = np.diag(np.sign(np.diag(lens)))  # RQ is unique up to these
+    lens, turn = lens @ signs, signs @ turn
+    pose = sample.base_from_camera
+    if pose is not None:
+        pose = np.diag([1, flip[0, 0], 1, 1]) @ pose @ _pose(flip) @ _pose(turn.T)
+    return {"intrinsics": lens / lens[2, 2], "base_from_camera": pose}
+
+
+def _pose(rotation: np.ndarray) -> np.ndarray:
+    pose = np.eye(4)
+    pose[:3, :3] = rotation
+    return pose
 
 
 def warp_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -86,19 +110,12 @@ def _warp_line(line: Lane, matrix: np.ndarray, mirrored: bool) -> Lane:
 
 
 def _warp_image(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], pad: int) -> np.ndarray:
-    shrinks = abs(np.linalg.det(matrix[:2, :2])) < 0.4  # bilinear would skip pixels
-    if shrinks and _is_axis_aligned(matrix):
-        return _shrink(image, matrix, size, pad)
+    """Bilinear; a strong reduction halves by area averaging first, so that thin lines survive."""
     if np.array_equal(matrix, np.eye(3)) and image.shape[:2] == size:
         return image.copy()
-    return _perspective(image, matrix, size, cv2.INTER_LINEAR, (pad, pad, pad))
-
-
-def _shrink(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], pad: int) -> np.ndarray:
-    """Halve by area averaging first, so that thin lines survive a strong reduction."""
-    while abs(np.linalg.det(matrix[:2, :2])) < 0.4:
+    while abs(np.linalg.det(matrix[:2, :2])) < 0.4 and min(image.shape[:2]) > 1:
         height, width = image.shape[:2]
-        image = cv2.resize(image, (max(width // 2, 1), max(height // 2, 1)), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
         matrix = matrix @ np.diag([width / image.shape[1], height / image.shape[0], 1])
     return _perspective(image, matrix, size, cv2.INTER_LINEAR, (pad, pad, pad))
 
@@ -112,7 +129,3 @@ def _perspective(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], h
     affine = np.allclose(matrix[2], (0, 0, 1))
     move, matrix = (cv2.warpAffine, centres[:2]) if affine else (cv2.warpPerspective, centres)
     return move(image, matrix, (size[1], size[0]), flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
-
-
-def _is_axis_aligned(matrix: np.ndarray) -> bool:
-    return bool(matrix[0, 1] == matrix[1, 0] == matrix[2, 0] == matrix[2, 1] == 0)

@@ -1,0 +1,107 @@
+"""From a labelled picture to one the camera could have taken on another day, with its labels still true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perception_models.data.augment.geometry import random_view
+from perception_models.data.augment.mosaic import mosaic
+from perception_models.data.augment.photometric import blur, coarse, colour, exposure, jpeg, noise
+from perception_models.data.augment.weather import fog, glare, rain, shadow
+from perception_models.data.labels import UNKNOWN
+from perception_models.data.sample import Sample
+from perception_models.data.warp import warp
+
+if TYPE_CHECKING:
+    from perception_models.data.lights import LightCrops
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How much to change; probabilities 0..1."""
+
+    scale: tuple[float, float] = (0.6, 1.7)  # zoom, 1 = the whole picture fits
+    shift: float = 0.08  # share of the picture
+    tilt: float = 2.5  # degrees of pitch, yaw and roll
+    flip: float = 0.5
+    plain: float = 0.1  # leave the picture as it is: the network must not forget the normal view
+    mosaic: float = 0.1
+    paste_lights: float = 0.3  # traffic-light crops pasted into pictures with labelled boxes
+    exposure: float = 0.8
+    colour: float = 0.5
+    blur: float = 0.15
+    noise: float = 0.3
+    jpeg: float = 0.15
+    coarse: float = 0.1
+    fog: float = 0.04
+    rain: float = 0.04
+    shadow: float = 0.12
+    glare: float = 0.05
+    strength: float = 1.0  # of exposure, colour and noise
+
+
+NONE = AugmentConfig(
+    scale=(1, 1), shift=0, tilt=0, flip=0, plain=1, mosaic=0, paste_lights=0, exposure=0, colour=0, blur=0, noise=0,
+    jpeg=0, coarse=0, fog=0, rain=0, shadow=0, glare=0,
+)  # fmt: skip
+
+
+def augment(
+    sample: Sample,
+    size: tuple[int, int],
+    rng: Rng,
+    config: AugmentConfig = AugmentConfig(),
+    *,
+    lights: LightCrops | None = None,
+    partner: Callable[[Rng], Sample] | None = None,
+) -> Sample:
+    """A changed sample of size (height, width).
+
+    lights  source of traffic-light crops to paste, or None
+    partner draws another sample of the same data set for a mosaic, or None
+    """
+    if partner and rng.random() < config.mosaic:
+        sample = mosaic([sample, *(partner(rng) for _ in range(3))], size, rng)
+    else:
+        sample = warp(sample, view_of(sample, size, rng, config), size)
+    if lights and sample.boxes is not None and rng.random() < config.paste_lights:
+        sample = lights.paste(sample, rng)
+    return look(sample, rng, config)
+
+
+def view_of(sample: Sample, size: tuple[int, int], rng: Rng, config: AugmentConfig) -> np.ndarray:
+    """(3, 3) of the new view."""
+    if rng.random() < config.plain:
+        return random_view(sample.size, size, rng, scale=(1, 1), shift=0, tilt=0, flip=config.flip)
+    names = ("scale", "shift", "tilt", "flip")
+    options = {name: getattr(config, name) for name in names}
+    return random_view(sample.size, size, rng, **options, intrinsics=sample.intrinsics)
+
+
+def look(sample: Sample, rng: Rng, config: AugmentConfig) -> Sample:
+    """Light, weather, sensor and codec, in the order in which they happen to a picture."""
+    image, strength = sample.image, config.strength
+    veiled = False
+    for chance, change in ((config.shadow, shadow), (config.fog, fog), (config.rain, rain), (config.glare, glare)):
+        if rng.random() < chance:
+            image, veiled = change(image, rng), veiled or change in (fog, rain)
+    for chance, change in ((config.coarse, coarse), (config.blur, blur)):
+        if rng.random() < chance:
+            image = change(image, rng)
+    for chance, change in ((config.exposure, exposure), (config.colour, colour), (config.noise, noise)):
+        if rng.random() < chance:
+            image = change(image, rng, strength)
+    if rng.random() < config.jpeg:
+        image = jpeg(image, rng)
+    return replace(sample, image=image, scene=_scene_after(sample.scene, veiled))
+
+
+def _scene_after(scene: dict[str, int], veiled: bool) -> dict[str, int]:
+    """A thin veil makes no foggy day and drops no rainy one: the weather is then unknown."""
+    return {**scene, "weather": UNKNOWN} if veiled else scene

@@ -1,0 +1,146 @@
+"""Images decoded and shrunk once, then read from one flat file by memory map: loading costs nothing while training.
+
+A cache is a folder named by what it was made from; it is written under another name and renamed when complete, so a
+killed run leaves nothing half true. Changed label files or images give another name, hence another cache.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from perception_models.data.sample import Boxes, Lane, Lanes, Sample
+from perception_models.data.warp import letterbox, warp
+
+FORMAT = 1  # raise when the files below change their meaning
+
+
+class Samples(Protocol):
+    """Any data set: samples by number, their names, and the files they come from."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def files(self) -> Sequence[Path]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def cached(samples: Samples, folder: Path, size: tuple[int, int], tag: str = "") -> Cached:
+    """The samples, none larger than `size` (height, width), from a cache below `folder` that is made when missing.
+
+    tag  whatever else decides the content, such as the options of the data set
+    """
+    path = Path(folder) / _key(samples, size, tag)
+    with _locked(path):
+        if not path.is_dir():
+            _write(samples, path, size)
+    return Cached(path)
+
+
+class Cached:
+    """Samples read back from a cache; image and masks are copies that may be changed."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._rows = (path / "index.jsonl").read_bytes().splitlines()  # parsed when asked for: starting takes no time
+        self._bytes = np.memmap(path / "pixels.bin", np.uint8, "r")
+        self.names: list[str] = json.loads((path / "names.json").read_text("utf-8"))
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.path / "index.jsonl"]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = json.loads(self._rows[index])
+        pixels = {name: self._array(*where) for name, where in row.pop("pixels").items()}
+        return _sample(row, pixels)
+
+    def _array(self, start: int, shape: list[int]) -> np.ndarray:
+        return np.array(self._bytes[start : start + int(np.prod(shape))]).reshape(shape)
+
+
+def _write(samples: Samples, path: Path, size: tuple[int, int]) -> None:
+    part = path.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    with (part / "pixels.bin").open("wb") as pixels, (part / "index.jsonl").open("w") as rows:
+        for index in tqdm(range(len(samples)), desc=f"caching {path.name}", unit="image"):
+            rows.write(json.dumps(_row(_shrunk(samples[index], size), pixels)) + "\n")
+    (part / "names.json").write_text(json.dumps(list(samples.names)))
+    part.rename(path)
+
+
+def _shrunk(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Not larger than size, shape kept, no padding."""
+    scale = min(1.0, size[0] / sample.size[0], size[1] / sample.size[1])
+    target = round(sample.size[0] * scale), round(sample.size[1] * scale)
+    return sample if scale == 1 else warp(sample, letterbox(sample.size, target), target)
+
+
+def _row(sample: Sample, pixels: Any) -> dict[str, Any]:
+    where = {}
+    for name in ("image", "drivable", "semantic"):
+        array = getattr(sample, name)
+        if array is not None:
+            where[name] = pixels.tell(), array.shape
+            pixels.write(np.ascontiguousarray(array).tobytes())
+    return {
+        "name": sample.name,
+        "pixels": where,
+        "boxes": None if sample.boxes is None else {k: _listed(v) for k, v in asdict(sample.boxes).items()},
+        "lines": sample.lanes and [{**vars(line), "points": _listed(line.points)} for line in sample.lanes.lines],
+        "positions": sample.lanes and sorted(sample.lanes.labelled_positions),
+        "scene": sample.scene,
+        "intrinsics": _listed(sample.intrinsics),
+        "base_from_camera": _listed(sample.base_from_camera),
+        "attributes": sample.attributes,
+    }
+
+
+def _listed(array: np.ndarray | None) -> list[Any] | None:
+    if array is None:
+        return None
+    return array.astype(float).round(2).tolist() if array.dtype == np.float32 else array.tolist()
+
+
+def _sample(row: dict[str, Any], pixels: dict[str, np.ndarray]) -> Sample:
+    boxes, lines, positions = (row.pop(name) for name in ("boxes", "lines", "positions"))
+    matrices = {name: row.pop(name) for name in ("intrinsics", "base_from_camera")}
+    return Sample(
+        **row,
+        **pixels,
+        **{name: None if value is None else np.array(value) for name, value in matrices.items()},
+        boxes=None if boxes is None else Boxes(**boxes),
+        lanes=None if lines is None else Lanes([Lane(**line) for line in lines], frozenset(positions)),
+    )
+
+
+def _key(samples: Samples, size: tuple[int, int], tag: str) -> str:
+    digest = hashlib.sha256(repr((FORMAT, size, tag, list(samples.names))).encode())
+    for path in samples.files:
+        stat = path.stat()
+        digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two processes that want the same cache: one makes it, the other waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,117 @@
+"""The project's own folder layout (DATA.md): rendered data, and real images with any subset of label kinds."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perception_models.data.errors import DataError
+from perception_models.data.files import list_images, read_image, read_json_lines, read_mask
+from perception_models.data.labels import DRIVABLE, POSITIONS, SEMANTIC
+from perception_models.data.sample import Boxes, Lanes, Sample
+from perception_models.data.scalabel import Frame, boxes_from_frame, lanes_from_frame, read_frames, scene_from_frame
+
+OWN_LANE = frozenset({-1, 1})
+
+
+class LabelledFolder:
+    """Samples of DIR/images with whatever DIR/labels and DIR/truth say about them.
+
+    include, exclude  file name patterns: a sample needs one of the former (if any) and none of the latter
+    """
+
+    def __init__(self, folder: Path | str, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()):
+        self.folder = Path(folder)
+        self.images = [p for p in list_images(self.folder / "images") if _chosen(p.name, include, exclude)]
+        if not self.images:
+            raise DataError(f"{self.folder}: include={list(include)} exclude={list(exclude)} leave no image")
+
+    @property
+    def names(self) -> list[str]:
+        return [path.name for path in self.images]
+
+    @property
+    def files(self) -> list[Path]:
+        """Everything a cache must look at to know whether it is still true."""
+        labels = [path for path in (self.folder / "labels").rglob("*") if path.is_file()]
+        return [*self.images, *sorted(labels), *sorted(self.folder.glob("truth/*"))]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        path = self.images[index]
+        image = read_image(path)
+        frame = self._boxes.get(path.name) or self._lines.get(path.name) or {}
+        scene, words = scene_from_frame(frame)
+        truth = self._truth.get(path.name, {})
+        return Sample(
+            name=path.name,
+            image=image,
+            boxes=self._boxes_of(path.name),
+            lanes=self._lanes_of(path.name),
+            drivable=self._mask("drivable", path.stem, len(DRIVABLE), image.shape[:2]),
+            semantic=self._mask("sem_seg", path.stem, len(SEMANTIC), image.shape[:2]),
+            scene=scene,
+            intrinsics=intrinsics_from_truth(truth),
+            base_from_camera=np.array(truth["base_from_camera"]) if "base_from_camera" in truth else None,
+            attributes={"sequence": str(truth["sequence"]), **words} if "sequence" in truth else words,
+        )
+
+    def _boxes_of(self, name: str) -> Boxes | None:
+        return boxes_from_frame(self._boxes[name], self._boxes_path) if name in self._boxes else None
+
+    def _lanes_of(self, name: str) -> Lanes | None:
+        """Real folders label the own lane only, so nothing is known about the other positions."""
+        if name not in self._lines:
+            return None
+        known = frozenset(POSITIONS) if self._all_lines_labelled else OWN_LANE
+        return Lanes(lanes_from_frame(self._lines[name], self._lines_path), known)
+
+    def _mask(self, kind: str, stem: str, classes: int, size: tuple[int, int]) -> np.ndarray | None:
+        path = self.folder / "labels" / kind / "masks" / f"{stem}.png"
+        return read_mask(path, classes, size) if path.exists() else None
+
+    @property
+    def _boxes_path(self) -> Path:
+        new = self.folder / "labels/det_20/det.json"
+        return new if new.exists() else self.folder / "labels/det/det.json"
+
+    @property
+    def _lines_path(self) -> Path:
+        return self.folder / "labels/lane/lane.json"
+
+    @cached_property
+    def _boxes(self) -> dict[str, Frame]:
+        return read_frames(self._boxes_path) if self._boxes_path.exists() else {}
+
+    @cached_property
+    def _lines(self) -> dict[str, Frame]:
+        return read_frames(self._lines_path) if self._lines_path.exists() else {}
+
+    @cached_property
+    def _truth(self) -> dict[str, dict[str, Any]]:
+        path, kept = self.folder / "truth/truth.jsonl", ("intrinsics", "base_from_camera", "sequence")
+        lines = read_json_lines(path) if path.exists() else []
+        return {line["name"]: {key: line[key] for key in kept if key in line} for line in lines if "name" in line}
+
+    @cached_property
+    def _all_lines_labelled(self) -> bool:
+        """Who knows the exact lineType has rendered the picture, and with it every line."""
+        labels = (label for frame in self._lines.values() for label in frame.get("labels") or ())
+        return bool(self._truth) or any("lineType" in (label.get("attributes") or {}) for label in labels)
+
+
+def intrinsics_from_truth(truth: dict[str, Any]) -> np.ndarray | None:
+    if "intrinsics" not in truth:
+        return None
+    fx, fy, cx, cy = truth["intrinsics"]
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def _chosen(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
+    return (not include or any(fnmatch(name, p) for p in include)) and not any(fnmatch(name, p) for p in exclude)

@@ -1,0 +1,94 @@
+"""Data sets by name, and several of them as one mixture with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from perception_models.data.cache import Samples, cached
+from perception_models.data.errors import DataError
+from perception_models.data.sample import Sample
+
+# kind: module and class
+KINDS = {
+    "labelled": ("labelled", "LabelledFolder"),
+    "traffic_light_crops": ("lights", "LightCrops"),
+    "bdd100k": ("bdd100k", "Bdd100k"),
+    "kitti": ("kitti", "KittiObjects"),
+    "coco": ("coco", "CocoDetection"),
+    "tusimple": ("tusimple", "TuSimple"),
+    "culane": ("culane", "CuLane"),
+}
+LABELS = ("boxes", "lanes", "drivable", "semantic", "scene")
+
+
+def open_dataset(kind: str, path: Path | str, **options: Any) -> Samples:
+    """A data set of this kind; DataError names the known kinds, or the option that it does not have."""
+    if kind not in KINDS:
+        raise DataError(f"unknown kind of data '{kind}': expected one of {', '.join(KINDS)}")
+    module, name = KINDS[kind]
+    try:
+        return getattr(import_module(f"perception_models.data.{module}"), name)(path, **options)
+    except TypeError as error:
+        raise DataError(f"{path}: {error}; check the options of this data set") from error
+
+
+class Only:
+    """A data set whose samples keep some kinds of labels and forget the others."""
+
+    def __init__(self, samples: Samples, labels: Sequence[str]):
+        if unknown := set(labels) - set(LABELS):
+            raise DataError(f"only={sorted(unknown)}: expected some of {', '.join(LABELS)}")
+        self.samples, self.names, self.files = samples, samples.names, samples.files
+        self._dropped = {name: {} if name == "scene" else None for name in LABELS if name not in labels}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return replace(self.samples[index], **self._dropped)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Data sets and how often an image of each is seen, as shares of an epoch."""
+
+    parts: tuple[Samples, ...]
+    weights: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        part, index = key
+        return self.parts[part][index]
+
+
+def open_mix(
+    entries: Sequence[Mapping[str, Any]], cache_dir: Path | str | None = None, cache_size: tuple[int, int] = (384, 640)
+) -> Mix:
+    """Data sets from a configuration: each entry has kind, path, weight (default: its number of images), only, options.
+
+    cache_dir  where decoded copies not larger than cache_size (height, width) are kept; None reads the files each time
+    """
+    if not entries:
+        raise DataError("no data sets given: the list of training data is empty")
+    parts, weights = zip(*(_open_entry(dict(entry), cache_dir, cache_size) for entry in entries))
+    if min(weights) < 0 or sum(weights) <= 0:
+        raise DataError(f"data weights {list(weights)}: expected none below 0 and one above")
+    return Mix(parts, weights)
+
+
+def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple[int, int]) -> tuple[Samples, float]:
+    given, weight, only = repr(sorted(entry.items())), entry.pop("weight", None), entry.pop("only", None)
+    try:
+        samples = open_dataset(entry.pop("kind"), entry.pop("path"), **entry)
+    except KeyError as error:
+        raise DataError(f"data entry {given} has no {error}") from error
+    weight = float(len(samples) if weight is None else weight)
+    if cache_dir is not None:
+        samples = cached(samples, Path(cache_dir), size, repr(sorted(entry.items())))
+    return (Only(samples, only) if only else samples), weight
