@@ -1,0 +1,1 @@
+"""Thin ROS 2 nodes around camera_perception: they translate, the library computes."""

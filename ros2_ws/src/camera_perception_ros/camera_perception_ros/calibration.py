@@ -1,0 +1,61 @@
+"""Which calibrated camera belongs to the images: CameraInfo for the lens, a parameter or TF for the mounting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+
+from camera_perception.camera import Camera
+from camera_perception.errors import CalibrationError
+from camera_perception.status import Status
+from camera_perception_ros.camera_params import CameraParams
+from camera_perception_ros.convert import camera_from_message, pose_from_transform
+
+
+class Calibration:
+    """Follows CameraInfo. camera is None until lens and mounting are known; `text` says what is missing."""
+
+    def __init__(self, node: Node, params: CameraParams) -> None:
+        self._node, self._params = node, params
+        self._last: tuple[Any, ...] | None = None
+        self._buffer = None if any(params.camera_pose) else _tf_buffer(node)
+        self.camera: Camera | None = None
+        self.flags = Status.UNCALIBRATED
+        self.text = f"no CameraInfo on {params.info_topic} yet"
+
+    def on_info(self, message: CameraInfo) -> None:
+        """Take over a CameraInfo when it differs from the one before, or as long as TF does not know the mounting."""
+        key = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model, message.header.frame_id)
+        if key == self._last and not self.flags & Status.TF_MISSING:
+            return
+        self._last = key
+        try:
+            self._accept(camera_from_message(message, self._pose(message.header.frame_id)))
+        except CalibrationError as error:
+            self.camera, self.flags, self.text = None, Status.UNCALIBRATED, str(error)
+
+    def _accept(self, camera: Camera) -> None:
+        self.camera = camera
+        self.flags = Status(0) if camera.metric else Status.TF_MISSING
+        self.text = "calibrated" if camera.metric else f"pose of the camera in {self._params.base_frame} unknown: set camera_pose or publish TF"
+
+    def _pose(self, frame_id: str) -> Any:
+        if any(self._params.camera_pose):
+            return self._params.camera_pose
+        if self._buffer is None or not self._buffer.can_transform(self._params.base_frame, frame_id, Time()):
+            return None
+        return pose_from_transform(self._buffer.lookup_transform(self._params.base_frame, frame_id, Time()).transform)
+
+
+def _tf_buffer(node: Node) -> Any:
+    """A TF buffer that listens, or None where tf2_ros is not installed."""
+    try:
+        from tf2_ros import Buffer, TransformListener
+    except ImportError:
+        return None
+    buffer = Buffer(node=node)
+    buffer.listener = TransformListener(buffer, node)  # lives as long as the buffer
+    return buffer

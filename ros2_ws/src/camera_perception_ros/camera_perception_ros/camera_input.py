@@ -1,0 +1,76 @@
+"""Where a camera node's images come from: the subscriptions and what the graph says about them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from camera_perception_ros import qos_doctor
+from camera_perception_ros.camera_params import CameraParams
+from camera_perception_ros.qos_doctor import COMPRESSED, Publisher, Seen
+
+Handler = Callable[[Any], None]
+
+
+class CameraInput:
+    """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it has chosen."""
+
+    def __init__(self, node: Node, params: CameraParams, on_image: Handler, on_info: Handler) -> None:
+        self._node, self._params, self._on_image = node, params, on_image
+        self._images: Any = None
+        self.transport: str | None = None
+        self._seen_compressed = False
+        self._infos = node.create_subscription(CameraInfo, params.info_topic, on_info, self._qos())
+        if params.transport != "auto":
+            self._subscribe(params.transport)
+
+    def _qos(self) -> QoSProfile:
+        reliable = self._params.input_reliability == "reliable"
+        return QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=self._params.input_depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.VOLATILE,
+        )
+
+    def look(self) -> None:
+        """Choose a transport from what is published. Compressed waits for a second look: raw may be discovered a moment later."""
+        if self.transport is not None:
+            return
+        choice = qos_doctor.choose(self.seen())
+        if choice == COMPRESSED and not self._seen_compressed:
+            self._seen_compressed = True
+        elif choice is not None:
+            self._subscribe(choice)
+
+    def _subscribe(self, transport: str) -> None:
+        self.transport = transport
+        kind = CompressedImage if transport == COMPRESSED else Image
+        self._images = self._node.create_subscription(kind, self._topic(transport), self._on_image, self._qos())
+
+    def _topic(self, transport: str) -> str:
+        return self._params.image_topic + ("/compressed" if transport == COMPRESSED else "")
+
+    def seen(self) -> Seen:
+        """Who publishes what at our topics now."""
+        raw, compressed = (self._node.resolve_topic_name(self._topic(kind)) for kind in (qos_doctor.RAW, COMPRESSED))
+        return Seen(raw, self._publishers(raw), self._publishers(compressed))
+
+    def _publishers(self, topic: str) -> list[Publisher]:
+        infos = self._node.get_publishers_info_by_topic(topic)
+        return [
+            Publisher(info.node_name, info.topic_type, info.qos_profile.reliability == ReliabilityPolicy.RELIABLE) for info in infos
+        ]
+
+    def why_silent(self) -> str | None:
+        """One line about the missing images."""
+        return qos_doctor.diagnose(self.seen(), self.transport, self._params.input_reliability == "reliable")
+
+    def close(self) -> None:
+        for subscription in (self._images, self._infos):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        self._images = self._infos = None

@@ -1,0 +1,208 @@
+"""Lifecycle node of one camera: images and CameraInfo in, PerceptionFrame out.
+
+configure loads and tries the model; activate subscribes; deactivate keeps the engine; what fails in configure leaves the
+node unconfigured with one line that says what to do; what fails later degrades the output and never ends the process.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+
+from camera_perception.errors import PerceptionError
+from camera_perception.types import Perception
+from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
+from camera_perception_ros import camera_report
+from camera_perception_ros.calibration import Calibration
+from camera_perception_ros.camera_input import CameraInput
+from camera_perception_ros.camera_params import CameraParams
+from camera_perception_ros.convert import model_info
+from camera_perception_ros.model import open_model
+from camera_perception_ros.outputs import OutputPublishers, optional_outputs, standard_outputs
+from camera_perception_ros.params import Parameters
+from camera_perception_ros.perceive import Perceiver
+from camera_perception_ros.process import Stop, in_background
+from camera_perception_ros.worker import Worker
+
+RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class CameraNode(LifecycleNode):
+    def __init__(self, stop: Stop | None = None, name: str = "camera", **options: Any) -> None:
+        super().__init__(name, **options)
+        self._stop = stop
+        self._parameters = Parameters(self, CameraParams, self._tuned, lambda: self._perceiver is not None)
+        self._perceiver: Perceiver | None = None
+        self._input: CameraInput | None = None
+        self._worker: Worker[Any] | None = None
+        self._outputs: OutputPublishers | None = None
+        self._last_image = time.monotonic()
+        self._why_silent = ""
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._timer = self.create_timer(1.0, self._report)
+        self._look = self.create_timer(0.2, self._look_for_images)
+
+    # Transitions
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._configure()
+        except PerceptionError as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            self._close_model()
+            return FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_activate(state)
+        self._worker = Worker(self._work, self._work_failed, f"{self.get_name()} worker")
+        self._last_image, self._why_silent = time.monotonic(), ""
+        self._input = CameraInput(self, self.params, self._on_image, self._on_info)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._pause()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._pause()
+        self._close_model()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_cleanup(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.get_logger().error("a transition failed; the node is unconfigured again")
+        return self.on_cleanup(state)
+
+    def start(self) -> None:
+        """Configure and activate, for use without a lifecycle manager."""
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        """Finish the frame at hand and let listeners get it; called before the node is destroyed."""
+        self._pause()
+        self._close_model()
+
+    # What the transitions do
+
+    def _configure(self) -> None:
+        params = self.params = self._parameters.read()
+        model = in_background(lambda: open_model(params.model, params.engine, params.engine_threads), self._stop)
+        self._name = params.camera_name or self.get_namespace().rpartition("/")[2] or self.get_name()
+        self._calibration = Calibration(self, params)
+        self._perceiver = Perceiver(model, self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger())
+        self._perceiver.tune(params.thresholds, params.max_input_age)
+        self._publisher = self.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
+        optional, missing = optional_outputs()
+        self._outputs = OutputPublishers(self, standard_outputs(lambda: self.params.jpeg_quality) + optional, RELIABLE)
+        if missing:
+            self.get_logger().info(f"not installed, so without their outputs: {', '.join(missing)}")
+        self._model_info = self.create_publisher(ModelInfo, "~/model_info", LATCHED)
+        self._model_info.publish(model_info(model, self._name, self.get_clock().now().to_msg()))
+
+    def _pause(self) -> None:
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+        if self._worker is not None:
+            if not self._worker.close(timeout=3.0):
+                self.get_logger().error("the engine does not come back; its thread is left behind")
+            self._worker = None
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._publisher.get_subscription_count():
+            self._publisher.wait_for_all_acked(Duration(seconds=1))
+        if self._outputs is not None:
+            self._outputs.flush(0.5)
+
+    def _close_model(self) -> None:
+        if self._perceiver is None:
+            return
+        self._perceiver.model.engine.close()
+        self._perceiver = None
+        self.destroy_lifecycle_publisher(self._publisher)
+        self.destroy_publisher(self._model_info)
+        if self._outputs is not None:
+            self._outputs.close()
+
+    # Callbacks of the executor: all short
+
+    def _on_image(self, message: Any) -> None:
+        self._last_image = time.monotonic()
+        if self._worker is not None:
+            self._worker.slot.put(message)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._calibration.on_info(message)
+
+    def _look_for_images(self) -> None:
+        if self._input is not None:
+            self._input.look()
+
+    def _tuned(self, params: CameraParams) -> None:
+        self.params = params
+        if self._perceiver is not None:
+            self._perceiver.tune(params.thresholds, params.max_input_age)
+
+    def _report(self) -> None:
+        if self._perceiver is not None and self._perceiver.broken and self._worker is not None:
+            self.get_logger().error(f"the engine failed twice, the camera is deactivated: {self._perceiver.broken}")
+            self.trigger_deactivate()
+        self._notice_silence()
+        message = camera_report.report(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), self._state())
+        self._diagnostics.publish(message)
+
+    def _state(self) -> camera_report.State:
+        slot = self._worker.slot if self._worker is not None else None
+        return camera_report.State(
+            lifecycle=self._state_machine.current_state[1],
+            perceiver=self._perceiver,
+            calibration=self._calibration if self._perceiver is not None else None,
+            transport=self._input.transport if self._input is not None else None,
+            received=slot.received if slot is not None else 0,
+            replaced=slot.replaced if slot is not None else 0,
+            why_silent=self._why_silent,
+        )
+
+    def _notice_silence(self) -> None:
+        if self._input is None or time.monotonic() - self._last_image < self.params.silence:
+            self._why_silent = ""
+            return
+        why = self._input.why_silent() or "no image arrives"
+        if why != self._why_silent:
+            self.get_logger().warning(why)
+        self._why_silent = why
+
+    # The worker thread
+
+    def _work(self, taken: Any) -> None:
+        if self._perceiver is not None and not self._perceiver.broken:
+            self._perceiver.work(taken, self._publish)
+
+    def _publish(self, message: PerceptionFrame, perception: Perception | None) -> None:
+        self._publisher.publish(message)
+        if perception is not None and self._outputs is not None and self._perceiver is not None:
+            self._outputs.publish(perception, message.header, self._perceiver.model.spec)
+
+    def _work_failed(self, error: Exception) -> None:
+        self.get_logger().error(f"a frame was lost: {error!r}", throttle_duration_sec=5.0)
+
+
+def create(stop: Stop) -> list[CameraNode]:
+    """One camera node, started at once when its `autostart` says so."""
+    node = CameraNode(stop)
+    if node.get_parameter("autostart").value:
+        node.start()
+    return [node]

@@ -1,0 +1,61 @@
+"""The diagnostics of a camera node, built from a snapshot of its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from camera_perception.status import Status
+from camera_perception_ros.calibration import Calibration
+from camera_perception_ros.diagnostics import ERROR, OK, STALE, WARN, array_of, level_of, names_of, percentile, status
+from camera_perception_ros.perceive import Perceiver
+
+
+@dataclass(frozen=True)
+class State:
+    """perceiver and calibration are None while the node is unconfigured."""
+
+    lifecycle: str
+    perceiver: Perceiver | None
+    calibration: Calibration | None
+    transport: str | None
+    received: int
+    replaced: int
+    why_silent: str
+
+
+def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
+    """One status per part of the node: Input, Model, Calibration."""
+    parts = [_input(node, state), _model(node, state), _calibration(node, state)]
+    return array_of(stamp, [part for part in parts if part is not None])
+
+
+def _input(node: str, state: State) -> DiagnosticStatus:
+    counts = state.perceiver.counts if state.perceiver else None
+    flags = counts.take_flags() if counts else Status(0)
+    values = {"lifecycle": state.lifecycle, "transport": state.transport or "none", "received": state.received, "replaced": state.replaced}
+    if counts:
+        values |= {"processed": counts.processed, "failed": counts.failed}
+    level, text = (STALE, state.why_silent) if state.why_silent else (level_of(flags), names_of(flags))
+    return status(f"{node}: Input", level, text, node, values)
+
+
+def _model(node: str, state: State) -> DiagnosticStatus:
+    perceiver = state.perceiver
+    if perceiver is None:
+        return status(f"{node}: Model", WARN, f"no model loaded ({state.lifecycle})", node, {})
+    engine, counts = perceiver.model.engine, perceiver.counts
+    values = {"engine": engine.name, "engine_id": engine.engine_id, "model": perceiver.model.spec.name}
+    for name, series in (("age_ms", counts.ages_ms), ("inference_ms", counts.inference_ms)):
+        values |= {f"{name} p{int(100 * share)}": f"{percentile(series, share):.1f}" for share in (0.5, 0.95, 0.99)}
+    level = ERROR if perceiver.broken else OK
+    return status(f"{node}: Model", level, perceiver.broken or "running", engine.name, values)
+
+
+def _calibration(node: str, state: State) -> DiagnosticStatus | None:
+    if state.calibration is None:
+        return None
+    level = WARN if state.calibration.flags else OK
+    return status(f"{node}: Calibration", level, state.calibration.text, node, {})

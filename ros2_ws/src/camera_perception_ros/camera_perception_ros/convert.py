@@ -1,0 +1,161 @@
+"""Between ROS messages and the library's values: the only file that imports both sides' types."""
+
+from __future__ import annotations
+
+from array import array
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Mapping
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.errors import BadImage
+from camera_perception.image import decode_compressed, decode_image
+from camera_perception.model_spec import HeadSpec
+from camera_perception.types import ClassMap, Frame, Task
+from camera_perception_msgs.msg import HeadInfo, ModelInfo, PerceptionFrame
+
+TASKS = {"objects": Task.OBJECTS, "lanes": Task.LANES, "drivable": Task.DRIVABLE, "scene": Task.SCENE, "semantic": Task.SEMANTIC}
+
+
+def message_from_fields(cls: type, values: Mapping[str, Any]) -> Any:
+    """A message of type cls from a nested dict whose keys are its fields; missing keys keep their default.
+
+    Byte and number sequences become array.array: a numpy array assigned to a sequence is copied element by element.
+    """
+    message = cls()
+    for name, value in values.items():
+        setattr(message, name, _converted(cls, name, value, getattr(message, name)))
+    return message
+
+
+def _converted(cls: type, name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, array):
+        return array(default.typecode, np.asarray(value, default.typecode).tobytes())
+    if isinstance(default, np.ndarray):
+        return np.asarray(value, default.dtype).reshape(default.shape)
+    if isinstance(default, list):
+        element = _element(cls, name)
+        return [item if element is None else message_from_fields(element, item) for item in value]
+    if isinstance(value, Mapping):
+        return message_from_fields(type(default), value)
+    return value if isinstance(default, bytes) or hasattr(default, "SLOT_TYPES") else type(default)(value)
+
+
+@lru_cache(maxsize=None)
+def _element(cls: type, name: str) -> type | None:
+    """The message type of the elements of a sequence field; None for strings."""
+    text = cls.get_fields_and_field_types()[name]
+    inner = text[text.index("<") + 1 : text.rindex(">")].split(",")[0] if "<" in text else text.split("[")[0]
+    package, slash, kind = inner.partition("/")
+    return getattr(import_module(f"{package}.msg"), kind) if slash else None
+
+
+def stamp_ns(stamp: Time) -> int:
+    """Nanoseconds of a ROS time."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def time_from_ns(nanoseconds: int) -> Time:
+    return Time(sec=int(nanoseconds // 1_000_000_000), nanosec=int(nanoseconds % 1_000_000_000))
+
+
+def frame_from_message(message: Image | CompressedImage) -> Frame:
+    """Pixels, time and frame of an image message; BadImage when it holds no image."""
+    stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
+    if isinstance(message, CompressedImage):
+        return Frame(decode_compressed(memoryview(message.data), message.format), stamp, frame_id)
+    pixels = decode_image(
+        message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), memoryview(message.data)
+    )
+    return Frame(pixels, stamp, frame_id)
+
+
+def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None) -> Camera:
+    """The calibrated camera; CalibrationError when the message holds no calibration.
+
+    pose  x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None when unknown
+    """
+    base_from_camera = pose if pose is None or isinstance(pose, np.ndarray) else optical_from_rpy(tuple(pose[:3]), tuple(pose[3:]))  # type: ignore[arg-type]
+    return Camera(
+        width=message.width,
+        height=message.height,
+        pixel_from_camera=np.array(message.k, float).reshape(3, 3),
+        distortion=np.array(message.d, float),
+        model=message.distortion_model or "plumb_bob",
+        base_from_camera=base_from_camera,
+    )
+
+
+def pose_from_transform(transform: Any) -> np.ndarray:
+    """base_from_camera (4, 4) of a geometry_msgs/Transform."""
+    x, y, z, w = (getattr(transform.rotation, axis) for axis in "xyzw")
+    pose = np.eye(4)
+    pose[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    pose[:3, 3] = [getattr(transform.translation, axis) for axis in "xyz"]
+    return pose
+
+
+def message_from_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    """(H, W) or (H, W, 3) uint8 pixels as an Image with the given header."""
+    pixels = np.ascontiguousarray(pixels)
+    message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels.strides[0])
+    message.data = array("B")
+    message.data.frombytes(memoryview(pixels).cast("B"))
+    return message
+
+
+def message_from_jpeg(pixels: np.ndarray, quality: int, header: Header) -> CompressedImage:
+    """(H, W, 3) BGR pixels as a jpeg CompressedImage."""
+    done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise BadImage(f"cannot encode a {pixels.shape} image as jpeg")
+    message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
+    message.data = array("B", jpeg.tobytes())
+    return message
+
+
+def message_from_ids(map_: ClassMap, header: Header) -> Image:
+    """Class ids as mono8, at network resolution."""
+    return message_from_image(map_.ids, "mono8", header)
+
+
+def message_from_colors(map_: ClassMap, header: Header) -> Image:
+    """Class colours as rgb8, at network resolution."""
+    return message_from_image(map_.colors[map_.ids], "rgb8", header)
+
+
+def failed_frame(header: Header, camera_name: str, flags: int, **counts: Any) -> PerceptionFrame:
+    """The answer to an image that could not be processed: it arrived, and nothing is known from it."""
+    nan = float("nan")
+    message = PerceptionFrame(header=header, camera_name=camera_name, status=PerceptionFrame.INVALID, status_flags=flags, **counts)
+    message.preprocess_ms = message.inference_ms = message.postprocess_ms = nan
+    message.road.free_distance_ahead = message.road.coverage = nan
+    return message
+
+
+def model_info(model: Any, camera_name: str, stamp: Time) -> ModelInfo:
+    """Which model runs, on what, and what its classes are."""
+    spec, engine = model.spec, model.engine
+    backend, _, device = engine.name.partition(" ")
+    message = ModelInfo(camera_name=camera_name, model_name=spec.name, model_version=spec.version, license=spec.license)
+    message.header.stamp = stamp
+    message.model_sha256, message.engine_id = spec.onnx_sha256, engine.engine_id
+    message.input_width, message.input_height = spec.input.width, spec.input.height
+    message.backend, message.device = backend, device
+    message.heads = [_head_info(head) for head in spec.heads]
+    message.tasks = sum({int(TASKS[head.head]) for head in spec.heads})
+    return message
+
+
+def _head_info(head: HeadSpec) -> HeadInfo:
+    return HeadInfo(name=head.head, kind=head.kind, class_names=list(head.classes), thresholds=[head.threshold])

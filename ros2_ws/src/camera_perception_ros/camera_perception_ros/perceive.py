@@ -1,0 +1,120 @@
+"""From an image message to a PerceptionFrame: what the worker thread of a camera does with each image."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Callable
+
+from rclpy.clock import Clock
+
+from camera_perception.errors import BadImage, EngineError
+from camera_perception.message import perception_fields
+from camera_perception.pipeline import Pipeline
+from camera_perception.status import Status
+from camera_perception.types import Frame, Perception
+from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.calibration import Calibration
+from camera_perception_ros.convert import failed_frame, frame_from_message, message_from_fields, stamp_ns
+from camera_perception_ros.diagnostics import Counts
+from camera_perception_ros.model import Model
+from camera_perception_ros.slot import Taken
+
+
+class Perceiver:
+    """One camera's pipeline with its engine; every image taken gets exactly one PerceptionFrame.
+
+    An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop.
+    """
+
+    def __init__(self, model: Model, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any) -> None:
+        self.model = model
+        self.pipeline = Pipeline(model.spec, model.engine, base_frame=base_frame)
+        self.counts = Counts()
+        self.broken = ""
+        self.max_input_age = 0.0
+        self._calibration, self._clock, self._name, self._log = calibration, clock, camera_name, log
+        self._restarted = False
+
+    def tune(self, thresholds: dict[str, float], max_input_age: float) -> None:
+        """Thresholds of heads, the others keep the model's own; seconds until an image is stale."""
+        own = {head.head: head.threshold for head in self.model.spec.heads}
+        self.pipeline.thresholds.update({**own, **{head: value for head, value in thresholds.items() if head in own}})
+        self.max_input_age = max_input_age
+
+    def work(self, taken: Taken[Any], publish: Callable[[PerceptionFrame, Perception | None], None]) -> None:
+        """Process one image message and publish the answer."""
+        header = taken.item.header
+        flags = self._flags_of_arrival(taken)
+        counts = {"frame_seq": taken.seq, "frames_dropped": taken.replaced}
+        perception: Perception | None = None
+        try:
+            perception, decode_ms = self._perceive(taken.item, flags)
+        except (BadImage, EngineError) as error:
+            flags |= self._explain(error)
+        if perception is None:
+            self.counts.failed += 1
+            message = failed_frame(header, self._name, int(flags), **counts)
+        else:
+            message = self._message(perception, header, decode_ms, counts)
+        message.age_ms = self._age_ms(header.stamp)
+        self._note(message)
+        publish(message, perception)
+
+    def _perceive(self, message: Any, flags: Status) -> tuple[Perception, float]:
+        started = time.perf_counter_ns()
+        frame = frame_from_message(message)
+        decode_ms = (time.perf_counter_ns() - started) / 1e6
+        self.pipeline.camera = self._calibration.camera
+        perception = self._run(frame)
+        flags |= Status(perception.status_flags) | self._calibration.flags
+        timing = replace(perception.timing, decode_ms=decode_ms)
+        return replace(perception, status_flags=int(flags), timing=timing), decode_ms
+
+    def _run(self, frame: Frame) -> Perception:
+        try:
+            return self.pipeline.run(frame)
+        except EngineError as error:
+            if self._restarted:
+                self.broken = str(error)
+                raise
+            self._log.error(f"the engine failed and is started again: {error}")
+            self._restarted = True
+            return self._run_again(frame)
+
+    def _run_again(self, frame: Frame) -> Perception:
+        try:
+            self.model = self.model.reopened()
+            self.pipeline.engine = self.model.engine
+            return self.pipeline.run(frame)
+        except EngineError as error:
+            self.broken = str(error)
+            raise
+
+    def _message(self, perception: Perception, header: Any, decode_ms: float, counts: dict[str, int]) -> PerceptionFrame:
+        fields = perception_fields(perception, self.model.spec, camera_name=self._name, engine_id=self.model.engine.engine_id, **counts)
+        message = message_from_fields(PerceptionFrame, fields)
+        message.header = header
+        return message
+
+    def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
+        flags = Status.DROPPING if taken.replaced else Status(0)
+        late = self.max_input_age and self._age_ms(taken.item.header.stamp) > 1e3 * self.max_input_age
+        return flags | Status.STALE_INPUT if late else flags
+
+    def _explain(self, error: Exception) -> Status:
+        if isinstance(error, EngineError):
+            self._log.error(str(error), throttle_duration_sec=5.0)
+            return Status.ENGINE_ERROR
+        self._log.warning(str(error), throttle_duration_sec=5.0)
+        return Status.WRONG_ENCODING if "encoding" in str(error) else Status.BAD_IMAGE
+
+    def _age_ms(self, stamp: Any) -> float:
+        return (self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6
+
+    def _note(self, message: PerceptionFrame) -> None:
+        self.counts.processed += 1
+        self.counts.flags |= Status(message.status_flags)
+        self.counts.ages_ms.append(message.age_ms)
+        if message.inference_ms == message.inference_ms:
+            self.counts.inference_ms.append(message.inference_ms)
