@@ -117,7 +117,7 @@ def test_every_registered_backend_says_whether_it_can_run(name):
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(
-    "arguments, says",
+    ("arguments", "says"),
     [
         ({"name": "pixels"}, "inputs pixels, model.json names 'images'"),
         ({"input_shape": (1, 32, 48, 3)}, r"is uint8 \[1, 32, 48, 3\], model.json says uint8 \[1, 32, 32, 3\]"),

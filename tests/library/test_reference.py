@@ -44,7 +44,7 @@ def test_write_and_read_is_a_round_trip(tmp_path, outputs):
         np.testing.assert_array_equal(back.outputs[name], array)
 
 
-@pytest.mark.parametrize("images, rows", [(0, 0), (2, 1)])
+@pytest.mark.parametrize(("images", "rows"), [(0, 0), (2, 1)])
 def test_counts_must_agree(images, rows):
     with pytest.raises(ValueError, match="as many rows"):
         Reference(np.zeros((images, 8, 8, 3), np.uint8), {"a": np.zeros((rows, 2))})
@@ -86,7 +86,7 @@ def test_what_nobody_reads_may_differ(engine, spec, outputs):
 
 
 @pytest.mark.parametrize(
-    "change, tensor",
+    ("change", "tensor"),
     [
         (lambda o: o["boxes"].__iadd__(2.0), "boxes"),
         (lambda o: o["scores"].__imul__(0.9), "scores"),
@@ -152,12 +152,14 @@ def test_low_precision_is_wider_in_every_respect():
     one = Tolerance(atol=0.01, rtol=0.01, share=0.01)
     for precision in ("fp16", "bf16", "int8"):
         wider = one.for_precision(precision)
-        assert wider.atol > one.atol and wider.rtol > one.rtol and wider.share > one.share
+        assert wider.atol > one.atol
+        assert wider.rtol > one.rtol
+        assert wider.share > one.share
     assert one.for_precision("fp32") == one
 
 
 @pytest.mark.parametrize(
-    "actual, wanted, share",
+    ("actual", "wanted", "share"),
     [
         ([], [], 0),
         ([1, 2], [1, 2], 0),

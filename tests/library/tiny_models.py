@@ -1,8 +1,8 @@
 """Small ONNX models made by hand, so that pipeline and node tests need neither torch nor a download.
 
-`write_tiny_model` makes a model folder of the project's own contract with every head. It sees simple things for real: the
-brightest region is a car, a red region a red traffic light, a green one a green light, a lit lower half is road between a
-yellow and a white line, a dark image is night. Its reference outputs come from ONNX's own reference evaluator.
+`write_tiny_model` makes a model folder of the project's own contract with every head. It sees simple things for real:
+the brightest region is a car, a red region a red traffic light, a green one a green light, a lit lower half is road
+between a yellow and a white line, a dark image is night. Its reference comes from ONNX's own reference evaluator.
 """
 
 from __future__ import annotations

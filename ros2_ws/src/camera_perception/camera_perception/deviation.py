@@ -1,7 +1,7 @@
 """How far one backend's numbers are from the reference, and how far they may be.
 
-Equal scores may change places, a lane line that is not there has no place, and a map may flip a few cells along an edge:
-each kind of head is compared by what its decoder would use.
+Equal scores may change places, a lane line that is not there has no place, and a map may flip a few cells along an
+edge: each kind of head is compared by what its decoder would use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOOSER = {"fp32": (1, 1), "tf32": (3, 1), "fp16": (5, 2), "bf16": (25, 5), "int8
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """An element may differ by atol + rtol * max(|reference|, rms of the reference); a share of them may differ more."""
+    """An element may differ by atol + rtol * max(|reference|, rms of all); a share of them may differ more."""
 
     atol: float = 0.0
     rtol: float = 0.0
@@ -108,11 +108,12 @@ def _present_lanes(head: HeadSpec, actual: Mapping, wanted: Mapping) -> tuple[di
     exists = wanted["score"] >= head.threshold  # images, L
     rows = exists[..., None] & (wanted["row_score"] >= head.options.get("row_threshold", 0.5))
     masks = {"score": np.ones_like(exists), "x": rows}
-    return tuple({role: side[role][masks.get(role, exists)] for role in head.tensors} for side in (actual, wanted))
+    actual, wanted = ({r: side[r][masks.get(r, exists)] for r in head.tensors} for side in (actual, wanted))
+    return dict(actual), dict(wanted)
 
 
 def _matched_rows(head: HeadSpec, actual: Mapping, wanted: Mapping, tolerances: Mapping) -> tuple[dict, dict]:
-    """Rows above the threshold brought into one order; a row without a partner stands against NaN. Scores: all, sorted."""
+    """Rows above the threshold in one order, a row without a partner stands against NaN. Scores: all, sorted."""
     pairs = [_pairs(head, _image(actual, i), _image(wanted, i), tolerances) for i in range(len(wanted["scores"]))]
     a, w = ({role: np.concatenate([pair[side][role] for pair in pairs]) for role in head.tensors} for side in (0, 1))
     a["scores"], w["scores"] = np.sort(actual["scores"], -1), np.sort(wanted["scores"], -1)
@@ -132,7 +133,7 @@ def _partners(one: dict, other: dict, threshold: float, margin: float, tolerance
     """For each row of one that is clearly above the threshold the nearest row of the same class in other, or -1."""
     strong = np.flatnonzero(one["scores"] >= threshold + margin)
     weak = np.flatnonzero(other["scores"] >= threshold - margin)
-    return [(row, _nearest(one, row, other, weak, tolerances)) for row in strong]
+    return [(int(row), _nearest(one, int(row), other, weak, tolerances)) for row in strong]
 
 
 def _nearest(one: dict, row: int, other: dict, candidates: np.ndarray, tolerances: Mapping) -> int:

@@ -1,7 +1,7 @@
 """reference.npz: a few inputs and what the training framework made of them. A backend that disagrees may not run.
 
-Arrays: `images` (n, ...) as the network takes them, `outputs/<tensor name>` (n, ...), and optionally `tolerance.json`, a
-string: {tensor name: {"atol": 0.01, "rtol": 0, "share": 0}}. Tolerances are those of fp32; lower precisions widen them.
+Arrays: `images` (n, ...) as the network takes them, `outputs/<tensor name>` (n, ...), optionally
+`tolerance.json`, a string: {tensor name: {"atol": 0.01, "rtol": 0, "share": 0}}. Tolerances are those of fp32; lower precisions widen them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def write_reference(
     )
     arrays = {PREFIX + name: array for name, array in reference.outputs.items()}
     text = json.dumps({name: asdict(tolerance) for name, tolerance in reference.tolerances.items()})
-    np.savez_compressed(path, **{"images": reference.images, "tolerance.json": np.array(text), **arrays})
+    arrays |= {"images": reference.images, "tolerance.json": np.array(text)}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def read_reference(path: Path | str) -> Reference:
@@ -104,7 +105,8 @@ def check_belongs(reference: Reference, spec: ModelSpec) -> None:
     shape, dtype = reference.images.shape[1:], reference.images.dtype
     if shape != spec.input.shape[1:] or dtype != spec.input.dtype:
         raise ModelError(
-            f"images of {path} are {dtype} {shape}, model.json says {spec.input.dtype} {spec.input.shape[1:]}: export the model again"
+            f"images of {path} are {dtype} {shape}, model.json says {spec.input.dtype} {spec.input.shape[1:]}: "
+            "export the model again"
         )
     for name in (name for head in spec.heads for name in head.tensors.values()):
         if name not in reference.outputs:
@@ -129,7 +131,8 @@ def _check_head(
     for role, array in got.items():
         if array.shape != wanted[role].shape:
             raise EngineError(
-                f"output '{head.tensors[role]}' has shape {array.shape[1:]}, the reference {wanted[role].shape[1:]}: export the model again"
+                f"output '{head.tensors[role]}' has shape {array.shape[1:]}, the reference {wanted[role].shape[1:]}: "
+                "export the model again"
             )
     tolerances = {
         role: reference.tolerances.get(name, default_tolerance(head, role, wanted[role].dtype)).for_precision(precision)

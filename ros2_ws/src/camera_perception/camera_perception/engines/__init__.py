@@ -58,7 +58,8 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-# backend: module in this folder. Each has `available() -> str | None` (why not, or None) and `load(spec, **options) -> Engine`.
+# backend: module in this folder. Each has `available() -> str | None` (why not, or None) and
+# `load(spec, **options) -> Engine`.
 BACKENDS = {
     "tensorrt": "tensorrt",
     "openvino": "openvino",

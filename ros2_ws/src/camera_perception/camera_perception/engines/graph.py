@@ -31,8 +31,9 @@ def check_names(spec: ModelSpec, inputs: Iterable[str], outputs: Iterable[str]) 
         for role, name in head.tensors.items():
             if name not in outputs:
                 raise ModelError(
-                    f"head '{head.head}' of {spec.folder / 'model.json'} reads '{name}' as {role}, but {spec.onnx_file} "
-                    f"has only the outputs {', '.join(outputs)}: correct outputs.tensors or export the model again"
+                    f"head '{head.head}' of {spec.folder / 'model.json'} reads '{name}' as {role}, but "
+                    f"{spec.onnx_file} has only the outputs {', '.join(outputs)}: "
+                    "correct outputs.tensors or export the model again"
                 )
 
 
@@ -45,18 +46,19 @@ def check_input(spec: ModelSpec, shape: Iterable[object], dtype: str) -> None:
     )
     if not fits or dtype != spec.input.dtype:
         raise ModelError(
-            f"input '{spec.input.name}' of {spec.onnx_path} is {dtype} {_text(shape)}, model.json says {spec.input.dtype} "
-            f"{_text(wanted)} ({spec.input.layout}): correct the input section or export the model again"
+            f"input '{spec.input.name}' of {spec.onnx_path} is {dtype} {_text(shape)}, model.json says "
+            f"{spec.input.dtype} {_text(wanted)} ({spec.input.layout}): "
+            "correct the input section or export the model again"
         )
 
 
 def check_outputs(spec: ModelSpec, outputs: Mapping[str, Tensor]) -> None:
-    """ModelError when an output has another batch size than the input, no fixed size, or numbers that no decoder reads."""
+    """ModelError when an output has another batch size than the input, no fixed size, or odd numbers."""
     for tensor in outputs.values():
         if not tensor.shape or tensor.shape[0] != spec.input.batch or 0 in tensor.shape:
             raise ModelError(
-                f"output '{tensor.name}' of {spec.onnx_path} has shape {_text(tensor.shape)}: expected a fixed shape that "
-                f"begins with the batch size {spec.input.batch}; export the model with static shapes"
+                f"output '{tensor.name}' of {spec.onnx_path} has shape {_text(tensor.shape)}: expected a fixed shape "
+                f"that begins with the batch size {spec.input.batch}; export the model with static shapes"
             )
         if tensor.dtype.name not in OUTPUT_DTYPES:
             raise ModelError(

@@ -89,7 +89,7 @@ def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: 
         return onnxruntime.InferenceSession(str(spec.onnx_path), options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen types without a common parent
         raise EngineError(
-            f"onnxruntime cannot load {spec.onnx_path} ({_first_line(error)}): export the model again"
+            f"onnxruntime cannot load {spec.onnx_path} ({_cause(error)}): export the model again"
         ) from error
 
 
@@ -154,17 +154,17 @@ class OnnxRuntimeEngine:
         try:
             self.session.run_with_iobinding(slot.binding)
         except Exception as error:  # see _session
-            raise EngineError(f"onnxruntime failed on a frame ({_first_line(error)}): load the engine again") from error
+            raise EngineError(f"onnxruntime failed on a frame ({_cause(error)}): load the engine again") from error
 
 
 def _output_tensors(spec: ModelSpec, session: Any, images: Tensor) -> dict[str, Tensor]:
-    """Shapes as they come out of one run, which also warms up; a symbolic shape in the file says too little to allocate."""
+    """Shapes as they come out of one run, which also warms up; a symbolic shape says too little to allocate."""
     names = list(wanted_outputs(spec))
     try:
         arrays = session.run(names, {images.name: np.zeros(images.shape, images.dtype)})
     except Exception as error:  # see _session
         raise ModelError(
-            f"{spec.onnx_path} fails on a grey image of shape {images.shape} ({_first_line(error)}): "
+            f"{spec.onnx_path} fails on a grey image of shape {images.shape} ({_cause(error)}): "
             "correct the input section of model.json or export the model again"
         ) from error
     return {name: tensor(name, array.shape, array.dtype) for name, array in zip(names, arrays)}
@@ -174,5 +174,5 @@ def _bind(bind: Any, name: str, buffer: np.ndarray) -> None:
     bind(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,6 @@
 """Which backend runs a model: a named one, or the fastest that is installed and reproduces the model's reference.
 
-The choice is timed once per model and machine and remembered in ~/.cache/camera_perception (XDG_CACHE_HOME is honoured).
+The choice is timed once per model and machine and remembered in ~/.cache/camera_perception (or XDG_CACHE_HOME).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def candidates(spec: ModelSpec) -> list[Candidate]:
 
 
 def choose(spec: ModelSpec, **options: Any) -> Engine:
-    """The remembered choice if it still holds, else the fastest candidate that passes. EngineError lists why none did."""
+    """The remembered choice if it still holds, else the fastest that passes. EngineError lists why none did."""
     tried = candidates(spec)
     path = cache_path(spec, tried, options)
     remembered = _remembered(path, tried)

@@ -23,7 +23,7 @@ class FreeSlots(Generic[SlotT]):
     def acquire(self) -> SlotT:
         if not self._free:
             raise EngineError(
-                f"all {self._count} slots of the engine are in use: release one first, or load the engine with more slots"
+                f"all {self._count} slots of the engine are in use: release one first, or load it with more slots"
             )
         return self._free.pop(0)
 
