@@ -72,14 +72,14 @@ _ROWS = np.array(
         (1.00, 0.905, 0.07, -0.18),
     ]
 )
-_FAR_ROWS = _ROWS[[0, 2, 4, 6, 7]]
+_FAR_ROWS = _ROWS[[0, 4, 5, 7]]
 
 
 def car(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A passenger car, pickup or delivery van that looks along x."""
     body = _drawn(rng)
     service = rng.choice(["", "taxi", "police"], p=[0.955, 0.03, 0.015]) if body.share > 0.05 else ""
-    paint = {"taxi": one_taxi(rng), "police": colors.linear("f0f0f0")[0]}.get(service, colors.car_color(rng))
+    paint = {"taxi": _taxi_color(rng), "police": colors.linear("f0f0f0")[0]}.get(service, colors.car_color(rng))
     if not body.windows and rng.random() < 0.6:
         paint = colors.linear("eeeeec")[0]
     look = Look.drawn(rng, body, paint)
@@ -91,7 +91,7 @@ def car(rng: np.random.Generator, detail: int = 1) -> Asset:
     return asset_of(mesh, "car", VEHICLE)
 
 
-def one_taxi(rng: np.random.Generator) -> np.ndarray:
+def _taxi_color(rng: np.random.Generator) -> np.ndarray:
     """Taxi yellow, ivory or black."""
     return colors.linear("e8b21a", "e6d7b0", "15161a")[rng.integers(3)]
 
@@ -126,6 +126,7 @@ class Look:
     lamp_inner: float  # share of the half width where head lamps begin
     tail_inner: float
     tail_rows: tuple[int, ...]  # rows of cells that the tail lamps fill
+    amber: bool
     light_bar: bool
     tall_tail: bool  # lamps climb beside the rear window
     grille: float  # share of the half width
@@ -150,6 +151,7 @@ class Look:
             lamp_inner=rng.uniform(0.5, 0.68),
             tail_inner=rng.uniform(0.48, 0.8) if body.windows else 0.86,
             tail_rows=tails[rng.integers(len(tails))] if body.windows else (2, 3, 4),
+            amber=bool(rng.random() < (0.5 if classic else 0.12)),
             light_bar=not classic and rng.random() < 0.12,
             tall_tail=bool(steep and rng.random() < (0.35 if body.windows else 0.1)),
             grille=rng.uniform(0.3, 0.48),
@@ -185,7 +187,7 @@ def _plan(body: Body, look: Look, detail: int) -> np.ndarray:
     arc = np.stack([end - corner + corner * np.sin(turn), half - corner_y + corner_y * np.cos(turn)], 1)
     sides = [np.array([end - corner * 1.02])]
     reach = body.wheel * 1.13 + 0.015
-    angles = np.radians([0, 9, 32, 58, 90, 122, 148, 171, 180] if detail else [0, 20, 90, 160, 180])
+    angles = np.radians([0, 9, 32, 58, 90, 122, 148, 171, 180] if detail else [10, 60, 120, 170])
     sides += [axle + reach * np.cos(angles) for axle in _axles(body)]
     if detail:
         sides += [_x(body, s) + np.array([0.007, -0.007]) for s in _seams(body)]
@@ -199,7 +201,7 @@ def _plan(body: Body, look: Look, detail: int) -> np.ndarray:
     bulge = 0.1 if not look.classic else 0.02
     nose = np.stack([end - bulge * (nose_y / half) ** 2, nose_y], 1)
     tail = np.stack([-end + 0.06 * (tail_y / half) ** 2, tail_y], 1)
-    front, back = arc - (bulge * (arc[:, 1] / half) ** 2 * [[1], [0]] * 0).T if False else arc, arc * (-1, 1)
+    front, back = arc, arc * (-1, 1)
     front = front - np.stack([bulge * np.clip(1 - (end - front[:, 0]) / corner, 0, 1) * 0.8, 0 * front[:, 1]], 1)
     back = back + np.stack([0.05 * np.clip(1 - (end + back[:, 0]) / corner, 0, 1), 0 * back[:, 1]], 1)
     return np.concatenate([nose, front, side, back[::-1], tail[::-1]])
@@ -216,7 +218,7 @@ def _shell(body: Body, look: Look, detail: int) -> Mesh:
     plan = _plan(body, look, detail)
     plan = np.concatenate([plan, (plan * (1, -1))[-2::-1]])
     rows = _ROWS if detail else _FAR_ROWS
-    points = _shell_points(body, plan, rows, np.array([0.97, 0.72, 0.4, 0.0]) if detail else np.array([0.9, 0.0]))
+    points = _shell_points(body, plan, rows, np.array([0.97, 0.72, 0.4, 0.0]) if detail else np.array([0.0]))
     middle = (points[:-1, :-1] + points[1:, :-1] + points[:-1, 1:] + points[1:, 1:]) / 4
     cell_plan = (plan[:-1] + plan[1:]) / 2
     color, material = _shell_paint(body, look, middle, cell_plan, rows, np.abs(np.diff(plan[:, 0])))
@@ -273,7 +275,7 @@ def _shell_paint(
     side_level = (level > 0) & (level < 1)
     put(side_level & (level < 0.1), look.trim * (0.8 if look.trim is look.paint else 1), Material.PAINT if look.trim is look.paint else Material.MATTE)
     if look.trim is not look.paint:
-        put(side_level & ((level < 0.3) if len(rows) > 5 else (level < 0.1)) & True, look.trim, Material.MATTE)
+        put(side_level & (level < 0.3), look.trim, Material.MATTE)
     if body.clearance < 0.3:
         put((nose | tail) & (level > 0) & (level < 0.1), colors.PLASTIC, Material.MATTE)
     seam = (step < 0.02) & (np.abs(plan[:, 0]) < end - body.roundness)
@@ -292,9 +294,9 @@ def _shell_paint(
     lamps = tail & picked[:, None] & side_level
     put(lamps & (y > look.tail_inner), colors.LAMP_RED, Material.TAILLAMP)
     put(lamps & (y <= look.tail_inner) & look.light_bar & (level > 0.62) & (level < 0.86), colors.LAMP_RED, Material.TAILLAMP)
-    if len(look.tail_rows) > 1 and len(rows) > 5:
+    if look.amber and len(rows) > 5:
         first = (level > _ROWS[look.tail_rows[0], 0]) & (level < _ROWS[look.tail_rows[0] + 1, 0])
-        put(lamps & first & (y > look.tail_inner) & (y < 0.93), colors.LAMP_AMBER * 0.8, Material.INDICATOR)
+        put(lamps & first & (y > look.tail_inner) & (y < 0.93), colors.LAMP_AMBER * 0.7, Material.INDICATOR)
     put(level < 0, colors.BLACK, Material.MATTE)
     if body.kind == "pickup":
         put((level > 1) & (x < _x(body, body.rear[0])) & (np.abs(middle[..., 1]) < body.width * 0.43), colors.BLACK, Material.MATTE)
@@ -407,8 +409,8 @@ def _trim(rng: np.random.Generator, body: Body, look: Look, service: str) -> lis
     tall = 2.0 if not body.windows else 1.0
     mirrors = [(mirror_x, s * (half + 0.04), mirror_z + 0.06 * tall) for s in (1, -1)]
     out.append(boxes(np.array(mirrors), (0.11, 0.2, 0.13 * tall), look.paint if rng.random() < 0.7 else colors.BLACK, Material.PAINT))
-    handles = [s - 0.035 if i == 0 else s - 0.035 for i, s in enumerate(_seams(body)[1:])]
-    spots = [(_x(body, h) + 0.36 * 0, s * half * 0.972, _level_z(body, 0.82, 0.0)) for h in handles for s in (1, -1)]
+    handles = [s - 0.035 for s in _seams(body)[1:]]
+    spots = [(_x(body, h), s * half * 0.972, _level_z(body, 0.82, 0.0)) for h in handles for s in (1, -1)]
     out.append(boxes(np.array(spots) + (0.3, 0, 0), (0.18, 0.035, 0.03), colors.CHROME if look.classic else look.paint * 0.8, Material.PAINT))
     exhaust = int(rng.choice([0, 1, 2]))
     pipes = [(-end + 0.06, s * half * 0.6, body.clearance + 0.09) for s in (1, -1)[:exhaust]]
@@ -433,7 +435,7 @@ def _rear_details(rng: np.random.Generator, body: Body, look: Look) -> list[Mesh
     out = [box((_rear_x(body, low) - 0.001, 0, _level_z(body, low, -end)), (0.012, body.width * 0.66, 0.012), seam)]
     if not body.windows:
         height = body.height * 0.8
-        out.append(box((-end + 0.045, 0, body.clearance + 0.15 + height / 2), (0.1, 0.016, height), seam))
+        out.append(box((-end + 0.045, 0, body.clearance + 0.15 + height / 2), (0.086, 0.012, height), seam))
     if body.rear[0] < 0.06:
         x, z = _x(body, body.rear[1]) - 0.05, body.height * 0.955
         out.append(box((x, 0, z), (0.16, half * 1.3, 0.03), look.roof, Material.PAINT))

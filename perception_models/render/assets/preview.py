@@ -27,7 +27,9 @@ def picture(mesh: Mesh, azimuth: float, size: int = 220, elevation: float = 8.0)
     a, e = np.radians(azimuth), np.radians(elevation)
     eye = target + 4.5 * radius * np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
     seen = (mesh.vertices - eye) @ camera_at(eye, target).T
-    pixels = seen[:, :2] / seen[:, 2:] * (3.4 * size) + size / 2
+    flat = seen[:, :2] / seen[:, 2:]
+    left, right = flat.min(0), flat.max(0)
+    pixels = (flat - (left + right) / 2) * (0.88 * size / (right - left).max()) + size / 2
     image = np.broadcast_to(np.where(np.arange(size)[:, None, None] < size * 0.5, _SKY, _GROUND), (size, size, 3)).copy()
     leaves = mesh.faces[mesh.materials[mesh.faces[:, 0]] == Material.FOLIAGE]
     _fill(image, pixels, seen[:, 2], _shade(mesh, eye), np.concatenate([mesh.faces, leaves[:, ::-1]]))
