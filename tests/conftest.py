@@ -32,3 +32,11 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
         report.outcome = "skipped"
         report.longrepr = (str(collector.path), 0, "needs torch: make setup-models")
     return report
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with every head that needs no training; library/tiny_models.py says what it sees."""
+    from tiny_models import write_tiny_model
+
+    return write_tiny_model(tmp_path_factory.mktemp("tiny_model"))

@@ -1,7 +1,8 @@
 """reference.npz: a few inputs and what the training framework made of them. A backend that disagrees may not run.
 
-Arrays: `images` (n, ...) as the network takes them, `outputs/<tensor name>` (n, ...), optionally
-`tolerance.json`, a string: {tensor name: {"atol": 0.01, "rtol": 0, "share": 0}}. Tolerances are those of fp32; lower precisions widen them.
+Arrays: `images` (n, ...) as the network takes them, `outputs/<tensor name>` (n, ...), and optionally the string
+`tolerance.json`: {tensor name: {"atol": 0.01, "rtol": 0, "share": 0}}. Tolerances are those of fp32; lower precisions
+widen them.
 """
 
 from __future__ import annotations
