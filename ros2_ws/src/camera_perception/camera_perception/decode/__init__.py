@@ -1,8 +1,8 @@
 """From raw network outputs to what was seen: one file per kind of head.
 
-Each module has `decode(arrays, head, letterbox, threshold) -> Part`, where `arrays` maps the head's tensor roles to arrays
-of one image (no batch axis) and `letterbox` leads back to source pixels, and `check(head, shapes) -> None`, which raises
-ModelError when the options or tensor shapes (role -> shape with batch) cannot belong to this kind.
+Each module has `decode(arrays, head, letterbox, threshold) -> Part`, where `arrays` maps the head's tensor roles to
+arrays of one image (no batch axis) and `letterbox` leads back to source pixels, and `check(head, shapes) -> None`,
+which raises ModelError when the options or tensor shapes (role -> shape with batch) cannot belong to this kind.
 """
 
 from __future__ import annotations

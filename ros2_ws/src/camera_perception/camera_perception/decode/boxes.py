@@ -1,0 +1,55 @@
+"""The end of every object decoder: candidates in network pixels become Detections in source pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.decode.nms import nms
+from camera_perception.model_spec import HeadSpec
+from camera_perception.preprocess import Letterbox
+from camera_perception.types import Detections
+
+
+def corners(cxcywh: np.ndarray) -> np.ndarray:
+    """(N, 4) middle and size -> (N, 4) x0 y0 x1 y1."""
+    half = cxcywh[:, 2:] / 2
+    return np.concatenate((cxcywh[:, :2] - half, cxcywh[:, :2] + half), axis=1)
+
+
+def detections_from(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    head: HeadSpec,
+    letterbox: Letterbox,
+    max_iou: float | None,
+    light_states: np.ndarray | None = None,
+) -> Detections:
+    """Drop what is no object, suppress doubles (unless max_iou is None), go back to source pixels.
+
+    boxes (N, 4) x0 y0 x1 y1 network pixels. A row with a nan or infinite number, an unknown class, or nothing inside
+    the image is no object.
+    """
+    if light_states is None:
+        light_states = np.zeros((len(boxes), 0), np.float32)
+    keep = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (classes >= 0) & (classes < len(head.classes))
+    boxes, scores, classes, light_states = boxes[keep], scores[keep], classes[keep], light_states[keep]
+    in_image = letterbox.image_from_input_boxes(boxes)
+    visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
+    found = Detections(
+        in_image[visible],
+        np.clip(scores[visible], 0, 1).astype(np.float32),
+        classes[visible].astype(np.int32),
+        np.nan_to_num(light_states[visible]).astype(np.float32),
+    )
+    return found if max_iou is None else found[nms(boxes[visible], found.scores, found.classes, max_iou)]
+
+
+def detections_from_class_scores(
+    cxcywh: np.ndarray, class_scores: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float, max_iou: float
+) -> Detections:
+    """Candidates with one score per class: (N, 4) middle and size in network pixels, (N, C) scores."""
+    best = class_scores.max(axis=1, initial=-np.inf)
+    rows = np.flatnonzero(best >= threshold)  # a nan score is not >= anything
+    classes = class_scores[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.intp)
+    return detections_from(corners(cxcywh[rows]), best[rows], classes, head, letterbox, max_iou)

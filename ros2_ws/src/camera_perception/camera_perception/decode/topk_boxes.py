@@ -1,0 +1,50 @@
+"""Our object head: the graph has already picked K boxes.
+
+roles    boxes (K, 4) float32 x0 y0 x1 y1 network pixels, scores (K,), classes (K,) int32,
+         light_states (K, S) float32 probabilities, optional
+options  light_states: names of the S states; light_class: the class that has them
+nms_iou  null: the graph's rows stand as they are; a number: per-class suppression over the K rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from camera_perception.decode import Part
+from camera_perception.decode.boxes import detections_from
+from camera_perception.decode.check import Shapes, expect, expect_shape
+from camera_perception.model_spec import HeadSpec
+from camera_perception.preprocess import Letterbox
+from camera_perception.types import Task
+
+
+def check(head: HeadSpec, shapes: Shapes) -> None:
+    expect_shape(head, shapes, "boxes", "K", 4)
+    rows = shapes["boxes"][1]
+    expect_shape(head, shapes, "scores", rows)
+    expect_shape(head, shapes, "classes", rows)
+    expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
+    if "light_states" in head.tensors:
+        states, light_class = head.options.get("light_states", ()), head.options.get("light_class")
+        expect_shape(head, shapes, "light_states", rows, len(states))
+        expect(light_class in head.classes, head, f"option light_class '{light_class}' is not one of the classes")
+
+
+def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
+    rows = np.flatnonzero(arrays["scores"] >= threshold)
+    states = arrays.get("light_states")
+    classes = arrays["classes"][rows]
+    tasks = Task.OBJECTS if states is None else Task.OBJECTS | Task.TRAFFIC_LIGHTS
+    lights = None if states is None else _only_lights(states[rows], classes, head)
+    found = detections_from(
+        arrays["boxes"][rows], arrays["scores"][rows], classes, head, letterbox, head.nms_iou, lights
+    )
+    return Part(tasks, detections=found)
+
+
+def _only_lights(states: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
+    """The network gives every row a state; a car has none."""
+    light = head.classes.index(head.options["light_class"])
+    return np.where((classes == light)[:, None], states, 0)

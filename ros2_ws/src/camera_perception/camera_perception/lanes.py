@@ -1,0 +1,104 @@
+"""Lane lines and drivable road in the image plane: order, roles, resampling, the boundary of the road."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from camera_perception.types import ClassMap, LaneLine, LineColor, LineType, Road
+
+BACKGROUND = "background"
+
+
+def line_type(name: str) -> LineType:
+    """LineType of "solid_dashed" and the like; UNKNOWN for names that are none."""
+    return LineType.__members__.get(name.upper(), LineType.UNKNOWN)
+
+
+def line_color(name: str) -> LineColor:
+    """LineColor of "white" and the like; UNKNOWN for names that are none."""
+    return LineColor.__members__.get(name.upper(), LineColor.UNKNOWN)
+
+
+def inside(points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Those of points (P, 2) u v that are finite and inside an image (H, W), as float32."""
+    height, width = image_size
+    keep = ((points >= 0) & (points <= (width, height))).all(axis=1)
+    return points[keep].astype(np.float32)
+
+
+def u_at(line: LaneLine, v: float) -> float:
+    """Where the line crosses row v; beyond its ends it goes on straight, in the direction of its nearest points."""
+    u, rows = line.points[:, 0].astype(float), line.points[:, 1].astype(float)
+    order = np.argsort(rows, kind="stable")
+    u, rows = u[order], rows[order]
+    if rows[0] <= v <= rows[-1]:
+        return float(np.interp(v, rows, u))
+    end = slice(-END, None) if v > rows[-1] else slice(0, END)
+    return _straight(rows[end], u[end], v)
+
+
+END = 8  # points that tell the direction of a line's end
+
+
+def _straight(rows: np.ndarray, u: np.ndarray, v: float) -> float:
+    spread = rows - rows.mean()
+    slope = (spread @ u) / max(float(spread @ spread), 1e-9)
+    return float(u.mean() + slope * (v - rows.mean()))
+
+
+def resample(line: LaneLine, count: int) -> LaneLine:
+    """The same line with `count` points, evenly spaced along its length in the image, ends kept."""
+    steps = np.hypot(*np.diff(line.points, axis=0).T)
+    along = np.concatenate(([0.0], np.cumsum(steps)))
+    wanted = np.linspace(0, along[-1], count)
+    points = np.column_stack([np.interp(wanted, along, line.points[:, axis]) for axis in (0, 1)])
+    return replace(line, points=points.astype(np.float32))
+
+
+def left_to_right(lines: Iterable[LaneLine]) -> tuple[LaneLine, ...]:
+    """Lines in the order of their crossing of the lowest row that any of them reaches."""
+    lines = tuple(lines)
+    bottom = max((float(line.points[:, 1].max()) for line in lines), default=0.0)
+    return tuple(sorted(lines, key=lambda line: u_at(line, bottom)))
+
+
+def assign_positions(lines: Iterable[LaneLine], image_size: tuple[int, int]) -> tuple[LaneLine, ...]:
+    """Lines left to right with positions counted outwards from the middle of the image's bottom row.
+
+    For networks that find lines but not their roles. It supposes a camera that looks ahead, near the car's middle.
+    """
+    height, width = image_size
+    crossings = sorted(((u_at(line, height), line) for line in lines), key=lambda pair: pair[0])
+    left = sum(u < width / 2 for u, _ in crossings)
+    positions = (*range(-left, 0), *range(1, len(crossings) - left + 1))
+    return tuple(replace(line, position=position) for position, (_, line) in zip(positions, crossings))
+
+
+def drivable_cells(drivable: ClassMap) -> np.ndarray:
+    """(h, w) bool: cells of any class but the background."""
+    return np.array([name != BACKGROUND for name in drivable.names])[drivable.ids]
+
+
+def road_from_drivable(drivable: ClassMap, image_size: tuple[int, int], columns: int = 64) -> Road:
+    """Boundary and coverage of the drivable area in an image (H, W); the metric fields stay unknown."""
+    cells = drivable_cells(drivable)
+    return Road(boundary(cells, image_size, columns), np.zeros((0, 2), np.float32), float("nan"), float(cells.mean()))
+
+
+def boundary(cells: np.ndarray, image_size: tuple[int, int], columns: int = 64) -> np.ndarray:
+    """Where free road ends, looking up from the bottom of the image.
+
+    cells   (h, w) bool, over the whole image
+    returns (C, 2) float32 u v, left to right, at most one per column of cells: lower border of the lowest cell that is
+            not drivable; v = H where not even the lowest row is, v = 0 where the whole column is
+    """
+    rows, width = cells.shape
+    sampled = ((np.arange(min(columns, width)) + 0.5) * width / min(columns, width)).astype(int)
+    blocked = ~cells[::-1, sampled]
+    free = np.where(blocked.any(axis=0), blocked.argmax(axis=0), rows)  # drivable cells from the bottom up
+    u = (sampled + 0.5) * image_size[1] / width
+    v = (rows - free) * image_size[0] / rows
+    return np.column_stack((u, v)).astype(np.float32)

@@ -1,0 +1,260 @@
+"""The heads of our own network, against values that the test lays out itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from camera_perception.decode import decoder
+from camera_perception.errors import ModelError
+from camera_perception.model_spec import HeadSpec
+from camera_perception.preprocess import Letterbox
+from camera_perception.types import LineColor, LineType, Task
+
+# 1280x720 in 640x384: half the size, 12 rows of padding above and below
+BOX = Letterbox.fit((720, 1280), (384, 640))
+STATES = ("red", "yellow", "green", "none")
+OBJECTS = HeadSpec(
+    "objects",
+    "topk_boxes",
+    {role: role for role in ("boxes", "scores", "classes", "light_states")},
+    ("car", "traffic light"),
+    options={"light_states": list(STATES), "light_class": "traffic light"},
+)
+
+
+def objects(*rows, states=None):
+    """Rows of (x0, y0, x1, y1, score, class) as the graph gives them."""
+    table = np.array(rows, np.float32).reshape(-1, 6)
+    states = np.zeros((len(table), 4), np.float32) if states is None else np.array(states, np.float32)
+    return {
+        "boxes": table[:, :4],
+        "scores": table[:, 4],
+        "classes": table[:, 5].astype(np.int32),
+        "light_states": states,
+    }
+
+
+def decode(arrays, head, threshold=0.4):
+    return decoder(head.kind).decode(arrays, head, BOX, threshold)
+
+
+def test_no_rows_are_no_objects_but_the_head_ran():
+    part = decode(objects(), OBJECTS)
+    assert part.tasks == Task.OBJECTS | Task.TRAFFIC_LIGHTS
+    assert len(part.detections) == 0
+    assert part.detections.light_states.shape == (0, 4)
+
+
+def test_boxes_come_back_in_source_pixels_best_rows_only():
+    found = decode(objects((10, 22, 110, 72, 0.9, 0), (10, 22, 110, 72, 0.39, 0)), OBJECTS).detections
+    np.testing.assert_array_equal(found.boxes, [[20, 20, 220, 120]])
+    assert found.boxes.dtype == found.scores.dtype == np.float32
+    assert found.classes.dtype == np.int32
+
+
+def test_only_traffic_lights_have_a_state():
+    states = [[0.7, 0.1, 0.1, 0.1]] * 2
+    found = decode(objects((0, 50, 9, 60, 0.9, 0), (20, 50, 29, 60, 0.8, 1), states=states), OBJECTS).detections
+    np.testing.assert_allclose(found.light_states, [[0, 0, 0, 0], states[0]])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (np.nan, 20, 30, 40, 0.9, 0),
+        (10, 20, np.inf, 40, 0.9, 0),
+        (10, 20, 30, 40, np.nan, 0),
+        (10, 20, 30, 40, 0.9, 2),
+        (10, 20, 30, 40, 0.9, -1),
+        (30, 40, 10, 20, 0.9, 0),
+        (10, 0, 30, 11, 0.9, 0),
+        (-50, 20, -1, 40, 0.9, 0),
+    ],
+    ids=[
+        "nan",
+        "inf",
+        "nan score",
+        "class too high",
+        "class below 0",
+        "inside out",
+        "in the padding",
+        "left of the image",
+    ],
+)
+def test_odd_rows_are_dropped_and_the_good_one_stays(row):
+    found = decode(objects(row, (10, 22, 110, 72, 0.8, 1)), OBJECTS).detections
+    np.testing.assert_allclose(found.scores, [0.8])
+
+
+def test_nms_is_a_safety_net_only_when_asked_for():
+    twice = objects((10, 22, 110, 72, 0.9, 0), (11, 22, 111, 72, 0.8, 0), (11, 22, 111, 72, 0.7, 1))
+    assert len(decode(twice, OBJECTS).detections) == 3
+    with_nms = HeadSpec(
+        OBJECTS.head, OBJECTS.kind, OBJECTS.tensors, OBJECTS.classes, nms_iou=0.5, options=OBJECTS.options
+    )
+    np.testing.assert_allclose(decode(twice, with_nms).detections.scores, [0.9, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"boxes": (1, 100, 5)}, "boxes"),
+        ({"scores": (1, 99)}, "scores"),
+        ({"light_states": (1, 100, 3)}, "light_states"),
+        ({"classes": ()}, "classes"),
+    ],
+)
+def test_topk_boxes_names_the_tensor_that_does_not_fit(change, says):
+    shapes = {"boxes": (1, 100, 4), "scores": (1, 100), "classes": (1, 100), "light_states": (1, 100, 4)}
+    decoder("topk_boxes").check(OBJECTS, shapes)
+    with pytest.raises(ModelError, match=says):
+        decoder("topk_boxes").check(OBJECTS, shapes | change)
+
+
+@pytest.mark.parametrize(("name", "task"), [("drivable", Task.DRIVABLE), ("semantic", Task.SEMANTIC)])
+def test_class_maps_are_cut_to_the_image(name, task):
+    head = HeadSpec(name, "class_map", {"map": "m"}, ("background", "road", "alternative"))
+    ids = np.full((96, 160), 2, np.uint8)  # padding is rows 0..2 and 93..95
+    ids[3:93] = 1
+    ids[3, 0] = 0
+    part = decode({"map": ids}, head)
+    found = getattr(part, name)
+    assert part.tasks == task
+    assert found.ids.shape == (90, 160)
+    assert found.ids[0, 0] == 0
+    assert np.count_nonzero(found.ids != 1) == 1
+    assert found.colors.shape == (3, 3)
+
+
+def test_class_maps_are_copies_and_unknown_ids_are_background():
+    head = HeadSpec("drivable", "class_map", {"map": "m"}, ("background", "road"), ((0, 0, 0), (1, 2, 3)))
+    ids = np.full((96, 160), 7, np.uint8)
+    found = decode({"map": ids}, head).drivable
+    ids[:] = 1
+    assert not found.ids.any()
+    np.testing.assert_array_equal(found.colors[1], (1, 2, 3))
+
+
+TYPES = [
+    "solid",
+    "dashed",
+    "double_solid",
+    "double_dashed",
+    "solid_dashed",
+    "dashed_solid",
+    "botts_dots",
+    "road_edge",
+    "curb",
+]
+LANES = HeadSpec(
+    "lanes",
+    "lane_rows",
+    {role: role for role in ("x", "row_score", "score", "type", "color")},
+    options={
+        "positions": [-2, -1, 1, 2],
+        "line_types": TYPES,
+        "line_colors": ["white", "yellow", "blue", "red", "unknown"],
+        "row_threshold": 0.5,
+    },
+)
+ROWS = 48
+
+
+def lane_arrays(lines=4):
+    """Nothing there: rows present, lines not."""
+    return {
+        "x": np.zeros((lines, ROWS), np.float32),
+        "row_score": np.ones((lines, ROWS), np.float32),
+        "score": np.zeros(lines, np.float32),
+        "type": np.eye(9, dtype=np.float32)[np.zeros(lines, int)],
+        "color": np.eye(5, dtype=np.float32)[np.zeros(lines, int)],
+    }
+
+
+def test_no_line_is_no_line_but_the_head_ran():
+    part = decode(lane_arrays(), LANES)
+    assert (part.tasks, part.lanes) == (Task.LANES, ())
+
+
+def test_a_line_comes_back_where_it_was_laid_near_to_far():
+    """Source line u = 640 + 0.5 (v - 400) from v = 400 down, given in network pixels by hand: u/2, v/2 + 12."""
+    arrays = lane_arrays()
+    v_network = (np.arange(ROWS) + 0.5) * 8
+    v = (v_network - 12) * 2
+    arrays["x"][2] = (640 + 0.5 * (v - 400)) / 2
+    arrays["row_score"][2] = v >= 400
+    arrays["score"][2] = 0.9
+    arrays["type"][2] = np.eye(9)[TYPES.index("solid_dashed")] * 0.8
+    arrays["color"][2] = np.eye(5)[1] * 0.6
+    (line,) = decode(arrays, LANES).lanes
+    np.testing.assert_allclose(line.points[:, 0], 640 + 0.5 * (line.points[:, 1] - 400), atol=1e-3)
+    assert (np.diff(line.points[:, 1]) < 0).all()
+    assert line.points[:, 1].min() >= 400
+    assert line.points[:, 1].max() <= 720
+    assert len(line.points) == np.count_nonzero((v >= 400) & (v <= 720))
+    assert (line.position, line.line_type, line.color) == (1, LineType.SOLID_DASHED, LineColor.YELLOW)
+    assert (line.score, line.type_score, line.color_score) == pytest.approx((0.9, 0.8, 0.6))
+
+
+def test_lines_come_left_to_right_and_rows_outside_the_image_are_left_out():
+    arrays = lane_arrays()
+    arrays["score"][[0, 3]] = 0.9
+    arrays["x"][0], arrays["x"][3] = 500, 100
+    arrays["x"][3, :40] = -5
+    far, near = decode(arrays, LANES).lanes
+    assert (far.position, near.position) == (2, -2)
+    assert (far.points >= 0).all()
+    assert len(far.points) < len(near.points)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("role", ["x", "row_score", "score", "type", "color"])
+def test_odd_numbers_never_raise_and_never_leave_the_image(role, value):
+    arrays = lane_arrays()
+    arrays["score"][:] = 0.9
+    arrays["x"][:] = 300
+    arrays[role].flat[::3] = value
+    for line in decode(arrays, LANES).lanes:
+        assert np.isfinite(line.points).all()
+        assert ((line.points >= 0) & (line.points <= (1280, 720))).all()
+        assert 0 <= line.score <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"positions": [-1, 1]}, "positions"),
+        ({"line_types": [*TYPES[:8], "wavy"]}, "wavy"),
+        ({"line_types": TYPES[:8]}, "type"),
+        ({"line_colors": ["white"]}, "color"),
+    ],
+)
+def test_lane_rows_names_the_option_that_does_not_fit(options, says):
+    shapes = {"x": (1, 4, 48), "row_score": (1, 4, 48), "score": (1, 4), "type": (1, 4, 9), "color": (1, 4, 5)}
+    decoder("lane_rows").check(LANES, shapes)
+    with pytest.raises(ModelError, match=says):
+        decoder("lane_rows").check(
+            HeadSpec("lanes", "lane_rows", LANES.tensors, options=LANES.options | options), shapes
+        )
+
+
+SCENE = HeadSpec(
+    "scene",
+    "attributes",
+    {"weather": "w", "timeofday": "t"},
+    options={"labels": {"weather": ["clear", "rainy", "foggy"], "timeofday": ["daytime", "night"]}},
+)
+
+
+def test_attributes_are_the_best_label_above_the_threshold():
+    arrays = {"weather": np.array([0.1, 0.7, 0.2]), "timeofday": np.array([0.5, np.nan])}
+    part = decode(arrays, SCENE)
+    assert part.tasks == Task.SCENE
+    assert [(a.name, a.label, a.score) for a in part.scene] == [("weather", "rainy", 0.7)]
+
+
+def test_attributes_need_one_label_per_number():
+    decoder("attributes").check(SCENE, {"weather": (1, 3), "timeofday": (1, 2)})
+    with pytest.raises(ModelError, match="weather"):
+        decoder("attributes").check(SCENE, {"weather": (1, 4), "timeofday": (1, 2)})

@@ -1,0 +1,267 @@
+"""Message bytes to pixels, against numpy and PIL; against cv_bridge where ROS brings it."""
+
+from __future__ import annotations
+
+import array
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from camera_perception.errors import BadImage
+from camera_perception.image import ENCODINGS, decode_compressed, decode_image
+
+RNG = np.random.default_rng(7)
+H, W = 48, 64
+
+
+def smooth_bgr(height=H, width=W):
+    """A picture with slow colours, so that chroma subsampling and Bayer interpolation lose little."""
+    v, u = np.mgrid[:height, :width]
+    return np.dstack((40 + u * 2, 60 + v * 3, 120 + u + v)).clip(0, 255).astype(np.uint8)
+
+
+def padded(rows, step):
+    """Rows of bytes (R, N) with padding that must not be read."""
+    out = np.full((len(rows), step), 0xEE, np.uint8)
+    out[:, : rows.shape[1]] = rows
+    return out.tobytes()
+
+
+def yuv_from_bgr(bgr):
+    """BT.601 limited range, float, from the standard's coefficients."""
+    b, g, r = np.moveaxis(bgr.astype(float), -1, 0)
+    y = 16 + 0.257 * r + 0.504 * g + 0.098 * b
+    u = 128 - 0.148 * r - 0.291 * g + 0.439 * b
+    v = 128 + 0.439 * r - 0.368 * g - 0.071 * b
+    return [np.round(plane).astype(np.uint8) for plane in (y, u, v)]
+
+
+def pack(encoding, bgr):
+    """Rows of bytes that a driver would send for this picture."""
+    grey = bgr[:, :, 1]
+    y, u, v = yuv_from_bgr(bgr)
+    half = u[::2, ::2], v[::2, ::2]
+    alpha = np.full_like(grey, 77)
+    match encoding:
+        case "bgr8" | "8UC3":
+            return bgr.reshape(len(bgr), -1)
+        case "rgb8":
+            return bgr[:, :, ::-1].reshape(len(bgr), -1)
+        case "bgra8":
+            return np.dstack((bgr, alpha)).reshape(len(bgr), -1)
+        case "rgba8":
+            return np.dstack((bgr[:, :, ::-1], alpha)).reshape(len(bgr), -1)
+        case "mono8" | "8UC1":
+            return grey
+        case "yuv422" | "uyvy":
+            rows = np.empty((len(bgr), bgr.shape[1] * 2), np.uint8)
+            rows[:, 0::4], rows[:, 2::4], rows[:, 1::2] = u[:, ::2], v[:, ::2], y
+            return rows
+        case "yuv422_yuy2" | "yuyv":
+            rows = np.empty((len(bgr), bgr.shape[1] * 2), np.uint8)
+            rows[:, 1::4], rows[:, 3::4], rows[:, 0::2] = u[:, ::2], v[:, ::2], y
+            return rows
+        case "nv12":
+            return np.concatenate((y, np.dstack(half).reshape(len(bgr) // 2, -1)))
+        case "nv21":
+            return np.concatenate((y, np.dstack(half[::-1]).reshape(len(bgr) // 2, -1)))
+    if encoding.startswith("bayer"):
+        return mosaic(encoding[6:10], bgr)
+    raise KeyError(encoding)
+
+
+def mosaic(pattern, bgr):
+    out = np.empty(bgr.shape[:2], bgr.dtype)
+    for at, letter in enumerate(pattern):
+        rows, columns = slice(at // 2, None, 2), slice(at % 2, None, 2)
+        out[rows, columns] = bgr[rows, columns, "bgr".index(letter)]
+    return out
+
+
+EXACT = ["bgr8", "rgb8", "bgra8", "rgba8", "8UC3"]
+SUBSAMPLED = {"yuv422": 4, "uyvy": 4, "yuv422_yuy2": 4, "yuyv": 4, "nv12": 5, "nv21": 5}
+BAYER = [name for name in ENCODINGS if name.startswith("bayer") and name.endswith("8")]
+WIDE = ["bgr16", "rgb16", *(name for name in ENCODINGS if name.startswith("bayer") and name.endswith("16"))]
+PADDING = pytest.mark.parametrize("padding", [0, 1, 24])
+
+
+def test_every_encoding_is_tested_here():
+    assert {*EXACT, *SUBSAMPLED, *BAYER, *WIDE, "mono8", "8UC1", "mono16"} == set(ENCODINGS)
+
+
+@PADDING
+@pytest.mark.parametrize("encoding", EXACT)
+def test_colour_orders_are_exact(encoding, padding):
+    bgr = RNG.integers(0, 256, (H, W, 3), np.uint8)
+    rows = pack(encoding, bgr)
+    step = rows.shape[1] + padding
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, False, padded(rows, step)), bgr)
+
+
+@PADDING
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
+def test_grey_is_grey_in_all_channels(encoding, padding):
+    grey = RNG.integers(0, 256, (H, W), np.uint8)
+    image = decode_image(encoding, H, W, W + padding, False, padded(grey, W + padding))
+    np.testing.assert_array_equal(image, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+@PADDING
+@pytest.mark.parametrize("encoding", SUBSAMPLED)
+def test_yuv_comes_back_as_the_picture_it_was_made_of(encoding, padding):
+    bgr = smooth_bgr()
+    rows = pack(encoding, bgr)
+    step = rows.shape[1] + padding
+    image = decode_image(encoding, H, W, step, False, padded(rows, step))
+    assert np.abs(image.astype(int) - bgr).max() <= SUBSAMPLED[encoding]
+
+
+@PADDING
+@pytest.mark.parametrize("encoding", BAYER)
+def test_bayer_patterns_start_where_their_name_says(encoding, padding):
+    bgr = smooth_bgr()
+    rows = mosaic(encoding[6:10], bgr)
+    image = decode_image(encoding, H, W, W + padding, False, padded(rows, W + padding))
+    assert np.abs(image.astype(int) - bgr)[2:-2, 2:-2].max() <= 2
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_16_bit_grey_in_both_byte_orders(big, padding):
+    values = RNG.integers(0, 65536, (H, W), np.uint16)
+    rows = values.astype(">u2" if big else "<u2").view(np.uint8)
+    image = decode_image("mono16", H, W, 2 * W + padding, big, padded(rows, 2 * W + padding))
+    np.testing.assert_array_equal(image[:, :, 1], np.rint(values * (255 / 65535)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+def test_16_bit_colour_is_the_8_bit_picture(encoding):
+    bgr = smooth_bgr().astype(np.uint16) * 257
+    ordered = {"bgr16": bgr, "rgb16": bgr[:, :, ::-1]}.get(encoding)
+    rows = mosaic(encoding[6:10], bgr) if ordered is None else ordered.reshape(H, -1)
+    image = decode_image(encoding, H, W, rows.shape[1] * 2, False, np.ascontiguousarray(rows).astype("<u2").tobytes())
+    assert np.abs(image.astype(int) - smooth_bgr())[2:-2, 2:-2].max() <= 2
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda raw: array.array("B", raw)])
+def test_bgr8_is_a_view_into_the_message(kind):
+    data = kind(RNG.integers(0, 256, H * W * 3, np.uint8).tobytes())
+    image = decode_image("bgr8", H, W, W * 3, False, data)
+    assert np.shares_memory(image, np.frombuffer(data, np.uint8))
+
+
+def test_last_row_may_come_without_its_padding():
+    grey = RNG.integers(0, 256, (H, W), np.uint8)
+    data = padded(grey, W + 8)[:-8]
+    np.testing.assert_array_equal(decode_image("mono8", H, W, W + 8, False, data)[:, :, 0], grey)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "height", "width", "step", "size", "says"),
+    [
+        ("jpeg2000", 4, 4, 4, 16, "bgr8, rgb8"),
+        ("", 4, 4, 4, 16, "unknown"),
+        ("bgr8", 4, 4, 12, 0, "truncated"),
+        ("bgr8", 4, 4, 12, 47, "truncated"),
+        ("bgr8", 4, 4, 11, 48, "at least 12"),
+        ("bgr8", 4, 4, 0, 48, "step 0"),
+        ("bgr8", 4, 4, 16, 48, "truncated"),
+        ("bgr8", 0, 4, 12, 48, "0"),
+        ("bgr8", 4, 0, 12, 48, "0"),
+        ("nv12", 5, 4, 4, 64, "multiple of 2"),
+        ("yuv422", 4, 5, 10, 64, "multiple of 2"),
+        ("nv12", 4, 4, 4, 16, "truncated"),
+        ("bayer_rggb8", 2, 2, 2, 4, "at least 3x3"),
+    ],
+)
+def test_bad_messages_say_what_is_wrong(encoding, height, width, step, size, says):
+    with pytest.raises(BadImage, match=says):
+        decode_image(encoding, height, width, step, False, bytes(size))
+
+
+def test_unknown_encodings_go_to_the_fallback_and_known_ones_do_not():
+    other = np.zeros((1, 1, 3), np.uint8)
+    assert decode_image("16SC1", 1, 1, 2, False, b"ab", fallback=lambda *_: other) is other
+    assert decode_image("mono8", 1, 1, 1, False, b"a", fallback=lambda *_: other) is not other
+
+
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name not in ("nv12", "8UC1", "8UC3")])
+def test_pixels_equal_those_of_cv_bridge(encoding):
+    cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with a ROS installation only")
+    messages = pytest.importorskip("sensor_msgs.msg")
+    layout = ENCODINGS[encoding]
+    step = W * layout.channels * np.dtype(layout.dtype).itemsize
+    data = RNG.integers(0, 256, step * H * layout.rows[0] // layout.rows[1], np.uint8).tobytes()
+    message = messages.Image(height=H, width=W, encoding=encoding, step=step, data=array.array("B", data))
+    try:
+        expected = cv_bridge.CvBridge().imgmsg_to_cv2(message, "bgr8")
+    except cv_bridge.CvBridgeError as error:
+        pytest.skip(f"this cv_bridge does not know {encoding}: {error}")
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, False, data), expected)
+
+
+def file_of(image_format, bgr, **options):
+    stream = io.BytesIO()
+    Image.fromarray(bgr[:, :, ::-1]).save(stream, image_format, **options)
+    return stream.getvalue()
+
+
+def test_png_is_exact():
+    bgr = RNG.integers(0, 256, (H, W, 3), np.uint8)
+    np.testing.assert_array_equal(decode_compressed(file_of("PNG", bgr), "bgr8; png compressed bgr8"), bgr)
+
+
+@pytest.mark.parametrize(
+    "options", [{"quality": 95}, {"quality": 95, "progressive": True}], ids=["baseline", "progressive"]
+)
+def test_jpeg_is_what_pil_sees(options):
+    data = file_of("JPEG", smooth_bgr(), **options)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))[:, :, ::-1]
+    assert np.abs(decode_compressed(array.array("B", data), "jpeg").astype(int) - expected).max() <= 3
+
+
+def test_grey_jpeg_becomes_bgr():
+    data = cv2.imencode(".jpg", smooth_bgr()[:, :, 0])[1].tobytes()
+    assert decode_compressed(data, "mono8; jpeg compressed mono8").shape == (H, W, 3)
+
+
+def test_jpeg_may_be_followed_by_padding_and_hold_a_thumbnail_with_its_own_end():
+    exif = Image.Exif()
+    thumbnail = file_of("JPEG", smooth_bgr(16, 16))
+    data = file_of("JPEG", smooth_bgr(), quality=90, exif=b"Exif\0\0" + exif.tobytes() + thumbnail)
+    assert decode_compressed(data + bytes(64), "jpeg").shape == (H, W, 3)
+    for part in (0.97, 0.9, 0.6):
+        with pytest.raises(BadImage):
+            decode_compressed(data[: int(len(data) * part)], "jpeg")
+
+
+def test_orientation_of_a_phone_is_ignored():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    assert decode_compressed(file_of("JPEG", smooth_bgr(), exif=exif), "jpeg").shape == (H, W, 3)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.5, 0.9, 0.99])
+def test_truncated_files_are_refused_not_half_grey(image_format, part):
+    data = file_of(image_format, RNG.integers(0, 256, (H, W, 3), np.uint8))
+    with pytest.raises(BadImage):
+        decode_compressed(data[: int(len(data) * part)], image_format)
+
+
+def test_corrupt_png_and_jpeg_header_are_refused():
+    png, jpeg = (bytearray(file_of(kind, smooth_bgr())) for kind in ("PNG", "JPEG"))
+    png[len(png) // 2] ^= 0xFF
+    jpeg[2:40] = bytes(38)
+    for data in (png, jpeg):
+        with pytest.raises(BadImage, match="corrupt|decoded"):
+            decode_compressed(bytes(data), "")
+
+
+@pytest.mark.parametrize(("data", "says"), [(b"", "empty"), (b"GIF89a....", "neither"), (b"\xff\xd8", "end marker")])
+def test_other_data_is_refused(data, says):
+    with pytest.raises(BadImage, match=says):
+        decode_compressed(data, "16UC1; compressedDepth")
