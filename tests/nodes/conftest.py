@@ -1,0 +1,65 @@
+"""Every pytest worker gets a DDS domain of its own, every test a ROS context of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+
+def domain_id(run: str, worker: str) -> int:
+    """1..100, other workers of the run differ: above 101 DDS ports overlap those that the kernel hands out."""
+    return 1 + (crc32(run.encode()) + int(worker.removeprefix("gw") or 0)) % 100
+
+
+# Before rclpy is imported: concurrent runs and workers must not hear each other.
+os.environ["ROS_DOMAIN_ID"] = str(
+    domain_id(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), os.environ.get("PYTEST_XDIST_WORKER", ""))
+)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_LOCALHOST_ONLY"] = "1"
+
+# Killed processes leave their segment in /dev/shm: tests use a small one.
+os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).with_name("fastdds_small.xml"))
+os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"]
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`, or source ros2_ws/env.sh")
+pytest.importorskip("camera_perception_msgs", reason="needs the built messages: make setup, source ros2_ws/env.sh")
+
+
+@pytest.fixture
+def context() -> Iterator[rclpy.Context]:
+    """A ROS context that nothing else uses, shut down after the test."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    yield context
+    rclpy.try_shutdown(context=context)
+
+
+@pytest.fixture
+def executor(context: rclpy.Context) -> Iterator[rclpy.executors.Executor]:
+    """The one-threaded executor of the context; nodes that were added are destroyed after the test."""
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    yield executor
+    for node in executor.get_nodes():
+        executor.remove_node(node)
+        node.destroy_node()
+    executor.shutdown()
+
+
+@pytest.fixture
+def spin_until(executor: rclpy.executors.Executor) -> Callable[..., None]:
+    """spin_until(condition, timeout=10.0): run callbacks until the condition holds, or fail saying what did not happen."""
+
+    def spin_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> None:
+        clock = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        deadline = clock.now() + rclpy.duration.Duration(seconds=timeout)
+        while not condition():
+            if clock.now() > deadline:
+                pytest.fail(f"{what} did not come true within {timeout} s")
+            executor.spin_once(timeout_sec=0.05)
+
+    return spin_until
