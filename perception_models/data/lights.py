@@ -107,10 +107,11 @@ def in_fold(name: str, fold: str) -> bool:
 
 
 def background(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8: plain, a gradient, or coloured clouds."""
-    kind = rng.integers(3)
-    cells = {0: (1, 1), 1: (2, 1), 2: (int(rng.integers(3, 12)), int(rng.integers(4, 20)))}[int(kind)]
-    base = rng.uniform(0, 255) + rng.normal(0, 25, 3) + rng.normal(0, 35, (*cells, 3))
+    """(H, W, 3) uint8: the grey of the borders, plain, a gradient, or clouds with a little colour."""
+    cells = [None, (1, 1), (2, 1), (int(rng.integers(3, 12)), int(rng.integers(4, 20)))][int(rng.integers(4))]
+    if cells is None:
+        return np.full((*size, 3), PAD, np.uint8)
+    base = rng.uniform(0, 255) + rng.normal(0, 20, 3) + rng.normal(0, 30, (*cells, 1)) + rng.normal(0, 12, (*cells, 3))
     return cv2.resize(base.clip(0, 255).astype(np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
