@@ -1,4 +1,4 @@
-"""What all tests share: where the driving data is, and a plain skip where torch is not installed."""
+"""What all tests share: where the driving data is, and a plain skip where an optional package is not installed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+REMEDIES = {
+    "camera_perception_msgs": "make setup, then source ros2_ws/env.sh",
+    "rclpy": "make setup, then source ros2_ws/env.sh",
+    "torch": "make setup-models",
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +32,12 @@ def shared_data() -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """A test file that needs torch is skipped, not broken, where only `make setup` has run."""
+    """A test file whose first import is not installed is skipped, not broken."""
     report = yield
-    if report.failed and "No module named 'torch'" in str(report.longrepr):
-        report.outcome = "skipped"
-        report.longrepr = (str(collector.path), 0, "needs torch: make setup-models")
+    for module, remedy in REMEDIES.items():
+        if report.failed and f"No module named '{module}'" in str(report.longrepr):
+            report.outcome = "skipped"
+            report.longrepr = (str(collector.path), 0, f"needs {module}: {remedy}")
     return report
 
 
