@@ -9,6 +9,8 @@ from camera_perception.model_spec import HeadSpec
 from camera_perception.preprocess import Letterbox
 from camera_perception.types import Detections
 
+DEFAULT_IOU = 0.45  # for models that need suppression and whose model.json does not say how much
+
 
 def corners(cxcywh: np.ndarray) -> np.ndarray:
     """(N, 4) middle and size -> (N, 4) x0 y0 x1 y1."""

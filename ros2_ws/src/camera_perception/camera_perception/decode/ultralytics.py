@@ -1,0 +1,50 @@
+"""Detectors in the layout that Ultralytics exports use (YOLOv8, YOLO11 and relatives). Scores are final, 0..1.
+
+roles    output, one of: (4 + C, N) or (N, 4 + C), middle x y, width, height, one score per class;
+         (N, 6) end-to-end, x0 y0 x1 y1, score, class. All in network pixels, C the number of classes.
+options  none
+nms_iou  null: 0.45 for the first two, no suppression for end-to-end rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from camera_perception.decode import Part
+from camera_perception.decode.boxes import DEFAULT_IOU, detections_from, detections_from_class_scores
+from camera_perception.decode.check import Shapes, expect, expect_shape
+from camera_perception.model_spec import HeadSpec
+from camera_perception.preprocess import Letterbox
+from camera_perception.types import Detections, Task
+
+
+def check(head: HeadSpec, shapes: Shapes) -> None:
+    expect_shape(head, shapes, "output", "4 + C or N", "N or 4 + C")
+    shape, columns = tuple(shapes["output"][1:]), 4 + len(head.classes)
+    expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
+    fits = columns in shape or shape[1] == 6
+    expect(fits, head, f"{len(head.classes)} classes need an axis of {columns} (or rows of 6), the output is {shape}")
+
+
+def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
+    output = arrays["output"]
+    columns = 4 + len(head.classes)
+    if output.shape[0] == columns:
+        found = _raw(output.T, head, letterbox, threshold)
+    elif output.shape[1] == columns and columns != 6:
+        found = _raw(output, head, letterbox, threshold)
+    else:
+        found = _end_to_end(output, head, letterbox, threshold)
+    return Part(Task.OBJECTS, detections=found)
+
+
+def _raw(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:
+    max_iou = DEFAULT_IOU if head.nms_iou is None else head.nms_iou
+    return detections_from_class_scores(rows[:, :4], rows[:, 4:], head, letterbox, threshold, max_iou)
+
+
+def _end_to_end(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:
+    rows = rows[(rows[:, 4] >= threshold) & np.isfinite(rows[:, 5])]
+    return detections_from(rows[:, :4], rows[:, 4], rows[:, 5].round(), head, letterbox, head.nms_iou)

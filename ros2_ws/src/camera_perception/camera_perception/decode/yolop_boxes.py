@@ -1,0 +1,28 @@
+"""The box output of YOLOP and relatives, anchors already applied by the graph; scores are final.
+
+roles    output (N, 5 + C): middle x y, width, height in network pixels, objectness, one score per class
+options  none
+nms_iou  null: 0.45
+Source   Wu et al., YOLOP: You Only Look Once for Panoptic Driving Perception, arXiv 2108.11250
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from camera_perception.decode import Part
+from camera_perception.decode.check import Shapes
+from camera_perception.decode.objectness import check_rows, detections_from_rows
+from camera_perception.model_spec import HeadSpec
+from camera_perception.preprocess import Letterbox
+from camera_perception.types import Task
+
+
+def check(head: HeadSpec, shapes: Shapes) -> None:
+    check_rows(head, shapes)
+
+
+def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
+    return Part(Task.OBJECTS, detections=detections_from_rows(arrays["output"], head, letterbox, threshold))

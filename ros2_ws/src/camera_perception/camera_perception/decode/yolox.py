@@ -1,0 +1,59 @@
+"""YOLOX exports: offsets within grid cells and logarithms of sizes; scores are final.
+
+roles    output (N, 5 + C): x, y, log width, log height, objectness, one score per class; N cells, stride after stride,
+         row by row
+options  strides: [8, 16, 32] when not given; decoded: true when the export already applied grids and strides
+nms_iou  null: 0.45
+Source   Ge et al., YOLOX: Exceeding YOLO Series in 2021, arXiv 2107.08430
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from camera_perception.decode import Part
+from camera_perception.decode.check import Shapes, expect
+from camera_perception.decode.objectness import check_rows, detections_from_rows
+from camera_perception.model_spec import HeadSpec
+from camera_perception.preprocess import Letterbox
+from camera_perception.types import Task
+
+STRIDES = (8, 16, 32)
+
+
+def check(head: HeadSpec, shapes: Shapes) -> None:
+    check_rows(head, shapes)
+    strides = head.options.get("strides", STRIDES)
+    fits = all(isinstance(stride, int) and stride > 0 for stride in strides) and len(strides) > 0
+    expect(fits, head, f"option 'strides' is {strides}: expected positive whole numbers such as {list(STRIDES)}")
+
+
+def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
+    rows = arrays["output"]
+    if not head.options.get("decoded", False):
+        rows = _decoded(rows, letterbox.input_size, head.options.get("strides", STRIDES))
+    return Part(Task.OBJECTS, detections=detections_from_rows(rows, head, letterbox, threshold))
+
+
+def _decoded(rows: np.ndarray, input_size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:
+    cells = grid(input_size, tuple(strides))[: len(rows)]
+    rows = rows[: len(cells)].astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows[:, :2] = (rows[:, :2] + cells[:, :2]) * cells[:, 2:]
+        rows[:, 2:4] = np.exp(rows[:, 2:4]) * cells[:, 2:]
+    return rows
+
+
+@lru_cache(maxsize=8)
+def grid(input_size: tuple[int, int], strides: tuple[int, ...]) -> np.ndarray:
+    """(N, 3) float32: column, row, stride of every cell of an input (H, W)."""
+    levels = []
+    for stride in strides:
+        row, column = np.divmod(
+            np.arange((input_size[0] // stride) * (input_size[1] // stride)), input_size[1] // stride
+        )
+        levels.append(np.column_stack((column, row, np.full(len(row), stride))))
+    return np.concatenate(levels).astype(np.float32)
