@@ -39,7 +39,7 @@ class CameraNode(LifecycleNode):
     def __init__(self, stop: Stop | None = None, name: str = "camera", **options: Any) -> None:
         super().__init__(name, **options)
         self._stop = stop
-        self._parameters = Parameters(self, CameraParams, self._tuned, lambda: self._perceiver is not None)
+        self._declared = Parameters(self, CameraParams, self._tuned, lambda: self._perceiver is not None)
         self._perceiver: Perceiver | None = None
         self._input: CameraInput | None = None
         self._worker: Worker[Any] | None = None
@@ -97,7 +97,7 @@ class CameraNode(LifecycleNode):
     # What the transitions do
 
     def _configure(self) -> None:
-        params = self.params = self._parameters.read()
+        params = self.params = self._declared.read()
         model = in_background(lambda: open_model(params.model, params.engine, params.engine_threads), self._stop)
         self._name = params.camera_name or self.get_namespace().rpartition("/")[2] or self.get_name()
         self._calibration = Calibration(self, params)

@@ -15,7 +15,6 @@ def _node(module: str) -> NoReturn:
         signal.signal(number, lambda *_: leave_with(0))
     create = import_module(f"camera_perception_ros.{module}").create
     leave_with(run(create))
-    sys.exit()
 
 
 def camera_node() -> NoReturn:
@@ -32,3 +31,7 @@ def bag_player_node() -> NoReturn:
 
 def bag_recorder_node() -> NoReturn:
     _node("bag_recorder_node")
+
+
+if __name__ == "__main__":  # python -m camera_perception_ros.main camera_node --ros-args ...
+    _node(sys.argv[1])

@@ -9,7 +9,9 @@ import threading
 import time
 import traceback
 from types import FrameType
-from typing import TYPE_CHECKING, Callable, Sequence, TypeVar
+from typing import TYPE_CHECKING, Callable, NoReturn, Sequence, TypeVar
+
+from camera_perception.errors import PerceptionError
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -63,6 +65,9 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
         spin(executor, stop)
     except Stopped:
         pass
+    except PerceptionError as error:
+        _log(str(error))
+        stop.request(exit_code=1)
     finally:
         _leave(executor, nodes)
     return stop.exit_code
@@ -126,7 +131,7 @@ def in_background(work: Callable[[], T], stop: Stop | None) -> T:
     return done[0]
 
 
-def leave_with(code: int) -> None:
+def leave_with(code: int) -> NoReturn:
     """End the process now: threads left inside native code cannot delay or crash the exit. ROS is shut down already."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,173 @@
+"""Plays a recording into topics, for installations without rosbag2. Messages stay serialized: nothing is decoded."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import SetBool
+
+from camera_perception.bag import Bag, RawMessage
+from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
+from camera_perception.errors import PerceptionError
+from camera_perception_ros.convert import time_from_ns
+from camera_perception_ros.params import ParameterError, Parameters, param
+from camera_perception_ros.process import Stop
+from camera_perception_ros.serialized import message_class, shifted, starts_with_header
+from camera_perception_ros.timeline import Timeline
+
+LATCHED = ("/tf_static", "/robot_description")
+
+
+@dataclass(frozen=True)
+class PlayerParams:
+    bag: str = param("", "Folder of the recording (rosbag2, mcap or sqlite3). Required.", read_only=True)
+    rate: float = param(1.0, "Speed against real time.", low=0.01, high=100.0, read_only=True)
+    loop: bool = param(False, "Start again at the end.", read_only=True)
+    start_offset: float = param(0.0, "Seconds to skip at the beginning.", low=0.0, high=1e6, read_only=True)
+    start_paused: bool = param(False, "Wait for the pause service to say false.", read_only=True)
+    topics: list[str] = param([""], "Topics to play; an empty name plays all.", read_only=True)
+    clock: float = param(0.0, "Rate of /clock in Hz, for nodes with use_sim_time; 0 publishes none.", low=0.0, high=1000.0, read_only=True)
+    stamps: str = param(
+        "bag", "bag keeps header stamps; now moves them all by one offset so that playing starts now.", choices=("bag", "now"), read_only=True
+    )
+    reliability: str = param("reliable", "Of the publishers; reliable serves every subscriber.", choices=("reliable", "best_effort"), read_only=True)
+    depth: int = param(10, "History of the publishers; each image of it takes room in shared memory.", low=1, high=1000, read_only=True)
+    wait_for_subscribers: float = param(
+        0.0, "Seconds to wait for a subscriber of every image topic before starting; 0 starts at once.", low=0.0, high=3600.0, read_only=True
+    )
+    summary: str = param("", "File that gets the counts as JSON at the end; empty writes none.", read_only=True)
+
+    def check(self) -> None:
+        if not self.bag:
+            raise ParameterError("parameter 'bag' is empty: give the folder of a recording")
+
+
+class BagPlayerNode(Node):
+    def __init__(self, stop: Stop, **options: Any) -> None:
+        super().__init__("bag_player", **options)
+        self._stop = stop
+        self.params = Parameters(self, PlayerParams).read()
+        self._bag = Bag(self.params.bag)
+        self._timeline = Timeline(self.params.rate)
+        self._timeline.pause(self.params.start_paused)
+        self._channels: dict[str, Any] = self._open_channels()
+        self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if self.params.clock else None
+        self._clock_timer = self.create_timer(1 / self.params.clock, self._tick) if self.params.clock else None
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.sent: Counter[str] = Counter()
+        self.late_ms: list[float] = []
+        self._offset_ns = 0
+        self._playing = False
+        self._thread = threading.Thread(target=self._play_and_stop, name="player", daemon=True)
+        self._thread.start()
+
+    def _open_channels(self) -> dict[str, Any]:
+        wanted = set(filter(None, self.params.topics)) or set(self._bag.topics)
+        absent = wanted - set(self._bag.topics)
+        if absent:
+            raise ParameterError(f"parameter 'topics' names {sorted(absent)[0]}: the recording has {', '.join(sorted(self._bag.topics))}")
+        channels = {}
+        for topic in sorted(wanted):
+            kind = message_class(self._bag.topics[topic])
+            if kind is None:
+                self.get_logger().warning(f"{topic} is not played: {self._bag.topics[topic]} is not installed")
+                continue
+            channels[topic] = (self.create_publisher(kind, topic, self._qos(topic)), starts_with_header(kind))
+        return channels
+
+    def _qos(self, topic: str) -> QoSProfile:
+        reliable = self.params.reliability == "reliable" or topic in LATCHED
+        return QoSProfile(
+            depth=self.params.depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if topic in LATCHED else DurabilityPolicy.VOLATILE,
+        )
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._timeline.pause(request.data)
+        response.success, response.message = True, "paused" if request.data else "playing"
+        return response
+
+    def _tick(self) -> None:
+        if self._playing and self._clock_publisher is not None:
+            self._clock_publisher.publish(Clock(clock=time_from_ns(self._timeline.bag_now() + self._offset_ns)))
+
+    # The player's thread
+
+    def _play_and_stop(self) -> None:
+        code = 0
+        try:
+            self._wait_for_subscribers()
+            self._play()
+        except PerceptionError as error:
+            self.get_logger().error(str(error))
+            code = 1
+        except Exception as error:
+            if not self._stop:
+                self.get_logger().error(f"cannot play on: {error!r}")
+                code = 1
+        self._stop.request(code)
+
+    def _play(self) -> None:
+        first = self._bag.contents.start_ns + round(1e9 * self.params.start_offset)
+        while not self._stop:
+            self._timeline.start(first)
+            self._offset_ns = time.time_ns() - first if self.params.stamps == "now" else 0
+            self._playing = True
+            for message in self._bag.messages(set(self._channels), first):
+                if not self._wait(message.stamp_ns):
+                    return
+                self._send(message)
+            if not self.params.loop:
+                time.sleep(0.3)  # the last images are still on their way
+                return
+
+    def _wait(self, stamp_ns: int) -> bool:
+        """False when the process shall end instead."""
+        while not self._stop:
+            if self._timeline.wait_until(stamp_ns, lambda: bool(self._stop)):
+                return True
+        return False
+
+    def _send(self, message: RawMessage) -> None:
+        publisher, stamped = self._channels[message.topic]
+        late = time.monotonic_ns() - self._timeline.due(message.stamp_ns)
+        publisher.publish(shifted(message.data, self._offset_ns) if stamped and self._offset_ns else message.data)
+        self.sent[message.topic] += 1
+        self.late_ms.append(late / 1e6)
+
+    def _wait_for_subscribers(self) -> None:
+        waited = {topic: channel[0] for topic, channel in self._channels.items() if self._bag.topics[topic] in (IMAGE, COMPRESSED_IMAGE)}
+        give_up = time.monotonic() + self.params.wait_for_subscribers
+        while self.params.wait_for_subscribers and not self._stop:
+            alone = [topic for topic, publisher in waited.items() if not publisher.get_subscription_count()]
+            if not alone:
+                time.sleep(1.0)  # discovery is mutual, and ours may be the first half
+                return
+            if time.monotonic() > give_up:
+                raise PerceptionError(f"nobody subscribed to {alone[0]} within {self.params.wait_for_subscribers:g} s")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Called when the process ends: says what was sent."""
+        self._thread.join(1.0)
+        late = sorted(self.late_ms) or [0.0]
+        counts = ", ".join(f"{topic} {count}" for topic, count in sorted(self.sent.items())) or "nothing"
+        self.get_logger().info(f"sent {counts}; late p95 {late[int(0.95 * (len(late) - 1))]:.1f} ms, max {late[-1]:.1f} ms")
+        if self.params.summary:
+            summary = {"sent": dict(self.sent), "stamp_offset_ns": self._offset_ns, "late_ms_max": late[-1]}
+            Path(self.params.summary).write_text(json.dumps(summary, indent=1), "utf-8")
+        self._bag.close()
+
+
+def create(stop: Stop) -> list[Node]:
+    return [BagPlayerNode(stop)]

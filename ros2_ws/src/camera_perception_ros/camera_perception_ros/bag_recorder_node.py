@@ -1,0 +1,85 @@
+"""Records topics into an mcap, for installations without rosbag2. Messages stay serialized: nothing is decoded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from camera_perception.errors import BagError
+from camera_perception_ros.params import ParameterError, Parameters, param
+from camera_perception_ros.process import Stop
+from camera_perception_ros.record_writer import RecordWriter
+from camera_perception_ros.serialized import message_class
+
+
+@dataclass(frozen=True)
+class RecorderParams:
+    output: str = param("", "Folder to record into; it must not exist. Required.", read_only=True)
+    topics: list[str] = param([""], "Topics to record; an empty name records all.", read_only=True)
+    format_version: int = param(9, "rosbag2 metadata version: 9 for Jazzy and later, 8 for Humble.", low=8, high=9, read_only=True)
+    queue_mib: int = param(512, "Memory that may wait for a slow disk; more is dropped and counted.", low=1, high=65536, read_only=True)
+    depth: int = param(100, "History of the subscriptions.", low=1, high=10000, read_only=True)
+
+    def check(self) -> None:
+        if not self.output:
+            raise ParameterError("parameter 'output' is empty: give the folder to record into")
+
+
+class BagRecorderNode(Node):
+    def __init__(self, stop: Stop, **options: Any) -> None:
+        super().__init__("bag_recorder", **options)
+        self._stop = stop
+        self.params = Parameters(self, RecorderParams).read()
+        self._writer = RecordWriter(self.params.output, self.params.format_version, self.params.queue_mib << 20, self._failed)
+        self._known: set[str] = set()
+        self._timer = self.create_timer(0.2, self._discover)
+        self._discover()
+
+    def _discover(self) -> None:
+        wanted = set(filter(None, self.params.topics))
+        for topic, kinds in self.get_topic_names_and_types():
+            if topic not in self._known and (topic in wanted or not wanted):
+                self._known.add(topic)
+                self._subscribe(topic, kinds[0])
+
+    def _subscribe(self, topic: str, kind: str) -> None:
+        cls = message_class(kind)
+        if cls is None:
+            self.get_logger().warning(f"{topic} is not recorded: {kind} is not installed")
+            return
+        try:
+            self._writer.add_topic(topic, kind)
+        except BagError as error:
+            self.get_logger().warning(f"{topic} is not recorded: {error}")
+            return
+        self.create_subscription(cls, topic, lambda data: self._writer.put(topic, time.time_ns(), data), self._qos(topic), raw=True)
+
+    def _qos(self, topic: str) -> QoSProfile:
+        """What all publishers of the topic offer: reliable or latched only when every one of them is."""
+        offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
+        reliable = bool(offered) and all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+        latched = bool(offered) and all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+        return QoSProfile(
+            depth=self.params.depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+
+    def _failed(self, text: str) -> None:
+        self.get_logger().error(text)
+        self._stop.request(exit_code=1)
+
+    def close(self) -> None:
+        """Called when the process ends: writes what is queued and the metadata."""
+        self._writer.close()
+        counts = ", ".join(f"{topic} {count}" for topic, count in sorted(self._writer.written.items())) or "nothing"
+        lost = f", {self._writer.lost} lost" if self._writer.lost else ""
+        self.get_logger().info(f"recorded {counts}{lost} in {self.params.output}")
+
+
+def create(stop: Stop) -> list[Node]:
+    return [BagRecorderNode(stop)]

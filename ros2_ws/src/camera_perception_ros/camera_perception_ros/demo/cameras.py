@@ -1,0 +1,84 @@
+"""Which cameras a recording holds, and the parameter files of the nodes that look through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from camera_perception.bag import Bag
+from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
+from camera_perception.errors import BagError
+
+NODE = "camera_perception"
+
+
+@dataclass(frozen=True)
+class DemoCamera:
+    """One image topic of the recording.
+
+    topic     as recorded, with /compressed where it is compressed
+    pose      x y z roll pitch yaw in base_link, all zero when unknown
+    """
+
+    name: str
+    topic: str
+    transport: str
+    pose: tuple[float, ...] = (0.0,) * 6
+
+    @property
+    def image_topic(self) -> str:
+        return self.topic.removesuffix("/compressed")
+
+    @property
+    def info_topic(self) -> str:
+        return self.image_topic.rpartition("/")[0] + "/camera_info"
+
+    @property
+    def namespace(self) -> str:
+        return self.image_topic.rpartition("/")[0] or "/camera"
+
+    def output(self, name: str) -> str:
+        """Full name of a topic of this camera's node."""
+        return f"{self.namespace}/{NODE}/{name}"
+
+
+def cameras_of(bag: Path) -> list[DemoCamera]:
+    """The cameras of a recording; mounting poses come from rig.yaml beside it. BagError when there is no image topic."""
+    with Bag(bag) as recording:
+        topics = recording.topics
+    found: dict[str, DemoCamera] = {}
+    for topic, kind in sorted(topics.items()):
+        if kind in (IMAGE, COMPRESSED_IMAGE):
+            camera = _camera(topic, kind)
+            found.setdefault(camera.image_topic, camera)  # raw sorts before its compressed sibling
+    if not found:
+        raise BagError(f"{bag} holds no images: its topics are {', '.join(sorted(topics)) or 'none'}")
+    poses = poses_of(bag / "rig.yaml")
+    return [DemoCamera(c.name, c.topic, c.transport, poses.get(c.name, c.pose)) for c in found.values()]
+
+
+def _camera(topic: str, kind: str) -> DemoCamera:
+    parts = topic.removesuffix("/compressed").strip("/").split("/")
+    return DemoCamera(parts[-2] if len(parts) > 1 else parts[0], topic, "raw" if kind == IMAGE else "compressed")
+
+
+def poses_of(rig: Path) -> dict[str, tuple[float, ...]]:
+    """Camera name: x y z roll pitch yaw, from a rig file; empty when there is none."""
+    if not rig.is_file():
+        return {}
+    cameras = yaml.safe_load(rig.read_text("utf-8")).get("cameras", [])
+    return {camera["name"]: tuple(map(float, camera["pose"])) for camera in cameras if "pose" in camera}
+
+
+def played_topics(cameras: list[DemoCamera]) -> list[str]:
+    return [topic for camera in cameras for topic in (camera.topic, camera.info_topic)]
+
+
+def write_params(path: Path, values: dict[str, Any]) -> str:
+    """A ROS parameter file for whatever node gets it; returns its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=False), "utf-8")
+    return str(path)

@@ -1,0 +1,80 @@
+"""The nodes of the demo as operating-system processes: started together, ended together, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "134217728"}
+
+
+def environment(domain: int) -> dict[str, str]:
+    """What every process gets: its own domain on this machine, the shared-memory profile, memory that is kept."""
+    env = {**os.environ, **MALLOC, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    if env.get("ROS_DISTRO") != "humble":
+        env.pop("ROS_LOCALHOST_ONLY", None)  # later releases only warn about it
+    # One engine per camera process and few cores: more threads than cores only wait for each other.
+    env.setdefault("OMP_NUM_THREADS", "1")
+    env.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
+    return env
+
+
+def clean_shared_memory(env: dict[str, str]) -> None:
+    """Remove what killed processes left in /dev/shm; live segments stay."""
+    if shutil.which("fastdds", path=env.get("PATH")):
+        subprocess.run(["fastdds", "shm", "clean"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=30)
+
+
+class Processes:
+    """A context: on leaving it every process is asked to end, then made to."""
+
+    def __init__(self, env: dict[str, str], logs: Path) -> None:
+        self._env, self._logs = env, logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, node: str, *arguments: str) -> None:
+        """Start `node` under a name, its output in a log file. Ctrl-C reaches only us: the order of ending is ours."""
+        command = [sys.executable, "-m", "camera_perception_ros.main", node, "--ros-args", "-r", f"__node:={name.rpartition('/')[2]}", *arguments]
+        with self.log(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(command, env=self._env, stdout=log, stderr=log, start_new_session=True)
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name.strip('/').replace('/', '.')}.log"
+
+    def ended(self) -> dict[str, int]:
+        """Names and exit codes of the processes that are not running any more."""
+        codes = {name: process.poll() for name, process in self._running.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def last_words(self, name: str) -> str:
+        """The last error line of a process's log, else its last line."""
+        lines = [line for line in self.log(name).read_text("utf-8", "replace").splitlines() if line.strip()]
+        errors = [line for line in lines if "[ERROR]" in line or "Error" in line]
+        return (errors or lines or ["it said nothing"])[-1]
+
+    def stop(self, *names: str, seconds: float = 8.0) -> dict[str, int]:
+        """Ask processes to end and wait; after `seconds` they are killed. Returns the exit codes."""
+        chosen = {name: self._running[name] for name in names if name in self._running}
+        for process in chosen.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        give_up = time.monotonic() + seconds
+        for process in chosen.values():
+            try:
+                process.wait(max(0.0, give_up - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        return {name: process.wait() for name, process in chosen.items()}
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop(*self._running, seconds=3.0)

@@ -1,0 +1,117 @@
+"""What came out of the demo, read from its recording."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from camera_perception.bag import Bag
+from camera_perception.bag_types import deserialize
+from camera_perception_ros.demo.cameras import DemoCamera
+from camera_perception_ros.serialized import header_stamp_ns
+
+
+@dataclass
+class CameraResult:
+    """One row per PerceptionFrame in the lists; milliseconds."""
+
+    camera: str
+    sent: int
+    stamps_ns: list[int] = field(default_factory=list)
+    replaced_by_frame: list[int] = field(default_factory=list)
+    ages_ms: list[float] = field(default_factory=list)
+    stages_ms: dict[str, list[float]] = field(default_factory=dict)
+    objects_by_frame: list[int] = field(default_factory=list)
+    lanes_by_frame: list[int] = field(default_factory=list)
+    flags_by_frame: list[int] = field(default_factory=list)
+    classes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def received(self) -> int:
+        return len(self.stamps_ns)
+
+    @property
+    def replaced(self) -> int:
+        return sum(self.replaced_by_frame)
+
+    @property
+    def lost(self) -> int:
+        """Frames that nobody can account for."""
+        return self.sent - self.received - self.replaced
+
+
+STAGES = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+
+
+def read_results(bag: Path, cameras: list[DemoCamera], sent: dict[str, int]) -> list[CameraResult]:
+    """The frames of each camera in the demo's recording; sent counts images by topic."""
+    results = {camera.output("perception"): CameraResult(camera.name, sent.get(camera.topic, 0)) for camera in cameras}
+    with Bag(bag) as recording:
+        for message in recording.messages(results):
+            _add(results[message.topic], deserialize(message.kind, message.data))
+    return list(results.values())
+
+
+def _add(result: CameraResult, message: Any) -> None:
+    result.stamps_ns.append(message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec)
+    result.replaced_by_frame.append(message.frames_dropped)
+    result.ages_ms.append(message.age_ms)
+    for stage in STAGES:
+        result.stages_ms.setdefault(stage, []).append(getattr(message, stage))
+    result.objects_by_frame.append(len(message.objects))
+    result.lanes_by_frame.append(len(message.lanes))
+    result.flags_by_frame.append(message.status_flags)
+    result.classes.update(found.class_name for found in message.objects)
+
+
+def percentiles(values: list[float]) -> tuple[float, float, float]:
+    """p50, p95, p99; nan without values."""
+    good = np.array([value for value in values if value == value])
+    return tuple(float(np.percentile(good, share)) if len(good) else float("nan") for share in (50, 95, 99))  # type: ignore[return-value]
+
+
+def foreign_headers(result: CameraResult, bag: Path, topic: str, offset_ns: int) -> int:
+    """How many output stamps are not the stamp of an input image moved by the player's offset."""
+    with Bag(bag) as recording:
+        stamps = {header_stamp_ns(message.data) + offset_ns for message in recording.messages([topic])}
+    return sum(stamp not in stamps for stamp in result.stamps_ns)
+
+
+def as_json(result: CameraResult) -> dict[str, Any]:
+    """The numbers of one camera for summary.json."""
+    age, inference = percentiles(result.ages_ms), percentiles(result.stages_ms.get("inference_ms", []))
+    return {
+        "sent": result.sent,
+        "received": result.received,
+        "replaced": result.replaced,
+        "unaccounted": result.lost,
+        "age_ms": dict(zip(("p50", "p95", "p99"), age)),
+        "inference_ms": dict(zip(("p50", "p95", "p99"), inference)),
+        "detections": dict(result.classes.most_common()),
+        "lanes_per_frame": float(np.mean(result.lanes_by_frame)) if result.lanes_by_frame else 0.0,
+    }
+
+
+def table(results: list[CameraResult]) -> str:
+    """The numbers of all cameras for people."""
+    head = ("camera", "sent", "received", "replaced", "lost", "age ms p50 / p95 / p99", "engine ms p50", "lanes/frame")
+    rows = [head, *(_row(result) for result in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *(_classes(result) for result in results)])
+
+
+def _row(result: CameraResult) -> tuple[str, ...]:
+    numbers = as_json(result)
+    age = " / ".join(f"{value:.1f}" for value in numbers["age_ms"].values())
+    counts = (str(count) for count in (result.sent, result.received, result.replaced, result.lost))
+    return (result.camera, *counts, age, f"{numbers['inference_ms']['p50']:.1f}", f"{numbers['lanes_per_frame']:.1f}")
+
+
+def _classes(result: CameraResult) -> str:
+    found = ", ".join(f"{name} {count}" for name, count in result.classes.most_common()) or "none"
+    return f"{result.camera}: objects seen: {found}"

@@ -1,0 +1,173 @@
+"""The order of the demo: look at the recording, start the nodes, play, wait, read what was recorded, tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from camera_perception.bag import Bag
+from camera_perception.errors import PerceptionError
+from camera_perception.model_spec import load_spec
+from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, played_topics, write_params
+from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
+from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
+
+app = typer.Typer(add_completion=False)
+
+
+class DemoError(PerceptionError):
+    """The demo has nothing to show, and says why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    bag: Path
+    model: Path
+    out: Path
+    engine: str
+    engine_threads: int
+    rate: float
+    domain: int
+
+    @property
+    def recording(self) -> Path:
+        return self.out / "perception"
+
+
+@app.command()
+def demo(
+    bag: Annotated[Path, typer.Option(help="Recording to play: rosbag2, mcap or sqlite3.")],
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; what an earlier demo left there is replaced.")] = Path("out/demo"),
+    engine: Annotated[str, typer.Option(help="Backend, as the camera node's parameter.")] = "auto",
+    engine_threads: Annotated[int, typer.Option(help="CPU threads of each camera's engine; 0 lets it decide.")] = 1,
+    rate: Annotated[float, typer.Option(help="Speed of playing against real time.")] = 1.0,
+    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
+) -> None:
+    """Play a recorded drive through the nodes, as separate processes over DDS on this machine."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings = Settings(bag, model, out, engine, engine_threads, rate, domain if domain >= 0 else 50 + os.getpid() % 50)
+    try:
+        results = run(settings)
+    except PerceptionError as error:
+        typer.echo(f"demo: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("demo: interrupted, all processes are ended", err=True)
+        raise typer.Exit(130) from None
+    raise typer.Exit(0 if all(result.lost == 0 for result in results) else 3)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def run(settings: Settings) -> list[CameraResult]:
+    """Everything from the check of the inputs to the files in out; DemoError when nothing came."""
+    spec = load_spec(settings.model)
+    cameras = cameras_of(settings.bag)
+    typer.echo(f"model {spec.name} {spec.version}; cameras {', '.join(f'{c.name} ({c.transport})' for c in cameras)}; domain {settings.domain}")
+    _make_room(settings)
+    env = environment(settings.domain)
+    clean_shared_memory(env)
+    with Processes(env, settings.out / "logs") as processes:
+        _start(processes, settings, cameras)
+        _wait_for_player(processes, settings)
+        _stop(processes, cameras)
+    return _tell(settings, cameras)
+
+
+def _make_room(settings: Settings) -> None:
+    for folder in ("perception", "logs", "params"):
+        shutil.rmtree(settings.out / folder, ignore_errors=True)
+    for file in ("overlay.mp4", "report.html", "summary.json", "player.json", "perception.mcap"):
+        (settings.out / file).unlink(missing_ok=True)
+    settings.out.mkdir(parents=True, exist_ok=True)
+
+
+def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) -> None:
+    params = settings.out / "params"
+    outputs = [camera.output(name) for camera in cameras for name in ("perception", "overlay/compressed", "model_info", "markers")]
+    recorder = {"output": str(settings.recording), "topics": [*outputs, "/fusion/fused", "/diagnostics"]}
+    processes.start("bag_recorder", "bag_recorder_node", "--params-file", write_params(params / "bag_recorder.yaml", recorder))
+    for camera in cameras:
+        file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera))
+        processes.start(f"{camera.name}/{NODE}", "camera_node", "-r", f"__ns:={camera.namespace}", "--params-file", file)
+    player = {
+        "bag": str(settings.bag), "rate": settings.rate, "topics": played_topics(cameras), "stamps": "now",
+        "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
+    }  # fmt: skip
+    processes.start("bag_player", "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
+
+
+def camera_params(settings: Settings, camera: DemoCamera) -> dict[str, object]:
+    """The parameters of one camera node of the demo."""
+    values: dict[str, object] = {
+        "model": str(settings.model), "engine": settings.engine, "engine_threads": settings.engine_threads,
+        "camera_name": camera.name, "image_topic": camera.image_topic, "transport": "auto", "autostart": True,
+        # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
+        "input_depth": 20,
+    }  # fmt: skip
+    return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
+
+
+def _wait_for_player(processes: Processes, settings: Settings) -> None:
+    with Bag(settings.bag) as recording:
+        seconds = (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
+    give_up = time.monotonic() + seconds * 2 + 120
+    with tqdm(total=round(seconds), unit="s", desc="playing", bar_format="{desc} {bar} {n:.0f}/{total:.0f} s", mininterval=1.0, disable=None) as bar:
+        started = time.monotonic()
+        while not (ended := processes.ended()):
+            time.sleep(0.1)
+            bar.update(min(time.monotonic() - started, seconds) - bar.n)
+            if time.monotonic() > give_up:
+                raise DemoError("the player does not come to an end; see the logs in " + str(settings.out / "logs"))
+    name, code = next(iter(ended.items()))
+    if "bag_player" not in ended or ended["bag_player"] != 0:
+        raise DemoError(f"{name} ended early with exit code {code}: {processes.last_words(name)}")
+
+
+def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
+    """From the source to the sink, so that each still gets what the one before it had."""
+    time.sleep(1.0)
+    processes.stop(*(f"{camera.name}/{NODE}" for camera in cameras))
+    processes.stop("fusion")
+    time.sleep(0.5)
+    processes.stop("bag_recorder", seconds=20.0)
+
+
+def _tell(settings: Settings, cameras: list[DemoCamera]) -> list[CameraResult]:
+    player = json.loads((settings.out / "player.json").read_text("utf-8"))
+    if not settings.recording.is_dir():
+        raise DemoError(f"nothing was recorded; see the logs in {settings.out / 'logs'}")
+    results = read_results(settings.recording, cameras, player["sent"])
+    if not any(result.received for result in results):
+        raise DemoError(f"no perception came from {len(cameras)} camera(s); see the logs in {settings.out / 'logs'}")
+    foreign = [foreign_headers(r, settings.bag, c.topic, player["stamp_offset_ns"]) for r, c in zip(results, cameras)]
+    typer.echo("\n" + table(results))
+    _write_files(settings, cameras, results, foreign)
+    return results
+
+
+def _write_files(settings: Settings, cameras: list[DemoCamera], results: list[CameraResult], foreign: list[int]) -> None:
+    from camera_perception_ros.demo.report import write_report
+    from camera_perception_ros.demo.video import write_video
+
+    numbers = {r.camera: {**as_json(r), "headers_not_of_an_input": count} for r, count in zip(results, foreign)}
+    (settings.out / "summary.json").write_text(json.dumps({"cameras": numbers, "bag": str(settings.bag), "model": str(settings.model)}, indent=1), "utf-8")
+    frames = write_video(settings.recording, cameras, settings.out / "overlay.mp4")
+    write_report(settings.out, results)
+    os.link(settings.recording / "perception_0.mcap", settings.out / "perception.mcap")
+    equal = sum(r.received for r in results) - sum(foreign)
+    typer.echo(f"\nheaders: {equal} of {sum(r.received for r in results)} outputs carry the header of an input image")
+    typer.echo(f"{settings.out}: overlay.mp4 ({frames} frames), perception.mcap, report.html, summary.json, logs/")
