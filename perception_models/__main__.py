@@ -1,0 +1,3 @@
+from perception_models.cli import app
+
+app(prog_name="perception-models")

@@ -1,0 +1,75 @@
+"""Loss of the object head: class scores, boxes and traffic-light states of both twins."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from perception_models.data import labels
+from perception_models.losses.assign import Assignment, assign, centers_inside
+from perception_models.losses.boxes import complete_iou
+from perception_models.network.cells import boxes_from_sides, cell_centers
+
+TOP = {"many": 10, "one": 1}
+
+
+def object_losses(
+    outputs: dict[str, Tensor], batch: dict[str, Tensor], strides: tuple[int, ...], twin: str
+) -> dict[str, Tensor]:
+    """Scalars `classes`, `boxes` (CIoU and L1), `lights` of one twin; 0 where nothing is labelled."""
+    centers, scale = (t.to(batch["boxes"].device) for t in cell_centers(tuple(batch["images"].shape[1:3]), strides))
+    logits, sides, states = (outputs[f"{twin}_{name}"].float() for name in ("classes", "sides", "states"))
+    predicted = boxes_from_sides(sides, centers, scale)
+    valid = (batch["classes"] >= 0) & ~batch["ignored"] & batch["has_boxes"].unsqueeze(1)
+    given = assign(
+        logits.detach().sigmoid(), predicted.detach(), centers, batch["boxes"], batch["classes"], valid, TOP[twin]
+    )
+    norm = given.weight.sum().clamp(min=1)
+    counts = _counted_cells(batch, centers, given)
+    return {
+        "classes": (_focused(logits, given.scores) * counts).sum() / norm,
+        "boxes": _box_loss(predicted, sides, given, batch["boxes"], centers, scale) / norm,
+        "lights": _light_loss(states, given, batch["light_states"]),
+    }
+
+
+def _focused(logits: Tensor, scores: Tensor) -> Tensor:
+    """Varifocal cross-entropy (Zhang et al. 2021, arXiv 2008.13367): sure negatives count little."""
+    weight = torch.where(scores > 0, scores, 0.75 * logits.detach().sigmoid().square())
+    positive = F.binary_cross_entropy_with_logits(logits, scores, reduction="none")
+    return positive * weight
+
+
+def _counted_cells(batch: dict[str, Tensor], centers: Tensor, given: Assignment) -> Tensor:
+    """B A C: 0 where a cell may not be judged: image or class without box labels, or inside an ignored object."""
+    ignored = (batch["ignored"] & (batch["classes"] >= 0)).unsqueeze(-1)
+    hidden = (centers_inside(centers, batch["boxes"]) & ignored).any(1) & ~given.taken
+    counts = (batch["has_boxes"].unsqueeze(1) & ~hidden).unsqueeze(-1).expand_as(given.scores)
+    if "labelled_classes" in batch:  # B C: sets that label only some classes say nothing about the others
+        counts = counts & batch["labelled_classes"].unsqueeze(1)
+    return counts.float()
+
+
+def _box_loss(
+    predicted: Tensor, sides: Tensor, given: Assignment, boxes: Tensor, centers: Tensor, scale: Tensor
+) -> Tensor:
+    """Sum over taken cells of CIoU loss and L1 of the log distances, weighted by the target score."""
+    image, cell = given.taken.nonzero(as_tuple=True)
+    wanted = boxes[image, given.rows[image, cell]]
+    center, size = centers[cell], scale[cell].unsqueeze(-1)
+    weight = given.weight[image, cell]
+    loss = 2 * (1 - complete_iou(predicted[image, cell], wanted))
+    distance = torch.cat([center - wanted[:, :2], wanted[:, 2:] - center], -1) / size
+    # Cells of tiny objects may lie outside them; their distances are then clamped to a tenth of a cell.
+    sure = F.smooth_l1_loss(sides[image, cell], distance.clamp(min=0.1).log(), reduction="none", beta=0.1).mean(-1)
+    return ((loss + sure) * weight).sum() + 0 * sides.sum()
+
+
+def _light_loss(states: Tensor, given: Assignment, wanted: Tensor) -> Tensor:
+    """Mean cross-entropy of the four states over cells that answer for a traffic light with a known state."""
+    state = wanted.gather(1, given.rows)
+    image, cell = (given.taken & (state >= 0)).nonzero(as_tuple=True)
+    target = F.one_hot(state[image, cell], len(labels.LIGHT_STATES)).float()
+    loss = F.binary_cross_entropy_with_logits(states[image, cell], target, reduction="none").sum(-1)
+    return loss.sum() / max(len(image), 1) + 0 * states.sum()

@@ -1,0 +1,56 @@
+"""The `outputs` of model.json for our own heads: which tensor plays which role, and what the numbers mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perception_models.data import labels
+
+NMS_IOU = 0.6  # for the twin that finds objects several times
+
+
+def model_outputs(tasks: list[str], twin: str, thresholds: dict[str, float]) -> list[dict[str, Any]]:
+    """One entry per task, in the order of `tasks`."""
+    heads = {
+        "objects": _objects(twin),
+        "drivable": _class_map("drivable", labels.DRIVABLE),
+        "semantic": _class_map("semantic", labels.SEMANTIC),
+        "lanes": _lanes(),
+        "scene": _scene(),
+    }
+    return [
+        {"head": task, "threshold": thresholds.get(task, 0.5 if task == "lanes" else 0.4), **heads[task]} for task in tasks
+    ]
+
+
+def _objects(twin: str) -> dict[str, Any]:
+    return {
+        "kind": "topk_boxes",
+        "tensors": {name: name for name in ("boxes", "scores", "classes", "light_states")},
+        "classes": list(labels.OBJECTS),
+        "nms_iou": NMS_IOU if twin == "many" else None,
+        "options": {"light_states": list(labels.LIGHT_STATES), "light_class": labels.OBJECTS[labels.LIGHT]},
+    }
+
+
+def _class_map(name: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {"kind": "class_map", "tensors": {"map": name}, "classes": list(classes)}
+
+
+def _lanes() -> dict[str, Any]:
+    roles = ("x", "row_score", "score", "type", "color")
+    return {
+        "kind": "lane_rows",
+        "tensors": {role: f"lane_{role}" for role in roles},
+        "options": {
+            "positions": list(labels.POSITIONS),
+            "line_types": list(labels.LINE_TYPES),
+            "line_colors": list(labels.LINE_COLORS),
+            "row_threshold": 0.5,
+        },
+    }
+
+
+def _scene() -> dict[str, Any]:
+    names = {name: list(values) for name, values in labels.SCENE.items()}
+    return {"kind": "attributes", "tensors": {name: name for name in names}, "options": {"labels": names}}

@@ -1,0 +1,93 @@
+"""The bricks: convolution with batch norm and ReLU, residual block, spatial pyramid pooling, attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, batch norm, ReLU; `fuse` turns the first two into one."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int = 1, relu: bool = True):
+        size = (kernel, kernel) if isinstance(kernel, int) else kernel
+        conv = nn.Conv2d(inputs, outputs, size, stride, (size[0] // 2, size[1] // 2), bias=False)
+        super().__init__(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.ReLU() if relu else nn.Identity())
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and the way around them."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(ConvBlock(channels, channels), ConvBlock(channels, channels, relu=False))
+        # The way around alone at first: deep stacks then start as shallow ones.
+        nn.init.constant_(self.body[1][1].weight, 0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+class Stage(nn.Sequential):
+    """Halve the resolution, then `depth` residual blocks."""
+
+    def __init__(self, inputs: int, outputs: int, depth: int):
+        super().__init__(ConvBlock(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(depth)))
+
+
+class PyramidPool(nn.Module):
+    """SPPF: max pools of 5, 9 and 13 cells beside the map, so that every cell sees far."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.squeeze = ConvBlock(inputs, inputs // 2, 1)
+        self.pool = nn.MaxPool2d(5, 1, 2)
+        self.expand = ConvBlock(inputs // 2 * 4, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = [self.squeeze(x)]
+        for _ in range(3):
+            pooled.append(self.pool(pooled[-1]))
+        return self.expand(torch.cat(pooled, 1))
+
+
+class Position(nn.Module):
+    """Adds a learned linear ramp, so that a cell knows where in the image it is."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.ramp = nn.Parameter(torch.randn(2, channels) * 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        rows = torch.linspace(-1, 1, height, device=x.device, dtype=self.ramp.dtype)[:, None]
+        columns = torch.linspace(-1, 1, width, device=x.device, dtype=self.ramp.dtype)[None]
+        ramp = self.ramp[0, :, None, None] * columns + self.ramp[1, :, None, None] * rows
+        return x + ramp[None].to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all cells of a map, added to it."""
+
+    def __init__(self, channels: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = ConvBlock(channels, channels, 1, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        qkv = self.qkv(x).reshape(batch, 3, self.heads, channels // self.heads, height * width)
+        q, k, v = qkv.unbind(1)  # B heads C/heads HW
+        weights = ((q.transpose(-1, -2) @ k) * (channels // self.heads) ** -0.5).softmax(-1)
+        mixed = (v @ weights.transpose(-1, -2)).reshape(batch, channels, height, width)
+        return x + self.out(mixed)
+
+
+def fuse(module: nn.Module) -> nn.Module:
+    """Fold every batch norm into its convolution, in place; the network must be in evaluation mode."""
+    for child in module.modules():
+        if isinstance(child, ConvBlock) and isinstance(child[1], nn.BatchNorm2d):
+            child[0], child[1] = nn.utils.fuse_conv_bn_eval(child[0], child[1]), nn.Identity()
+    return module

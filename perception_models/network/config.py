@@ -1,0 +1,53 @@
+"""Every size of the network in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+
+@dataclass
+class NetworkConfig:
+    """Sizes of the network; channels are multiples of 16 because convolution kernels of CPUs and INT8 tensor cores are.
+
+    size             name for people and files; `of_size` fills the rest
+    stem             channels at stride 2
+    widths           channels at strides 4, 8, 16, 32
+    depths           residual blocks at strides 4, 8, 16, 32
+    neck             channels of every pyramid level
+    fine             channels of the stride-4 branch for masks
+    lane_features    channels pooled along a line for its type and colour
+    small_objects    also look for objects at stride 4 (small traffic lights); more cells, a little slower
+    attention        self-attention over the stride-32 map; off, as it neither quantises nor pays at this size
+    tasks            heads to build, of objects, drivable, semantic, lanes, scene
+    """
+
+    size: str = "n"
+    stem: int = 16
+    widths: list[int] = field(default_factory=lambda: [32, 64, 96, 128])
+    depths: list[int] = field(default_factory=lambda: [1, 2, 2, 1])
+    neck: int = 64
+    fine: int = 32
+    lane_features: int = 32
+    small_objects: bool = False
+    attention: bool = False
+    tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per cell of each level of the object head, fine to coarse."""
+        return (4, 8, 16, 32) if self.small_objects else (8, 16, 32)
+
+
+SIZES = {
+    "t": dict(stem=16, widths=[16, 16, 32, 32], depths=[1, 1, 1, 1], neck=16, fine=16, lane_features=16),  # tests
+    "n": dict(),
+    "s": dict(stem=32, widths=[64, 128, 192, 256], depths=[2, 3, 3, 2], neck=96, fine=48, lane_features=48),
+    "m": dict(stem=32, widths=[64, 128, 256, 384], depths=[2, 4, 6, 3], neck=128, fine=64, lane_features=64),
+}
+
+
+def of_size(size: str, **changes: object) -> NetworkConfig:
+    """The configuration called t (tests only), n, s or m; `changes` override single fields."""
+    if size not in SIZES:
+        raise ValueError(f"unknown network size '{size}': expected one of {', '.join(SIZES)}")
+    return replace(NetworkConfig(size=size, **SIZES[size]), **changes)

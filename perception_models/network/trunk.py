@@ -1,0 +1,64 @@
+"""What all tasks share: backbone and feature pyramid."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perception_models.network.blocks import Attention, ConvBlock, Position, PyramidPool, Stage
+from perception_models.network.config import NetworkConfig
+
+
+class Backbone(nn.Module):
+    """Images to maps at strides 4, 8, 16, 32."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        inputs = [config.stem, *config.widths]
+        self.stem = ConvBlock(3, config.stem, stride=2)
+        self.stages = nn.ModuleList(
+            Stage(inputs[i], inputs[i + 1], depth) for i, depth in enumerate(config.depths)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)
+        maps = []
+        for stage in self.stages:
+            maps.append(x := stage(x))
+        return maps
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the height and width, nearest: exact in every runtime."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Neck(nn.Module):
+    """Top-down, then bottom-up, with Add: every level has the same channels and sees all others.
+
+    Returns the maps at strides 4 (`fine` channels, for masks), 8, 16, 32 (`neck` channels).
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        c2, c3, c4, c5 = config.widths
+        neck = config.neck
+        self.pool = nn.Sequential(
+            PyramidPool(c5, neck), Position(neck), Attention(neck) if config.attention else nn.Identity()
+        )
+        self.from_c4, self.from_c3 = ConvBlock(c4, neck, 1), ConvBlock(c3, neck, 1)
+        self.down_to_p4, self.down_to_p3 = ConvBlock(neck, neck), ConvBlock(neck, neck)
+        self.up_to_p4, self.up_to_p5 = ConvBlock(neck, neck, stride=2), ConvBlock(neck, neck, stride=2)
+        self.mix_p4, self.mix_p5 = ConvBlock(neck, neck), ConvBlock(neck, neck)
+        self.from_c2, self.from_p3 = ConvBlock(c2, config.fine, 1), ConvBlock(neck, config.fine, 1)
+        self.mix_p2 = ConvBlock(config.fine, config.fine)
+
+    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        c2, c3, c4, c5 = maps
+        p5 = self.pool(c5)
+        p4 = self.down_to_p4(self.from_c4(c4) + double(p5))
+        p3 = self.down_to_p3(self.from_c3(c3) + double(p4))
+        p2 = self.mix_p2(self.from_c2(c2) + double(self.from_p3(p3)))
+        p4 = self.mix_p4(p4 + self.up_to_p4(p3))
+        p5 = self.mix_p5(p5 + self.up_to_p5(p4))
+        return p2, p3, p4, p5

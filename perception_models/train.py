@@ -1,0 +1,240 @@
+"""One training run from configuration to best.safetensors; also the way back into a run that was killed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from perception_models.balancing import Balancer
+from perception_models.losses import TASKS
+from perception_models.network import PerceptionNet, of_size
+from perception_models.settings import SettingsError
+from perception_models.training import checkpoint
+from perception_models.training.average import Average
+from perception_models.training.config import TrainConfig
+from perception_models.training.feed import Feed, loader, validation_batches
+from perception_models.training.learner import Learner
+from perception_models.training.logbook import Logbook
+from perception_models.training.pictures import contact_sheet
+from perception_models.training.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
+from perception_models.training.steps import (
+    build_optimizer,
+    freeze,
+    projected_gradients,
+    set_learning_rate,
+)
+from perception_models.training.validate import validate
+
+
+def train(config: TrainConfig, folder: Path, resume: bool = False) -> Path:
+    """Run the configuration in `folder`; with `resume`, continue from its last checkpoint. Returns the best checkpoint.
+
+    With devices > 1 the command line starts itself again for the others; under torchrun it joins them.
+    """
+    fabric = Fabric(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+        precision=config.precision,  # type: ignore[arg-type]
+    )
+    torch.set_num_threads(config.threads)
+    fabric.launch()
+    run = Run(config, folder, fabric)
+    if resume:
+        run.load()
+    elif run.last.exists():
+        raise SettingsError(f"{folder} holds a run already: add --resume to continue it, or choose another folder")
+    run.go()
+    return run.best
+
+
+class Run:
+    """All that lives during a run. What must survive it goes through `save` and `load`."""
+
+    def __init__(self, config: TrainConfig, folder: Path, fabric: Fabric):
+        self.config, self.folder, self.fabric = config, folder, fabric
+        self.last, self.best = folder / "last.safetensors", folder / "best.safetensors"
+        torch.manual_seed(config.seed)
+        self.net = build_network(config)
+        if fabric.is_global_zero:
+            self.average = Average(self.net, config.average).to(fabric.device)
+        learner = Learner(self.net, Balancer(config.balance), config.loss, _teacher(config, self.net))
+        learner.to(memory_format=torch.channels_last)
+        self.learner, self.optimizer = fabric.setup(learner, build_optimizer(learner, config.optimizer))
+        self.plain = learner
+        self.feed = Feed(config.data, config.seed, fabric.global_rank, fabric.world_size)
+        self.start, self.best_score, self.worse = 0, float("-inf"), 0
+        self.log = Logbook(folder, fabric.is_global_zero, config.wandb, asdict(config))
+        self._clock: tuple[float, int] = (time.monotonic(), 0)
+
+    def go(self) -> None:
+        """All steps that are left."""
+        world = self.fabric.world_size
+        todo = list(steps(self.config.stages, world, self.start))
+        self._validation = self._validation_batches() if self.fabric.is_global_zero else []
+        batches = loader(self.feed, todo, self.config.data.workers)
+        bar = tqdm(
+            zip(todo, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
+            disable=not self.fabric.is_global_zero, unit="step", mininterval=2, dynamic_ncols=True,
+        )  # fmt: skip
+        for step, batch in bar:
+            losses = self.step(step, self.fabric.to_device(batch))
+            if self._after(step, losses, batch, bar):
+                break
+        self.save(len(todo) + self.start if todo else self.start)
+        self.log.close()
+
+    def step(self, step: Step, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One optimiser step; the loss of each task before it."""
+        # Chance depends on the step alone, so there is no random state to save.
+        torch.manual_seed(hash((self.config.seed, step.number, self.fabric.global_rank)) % 2**63)
+        phase = phase_at(self.config.phases, step.progress)
+        self.learner.train()
+        freeze(self.net, phase.frozen)
+        set_learning_rate(self.optimizer, learning_rate(self.config.optimizer, step))
+        losses = self._backward(batch, tasks_at(phase, TASKS, step.number), step)
+        freeze(self.net, phase.frozen)
+        if self.config.optimizer.clip:
+            self.fabric.clip_gradients(self.learner, self.optimizer, max_norm=self.config.optimizer.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.fabric.is_global_zero:
+            self.average.update(self.net, step.number)
+        return losses
+
+    def _backward(self, batch: dict[str, Tensor], tasks: tuple[str, ...], step: Step) -> dict[str, Tensor]:
+        if self.config.balance.method == "pcgrad":
+            return self._backward_projected(batch, tasks, step.number)
+        compare = _due(step.number, self.config.balance.cosine_every) and self.fabric.is_global_zero
+        total, losses, figures = self.learner(batch, tasks, compare)
+        self.fabric.backward(total)
+        if figures:
+            self.log.figures(step.number, figures)
+        return losses
+
+    def _backward_projected(self, batch: dict[str, Tensor], tasks: tuple[str, ...], number: int) -> dict[str, Tensor]:
+        """PCGrad needs one backward per task, which DDP does not offer: devices then average what each projected."""
+        with self.fabric.autocast():
+            losses = projected_gradients(self.plain, batch, tasks, number)
+        for parameter in self.net.parameters():
+            if parameter.grad is not None:
+                parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+        return losses
+
+    def _after(self, step: Step, losses: dict[str, Tensor], batch: dict[str, Tensor], bar: Any) -> bool:
+        """Log, look, save where due; True to stop early."""
+        config, number = self.config, step.number + 1
+        if _due(number, config.log_every):
+            self._log_losses(number, step, losses, bar)
+        if _due(number, config.picture_every) and self.fabric.is_global_zero:
+            images = (self._validation[0] if self._validation else batch)["images"][:4]
+            self.log.picture(number, "predictions", contact_sheet(self.average.net, images))
+        if _due(number, config.validate_every):
+            self._validate(number)
+        if _due(number, config.save_every):
+            self.save(number)
+        stop = self.fabric.broadcast(bool(config.patience) and self.worse >= config.patience) if config.patience else False
+        return stop
+
+    def _log_losses(self, number: int, step: Step, losses: dict[str, Tensor], bar: Any) -> None:
+        now, seen = time.monotonic(), step.seen + step.batch * self.fabric.world_size
+        speed = (seen - self._clock[1]) / max(now - self._clock[0], 1e-6) if self._clock[1] else 0.0
+        self._clock = now, seen
+        values = {task: float(loss) for task, loss in losses.items()}
+        if not all(value == value and abs(value) != float("inf") for value in values.values()):
+            raise FloatingPointError(f"step {number}: a loss is not finite ({values}): lower optimizer.lr or use 32-true")
+        self.log.figures(number, {f"train/{t}": v for t, v in values.items()} | {"images_per_s": speed, "seen": seen})
+        bar.set_postfix({**{t[:4]: f"{v:.2f}" for t, v in values.items()}, "img/s": f"{speed:.0f}"})
+
+    def _validation_batches(self) -> list[dict[str, Tensor]]:
+        final = self.config.stages[-1]
+        batches = validation_batches(self.config.data, (final.height, final.width), self.config.validate_images, 8)
+        return [self.fabric.to_device(batch) for batch in batches]
+
+    def _validate(self, number: int) -> None:
+        if self.fabric.is_global_zero:
+            score = float(number)  # without validation data the newest is the best
+            if self._validation:
+                figures = validate(self.average.net, self._validation, self.config.loss)
+                self.log.figures(number, {f"val/{name}": value for name, value in figures.items()})
+                score = figures["score"]
+            self.worse = 0 if score > self.best_score else self.worse + 1
+            if score > self.best_score:
+                self.best_score = score
+                checkpoint.save(self.best, {"average": self.average.net.state_dict()}, self._state(number))
+        self.fabric.barrier()
+
+    def _state(self, number: int) -> dict[str, Any]:
+        return {
+            "step": number,
+            "best_score": self.best_score if self.best_score > float("-inf") else None,
+            "worse": self.worse,
+            "network": asdict(self.net.config),
+            "world": self.fabric.world_size,
+            "scaler": _scaler_state(self.fabric),
+            "config": asdict(self.config),
+        }
+
+    def save(self, number: int) -> None:
+        """last.safetensors: all that `load` needs after `number` steps; and a best one if there is none yet."""
+        if not self.fabric.is_global_zero:
+            return
+        average = self.average.net.state_dict()
+        parts = {
+            "model": self.plain.state_dict(),
+            "average": average,
+            "optimizer": checkpoint.optimizer_tensors(self.optimizer.optimizer),
+        }
+        checkpoint.save(self.last, parts, self._state(number))
+        if not self.best.exists():
+            checkpoint.save(self.best, {"average": average}, self._state(number))
+
+    def load(self) -> None:
+        """Continue where `save` was."""
+        parts, state = checkpoint.load(self.last)
+        if state["world"] != self.fabric.world_size:
+            raise SettingsError(f"{self.last} was trained on {state['world']} devices, now there are {self.fabric.world_size}: use as many")
+        self.plain.load_state_dict(parts["model"])
+        checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
+        if self.fabric.is_global_zero:
+            self.average.net.load_state_dict(parts["average"])
+        if state["scaler"]:
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        self.start, self.worse = state["step"], state["worse"]
+        self.best_score = float("-inf") if state["best_score"] is None else state["best_score"]
+
+
+def build_network(config: TrainConfig) -> PerceptionNet:
+    """The network of a configuration, with transferred weights where it asks for them."""
+    try:
+        net = PerceptionNet(of_size(**config.network))
+    except TypeError as error:
+        raise SettingsError(f"network: {error}; see NetworkConfig for the names") from error
+    if config.transfer.weights:
+        checkpoint.transfer(net, config.transfer.weights, config.transfer.replace)
+    return net
+
+
+def _teacher(config: TrainConfig, net: PerceptionNet) -> torch.nn.Module | None:
+    if not config.distill.teacher:
+        return None
+    from perception_models.distill import Teacher
+
+    return Teacher(config.distill, net)
+
+
+def _due(number: int, every: int) -> bool:
+    return every > 0 and number % every == 0
+
+
+def _scaler_state(fabric: Fabric) -> dict[str, Any]:
+    """fp16's loss scale; empty for other precisions."""
+    return dict(fabric.strategy.precision.state_dict())

@@ -1,0 +1,45 @@
+"""A quick look at how the averaged network does; the real measurements are those of perception_models.evaluation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from perception_models.data import labels
+from perception_models.losses import TASKS, LossConfig, task_losses
+from perception_models.network import PerceptionNet
+
+
+@torch.no_grad()
+def validate(net: PerceptionNet, batches: list[dict[str, Tensor]], config: LossConfig) -> dict[str, float]:
+    """Losses per task, IoU of the masks, mean lane distance in cells; `score` grows with quality (minus the mean loss)."""
+    sums: dict[str, float] = {}
+    counts = {task: torch.zeros(classes, 3) for task, classes in _mask_classes(net).items()}
+    for batch in batches:
+        outputs = net(batch["images"])
+        for task, loss in task_losses(outputs, batch, config, net.config.strides).items():
+            sums[f"loss/{task}"] = sums.get(f"loss/{task}", 0.0) + float(loss) / len(batches)
+        for task in counts:
+            counts[task] += _overlaps(outputs[task].argmax(1).cpu(), batch[task].cpu(), len(counts[task]))
+    figures = {f"iou/{task}": _mean_iou(count) for task, count in counts.items()}
+    return {**sums, **figures, "score": -sum(sums.get(f"loss/{task}", 0.0) for task in TASKS)}
+
+
+def _mask_classes(net: PerceptionNet) -> dict[str, int]:
+    names = {"drivable": labels.DRIVABLE, "semantic": labels.SEMANTIC}
+    return {task: len(names[task]) for task in net.config.tasks if task in names}
+
+
+def _overlaps(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
+    """(classes, 3) pixels in both, in the prediction, in the label, where labelled."""
+    known = target != labels.IGNORE
+    pair = target[known].long() * classes + predicted[known]
+    matrix = torch.bincount(pair, minlength=classes**2).reshape(classes, classes).float()
+    return torch.stack([matrix.diag(), matrix.sum(0), matrix.sum(1)], 1)
+
+
+def _mean_iou(count: Tensor) -> float:
+    """Mean over classes that are labelled somewhere; nan without labels."""
+    union = count[:, 1] + count[:, 2] - count[:, 0]
+    labelled = count[:, 2] > 0
+    return float((count[labelled, 0] / union[labelled]).mean())
