@@ -223,3 +223,11 @@ def grounded(mesh: Mesh, z: float = 0.0) -> Mesh:
     pose = np.eye(4)
     pose[2, 3] = z - mesh.vertices[:, 2].min()
     return mesh.moved(pose)
+
+
+def join_flat(outlines: Sequence[np.ndarray], colors: Sequence[np.ndarray], material: int = Material.MATTE) -> Mesh:
+    """Convex plane polygons (N, 3), counter-clockwise, each in its colour."""
+    starts = np.cumsum([0, *(len(o) for o in outlines)])
+    fans = [np.stack([np.full(len(o) - 2, s), np.arange(s + 1, s + len(o) - 1), np.arange(s + 2, s + len(o))], 1) for o, s in zip(outlines, starts)]
+    paints = np.repeat(np.stack(colors), [len(o) - 2 for o in outlines], 0)
+    return flat(np.concatenate(outlines), np.concatenate(fans), paints, material)
