@@ -13,7 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["*.json", "*.html", "py.typed"]},
+    package_data={NAME: ["*.json", "*.html", "msg/*.msg", "py.typed"]},  # msg is a link to camera_perception_msgs/msg
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -1,0 +1,39 @@
+"""Making a recording whole again that was cut off: everything that can be read goes into a new one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from camera_perception.bag import Bag
+from camera_perception.bag_writer import BagWriter
+from camera_perception.errors import BagError
+
+
+def repair_bag(path: Path | str, out: Path | str | None = None, *, version: int = 9) -> tuple[Path, Counter[str]]:
+    """Write PATH_repaired (or `out`) with every whole message; returns its folder and the messages per topic.
+
+    The damaged recording stays as it is. BagError when nothing can be read, or the new folder exists.
+    """
+    path = Path(path)
+    folder = Path(out) if out else path.with_name(f"{path.stem}_repaired")
+    with Bag(path, by_index=False) as bag, BagWriter(folder, version=version) as writer:
+        for topic, kind in bag.topics.items():
+            writer.add_topic(topic, kind, bag.contents.definitions.get(kind))
+        copy_readable(bag, writer)
+    return folder, writer.counts
+
+
+def copy_readable(bag: Bag, writer: BagWriter) -> None:
+    """Everything that is whole; a sqlite recording up to its first damage."""
+    messages = bag.messages()
+    while True:
+        try:
+            message = next(messages, None)
+        except BagError:
+            if not sum(writer.counts.values()):
+                raise
+            return
+        if message is None:
+            return
+        writer.write(message.topic, message.stamp_ns, message.data)

@@ -1,0 +1,157 @@
+"""Writing recordings that `ros2 bag` reads: one mcap file and its metadata.yaml in a folder.
+
+Chunks reach the file as they fill, so that a recording which is cut off can be read up to its last chunk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from camera_perception.bag_types import definition, serialize, typestore
+from camera_perception.errors import BagError
+
+CHUNK_BYTES = 1 << 20
+# As rosbag2 writes it for the versions: 9 since Jazzy (and Iron), 8 is what Humble reads.
+VERSIONS = (8, 9)
+
+
+class BagWriter:
+    """A recording being written; also a context manager, which closes it whatever happens.
+
+    version 9, or 8 for ROS 2 Humble
+    BagError when the folder exists already or the disk is full; what was written stays readable.
+    """
+
+    def __init__(self, folder: Path | str, *, version: int = 9) -> None:
+        if version not in VERSIONS:
+            raise BagError(f"rosbag2 metadata version {version} was asked for: give 8 (Humble) or 9 (Jazzy)")
+        self.folder = Path(folder)
+        self.counts: Counter[str] = Counter()
+        self._version = version
+        self._channels: dict[str, tuple[int, str]] = {}
+        self._schemas: dict[str, int] = {}
+        self._first_ns, self._last_ns = 2**63 - 1, 0
+        self._stream, self._mcap = self._open()
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"{self.folder.name}_0.mcap"
+
+    def add_topic(self, topic: str, kind: str, text: str | None = None) -> None:
+        """Announce a topic; `text` is its message definition, where it is not one of the known types."""
+        if topic in self._channels:
+            return
+        if kind not in self._schemas:
+            text = definition(kind) if text is None else text
+            self._schemas[kind] = self._mcap.register_schema(kind, "ros2msg", text.encode())
+        metadata = {"offered_qos_profiles": "" if self._version == 8 else "[]"}
+        channel = self._mcap.register_channel(topic, "cdr", self._schemas[kind], metadata)
+        self._channels[topic] = channel, kind
+
+    def write(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
+        """One serialised message of an announced topic."""
+        channel, _ = self._channels[topic]
+        try:
+            self._mcap.add_message(channel, log_time=stamp_ns, publish_time=stamp_ns, data=bytes(data))
+        except OSError as error:
+            raise BagError(f"{self.file} cannot be written on ({error.strerror}): make room on the disk") from error
+        self.counts[topic] += 1
+        self._first_ns, self._last_ns = min(self._first_ns, stamp_ns), max(self._last_ns, stamp_ns)
+
+    def write_fields(self, topic: str, kind: str, stamp_ns: int, values: Mapping[str, Any]) -> None:
+        """One message given as nested fields; announces its topic."""
+        self.add_topic(topic, kind)
+        self.write(topic, stamp_ns, serialize(kind, values))
+
+    def flush(self) -> None:
+        """Bring everything so far into the file."""
+        self._mcap.flush()
+
+    def close(self) -> None:
+        """Finish file and metadata; again is harmless. BagError when the disk is full."""
+        if self._stream.closed:
+            return
+        try:
+            self._mcap.finish()
+            self._stream.close()
+            self._write_metadata()
+        except OSError as error:
+            raise BagError(
+                f"{self.file} could not be finished ({error.strerror}): make room, then run "
+                f"`camera-perception repair-bag {self.folder}`; what was recorded is readable"
+            ) from error
+        finally:
+            _close_quietly(self._stream)
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> tuple[Any, Any]:
+        try:
+            from mcap.writer import Writer
+        except ImportError as error:
+            raise BagError(f"recordings need the '{error.name}' package: pip install mcap") from error
+        try:
+            self.folder.mkdir(parents=True, exist_ok=False)
+            stream = self.file.open("wb")
+        except FileExistsError as error:
+            raise BagError(f"{self.folder} exists already: choose another folder or remove it") from error
+        except OSError as error:
+            raise BagError(f"{self.folder} cannot be written ({error.strerror}): choose another folder") from error
+        writer = Writer(stream, chunk_size=CHUNK_BYTES)
+        writer.start(profile="ros2", library="camera_perception")
+        return stream, writer
+
+    def _write_metadata(self) -> None:
+        part = self.folder / "metadata.yaml.part"
+        part.write_text(yaml.safe_dump({"rosbag2_bagfile_information": self._metadata()}, sort_keys=False), "utf-8")
+        os.replace(part, self.folder / "metadata.yaml")
+
+    def _metadata(self) -> dict[str, Any]:
+        count = sum(self.counts.values())
+        start = {"nanoseconds_since_epoch": self._first_ns if count else 0}
+        duration = {"nanoseconds": max(0, self._last_ns - self._first_ns) if count else 0}
+        file = {"path": self.file.name, "starting_time": start, "duration": duration, "message_count": count}
+        return {
+            "version": self._version,
+            "storage_identifier": "mcap",
+            "duration": dict(duration),
+            "starting_time": dict(start),
+            "message_count": count,
+            "topics_with_message_count": [self._topic(topic, kind) for topic, (_, kind) in self._channels.items()],
+            "compression_format": "",
+            "compression_mode": "",
+            "relative_file_paths": [self.file.name],
+            "files": [{**file, "starting_time": dict(start), "duration": dict(duration)}],
+            "custom_data": None,
+            "ros_distro": "camera_perception",
+        }
+
+    def _topic(self, topic: str, kind: str) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"name": topic, "type": kind, "serialization_format": "cdr"}
+        metadata["offered_qos_profiles"] = "" if self._version == 8 else []
+        metadata["type_description_hash"] = type_hash(kind)
+        return {"topic_metadata": metadata, "message_count": self.counts[topic]}
+
+
+def type_hash(kind: str) -> str:
+    """The RIHS01 hash of a known type, else nothing."""
+    store = typestore()
+    return store.hash_rihs01(kind) if kind in store.types else ""
+
+
+def _close_quietly(stream: Any) -> None:
+    """Closing a file on a full disk tries to write its buffer once more and fails again."""
+    try:
+        stream.close()
+    except OSError:
+        pass

@@ -1,0 +1,226 @@
+"""A Perception as the fields of camera_perception_msgs/PerceptionFrame: plain nested dicts, lists, numbers and arrays.
+
+Node and replay fill their own message classes from it, so that both say the same. Groups that are not available have
+their flag false and NaN inside; they never hold a zero that looks like data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from camera_perception.model_spec import ModelSpec
+from camera_perception.status import Status
+from camera_perception.types import LaneLine, Objects, Perception, Road
+
+NAN = float("nan")
+OK, DEGRADED, INVALID = range(3)  # PerceptionFrame.status
+INVALIDATING = (
+    Status.IMAGE_DARK
+    | Status.IMAGE_FROZEN
+    | Status.IMAGE_BLOCKED
+    | Status.WRONG_ENCODING
+    | Status.BAD_IMAGE
+    | Status.ENGINE_ERROR
+)
+HINTS = Status.DROPPING | Status.CPU_FALLBACK | Status.THERMAL | Status.RESOLUTION_CHANGED
+
+LAMP_COLORS = {"red": 1, "yellow": 2, "amber": 2, "green": 3, "white": 4}  # TrafficLightElement.color
+LAMP_SOLID_ON, LAMP_UNKNOWN = 14, 16
+MIN_LAMP_SCORE = 0.3  # below, the state counts as not read
+
+
+def perception_fields(
+    perception: Perception,
+    spec: ModelSpec,
+    *,
+    camera_name: str = "",
+    engine_id: str = "",
+    frame_seq: int = 0,
+    frames_dropped: int = 0,
+    age_ms: float = NAN,
+    velocity_over_ground: bool = False,
+) -> dict[str, Any]:
+    """All fields of one PerceptionFrame.
+
+    age_ms               time of publishing minus stamp, milliseconds; nan where nothing is published live
+    velocity_over_ground the tracker knew the car's own motion
+    """
+    frame, timing, lights = perception.frame, perception.timing, _is_light(perception.objects, spec)
+    return {
+        "header": header_fields(frame.stamp_ns, frame.frame_id),
+        "camera_name": camera_name,
+        "image_width": frame.image.shape[1],
+        "image_height": frame.image.shape[0],
+        "frame_seq": frame_seq,
+        "frames_dropped": frames_dropped,
+        "age_ms": age_ms,
+        "decode_ms": timing.decode_ms,
+        "preprocess_ms": timing.preprocess_ms,
+        "inference_ms": timing.inference_ms,
+        "postprocess_ms": timing.postprocess_ms,
+        "model_name": spec.name,
+        "model_version": spec.version,
+        "engine_id": engine_id,
+        "tasks_valid": int(perception.tasks),
+        "status": status_of(perception.status_flags),
+        "status_flags": int(perception.status_flags),
+        "base_frame": perception.base_frame,
+        "objects": _objects(perception.objects[~lights], spec, velocity_over_ground),
+        "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
+        "ego_lane": _unknown_ego_lane(),
+        "road": _road(perception.road),
+        "traffic_lights": _traffic_lights(perception.objects[lights], spec),
+        "scene": [{"name": s.name, "label": s.label, "score": s.score} for s in perception.scene],
+    }
+
+
+def header_fields(stamp_ns: int, frame_id: str) -> dict[str, Any]:
+    """std_msgs/Header of a time in nanoseconds."""
+    return {"stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}, "frame_id": frame_id}
+
+
+def status_of(flags: int) -> int:
+    """PerceptionFrame.status that follows from its status_flags."""
+    if flags & INVALIDATING:
+        return INVALID
+    return DEGRADED if flags & ~HINTS else OK
+
+
+def _objects(objects: Objects, spec: ModelSpec, over_ground: bool) -> list[dict[str, Any]]:
+    return [_object(objects, row, spec, over_ground) for row in np.argsort(-objects.scores, kind="stable")]
+
+
+def _object(objects: Objects, row: int, spec: ModelSpec, over_ground: bool) -> dict[str, Any]:
+    class_id = int(objects.classes[row])
+    return {
+        "class_id": class_id,
+        "class_name": spec.classes[class_id] if 0 <= class_id < len(spec.classes) else "",
+        "score": float(objects.scores[row]),
+        "alternatives": [],
+        **_box(objects.boxes[row]),
+        "truncation": int(objects.truncated[row]),
+        "track_id": int(objects.track_ids[row]) & 0xFFFFFFFF,
+        "track_age": min(int(objects.ages[row]), 0xFFFF),
+        "coasted": bool(objects.coasted[row]),
+        **_position(objects, row),
+        **_velocity(objects, row, over_ground),
+    }
+
+
+def _box(box: np.ndarray) -> dict[str, float]:
+    x0, y0, x1, y1 = map(float, box)
+    return {"cx": (x0 + x1) / 2, "cy": (y0 + y1) / 2, "width": x1 - x0, "height": y1 - y0}
+
+
+def _position(objects: Objects, row: int) -> dict[str, Any]:
+    x, y, z = map(float, objects.positions[row])
+    known = bool(np.isfinite(objects.positions[row, :2]).all())
+    return {
+        "has_position": known,
+        "position_method": int(objects.position_methods[row]) if known else 0,
+        "position": {"x": x, "y": y, "z": z},
+        "position_cov": objects.position_covs[row].ravel(),
+        "ground_width": NAN,
+        "range": float(np.hypot(x, y)),
+        "bearing": float(np.arctan2(y, x)),
+    }
+
+
+def _velocity(objects: Objects, row: int, over_ground: bool) -> dict[str, Any]:
+    x, y = map(float, objects.velocities[row])
+    known = bool(np.isfinite(objects.velocities[row]).all())
+    return {
+        "has_velocity": known,
+        "velocity": {"x": x, "y": y, "z": 0.0 if known else NAN},
+        "velocity_over_ground": known and over_ground,
+        "velocity_cov": objects.velocity_covs[row].ravel(),
+    }
+
+
+def _light_options(spec: ModelSpec) -> Mapping[str, Any]:
+    head = spec.head("objects")
+    return head.options if head else {}
+
+
+def _is_light(objects: Objects, spec: ModelSpec) -> np.ndarray:
+    """(N,) bool: rows that are traffic lights; these are listed as such and stand on no road."""
+    name = _light_options(spec).get("light_class", "traffic light")
+    if name not in spec.classes:
+        return np.zeros(len(objects), bool)
+    return objects.classes == spec.classes.index(name)
+
+
+def _traffic_lights(lights: Objects, spec: ModelSpec) -> list[dict[str, Any]]:
+    states = _light_options(spec).get("light_states", ())
+    return [
+        {
+            **_box(lights.boxes[row]),
+            "score": float(lights.scores[row]),
+            "track_id": int(lights.track_ids[row]) & 0xFFFFFFFF,
+            "relevance": 0,
+            "elements": _lamps(lights.light_states[row], states),
+        }
+        for row in np.argsort(-lights.scores, kind="stable")
+    ]
+
+
+def _lamps(scores: np.ndarray, states: Any) -> list[dict[str, Any]]:
+    """The lamp that is lit; empty when none is, or when it could not be read."""
+    if not len(scores) or len(scores) != len(states) or not np.isfinite(scores).all():
+        return []
+    best = int(np.argmax(scores))
+    if states[best] not in LAMP_COLORS or scores[best] < MIN_LAMP_SCORE:
+        return []
+    confidence = float(scores[best])
+    color = LAMP_COLORS[states[best]]
+    return [{"color": color, "shape": LAMP_UNKNOWN, "status": LAMP_SOLID_ON, "confidence": confidence}]
+
+
+def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:
+    """By role where every line has one, else by where the line is nearest to the car."""
+    if all(lane.position for lane in lanes):
+        return sorted(lanes, key=lambda lane: lane.position)
+    return sorted(lanes, key=lambda lane: float(lane.points[0, 0]) if len(lane.points) else 0.0)
+
+
+def _lane(lane: LaneLine) -> dict[str, Any]:
+    ground = lane.ground
+    return {
+        "lane_id": lane.lane_id,
+        "position": lane.position,
+        "score": lane.score,
+        "line_type": int(lane.line_type),
+        "type_score": lane.type_score,
+        "color": int(lane.color),
+        "color_score": lane.color_score,
+        "u": lane.points[:, 0],
+        "v": lane.points[:, 1],
+        "has_ground": ground is not None,
+        "x": ground.points[:, 0] if ground else np.zeros(0, np.float32),
+        "y": ground.points[:, 1] if ground else np.zeros(0, np.float32),
+        "y_std": ground.y_std if ground else np.zeros(0, np.float32),
+        "poly": ground.poly if ground else np.full(4, NAN, np.float32),
+        "x_min": ground.x_min if ground else NAN,
+        "x_max": ground.x_max if ground else NAN,
+    }
+
+
+def _unknown_ego_lane() -> dict[str, Any]:
+    names = ("offset", "heading", "curvature", "width", "margin_left", "margin_right")
+    return {"valid": False, **dict.fromkeys(names, NAN)}
+
+
+def _road(road: Road | None) -> dict[str, Any]:
+    boundary = road.boundary if road else np.zeros((0, 2), np.float32)
+    polygon = road.polygon if road else np.zeros((0, 2), np.float32)
+    return {
+        "u": boundary[:, 0],
+        "v": boundary[:, 1],
+        "has_ground": len(polygon) > 0,
+        "ground": [{"x": float(x), "y": float(y), "z": 0.0} for x, y in polygon],
+        "free_distance_ahead": road.free_distance_ahead if road else NAN,
+        "coverage": road.coverage if road else NAN,
+    }

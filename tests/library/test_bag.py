@@ -1,0 +1,237 @@
+"""What is recorded can be read, by us and by others, whole or broken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+from mcap.reader import make_reader
+from mcap_ros2.decoder import DecoderFactory
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from camera_perception.bag import Bag
+from camera_perception.bag_repair import repair_bag
+from camera_perception.bag_types import (
+    CAMERA_INFO,
+    IMAGE,
+    PERCEPTION_FRAME,
+    deserialize,
+    fields_from_message,
+    message_files,
+    message_from_fields,
+    serialize,
+    typestore,
+)
+from camera_perception.bag_writer import BagWriter
+from camera_perception.errors import BagError
+
+FIRST_NS = 1_700_000_000_000_000_000
+
+
+def image_fields(number: int) -> dict:
+    pixels = np.full((6, 8, 3), number, np.uint8)
+    header = {"stamp": {"sec": 1_700_000_000, "nanosec": number}, "frame_id": "front"}
+    return {"header": header, "height": 6, "width": 8, "encoding": "bgr8", "step": 24, "data": pixels.ravel()}
+
+
+def write_images(folder, count=5, **options):
+    with BagWriter(folder, **options) as writer:
+        for number in range(count):
+            writer.write_fields("/front/image_raw", IMAGE, FIRST_NS + number * 10**8, image_fields(number))
+            writer.write_fields("/front/camera_info", CAMERA_INFO, FIRST_NS + number * 10**8, {"width": 8})
+    return folder
+
+
+def write_noise(folder, count=12):
+    """Incompressible images, so that the file has several chunks."""
+    rng = np.random.default_rng(0)
+    with BagWriter(folder) as writer:
+        for number in range(count):
+            fields = {**image_fields(number), "height": 400, "width": 400, "step": 1200}
+            fields["data"] = rng.integers(0, 256, 480_000, np.uint8)
+            writer.write_fields("/front/image_raw", IMAGE, FIRST_NS + number, fields)
+    return folder
+
+
+@pytest.mark.parametrize("version", [8, 9])
+def test_written_is_read_back(tmp_path, version):
+    with Bag(write_images(tmp_path / "drive", version=version)) as bag:
+        assert bag.topics == {"/front/image_raw": IMAGE, "/front/camera_info": CAMERA_INFO}
+        assert bag.image_topics == ["/front/image_raw"]
+        assert bag.contents.counts == {"/front/image_raw": 5, "/front/camera_info": 5}
+        assert (bag.contents.start_ns, bag.contents.end_ns) == (FIRST_NS, FIRST_NS + 4 * 10**8 + 1)
+        messages = list(bag.messages(["/front/image_raw"], FIRST_NS + 10**8))
+    assert [message.stamp_ns - FIRST_NS for message in messages] == [10**8, 2 * 10**8, 3 * 10**8, 4 * 10**8]
+    image = deserialize(messages[0].kind, messages[0].data)
+    assert (image.header.stamp.nanosec, image.header.frame_id, image.encoding) == (1, "front", "bgr8")
+    np.testing.assert_array_equal(image.data, image_fields(1)["data"])
+
+
+def test_others_read_it_too(tmp_path):
+    folder = write_images(tmp_path / "drive")
+    with AnyReader([folder]) as reader:
+        assert reader.message_count == 10
+    with (folder / "drive_0.mcap").open("rb") as stream:
+        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+        decoded = [m for _, _, _, m in reader.iter_decoded_messages(topics=["/front/image_raw"])]
+    assert [message.header.stamp.nanosec for message in decoded] == [0, 1, 2, 3, 4]
+
+
+def test_the_metadata_is_that_of_rosbags_own_writer(tmp_path):
+    write_images(tmp_path / "ours", 3)
+    with (
+        Writer(tmp_path / "theirs", version=9, storage_plugin=StoragePlugin.MCAP) as writer,
+        Bag(tmp_path / "ours") as bag,
+    ):
+        links = {t: writer.add_connection(t, kind, typestore=typestore()) for t, kind in bag.topics.items()}
+        for message in bag.messages():
+            writer.write(links[message.topic], message.stamp_ns, message.data)
+
+    def metadata(folder):
+        data = yaml.safe_load((folder / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+        del data["ros_distro"], data["relative_file_paths"], data["files"][0]["path"]
+        return data
+
+    assert metadata(tmp_path / "ours") == metadata(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize("plugin", list(StoragePlugin))
+def test_recordings_of_rosbags_are_read(tmp_path, plugin):
+    with Writer(tmp_path / "bag", version=9, storage_plugin=plugin) as writer:
+        link = writer.add_connection("/front/image_raw", IMAGE, typestore=typestore())
+        for number in range(3):
+            writer.write(link, FIRST_NS + number, serialize(IMAGE, image_fields(number)))
+    for path in (tmp_path / "bag", next(p for p in (tmp_path / "bag").iterdir() if p.suffix != ".yaml")):
+        with Bag(path) as bag:
+            assert [m.stamp_ns - FIRST_NS for m in bag.messages()] == [0, 1, 2]
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    with Bag(tmp_path / "bag") as bag:
+        assert len(list(bag.messages())) == 3
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.99])
+def test_a_cut_off_recording_is_read_and_repaired(tmp_path, kept):
+    whole = write_noise(tmp_path / "whole")
+    data = (whole / "whole_0.mcap").read_bytes()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "broken_0.mcap").write_bytes(data[: int(len(data) * kept)])
+    with Bag(broken) as bag:
+        readable = list(bag.messages())
+        assert not bag.contents.complete
+    assert 0 < len(readable) <= 12 * kept + 1
+    with Bag(whole) as bag:
+        assert readable == list(bag.messages())[: len(readable)]
+    folder, counts = repair_bag(broken)
+    assert folder == tmp_path / "broken_repaired"
+    with Bag(folder) as bag:
+        assert list(bag.messages()) == readable
+        assert bag.contents.complete
+        assert bag.contents.counts == counts
+
+
+def test_a_damaged_chunk_costs_only_itself(tmp_path):
+    folder = write_noise(tmp_path / "drive")
+    path = folder / "drive_0.mcap"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
+    path.write_bytes(data)
+    with pytest.raises(BagError, match="repair-bag"), Bag(folder) as bag:
+        list(bag.messages())
+    _, counts = repair_bag(folder)
+    assert 8 <= counts["/front/image_raw"] < 12
+    with Bag(tmp_path / "drive_repaired") as bag:
+        assert [m.stamp_ns - FIRST_NS for m in bag.messages()][-1] == 11
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"\x89MCAP0\r\n"])
+@pytest.mark.parametrize("suffix", [".mcap", ".db3"])
+def test_unreadable_files(tmp_path, content, suffix):
+    path = tmp_path / f"bag{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BagError, match="cannot be read|holds no whole message"):
+        Bag(path)
+
+
+def test_missing_empty_and_foreign_paths(tmp_path):
+    with pytest.raises(BagError, match="does not exist"):
+        Bag(tmp_path / "absent")
+    with pytest.raises(BagError, match="cannot be read"):
+        Bag(tmp_path)
+    (tmp_path / "drive.txt").write_text("hello")
+    with pytest.raises(BagError, match="cannot be read"):
+        Bag(tmp_path / "drive.txt")
+
+
+def test_a_recording_is_never_overwritten(tmp_path):
+    folder = write_images(tmp_path / "drive")
+    with pytest.raises(BagError, match="exists already"):
+        BagWriter(folder)
+    with pytest.raises(BagError, match="give 8"):
+        BagWriter(tmp_path / "other", version=7)
+
+
+def test_an_error_while_recording_leaves_a_readable_bag(tmp_path):
+    def record_and_fail():
+        with BagWriter(tmp_path / "drive") as writer:
+            writer.write_fields("/a", IMAGE, FIRST_NS, image_fields(1))
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        record_and_fail()
+    with Bag(tmp_path / "drive") as bag:
+        assert bag.contents.counts == {"/a": 1}
+
+
+class FullDisk:
+    """A file that takes so many bytes and no more."""
+
+    def __init__(self, stream, room):
+        self._stream, self._room = stream, room
+
+    def write(self, data):
+        self._room -= len(data)
+        if self._room < 0:
+            raise OSError(28, "No space left on device")
+        return self._stream.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def test_a_full_disk_is_an_error_and_what_was_written_is_readable(tmp_path, monkeypatch):
+    writer = BagWriter(tmp_path / "drive")
+    monkeypatch.setattr(writer._mcap, "_Writer__stream", FullDisk(writer._stream, 4_000_000))
+    rng = np.random.default_rng(0)
+    fields = {**image_fields(0), "data": rng.integers(0, 256, 500_000, np.uint8)}
+    with pytest.raises(BagError, match="make room on the disk"):
+        for number in range(50):
+            writer.write_fields("/a", IMAGE, FIRST_NS + number, fields)
+    with pytest.raises(BagError, match="make room, then run"):
+        writer.close()
+    with Bag(tmp_path / "drive") as bag:
+        assert bag.contents.counts["/a"] >= 4
+
+
+def test_every_message_type_goes_there_and_back():
+    for name in message_files():
+        kind = f"camera_perception_msgs/msg/{name}"
+        message = message_from_fields(kind, {})
+        again = deserialize(kind, serialize(kind, fields_from_message(message)))
+        assert repr(again) == repr(message)
+
+
+def test_fields_that_do_not_exist_and_broken_bytes():
+    with pytest.raises(KeyError, match="has no field speed"):
+        message_from_fields(PERCEPTION_FRAME, {"speed": 3})
+    with pytest.raises(BagError, match="is broken"):
+        deserialize(IMAGE, serialize(IMAGE, image_fields(1))[:20])
+    with pytest.raises(BagError, match="not known"):
+        deserialize("some_msgs/msg/Thing", b"")
+
+
+def test_the_recorded_drive(shared_data):
+    with Bag(shared_data / "bags" / "udacity_solidWhiteRight_mcap") as bag:
+        assert bag.image_topics == ["/camera/front/image_raw/compressed"]
+        assert len(list(bag.messages(bag.image_topics))) == 221
