@@ -1,0 +1,3 @@
+from perception_models.render.cli import app
+
+app(prog_name="perception_models.render")

@@ -1,0 +1,129 @@
+"""A pinhole camera with lens distortion on a car, and the wider pinhole picture that its distorted picture is cut from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # base_from_camera of a level camera that looks ahead
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics in pixels, (k1, k2, p1, p2, k3) as OpenCV has them, and the (4, 4) pose base_from_camera."""
+
+    name: str
+    width: int
+    height: int
+    intrinsics: tuple[float, float, float, float]  # fx fy cx cy
+    distortion: tuple[float, float, float, float, float]
+    base_from_camera: np.ndarray
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        fx, fy, cx, cy = self.intrinsics
+        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+    @cached_property
+    def canvas(self) -> tuple[int, int, float, float]:
+        """(width, height, cx, cy) of the pinhole picture that holds every ray of the distorted one; same focal lengths."""
+        fx, fy, cx, cy = self.intrinsics
+        if not any(self.distortion):
+            return self.width, self.height, cx, cy
+        border = _rays(self, *np.meshgrid(np.linspace(0, self.width, 33), np.linspace(0, self.height, 33)))
+        low, high = border.min((0, 1)), border.max((0, 1))
+        left, top = (np.ceil((-low[k] * f + 2) / 16) * 16 for k, f in ((0, fx), (1, fy)))
+        right, bottom = (np.ceil((high[k] * f + 2) / 16) * 16 for k, f in ((0, fx), (1, fy)))
+        return int(left + right), int(top + bottom), float(left), float(top)
+
+    @cached_property
+    def lookup(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """cv2.remap tables from the canvas, None when there is nothing to bend."""
+        if not any(self.distortion):
+            return None
+        fx, fy, _, _ = self.intrinsics
+        _, _, cx, cy = self.canvas
+        step = 8
+        u, v = np.arange(0, self.width + 1, step), np.arange(0, self.height + 1, step)
+        coarse = _rays(self, *np.meshgrid(u.astype(float), v.astype(float)))
+        at_u, at_v = np.meshgrid((np.arange(self.width) + 0.5) / step, (np.arange(self.height) + 0.5) / step)
+        rays = cv2.remap(coarse.astype(np.float32), at_u.astype(np.float32), at_v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return (rays[..., 0] * fx + cx - 0.5).astype(np.float32), (rays[..., 1] * fy + cy - 0.5).astype(np.float32)
+
+    def project(self, points_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (N, 2) of points (N, 3) in base, and their depth (N,) along the optical axis; trust depth > 0 only."""
+        camera_from_base = np.linalg.inv(self.base_from_camera)
+        points = points_base @ camera_from_base[:3, :3].T + camera_from_base[:3, 3]
+        depth = points[:, 2]
+        xy = points[:, :2] / np.where(np.abs(depth) < 1e-6, 1e-6, depth)[:, None]
+        return distort(xy, self.distortion) * self.intrinsics[:2] + self.intrinsics[2:], depth
+
+    def in_canvas(self, pixels: np.ndarray) -> np.ndarray:
+        """Where (N, 2) pixels of the final picture come from on the canvas."""
+        if not any(self.distortion):
+            return pixels
+        rays = _rays(self, pixels[:, 0][None], pixels[:, 1][None])[0]
+        return rays * self.intrinsics[:2] + self.canvas[2:]
+
+
+def distort(xy: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
+    """Ideal to distorted normalised image coordinates (N, 2): Brown's model, as in OpenCV."""
+    k1, k2, p1, p2, k3 = distortion
+    x, y = xy[:, 0], xy[:, 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1)
+
+
+def _rays(camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    pixels = np.stack([u, v], -1).reshape(-1, 1, 2).astype(np.float64)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-7)
+    rays = cv2.undistortPointsIter(pixels, camera.matrix, np.array(camera.distortion), None, None, criteria)
+    return rays.reshape(*u.shape, 2)
+
+
+def mounted(x: float, y: float, z: float, yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(4, 4) base_from_camera; yaw left, pitch down, roll clockwise as seen from behind, radians."""
+    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    turn = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    nod = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    lean = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3] = turn @ nod @ lean @ OPTICAL, (x, y, z)
+    return out
+
+
+def random_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
+    """A dashboard camera: 45 to 110 degrees wide, 1.1 to 2.2 m high, slightly off in every direction."""
+    fov = np.radians(rng.choice([rng.uniform(45, 75), rng.uniform(55, 100), rng.uniform(90, 110)], p=[0.55, 0.35, 0.1]))
+    f = width / 2 / np.tan(fov / 2)
+    cx, cy = width / 2 + rng.normal(0, 0.01 * width), height / 2 + rng.normal(0, 0.02 * height)
+    pitch = np.arctan2(rng.uniform(-0.14, 0.14) * height, f)
+    pose = mounted(rng.uniform(0.8, 2.0), rng.uniform(-0.4, 0.4), rng.uniform(1.1, 2.2) if rng.random() < 0.4 else rng.uniform(1.15, 1.6),
+                   rng.normal(0, 0.018), pitch, rng.normal(0, 0.012))  # fmt: skip
+    wide = np.tan(fov / 2) ** 2 * (1 + (height / width) ** 2)
+    bend = (rng.uniform(-0.16, 0.03) / wide, rng.uniform(-0.01, 0.02) / wide**2, rng.normal(0, 3e-4), rng.normal(0, 3e-4), 0.0)
+    distortion = tuple(float(b) for b in bend) if rng.random() < 0.4 else (0.0,) * 5
+    return Camera("front", width, height, (f, f * rng.uniform(0.99, 1.01), cx, cy), distortion, pose)
+
+
+def read_rig(path: Path, size: tuple[int, int] | None = None) -> list[Camera]:
+    """Cameras of a YAML file: {cameras: {NAME: {size, intrinsics, distortion, position, yaw_pitch_roll (degrees)}}}.
+
+    Raises ValueError that names the camera and the missing entry.
+    """
+    document, out = yaml.safe_load(Path(path).read_text()), []
+    for name, entry in document["cameras"].items():
+        missing = {"size", "intrinsics", "position"} - set(entry)
+        if missing:
+            raise ValueError(f"{path}: camera {name} needs {', '.join(sorted(missing))}")
+        width, height = entry["size"]
+        angles = np.radians(entry.get("yaw_pitch_roll", (0, 0, 0)))
+        pose = mounted(*entry["position"], *angles)
+        out.append(Camera(name, width, height, tuple(entry["intrinsics"]), tuple(entry.get("distortion", (0.0,) * 5)), pose))
+    return out

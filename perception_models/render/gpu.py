@@ -1,0 +1,146 @@
+"""OpenGL without a window: the context, the shader programs and the buffers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from perception_models.render.ground import Ground
+from perception_models.render.mesh import Mesh
+from perception_models.render.noise import noise_texture
+from perception_models.render.pool import Key, pieces
+
+SHADERS = Path(__file__).parent / "shaders"
+PROGRAMS = {"ground": ("ground.vert", "ground.frag"), "ground_id": ("ground.vert", "groundid.frag"), "ribbon": ("ribbon.vert", "ribbon.frag"),
+            "thing": ("thing.vert", "thing.frag"), "thing_id": ("thing.vert", "id.frag"), "thing_depth": ("thing.vert", "depth.frag"),
+            "sky": ("sky.vert", "sky.frag"), "contact": ("contact.vert", "contact.frag")}  # fmt: skip
+
+
+class NoOpenGL(RuntimeError):
+    """No OpenGL 3.3 through EGL on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One mesh on the graphics side, ready for the three passes."""
+
+    color: object
+    ids: object
+    depth: object
+    category: str | None
+    semantic: int
+    radius: float
+    hull: np.ndarray  # (K, 3) outermost vertices
+    lamps: tuple[np.ndarray, np.ndarray]  # (L, 3) centres of head lamps, of tail lamps
+
+
+class Gpu:
+    """Owns one context; everything drawn lives here. Use it in the process that made it."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("LP_NUM_THREADS", "0")
+        import moderngl
+
+        try:
+            self.ctx = moderngl.create_context(standalone=True, backend="egl", libgl="libGL.so.1", libegl="libEGL.so.1", require=330)
+        except Exception as error:
+            raise NoOpenGL(f"no OpenGL through EGL ({error}): install the packages of requirements/apt-render.txt") from error
+        common = (SHADERS / "common.glsl").read_text()
+        self.programs = {name: self._program(common, *files) for name, files in PROGRAMS.items()}
+        self.noise = self.ctx.texture(noise_texture().shape[1::-1], 4, noise_texture().tobytes())
+        self.noise.build_mipmaps()
+        self.noise.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self.noise.anisotropy = 1.0
+        square = self.ctx.buffer(np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], "f4").tobytes())
+        self.sky = self.ctx.vertex_array(self.programs["sky"], [(square, "2f", "corner")])
+        self.contact = self.ctx.vertex_array(self.programs["contact"], [(square, "2f", "corner")])
+        self._pieces: dict[tuple[Key, int], list[Piece]] = {}
+        self._targets: dict = {}
+        self.world_id, self.world_buffers = None, ()
+
+    def _program(self, common: str, vertex: str, fragment: str):
+        body = (SHADERS / fragment).read_text()
+        body = body if body.startswith("#version") else common + body
+        return self.ctx.program(vertex_shader=(SHADERS / vertex).read_text(), fragment_shader=body)
+
+    def pieces(self, key: Key, detail: int) -> list[Piece]:
+        """The uploaded meshes of an asset."""
+        found = self._pieces.get((key, detail))
+        if found is None:
+            found = self._pieces[key, detail] = [self._upload(*piece) for piece in pieces(key, detail)]
+        return found
+
+    def _upload(self, mesh: Mesh, category: str | None, semantic: int) -> Piece:
+        vertices, index = self.ctx.buffer(packed(mesh).tobytes()), self.ctx.buffer(mesh.faces.astype("i4").tobytes())
+        p = self.programs
+        color = self.ctx.vertex_array(p["thing"], [(vertices, "3f 4f1 4f1", "position", "normal", "tone")], index)
+        plain = [(vertices, "3f 8x", "position")]
+        ids, depth = (self.ctx.vertex_array(p[n], plain, index) for n in ("thing_id", "thing_depth"))
+        radius = float(np.linalg.norm(mesh.vertices, axis=1).max()) if len(mesh.vertices) else 0.0
+        return Piece(color, ids, depth, category, semantic, radius, outermost(mesh.vertices), lamps(mesh))
+
+    def world(self, identity: object, ground: Ground, ribbons: tuple[np.ndarray, np.ndarray]) -> tuple:
+        """(ground, ground ids, ribbons) vertex arrays of a world; the last world is kept."""
+        if self.world_id is not identity:
+            for item in self.world_buffers:
+                item.release()
+            p = self.programs
+            v, i = self.ctx.buffer(ground.vertices.tobytes()), self.ctx.buffer(ground.faces.tobytes())
+            color = self.ctx.vertex_array(p["ground"], [(v, "3f 3f 2f 1f 1f", "position", "normal", "st", "surface", "label")], i)
+            ids = self.ctx.vertex_array(p["ground_id"], [(v, "3f 20x 1f 1f", "position", "surface", "label")], i)
+            rows, faces = ribbons if len(ribbons[1]) else (np.zeros((3, 17), "f4"), np.zeros((1, 3), "i4"))
+            rv, ri = self.ctx.buffer(rows.tobytes()), self.ctx.buffer(faces.tobytes())
+            names = ("middle", "left", "side", "along", "shape", "modes", "tone")
+            ribbon = self.ctx.vertex_array(p["ribbon"], [(rv, "3f 3f 1f 1f 4f 2f 3f", *names)], ri)
+            self.world_id, self.world_buffers = identity, (color, ids, ribbon, v, i, rv, ri)
+        return self.world_buffers[:3]
+
+    def targets(self, width: int, height: int) -> tuple:
+        """(multisampled HDR, resolved HDR, ids with depth) framebuffers of one size."""
+        found = self._targets.get((width, height))
+        if found is None:
+            ctx, size = self.ctx, (width, height)
+            samples = min(4, ctx.max_samples)
+            many = ctx.framebuffer([ctx.renderbuffer(size, 4, samples=samples, dtype="f2")], ctx.depth_renderbuffer(size, samples=samples))
+            one = ctx.framebuffer([ctx.texture(size, 4, dtype="f2")])
+            ids = ctx.framebuffer([ctx.texture(size, 4)], ctx.depth_texture(size))
+            if len(self._targets) > 12:
+                self._targets.clear()
+            found = self._targets[width, height] = (many, one, ids)
+        return found
+
+    def tiles(self, side: int):
+        """A square byte framebuffer for counting pixels."""
+        if "tiles" not in self._targets:
+            self._targets["tiles"] = self.ctx.framebuffer([self.ctx.texture((side, side), 1)])
+        return self._targets["tiles"]
+
+
+def packed(mesh: Mesh) -> np.ndarray:
+    """Vertices as the shader reads them: position, normal as bytes about 127.5, square root of colour and material in bytes."""
+    out = np.zeros(len(mesh.vertices), [("p", "f4", 3), ("n", "u1", 4), ("c", "u1", 4)])
+    out["p"] = mesh.vertices
+    out["n"][:, :3] = np.round(mesh.normals * 127.5 + 127.5)
+    out["c"][:, :3] = np.round(np.sqrt(np.clip(mesh.colors, 0, 1)) * 255)
+    out["c"][:, 3] = mesh.materials
+    return out
+
+
+def outermost(vertices: np.ndarray) -> np.ndarray:
+    """The vertices that are furthest in one of 98 directions: enough for a bounding box in any view."""
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 5)] * 3), -1).reshape(-1, 3)
+    directions = grid[np.abs(grid).max(1) == 1]
+    return vertices[np.unique((vertices @ directions.T).argmax(0))] if len(vertices) else vertices
+
+
+def lamps(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Centres of the lamps, left and right apart."""
+    found = []
+    for material in (5, 6):
+        points = mesh.vertices[mesh.materials == material]
+        sides = [points[points[:, 1] * sign > 0] for sign in (1, -1)]
+        found.append(np.array([(side.min(0) + side.max(0)) / 2 for side in sides if len(side)]).reshape(-1, 3))
+    return found[0], found[1]

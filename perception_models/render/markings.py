@@ -1,0 +1,79 @@
+"""Painted lines as ribbons, and arrows, stop lines and crossings as patches a hair above the road."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perception_models.render.ground import Ground
+from perception_models.render.layout import Layout, Line, Surface
+from perception_models.render.road import Road
+
+COLORS = {"white": (0.78, 0.78, 0.76), "yellow": (0.80, 0.48, 0.05), "blue": (0.10, 0.22, 0.62), "red": (0.62, 0.08, 0.06)}
+# mode of the left and the right stripe: 0 none, 1 solid, 2 dashed, 3 dots
+MODES = {"solid": (1, 0), "dashed": (2, 0), "botts_dots": (3, 0), "double_solid": (1, 1), "double_dashed": (2, 2),
+         "solid_dashed": (1, 2), "dashed_solid": (2, 1)}  # fmt: skip
+ARROWS = {
+    "straight": [[(0, 0.08), (0, -0.08), (2.6, -0.08), (2.6, 0.08)], [(2.5, 0.4), (2.5, -0.4), (4.2, 0.0)]],
+    "left": [[(0, 0.08), (0, -0.08), (2.6, -0.08), (2.6, 0.08)], [(2.3, 0.08), (2.6, -0.08), (3.3, 0.6), (3.0, 0.65)],
+             [(2.7, 0.85), (3.6, 0.45), (3.6, 1.2)]],
+}  # fmt: skip
+
+
+def ribbon(road: Road, layout: Layout, line: Line) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 17) float32 and faces (F, 3) of one painted line.
+
+    columns: middle x y z, left x y z, side (-1, 1), along, width, gap, dash, period, left mode, right mode, r g b
+    """
+    n = len(layout.s)
+    heading = np.interp(layout.s, road.s, road.heading)
+    left = np.stack([-np.sin(heading), np.cos(heading), np.zeros(n)], -1)
+    middle = road.at(layout.s, line.t, 0.004)
+    vertices = np.zeros((n, 2, 17), np.float32)
+    vertices[..., :3], vertices[..., 3:6] = middle[:, None], left[:, None]
+    vertices[..., 6], vertices[..., 7] = [1, -1], (layout.s + line.phase + 1000.0)[:, None]
+    vertices[..., 8:] = (line.width, line.gap, line.dash, line.period, *MODES[line.style], *COLORS[line.color])
+    i = np.flatnonzero(line.valid[:-1] & line.valid[1:]) * 2
+    faces = np.concatenate([np.stack([i, i + 1, i + 3], -1), np.stack([i, i + 3, i + 2], -1)])
+    return vertices.reshape(-1, 17), faces.astype(np.int32)
+
+
+def ribbons(roads: list[tuple[Road, Layout]]) -> tuple[np.ndarray, np.ndarray]:
+    """All painted lines of all roads as one ribbon mesh."""
+    parts = [ribbon(road, layout, line) for road, layout in roads for line in layout.lines if line.painted]
+    if not parts:
+        return np.zeros((0, 17), np.float32), np.zeros((0, 3), np.int32)
+    starts = np.cumsum([0] + [len(v) for v, _ in parts[:-1]])
+    return np.concatenate([v for v, _ in parts]), np.concatenate([f + start for (_, f), start in zip(parts, starts)]).astype(np.int32)
+
+
+def patch(road: Road, corners: np.ndarray, label: int = 3 + 16) -> Ground:
+    """A convex painted polygon given by its (K, 2) corners s, t."""
+    corners = np.asarray(corners, float)
+    points = road.at(corners[:, 0], corners[:, 1], 0.006)
+    k = len(corners)
+    row = np.concatenate([points, np.tile([0, 0, 1.0], (k, 1)), corners, np.tile([Surface.PAINT, label], (k, 1))], 1)
+    fan = np.array([[0, i, i + 1] for i in range(1, k - 1)], np.int32)
+    a, b = points[1] - points[0], points[2] - points[0]
+    if a[0] * b[1] - a[1] * b[0] < 0:
+        fan = fan[:, ::-1]
+    return Ground(row.astype(np.float32), fan)
+
+
+def rectangle(road: Road, s0: float, s1: float, t0: float, t1: float) -> Ground:
+    return patch(road, [(s0, t0), (s1, t0), (s1, t1), (s0, t1)])
+
+
+def zebra(road: Road, s: float, t0: float, t1: float, length: float, stripe: float) -> list[Ground]:
+    """Bars along the road from t0 to t1."""
+    return [rectangle(road, s, s + length, t, t + stripe) for t in np.arange(t0, t1 - stripe, 2 * stripe)]
+
+
+def ladder(road: Road, s: float, t0: float, t1: float, length: float) -> list[Ground]:
+    """Two bars across the road."""
+    return [rectangle(road, a, a + 0.3, t0, t1) for a in (s, s + length - 0.3)]
+
+
+def arrow(road: Road, s: float, t: float, kind: str, direction: int = 1) -> list[Ground]:
+    """An arrow that begins at s in the middle of a lane at t; kind straight, left or right."""
+    shapes, flip = ARROWS["left" if kind == "right" else kind], -1 if kind == "right" else 1
+    return [patch(road, [(s + direction * a, t + direction * flip * b) for a, b in shape]) for shape in shapes]

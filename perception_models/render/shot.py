@@ -1,0 +1,53 @@
+"""A labelled picture from start to end: draw, label, photograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from perception_models.render.camera import Camera, random_camera
+from perception_models.render.labels import Labels, label
+from perception_models.render.lens import Lens, photograph, random_lens
+from perception_models.render.moment import Moment, random_drive
+from perception_models.render.raster import Raster
+from perception_models.render.solo import whole_areas
+from perception_models.render.world import World, build_world
+
+PICTURES_PER_WORLD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """image (H, W, 3) uint8 RGB and its labels; `lens` knows the JPEG quality."""
+
+    image: np.ndarray
+    labels: Labels
+    lens: Lens
+
+
+@lru_cache(maxsize=1)
+def engine() -> Raster:
+    """The engine of this process."""
+    return Raster()
+
+
+@lru_cache(maxsize=2)
+def _world(seed: int, number: int, kind: str | None) -> World:
+    return build_world((seed, number), kind)
+
+
+def shoot(moment: Moment, camera: Camera, lens: Lens, rng: np.random.Generator) -> Shot:
+    """Draw, label and photograph one moment."""
+    picture = engine().draw(moment, camera)
+    labels = label(moment, camera, picture, whole_areas(engine(), moment, camera, picture))
+    return Shot(photograph(rng, picture.light, camera, lens, moment.conditions), labels, lens)
+
+
+def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None = None) -> Shot:
+    """Picture `index` of the dataset `seed`, (width, height) pixels: always the same one."""
+    rng = np.random.default_rng([seed, index, 1])
+    drive = random_drive(rng, _world(seed, index // PICTURES_PER_WORLD, kind))
+    camera = random_camera(rng, *size)
+    return shoot(drive.moment(), camera, random_lens(rng, drive.conditions), rng)
