@@ -103,6 +103,9 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
     for camera in cameras:
         file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera))
         processes.start(f"{camera.name}/{NODE}", "camera_node", "-r", f"__ns:={camera.namespace}", "--params-file", file)
+    names = [camera.name for camera in cameras]
+    fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
+    processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
         "bag": str(settings.bag), "rate": settings.rate, "topics": played_topics(cameras), "stamps": "now",
         "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
@@ -117,6 +120,7 @@ def camera_params(settings: Settings, camera: DemoCamera) -> dict[str, object]:
         "camera_name": camera.name, "image_topic": camera.image_topic, "transport": "auto", "autostart": True,
         # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
         "input_depth": 20,
+        "silence": 5.0,
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
 

@@ -1,0 +1,144 @@
+"""Lifecycle node that brings several cameras' PerceptionFrames into one FusedPerception at a fixed rate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from camera_perception.errors import PerceptionError
+from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from camera_perception_ros.diagnostics import OK, STALE, WARN, array_of, status
+from camera_perception_ros.merge import CameraState, merge
+from camera_perception_ros.params import ParameterError, Parameters, param
+from camera_perception_ros.process import Stop
+
+RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@dataclass(frozen=True)
+class FusionParams:
+    cameras: list[str] = param([""], "Names of the cameras, as they appear in FusedPerception. Required.")
+    topics: list[str] = param([""], "PerceptionFrame topic of each camera; an empty list means CAMERA/camera_perception/perception.")
+    rate: float = param(20.0, "FusedPerception messages per second.", low=0.1, high=200.0)
+    max_age: float = param(0.5, "Seconds after which a camera's frame is left out.", low=0.01, high=60.0, live=True)
+    base_frame: str = param("base_link", "Frame of the fused message; frames in another one give only health and scene.")
+    autostart: bool = param(False, "Configure and activate without being asked.", read_only=True)
+
+    def check(self) -> None:
+        if not self.names:
+            raise ParameterError("parameter 'cameras' is empty: name the cameras to fuse")
+        if len(set(self.names)) != len(self.names):
+            raise ParameterError("parameter 'cameras' names a camera twice")
+        if any(self.topics) and len(self.topics) != len(self.names):
+            raise ParameterError(f"parameter 'topics' has {len(self.topics)} entries for {len(self.names)} cameras")
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in self.cameras if name]
+
+    @property
+    def topic_of(self) -> dict[str, str]:
+        """Camera name: topic of its frames."""
+        given = self.topics if any(self.topics) else [f"{name}/camera_perception/perception" for name in self.names]
+        return dict(zip(self.names, given))
+
+
+class FusionNode(LifecycleNode):
+    def __init__(self, stop: Stop | None = None, name: str = "fusion", **options: Any) -> None:
+        super().__init__(name, **options)
+        self._declared = Parameters(self, FusionParams, self._tuned, lambda: self._cameras != {})
+        self._cameras: dict[str, CameraState] = {}
+        self._active: list[Any] = []
+        self._sequence = 0
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._report_timer = self.create_timer(1.0, self._report)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self.params = self._declared.read()
+        except PerceptionError as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            return FAILURE
+        self._cameras = {name: CameraState(name) for name in self.params.names}
+        self._publisher = self.create_lifecycle_publisher(FusedPerception, "~/fused", RELIABLE)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._sequence = 0
+        self._cameras = {name: CameraState(name) for name in self.params.names}
+        self._active = [
+            self.create_subscription(PerceptionFrame, topic, self._cameras[name].take, RELIABLE)
+            for name, topic in self.params.topic_of.items()
+        ]
+        self._timer = self.create_timer(1 / self.params.rate, self._fuse)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._pause()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._pause()
+        if self._cameras:
+            self.destroy_lifecycle_publisher(self._publisher)
+        self._cameras = {}
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_cleanup(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_cleanup(state)
+
+    def start(self) -> None:
+        """Configure and activate, for use without a lifecycle manager."""
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        self._pause()
+
+    def _pause(self) -> None:
+        if self._active:
+            self.destroy_timer(self._timer)
+        for subscription in self._active:
+            self.destroy_subscription(subscription)
+        self._active = []
+
+    def _tuned(self, params: FusionParams) -> None:
+        self.params = params
+
+    def _fuse(self) -> None:
+        started = time.perf_counter_ns()
+        message = merge(list(self._cameras.values()), self.get_clock().now().nanoseconds, self.params.base_frame, self.params.max_age)
+        message.seq, self._sequence = self._sequence, self._sequence + 1
+        message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
+        self._publisher.publish(message)
+
+    def _report(self) -> None:
+        if not self._active:
+            return
+        name, now = self.get_fully_qualified_name(), self.get_clock().now()
+        statuses = [self._status(name, camera, now.nanoseconds) for camera in self._cameras.values()]
+        self._diagnostics.publish(array_of(now.to_msg(), statuses))
+
+    def _status(self, name: str, camera: CameraState, now_ns: int) -> Any:
+        stale = camera.stale(now_ns, self.params.max_age)
+        text = "in time" if not stale else "never seen" if camera.frame is None else "too old, left out"
+        level = STALE if stale else WARN if camera.frame is not None and camera.frame.status else OK
+        values = {"age_ms": camera.age_ms(now_ns), "rate": camera.rate, "received": camera.received, "dropped": camera.dropped}
+        return status(f"{name}: {camera.name}", level, text, camera.name, values)
+
+
+def create(stop: Stop) -> list[FusionNode]:
+    """One fusion node, started at once when its `autostart` says so."""
+    node = FusionNode(stop)
+    if node.get_parameter("autostart").value:
+        node.start()
+    return [node]

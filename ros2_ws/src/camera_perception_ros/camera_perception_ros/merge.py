@@ -1,0 +1,143 @@
+"""PerceptionFrames of several cameras as one FusedPerception: what has a place on the road, side by side in base_link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+from camera_perception_msgs.msg import (
+    CameraHealth,
+    DetectedObject,
+    FusedObject,
+    FusedPerception,
+    LaneLine,
+    PerceptionFrame,
+    SceneAttribute,
+    TrafficLight,
+)
+from camera_perception_ros.convert import stamp_ns, time_from_ns
+
+NAN = float("nan")
+
+
+@dataclass
+class CameraState:
+    """The latest frame of one camera and what was counted on the way.
+
+    rate Hz, smoothed; nan before the second frame
+    """
+
+    name: str
+    frame: PerceptionFrame | None = None
+    received: int = 0
+    dropped: int = 0
+    rate: float = NAN
+
+    def take(self, frame: PerceptionFrame) -> None:
+        if self.frame is not None:
+            period = (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
+            if period <= 0:  # a recording began anew
+                self.rate = NAN
+            else:
+                self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
+        self.frame = frame
+        self.received += 1
+        self.dropped += frame.frames_dropped
+
+    def age_ms(self, now_ns: int) -> float:
+        return NAN if self.frame is None else (now_ns - stamp_ns(self.frame.header.stamp)) / 1e6
+
+    def stale(self, now_ns: int, max_age: float) -> bool:
+        """Too old, from the future after a clock jump, or never seen."""
+        return self.frame is None or not -1e3 * max_age <= self.age_ms(now_ns) <= 1e3 * max_age
+
+
+def merge(cameras: Sequence[CameraState], now_ns: int, base_frame: str, max_age: float) -> FusedPerception:
+    """Everything that cameras with fresh frames see. Without metres an object belongs to its image only and is left out."""
+    fresh = {index: camera.frame for index, camera in enumerate(cameras) if camera.frame and not camera.stale(now_ns, max_age)}
+    metric = {index: frame for index, frame in fresh.items() if frame.base_frame == base_frame}
+    message = FusedPerception(cameras=[_health(camera, now_ns, max_age) for camera in cameras])
+    message.header.stamp, message.header.frame_id = time_from_ns(now_ns), base_frame
+    message.age_ms = max((cameras[index].age_ms(now_ns) for index in fresh), default=NAN)
+    message.status_flags = _union(frame.status_flags for frame in fresh.values())
+    message.tasks_valid = _union(frame.tasks_valid for frame in fresh.values())
+    message.status = _status(fresh, cameras)
+    pairs = [(index, found) for index, frame in metric.items() for found in frame.objects if found.has_position]
+    message.objects = [_object(index, found) for index, found in sorted(pairs, key=lambda pair: pair[1].range)]
+    message.lanes = [_on_road(lane) for frame in metric.values() for lane in frame.lanes if lane.has_ground]
+    _take_ego_lane_and_road(message, metric)
+    _take_lights(message, fresh)
+    message.scene = _scene(fresh)
+    return message
+
+
+def _union(flags: object) -> int:
+    total = 0
+    for bits in flags:  # type: ignore[attr-defined]
+        total |= bits
+    return total
+
+
+def _status(fresh: dict[int, PerceptionFrame], cameras: Sequence[CameraState]) -> int:
+    if all(frame.status == PerceptionFrame.INVALID for frame in fresh.values()):
+        return PerceptionFrame.INVALID
+    fine = len(fresh) == len(cameras) and all(frame.status == PerceptionFrame.OK for frame in fresh.values())
+    return PerceptionFrame.OK if fine else PerceptionFrame.DEGRADED
+
+
+def _health(camera: CameraState, now_ns: int, max_age: float) -> CameraHealth:
+    stale, frame = camera.stale(now_ns, max_age), camera.frame
+    health = CameraHealth(camera_name=camera.name, stale=stale, age_ms=camera.age_ms(now_ns), rate=camera.rate)
+    health.frames_received, health.frames_dropped = camera.received, camera.dropped
+    health.status = PerceptionFrame.INVALID
+    if frame is not None:
+        health.frame_id, health.stamp, health.status_flags = frame.header.frame_id, frame.header.stamp, frame.status_flags
+        health.status = PerceptionFrame.INVALID if stale else frame.status
+        health.tasks_valid = 0 if stale else frame.tasks_valid
+    return health
+
+
+SAME = (
+    "class_id", "class_name", "score", "coasted", "position_method", "position", "position_cov", "ground_width",
+    "has_velocity", "velocity", "velocity_over_ground", "velocity_cov", "track_age",
+)  # fmt: skip
+
+
+def _object(camera: int, found: DetectedObject) -> FusedObject:
+    merged = FusedObject(**{name: getattr(found, name) for name in SAME})
+    merged.track_id = (camera + 1) << 24 | found.track_id & 0xFFFFFF  # never 0, and different from camera to camera
+    merged.cameras, merged.camera_track_ids = [camera], [found.track_id]
+    return merged
+
+
+def _on_road(lane: LaneLine) -> LaneLine:
+    """Without its pixels: they belong to one camera."""
+    names = lane.get_fields_and_field_types()
+    return LaneLine(**{name: getattr(lane, name) for name in names if name not in ("u", "v")})
+
+
+def _take_ego_lane_and_road(message: FusedPerception, metric: dict[int, PerceptionFrame]) -> None:
+    lane = next((frame.ego_lane for frame in metric.values() if frame.ego_lane.valid), None)
+    for name in message.ego_lane.get_fields_and_field_types():
+        setattr(message.ego_lane, name, getattr(lane, name) if lane else (False if name == "valid" else NAN))
+    road = next((frame.road for frame in metric.values() if frame.road.has_ground), None)
+    message.road.coverage = NAN
+    message.road.free_distance_ahead = road.free_distance_ahead if road else NAN
+    if road:
+        message.road.has_ground, message.road.ground = True, road.ground
+
+
+def _take_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> None:
+    lights = [(index, light) for index, frame in fresh.items() for light in frame.traffic_lights]
+    lights.sort(key=lambda pair: (pair[1].relevance != TrafficLight.EGO, -pair[1].score))
+    message.traffic_lights = [light for _, light in lights]
+    message.traffic_light_cameras = [index for index, _ in lights]
+
+
+def _scene(fresh: dict[int, PerceptionFrame]) -> list[SceneAttribute]:
+    """One per attribute: the verdict of the surest camera."""
+    best: dict[str, SceneAttribute] = {}
+    for attribute in (attribute for frame in fresh.values() for attribute in frame.scene):
+        if attribute.name not in best or attribute.score > best[attribute.name].score:
+            best[attribute.name] = attribute
+    return list(best.values())
