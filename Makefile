@@ -41,6 +41,10 @@ test: setup ## all tests; ARGS="-k name" for some, TESTS=tests/library for one f
 bench: setup ## measure the pipeline and the nodes, print tables
 	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && python -m camera_perception_ros.bench $(ARGS)
 
+.PHONY: accuracy
+accuracy: setup ## positions, tracks and lanes against exact truth, print tables
+	@$(ENV) && python -m perception_models.accuracy $(ARGS)
+
 .PHONY: train-demo
 train-demo: setup-models ## train the shipped model again
 	@$(ENV) && perception-models train-demo $(ARGS)
