@@ -9,6 +9,10 @@ class BadImage(PerceptionError):
     """An image message cannot be turned into pixels: encoding, size, step or compressed data are wrong."""
 
 
+class UnknownEncoding(BadImage):
+    """The encoding of an image message is none of ours, and no fallback knows it."""
+
+
 class ModelError(PerceptionError):
     """A model folder is missing, broken, or is not what its model.json says."""
 

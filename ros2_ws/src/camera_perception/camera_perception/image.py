@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.errors import BadImage
+from camera_perception.errors import BadImage, UnknownEncoding
 
 Convert = Callable[[np.ndarray], np.ndarray]
 Fallback = Callable[[str, int, int, int, bool, Any], np.ndarray]
@@ -95,13 +95,13 @@ def decode_image(
     data     anything with a buffer of bytes: bytes, array.array, memoryview, ndarray
     fallback called with the same arguments when the encoding is not in ENCODINGS (cv_bridge, for example)
     returns  (H, W, 3) uint8 BGR; a read-only view into data for bgr8. 16 bits are scaled to 8 by 255/65535.
-    raises   BadImage when encoding, size, step and data do not fit together
+    raises   UnknownEncoding; BadImage when size, step and data do not fit together
     """
     layout = ENCODINGS.get(encoding)
     if layout is None and fallback is not None:
         return fallback(encoding, height, width, step, is_bigendian, data)
     if layout is None:
-        raise BadImage(f"image encoding '{encoding}' is unknown: expected one of {', '.join(ENCODINGS)}")
+        raise UnknownEncoding(f"image encoding '{encoding}' is unknown: expected one of {', '.join(ENCODINGS)}")
     _check_size(encoding, layout, height, width)
     rows = _rows(encoding, layout, height, width, step, data)
     if layout.dtype is np.uint16:
