@@ -84,10 +84,10 @@ def concrete_barrier(rng: np.random.Generator, length: float = 4.0, detail: int 
     height = rng.uniform(0.8, 1.15)
     color = colors.CONCRETE * rng.uniform(0.6, 1.35)
     half = np.array([[0.3, 0.0], [0.3, 0.08], [0.16, 0.33], [0.09, height], [0, height]])
-    profile = np.concatenate([half * (-1, 1), half[-2::-1]])[::-1]
+    profile = np.concatenate([half * (-1, 1), half[-2::-1]])
     tiles = max(int(round(length / 1.0)), 1) if detail else 1
     shade = color * np.clip(rng.normal(1, 0.07, (1, tiles, 1)), 0.7, 1.2) * np.linspace(0.8, 1.0, len(profile) - 1)[:, None, None] ** 0.5
-    parts = [_extruded(profile[::-1], length, shade, Material.MATTE, tiles, crease=10)]
+    parts = [_extruded(profile, length, shade, Material.MATTE, tiles, crease=10)]
     end = np.c_[np.full(len(profile), -length / 2), profile]
     for side in (1, -1):
         order = end[::side] * (side, 1, 1)

@@ -75,10 +75,10 @@ def _body(
         c.put(lamps & c.between(0.48, 0.72), colors.LAMP_AMBER, Material.INDICATOR)
         c.put(lamps & c.between(height - 0.35, height - 0.12), colors.LAMP_RED if kind != "school" else colors.LAMP_AMBER, Material.TAILLAMP)
 
-    door_lines = np.concatenate([np.array([a - 0.6, a - 0.03, a + 0.03, a + 0.6]) for a in door_x]) if detail else [end - 1.75, end - 0.6]
+    door_lines = np.concatenate([np.array([a - 0.6, a - 0.03, a + 0.03, a + 0.6]) for a in door_x]) if detail else np.zeros(0)
     marks = np.concatenate([every(start, stop, pitch, post), door_lines])
     lines = ([0, 0.04, 0.75, 0.85], [0, 0.6, 0.93]) if detail else ([0, 0.8], [0, 0.93])
-    return hull((-end, end), 2.52, rows, marks, lines, main, paint, corner=0.22, axles=_axles(length) if detail else (), wheel=0.48)
+    return hull((-end, end), 2.52, rows, marks, lines, main, paint, corner=0.22, axles=_axles(length) if detail else (), wheel=0.48, detail=detail)
 
 
 def _trim(rng: np.random.Generator, kind: str, length: float, height: float, main: np.ndarray) -> list[Mesh]:

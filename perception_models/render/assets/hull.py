@@ -44,6 +44,7 @@ def hull(
     corner: float = 0.25,
     axles: tuple[float, ...] = (),
     wheel: float = 0.5,
+    detail: int = 1,
 ) -> Mesh:
     """A painted body from x = span[0] to span[1].
 
@@ -53,7 +54,7 @@ def hull(
     """
     back, front = span
     half, rows = width / 2, np.asarray(rows, float)
-    arc = np.radians([72, 45, 18])
+    arc = np.radians([72, 45, 18] if detail else [45])
     turn = np.stack([corner * np.sin(arc), half - corner + corner * np.cos(arc)], 1)
     reach = wheel * 1.15
     arches = [a + reach * np.cos(np.radians([0, 12, 45, 90, 135, 168, 180])) for a in axles]
@@ -63,10 +64,10 @@ def hull(
     nose = np.stack([np.full(len(ends[0]), front), ends[0]], 1)
     tail = np.stack([np.full(len(ends[1]), back), ends[1]], 1)
     plan = np.concatenate(
-        [nose, turn * (1, 1) + (front - corner, 0), np.stack([x, np.full(len(x), half)], 1), (turn * (-1, 1) + (back + corner, 0))[::-1], tail[::-1]]
+        [nose, turn + (front - corner, 0), np.stack([x, np.full(len(x), half)], 1), (turn * (-1, 1) + (back + corner, 0))[::-1], tail[::-1]]
     )
     columns = np.arange(len(plan))
-    on_nose, on_tail = columns < len(nose) + 3, columns >= len(plan) - len(tail) - 3
+    on_nose, on_tail = columns < len(nose) + len(arc), columns >= len(plan) - len(tail) - len(arc)
     plan = np.concatenate([plan, (plan * (1, -1))[-2::-1]])
     on_nose, on_tail = np.r_[on_nose, on_nose[-2::-1]], np.r_[on_tail, on_tail[-2::-1]]
     px, py = plan.T

@@ -38,10 +38,11 @@ def _car(
     is_tail, is_nose = ends
     low, top, floor = (1.25, 2.6, 0.3) if tram else (1.9, 3.0, 0.5)
     z = np.array([floor, 0.65, 0.95, low, top, height - 0.3, height - 0.1, height])
+    z = z if detail else z[[0, 2, 3, 4, 5, 7]]
     slope = np.interp(z, [floor, low, height], [0, 0, -0.55])
     rows = np.stack([z, np.interp(z, [floor, low, height - 0.3, height], [0.97, 1, 0.98, 0.82]), slope * is_nose, slope * is_tail], 1)
-    start, stop, pitch = back + 0.7, front - 0.7, 1.6 if detail else 5.0
-    doors = np.linspace(back, front, 4)[1:3]
+    start, stop, pitch = back + 0.7, front - 0.7, 1.6 if detail else 30.0
+    doors = np.linspace(back, front, 4)[1:3] if detail else np.zeros(0)
 
     def paint(c: Canvas) -> None:
         c.put(c.between(0.95, low), second)
@@ -54,13 +55,13 @@ def _car(
         for end, is_end in ((c.nose, is_nose), (c.tail, is_tail)):
             c.put(end & c.between(low, height - 0.3) & (np.abs(c.y) < width * 0.47) & is_end, colors.GLASS_TINT, Material.GLASS)
             c.put(end & c.between(top, height - 0.3) & (np.abs(c.y) < 0.6) & is_end, colors.BLACK)
-        lamps = c.between(0.65, 0.95) & (np.abs(c.y) > 0.7)
+        lamps = c.between(0.62 if not detail else 0.65, 0.95) & (np.abs(c.y) > 0.7)
         c.put(c.nose & lamps & is_nose, colors.LAMP_WHITE, Material.HEADLAMP)
         c.put(c.tail & lamps & is_tail, colors.LAMP_RED, Material.TAILLAMP)
         c.put(c.z > height, colors.linear("8a8c8e")[0], Material.MATTE)
 
     lines = np.concatenate([every(start, stop, pitch, 0.12), *[[d - 0.6, d - 0.04, d + 0.04, d + 0.6] for d in doors]])
-    return hull((back, front), width, rows, lines, ([0, 0.6, 0.72], [0, 0.6, 0.72]), main, paint, corner=0.35)
+    return hull((back, front), width, rows, lines, *[([0, 0.6, 0.72] if detail else [0, 0.72],) * 2], main, paint, corner=0.35, detail=detail)
 
 
 def _pantograph(x: float, height: float) -> Mesh:

@@ -65,7 +65,7 @@ def _cab(
 
     marks = [back + cab * 0.4 - 0.008, back + cab * 0.4 + 0.008, back + cab * 0.42, front - 0.28]
     arch = (end - 1.1,) if not nose and detail else ()
-    out = [hull((back, front), width, rows, marks, ([0, 0.7], [0]), color, paint, corner=0.2, axles=arch, wheel=wheel)]
+    out = [hull((back, front), width, rows, marks, ([0, 0.7], [0]), color, paint, corner=0.2, axles=arch, wheel=wheel, detail=detail)]
     if nose:
         out.append(box((front + nose / 2 - 0.05, 0, belt * 0.68 + 0.05), (nose + 0.1, width * 0.72, belt * 0.66), color, Material.PAINT, top=(0.92, 0.86)))
         out.append(box((end, 0, belt * 0.66), (0.06, width * 0.42, belt * 0.5), grille, Material.METAL))

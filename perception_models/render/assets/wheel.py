@@ -17,7 +17,7 @@ def wheel(radius: float, width: float, rim: Values, spokes: int = 5, detail: int
         profile, sides = np.array([[-0.02, 0], [-0.035, rim_share - 0.05], [0, rim_share], [0.004, 0.92], [-0.03, 1], [-width, 1]]), spokes * 2
         while sides < 12:
             sides *= 2
-    angle = np.arange(sides) * (2 * np.pi / sides)
+    angle = np.arange(sides) * (2 * np.pi / sides) - np.pi / 2  # a corner touches the road
     ring = np.stack([np.cos(angle), np.zeros(sides), np.sin(angle)], 1)
     points = ring * (profile[:, 1:] * radius)[:, None] + np.array([0.0, 1, 0]) * profile[:, :1, None]
     color = np.broadcast_to(RUBBER, (len(profile) - 1, sides, 3)).copy()
