@@ -1,5 +1,5 @@
 """What a data folder can do to us. Every text names the file and says what is wrong with it."""
 
 
-class DataError(Exception):
+class DataError(ValueError):
     """A label file, an image or a mask cannot be used."""

@@ -1,0 +1,131 @@
+"""Everything measured on one image, and what a set of such records adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from camera_perception.types import Seen, Task
+from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
+from perception_models.data.sample import Sample
+from perception_models.evaluation import lanes, lights, maps, objects, scene
+from perception_models.evaluation.model import Model
+
+UNTOLD = "unlabelled"
+SLICES = ("weather", "timeofday", "scene", "sequence")
+
+
+@dataclass
+class Record:
+    """One image. A part is None when the image has no such labels or the model no such head."""
+
+    name: str
+    attributes: dict[str, str]
+    objects: objects.ObjectRecord | None = None
+    lights: lights.LightRecord | None = None
+    crops: lights.LightRecord | None = None
+    lanes: lanes.LaneRecord | None = None
+    drivable: np.ndarray | None = None
+    semantic: np.ndarray | None = None
+    scene: scene.SceneRecord | None = None
+
+
+def record(seen: Seen, sample: Sample, model: Model, crop: bool = False) -> Record:
+    """crop: the sample shows a single traffic light on grey; only its state is asked for."""
+    out = Record(sample.name, sample.attributes)
+    if crop:
+        if seen.tasks & Task.TRAFFIC_LIGHTS and sample.boxes is not None:
+            out.crops = lights.record_crop(seen.detections, int(sample.boxes.light_states[0]), *_lights_of(model))
+        return out
+    if seen.tasks & Task.OBJECTS and sample.boxes is not None:
+        out.objects = objects.record(seen.detections, sample.boxes, model.spec.classes)
+        if seen.tasks & Task.TRAFFIC_LIGHTS and (sample.boxes.light_states >= 0).any():
+            threshold = model.threshold("objects")
+            out.lights = lights.record(seen.detections, sample.boxes, *_lights_of(model), threshold)
+    if seen.tasks & Task.LANES and sample.lanes is not None:
+        out.lanes = lanes.record(seen.lanes, sample.lanes, sample.size)
+    if seen.drivable is not None and sample.drivable is not None:
+        out.drivable = maps.record(seen.drivable, sample.drivable, DRIVABLE)
+    if seen.semantic is not None and sample.semantic is not None:
+        out.semantic = maps.record(seen.semantic, sample.semantic, SEMANTIC)
+    if seen.scene and any(value >= 0 for value in sample.scene.values()):
+        out.scene = scene.record(seen.scene, sample.scene)
+    return out
+
+
+def _lights_of(model: Model) -> tuple[tuple[str, ...], int]:
+    head = model.spec.head("objects")
+    names = tuple(head.options.get("light_states", ())) if head else ()
+    light = head.options.get("light_class") if head else None
+    return names, model.spec.classes.index(light) if light in model.spec.classes else LIGHT
+
+
+def summarise(records: Sequence[Record], threshold: float, curves: bool = True) -> dict[str, Any]:
+    """Figures of every kind of label that any of the images has.
+
+    threshold  operating point of the object head
+    """
+    how: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
+        "objects": lambda rows: objects.summarise(rows, threshold, curves),
+        "lights": lights.summarise,
+        "crops": lights.summarise,
+        "lanes": lanes.summarise,
+        "drivable": lambda rows: maps.summarise_drivable(rows, DRIVABLE),
+        "semantic": lambda rows: maps.summarise(rows, SEMANTIC),
+        "scene": scene.summarise,
+    }
+    parts = {name: [part for r in records if (part := getattr(r, name)) is not None] for name in how}
+    return {"images": len(records), **{name: how[name](rows) for name, rows in parts.items() if rows}}
+
+
+# What a slice is compared by: name, and where the figure is in a summary
+HEADLINES = {
+    "map50": ("objects", "map50"),
+    "vehicle_ap50": ("objects", "vehicles", "ap50"),
+    "light_recall": ("lights", "recall"),
+    "lane_f1": ("lanes", "f1"),
+    "ego_lane_f1": ("lanes", "ego", "f1"),
+    "line_type": ("lanes", "type_accuracy"),
+    "line_color": ("lanes", "color_accuracy"),
+    "drivable_iou": ("drivable", "drivable_iou"),
+    "semantic_miou": ("semantic", "miou"),
+    "scene": ("scene", "accuracy"),
+    "crops": ("crops", "recall"),
+}
+
+
+def headlines(summary: dict[str, Any]) -> dict[str, float]:
+    """The figures of HEADLINES that a summary has."""
+    found = {}
+    for name, path in HEADLINES.items():
+        value: Any = summary
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            found[name] = float(value)
+    return found
+
+
+def slices(records: Sequence[Record], threshold: float) -> dict[str, Any]:
+    """Per attribute: headlines of each of its values, and per headline the spread (best minus worst value)."""
+    out = {}
+    for attribute in SLICES:
+        groups: dict[str, list[Record]] = {}
+        for one in records:
+            groups.setdefault(one.attributes.get(attribute, UNTOLD), []).append(one)
+        if len(groups) > 1 and len(groups) <= 24:
+            out[attribute] = _compared(groups, threshold)
+    return out
+
+
+def _compared(groups: dict[str, list[Record]], threshold: float) -> dict[str, Any]:
+    rows = {value: headlines(summarise(group, threshold, curves=False)) for value, group in sorted(groups.items())}
+    names = {name for row in rows.values() for name in row}
+    values = {name: [row[name] for row in rows.values() if name in row] for name in sorted(names)}
+    return {
+        "values": {value: {"images": len(groups[value]), **row} for value, row in rows.items()},
+        "spread": {name: max(column) - min(column) for name, column in values.items()},
+    }

@@ -1,0 +1,73 @@
+"""metrics as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment
+
+from perception_models.data.labels import DRIVABLE, LINE_COLORS, LINE_TYPES, SCENE, SEMANTIC
+from perception_models.data.sheet import tile
+from perception_models.evaluation import plots
+from perception_models.evaluation.lights import NAMES as LIGHT_NAMES
+from perception_models.evaluation.worst import THUMB, Worst
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+def write_report(path: Path, metrics: dict[str, Any], worst: Worst) -> None:
+    """Tables, curves, confusion matrices and the worst images of every data set."""
+    sheets = worst.sheets()
+    sections = [
+        {
+            "name": name,
+            "summary": summary,
+            "plots": [(title, _embedded(image, "png")) for title, image in _plots(summary)],
+            "sheets": [(kind, _sheet(rows), rows) for (dataset, kind), rows in sheets.items() if dataset == name],
+        }
+        for name, summary in metrics["datasets"].items()
+    ]
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(TEMPLATE.read_text("utf-8"))
+    page.globals["number"] = _number
+    path.write_text(page.render(metrics=metrics, sections=sections), "utf-8")
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _plots(summary: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """(title, PNG) of everything that this summary has."""
+    if objects := summary.get("objects"):
+        if objects.get("curves"):
+            yield "precision and recall", plots.precision_recall(objects["curves"])
+            yield "recall and false positives", plots.roc(objects["roc"])
+        yield "scores of objects", plots.reliability_diagram(objects["reliability"])
+    for kind in ("lights", "crops"):
+        if kind in summary:
+            yield f"light states ({kind})", plots.matrix(summary[kind]["confusion"], LIGHT_NAMES[:-1], LIGHT_NAMES)
+    if lanes := summary.get("lanes"):
+        for kind, names in (("type", LINE_TYPES), ("color", LINE_COLORS)):
+            yield f"line {kind}", plots.matrix(lanes[f"{kind}_confusion"][:-1], names, (*names, "none"))
+    for kind, names in (("drivable", DRIVABLE), ("semantic", SEMANTIC)):
+        if kind in summary:
+            yield f"{kind} map", plots.matrix(summary[kind]["confusion"], names, (*names, "other"))
+    for name, labels in SCENE.items():
+        if name in summary.get("scene", {}):
+            yield name, plots.matrix(summary["scene"][name]["confusion"], labels, (*labels, "other"))
+
+
+def _sheet(rows: list[tuple[str, float, np.ndarray]]) -> str:
+    sheet = tile([image for _, _, image in rows], 1, (THUMB[0], 2 * THUMB[1]))
+    return _embedded(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes(), "jpeg")
+
+
+def _embedded(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

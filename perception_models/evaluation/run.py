@@ -1,0 +1,119 @@
+"""perception-models evaluate: a model on labelled data, to metrics.json and report.html."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from perception_models.data.cache import Samples
+from perception_models.data.errors import DataError
+from perception_models.data.sample import Sample
+from perception_models.data.warp import mirror, warp
+from perception_models.evaluation.found import find_datasets
+from perception_models.evaluation.model import Model, open_model
+from perception_models.evaluation.records import Record, headlines, record, slices, summarise
+from perception_models.evaluation.worst import Worst
+
+PROTOCOLS = ("own", "yolop")
+
+
+def evaluate(
+    model: Path | str,
+    data: Sequence[Path | str],
+    out: Path | str,
+    protocol: str = "own",
+    limit: int | None = None,
+    mirrored: bool = False,
+    engine: str = "onnxruntime",
+) -> dict[str, Any]:
+    """Measure a model folder, ONNX file or checkpoint on folders of labelled data; write and return the metrics.
+
+    data      labelled folders, traffic_light_crops, KITTI, or parents of such
+    protocol  "own", or "yolop": also the figures that papers on BDD100K report
+    limit     at most so many images of each data set, evenly spread
+    mirrored  look at every image in a mirror
+    """
+    if protocol not in PROTOCOLS:
+        raise DataError(f"protocol '{protocol}': expected one of {', '.join(PROTOCOLS)}")
+    sets = {name: entry for folder in data for name, entry in find_datasets(folder).items()}
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with open_model(model, engine) as opened:
+        metrics = {"model": opened.spec.name, "version": opened.spec.version, "engine": engine, "mirrored": mirrored}
+        metrics["datasets"], worst = _measure(opened, sets, protocol, limit, mirrored)
+    _write_json(out / "metrics.json", metrics)
+    from perception_models.evaluation.report import write_report  # matplotlib: only when there is something to draw
+
+    write_report(out / "report.html", metrics, worst)
+    return metrics
+
+
+def _measure(
+    model: Model, sets: dict[str, tuple[str, Samples]], protocol: str, limit: int | None, mirrored: bool
+) -> tuple[dict[str, Any], Worst]:
+    metrics, worst, every, threshold = {}, Worst(), [], model.threshold("objects")
+    for name, (kind, samples) in sets.items():
+        rows, yolop = [], _yolop(protocol, model)
+        for sample in tqdm(_chosen(samples, limit), desc=name, unit="image", total=_count(samples, limit)):
+            sample = in_mirror(sample) if mirrored else sample
+            seen = model.see(sample.image)
+            rows.append(record(seen, sample, model, crop=kind == "traffic_light_crops"))
+            worst.consider(name, sample, seen, rows[-1], threshold)
+            if yolop:
+                yolop.update(seen, sample)
+        metrics[name] = _summary(rows, threshold)
+        if yolop:
+            metrics[name]["yolop"] = yolop.result()
+        every += rows
+    if len(sets) > 1:
+        metrics["all"] = _summary(every, threshold)
+    return metrics, worst
+
+
+def _summary(rows: Sequence[Record], threshold: float) -> dict[str, Any]:
+    summary = summarise(rows, threshold)
+    return {"headlines": headlines(summary), **summary, "slices": slices(rows, threshold)}
+
+
+def _yolop(protocol: str, model: Model) -> Any:
+    if protocol != "yolop":
+        return None
+    from perception_models.evaluation.yolop import Yolop
+
+    return Yolop(model.spec.classes)
+
+
+def _count(samples: Samples, limit: int | None) -> int:
+    return len(samples) if limit is None else min(limit, len(samples))
+
+
+def _chosen(samples: Samples, limit: int | None) -> Iterator[Sample]:
+    count = _count(samples, limit)
+    return (samples[i * len(samples) // count] for i in range(count))
+
+
+def in_mirror(sample: Sample) -> Sample:
+    """The sample left-right reversed, with sides, line marks and calibration."""
+    flipped = warp(sample, mirror(sample.size[1]), sample.size)
+    return replace(flipped, name=f"mirrored {sample.name}")
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(_plain(value), indent=1), "utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Readable numbers, and null for what is not one."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else None
+    return value
