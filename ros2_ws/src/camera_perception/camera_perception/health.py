@@ -65,7 +65,7 @@ class HealthMonitor:
         self._size = frame.image.shape
         small = sample(frame.image)
         values = picture_values(frame.image, small)
-        flags |= self._repeats.update(crc32(small), frame.stamp_ns, self.limits)
+        flags |= self._repeats.update(crc32(small.data), frame.stamp_ns, self.limits)
         flags |= picture_flags(values, self.limits) | self._usual.update(values, small, frame.stamp_ns, self.limits)
         return HealthReport(flags, values | self._usual.values | {"bad_images": float(self.bad_images)})
 

@@ -133,10 +133,9 @@ def _rows(encoding: str, layout: Encoding, height: int, width: int, step: int, d
             f"{encoding} image of {width}x{height} with step {step} holds {buffer.size} bytes, expected {step * rows}: "
             "the message is truncated, or height or step are wrong"
         )
-    shape, strides = (rows, width), (step, layout.channels * sample.itemsize)
-    if layout.channels > 1:
-        shape, strides = (*shape, layout.channels), (*strides, sample.itemsize)
-    return np.ndarray(shape, sample, buffer, strides=strides)
+    strides = (step, layout.channels * sample.itemsize, sample.itemsize)
+    pixels = np.ndarray((rows, width, layout.channels), sample, buffer, strides=strides)
+    return pixels if layout.channels > 1 else pixels[:, :, 0]
 
 
 def _native(rows: np.ndarray, is_bigendian: bool) -> np.ndarray:

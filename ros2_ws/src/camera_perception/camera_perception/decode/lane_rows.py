@@ -45,7 +45,7 @@ def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineCo
 def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     rows = arrays["x"].shape[1]
     v = (np.arange(rows) + 0.5) * letterbox.input_size[0] / rows
-    lines = (_line(arrays, index, v, head, letterbox) for index in np.flatnonzero(arrays["score"] >= threshold))
+    lines = (_line(arrays, int(index), v, head, letterbox) for index in np.flatnonzero(arrays["score"] >= threshold))
     return Part(Task.LANES, lanes=left_to_right(line for line in lines if line))
 
 
