@@ -14,7 +14,9 @@ from perception_models.render.mesh import Material, Mesh
 SEEDS = range(4)
 CATEGORIES = {
     **{name: name for name in ("car", "truck", "bus", "train", "motorcycle", "bicycle", "pedestrian", "rider")},
-    **{"traffic_light": "traffic light", "traffic_sign": "traffic sign", "gantry": "traffic sign"},
+    "traffic_light": "traffic light",
+    "traffic_sign": "traffic sign",
+    "gantry": "traffic sign",
 }
 SIZES = {  # smallest and largest (length, width, height), metres; width of cars with their mirrors
     "car": ((3.0, 1.6, 1.1), (7.2, 2.7, 3.2)),
@@ -43,8 +45,10 @@ SIZES = {  # smallest and largest (length, width, height), metres; width of cars
     "parked_clutter": ((0.1, 0.1, 0.2), (4.5, 2.5, 3.0)),
 }
 TRIANGLES = {  # most triangles near and far
-    "car": (3200, 600), "truck": (4000, 1000), "bus": (3500, 700), "train": (8000, 1700), "motorcycle": (800, 500), "bicycle": (650, 250),
-    "pedestrian": (700, 140), "rider": (1500, 640), "traffic_light": (350, 160), "traffic_sign": (260, 110), "building": (1500, 60),
+    "car": (3200, 600), "truck": (4000, 1000), "bus": (3500, 700),
+    "train": (8000, 1700), "motorcycle": (800, 500), "bicycle": (650, 250),
+    "pedestrian": (700, 140), "rider": (1500, 640), "traffic_light": (350, 160),
+    "traffic_sign": (260, 110), "building": (1500, 60),
     "tree": (1500, 110), "bush": (900, 100), "overpass": (1200, 500), "gantry": (1000, 250),
 }  # fmt: skip
 
@@ -67,11 +71,13 @@ def test_every_asset_has_a_size_range():
 def test_meshes_are_sound(name, detail):
     for seed in SEEDS:
         for mesh in meshes(made(name, seed, detail)):
-            assert len(mesh.faces) and np.isfinite(mesh.vertices).all()
+            assert len(mesh.faces)
+            assert np.isfinite(mesh.vertices).all()
             assert (mesh.vertices.dtype, mesh.faces.dtype, mesh.normals.dtype) == (np.float32, np.int32, np.float32)
             assert (mesh.colors.dtype, mesh.materials.dtype) == (np.float32, np.uint8)
             np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-3)
-            assert 0 <= mesh.colors.min() and mesh.colors.max() <= 1
+            assert 0 <= mesh.colors.min()
+            assert mesh.colors.max() <= 1
             assert set(np.unique(mesh.materials)) <= {int(m) for m in Material}
 
 
@@ -92,10 +98,13 @@ def test_stands_on_the_ground_with_a_plausible_size(name):
         vertices = asset.whole().vertices
         assert abs(vertices[:, 2].min()) < 0.02
         np.testing.assert_allclose(np.ptp(vertices, axis=0), asset.size, atol=1e-3)
-        assert (np.array(low) <= asset.size).all() and (np.array(high) >= asset.size).all(), (seed, asset.size)
+        assert (np.array(low) <= asset.size).all(), (seed, asset.size)
+        assert (np.array(high) >= asset.size).all(), (seed, asset.size)
 
 
-@pytest.mark.parametrize("name", [n for n in ASSETS if n in CATEGORIES and n not in ("traffic_light", "traffic_sign", "gantry")])
+@pytest.mark.parametrize(
+    "name", [n for n in ASSETS if n in CATEGORIES and n not in ("traffic_light", "traffic_sign", "gantry")]
+)
 def test_road_users_lie_around_their_origin(name):
     for seed in SEEDS:
         vertices = made(name, seed).whole().vertices
@@ -117,7 +126,11 @@ def test_the_seed_decides(name):
     for field in ("vertices", "faces", "normals", "colors", "materials"):
         np.testing.assert_array_equal(getattr(same, field), getattr(again, field))
     others = [made(name, seed).whole() for seed in (0, 1, 2)]
-    assert all(o.vertices.shape != same.vertices.shape or not (np.array_equal(o.vertices, same.vertices) and np.array_equal(o.colors, same.colors)) for o in others)
+    assert all(
+        o.vertices.shape != same.vertices.shape
+        or not (np.array_equal(o.vertices, same.vertices) and np.array_equal(o.colors, same.colors))
+        for o in others
+    )
 
 
 @pytest.mark.parametrize("name", ASSETS)
@@ -161,7 +174,8 @@ def test_a_rider_sits_on_the_ride_and_above_the_road(vehicle):
         person, ride = asset.mesh.vertices, asset.parts[vehicle].vertices
         assert person[:, 2].min() > 0.02
         assert person[:, 2].max() > ride[:, 2].max() + 0.1
-        assert ride[:, 0].min() < person[:, 0].min() and person[:, 0].max() < ride[:, 0].max()
+        assert ride[:, 0].min() < person[:, 0].min()
+        assert person[:, 0].max() < ride[:, 0].max()
 
 
 @pytest.mark.parametrize("name", ["car", "truck", "bus"])
@@ -171,7 +185,8 @@ def test_tail_lamps_are_behind_and_head_lamps_in_front(name):
         assert mesh.vertices[mesh.materials == Material.HEADLAMP, 0].min() > 0.5 * half
         tails = mesh.vertices[mesh.materials == Material.TAILLAMP]
         assert tails[:, 0].max() < -0.4 * half
-        assert tails[:, 1].min() < -0.4 and tails[:, 1].max() > 0.4
+        assert tails[:, 1].min() < -0.4
+        assert tails[:, 1].max() > 0.4
 
 
 @pytest.mark.parametrize(
@@ -201,14 +216,20 @@ def test_shading_is_smooth_over_flat_edges_and_hard_over_sharp_ones():
     ridge = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.1], [1, 1, 0.1], [0, 2, 0], [1, 2, 0.0]])
     faces = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]])
     smooth, hard = shaded(ridge, faces, (1, 1, 1), crease=30), shaded(ridge, faces, (1, 1, 1), crease=5)
-    assert len(smooth.vertices) == 6 and len(hard.vertices) == 8
-    np.testing.assert_allclose(smooth.normals[smooth.vertices[:, 1] == 1], [[0, 0, 1]] * 2, atol=0.05)  # one side alone leans by 0.1
+    assert len(smooth.vertices) == 6
+    assert len(hard.vertices) == 8
+    np.testing.assert_allclose(
+        smooth.normals[smooth.vertices[:, 1] == 1], [[0, 0, 1]] * 2, atol=0.05
+    )  # one side alone leans by 0.1
 
 
 def test_lattice_leaves_holes_and_paints_cells():
     grid = np.stack(np.meshgrid(np.arange(3.0), np.arange(2.0)), -1)
-    mesh = lattice(np.dstack([grid, np.zeros(grid.shape[:2])]), np.array([[[1, 0, 0], [0, 1, 0]]]), keep=np.array([[True, False]]))
-    assert len(mesh.faces) == 2 and (mesh.colors == (1, 0, 0)).all()
+    mesh = lattice(
+        np.dstack([grid, np.zeros(grid.shape[:2])]), np.array([[[1, 0, 0], [0, 1, 0]]]), keep=np.array([[True, False]])
+    )
+    assert len(mesh.faces) == 2
+    assert (mesh.colors == (1, 0, 0)).all()
     np.testing.assert_allclose(mesh.normals, [[0, 0, 1]] * len(mesh.normals))
 
 

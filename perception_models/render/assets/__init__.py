@@ -1,7 +1,7 @@
 """The things a driving scene is made of: each function draws one from a random generator and returns an Asset.
 
-All take `detail`: 1 as seen near, 0 far away (few triangles). Signs, signals and gantries face -x, towards the approaching
-car; arms of lamps and signals reach towards +y; barriers run along x; building fronts and rails face -y.
+All take `detail`: 1 as seen near, 0 far away (few triangles). Signs, signals and gantries face -x, towards the
+approaching car; arms of lamps and signals reach towards +y; barriers run along x; building fronts and rails face -y.
 """
 
 from __future__ import annotations

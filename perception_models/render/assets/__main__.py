@@ -26,8 +26,17 @@ def sheet(
     for name in only.split(",") if only else ASSETS:
         for number in range(count):
             whole = ASSETS[name](np.random.default_rng(seed + number), detail=detail).whole()
-            views = [picture(whole, azimuth, size) for azimuth in (180, 150, 90, 20)]
-            cv2.putText(views[0], f"{name} {len(whole.faces)}", (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+            views = [picture(whole, azimuth, size) for azimuth in (180, 150, -90, -25)]
+            cv2.putText(
+                views[0],
+                f"{name} {len(whole.faces)}",
+                (4, 12),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.4,
+                (0, 0, 0),
+                1,
+                cv2.LINE_AA,
+            )
             rows.append(np.hstack(views))
     columns = 1 if len(rows) < 5 else 2
     rows += [np.zeros_like(rows[0])] * (-len(rows) % columns)

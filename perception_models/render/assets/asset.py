@@ -10,7 +10,19 @@ import numpy as np
 from perception_models.render.mesh import Mesh, join
 
 # Semantic ids of perception_models/DATA.md.
-BUILDING, POLE, ROAD, SIDEWALK, VEGETATION, SIGN, FENCE, VEHICLE, PEDESTRIAN, RIDER, IGNORE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255
+BUILDING, POLE, ROAD, SIDEWALK, VEGETATION, SIGN, FENCE, VEHICLE, PEDESTRIAN, RIDER, IGNORE = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    255,
+)
 
 PART_LABELS = {  # part name: (BDD category or None, semantic id)
     "pole": (None, POLE),

@@ -13,7 +13,9 @@ from perception_models.render.mesh import Material, Mesh, join
 
 _WALLS = {
     "brick": colors.linear("8a4a38", "9a5a42", "6e3a2e", "a8745a", "7a5a4a", "b08a6a"),
-    "plaster": colors.linear("e8e0cc", "d8c8a0", "e6d2b0", "c8d0d0", "e0b89a", "d8d8d2", "c0a888", "b8c4b0", "f0ece0", "d09a7a"),
+    "plaster": colors.linear(
+        "e8e0cc", "d8c8a0", "e6d2b0", "c8d0d0", "e0b89a", "d8d8d2", "c0a888", "b8c4b0", "f0ece0", "d09a7a"
+    ),
     "concrete": colors.linear("9a9890", "84827c", "b0aea6", "70706c"),
     "glass": colors.linear("3a464e", "2c3840", "4a5a64"),
     "metal": colors.linear("a8b0b4", "c8ccce", "6a7a84", "8a9298", "d0c8b8"),
@@ -39,7 +41,42 @@ class Facade:
     def rectangles(self, u: np.ndarray, z: np.ndarray, width: float, height: float, out: float) -> np.ndarray:
         """(N, 4, 3) corners of rectangles around (u, z)."""
         w, h = width / 2, height / 2
-        return np.stack([self.at(u - w, z - h, out), self.at(u + w, z - h, out), self.at(u + w, z + h, out), self.at(u - w, z + h, out)], 1)
+        return np.stack(
+            [
+                self.at(u - w, z - h, out),
+                self.at(u + w, z - h, out),
+                self.at(u + w, z + h, out),
+                self.at(u - w, z + h, out),
+            ],
+            1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What the windows of one building share."""
+
+    pitch: float
+    width: float
+    height: float
+    frame: np.ndarray
+    share: float  # of the places in side and back walls that have one
+    band: float  # height share of office windows
+    gap: float  # width share of office windows
+
+    @staticmethod
+    def drawn(rng: np.random.Generator, wall: np.ndarray) -> Windows:
+        frame = [colors.WHITE, colors.WHITE * 0.8, colors.DARK, colors.WOOD, wall * 0.6][rng.integers(5)]
+        width, height = rng.uniform(0.9, 1.7), rng.uniform(1.25, 1.8)
+        return Windows(
+            rng.uniform(2.2, 3.2),
+            width,
+            height,
+            frame,
+            rng.uniform(0.75, 1.0),
+            rng.uniform(0.5, 0.85),
+            rng.uniform(0.8, 0.96),
+        )
 
 
 def building(rng: np.random.Generator, detail: int = 1) -> Asset:
@@ -51,16 +88,22 @@ def building(rng: np.random.Generator, detail: int = 1) -> Asset:
         "office": (int(rng.integers(4, 13)), rng.uniform(14, 32), rng.uniform(14, 22), rng.uniform(3.3, 3.9)),
         "shed": (1, rng.uniform(15, 35), rng.uniform(12, 25), rng.uniform(5, 9)),
     }[kind]
-    skin = {"house": ("brick", "plaster"), "block": ("brick", "plaster", "concrete"), "office": ("glass", "concrete", "metal"), "shed": ("metal", "concrete", "brick")}
+    skin = {
+        "house": ("brick", "plaster"),
+        "block": ("brick", "plaster", "concrete"),
+        "office": ("glass", "concrete", "metal"),
+        "shed": ("metal", "concrete", "brick"),
+    }
     material = str(rng.choice(skin[kind]))
     wall = colors.one_of(rng, _WALLS[material], 0.1)
     base = 0.6 if kind != "shed" else 0.0
     ground = rng.uniform(3.4, 4.2) if kind in ("block", "office") else floor
     height = base * (kind == "house") + ground + floor * (floors - 1) + 0.3
     meshes = [_walls(length, depth, height, wall, rng.uniform(0.5, 0.9), kind)]
+    style = Windows.drawn(rng, wall)
     for index, facade in enumerate(_facades(length, depth)):
         if detail:
-            meshes += _front(rng, kind, facade, floors, floor, ground, wall, street=index == 0)
+            meshes += _front(rng, kind, facade, floors, floor, ground, wall, style, street=index == 0)
         elif kind != "shed":
             meshes += _far_front(facade, floors, floor, ground)
     meshes += _roof(rng, kind, length, depth, height, wall, detail)
@@ -88,33 +131,42 @@ def _walls(length: float, depth: float, height: float, wall: np.ndarray, soot: f
 
 def _panes(rng: np.random.Generator, count: int) -> np.ndarray:
     """Glass with rooms, blinds and curtains behind."""
-    tones = np.array([[0.03, 0.035, 0.04], [0.05, 0.06, 0.07], [0.02, 0.022, 0.026], [0.22, 0.21, 0.18], [0.1, 0.11, 0.11]], np.float32)
+    tones = np.array(
+        [[0.03, 0.035, 0.04], [0.05, 0.06, 0.07], [0.02, 0.022, 0.026], [0.22, 0.21, 0.18], [0.1, 0.11, 0.11]],
+        np.float32,
+    )
     return tones[rng.choice(5, count, p=[0.38, 0.27, 0.2, 0.06, 0.09])] * rng.uniform(0.8, 1.2, (count, 1))
 
 
 def _front(
-    rng: np.random.Generator, kind: str, f: Facade, floors: int, floor: float, ground: float, wall: np.ndarray, street: bool
+    rng: np.random.Generator,
+    kind: str,
+    f: Facade,
+    floors: int,
+    floor: float,
+    ground: float,
+    wall: np.ndarray,
+    style: Windows,
+    street: bool,
 ) -> list[Mesh]:
     if kind == "shed":
         return _shed_front(rng, f, ground, wall, street)
     if kind == "office":
-        return _office_front(rng, f, floors, floor, ground, wall, street)
-    pitch = rng.uniform(2.3, 3.6)
-    bays = min(max(int(f.width / pitch), 1), 9)
+        return _office_front(rng, f, floors, floor, ground, wall, style, street)
+    bays = min(max(int(f.width / style.pitch), 1), 54 // floors if street else max(24 // floors, 2))
     u = (np.arange(bays) + 0.5) * f.width / bays
-    wide, tall = min(rng.uniform(0.9, 1.6), f.width / bays * 0.7), rng.uniform(1.2, 1.75)
+    wide, tall = min(style.width, f.width / bays * 0.7), style.height
     first = 0 if not street or kind == "house" else 1
     levels = np.arange(first, floors)
     z0 = np.where(levels == 0, 0.0, ground + (levels - 1) * floor) + 0.9 + tall / 2
     uu, zz = (a.ravel() for a in np.meshgrid(u, z0))
-    keep = rng.random(len(uu)) < (0.98 if street else 0.75)
+    keep = rng.random(len(uu)) < (0.98 if street else style.share)
     door = street and kind == "house"
     if door:
         spot = u[int(rng.integers(bays))]
         keep &= ~((zz < ground) & (np.abs(uu - spot) < 0.1))
-    uu, zz = uu[keep][: 54 if street else 20], zz[keep][: 54 if street else 20]
-    frame = [colors.WHITE, colors.WHITE * 0.8, colors.DARK, colors.WOOD, wall * 0.6][rng.integers(5)]
-    out = [quads(f.rectangles(uu, zz, wide + 0.14, tall + 0.14, 0.03), frame)]
+    uu, zz = uu[keep], zz[keep]
+    out = [quads(f.rectangles(uu, zz, wide + 0.14, tall + 0.14, 0.03), style.frame)]
     panes = 2 if street and wide > 1.0 else 1
     for k in range(panes):
         part = (wide - 0.06 * (panes - 1)) / panes
@@ -167,7 +219,13 @@ def _shops(rng: np.random.Generator, f: Facade, ground: float, bays: int) -> lis
     out = [quads(f.rectangles(u, np.full(shops, 0.45 + (ground - 1.5) / 2), wide, ground - 1.3, 0.03), colors.DARK)]
     for k in range(3):
         spots = u + (k - 1) * wide / 3
-        out.append(quads(f.rectangles(spots, np.full(shops, 0.45 + (ground - 1.5) / 2), wide / 3 - 0.1, ground - 1.5, 0.05), _panes(rng, shops) * 1.3, Material.WINDOW))
+        out.append(
+            quads(
+                f.rectangles(spots, np.full(shops, 0.45 + (ground - 1.5) / 2), wide / 3 - 0.1, ground - 1.5, 0.05),
+                _panes(rng, shops) * 1.3,
+                Material.WINDOW,
+            )
+        )
     board = np.abs(f.right) * wide + np.abs(f.out) * 0.16 + (0, 0, 0.6)
     out.append(boxes(f.at(u, np.full(shops, ground - 0.45), 0.08), board, color))
     letters = np.linspace(-0.3, 0.3, 7) * wide
@@ -197,17 +255,30 @@ def _balconies(
 
 
 def _office_front(
-    rng: np.random.Generator, f: Facade, floors: int, floor: float, ground: float, wall: np.ndarray, street: bool
+    rng: np.random.Generator,
+    f: Facade,
+    floors: int,
+    floor: float,
+    ground: float,
+    wall: np.ndarray,
+    style: Windows,
+    street: bool,
 ) -> list[Mesh]:
     """Bands of windows or a curtain wall."""
     bays = max(int(f.width / 2.4), 2) if street else max(int(f.width / 5), 2)
     u = (np.arange(bays) + 0.5) * f.width / bays
     levels = ground + np.arange(floors - 1) * floor + floor / 2
     uu, zz = (a.ravel() for a in np.meshgrid(u, levels))
-    tall, wide = floor * rng.uniform(0.5, 0.85), f.width / bays * rng.uniform(0.8, 0.96)
+    tall, wide = floor * style.band, f.width / bays * style.gap
     out = [quads(f.rectangles(uu, zz, wide, tall, 0.04), _panes(rng, len(uu)) + rng.uniform(0, 0.03), Material.WINDOW)]
     if street:
-        out.append(quads(f.rectangles(u, np.full(bays, ground / 2 + 0.1), wide, ground - 0.8, 0.04), _panes(rng, bays) * 1.2, Material.WINDOW))
+        out.append(
+            quads(
+                f.rectangles(u, np.full(bays, ground / 2 + 0.1), wide, ground - 0.8, 0.04),
+                _panes(rng, bays) * 1.2,
+                Material.WINDOW,
+            )
+        )
         fins = f.at(np.arange(bays + 1) * f.width / bays, np.full(bays + 1, ground + (floors - 1) * floor / 2), 0.1)
         size = np.abs(f.right) * 0.12 + np.abs(f.out) * 0.22 + (0, 0, (floors - 1) * floor)
         out.append(boxes(fins, size, wall * rng.uniform(0.6, 1.3)))
@@ -226,19 +297,32 @@ def _shed_front(rng: np.random.Generator, f: Facade, height: float, wall: np.nda
         color = colors.one_of(rng, _SHOPS) if rng.random() < 0.5 else colors.WHITE * 0.8
         out.append(quads(f.rectangles(gates, np.full(3, 1.9), 3.4, 3.8, 0.08), color))
         name = np.abs(f.right) * f.width * 0.3 + np.abs(f.out) * 0.2 + (0, 0, 1.0)
-        out.append(boxes(f.at(np.array([f.width * 0.5]), np.array([height - 0.6]), 0.12), name, colors.one_of(rng, _SHOPS)))
+        out.append(
+            boxes(f.at(np.array([f.width * 0.5]), np.array([height - 0.6]), 0.12), name, colors.one_of(rng, _SHOPS))
+        )
     strip = (np.arange(6) + 0.5) * f.width / 6
-    out.append(quads(f.rectangles(strip, np.full(6, height - 1.6), f.width / 6 - 0.3, 0.8, 0.07), _panes(rng, 6), Material.WINDOW))
+    out.append(
+        quads(
+            f.rectangles(strip, np.full(6, height - 1.6), f.width / 6 - 0.3, 0.8, 0.07), _panes(rng, 6), Material.WINDOW
+        )
+    )
     return out
 
 
 def _far_front(f: Facade, floors: int, floor: float, ground: float) -> list[Mesh]:
-    levels = (ground / 2 + 0.2, *(ground + np.arange(min(floors, 6) - 1) * (floors - 1) * floor / max(min(floors, 6) - 1, 1) + floor / 2))
+    levels = (
+        ground / 2 + 0.2,
+        *(ground + np.arange(min(floors, 6) - 1) * (floors - 1) * floor / max(min(floors, 6) - 1, 1) + floor / 2),
+    )
     z = np.array(levels)[:2] if f.out[1] >= 0 else np.array(levels)
-    return [quads(f.rectangles(np.full(len(z), f.width / 2), z, f.width * 0.8, 1.2, 0.05), (0.1, 0.1, 0.1), Material.WINDOW)]
+    return [
+        quads(f.rectangles(np.full(len(z), f.width / 2), z, f.width * 0.8, 1.2, 0.05), (0.1, 0.1, 0.1), Material.WINDOW)
+    ]
 
 
-def _roof(rng: np.random.Generator, kind: str, length: float, depth: float, height: float, wall: np.ndarray, detail: int) -> list[Mesh]:
+def _roof(
+    rng: np.random.Generator, kind: str, length: float, depth: float, height: float, wall: np.ndarray, detail: int
+) -> list[Mesh]:
     tile = colors.one_of(rng, _ROOFS)
     if kind == "house" or (kind == "block" and rng.random() < 0.4):
         return _gable(rng, length, depth, height, wall, tile, detail)
@@ -255,20 +339,48 @@ def _roof(rng: np.random.Generator, kind: str, length: float, depth: float, heig
     return parts
 
 
-def _gable(rng: np.random.Generator, length: float, depth: float, height: float, wall: np.ndarray, tile: np.ndarray, detail: int) -> list[Mesh]:
+def _gable(
+    rng: np.random.Generator,
+    length: float,
+    depth: float,
+    height: float,
+    wall: np.ndarray,
+    tile: np.ndarray,
+    detail: int,
+) -> list[Mesh]:
     x, y, rise, over = length / 2, depth / 2, depth * rng.uniform(0.22, 0.45), 0.45
     hip = rng.uniform(0, 0.8) * x * (rng.random() < 0.4)
-    eave = height - over * rise / y
+    eave = height + 0.05 - over * rise / y
     ex, ey = x + over, y + over
-    points = np.array([[-ex, -ey, eave], [ex, -ey, eave], [ex, ey, eave], [-ex, ey, eave], [-ex + hip, 0, height + rise], [ex - hip, 0, height + rise]])
+    points = np.array(
+        [
+            [-ex, -ey, eave],
+            [ex, -ey, eave],
+            [ex, ey, eave],
+            [-ex, ey, eave],
+            [-ex + hip, 0, height + 0.05 + rise],
+            [ex - hip, 0, height + 0.05 + rise],
+        ]
+    )
     faces = [[0, 1, 5], [0, 5, 4], [2, 3, 4], [2, 4, 5], [3, 0, 4], [1, 2, 5], [0, 2, 1], [0, 3, 2]]
     keep = faces[:4] + (faces[4:6] if hip else []) + faces[6:]
     parts = [flat(points, keep, tile)]
     if not hip:
-        gable = np.array([[-x, -y, height], [-x, y, height], [-x, 0, height + rise * 0.97], [x, -y, height], [x, y, height], [x, 0, height + rise * 0.97]])
+        gable = np.array(
+            [
+                [-x, -y, height],
+                [-x, y, height],
+                [-x, 0, height + rise * 0.97],
+                [x, -y, height],
+                [x, y, height],
+                [x, 0, height + rise * 0.97],
+            ]
+        )
         parts.append(flat(gable, [[0, 2, 1], [3, 4, 5]], wall))
     if detail and rng.random() < 0.6:
-        parts.append(box((rng.uniform(-0.35, 0.35) * length, 0.15 * depth, height + rise), (0.7, 0.7, 1.6), _WALLS["brick"][0]))
+        parts.append(
+            box((rng.uniform(-0.35, 0.35) * length, 0.15 * depth, height + rise), (0.7, 0.7, 1.6), _WALLS["brick"][0])
+        )
     if detail and rng.random() < 0.5:
         spots = np.array([(u * length, -0.62 * y, height + 0.32 * rise + 0.4) for u in (-0.25, 0.0, 0.25)])
         parts.append(boxes(spots, (1.3, 1.2, 1.4), tile * 0.8))

@@ -58,13 +58,21 @@ def hull(
     turn = np.stack([corner * np.sin(arc), half - corner + corner * np.cos(arc)], 1)
     reach = wheel * 1.15
     arches = [a + reach * np.cos(np.radians([0, 12, 45, 90, 135, 168, 180])) for a in axles]
-    x = np.unique(np.round(np.concatenate([np.asarray(marks, float).ravel(), *arches, [back + corner, front - corner]]), 3))[::-1]
+    x = np.unique(
+        np.round(np.concatenate([np.asarray(marks, float).ravel(), *arches, [back + corner, front - corner]]), 3)
+    )[::-1]
     x = x[(x <= front - corner + 1e-6) & (x >= back + corner - 1e-6)]
     ends = [np.minimum(np.asarray(line, float), half - corner) for line in lines]
     nose = np.stack([np.full(len(ends[0]), front), ends[0]], 1)
     tail = np.stack([np.full(len(ends[1]), back), ends[1]], 1)
     plan = np.concatenate(
-        [nose, turn + (front - corner, 0), np.stack([x, np.full(len(x), half)], 1), (turn * (-1, 1) + (back + corner, 0))[::-1], tail[::-1]]
+        [
+            nose,
+            turn + (front - corner, 0),
+            np.stack([x, np.full(len(x), half)], 1),
+            (turn * (-1, 1) + (back + corner, 0))[::-1],
+            tail[::-1],
+        ]
     )
     columns = np.arange(len(plan))
     on_nose, on_tail = columns < len(nose) + len(arc), columns >= len(plan) - len(tail) - len(arc)
@@ -78,7 +86,14 @@ def hull(
     push_front, push_back = np.clip((px - front + 0.8) / 0.8, 0, 1) ** 2, np.clip((back + 0.8 - px) / 0.8, 0, 1) ** 2
     z = np.maximum(rows[:, :1], np.minimum(lift, rows[-1, 0] - 0.05))
     points = np.stack([px + rows[:, 2:3] * push_front - rows[:, 3:4] * push_back, py * rows[:, 1:2], z], -1)
-    points = np.concatenate([points[:1] * (1, 0, 1), points, points[-1:] * (1, 0.6, 1) + (0, 0, 0.04), points[-1:] * (1, 0, 1) + (0, 0, 0.05)])
+    points = np.concatenate(
+        [
+            points[:1] * (1, 0, 1),
+            points,
+            points[-1:] * (1, 0.6, 1) + (0, 0, 0.04),
+            points[-1:] * (1, 0, 1) + (0, 0, 0.05),
+        ]
+    )
     middle = (points[:-1, :-1] + points[1:, :-1] + points[:-1, 1:] + points[1:, 1:]) / 4
     level = np.r_[rows[0, 0], (rows[1:, 0] + rows[:-1, 0]) / 2, rows[-1, 0] + 9, rows[-1, 0] + 9]
     middle[..., 2] = level[:, None]

@@ -61,7 +61,14 @@ def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
     thighs = hip + np.stack([0 * side, side * 0.048, 0 * side], 1)
     shoulders = neck + np.stack([0 * side, side * 0.1, 0 * side - 0.025], 1)
     ankles = pegs + (0, 0, 0.045)
-    return Pose(hip, neck, _joint(thighs, ankles, 0.25, (1, 0, 0.25)), ankles, _joint(shoulders, grips, 0.175, (-0.4, 0, -1)), grips)
+    return Pose(
+        hip,
+        neck,
+        _joint(thighs, ankles, 0.25, (1, 0, 0.25)),
+        ankles,
+        _joint(shoulders, grips, 0.175, (-0.4, 0, -1)),
+        grips,
+    )
 
 
 def _joint(start: np.ndarray, end: np.ndarray, bone: float, towards: tuple[float, float, float]) -> np.ndarray:
@@ -80,7 +87,10 @@ def _carried(rng: np.random.Generator, what: str, dress: Dress, pose: Pose) -> l
         return [box((pose.hip + (-0.1, 0, 0.2)) * tall, (0.13, 0.27, 0.4), color, top=(0.7, 0.8))]
     hand = pose.hands[1] * tall
     if what == "bag":
-        return [box(hand - (0, 0, 0.3), (0.32, 0.12, 0.3), color, top=(0.9, 0.6)), rods([hand - (0, 0, 0.16)], [hand], 0.012, color)]
+        return [
+            box(hand - (0, 0, 0.3), (0.32, 0.12, 0.3), color, top=(0.9, 0.6)),
+            rods([hand - (0, 0, 0.16)], [hand], 0.012, color),
+        ]
     if what == "stick":
         return [rods([hand + (0.15, 0, -hand[2] + 0.01)], [hand], 0.012, colors.WOOD)]
     if what == "umbrella":

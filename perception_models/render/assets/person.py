@@ -12,7 +12,21 @@ from perception_models.render.mesh import Mesh, join
 
 _SKIN = colors.linear("f1c9a5", "e0ac83", "c68642", "8d5524", "5b3a22", "eebb99")
 _HAIR = colors.linear("0f0d0c", "1c1410", "3a2416", "6b4a2b", "a5824f", "8a8a88", "5a2d17")
-_TOPS = colors.linear("14161a", "1f2a44", "3b3f46", "7a7d80", "e8e6e0", "8c1c1c", "2f4a2f", "6d5a44", "35578a", "c9a23a", "b04a2a", "4a2f5a", "d8d2c4")
+_TOPS = colors.linear(
+    "14161a",
+    "1f2a44",
+    "3b3f46",
+    "7a7d80",
+    "e8e6e0",
+    "8c1c1c",
+    "2f4a2f",
+    "6d5a44",
+    "35578a",
+    "c9a23a",
+    "b04a2a",
+    "4a2f5a",
+    "d8d2c4",
+)
 _LEGS = colors.linear("14151a", "1d2536", "2b3a5a", "3f5478", "5a5346", "8a7d64", "2a2a2c", "6a6a6a")
 _SHOES = colors.linear("0d0d0d", "2a1d14", "d8d8d4", "4a4a4c")
 
@@ -75,7 +89,9 @@ def walking(rng: np.random.Generator) -> Pose:
     lift = np.clip(np.array([np.cos(phase), -np.cos(phase)]), 0, 1) * stride
     side = np.array([1.0, -1.0])
     hip = np.array([0, 0, 0.525 - 0.03 * stride])
-    knees = np.stack([0.245 * np.sin(swing + lift * 0.9 + 0.05), side * 0.05, hip[2] - 0.245 * np.cos(swing + lift * 0.9)], 1)
+    knees = np.stack(
+        [0.245 * np.sin(swing + lift * 0.9 + 0.05), side * 0.05, hip[2] - 0.245 * np.cos(swing + lift * 0.9)], 1
+    )
     shin = swing - lift * 1.1 - 0.04
     ankles = knees + np.stack([0.24 * np.sin(shin), side * 0.002, -0.24 * np.cos(shin)], 1)
     neck = hip + (0.03 * stride + rng.normal(0, 0.012), 0, 0.31)
@@ -104,7 +120,15 @@ def person(dress: Dress, pose: Pose, detail: int = 1) -> Mesh:
     meshes += _head(dress, neck, forward, sides, detail)
     if dress.skirt:
         drop = np.linspace(0.02, -0.22, 3)[:, None] * (0, 0, 1.0)
-        meshes.append(tube(hip + drop, np.array([[0.085, 0.07], [0.11, 0.1], [0.12, 0.11]]) * g, dress.legs, sides=sides, caps=False))
+        meshes.append(
+            tube(
+                hip + drop,
+                np.array([[0.085, 0.07], [0.11, 0.1], [0.12, 0.11]]) * g,
+                dress.legs,
+                sides=sides,
+                caps=False,
+            )
+        )
     mesh = join(meshes)
     return Mesh((mesh.vertices * scale).astype(np.float32), mesh.faces, mesh.normals, mesh.colors, mesh.materials)
 
@@ -112,8 +136,12 @@ def person(dress: Dress, pose: Pose, detail: int = 1) -> Mesh:
 def _torso(dress: Dress, hip: np.ndarray, spine: np.ndarray, sides: int, detail: int) -> Mesh:
     bottom = -0.45 if dress.coat else -0.16
     along = np.array([bottom, 0.0, 0.38, 0.72, 0.9, 1.0, 1.04] if detail else [bottom, 0.4, 0.9, 1.04])
-    wide = np.array([0.092 if dress.coat else 0.08, 0.086, 0.077, 0.098, 0.095, 0.05, 0.03] if detail else [0.085, 0.08, 0.1, 0.03])
-    deep = np.array([0.078 if dress.coat else 0.066, 0.068, 0.06, 0.068, 0.056, 0.036, 0.03] if detail else [0.07, 0.06, 0.06, 0.03])
+    wide = np.array(
+        [0.092 if dress.coat else 0.08, 0.086, 0.077, 0.098, 0.095, 0.05, 0.03] if detail else [0.085, 0.08, 0.1, 0.03]
+    )
+    deep = np.array(
+        [0.078 if dress.coat else 0.066, 0.068, 0.06, 0.068, 0.056, 0.036, 0.03] if detail else [0.07, 0.06, 0.06, 0.03]
+    )
     radii = np.stack([wide * (0.55 + 0.45 * dress.girth), deep * dress.girth], 1)
     down = np.array([0, 0, np.linalg.norm(spine)])
     path = hip + np.where(along[:, None] < 0, along[:, None] * down, along[:, None] * spine)
@@ -137,7 +165,9 @@ def _leg(dress: Dress, hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, sid
     return [tube(path, radii, cloth, sides=sides, caps=False), shoe]
 
 
-def _arm(dress: Dress, shoulder: np.ndarray, elbow: np.ndarray, hand: np.ndarray, sides: int, detail: int) -> list[Mesh]:
+def _arm(
+    dress: Dress, shoulder: np.ndarray, elbow: np.ndarray, hand: np.ndarray, sides: int, detail: int
+) -> list[Mesh]:
     root = shoulder * (1, 0.5, 1) + (0, 0, 0.018)
     path = np.stack([root, shoulder, (shoulder + elbow) / 2, elbow, hand, hand + (hand - elbow) * 0.3])
     radii = np.array([0.026, 0.035, 0.033, 0.028, 0.021, 0.024]) * (0.7 + 0.3 * dress.girth)

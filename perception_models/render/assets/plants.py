@@ -37,7 +37,11 @@ def bush(rng: np.random.Generator, detail: int = 1) -> Asset:
         place = (outward * rng.uniform(0.75, 1.0, (count, 1)) * 0.5 + (0, 0, 0.45)) * size
     scale = 0.16 if detail else 0.5
     leaves = _leaves(rng, place, outward, scale * size.mean() ** 0.5, colors.one_of(rng, _GREENS), size[2])
-    core = box((0, 0, size[2] * 0.46), size * 0.9, _GREENS[4] * 0.4, Material.FOLIAGE) if hedge else _blob(size * 0.72, _GREENS[4] * 0.35, detail)
+    core = (
+        box((0, 0, size[2] * 0.46), size * 0.9, _GREENS[4] * 0.4, Material.FOLIAGE)
+        if hedge
+        else _blob(size * 0.72, _GREENS[4] * 0.35, detail)
+    )
     return asset_of(_standing(join([leaves, core])), None, VEGETATION)
 
 
@@ -60,7 +64,9 @@ def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
     return way / np.linalg.norm(way, axis=1, keepdims=True)
 
 
-def _leaves(rng: np.random.Generator, places: np.ndarray, outward: np.ndarray, size: float, color: np.ndarray, height: float) -> Mesh:
+def _leaves(
+    rng: np.random.Generator, places: np.ndarray, outward: np.ndarray, size: float, color: np.ndarray, height: float
+) -> Mesh:
     """Ragged cards at places (N, 3); they shade by a mean of the crown's normal and their own."""
     count = len(places)
     face = outward + rng.normal(0, 0.75, (count, 3))
@@ -71,7 +77,13 @@ def _leaves(rng: np.random.Generator, places: np.ndarray, outward: np.ndarray, s
     scale = size * rng.uniform(0.6, 1.35, (count, 1))
     ragged = rng.uniform(0.55, 1.1, (4, count, 1)) * scale
     corners = np.stack(
-        [places + across * ragged[0], places + other * ragged[1] * 0.8, places - across * ragged[2], places - other * ragged[3] * 0.8], 1
+        [
+            places + across * ragged[0],
+            places + other * ragged[1] * 0.8,
+            places - across * ragged[2],
+            places - other * ragged[3] * 0.8,
+        ],
+        1,
     )
     normal = outward + 0.45 * face
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
@@ -114,8 +126,15 @@ def _deciduous(rng: np.random.Generator, detail: int) -> Mesh:
     parts = [_trunk(rng, (height + low) / 2, 0.028 * height**0.9, bark, detail), leaves]
     if detail:
         start = np.array([0, 0, low]) + rng.uniform(-0.1, 0.6, (clumps, 1)) * (0, 0, low * 0.5)
-        parts.append(rods(start, centers, np.array([[0.012 * height, 0.005 * height]]).repeat(clumps, 0), bark, Material.MATTE, 4))
-        inner = [_blob(np.array([1.25, 1.25, 1.3]) * r, green * 0.45, 0, c - (0, 0, 0.65 * r)) for c, r in zip(centers, radius, strict=True)]
+        parts.append(
+            rods(
+                start, centers, np.array([[0.012 * height, 0.005 * height]]).repeat(clumps, 0), bark, Material.MATTE, 4
+            )
+        )
+        inner = [
+            _blob(np.array([1.25, 1.25, 1.3]) * r, green * 0.45, 0, c - (0, 0, 0.65 * r))
+            for c, r in zip(centers, radius, strict=True)
+        ]
         parts += inner[:6]
     return join(parts)
 
@@ -132,7 +151,13 @@ def _conifer(rng: np.random.Generator, detail: int) -> Mesh:
     outward = np.stack([np.cos(turn), np.sin(turn), np.full(count, 0.45)], 1)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     green = colors.one_of(rng, _CONIFERS, 0.2)
-    core = tube([(0, 0, low), (0, 0, low + 0.4), (0, 0, height)], [0.3 * wide, 0.72 * wide, 0.02], green * 0.55, Material.FOLIAGE, 8 if detail else 4)
+    core = tube(
+        [(0, 0, low), (0, 0, low + 0.4), (0, 0, height)],
+        [0.3 * wide, 0.72 * wide, 0.02],
+        green * 0.55,
+        Material.FOLIAGE,
+        8 if detail else 4,
+    )
     leaves = _leaves(rng, places, outward, wide * (0.2 if detail else 0.45), green, height)
     return join([_trunk(rng, height * 0.5, 0.018 * height, colors.one_of(rng, _BARKS), detail), core, leaves])
 
@@ -143,14 +168,22 @@ def _palm(rng: np.random.Generator, detail: int) -> Mesh:
     lift, long = rng.uniform(-0.5, 0.9, fronds), rng.uniform(1.6, 2.6, fronds)
     steps = np.linspace(0, 1, 5 if detail else 3)
     lean = rng.normal(0, 0.4, 2)
-    trunk = tube(np.c_[np.outer([0, 0.3, 1], lean), [0, height / 2, height]], [0.22, 0.17, 0.15], colors.one_of(rng, _BARKS), sides=7 if detail else 3)
+    trunk = tube(
+        np.c_[np.outer([0, 0.3, 1], lean), [0, height / 2, height]],
+        [0.22, 0.17, 0.15],
+        colors.one_of(rng, _BARKS),
+        sides=7 if detail else 3,
+    )
     way = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)
     line = (
         np.array([*lean, height])
         + way[:, None] * (long[:, None] * steps)[..., None]
         + (np.outer(lift, steps) - 1.5 * steps**2)[..., None] * np.array([0, 0, 1.0]) * long[:, None, None] * 0.5
     )
-    across = np.stack([-np.sin(turn), np.cos(turn), 0 * turn], 1)[:, None] * (0.34 * np.sin(np.pi * (0.12 + 0.88 * steps)))[None, :, None]
+    across = (
+        np.stack([-np.sin(turn), np.cos(turn), 0 * turn], 1)[:, None]
+        * (0.34 * np.sin(np.pi * (0.12 + 0.88 * steps)))[None, :, None]
+    )
     droop = np.array([0, 0, -0.22])
     corners = []
     for side in (1, -1):
@@ -178,7 +211,16 @@ def _bare(rng: np.random.Generator, detail: int) -> Mesh:
     parts, long = [], height * 0.34
     for level in range(4 if detail else 2):
         ends = starts + ways * (long * rng.uniform(0.75, 1.15, (len(ways), 1)))
-        parts.append(rods(starts, ends, np.stack([thick, thick * 0.62], 1), bark, Material.MATTE, (6, 4, 3, 3)[level] if detail else 3))
+        parts.append(
+            rods(
+                starts,
+                ends,
+                np.stack([thick, thick * 0.62], 1),
+                bark,
+                Material.MATTE,
+                (6, 4, 3, 3)[level] if detail else 3,
+            )
+        )
         fork = 4 if level == 0 else 3
         along = rng.uniform(0.55, 1.0, (len(ends) * fork, 1))
         starts = np.repeat(starts, fork, 0) * (1 - along) + np.repeat(ends, fork, 0) * along

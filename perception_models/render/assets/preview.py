@@ -30,7 +30,9 @@ def picture(mesh: Mesh, azimuth: float, size: int = 220, elevation: float = 8.0)
     flat = seen[:, :2] / seen[:, 2:]
     left, right = flat.min(0), flat.max(0)
     pixels = (flat - (left + right) / 2) * (0.88 * size / (right - left).max()) + size / 2
-    image = np.broadcast_to(np.where(np.arange(size)[:, None, None] < size * 0.5, _SKY, _GROUND), (size, size, 3)).copy()
+    image = np.broadcast_to(
+        np.where(np.arange(size)[:, None, None] < size * 0.5, _SKY, _GROUND), (size, size, 3)
+    ).copy()
     leaves = mesh.faces[mesh.materials[mesh.faces[:, 0]] == Material.FOLIAGE]
     _fill(image, pixels, seen[:, 2], _shade(mesh, eye), np.concatenate([mesh.faces, leaves[:, ::-1]]))
     return (np.clip(image, 0, 1)[..., ::-1] ** (1 / 2.2) * 255).astype(np.uint8)
@@ -42,7 +44,10 @@ def _shade(mesh: Mesh, eye: np.ndarray) -> np.ndarray:
     view = eye - mesh.vertices
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     bounce = 2 * (view * mesh.normals).sum(1, keepdims=True) * mesh.normals - view
-    gloss = np.isin(mesh.materials, (Material.GLASS, Material.WINDOW))[:, None] * 0.5 + (mesh.materials == Material.PAINT)[:, None] * 0.15
+    gloss = (
+        np.isin(mesh.materials, (Material.GLASS, Material.WINDOW))[:, None] * 0.5
+        + (mesh.materials == Material.PAINT)[:, None] * 0.15
+    )
     return color + gloss * np.where(bounce[:, 2:] > 0, _SKY * np.clip(bounce[:, 2:] * 3, 0, 1), 0.1)
 
 
@@ -68,4 +73,6 @@ def _fill(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, shade: np.nd
         window = nearest[top:bottom, left:right]
         hit = (w0 >= 0) & (w1 >= 0) & (w2 >= 0) & (z < window)
         window[hit] = z[hit]
-        image[top:bottom, left:right][hit] = (w0[..., None] * shade[a] + w1[..., None] * shade[b] + w2[..., None] * shade[c])[hit]
+        image[top:bottom, left:right][hit] = (
+            w0[..., None] * shade[a] + w1[..., None] * shade[b] + w2[..., None] * shade[c]
+        )[hit]

@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from perception_models.render.mesh import Material, Mesh
 
-Values = Sequence[float] | np.ndarray
+Values = ArrayLike
 
 _BOX_FACES = np.array(
-    [[0, 2, 1], [1, 2, 3], [4, 5, 6], [5, 7, 6], [0, 1, 4], [1, 5, 4], [2, 6, 3], [3, 6, 7], [0, 4, 2], [2, 4, 6], [1, 3, 5], [3, 7, 5]]
+    [
+        [0, 2, 1],
+        [1, 2, 3],
+        [4, 5, 6],
+        [5, 7, 6],
+        [0, 1, 4],
+        [1, 5, 4],
+        [2, 6, 3],
+        [3, 6, 7],
+        [0, 4, 2],
+        [2, 4, 6],
+        [1, 3, 5],
+        [3, 7, 5],
+    ]
 )
 _BOX_CORNERS = np.array([[i & 1, i >> 1 & 1, i >> 2 & 1] for i in range(8)], float) - 0.5
 
 
-def shaded(points: np.ndarray, faces: np.ndarray, color: Values, material: Values | int = Material.MATTE, crease: float = 40.0) -> Mesh:
+def shaded(
+    points: np.ndarray, faces: np.ndarray, color: Values, material: Values | int = Material.MATTE, crease: float = 40.0
+) -> Mesh:
     """Triangles whose shading is smooth across edges flatter than `crease` degrees and hard across all others.
 
     points (V, 3), faces (F, 3); color and material are one value, or one per face. Faces without area are dropped.
@@ -31,12 +47,16 @@ def shaded(points: np.ndarray, faces: np.ndarray, color: Values, material: Value
     colors = np.broadcast_to(np.asarray(color, np.float32), (len(keep), 3))[keep]
     materials = np.broadcast_to(np.asarray(material, np.uint8), len(keep))[keep]
     if crease <= 0:
-        return _unshared(points[faces].reshape(-1, 3), np.repeat(unit, 3, 0), np.repeat(colors, 3, 0), np.repeat(materials, 3))
+        return _unshared(
+            points[faces].reshape(-1, 3), np.repeat(unit, 3, 0), np.repeat(colors, 3, 0), np.repeat(materials, 3)
+        )
     normals = _corner_normals(points, faces, cross, unit, np.cos(np.radians(crease)))
     return _shared(points, faces, normals, colors, materials)
 
 
-def _corner_normals(points: np.ndarray, faces: np.ndarray, cross: np.ndarray, unit: np.ndarray, cos_crease: float) -> np.ndarray:
+def _corner_normals(
+    points: np.ndarray, faces: np.ndarray, cross: np.ndarray, unit: np.ndarray, cos_crease: float
+) -> np.ndarray:
     """(3F, 3) normal of each face corner: the mean over the faces at its vertex that bend less than the crease."""
     vertex = faces.ravel()
     order = np.argsort(vertex, kind="stable")
@@ -44,16 +64,19 @@ def _corner_normals(points: np.ndarray, faces: np.ndarray, cross: np.ndarray, un
     rank = np.arange(len(vertex)) - np.repeat(np.cumsum(count) - count, count)
     around = np.full((len(points), count.max(initial=1)), len(faces))
     around[vertex[order], rank] = order // 3
-    cross, unit = np.vstack([cross, np.zeros(3)]), np.vstack([unit, np.zeros(3)])
+    none = np.zeros((1, 3), np.float32)
+    cross, unit = np.concatenate([cross, none], dtype=np.float32), np.concatenate([unit, none], dtype=np.float32)
     near = around[vertex]  # 3F D
     mine = unit[np.repeat(np.arange(len(faces)), 3)]
-    smooth = np.einsum("nk,ndk->nd", mine, unit[near]) > cos_crease
-    total = np.einsum("nd,ndk->nk", smooth, cross[near])
+    smooth = (unit[near] @ mine[:, :, None])[..., 0] > cos_crease
+    total = (smooth[:, None].astype(np.float32) @ cross[near])[:, 0]
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.where(length > 1e-12, total / np.maximum(length, 1e-12), mine)
 
 
-def _shared(points: np.ndarray, faces: np.ndarray, normals: np.ndarray, colors: np.ndarray, materials: np.ndarray) -> Mesh:
+def _shared(
+    points: np.ndarray, faces: np.ndarray, normals: np.ndarray, colors: np.ndarray, materials: np.ndarray
+) -> Mesh:
     """Join the corners that agree in place, normal, colour and material into one vertex."""
     paint = (colors * 255).astype(np.int64) @ (1, 256, 65536) + materials.astype(np.int64) * 2**24
     turn = np.round(normals * 31 + 32).astype(np.int64) @ (1, 64, 4096)
@@ -70,7 +93,13 @@ def _shared(points: np.ndarray, faces: np.ndarray, normals: np.ndarray, colors: 
 
 def _unshared(vertices: np.ndarray, normals: np.ndarray, colors: np.ndarray, materials: np.ndarray) -> Mesh:
     faces = np.arange(len(vertices), dtype=np.int32).reshape(-1, 3)
-    return Mesh(vertices.astype(np.float32), faces, normals.astype(np.float32), colors.astype(np.float32), materials.astype(np.uint8))
+    return Mesh(
+        vertices.astype(np.float32),
+        faces,
+        normals.astype(np.float32),
+        colors.astype(np.float32),
+        materials.astype(np.uint8),
+    )
 
 
 def flat(corners: Values, faces: Values, color: Values, material: Values | int = Material.MATTE) -> Mesh:
@@ -100,7 +129,9 @@ def boxes(centers: np.ndarray, sizes: Values, color: Values, material: int = Mat
     n = len(centers)
     corners = _BOX_CORNERS * np.broadcast_to(np.asarray(sizes, float), (n, 3))[:, None] + centers[:, None]
     faces = (np.arange(n)[:, None, None] * 8 + _BOX_FACES).reshape(-1, 3)
-    return flat(corners.reshape(-1, 3), faces, np.repeat(np.broadcast_to(np.asarray(color, float), (n, 3)), 12, 0), material)
+    return flat(
+        corners.reshape(-1, 3), faces, np.repeat(np.broadcast_to(np.asarray(color, float), (n, 3)), 12, 0), material
+    )
 
 
 def lattice(
@@ -130,13 +161,18 @@ def lattice(
     return shaded(points.reshape(-1, 3), faces, np.repeat(color[chosen], 2, 0), np.repeat(material[chosen], 2), crease)
 
 
-def tube(path: Values, radii: Values, color: Values, material: int = Material.MATTE, sides: int = 8, caps: bool = True) -> Mesh:
+def tube(
+    path: Values, radii: Values, color: Values, material: int = Material.MATTE, sides: int = 8, caps: bool = True
+) -> Mesh:
     """A round limb along a path (K, 3) with radii (K,), or (K, 2) across the path's side (y-like) and its other way."""
     path, radii = np.asarray(path, float), np.asarray(radii, float)
     radii = np.stack([radii, radii], 1) if radii.ndim == 1 else radii
     color = np.asarray(color, np.float32)
     if caps:
-        path, radii = np.concatenate([path[:1], path, path[-1:]]), np.concatenate([radii[:1] * 0, radii, radii[-1:] * 0])
+        path, radii = (
+            np.concatenate([path[:1], path, path[-1:]]),
+            np.concatenate([radii[:1] * 0, radii, radii[-1:] * 0]),
+        )
         if color.ndim == 2:
             color = np.concatenate([color[:1], color, color[-1:]])
     along = np.gradient(path, axis=0)
@@ -147,11 +183,15 @@ def tube(path: Values, radii: Values, color: Values, material: int = Material.MA
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
     other = np.cross(along, across)
     angle = np.arange(sides) * (2 * np.pi / sides)
-    ring = across[:, None] * (np.cos(angle)[:, None] * radii[:, None, :1]) + other[:, None] * (np.sin(angle)[:, None] * radii[:, None, 1:])
+    ring = across[:, None] * (np.cos(angle)[:, None] * radii[:, None, :1]) + other[:, None] * (
+        np.sin(angle)[:, None] * radii[:, None, 1:]
+    )
     return lattice(path[:, None] + ring, color if color.ndim == 1 else color[:, None], material, crease=60, closed=True)
 
 
-def rods(starts: Values, ends: Values, radius: Values | float, color: Values, material: int = Material.MATTE, sides: int = 5) -> Mesh:
+def rods(
+    starts: Values, ends: Values, radius: Values | float, color: Values, material: int = Material.MATTE, sides: int = 5
+) -> Mesh:
     """N open straight tubes; radius is one, (N,), or (N, 2) at start and end."""
     starts, ends = np.asarray(starts, float).reshape(-1, 3), np.asarray(ends, float).reshape(-1, 3)
     n = len(starts)
@@ -164,10 +204,14 @@ def rods(starts: Values, ends: Values, radius: Values | float, color: Values, ma
     other = np.cross(along, across)
     angle = np.arange(sides) * (2 * np.pi / sides)
     ring = across[:, None] * np.cos(angle)[:, None] + other[:, None] * np.sin(angle)[:, None]  # N S 3
-    vertices = np.stack([starts[:, None] + ring * radius[:, :1, None], ends[:, None] + ring * radius[:, 1:, None]], 1)  # N 2 S 3
+    vertices = np.stack(
+        [starts[:, None] + ring * radius[:, :1, None], ends[:, None] + ring * radius[:, 1:, None]], 1
+    )  # N 2 S 3
     side = np.arange(sides)
     after = (side + 1) % sides
-    faces = np.concatenate([np.stack([side, after, sides + after], 1), np.stack([side, sides + after, sides + side], 1)])
+    faces = np.concatenate(
+        [np.stack([side, after, sides + after], 1), np.stack([side, sides + after, sides + side], 1)]
+    )
     faces = (np.arange(n)[:, None, None] * 2 * sides + faces).reshape(-1, 3)
     normals = np.repeat(ring[:, None], 2, 1).reshape(-1, 3)
     colors = np.broadcast_to(np.asarray(color, np.float32).reshape(-1, 1, 3), (n, 2 * sides, 3)).reshape(-1, 3)
@@ -181,7 +225,9 @@ def rods(starts: Values, ends: Values, radius: Values | float, color: Values, ma
     )
 
 
-def prism(outline: Values, low: float, high: float, color: Values, material: int = Material.MATTE, crease: float = 40.0) -> Mesh:
+def prism(
+    outline: Values, low: float, high: float, color: Values, material: int = Material.MATTE, crease: float = 40.0
+) -> Mesh:
     """A convex outline (N, 2) in x, y, counter-clockwise, pulled up from z = low to z = high, closed at both ends."""
     outline = np.asarray(outline, float)
     n = len(outline)
@@ -190,7 +236,12 @@ def prism(outline: Values, low: float, high: float, color: Values, material: int
     j = (i + 1) % n
     fan = np.arange(1, n - 1)
     zero = np.zeros_like(fan)
-    faces = [np.c_[i, j, n + j], np.c_[i, n + j, n + i], np.c_[zero, fan + 1, fan], np.c_[n + zero, n + fan, n + fan + 1]]
+    faces = [
+        np.c_[i, j, n + j],
+        np.c_[i, n + j, n + i],
+        np.c_[zero, fan + 1, fan],
+        np.c_[n + zero, n + fan, n + fan + 1],
+    ]
     return shaded(points, np.concatenate(faces), color, material, crease)
 
 
@@ -228,6 +279,9 @@ def grounded(mesh: Mesh, z: float = 0.0) -> Mesh:
 def join_flat(outlines: Sequence[np.ndarray], colors: Sequence[np.ndarray], material: int = Material.MATTE) -> Mesh:
     """Convex plane polygons (N, 3), counter-clockwise, each in its colour."""
     starts = np.cumsum([0, *(len(o) for o in outlines)])
-    fans = [np.stack([np.full(len(o) - 2, s), np.arange(s + 1, s + len(o) - 1), np.arange(s + 2, s + len(o))], 1) for o, s in zip(outlines, starts)]
+    fans = [
+        np.stack([np.full(len(o) - 2, s), np.arange(s + 1, s + len(o) - 1), np.arange(s + 2, s + len(o))], 1)
+        for o, s in zip(outlines, starts)
+    ]
     paints = np.repeat(np.stack(colors), [len(o) - 2 for o in outlines], 0)
     return flat(np.concatenate(outlines), np.concatenate(fans), paints, material)

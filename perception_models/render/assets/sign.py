@@ -16,7 +16,8 @@ _SEGMENTS = {  # of a seven-segment digit: x, y, width, height in a cell 1 wide 
     "e": (-0.4, -0.45, 0.2, 0.9), "f": (-0.4, 0.45, 0.2, 0.9), "g": (0, 0, 0.8, 0.2),
 }  # fmt: skip
 _DIGITS = {
-    "0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc", "8": "abcdefg", "9": "abcdfg",
+    "0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd",
+    "6": "afgedc", "7": "abc", "8": "abcdefg", "9": "abcdfg",
     "P": "abgfe", "S": "afgcd", "T": "a", "O": "abcdef", "H": "fegbc",
 }  # fmt: skip
 _BLACK_INK = colors.BLACK
@@ -68,11 +69,20 @@ class Board:
         """Standing upright, facing -x, its origin at height z."""
         front = [np.c_[np.full(len(o), x - 0.007 * k), -o[:, 0], o[:, 1] + z] for k, o in enumerate(self.outlines)]
         plate = front[0][::-1] + (0.02, 0, 0)
-        edge = [np.stack([a, b, d, c]) for a, b, c, d in zip(front[0], plate[::-1], np.roll(front[0], -1, 0), np.roll(plate[::-1], -1, 0), strict=True)]
-        return join_flat([*front, plate, *edge], [*self.paints, *[np.asarray(back, np.float32)] * (1 + len(edge))], Material.SIGN)
+        edge = [
+            np.stack([a, b, d, c])
+            for a, b, c, d in zip(
+                front[0], plate[::-1], np.roll(front[0], -1, 0), np.roll(plate[::-1], -1, 0), strict=True
+            )
+        ]
+        return join_flat(
+            [*front, plate, *edge], [*self.paints, *[np.asarray(back, np.float32)] * (1 + len(edge))], Material.SIGN
+        )
 
 
-def _ring(board: Board, radius: float, rim: Values, inside: Values, sides: int, share: float = 0.8, turn: float = 0.0) -> None:
+def _ring(
+    board: Board, radius: float, rim: Values, inside: Values, sides: int, share: float = 0.8, turn: float = 0.0
+) -> None:
     board.add(disc(radius, sides, turn), rim)
     board.add(disc(radius * share, sides, turn), inside)
 
@@ -134,7 +144,12 @@ def _symbol(rng: np.random.Generator, b: Board, u: float, v: float, size: float)
         b.arrow(u, v, size * 0.8, _BLACK_INK, rng.uniform(-0.8, 0.8))
     elif which == 2:  # somebody walking
         b.add(disc(size * 0.1, 8) + (u, v + size * 0.36), _BLACK_INK)
-        for x, y, w, h, t in ((0, 0.1, 0.16, 0.36, 0.1), (-0.1, -0.22, 0.1, 0.38, 0.4), (0.12, -0.22, 0.1, 0.38, -0.4), (0.14, 0.1, 0.3, 0.08, -0.6)):
+        for x, y, w, h, t in (
+            (0, 0.1, 0.16, 0.36, 0.1),
+            (-0.1, -0.22, 0.1, 0.38, 0.4),
+            (0.12, -0.22, 0.1, 0.38, -0.4),
+            (0.14, 0.1, 0.3, 0.08, -0.6),
+        ):
             b.bar(u + x * size, v + y * size, w * size, h * size, _BLACK_INK, t)
     elif which == 3:  # crossing roads
         b.bar(u, v, size * 0.14, size * 0.8, _BLACK_INK)
@@ -187,9 +202,14 @@ def _direction(rng: np.random.Generator, b: Board) -> None:
 
 def direction_board(rng: np.random.Generator, b: Board, width: float, height: float) -> None:
     """A guide board with destinations and an arrow."""
-    ground = [colors.SIGN_GREEN, colors.SIGN_BLUE, colors.SIGN_GREEN, colors.SIGN_YELLOW, colors.WHITE, colors.SIGN_BROWN][
-        rng.choice(6, p=[0.35, 0.3, 0.1, 0.1, 0.1, 0.05])
-    ]
+    ground = [
+        colors.SIGN_GREEN,
+        colors.SIGN_BLUE,
+        colors.SIGN_GREEN,
+        colors.SIGN_YELLOW,
+        colors.WHITE,
+        colors.SIGN_BROWN,
+    ][rng.choice(6, p=[0.35, 0.3, 0.1, 0.1, 0.1, 0.05])]
     ink = _BLACK_INK if ground is colors.SIGN_YELLOW or ground is colors.WHITE else colors.WHITE
     _rectangle(b, width, height, ink, ground, 0.03)
     line = min(0.3, height / 4)
@@ -199,8 +219,24 @@ def direction_board(rng: np.random.Generator, b: Board, width: float, height: fl
 
 
 _KINDS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] = (
-    *((_speed_ring, 0.14), (_no_entry, 0.05), (_forbidden, 0.07), (_command, 0.07), (_stop, 0.08), (_yield, 0.08), (_danger, 0.08)),
-    *((_diamond, 0.1), (_priority, 0.05), (_speed_limit, 0.08), (_blue_square, 0.07), (_white_plate, 0.05), (_chevron, 0.02), (_direction, 0.06)),
+    *(
+        (_speed_ring, 0.14),
+        (_no_entry, 0.05),
+        (_forbidden, 0.07),
+        (_command, 0.07),
+        (_stop, 0.08),
+        (_yield, 0.08),
+        (_danger, 0.08),
+    ),
+    *(
+        (_diamond, 0.1),
+        (_priority, 0.05),
+        (_speed_limit, 0.08),
+        (_blue_square, 0.07),
+        (_white_plate, 0.05),
+        (_chevron, 0.02),
+        (_direction, 0.06),
+    ),
 )
 
 
@@ -232,4 +268,6 @@ def _posts(rng: np.random.Generator, half: float, top: float, detail: int) -> Me
     y = np.array([-0.6, 0.6]) * half if half > 0.75 else np.array([0.0])
     low = np.stack([0 * y, y, 0 * y], 1)
     color = colors.GALVANISED if rng.random() < 0.8 else colors.linear("3a4a40")[0]
-    return rods(low, low + (0, 0, top + 0.03), 0.035 if half < 0.75 else 0.06, color, Material.METAL, 6 if detail else 3)
+    return rods(
+        low, low + (0, 0, top + 0.03), 0.035 if half < 0.75 else 0.06, color, Material.METAL, 6 if detail else 3
+    )

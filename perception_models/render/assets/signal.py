@@ -17,7 +17,7 @@ _OFF = {"red": (0.05, 0.006, 0.006), "yellow": (0.06, 0.032, 0.004), "green": (0
 def traffic_light(rng: np.random.Generator, state: str = "red", detail: int = 1) -> Asset:
     """A three-lens traffic light that shows red, yellow, green or none.
 
-    Its lenses face -x; the part "pole" is a post at the origin, with an arm towards +y when the light hangs over the road.
+    Its lenses face -x; the part "pole" is a post at the origin, with an arm towards +y when the light is overhead.
     """
     if state not in STATES:
         raise ValueError(f"no traffic light shows {state!r}: choose one of {', '.join(STATES)}")
@@ -92,11 +92,25 @@ def _arrow_mask(center: np.ndarray, lens: float, way: int) -> Mesh:
 
 
 def _pole(rng: np.random.Generator, overhead: bool, place: np.ndarray, lens: float, detail: int) -> Mesh:
-    color = [colors.GALVANISED, colors.GALVANISED * 0.6, colors.BLACK * 2, colors.linear("2a4a3a")[0], colors.linear("c8a020")[0]][rng.integers(5)]
+    color = [
+        colors.GALVANISED,
+        colors.GALVANISED * 0.6,
+        colors.BLACK * 2,
+        colors.linear("2a4a3a")[0],
+        colors.linear("c8a020")[0],
+    ][rng.integers(5)]
     sides = 8 if detail else 4
     top = place[2] + (0.5 if overhead else 3 * lens)
     thick = 0.11 if overhead else 0.055
-    parts = [tube([(0, 0, 0), (0, 0, 0.3), (0, 0, 0.31), (0, 0, top)], [thick * 1.6, thick * 1.5, thick, thick * 0.8], color, Material.METAL, sides)]
+    parts = [
+        tube(
+            [(0, 0, 0), (0, 0, 0.3), (0, 0, 0.31), (0, 0, top)],
+            [thick * 1.6, thick * 1.5, thick, thick * 0.8],
+            color,
+            Material.METAL,
+            sides,
+        )
+    ]
     if overhead:
         arm = np.array([[0, 0, top - 0.4], [0, place[1] * 0.35, top - 0.05], [0, place[1] + 0.5, top]])
         parts.append(tube(arm, [0.08, 0.065, 0.045], color, Material.METAL, sides))

@@ -22,14 +22,29 @@ def overpass(rng: np.random.Generator, width: float = 14.0, detail: int = 1) -> 
     x = (np.arange(beams) + 0.5) * deep / beams - deep / 2
     steel = rng.random() < 0.3
     girder = colors.linear("4a6a5a", "3a4a5a", "6a3a2a")[rng.integers(3)] if steel else color * 0.9
-    parts.append(boxes(np.stack([x, 0 * x, 0 * x + clear + thick * 0.25], 1), (0.5, full, thick * 0.5), girder, Material.PAINT if steel else Material.MATTE))
-    parts.append(boxes(np.array([(s * deep / 2, 0, clear + thick * 0.8) for s in (1, -1)]), (0.35, full, thick * 0.75), color * 1.08))
+    parts.append(
+        boxes(
+            np.stack([x, 0 * x, 0 * x + clear + thick * 0.25], 1),
+            (0.5, full, thick * 0.5),
+            girder,
+            Material.PAINT if steel else Material.MATTE,
+        )
+    )
+    parts.append(
+        boxes(
+            np.array([(s * deep / 2, 0, clear + thick * 0.8) for s in (1, -1)]),
+            (0.35, full, thick * 0.75),
+            color * 1.08,
+        )
+    )
     parts += _railing(rng, deep, full, clear + thick, color, detail)
     parts += _supports(rng, deep, width, over, clear, color)
     return asset_of(join(parts), None, BUILDING)
 
 
-def _railing(rng: np.random.Generator, deep: float, full: float, z: float, color: np.ndarray, detail: int) -> list[Mesh]:
+def _railing(
+    rng: np.random.Generator, deep: float, full: float, z: float, color: np.ndarray, detail: int
+) -> list[Mesh]:
     if rng.random() < 0.4:
         return [boxes(np.array([(s * deep / 2, 0, z + 0.5) for s in (1, -1)]), (0.25, full, 1.0), color)]
     y = np.linspace(-full / 2, full / 2, int(full / (0.5 if detail else 3.0)))
@@ -39,7 +54,9 @@ def _railing(rng: np.random.Generator, deep: float, full: float, z: float, color
     return [*parts, rods(ends, ends * (1, -1, 1), 0.04, colors.GALVANISED, Material.METAL, 4)]
 
 
-def _supports(rng: np.random.Generator, deep: float, width: float, over: float, clear: float, color: np.ndarray) -> list[Mesh]:
+def _supports(
+    rng: np.random.Generator, deep: float, width: float, over: float, clear: float, color: np.ndarray
+) -> list[Mesh]:
     if rng.random() < 0.5:  # solid abutments
         return [box((0, s * (width / 2 + over / 2), clear / 2), (deep, over, clear), color * 0.92) for s in (1, -1)]
     columns = np.array([(x * deep * 0.35, s * (width / 2 + 0.7), 0) for x in (-1, 0, 1) for s in (1, -1)])

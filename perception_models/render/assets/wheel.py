@@ -14,7 +14,10 @@ def wheel(radius: float, width: float, rim: Values, spokes: int = 5, detail: int
     if detail == 0:
         profile, sides = np.array([[0, 0], [0, rim_share], [-width, 1]]), 6
     else:
-        profile, sides = np.array([[-0.02, 0], [-0.035, rim_share - 0.05], [0, rim_share], [0.004, 0.92], [-0.03, 1], [-width, 1]]), spokes * 2
+        profile, sides = (
+            np.array([[-0.02, 0], [-0.035, rim_share - 0.05], [0, rim_share], [0.004, 0.92], [-0.03, 1], [-width, 1]]),
+            spokes * 2,
+        )
         while sides < 12:
             sides *= 2
     angle = np.arange(sides) * (2 * np.pi / sides) - np.pi / 2  # a corner touches the road
