@@ -20,7 +20,7 @@ from camera_perception_ros.serialized import message_class
 class RecorderParams:
     output: str = param("", "Folder to record into; it must not exist. Required.", read_only=True)
     topics: list[str] = param([""], "Topics to record; an empty name records all.", read_only=True)
-    format_version: int = param(9, "rosbag2 metadata version: 9 for Jazzy and later, 8 for Humble.", low=8, high=9, read_only=True)
+    format_version: int = param(9, "Version of the rosbag2 metadata: 9 for Jazzy and later, 8 for Humble.", low=8, high=9, read_only=True)
     queue_mib: int = param(512, "Memory that may wait for a slow disk; more is dropped and counted.", low=1, high=65536, read_only=True)
     depth: int = param(100, "History of the subscriptions.", low=1, high=10000, read_only=True)
 

@@ -10,6 +10,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from camera_perception.status import Status
+from camera_perception.status import names_of as status_names
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -56,7 +57,7 @@ def level_of(flags: Status) -> bytes:
 
 def names_of(flags: Status) -> str:
     """Flags as words: "image dark, uncalibrated"."""
-    return ", ".join((flag.name or "").lower().replace("_", " ") for flag in Status if flag in flags) or "ok"
+    return ", ".join(status_names(flags)).lower().replace("_", " ") or "ok"
 
 
 def percentile(values: deque[float], share: float) -> float:

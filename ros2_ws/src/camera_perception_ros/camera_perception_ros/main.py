@@ -1,37 +1,41 @@
-"""Entry points. Light on purpose: signal handlers stand before the heavy imports begin, so that Ctrl-C is clean from the start."""
+"""Entry points of the nodes.
+
+Signal handlers stand before anything heavy is imported, so that Ctrl-C or `kill` end a node with exit code 0 even while it starts.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from importlib import import_module
-from typing import NoReturn
 
-from camera_perception_ros.process import leave_with, run
-
-
-def _node(module: str) -> NoReturn:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: leave_with(0))
-    create = import_module(f"camera_perception_ros.{module}").create
-    leave_with(run(create))
+for _number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(_number, lambda *_: os._exit(0))
 
 
-def camera_node() -> NoReturn:
-    _node("camera_node")
+def _run(node: str) -> None:
+    from importlib import import_module
+
+    from camera_perception_ros.process import leave_with, run
+
+    leave_with(run(import_module(f"camera_perception_ros.{node}").create))
 
 
-def fusion_node() -> NoReturn:
-    _node("fusion_node")
+def camera_node() -> None:
+    _run("camera_node")
 
 
-def bag_player_node() -> NoReturn:
-    _node("bag_player_node")
+def fusion_node() -> None:
+    _run("fusion_node")
 
 
-def bag_recorder_node() -> NoReturn:
-    _node("bag_recorder_node")
+def bag_player_node() -> None:
+    _run("bag_player_node")
+
+
+def bag_recorder_node() -> None:
+    _run("bag_recorder_node")
 
 
 if __name__ == "__main__":  # python -m camera_perception_ros.main camera_node --ros-args ...
-    _node(sys.argv[1])
+    _run(sys.argv[1])

@@ -19,6 +19,7 @@ from camera_perception.bag import Bag
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, played_topics, write_params
+from camera_perception_ros.demo.defaults import default_bag, default_model
 from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
 from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
 
@@ -46,8 +47,8 @@ class Settings:
 
 @app.command()
 def demo(
-    bag: Annotated[Path, typer.Option(help="Recording to play: rosbag2, mcap or sqlite3.")],
-    model: Annotated[Path, typer.Option(help="Model folder.")],
+    bag: Annotated[Path | None, typer.Option(help="Recording to play: rosbag2, mcap or sqlite3; else the one in bags/.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder; else the one in perception_models/zoo/.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results; what an earlier demo left there is replaced.")] = Path("out/demo"),
     engine: Annotated[str, typer.Option(help="Backend, as the camera node's parameter.")] = "auto",
     engine_threads: Annotated[int, typer.Option(help="CPU threads of each camera's engine; 0 lets it decide.")] = 1,
@@ -56,8 +57,10 @@ def demo(
 ) -> None:
     """Play a recorded drive through the nodes, as separate processes over DDS on this machine."""
     signal.signal(signal.SIGTERM, _interrupt)
-    settings = Settings(bag, model, out, engine, engine_threads, rate, domain if domain >= 0 else 50 + os.getpid() % 50)
+    domain = domain if domain >= 0 else 50 + os.getpid() % 50
     try:
+        bag, model = bag or default_bag(Path.cwd()), model or default_model(Path.cwd())
+        settings = Settings(bag, model, out, engine, engine_threads, rate, domain)
         results = run(settings)
     except PerceptionError as error:
         typer.echo(f"demo: {error}", err=True)

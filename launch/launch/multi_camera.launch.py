@@ -1,0 +1,22 @@
+"""A rig of cameras and their fusion: ros2 launch camera_perception_bringup multi_camera.launch.py model:=DIR rig:=RIG.yaml"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import OpaqueFunction
+
+from camera_perception_ros.launching import COMMON, RIG, declared, many_cameras, values_of
+from camera_perception_ros.rig_file import read_rig
+
+ARGUMENTS = COMMON + RIG
+
+
+def actions(context):
+    share = Path(get_package_share_directory("camera_perception_bringup"))
+    values = values_of(ARGUMENTS, context)
+    return many_cameras(values, read_rig(values["rig"]), share)
+
+
+def generate_launch_description():
+    return LaunchDescription([*declared(ARGUMENTS), OpaqueFunction(function=actions)])

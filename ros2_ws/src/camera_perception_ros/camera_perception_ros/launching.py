@@ -1,0 +1,184 @@
+"""What the launch files say, as plain functions; `launch` is imported only where an action is made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Mapping
+
+from camera_perception_ros.camera_params import CameraParams
+from camera_perception_ros.params import default_of
+from camera_perception_ros.rig_file import RigCamera
+
+NODE = "camera_perception"
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "134217728"}
+PROFILE = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2, Fast DDS 3
+
+
+def environment(share: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What every process that publishes or takes images needs: see config/fastdds_shm.xml. A profile of the user's own stays."""
+    profile = next((given[name] for name in PROFILE if name in given), str(share / "config" / "fastdds_shm.xml"))
+    return {**MALLOC, **dict.fromkeys(PROFILE, profile)}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One launch argument; `parameter` is the node parameter it sets when it is not empty."""
+
+    name: str
+    default: str | None
+    description: str
+    parameter: str = ""
+
+
+COMMON = (
+    Argument("model", "", "Model folder: model.json, model.onnx and what belongs to them.", "model"),
+    Argument("params_file", "", "Parameter file of the camera nodes; empty takes config/perception.param.yaml."),
+    Argument("engine", "", "Backend; empty takes the parameter file's.", "engine"),
+    Argument("use_sim_time", "false", "Take the time from /clock.", "use_sim_time"),
+    Argument("autostart", "true", "Configure and activate at once, also after a respawn; false waits for a lifecycle manager.", "autostart"),
+    Argument("respawn", "true", "Start a node again when its process dies."),
+    Argument("rviz", "false", "Show overlay, objects and lanes in RViz."),
+    Argument("log_level", "info", "debug, info, warn or error."),
+)
+CAMERA = (
+    Argument("namespace", "/camera/front", "Namespace of the camera: its image_raw and camera_info are looked for there."),
+    Argument("camera_name", "", "Name in messages; empty takes the last part of the namespace.", "camera_name"),
+    Argument("image_topic", "", "Raw image topic; /compressed is found beside it. Empty: image_raw in the namespace.", "image_topic"),
+    Argument("camera_info_topic", "", "CameraInfo topic; empty: camera_info beside the images.", "camera_info_topic"),
+    Argument("transport", "", "auto, raw or compressed; empty takes the parameter file's.", "transport"),
+)
+RIG = (Argument("rig", None, "Rig file: cameras with namespace or image topic, and mounting pose."),)
+REPLAY = (
+    Argument("bag", None, "Recording to play."),
+    Argument("rate", "1.0", "Speed of playing."),
+    Argument("loop", "false", "Start again at the end."),
+)
+
+
+def typed(parameter: str, text: str) -> Any:
+    """A launch argument's text as the type of its node parameter; ValueError names what does not fit."""
+    defaults = {entry.name: default_of(entry) for entry in fields(CameraParams)}
+    default = defaults.get(parameter, False)  # use_sim_time is not ours
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"argument '{parameter}' is '{text}': expected true or false")
+        return text.lower() == "true"
+    return type(default)(text)
+
+
+def overrides(arguments: tuple[Argument, ...], values: Mapping[str, str]) -> dict[str, Any]:
+    """Node parameters from the launch arguments that were given."""
+    chosen = [argument for argument in arguments if argument.parameter and values.get(argument.name)]
+    return {argument.parameter: typed(argument.parameter, values[argument.name]) for argument in chosen}
+
+
+def rig_overrides(camera: RigCamera) -> dict[str, Any]:
+    """Node parameters of one camera of a rig."""
+    values: dict[str, Any] = {"camera_name": camera.name, "image_topic": camera.image_topic}
+    if camera.camera_info_topic:
+        values["camera_info_topic"] = camera.camera_info_topic
+    return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
+
+
+def play_command(bag: str, rate: str, loop: str) -> list[str]:
+    """`ros2 bag play` with a clock."""
+    return ["ros2", "bag", "play", bag, "--clock", "100", "--rate", rate, *(["--loop"] if typed("loop", loop) else [])]
+
+
+def has_rosbag2() -> bool:
+    return find_spec("ros2bag") is not None
+
+
+# Actions
+
+
+def declared(arguments: tuple[Argument, ...]) -> list[Any]:
+    """DeclareLaunchArgument for each."""
+    from launch.actions import DeclareLaunchArgument
+
+    return [
+        DeclareLaunchArgument(argument.name, description=argument.description, **_default(argument)) for argument in arguments
+    ]
+
+
+def _default(argument: Argument) -> dict[str, str]:
+    return {} if argument.default is None else {"default_value": argument.default}
+
+
+def values_of(arguments: tuple[Argument, ...], context: Any) -> dict[str, str]:
+    """What the user gave."""
+    return {argument.name: context.launch_configurations.get(argument.name, "") for argument in arguments}
+
+
+def node(kind: str, name: str, namespace: str, parameters: list[Any], values: Mapping[str, str], share: Path) -> Any:
+    """The launch action of one of our nodes."""
+    from launch_ros.actions import Node
+
+    return Node(
+        package="camera_perception_ros",
+        executable=kind,
+        name=name,
+        namespace=namespace,
+        parameters=parameters,
+        output="screen",
+        additional_env=environment(share),
+        respawn=typed("respawn", values.get("respawn", "false")),
+        respawn_delay=1.0,
+        arguments=["--ros-args", "--log-level", values.get("log_level", "info")],
+    )
+
+
+def params_file(values: Mapping[str, str], share: Path) -> str:
+    return values.get("params_file") or str(share / "config" / "perception.param.yaml")
+
+
+def rviz(values: Mapping[str, str], share: Path) -> list[Any]:
+    """RViz with our view, when asked for."""
+    from launch_ros.actions import Node
+
+    if not typed("rviz", values.get("rviz", "false")):
+        return []
+    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(share / "rviz" / "perception.rviz")], output="log")]
+
+
+def one_camera(values: Mapping[str, str], share: Path) -> list[Any]:
+    """The camera node of perception.launch.py and replay.launch.py."""
+    given = overrides(COMMON + CAMERA, values)
+    return [node("camera_node", NODE, values["namespace"], [params_file(values, share), given], values, share), *rviz(values, share)]
+
+
+def many_cameras(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> list[Any]:
+    """A camera node per camera of the rig, and the fusion node."""
+    common = overrides(COMMON, values)
+    nodes = [
+        node("camera_node", NODE, camera.namespace, [params_file(values, share), {**common, **rig_overrides(camera)}], values, share)
+        for camera in cameras
+    ]
+    return [*nodes, fusion(values, cameras, share), *rviz(values, share)]
+
+
+def fusion(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> Any:
+    """The fusion node of a rig."""
+    own = {
+        "cameras": [camera.name for camera in cameras],
+        "topics": [f"{camera.namespace}/{NODE}/perception" for camera in cameras],
+        **{name: value for name, value in overrides(COMMON, values).items() if name in ("autostart", "use_sim_time")},
+    }
+    return node("fusion_node", "fusion", "/", [str(share / "config" / "fusion.param.yaml"), own], values, share)
+
+
+def player(values: Mapping[str, str], share: Path) -> Any:
+    """What plays the recording: rosbag2 where it is installed, else our own node."""
+    from launch.actions import ExecuteProcess
+
+    if has_rosbag2():
+        command = play_command(values["bag"], values["rate"], values["loop"])
+        return ExecuteProcess(cmd=command, output="screen", additional_env=environment(share))
+    own = {
+        "bag": values["bag"], "rate": float(values["rate"]), "loop": typed("loop", values["loop"]),
+        "clock": 100.0, "wait_for_subscribers": 30.0,
+    }  # fmt: skip
+    return node("bag_player_node", "bag_player", "/", [own], {}, share)

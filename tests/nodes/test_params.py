@@ -1,0 +1,97 @@
+"""Parameters as ROS users meet them: descriptions, ranges, unknown names, live changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import pytest
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from camera_perception_ros.bag_player_node import PlayerParams
+from camera_perception_ros.bag_recorder_node import RecorderParams
+from camera_perception_ros.camera_params import CameraParams
+from camera_perception_ros.fusion_node import FusionParams
+from camera_perception_ros.params import ParameterError, Parameters, default_of, param
+from driving import parameters
+
+ALL = (CameraParams, FusionParams, PlayerParams, RecorderParams)
+
+
+@dataclass(frozen=True)
+class Some:
+    threshold: float = param(0.5, "A score.", low=0.0, high=1.0, live=True)
+    depth: int = param(2, "A depth.", low=1, high=10)
+    mode: str = param("a", "A mode.", choices=("a", "b"), live=True)
+    fixed: bool = param(False, "Fixed.", read_only=True)
+
+    def check(self) -> None:
+        if self.mode == "b" and self.threshold > 0.9:
+            raise ParameterError("mode b wants a threshold of at most 0.9")
+
+
+def node_with(context, executor, **overrides) -> Node:
+    node = Node("some", context=context, parameter_overrides=parameters(**overrides), use_global_arguments=False)
+    executor.add_node(node)
+    return node
+
+
+def test_defaults_and_overrides_become_the_dataclass(context, executor):
+    read = Parameters(node_with(context, executor, depth=7, mode="b"), Some).read()
+    assert read == Some(0.5, 7, "b", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("tresholds", "did you mean 'threshold'?"), ("zzz", "known are depth, fixed, mode, threshold")],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(context, executor, name, hint):
+    declared = Parameters(node_with(context, executor, **{name: 1}), Some)
+    with pytest.raises(ParameterError, match="unknown parameter '" + name) as error:
+        declared.read()
+    assert hint in str(error.value)
+
+
+def test_names_of_rclpy_itself_are_not_unknown(context, executor):
+    Parameters(node_with(context, executor, use_sim_time=False), Some).read()
+
+
+def test_live_changes_arrive_and_wrong_ones_are_refused_with_a_reason(context, executor):
+    node, seen = node_with(context, executor), []
+    Parameters(node, Some, seen.append)
+    tries = {"threshold": [(0.7, True), (1.7, False), ("high", False)], "mode": [("b", True), ("c", False)], "fixed": [(True, False)]}
+    for name, values in tries.items():
+        for value, accepted in values:
+            result = node.set_parameters([Parameter(name, value=value)])[0]
+            assert result.successful == accepted, (name, value, result.reason)
+            assert accepted or result.reason
+    assert [values.threshold for values in seen] == [0.7, 0.7]
+
+
+def test_values_that_contradict_each_other_are_refused_together(context, executor):
+    node = node_with(context, executor)
+    Parameters(node, Some)
+    result = node.set_parameters_atomically([Parameter("mode", value="b"), Parameter("threshold", value=1.0)])
+    assert not result.successful
+    assert "at most 0.9" in result.reason
+
+
+def test_only_live_parameters_change_while_frozen(context, executor):
+    node = node_with(context, executor)
+    Parameters(node, Some, frozen=lambda: True)
+    assert node.set_parameters([Parameter("threshold", value=0.1)])[0].successful
+    refused = node.set_parameters([Parameter("depth", value=3)])[0]
+    assert not refused.successful
+    assert "clean up the node first" in refused.reason
+
+
+@pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+def test_every_parameter_of_every_node_explains_itself(context, executor, cls):
+    node = node_with(context, executor)
+    Parameters(node, cls)
+    for entry in fields(cls):
+        about = node.describe_parameter(entry.name)
+        assert about.description.endswith("."), entry.name
+        assert about.description[0].isupper() or about.description.split()[0] in ("auto", "bag"), entry.name
+        number = isinstance(default_of(entry), (int, float)) and not isinstance(default_of(entry), bool)
+        assert not number or about.floating_point_range or about.integer_range, entry.name

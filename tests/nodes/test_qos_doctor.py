@@ -1,0 +1,38 @@
+"""One clear line for each way in which no image arrives."""
+
+from __future__ import annotations
+
+import pytest
+
+from camera_perception_ros.qos_doctor import Publisher, Seen, choose, diagnose
+
+IMAGE, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+RAW = Publisher("driver", IMAGE, reliable=True)
+LOSSY = Publisher("driver", IMAGE, reliable=False)
+COMPRESSED = Publisher("driver", JPEG, reliable=True)
+OTHER = Publisher("lidar", "sensor_msgs/msg/PointCloud2", reliable=True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "compressed", "transport"),
+    [([], [], None), ([RAW], [], "raw"), ([], [COMPRESSED], "compressed"), ([RAW], [COMPRESSED], "raw"), ([OTHER], [], None)],
+)
+def test_auto_takes_what_is_there_and_prefers_raw(raw, compressed, transport):
+    assert choose(Seen("/image", raw, compressed)) == transport
+
+
+@pytest.mark.parametrize(
+    ("raw", "compressed", "transport", "reliable", "words"),
+    [
+        ([], [], "raw", False, "nobody publishes /image: start the camera"),
+        ([], [], None, False, "nobody publishes /image: start the camera"),
+        ([], [COMPRESSED], "raw", False, "driver publishes /image/compressed: set transport to compressed or auto"),
+        ([RAW], [], "compressed", False, "driver publishes /image: set transport to raw or auto"),
+        ([OTHER], [], "raw", False, "is published as sensor_msgs/msg/PointCloud2 by lidar"),
+        ([LOSSY], [], "raw", True, "set input_reliability to best_effort"),
+        ([RAW], [], "raw", True, "but no image arrives"),
+        ([LOSSY], [], "raw", False, "but no image arrives"),
+    ],
+)
+def test_the_line_names_the_cause_and_the_remedy(raw, compressed, transport, reliable, words):
+    assert words in (diagnose(Seen("/image", raw, compressed), transport, reliable) or "")
