@@ -22,7 +22,7 @@ from tqdm import tqdm
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 from perception_models.data.warp import letterbox, warp
 
-FORMAT = 1  # raise when the files below change their meaning
+FORMAT = 2  # raise when the files below change their meaning
 
 
 class Samples(Protocol):
@@ -108,6 +108,7 @@ def _row(sample: Sample, pixels: Any) -> dict[str, Any]:
         "intrinsics": _listed(sample.intrinsics),
         "base_from_camera": _listed(sample.base_from_camera),
         "attributes": sample.attributes,
+        "known_classes": sorted(sample.known_classes),
     }
 
 
@@ -119,6 +120,7 @@ def _listed(array: np.ndarray | None) -> list[Any] | None:
 
 def _sample(row: dict[str, Any], pixels: dict[str, np.ndarray]) -> Sample:
     boxes, lines, positions = (row.pop(name) for name in ("boxes", "lines", "positions"))
+    row["known_classes"] = frozenset(row["known_classes"])
     matrices = {name: row.pop(name) for name in ("intrinsics", "base_from_camera")}
     return Sample(
         **row,

@@ -47,7 +47,7 @@ def read_json(path: Path) -> Any:
 def read_json_lines(path: Path) -> list[Any]:
     """One JSON value per line."""
     values = []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             values.append(json.loads(line))
         except ValueError as error:
@@ -55,7 +55,8 @@ def read_json_lines(path: Path) -> list[Any]:
     return values
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that hold anything."""
     try:
         return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from perception_models.data.labels import POSITIONS
+from perception_models.data.labels import OBJECTS, POSITIONS
+
+ALL_CLASSES = frozenset(range(len(OBJECTS)))
 
 
 @dataclass
@@ -93,6 +95,7 @@ class Sample:
     intrinsics       (3, 3) float64 pixels of the image, or None
     base_from_camera (4, 4) float64 pose of the camera, metres, or None
     attributes       free words for slices (weather, scene, timeofday, sequence, source ...)
+    known_classes    classes that `boxes` is complete for; an object of another class may be there without a box
     """
 
     name: str
@@ -105,6 +108,7 @@ class Sample:
     intrinsics: np.ndarray | None = None
     base_from_camera: np.ndarray | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    known_classes: frozenset[int] = ALL_CLASSES
 
     @property
     def size(self) -> tuple[int, int]:

@@ -38,7 +38,11 @@ def read_frames(path: Path) -> dict[str, Frame]:
 
 def boxes_from_frame(frame: Frame, path: Path) -> Boxes:
     """Every label with a box2d; a category of BDD100K's ignored ones becomes an ignored box."""
-    rows = [_box(label, f"{path}: frame {frame['name']}") for label in frame.get("labels") or () if label.get("box2d")]
+    rows = [
+        _box(label, f"{path}: frame {frame['name']}")
+        for label in frame.get("labels") or ()
+        if label.get("box2d") is not None
+    ]
     return Boxes(*zip(*rows)) if rows else Boxes.none()
 
 

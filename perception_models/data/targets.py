@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perception_models.data.labels import IGNORE, POSITIONS, SCENE, UNKNOWN
+from perception_models.data.labels import IGNORE, OBJECTS, POSITIONS, SCENE, UNKNOWN
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 from perception_models.data.warp import letterbox, warp
 
@@ -21,16 +21,20 @@ ROW_STRIDE = 8
 def targets(sample: Sample, input_size: tuple[int, int], max_boxes: int = MAX_BOXES) -> dict[str, np.ndarray]:
     """All label arrays of one image, letterboxed into (height, width) when it has another size.
 
-    images uint8 [H,W,3]; boxes f32 [M,4] network px, classes i64 [M] (-1 padding), ignored bool [M], light_states i64
-    [M], has_boxes bool []; drivable, semantic u8 [H/4,W/4] (255 ignore); lane_x f32 [6,H/8] network px (nan no line in
-    this row), lane_exists i64 [6] (1, 0, -1 unknown), lane_type, lane_color i64 [6] (-1 unknown); weather, scene,
-    timeofday i64 [] (-1 ignore)
+    images uint8 [H,W,3]
+    boxes f32 [M,4] network px, classes i64 [M] (-1 padding), ignored bool [M], light_states i64 [M] (-1 unknown),
+    has_boxes bool [], known_classes bool [10] (False: the boxes say nothing about this class)
+    drivable, semantic u8 [H/4,W/4] (255 ignore)
+    lane_x f32 [6,H/8] network px (nan: no line in this row), lane_exists i64 [6] (1, 0, -1 unknown),
+    lane_type, lane_color i64 [6] (-1 unknown)
+    weather, scene, timeofday i64 [] (-1 ignore)
     """
     if sample.size != input_size:
         sample = warp(sample, letterbox(sample.size, input_size), input_size)
     return {
         "images": np.ascontiguousarray(sample.image),
         **_box_arrays(sample.boxes, max_boxes),
+        "known_classes": np.array([kind in sample.known_classes for kind in range(len(OBJECTS))]),
         "drivable": _cells(sample.drivable, input_size),
         "semantic": _cells(sample.semantic, input_size),
         **lane_arrays(sample.lanes, input_size),

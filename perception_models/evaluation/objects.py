@@ -12,7 +12,7 @@ import numpy as np
 
 from camera_perception.types import Detections
 from perception_models.data.labels import OBJECTS, VEHICLES
-from perception_models.data.sample import Boxes
+from perception_models.data.sample import ALL_CLASSES, Boxes
 from perception_models.data.scalabel import ALIASES
 from perception_models.evaluation.scores import calibration_error, reliability
 
@@ -30,11 +30,18 @@ class ObjectRecord:
     labelled: Boxes
 
 
-def record(found: Detections, labelled: Boxes, names: Sequence[str]) -> ObjectRecord:
-    """names: the model's class names; "person" and the like of other models are taken for ours."""
+def record(
+    found: Detections, labelled: Boxes, names: Sequence[str], known: frozenset[int] = ALL_CLASSES
+) -> ObjectRecord:
+    """What counts: found objects of classes that the picture is labelled for.
+
+    names  the model's class names; "person" and the like of other models are taken for ours
+    """
     names = [ALIASES.get(name, name) for name in names]
     ours = np.array([OBJECTS.index(name) if name in OBJECTS else -1 for name in names] or [-1])
-    return ObjectRecord(found.boxes, found.scores, ours[found.classes], labelled)
+    classes = ours[found.classes]
+    kept = np.isin(classes, list(known))
+    return ObjectRecord(found.boxes[kept], found.scores[kept], classes[kept], labelled)
 
 
 def summarise(records: Sequence[ObjectRecord], threshold: float, curves: bool = True) -> dict[str, Any]:

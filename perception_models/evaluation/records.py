@@ -41,7 +41,7 @@ def record(seen: Seen, sample: Sample, model: Model, crop: bool = False) -> Reco
             out.crops = lights.record_crop(seen.detections, int(sample.boxes.light_states[0]), *_lights_of(model))
         return out
     if seen.tasks & Task.OBJECTS and sample.boxes is not None:
-        out.objects = objects.record(seen.detections, sample.boxes, model.spec.classes)
+        out.objects = objects.record(seen.detections, sample.boxes, model.spec.classes, sample.known_classes)
         if seen.tasks & Task.TRAFFIC_LIGHTS and (sample.boxes.light_states >= 0).any():
             threshold = model.threshold("objects")
             out.lights = lights.record(seen.detections, sample.boxes, *_lights_of(model), threshold)

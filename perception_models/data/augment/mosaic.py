@@ -44,4 +44,6 @@ def _blank(samples: list[Sample], size: tuple[int, int]) -> Sample:
         for name in ("drivable", "semantic")
     }
     boxes = Boxes.none() if all(s.boxes is not None for s in samples) else None
-    return Sample("+".join(s.name for s in samples), np.full((*size, 3), PAD, np.uint8), boxes, **masks)
+    known = frozenset.intersection(*(s.known_classes for s in samples))
+    image = np.full((*size, 3), PAD, np.uint8)
+    return Sample("+".join(s.name for s in samples), image, boxes, **masks, known_classes=known)

@@ -1,0 +1,53 @@
+"""CULane: list/*.txt names the images, NAME.lines.txt beside each holds "u v u v ..." per line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from perception_models.data.errors import DataError
+from perception_models.data.files import read_image, read_lines
+from perception_models.data.lane_positions import placed
+from perception_models.data.sample import Lane, Lanes, Sample
+
+KNOWN = frozenset({-2, -1, 1, 2})
+
+
+class CuLane:
+    """Samples with the curves of up to four lines, without type or colour.
+
+    split  list/SPLIT.txt; further columns (mask, existence flags) are not needed
+    """
+
+    def __init__(self, folder: Path | str, split: str = "train"):
+        self.folder = Path(folder)
+        self.list_file = self.folder / "list" / f"{split}.txt"
+        self.names = [line.split()[0].lstrip("/") for line in read_lines(self.list_file)]
+        if not self.names:
+            raise DataError(f"{self.list_file}: names no image")
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.list_file]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        path = self.folder / self.names[index]
+        image = read_image(path)
+        lines = lines_from_file(path.with_suffix(".lines.txt"))
+        return Sample(self.names[index], image, lanes=Lanes(placed(lines, image.shape[:2]), KNOWN))
+
+
+def lines_from_file(path: Path) -> list[Lane]:
+    lines = []
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            points = np.array(line.split(), np.float32).reshape(-1, 2)
+        except ValueError as error:
+            raise DataError(f"{path}: line {number}: expected pairs of u and v: {error}") from error
+        if len(points) > 1:
+            lines.append(Lane(points))
+    return lines
