@@ -68,6 +68,12 @@ def test_written_is_read_back(tmp_path, version):
     np.testing.assert_array_equal(image.data, image_fields(1)["data"])
 
 
+def test_a_single_file_needs_no_folder(tmp_path):
+    with Bag(write_images(tmp_path / "drive.mcap", compress=True)) as bag:
+        assert bag.contents.counts == {"/front/image_raw": 5, "/front/camera_info": 5}
+    assert [path.name for path in tmp_path.iterdir()] == ["drive.mcap"]
+
+
 def test_others_read_it_too(tmp_path):
     folder = write_images(tmp_path / "drive")
     with AnyReader([folder]) as reader:
@@ -168,6 +174,9 @@ def test_a_recording_is_never_overwritten(tmp_path):
     folder = write_images(tmp_path / "drive")
     with pytest.raises(BagError, match="exists already"):
         BagWriter(folder)
+    write_images(tmp_path / "alone.mcap")
+    with pytest.raises(BagError, match="exists already"):
+        BagWriter(tmp_path / "alone.mcap")
     with pytest.raises(BagError, match="give 8"):
         BagWriter(tmp_path / "other", version=7)
 
@@ -205,9 +214,13 @@ def test_a_full_disk_is_an_error_and_what_was_written_is_readable(tmp_path, monk
     monkeypatch.setattr(writer._mcap, "_Writer__stream", FullDisk(writer._stream, 4_000_000))
     rng = np.random.default_rng(0)
     fields = {**image_fields(0), "data": rng.integers(0, 256, 500_000, np.uint8)}
-    with pytest.raises(BagError, match="make room on the disk"):
+
+    def record():
         for number in range(50):
             writer.write_fields("/a", IMAGE, FIRST_NS + number, fields)
+
+    with pytest.raises(BagError, match="make room on the disk"):
+        record()
     with pytest.raises(BagError, match="make room, then run"):
         writer.close()
     with Bag(tmp_path / "drive") as bag:

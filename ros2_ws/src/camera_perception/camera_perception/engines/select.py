@@ -12,6 +12,7 @@ import os
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -68,6 +69,8 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
     module = backend_module(candidate.backend)
     if reason := module.available():
         raise EngineError(reason)
+    if "threads" not in signature(module.load).parameters:
+        options.pop("threads", None)  # of the CPU; not every backend has use for them
     try:
         engine = module.load(spec, **{**candidate.options, **options})
     except TypeError as error:
