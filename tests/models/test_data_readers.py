@@ -124,7 +124,7 @@ def test_patterns_choose_images(rendered):
         ("labels/det_20/det.json", b'{"a": 1}', "list of frames"),
         ("labels/det_20/det.json", b'[{"name": "0.png", "labels": [{"category": "tank", "box2d": {}}]}]', "tank"),
         ("labels/det_20/det.json", b'[{"name": "0.png", "labels": [{"category": "car", "box2d": {"x1": 1}}]}]', "x2"),
-        ("labels/lane/lane.json", b'[{"name": "0.png", "labels":[{"id": "q", "poly2d": [{"vertices": [[1, 2]]}]}]}]', "q "),
+        ("labels/lane/lane.json", b'[{"name":"0.png","labels":[{"id":"q","poly2d":[{"vertices":[[1, 2]]}]}]}]', "q "),
         ("labels/drivable/masks/0.png", b"", "0.png"),
         ("truth/truth.jsonl", b"{}\n{", "line 2"),
     ],
