@@ -58,7 +58,7 @@ def executor(context: rclpy.Context) -> Iterator[rclpy.executors.Executor]:
 
 @pytest.fixture
 def spin_until(executor: rclpy.executors.Executor) -> Callable[..., None]:
-    """spin_until(condition, timeout=10.0): run callbacks until the condition holds, or fail saying what did not happen."""
+    """spin_until(condition, timeout, what): run callbacks until it holds, or fail saying what did not happen."""
 
     def spin_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> None:
         deadline = monotonic() + timeout

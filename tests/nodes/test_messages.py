@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import camera_perception_msgs.msg
-import camera_perception_msgs.srv
 import pytest
-from camera_perception_msgs.msg import DetectedObject, LaneLine, PerceptionFrame, TrafficLightElement
 from rclpy.serialization import deserialize_message, serialize_message
 
+import camera_perception_msgs.msg
+import camera_perception_msgs.srv
 from camera_perception.status import Status
 from camera_perception.types import Edge, LineColor, LineType, PositionMethod, Task
+from camera_perception_msgs.msg import DetectedObject, LaneLine, PerceptionFrame, TrafficLightElement
 
 PACKAGE = Path(__file__).parents[2] / "ros2_ws/src/camera_perception_msgs"
 FILES = sorted(PACKAGE.glob("msg/*.msg"))
