@@ -148,6 +148,21 @@ def test_near_and_far_versions_agree_in_size(name):
         assert (np.abs(near - far) < 0.3 * near + 0.6).all(), (near, far)
 
 
+def mean_color(mesh: Mesh) -> np.ndarray:
+    corners = mesh.vertices[mesh.faces].astype(float)
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    return np.average(mesh.colors[mesh.faces].mean(1), axis=0, weights=area)
+
+
+@pytest.mark.parametrize(
+    "name", ["car", "truck", "bus", "train", "pedestrian", "tree", "bush", "building", "noise_wall"]
+)
+def test_near_and_far_versions_agree_in_colour(name):
+    for seed in SEEDS:
+        near, far = mean_color(made(name, seed).whole()), mean_color(made(name, seed, detail=0).whole())
+        np.testing.assert_allclose(near, far, atol=0.1)
+
+
 @pytest.mark.parametrize(("state", "lit"), [("red", (1, 0)), ("yellow", (1, 1)), ("green", (0, 1)), ("none", None)])
 def test_a_traffic_light_shines_in_its_state(state, lit):
     for seed in SEEDS:

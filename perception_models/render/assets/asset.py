@@ -28,7 +28,7 @@ PART_LABELS = {  # part name: (BDD category or None, semantic id)
     "pole": (None, POLE),
     "bicycle": ("bicycle", RIDER),
     "motorcycle": ("motorcycle", RIDER),
-    "person": ("rider", RIDER),
+    **{f"sign {number}": ("traffic sign", SIGN) for number in range(2, 13)},  # the other boards of a gantry
 }
 
 
@@ -60,3 +60,8 @@ def asset_of(mesh: Mesh, category: str | None, semantic: int, parts: Mapping[str
     vertices = np.concatenate([m.vertices for m in (mesh, *parts.values())])
     length, width, height = (float(s) for s in vertices.max(0) - vertices.min(0))
     return Asset(mesh, (length, width, height), category, semantic, parts)
+
+
+def branches(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """Independent generators, so that a detail drawn from one changes nothing that is drawn from the others."""
+    return [np.random.default_rng(seed) for seed in rng.integers(2**63, size=count)]

@@ -151,14 +151,15 @@ def noise_wall(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -
     color = colors.one_of(rng, tones)
     material = {"glass": Material.WINDOW, "metal": Material.PAINT}.get(kind, Material.MATTE)
     bays = max(int(round(length / 4.0)), 1)
-    rows = max(int(height / rng.choice([0.5, 1.0, 2.0])), 1) if detail else 1
+    panel = rng.choice([0.5, 1.0, 2.0])
+    steel = [colors.CONCRETE, colors.GALVANISED * 0.8, color * 0.6][rng.integers(3)]
+    rows = max(int(height / panel), 1) if detail else 1
     x = (np.arange(bays) + 0.5) * length / bays - length / 2
     xx, level = (a.ravel() for a in np.meshgrid(x, np.arange(rows)))
     tone = color * rng.uniform(0.85, 1.12, (len(xx), 1))
     spots = np.stack([xx, 0 * xx, (level + 0.5) * height / rows], 1)
     parts = [boxes(spots, (length / bays, 0.14, height / rows - (0.03 if rows > 1 else 0)), tone, material)]
     posts = (np.arange(bays + 1) / bays - 0.5) * (length - 0.24)
-    steel = [colors.CONCRETE, colors.GALVANISED * 0.8, color * 0.6][rng.integers(3)]
     parts.append(
         boxes(np.stack([posts, 0 * posts, 0 * posts + height / 2 + 0.05], 1), (0.24, 0.3, height + 0.1), steel)
     )

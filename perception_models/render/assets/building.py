@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perception_models.render.assets import colors
-from perception_models.render.assets.asset import BUILDING, Asset, asset_of
+from perception_models.render.assets.asset import BUILDING, Asset, asset_of, branches
 from perception_models.render.assets.shapes import box, boxes, flat, quads
 from perception_models.render.mesh import Material, Mesh, join
 
@@ -101,12 +101,13 @@ def building(rng: np.random.Generator, detail: int = 1) -> Asset:
     height = base * (kind == "house") + ground + floor * (floors - 1) + 0.3
     meshes = [_walls(length, depth, height, wall, rng.uniform(0.5, 0.9), kind)]
     style = Windows.drawn(rng, wall)
+    for_front, for_roof = branches(rng, 2)
     for index, facade in enumerate(_facades(length, depth)):
         if detail:
-            meshes += _front(rng, kind, facade, floors, floor, ground, wall, style, street=index == 0)
+            meshes += _front(for_front, kind, facade, floors, floor, ground, wall, style, street=index == 0)
         elif kind != "shed":
             meshes += _far_front(facade, floors, floor, ground)
-    meshes += _roof(rng, kind, length, depth, height, wall, detail)
+    meshes += _roof(for_roof, kind, length, depth, height, wall, detail)
     return asset_of(join(meshes), None, BUILDING)
 
 
@@ -232,11 +233,14 @@ def _shops(rng: np.random.Generator, f: Facade, ground: float, bays: int) -> lis
     uu = (u[:, None] + letters).ravel()
     ink = np.repeat(np.where(color.mean(1, keepdims=True) > 0.25, 0.03, 0.75), 7, 0) * np.ones(3)
     out.append(quads(f.rectangles(uu, np.full(len(uu), ground - 0.45), wide * 0.055, 0.3, 0.175), ink))
-    for k in np.flatnonzero(rng.random(shops) < 0.35):
-        top, low = f.at(np.array([u[k] - wide / 2, u[k] + wide / 2]), np.full(2, ground - 0.8), 0.1), ground - 1.35
-        front = f.at(np.array([u[k] - wide / 2, u[k] + wide / 2]), np.full(2, low), 1.3)
-        out.append(quads(np.stack([front[0], front[1], top[1], top[0]])[None], color[k]))
-        out.append(quads(np.stack([top[0], top[1], front[1], front[0]])[None], color[k] * 0.5))
+    for shop in np.flatnonzero(rng.random(shops) < 0.35):
+        top, low = (
+            f.at(np.array([u[shop] - wide / 2, u[shop] + wide / 2]), np.full(2, ground - 0.8), 0.1),
+            ground - 1.35,
+        )
+        front = f.at(np.array([u[shop] - wide / 2, u[shop] + wide / 2]), np.full(2, low), 1.3)
+        out.append(quads(np.stack([front[0], front[1], top[1], top[0]])[None], color[shop]))
+        out.append(quads(np.stack([top[0], top[1], front[1], front[0]])[None], color[shop] * 0.5))
     return out
 
 

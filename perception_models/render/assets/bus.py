@@ -61,10 +61,16 @@ def _body(
     z += (
         [2.45, 2.6, height - 0.5, height - 0.18, height] if kind == "double" else [height - 0.35, height - 0.12, height]
     )
-    z = np.array(z)
-    push = np.interp(z, [0.3, 0.6, low, height], [-0.02, 0.0, -0.03, -0.22 if kind != "city" else -0.1])
+    heights = np.array(z)
+    push = np.interp(heights, [0.3, 0.6, low, height], [-0.02, 0.0, -0.03, -0.22 if kind != "city" else -0.1])
     rows = np.stack(
-        [z, np.interp(z, [0.3, 0.5, low, height - 0.15, height], [0.97, 1, 1, 0.97, 0.9]), push, push * 0.3], 1
+        [
+            heights,
+            np.interp(heights, [0.3, 0.5, low, height - 0.15, height], [0.97, 1, 1, 0.97, 0.9]),
+            push,
+            push * 0.3,
+        ],
+        1,
     )
     band = bool(rng.random() < 0.7)
     stripe, tall_lamps = float(rng.uniform(0, 1)), bool(rng.random() < 0.5)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from perception_models.render.assets import colors
-from perception_models.render.assets.asset import VEHICLE, Asset, asset_of
+from perception_models.render.assets.asset import VEHICLE, Asset, asset_of, branches
 from perception_models.render.assets.car_body import Body, Look, axles, drawn_body
 from perception_models.render.assets.car_cabin import cabin
 from perception_models.render.assets.car_shell import shell
@@ -26,7 +26,8 @@ def car(rng: np.random.Generator, detail: int = 1) -> Asset:
         paint = colors.linear("eeeeec")[0]
     look = Look.drawn(rng, body, paint)
     meshes = [shell(body, look, detail), cabin(body, look, detail), _wheels(body, look, detail), _floor(body)]
-    meshes += trim(rng, body, look, service) if detail else far_trim(body, look)
+    for_trim, rng = branches(rng, 2)
+    meshes += trim(for_trim, body, look, service) if detail else far_trim(body, look)
     mesh = join(meshes)
     if rng.random() < 0.15:
         mesh = _dirtied(mesh, rng.uniform(0.2, 0.6))

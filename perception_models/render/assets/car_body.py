@@ -84,6 +84,7 @@ FAR_ROWS = ROWS[[0, 4, 5, 7]]
 
 
 def drawn_body(rng: np.random.Generator) -> Body:
+    """A body by its share on the roads, a little longer, wider or taller than the next."""
     shares = np.array([b.share for b in BODIES])
     body = BODIES[rng.choice(len(BODIES), p=shares / shares.sum())]
     length, width, height, wheel = rng.normal(1, [0.03, 0.02, 0.02, 0.03]).clip(0.94, 1.06) * (
@@ -157,12 +158,14 @@ class Look:
 
 
 def axles(body: Body) -> np.ndarray:
+    """x of the front and the rear axle."""
     front = body.length * (0.5 - body.overhang)
     return np.array([front, front - body.wheelbase * body.length])
 
 
-def x_at(body: Body, share: float | np.ndarray) -> float | np.ndarray:
-    return (np.asarray(share) - 0.5) * body.length
+def x_at(body: Body, share: float) -> float:
+    """Metres from the middle of the car of a share of its length from the tail."""
+    return (share - 0.5) * body.length
 
 
 def shoulder(body: Body, x: np.ndarray) -> np.ndarray:
@@ -174,6 +177,7 @@ def shoulder(body: Body, x: np.ndarray) -> np.ndarray:
 
 
 def seams(body: Body) -> list[float]:
+    """Where the door lines are, as share of the length, from the front."""
     first = min(body.screen[0] - 0.03, 0.5 + (axles(body)[0] - body.wheel * 1.25) / body.length)
     last = 0.5 + (axles(body)[1] + body.wheel * 1.05) / body.length
     return (
@@ -184,9 +188,11 @@ def seams(body: Body) -> list[float]:
 
 
 def tail_x(body: Body, level: float) -> float:
+    """x of the tail at a level between sill (0) and shoulder (1)."""
     return -body.length / 2 + float(np.interp(level, ROWS[:, 0], ROWS[:, 2]))
 
 
 def level_z(body: Body, level: float, x: float) -> float:
+    """Height of a level between sill (0) and shoulder (1) at nose, tail or between."""
     low = body.clearance + (0.07 if x > 0 else 0.1)
     return low + level * (float(shoulder(body, np.array(x))) - low)

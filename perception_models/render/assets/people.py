@@ -94,7 +94,7 @@ def _carried(rng: np.random.Generator, what: str, dress: Dress, pose: Pose) -> l
     if what == "stick":
         return [rods([hand + (0.15, 0, -hand[2] + 0.01)], [hand], 0.012, colors.WOOD)]
     if what == "umbrella":
-        top = (pose.neck + (0.05, -0.06, 0.34)) * tall
+        top = (pose.neck + (0.05, -0.06, 0.25)) * tall
         rise, spread = np.array([0, 0.09, 0.17, 0.22]), np.array([0.52, 0.42, 0.22, 0.01]) * rng.uniform(0.85, 1.1)
         shade = colors.one_of(rng, _UMBRELLAS)
         canopy = tube(top + rise[:, None] * (0, 0, 1.0), spread, shade, sides=8)

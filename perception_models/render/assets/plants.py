@@ -25,6 +25,7 @@ def bush(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A bush or a piece of hedge."""
     hedge = rng.random() < 0.3
     size = rng.uniform([1.5, 0.6, 0.8], [3.0, 0.9, 1.8]) if hedge else rng.uniform([0.8, 0.8, 0.6], [2.2, 2.2, 1.8])
+    green = colors.one_of(rng, _GREENS)
     count = int(220 * min(size.prod(), 3) ** 0.3) if detail else 24
     if hedge:
         place = rng.uniform(-0.5, 0.5, (count, 3))
@@ -36,7 +37,7 @@ def bush(rng: np.random.Generator, detail: int = 1) -> Asset:
         outward = _directions(rng, count)
         place = (outward * rng.uniform(0.75, 1.0, (count, 1)) * 0.5 + (0, 0, 0.45)) * size
     scale = 0.16 if detail else 0.5
-    leaves = _leaves(rng, place, outward, scale * size.mean() ** 0.5, colors.one_of(rng, _GREENS), size[2])
+    leaves = _leaves(rng, place, outward, scale * size.mean() ** 0.5, green, size[2])
     core = (
         box((0, 0, size[2] * 0.46), size * 0.9, _GREENS[4] * 0.4, Material.FOLIAGE)
         if hedge
@@ -141,6 +142,7 @@ def _deciduous(rng: np.random.Generator, detail: int) -> Mesh:
 
 def _conifer(rng: np.random.Generator, detail: int) -> Mesh:
     height = rng.uniform(5, 16)
+    green, bark = colors.one_of(rng, _CONIFERS, 0.2), colors.one_of(rng, _BARKS)
     wide, low = height * rng.uniform(0.13, 0.24), height * rng.uniform(0.04, 0.25)
     count = 360 if detail else 20
     rise = 1 - np.sqrt(rng.random(count))
@@ -150,7 +152,6 @@ def _conifer(rng: np.random.Generator, detail: int) -> Mesh:
     places = np.stack([out * np.cos(turn), out * np.sin(turn), low + rise * (height - low)], 1)
     outward = np.stack([np.cos(turn), np.sin(turn), np.full(count, 0.45)], 1)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    green = colors.one_of(rng, _CONIFERS, 0.2)
     core = tube(
         [(0, 0, low), (0, 0, low + 0.4), (0, 0, height)],
         [0.3 * wide, 0.72 * wide, 0.02],
@@ -159,11 +160,12 @@ def _conifer(rng: np.random.Generator, detail: int) -> Mesh:
         8 if detail else 4,
     )
     leaves = _leaves(rng, places, outward, wide * (0.2 if detail else 0.45), green, height)
-    return join([_trunk(rng, height * 0.5, 0.018 * height, colors.one_of(rng, _BARKS), detail), core, leaves])
+    return join([_trunk(rng, height * 0.5, 0.018 * height, bark, detail), core, leaves])
 
 
 def _palm(rng: np.random.Generator, detail: int) -> Mesh:
     height, fronds = rng.uniform(5, 11), 16 if detail else 7
+    leaf = colors.one_of(rng, _GREENS)
     turn = np.arange(fronds) * 2.4 + rng.normal(0, 0.2, fronds)
     lift, long = rng.uniform(-0.5, 0.9, fronds), rng.uniform(1.6, 2.6, fronds)
     steps = np.linspace(0, 1, 5 if detail else 3)
@@ -192,7 +194,7 @@ def _palm(rng: np.random.Generator, detail: int) -> Mesh:
     quad = np.concatenate(corners)
     normal = np.tile([0, 0, 1.0], (len(quad), 1)) + rng.normal(0, 0.3, (len(quad), 3))
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    green = colors.one_of(rng, _GREENS) * rng.uniform(0.75, 1.2, (len(quad), 1))
+    green = leaf * rng.uniform(0.75, 1.2, (len(quad), 1))
     faces = (np.arange(len(quad))[:, None, None] * 4 + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3).astype(np.int32)
     shape = Mesh(
         quad.reshape(-1, 3).astype(np.float32),

@@ -52,9 +52,9 @@ class Board:
             at = u + (k - (len(word) - 1) / 2) * cell
             for name in _DIGITS[letter]:
                 x, y, w, h = np.array(_SEGMENTS[name]) * (cell * 0.62, height * 0.45, cell * 0.72, height * 0.45)
-                self.bar(at + x, v + y, w, h, color)
+                self.bar(at + x, v + y, max(w, height * 0.11), max(h, height * 0.11), color)
             if letter == "T":
-                self.bar(at, v, cell * 0.16, height, color)
+                self.bar(at, v, height * 0.11, height, color)
 
     def words(self, rng: np.random.Generator, u: float, v: float, width: float, height: float, color: Values) -> None:
         """A line of writing too far away to read: letters as blocks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception_models.render.assets import colors
-from perception_models.render.assets.asset import SIGN, Asset, asset_of
+from perception_models.render.assets.asset import SIGN, Asset, asset_of, branches
 from perception_models.render.assets.shapes import box, boxes, disc, lattice, rods, shaded, tube
 from perception_models.render.mesh import Material, Mesh, join
 
@@ -27,8 +27,11 @@ def traffic_light(rng: np.random.Generator, state: str = "red", detail: int = 1)
     reach = rng.uniform(2.5, 7.0) if overhead else 0.0
     high = rng.uniform(4.8, 6.0) if overhead else rng.uniform(2.4, 3.3)
     place = np.array([-0.22, reach, high + 3 * lens])
-    head = _head(rng, state, lens, lying, detail)
-    return asset_of(_moved(head, place), "traffic light", SIGN, {"pole": _pole(rng, overhead, place, lens, detail)})
+    for_head, for_pole = branches(rng, 2)
+    head = _head(for_head, state, lens, lying, detail)
+    return asset_of(
+        _moved(head, place), "traffic light", SIGN, {"pole": _pole(for_pole, overhead, place, lens, detail)}
+    )
 
 
 def _moved(mesh: Mesh, place: np.ndarray) -> Mesh:

@@ -66,7 +66,7 @@ def _supports(
 
 
 def gantry(rng: np.random.Generator, width: float = 14.0, detail: int = 1) -> Asset:
-    """Direction boards on a gantry over the road; they face -x."""
+    """Direction boards over the road; they face -x. The first is the mesh, the others are the parts "sign 2", ..."""
     low, tall = rng.uniform(5.3, 6.0), rng.uniform(1.6, 2.8)
     count = max(int(width / rng.uniform(4.2, 6.5)), 1)
     centers = (np.arange(count) + 0.5) * width / count - width / 2
@@ -90,7 +90,8 @@ def gantry(rng: np.random.Generator, width: float = 14.0, detail: int = 1) -> As
         board = Board()
         direction_board(rng, board, min(4.0, width * 0.6), tall)
         boards.append(board.mesh(-0.35, low + tall / 2, colors.GALVANISED * 0.7))
-    return asset_of(join(boards), "traffic sign", SIGN, {"pole": _truss(rng, width, low + tall * 0.35, detail)})
+    others = {f"sign {number}": board for number, board in enumerate(boards[1:12], 2)}
+    return asset_of(boards[0], "traffic sign", SIGN, {"pole": _truss(rng, width, low + tall * 0.35, detail), **others})
 
 
 def _truss(rng: np.random.Generator, width: float, z: float, detail: int) -> Mesh:

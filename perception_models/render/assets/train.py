@@ -67,6 +67,8 @@ def _car(
     start, stop, pitch = back + 0.7, front - 0.7, 1.6 if detail else 30.0
     doors = np.linspace(back, front, 4)[1:3] if detail else np.zeros(0)
 
+    lamp_lines = [0, 0.6, 0.72] if detail else [0, 0.72]
+
     def paint(c: Canvas) -> None:
         c.put(c.between(0.95, low), second)
         window = c.between(low, top)
@@ -93,7 +95,7 @@ def _car(
         width,
         rows,
         lines,
-        *[([0, 0.6, 0.72] if detail else [0, 0.72],) * 2],
+        (lamp_lines, lamp_lines),
         main,
         paint,
         corner=0.35,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception_models.render.assets import colors
-from perception_models.render.assets.asset import VEHICLE, Asset, asset_of
+from perception_models.render.assets.asset import VEHICLE, Asset, asset_of, branches
 from perception_models.render.assets.hull import Canvas, hull
 from perception_models.render.assets.shapes import box, boxes, disc, prism, rods, tube, turned
 from perception_models.render.assets.wheel import wheels
@@ -33,8 +33,9 @@ def truck(rng: np.random.Generator, detail: int = 1) -> Asset:
     height = rng.uniform(2.7, 3.1) if light else rng.uniform(3.4, 4.0)
     floor = 0.85 if light else 1.15
     color = colors.one_of(rng, _CABS)
+    for_cab, for_load, for_frame, rng = branches(rng, 4)
     meshes = _cab(
-        rng,
+        for_cab,
         end,
         cab,
         nose,
@@ -44,7 +45,7 @@ def truck(rng: np.random.Generator, detail: int = 1) -> Asset:
         wheel,
         detail,
     )
-    meshes += _load(rng, kind, (-end, -end + load), floor, height, width, detail)
+    meshes += _load(for_load, kind, (-end, -end + load), floor, height, width, detail)
     front = end - nose * 0.55 - (0.75 if nose else 1.1)
     rear = [-end + 1.1 + i * 1.2 * wheel / 0.5 for i in range(3 if semi else 1 if light or rng.random() < 0.5 else 2)]
     if semi:
@@ -53,7 +54,7 @@ def truck(rng: np.random.Generator, detail: int = 1) -> Asset:
     meshes.append(
         wheels([(x, s * width * 0.485) for x in [front, *rear] for s in (1, -1)], wheel, 0.34, rim, 5, detail)
     )
-    meshes += _chassis(rng, end, length, floor, width, detail)
+    meshes += _chassis(for_frame, end, length, floor, width, detail)
     return asset_of(join(meshes), "truck", VEHICLE)
 
 
