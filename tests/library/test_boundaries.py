@@ -20,12 +20,12 @@ MODELS = REPOSITORY / "perception_models"
 TRAINING = {"lightning", "lightning_fabric", "perception_models", "torch"}
 ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "rclpy", "tf2_ros"}
 
-# Heavy or optional package: the only library files that may name it.
+# Heavy or optional package: the only library files that may name it. doctor.py looks at what is installed.
 HOMES = {
-    "cuda": ["engines/cuda*.py"],
-    "onnxruntime": ["engines/onnxruntime.py"],
-    "openvino": ["engines/openvino.py"],
-    "tensorrt": ["engines/tensorrt*.py"],
+    "cuda": ["doctor.py", "engines/cuda*.py"],
+    "onnxruntime": ["doctor.py", "engines/onnxruntime.py", "inspect_onnx.py"],
+    "openvino": ["doctor.py", "engines/openvino.py"],
+    "tensorrt": ["doctor.py", "engines/tensorrt*.py"],
 }
 
 # What a step of the pipeline may know of another step, and why.

@@ -82,6 +82,7 @@ def test_where_a_crest_hides_nothing_the_near_crossing_counts():
 
 
 def test_batches_are_cut_to_the_longest_list_of_boxes():
+    pytest.importorskip("torch")
     one = targets(sample(boxes=Boxes([[0, 0, 20, 20]] * 2, [1, 1], [0, 0], [-1, -1])), SIZE)
     batch = collate([one, targets(sample(), SIZE)])
     assert batch["boxes"].shape == (2, 2, 4)
