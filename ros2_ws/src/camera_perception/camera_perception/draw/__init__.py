@@ -1,0 +1,6 @@
+"""Pictures for people: what was seen, on the image and from above."""
+
+from camera_perception.draw.from_above import bird_eye, side_by_side
+from camera_perception.draw.on_image import overlay
+
+__all__ = ["bird_eye", "overlay", "side_by_side"]

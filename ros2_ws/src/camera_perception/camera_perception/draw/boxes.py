@@ -1,0 +1,103 @@
+"""Objects on the image: boxes, and chips that say what, how sure, which, and how far."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.draw.colors import LIGHT_COLORS, NIGHT, SHADOW, Color, class_color
+from camera_perception.draw.ink import Rect, chip, chip_size, dashed, polyline, text_size
+from camera_perception.model_spec import ModelSpec
+from camera_perception.types import NO_TRACK, Objects
+
+TINY = 1.2  # boxes lower than this many text heights get no text
+
+
+def draw_objects(canvas: np.ndarray, objects: Objects, spec: ModelSpec, scale: np.ndarray) -> None:
+    """Far ones first; near ones choose the place of their chip first, and nobody covers it."""
+    boxes = objects.boxes * np.tile(scale, 2)
+    heights = boxes[:, 3] - boxes[:, 1]
+    for row in np.argsort(heights):
+        _draw_box(canvas, boxes[row], _color(objects, row, spec), bool(objects.coasted[row]))
+    taken: list[Rect] = []
+    size = text_size(canvas)
+    for row in np.argsort(-heights):
+        if heights[row] >= TINY * size:
+            _draw_chip(canvas, boxes[row], objects, int(row), spec, size, taken)
+
+
+def _draw_box(canvas: np.ndarray, box: np.ndarray, color: Color, coasted: bool) -> None:
+    """A box with strong corners; dashed when it was predicted, not seen."""
+    width = max(canvas.shape[1] / 800, 1)
+    x0, y0, x1, y1 = box = np.floor(box) + 0.5  # on pixel middles lines are crisp
+    outline = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
+    if coasted:
+        strokes = [(dash, width) for dash in dashed(outline, 6 * width, 4 * width)]
+    else:
+        strokes = [(outline, width), *((corner, 2 * width) for corner in _corners(box, 16 * width))]
+    for stroke, wide in strokes:
+        polyline(canvas, stroke, SHADOW, wide + 2)
+    for stroke, wide in strokes:
+        polyline(canvas, stroke, color, wide)
+
+
+def _corners(box: np.ndarray, longest: float) -> list[np.ndarray]:
+    """Four angles on the corners of a box; none on a box too small for them."""
+    x0, y0, x1, y1 = box
+    arm = min(0.22 * min(x1 - x0, y1 - y0), longest)
+    if arm < longest / 3:
+        return []
+    ends = ((x0, y0, arm, arm), (x1, y0, -arm, arm), (x1, y1, -arm, -arm), (x0, y1, arm, -arm))
+    return [np.array([(x + right, y), (x, y), (x, y + down)]) for x, y, right, down in ends]
+
+
+def _draw_chip(
+    canvas: np.ndarray, box: np.ndarray, objects: Objects, row: int, spec: ModelSpec, size: int, taken: list[Rect]
+) -> None:
+    state = light_state(objects, row, spec)
+    dot = LIGHT_COLORS.get(state, _color(objects, row, spec)) if state else _color(objects, row, spec)
+    for text in label_texts(objects, row, spec, state):
+        place = _place(canvas, box, chip_size(text, size, dot=True), taken)
+        if place:
+            taken.append(chip(canvas, text, *place, size, fill=SHADOW if state else NIGHT, dot=dot))
+            return
+
+
+def label_texts(objects: Objects, row: int, spec: ModelSpec, state: str = "") -> tuple[str, str]:
+    """What the chip says when there is room, and when there is little."""
+    index = int(objects.classes[row])
+    name = state or (spec.classes[index] if 0 <= index < len(spec.classes) else f"class {index}")
+    track = f" #{objects.track_ids[row]}" if objects.track_ids[row] != NO_TRACK else ""
+    away = float(np.hypot(*objects.positions[row, :2]))
+    metres = f"  {away:.0f} m" if np.isfinite(away) else ""
+    return f"{name}{track} {objects.scores[row]:.2f}{metres}", metres.strip() or name
+
+
+def light_state(objects: Objects, row: int, spec: ModelSpec) -> str:
+    """Name of the most likely state of a traffic light; "" for everything else."""
+    head = spec.head("objects")
+    states = head.options.get("light_states", ()) if head else ()
+    scores = objects.light_states[row]
+    known = len(states) == len(scores) > 0 and np.nanmax(np.nan_to_num(scores)) > 0
+    return str(states[int(np.nan_to_num(scores).argmax())]) if known else ""
+
+
+def _color(objects: Objects, row: int, spec: ModelSpec) -> Color:
+    state = light_state(objects, row, spec)
+    return (
+        LIGHT_COLORS.get(state, LIGHT_COLORS["none"]) if state else class_color(spec.classes, int(objects.classes[row]))
+    )
+
+
+def _place(canvas: np.ndarray, box: np.ndarray, size: tuple[int, int], taken: list[Rect]) -> tuple[int, int] | None:
+    """Left and top of a free place for a chip: above the box, below it, or inside; None when all are taken."""
+    width, height = size
+    left = int(np.clip(box[0], 0, max(canvas.shape[1] - width, 0)))
+    for top in (round(box[1]) - height - 2, round(box[3]) + 3, round(box[1]) + 3):
+        rect = left, top, left + width, top + height
+        if 0 <= top <= canvas.shape[0] - height and not any(_overlap(rect, other) for other in taken):
+            return left, top
+    return None
+
+
+def _overlap(a: Rect, b: Rect) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

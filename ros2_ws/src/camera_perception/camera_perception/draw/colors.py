@@ -1,0 +1,55 @@
+"""Colours, BGR. Okabe and Ito's palette: told apart with any colour vision. Hue is never the only sign."""
+
+from __future__ import annotations
+
+from camera_perception.types import LineColor, LineType
+
+Color = tuple[int, int, int]
+
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    (0, 159, 230),
+    (233, 180, 86),
+    (115, 158, 0),
+    (66, 228, 240),
+    (178, 114, 0),
+    (0, 94, 213),
+    (167, 121, 204),
+)
+WHITE, LIGHT, GREY, SHADOW, NIGHT = (255, 255, 255), (225, 225, 225), (150, 150, 150), (28, 24, 22), (30, 25, 22)
+
+CLASS_COLORS: dict[str, Color] = {
+    "car": SKY,
+    "truck": (255, 205, 150),
+    "bus": (255, 205, 150),
+    "train": (255, 205, 150),
+    "pedestrian": ORANGE,
+    "person": ORANGE,
+    "rider": (90, 130, 255),
+    "bicycle": PURPLE,
+    "motorcycle": PURPLE,
+    "traffic light": LIGHT,
+    "traffic sign": YELLOW,
+}
+OTHERS = (SKY, ORANGE, PURPLE, YELLOW, GREEN, VERMILLION, BLUE)
+
+LIGHT_COLORS: dict[str, Color] = {"red": (60, 60, 245), "yellow": YELLOW, "green": (140, 220, 60), "none": GREY}
+
+LINE_COLORS: dict[LineColor, Color] = {
+    LineColor.WHITE: WHITE,
+    LineColor.YELLOW: (40, 200, 255),
+    LineColor.BLUE: (255, 150, 60),
+    LineColor.RED: (70, 70, 240),
+    LineColor.UNKNOWN: (200, 200, 200),
+}
+
+
+def class_color(names: tuple[str, ...], index: int) -> Color:
+    """The colour of a class by its name, or by its number when the name is new."""
+    name = names[index] if 0 <= index < len(names) else ""
+    return CLASS_COLORS.get(name, OTHERS[index % len(OTHERS)])
+
+
+def line_color(kind: LineType, color: LineColor) -> Color:
+    """Paint has its own colour; the edge of the road and a curb are no paint."""
+    edge = kind in (LineType.ROAD_EDGE, LineType.CURB)
+    return PURPLE if edge and color is LineColor.UNKNOWN else LINE_COLORS[color]
