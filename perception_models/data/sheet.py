@@ -64,7 +64,8 @@ def draw_box(image: np.ndarray, box: np.ndarray, text: str, kind: int, faint: bo
     color = (128, 128, 128) if faint else OBJECT_COLORS[kind % len(OBJECT_COLORS)]
     thick = max(1, image.shape[1] // 640)
     cv2.rectangle(image, (x0, y0), (x1, y1), color, thick)
-    cv2.putText(image, text, (x0, max(y0 - 3, 8)), FONT, 0.35 * thick, color, thick, cv2.LINE_AA)
+    if y1 - y0 >= 18 * thick:  # the words of small boxes would hide them
+        cv2.putText(image, text, (x0, max(y0 - 3, 8)), FONT, 0.35 * thick, color, thick, cv2.LINE_AA)
 
 
 def draw_line(image: np.ndarray, points: np.ndarray, position: int, text: str) -> None:

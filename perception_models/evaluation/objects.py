@@ -22,7 +22,7 @@ VEHICLE_IDS = tuple(OBJECTS.index(name) for name in VEHICLES)
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """One image: what was found and what is labelled, classes as in labels.OBJECTS (-1: a class we do not have)."""
+    """One image: what was found and what is labelled, classes as in labels.OBJECTS."""
 
     found: np.ndarray  # (N, 4)
     scores: np.ndarray  # (N,)
