@@ -45,7 +45,7 @@ class Rig:
         self.node.start()
         assert self.state == "active"
         self.spin_until(lambda: self.raw.get_subscription_count() and self.infos.get_subscription_count(), what="subscribing")
-        self.spin_until(lambda: self.perception.subscription.get_publisher_count() if hasattr(self.perception.subscription, "get_publisher_count") else True)
+        self.spin_until(lambda: self.node._publisher.get_subscription_count(), what="a listener")
 
     @property
     def state(self) -> str:

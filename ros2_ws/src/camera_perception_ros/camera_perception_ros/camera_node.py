@@ -14,6 +14,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from camera_perception.errors import PerceptionError
 from camera_perception.types import Perception
@@ -43,6 +44,7 @@ class CameraNode(LifecycleNode):
         self._perceiver: Perceiver | None = None
         self._input: CameraInput | None = None
         self._worker: Worker[Any] | None = None
+        self._drawer: Worker[tuple[Perception, Header]] | None = None
         self._outputs: OutputPublishers | None = None
         self._last_image = time.monotonic()
         self._why_silent = ""
@@ -64,6 +66,7 @@ class CameraNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
         self._worker = Worker(self._work, self._work_failed, f"{self.get_name()} worker")
+        self._drawer = Worker(self._draw, self._work_failed, f"{self.get_name()} drawer")
         self._last_image, self._why_silent = time.monotonic(), ""
         self._input = CameraInput(self, self.params, self._on_image, self._on_info)
         return result
@@ -115,10 +118,11 @@ class CameraNode(LifecycleNode):
         if self._input is not None:
             self._input.close()
             self._input = None
-        if self._worker is not None:
+        if self._worker is not None and self._drawer is not None:
             if not self._worker.close(timeout=3.0):
                 self.get_logger().error("the engine does not come back; its thread is left behind")
-            self._worker = None
+            self._drawer.close(timeout=1.0)
+            self._worker = self._drawer = None
             self._flush()
 
     def _flush(self) -> None:
@@ -185,7 +189,7 @@ class CameraNode(LifecycleNode):
             self.get_logger().warning(why)
         self._why_silent = why
 
-    # The worker thread
+    # The worker threads
 
     def _work(self, taken: Any) -> None:
         if self._perceiver is not None and not self._perceiver.broken:
@@ -193,8 +197,14 @@ class CameraNode(LifecycleNode):
 
     def _publish(self, message: PerceptionFrame, perception: Perception | None) -> None:
         self._publisher.publish(message)
-        if perception is not None and self._outputs is not None and self._perceiver is not None:
-            self._outputs.publish(perception, message.header, self._perceiver.model.spec)
+        if perception is not None and self._drawer is not None and self._outputs is not None and self._outputs.wanted():
+            self._drawer.slot.put((perception, message.header))
+
+    def _draw(self, taken: Any) -> None:
+        """In a thread of its own: pictures for people never hold up the next frame, they skip it."""
+        perception, header = taken.item
+        if self._outputs is not None and self._perceiver is not None:
+            self._outputs.publish(perception, header, self._perceiver.model.spec)
 
     def _work_failed(self, error: Exception) -> None:
         self.get_logger().error(f"a frame was lost: {error!r}", throttle_duration_sec=5.0)

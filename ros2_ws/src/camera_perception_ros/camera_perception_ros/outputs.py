@@ -90,6 +90,10 @@ class OutputPublishers:
         self._node = node
         self._publishers = [(output, node.create_lifecycle_publisher(output.type, output.topic, qos)) for output in outputs]
 
+    def wanted(self) -> bool:
+        """Whether anybody listens to any of them."""
+        return any(publisher.get_subscription_count() for _, publisher in self._publishers)
+
     def publish(self, perception: Perception, header: Header, spec: ModelSpec) -> None:
         for output, publisher in self._publishers:
             if publisher.get_subscription_count():

@@ -1,0 +1,151 @@
+"""Cameras side by side in base_link; dead and late ones are named and hold nothing up."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from geometry_msgs.msg import Point
+from rclpy.node import Node
+
+from camera_perception_msgs.msg import (
+    CameraHealth,
+    DetectedObject,
+    FusedPerception,
+    LaneLine,
+    PerceptionFrame,
+    SceneAttribute,
+    TrafficLight,
+)
+from camera_perception_ros.convert import time_from_ns
+from camera_perception_ros.fusion_node import FusionNode
+from camera_perception_ros.merge import CameraState, merge
+from driving import RELIABLE, Ear, parameters
+
+NOW = 1_000_000_000_000
+MS = 1_000_000
+
+
+def seen(x: float, name: str = "car", **more: Any) -> DetectedObject:
+    return DetectedObject(class_name=name, has_position=True, position=Point(x=x), range=x, track_id=7, **more)
+
+
+def frame(stamp_ns: int = NOW, *objects: DetectedObject, **more: Any) -> PerceptionFrame:
+    message = PerceptionFrame(base_frame="base_link", tasks_valid=PerceptionFrame.OBJECTS, objects=list(objects), **more)
+    message.header.stamp = time_from_ns(stamp_ns)
+    return message
+
+
+def state(name: str, *frames: PerceptionFrame) -> CameraState:
+    camera = CameraState(name)
+    for each in frames:
+        camera.take(each)
+    return camera
+
+
+def test_no_camera_is_an_invalid_message():
+    message = merge([CameraState("front")], NOW, "base_link", 0.5)
+    assert message.status == PerceptionFrame.INVALID
+    assert message.cameras[0].stale
+    assert message.age_ms != message.age_ms
+    assert message.objects == []
+
+
+def test_objects_of_all_cameras_come_nearest_first_with_numbers_of_their_own():
+    front, rear = state("front", frame(NOW, seen(30.0), seen(5.0))), state("rear", frame(NOW - 20 * MS, seen(12.0)))
+    message = merge([front, rear], NOW, "base_link", 0.5)
+    assert [found.position.x for found in message.objects] == [5.0, 12.0, 30.0]
+    assert [list(found.cameras) for found in message.objects] == [[0], [1], [0]]
+    assert message.objects[0].track_id != message.objects[1].track_id != 0
+    assert message.status == PerceptionFrame.OK
+    assert message.age_ms == pytest.approx(20.0)
+
+
+def test_a_late_camera_is_left_out_and_named():
+    front, rear = state("front", frame(NOW, seen(5.0))), state("rear", frame(NOW - 900 * MS, seen(12.0)))
+    message = merge([front, rear], NOW, "base_link", 0.5)
+    assert [found.position.x for found in message.objects] == [5.0]
+    assert [camera.stale for camera in message.cameras] == [False, True]
+    assert message.cameras[1].status == PerceptionFrame.INVALID
+    assert message.cameras[1].age_ms == pytest.approx(900.0)
+    assert message.status == PerceptionFrame.DEGRADED
+
+
+def test_a_frame_from_the_future_is_stale_after_a_clock_jump():
+    assert state("front", frame(NOW + 5000 * MS)).stale(NOW, 0.5)
+
+
+def test_an_uncalibrated_camera_gives_lights_and_scene_but_no_objects():
+    image = frame(NOW, seen(5.0), scene=[SceneAttribute(name="weather", label="rainy", score=0.6)])
+    image.base_frame = ""
+    image.traffic_lights = [TrafficLight(score=0.9)]
+    other = frame(NOW, scene=[SceneAttribute(name="weather", label="clear", score=0.8)])
+    message = merge([state("front", image), state("rear", other)], NOW, "base_link", 0.5)
+    assert (message.objects, message.lanes) == ([], [])
+    assert list(message.traffic_light_cameras) == [0]
+    assert [(entry.name, entry.label) for entry in message.scene] == [("weather", "clear")]
+
+
+def test_lanes_keep_their_course_and_lose_their_pixels():
+    image = frame(NOW)
+    image.lanes = [LaneLine(lane_id=3, has_ground=True, x=[1.0], y=[2.0], u=[5.0], v=[6.0]), LaneLine(lane_id=4)]
+    message = merge([state("front", image)], NOW, "base_link", 0.5)
+    assert [(lane.lane_id, list(lane.x), list(lane.u)) for lane in message.lanes] == [(3, [1.0], [])]
+
+
+def test_the_rate_and_the_counts_of_a_camera_are_reported():
+    frames = [frame(NOW + number * 50 * MS, frames_dropped=number % 2) for number in range(10)]
+    health: CameraHealth = merge([state("front", *frames)], NOW + 460 * MS, "base_link", 0.5).cameras[0]
+    assert health.rate == pytest.approx(20.0)
+    assert (health.frames_received, health.frames_dropped) == (10, 5)
+
+
+def test_the_node_goes_on_when_a_camera_dies(context, executor, spin_until):
+    options = {"context": context, "use_global_arguments": False}
+    node = FusionNode(parameter_overrides=parameters(cameras=["front", "rear"], rate=50.0, max_age=0.3), **options)
+    outside = Node("outside", **options)
+    for each in (node, outside):
+        executor.add_node(each)
+    node.start()
+    publishers = [outside.create_publisher(PerceptionFrame, f"{name}/camera_perception/perception", RELIABLE) for name in ("front", "rear")]
+    ear = Ear(outside, FusedPerception, "/fusion/fused")
+    spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers) and ear.heard)
+
+    def publish(*numbers: int) -> None:
+        for number in numbers:
+            publishers[number].publish(frame(outside.get_clock().now().nanoseconds, seen(5.0 + number)))
+
+    def both() -> bool:
+        publish(0, 1)
+        return len(ear.heard[-1].objects) == 2
+
+    spin_until(both, what="objects of both cameras")
+    died = time.monotonic()
+
+    def only_one() -> bool:
+        publish(0)
+        return len(ear.heard[-1].objects) == 1
+
+    spin_until(only_one, what="the dead camera to be left out")
+    assert time.monotonic() - died > 0.2
+    assert [camera.stale for camera in ear.heard[-1].cameras] == [False, True]
+    sequence = [message.seq for message in ear.heard]
+    assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({}, "'cameras' is empty"),
+        ({"cameras": ["a", "a"]}, "names a camera twice"),
+        ({"cameras": ["a", "b"], "topics": ["x"]}, "1 entries for 2 cameras"),
+        ({"camera": ["a"]}, "did you mean 'cameras'?"),
+    ],
+)
+def test_wrong_parameters_leave_it_unconfigured(context, executor, capfd, overrides, words):
+    node = FusionNode(context=context, use_global_arguments=False, parameter_overrides=parameters(**overrides))
+    executor.add_node(node)
+    node.start()
+    assert node._state_machine.current_state[1] == "unconfigured"
+    assert words in capfd.readouterr().err

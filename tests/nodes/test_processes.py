@@ -1,0 +1,183 @@
+"""Nodes as processes: clean ends at any moment, neighbours that survive a kill, bags there and back."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rclpy.node import Node
+
+from camera_perception.bag import Bag
+from camera_perception.bag_types import serialize
+from camera_perception.bag_writer import BagWriter
+from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from driving import RELIABLE, Ear, image_message, process_environment, road, start_node
+
+IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+TOPIC, INFO_TOPIC = "/camera/front/image_raw", "/camera/front/camera_info"
+
+
+def write_bag(folder: Path, images: int = 20, period_ms: int = 50) -> Path:
+    """A drive of small raw images."""
+    with BagWriter(folder) as bag:
+        for number in range(images):
+            stamp = 1_000_000_000_000 + number * period_ms * 1_000_000
+            header = {"stamp": {"sec": stamp // 10**9, "nanosec": stamp % 10**9}, "frame_id": "front_optical_frame"}
+            picture = {"height": 96, "width": 160, "encoding": "bgr8", "step": 480, "data": road(number).ravel()}
+            bag.write_fields(TOPIC, IMAGE, stamp, {"header": header, **picture})
+            bag.write_fields(INFO_TOPIC, INFO, stamp, {"header": header, "width": 160, "height": 96})
+    return folder
+
+
+def finished(process: subprocess.Popen[bytes], log: Path, seconds: float = 10.0) -> int:
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"still running after {seconds} s: {log.read_text()}")
+
+
+@pytest.fixture
+def processes():
+    running: list[subprocess.Popen[bytes]] = []
+    yield running
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    subprocess.run([shutil.which("fastdds") or "true", "shm", "clean"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+@pytest.mark.parametrize(("delay", "number"), [(0.3, signal.SIGINT), (0.7, signal.SIGTERM), (2.0, signal.SIGINT)])
+def test_a_node_ends_with_0_on_a_signal_at_any_moment(processes, tiny_model, tmp_path, delay, number):
+    nodes = {
+        "camera_node": ["-p", f"model:={tiny_model}", "-p", "engine:=onnxruntime", "-p", "autostart:=true"],
+        "fusion_node": ["-p", "cameras:=[front]", "-p", "autostart:=true"],
+        "bag_player_node": ["-p", f"bag:={write_bag(tmp_path / 'bag')}", "-p", "start_paused:=true"],
+        "bag_recorder_node": ["-p", f"output:={tmp_path / 'out'}"],
+    }
+    logs = {name: tmp_path / f"{name}.log" for name in nodes}
+    started = {name: start_node(name, *arguments, log=logs[name]) for name, arguments in nodes.items()}
+    processes += started.values()
+    time.sleep(delay)
+    for process in started.values():
+        process.send_signal(number)
+        process.send_signal(number)  # a launch file and the terminal both send it
+    codes = {name: finished(process, logs[name], 5.0) for name, process in started.items()}
+    assert codes == dict.fromkeys(nodes, 0), {name: log.read_text()[-500:] for name, log in logs.items()}
+
+
+def test_the_player_sends_every_message_and_the_recorder_gets_the_same_bytes(processes, tmp_path):
+    bag, out, log = write_bag(tmp_path / "bag"), tmp_path / "out", tmp_path / "player.log"
+    recorder = start_node("bag_recorder_node", "-p", f"output:={out}", "-p", f"topics:=[{TOPIC},{INFO_TOPIC}]", log=tmp_path / "recorder.log")
+    summary = tmp_path / "summary.json"
+    arguments = ["-p", f"bag:={bag}", "-p", "rate:=4.0", "-p", "wait_for_subscribers:=10.0", "-p", f"summary:={summary}"]
+    player = start_node("bag_player_node", *arguments, log=log)
+    processes += [recorder, player]
+    assert finished(player, log, 15.0) == 0
+    recorder.send_signal(signal.SIGINT)
+    assert finished(recorder, tmp_path / "recorder.log") == 0
+    assert json.loads(summary.read_text())["sent"] == {TOPIC: 20, INFO_TOPIC: 20}
+    assert f"{INFO_TOPIC} 20, {TOPIC} 20" in log.read_text()
+    with Bag(bag) as sent, Bag(out) as got:
+        assert got.contents.complete
+        for topic in (TOPIC, INFO_TOPIC):
+            pairs = list(zip(got.messages([topic]), sent.messages([topic]), strict=True))
+            # The transport may pad a message to a multiple of four bytes.
+            assert all(one.data[: len(other.data)] == other.data and len(one.data) - len(other.data) < 4 for one, other in pairs)
+
+
+def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, spin_until, tmp_path):
+    outside = Node("outside", context=context, use_global_arguments=False)
+    executor.add_node(outside)
+    from sensor_msgs.msg import Image
+
+    ear = Ear(outside, Image, TOPIC)
+    bag = write_bag(tmp_path / "bag", images=5)
+    arguments = ["-p", f"bag:={bag}", "-p", "stamps:=now", "-p", "wait_for_subscribers:=10.0", "-p", "start_offset:=0.04"]
+    processes.append(start_node("bag_player_node", *arguments, log=tmp_path / "player.log"))
+    spin_until(lambda: len(ear.heard) >= 4, what="images")
+    stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in ear.heard]
+    assert {later - earlier for earlier, later in zip(stamps, stamps[1:])} == {50_000_000}
+    assert abs(time.time_ns() - stamps[-1]) < 5e9
+    assert bytes(ear.heard[0].data) == road(1).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "bag:=/no/such/bag"], "/no/such/bag does not exist"),
+        ([], "'bag' is empty"),
+        (["-p", "bga:=x"], "did you mean 'bag'?"),
+    ],
+)
+def test_a_player_that_cannot_play_says_why_and_fails(processes, tmp_path, arguments, words):
+    log = tmp_path / "log"
+    processes.append(start_node("bag_player_node", *arguments, log=log))
+    assert finished(processes[0], log) == 1
+    assert len([line for line in log.read_text().splitlines() if "[ERROR]" in line]) == 1
+    assert words in log.read_text()
+
+
+def test_a_killed_camera_leaves_the_others_working_and_a_new_one_takes_over(processes, context, executor, spin_until, tiny_model, tmp_path):
+    outside = Node("outside", context=context, use_global_arguments=False)
+    executor.add_node(outside)
+    from sensor_msgs.msg import Image
+
+    camera = outside.create_publisher(Image, TOPIC, RELIABLE)
+    frames, fused = Ear(outside, PerceptionFrame, "/camera/front/camera/perception"), Ear(outside, FusedPerception, "/fusion/fused")
+    arguments = ["-r", "__ns:=/camera/front", "-p", f"model:={tiny_model}", "-p", "engine:=onnxruntime", "-p", "autostart:=true"]
+    topics = ["-p", "cameras:=[front]", "-p", "topics:=[/camera/front/camera/perception]", "-p", "autostart:=true", "-p", "max_age:=0.3"]
+    first = start_node("camera_node", *arguments, log=tmp_path / "first.log")
+    processes += [first, start_node("fusion_node", *topics, log=tmp_path / "fusion.log")]
+    number = 0
+
+    def fresh(stale: bool) -> bool:
+        nonlocal number
+        message = image_message(number)
+        message.header.stamp = outside.get_clock().now().to_msg()
+        camera.publish(message)
+        number += 1
+        return bool(fused.heard and fused.heard[-1].cameras[0].stale == stale and frames.heard)
+
+    spin_until(lambda: fresh(stale=False), what="a fused frame of the camera")
+    first.kill()
+    spin_until(lambda: fresh(stale=True), what="the dead camera to be named")
+    processes.append(start_node("camera_node", *arguments, log=tmp_path / "second.log"))
+    spin_until(lambda: fresh(stale=False), what="the new camera to take over")
+
+
+LIMITED = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000)); from camera_perception_ros import main; main.bag_recorder_node()"
+
+
+def test_a_full_disk_is_one_clear_line_and_what_was_recorded_stays_readable(processes, tmp_path):
+    """A limit on the size of a file stands for the full disk: both fail in the middle of a write."""
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    bag, out, log = write_bag(tmp_path / "bag", images=60), tmp_path / "out", tmp_path / "recorder.log"
+    command = [sys.executable, "-c", LIMITED, "--ros-args", "-p", f"output:={out}", "-p", f"topics:=[{TOPIC}]"]
+    with log.open("wb") as stream:
+        recorder = subprocess.Popen(command, stdout=stream, stderr=stream, env=process_environment(), start_new_session=True)
+    arguments = ["-p", f"bag:={bag}", "-p", "rate:=8.0", "-p", "wait_for_subscribers:=10.0"]
+    processes += [recorder, start_node("bag_player_node", *arguments, log=tmp_path / "player.log")]
+    assert finished(recorder, log, 15.0) == 1
+    errors = [line for line in log.read_text().splitlines() if "[ERROR]" in line]
+    assert "make room" in errors[0]
+    assert "Traceback" not in log.read_text()
+    with Bag(out) as recorded:
+        assert sum(1 for _ in recorded.messages()) >= 15
+
+
+def test_serialized_images_are_what_the_library_writes(tmp_path):
+    """The bag of these tests is built by the library: its first message is one image of the road."""
+    with Bag(write_bag(tmp_path / "bag", images=1)) as bag:
+        first = next(bag.messages([TOPIC]))
+    header = {"stamp": {"sec": 1000, "nanosec": 0}, "frame_id": "front_optical_frame"}
+    picture = {"height": 96, "width": 160, "encoding": "bgr8", "step": 480, "data": road(0).ravel()}
+    assert first.data == serialize(IMAGE, {"header": header, **picture})
