@@ -112,12 +112,13 @@ def perceive(pipeline: Pipeline, arrival: Arrival) -> Perception:
 
 def facts_of(source: Source, spec: ModelSpec, engine: Engine, result: Result) -> dict[str, str]:
     """What a reader of the report wants to know first."""
+    rate = len(result.frames) / max(result.seconds, 1e-9)
     return {
         "Source": source.name,
         "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",
         "Engine": f"{engine.name} ({engine.engine_id})",
         "Camera": _camera_text(source),
-        "Replayed in": f"{result.seconds:.1f} s, {len(result.frames) / max(result.seconds, 1e-9):.1f} images/s all told",
+        "Replayed in": f"{result.seconds:.1f} s, {rate:.1f} images/s all told",
     }
 
 

@@ -1,0 +1,152 @@
+"""The command line: quick help, clear errors, honest exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, write_folder
+from typer.testing import CliRunner
+
+from camera_perception import doctor
+from camera_perception.bag_types import IMAGE
+from camera_perception.bag_writer import BagWriter
+from camera_perception.cli import app
+from camera_perception.doctor import BAD, HINT, OK, Finding
+from camera_perception.reference import write_reference
+from camera_perception.text_table import text_table
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from camera_perception.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'numpy', 'cv2', 'onnxruntime', 'openvino', 'matplotlib', 'rosbags', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
+    )
+    assert done.returncode == 0, done.stderr
+    for command in ("replay", "inspect-onnx", "check-model", "doctor", "repair-bag", "bench"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check-model", "/absent"], "model folder /absent does not exist"),
+        (["repair-bag", "/absent"], "/absent does not exist"),
+        (["replay", "/absent", "-m", "x", "-o", "y"], "/absent does not exist"),
+        (["replay", "/absent", "-m", "x", "-o", "y", "--compare", "/gone"], "/gone does not exist"),
+        (["inspect-onnx", "/absent.onnx"], "/absent.onnx does not exist"),
+    ],
+)
+def test_errors_are_one_sentence_and_exit_code_2(arguments, says):
+    result = run(*arguments)
+    assert (result.exit_code, says in result.output) == (2, True), result.output
+    assert "Traceback" not in result.output
+
+
+def test_check_model_passes_a_good_folder(tiny_model):
+    result = run("check-model", tiny_model, "--threads", "1")
+    assert result.exit_code == 0, result.output
+    assert "onnxruntime" in result.output
+    assert "topk_boxes" in result.output
+
+
+def test_check_model_fails_a_wrong_one_and_says_where(tmp_path):
+    folder = write_folder(tmp_path / "model", tiny_graph(), tiny_json())
+    outputs = reference_outputs(tiny_graph(), tiny_images())
+    outputs["lane_x"] += 5
+    write_reference(folder / "reference.npz", tiny_images(), outputs)
+    result = run("check-model", folder, "--threads", "1")
+    assert result.exit_code == 1, result.output
+    assert "'lane_x' differs by up to 5" in result.output
+    assert "no backend may run this model" in result.output
+
+
+def test_check_model_matches_the_decoders(tmp_path):
+    data = tiny_json()
+    data["outputs"][3]["options"]["line_types"] = ["solid"]
+    result = run("check-model", write_folder(tmp_path / "model", tiny_graph(), data), "--threads", "1")
+    assert result.exit_code == 2, result.output
+    assert "head 'lanes'" in result.output
+
+
+def test_repair_bag_says_what_it_saved(tmp_path):
+    with BagWriter(tmp_path / "bag") as writer:
+        for number in range(3):
+            writer.write_fields("/a", IMAGE, number, {"data": np.zeros(9, np.uint8)})
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    result = run("repair-bag", tmp_path / "bag", "--humble")
+    assert result.exit_code == 0, result.output
+    assert "bag_repaired: 3 messages" in result.output
+    assert "version: 8" in (tmp_path / "bag_repaired" / "metadata.yaml").read_text()
+
+
+def test_doctor_examines_this_machine():
+    result = run("doctor")
+    assert result.exit_code in (0, 1)
+    for topic in ("library", "engine onnxruntime", "engine tensorrt", "gpu", "recordings", "disk"):
+        assert topic in result.output
+
+
+@pytest.mark.parametrize(("verdicts", "code"), [([OK], 0), ([OK, HINT], 0), ([OK, BAD, HINT], 1)])
+def test_doctors_exit_code_is_that_of_the_worst(monkeypatch, verdicts, code):
+    monkeypatch.setattr(doctor, "examine", lambda: [Finding("thing", verdict, "do this") for verdict in verdicts])
+    assert run("doctor").exit_code == code
+
+
+def test_doctor_misses_every_engine(monkeypatch):
+    monkeypatch.setattr(doctor, "_unavailable", lambda name: "not installed")
+    assert [f.verdict for f in doctor.engines()][-1] == BAD
+
+
+@pytest.mark.parametrize(
+    ("profile", "verdict", "says"),
+    [
+        (None, HINT, "is not set"),
+        ("absent.xml", BAD, "does not exist"),
+        ("<segment_size>1024</segment_size>", HINT, "1 KiB"),
+        ("<segment_size> 67108864 </segment_size>", OK, "64 MiB"),
+    ],
+)
+def test_doctor_reads_the_dds_profile(monkeypatch, tmp_path, profile, verdict, says):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    path = tmp_path / "absent.xml"
+    if profile and profile[0] == "<":
+        path.write_text(profile)
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(path) if profile else "")
+    finding = next(doctor.transport())
+    assert (finding.verdict, says in finding.text) == (verdict, True), finding
+
+
+def test_doctor_reads_the_malloc_settings(monkeypatch):
+    for name, least in doctor.MALLOC.items():
+        monkeypatch.setenv(name, str(least))
+    assert [finding.verdict for finding in doctor.memory()] in ([OK], [])
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
+    assert all("MALLOC_TOP_PAD_ not set" in finding.text for finding in doctor.memory())
+
+
+def test_doctor_counts_what_killed_processes_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "SHM", tmp_path)
+    for number in range(3):
+        (tmp_path / f"fastrtps_{number}").write_bytes(b"x" * 4096)
+    (tmp_path / "sem.other").write_bytes(b"")
+    assert "3 Fast DDS files" in next(doctor.leftovers()).text
+
+
+def test_tables_align_numbers_to_the_right():
+    lines = text_table(("name", "ms"), [("a", 1.5), ("longer", 123456)]).splitlines()
+    assert lines == ["name        ms", "------  ------", "a          1.5", "longer  123456"]
+    assert text_table(("name", "ms"), []).splitlines() == ["name  ms", "----  --"]
