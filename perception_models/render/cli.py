@@ -49,5 +49,60 @@ def dataset(
     typer.echo(f"{out}: {total} pictures")
 
 
+@app.command()
+def sequence(
+    out: Annotated[Path, typer.Option(help="folder to write, one labelled folder per camera in it")],
+    rig: Annotated[Optional[Path], typer.Option(help="YAML file of cameras; without it one front camera")] = None,
+    seconds: Annotated[float, typer.Option(help="length of the drive")] = 12.0,
+    rate: Annotated[float, typer.Option(help="frames per second")] = 10.0,
+    seed: Seed = 0,
+    kind: Annotated[Optional[str], typer.Option(help="highway, rural, city, residential or tunnel")] = None,
+    weather: Annotated[Optional[str], typer.Option(help="clear, partly cloudy, overcast, rainy, foggy or snowy")] = None,
+    timeofday: Annotated[Optional[str], typer.Option(help="daytime, dawn/dusk or night")] = None,
+) -> None:
+    """A drive with constant track ids, seen by every camera of a rig."""
+    from perception_models.render.camera import read_rig
+    from perception_models.render.sequence import drive, make_sequence
+
+    cameras = read_rig(rig or Path(__file__).parent / "rig_front.yaml")
+    make_sequence(out, drive(seed, seconds, kind, weather, timeofday), cameras, seconds, rate, seed, f"drive_{seed:05d}")
+    typer.echo(f"{out}: {', '.join(c.name for c in cameras)}")
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Option(help="picture to write")],
+    count: Annotated[int, typer.Option(help="number of pictures")] = 24,
+    seed: Seed = 0,
+    size: Size = "640x384",
+    labels: Annotated[bool, typer.Option(help="draw the labels in")] = False,
+    kind: Annotated[Optional[str], typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
+    first: Annotated[int, typer.Option(help="index of the first picture")] = 0,
+    step: Annotated[int, typer.Option(help="take every n-th picture; 4 is one per world")] = 4,
+) -> None:
+    """Pictures of a dataset side by side, to look at."""
+    import cv2
+
+    from perception_models.render.overlay import contact_sheet, overlay
+    from perception_models.render.shot import random_shot
+
+    shots = [random_shot(seed, first + i * step, _size(size), kind) for i in range(count)]
+    pictures = [overlay(s.image, s.labels) if labels else s.image for s in shots]
+    cv2.imwrite(str(out), contact_sheet(pictures)[..., ::-1])
+
+
+@app.command()
+def bench(
+    count: Annotated[int, typer.Option(help="number of pictures")] = 20,
+    seed: Seed = 0,
+    size: Size = "640x384",
+) -> None:
+    """CPU seconds of each stage, in this one process, after a first round that fills the caches."""
+    from perception_models.render.bench import stages
+
+    for name, seconds in stages(count, seed, _size(size)).items():
+        typer.echo(f"{name:12s} {seconds:.3f} s")
+
+
 if __name__ == "__main__":
     app()

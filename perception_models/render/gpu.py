@@ -14,9 +14,11 @@ from perception_models.render.noise import noise_texture
 from perception_models.render.pool import Key, pieces
 
 SHADERS = Path(__file__).parent / "shaders"
-PROGRAMS = {"ground": ("ground.vert", "ground.frag"), "ground_id": ("ground.vert", "groundid.frag"), "ribbon": ("ribbon.vert", "ribbon.frag"),
+PROGRAMS = {"ground ROAD": ("ground.vert", "ground.frag"), "ground SOIL": ("ground.vert", "ground.frag"), "ground BUILT": ("ground.vert", "ground.frag"),
+            "ground_id": ("ground.vert", "groundid.frag"), "ribbon": ("ribbon.vert", "ribbon.frag"),
             "thing": ("thing.vert", "thing.frag"), "thing_id": ("thing.vert", "id.frag"), "thing_depth": ("thing.vert", "depth.frag"),
             "sky": ("sky.vert", "sky.frag"), "contact": ("contact.vert", "contact.frag")}  # fmt: skip
+GROUND = {"position": 3, "normal": 3, "st": 2, "surface": 1, "label": 1}  # floats of a ground vertex
 
 
 class NoOpenGL(RuntimeError):
@@ -49,10 +51,10 @@ class Gpu:
         except Exception as error:
             raise NoOpenGL(f"no OpenGL through EGL ({error}): install the packages of requirements/apt-render.txt") from error
         common = (SHADERS / "common.glsl").read_text()
-        self.programs = {name: self._program(common, *files) for name, files in PROGRAMS.items()}
+        self.programs = {name: self._program(name, common, *files) for name, files in PROGRAMS.items()}
         self.noise = self.ctx.texture(noise_texture().shape[1::-1], 4, noise_texture().tobytes())
         self.noise.build_mipmaps()
-        self.noise.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self.noise.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
         self.noise.anisotropy = 1.0
         square = self.ctx.buffer(np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], "f4").tobytes())
         self.sky = self.ctx.vertex_array(self.programs["sky"], [(square, "2f", "corner")])
@@ -61,9 +63,10 @@ class Gpu:
         self._targets: dict = {}
         self.world_id, self.world_buffers = None, ()
 
-    def _program(self, common: str, vertex: str, fragment: str):
+    def _program(self, name: str, common: str, vertex: str, fragment: str):
         body = (SHADERS / fragment).read_text()
-        body = body if body.startswith("#version") else common + body
+        define = f"#define {name.split()[1]}\n" if " " in name else ""
+        body = body if body.startswith("#version") else common + define + body
         return self.ctx.program(vertex_shader=(SHADERS / vertex).read_text(), fragment_shader=body)
 
     def pieces(self, key: Key, detail: int) -> list[Piece]:
@@ -83,33 +86,39 @@ class Gpu:
         return Piece(color, ids, depth, category, semantic, radius, outermost(mesh.vertices), lamps(mesh))
 
     def world(self, identity: object, ground: Ground, ribbons: tuple[np.ndarray, np.ndarray]) -> tuple:
-        """(ground, ground ids, ribbons) vertex arrays of a world; the last world is kept."""
+        """([ground], ground ids, ribbons) vertex arrays of a world; the last world is kept."""
         if self.world_id is not identity:
-            for item in self.world_buffers:
+            for item in self.world_buffers[1:]:
                 item.release()
             p = self.programs
             v, i = self.ctx.buffer(ground.vertices.tobytes()), self.ctx.buffer(ground.faces.tobytes())
-            color = self.ctx.vertex_array(p["ground"], [(v, "3f 3f 2f 1f 1f", "position", "normal", "st", "surface", "label")], i)
-            ids = self.ctx.vertex_array(p["ground_id"], [(v, "3f 20x 1f 1f", "position", "surface", "label")], i)
+            surface = ground.vertices[ground.faces[:, 0], 8]
+            kinds = {"ROAD": surface < 2, "SOIL": (surface == 3) | (surface == 4), "BUILT": (surface == 2) | (surface > 4)}
+            parts = {kind: self.ctx.buffer(ground.faces[mask].tobytes()) for kind, mask in kinds.items() if mask.any()}
+            programs = {kind: p[f"ground {kind}"] for kind in parts}
+            color = [self.ctx.vertex_array(programs[k], [(v, *used(programs[k], GROUND))], parts[k]) for k in parts]
+            ids = self.ctx.vertex_array(p["ground_id"], [(v, *used(p["ground_id"], GROUND))], i)
             rows, faces = ribbons if len(ribbons[1]) else (np.zeros((3, 17), "f4"), np.zeros((1, 3), "i4"))
             rv, ri = self.ctx.buffer(rows.tobytes()), self.ctx.buffer(faces.tobytes())
             names = ("middle", "left", "side", "along", "shape", "modes", "tone")
             ribbon = self.ctx.vertex_array(p["ribbon"], [(rv, "3f 3f 1f 1f 4f 2f 3f", *names)], ri)
-            self.world_id, self.world_buffers = identity, (color, ids, ribbon, v, i, rv, ri)
+            self.world_id, self.world_buffers = identity, (color, ids, ribbon, v, i, rv, ri, *parts.values(), *color)
         return self.world_buffers[:3]
 
-    def targets(self, width: int, height: int) -> tuple:
-        """(multisampled HDR, resolved HDR, ids with depth) framebuffers of one size."""
-        found = self._targets.get((width, height))
+    def targets(self, width: int, height: int, scale: float) -> tuple:
+        """(HDR, ids with depth) framebuffers; the light is drawn `scale` times as wide and high, against jagged edges.
+
+        Not multisampled: on a software rasteriser four samples cost five times the shading, measured on Mesa 22.3.
+        """
+        found = self._targets.get((width, height, scale))
         if found is None:
             ctx, size = self.ctx, (width, height)
-            samples = min(4, ctx.max_samples)
-            many = ctx.framebuffer([ctx.renderbuffer(size, 4, samples=samples, dtype="f2")], ctx.depth_renderbuffer(size, samples=samples))
-            one = ctx.framebuffer([ctx.texture(size, 4, dtype="f2")])
+            large = round(width * scale), round(height * scale)
+            light = ctx.framebuffer([ctx.texture(large, 4, dtype="f2")], ctx.depth_renderbuffer(large))
             ids = ctx.framebuffer([ctx.texture(size, 4)], ctx.depth_texture(size))
             if len(self._targets) > 12:
                 self._targets.clear()
-            found = self._targets[width, height] = (many, one, ids)
+            found = self._targets[width, height, scale] = (light, ids)
         return found
 
     def tiles(self, side: int):
@@ -117,6 +126,12 @@ class Gpu:
         if "tiles" not in self._targets:
             self._targets["tiles"] = self.ctx.framebuffer([self.ctx.texture((side, side), 1)])
         return self._targets["tiles"]
+
+
+def used(program, columns: dict[str, int]) -> tuple[str, ...]:
+    """Buffer format and names of the float columns that a program reads; the others are padding."""
+    formats = [f"{n}f" if name in program else f"{4 * n}x" for name, n in columns.items()]
+    return " ".join(formats), *(name for name in columns if name in program)
 
 
 def packed(mesh: Mesh) -> np.ndarray:

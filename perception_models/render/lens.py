@@ -53,8 +53,7 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
 
 def photograph(rng: np.random.Generator, light: np.ndarray, camera: Camera, lens: Lens, conditions: Conditions) -> np.ndarray:
     """(H, W, 3) uint8 RGB of linear light on the camera's canvas."""
-    image = light if camera.lookup is None else cv2.remap(light, *camera.lookup, cv2.INTER_LINEAR)
-    image = np.minimum(image, 400.0)
+    image = np.minimum(_bent(light, camera), 400.0)
     if lens.motion:
         image = _motion(image, lens.motion)
     image = _optics(image, lens)
@@ -64,6 +63,15 @@ def photograph(rng: np.random.Generator, light: np.ndarray, camera: Camera, lens
         grain = rng.standard_normal(image.shape, np.float32)
         image = image + grain * (lens.noise * np.sqrt(np.maximum(image, 0.02) * 0.4))
     return _developed(image, lens)
+
+
+def _bent(light: np.ndarray, camera: Camera) -> np.ndarray:
+    """Cut the camera's picture out of the canvas, which may be drawn larger than it is."""
+    if camera.lookup is None:
+        return cv2.resize(light, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    scale = light.shape[1] / camera.canvas[0]
+    x, y = ((table + 0.5) * scale - 0.5 for table in camera.lookup)
+    return cv2.remap(light, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def gain(image: np.ndarray) -> float:

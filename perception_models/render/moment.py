@@ -100,5 +100,6 @@ def random_looks(rng: np.random.Generator, world: World) -> dict:
         "uWear": rng.choice([0.0, rng.uniform(0.05, 0.35), rng.uniform(0.35, 0.6)], p=[0.4, 0.42, 0.18]),
         "uLaneWidth": lanes[0].width, "uLaneShift": float(lanes[0].t[0] - lanes[0].width / 2),
         "uGrassScale": rng.uniform(0.5, 1.5), "uWallPanels": float(rng.random() < 0.6), "uPaintGain": rng.uniform(0.62, 1.12),
+        "uSlabs": float(rng.random() < 0.6), "uGloss": rng.choice([0.0, rng.uniform(0.02, 0.25)], p=[0.7, 0.3]),
         "uDirtiness": rng.choice([0.0, rng.uniform(0, 0.8)]),
     }  # fmt: skip

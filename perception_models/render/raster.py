@@ -28,7 +28,7 @@ class Seen:
 class Picture:
     """What came out, on the camera's canvas (see Camera.canvas).
 
-    light  (H, W, 3) float32 linear radiance
+    light  (H * scale, W * scale, 3) float32 linear radiance
     ids    (H, W)    uint16  index into seen + 1, 0 for everything else
     labels (H, W)    uint8   semantic + 16 * drivable; semantic 15 is "ignore"
     depth  (H, W)    float32 metres along the optical axis
@@ -44,7 +44,8 @@ class Picture:
 class Raster:
     """The OpenGL engine. One per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float = 1.25) -> None:
+        self.scale = scale
         self.gpu = Gpu()
         ctx = self.gpu.ctx
         self.shadow_map = ctx.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
@@ -61,11 +62,11 @@ class Raster:
         visible = self._visible(moment.things, camera_from_world, camera)
         shadow_from_world = self._shadows(moment, camera_from_world)
         self._uniforms(moment, camera, world_from_camera, clip, shadow_from_world)
-        many, one, ids = self.gpu.targets(width, height)
-        self._color(many, moment, visible)
-        self.gpu.ctx.copy_framebuffer(one, many)
+        target, ids = self.gpu.targets(width, height, self.scale)
+        self._color(target, moment, visible)
+        large = target.size
         seen = self._ids(ids, moment, visible)
-        light = np.frombuffer(one.read(components=3, dtype="f2"), np.float16).reshape(height, width, 3).astype(np.float32)
+        light = np.frombuffer(target.read(components=3, dtype="f2"), np.float16).reshape(large[1], large[0], 3).astype(np.float32)
         code = np.frombuffer(ids.read(components=4), np.uint8).reshape(height, width, 4)
         depth = np.frombuffer(ids.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(height, width)
         ndc = 2 * depth - 1
@@ -118,7 +119,7 @@ class Raster:
     def _uniforms(self, moment: Moment, camera: Camera, world_from_camera, clip, shadow_from_world) -> None:
         values = light_values(moment, world_from_camera[:3, 3])
         values |= moment.looks
-        values |= {"uShadow": 1, "uNoise": 0, "uPixel": 1.2 / camera.intrinsics[0], "uEyePosition": world_from_camera[:3, 3]}
+        values |= {"uShadow": 1, "uNoise": 0, "uPixel": 1.2 / camera.intrinsics[0] / self.scale, "uEyePosition": world_from_camera[:3, 3]}
         matrices = {"uClipFromWorld": clip, "uShadowFromWorld": shadow_from_world, "uWorldFromClip": np.linalg.inv(clip)}
         for program in self.gpu.programs.values():
             for name in program:
@@ -142,7 +143,8 @@ class Raster:
             self._place(program, thing, moment)
             for piece in pieces:
                 piece.color.render()
-        ground.render()
+        for part in ground:
+            part.render()
         ctx.enable_only(ctx.DEPTH_TEST | ctx.BLEND)
         ctx.blend_func = ctx.SRC_ALPHA, ctx.ONE_MINUS_SRC_ALPHA
         target.depth_mask = False
@@ -229,6 +231,7 @@ def light_values(moment: Moment, eye: np.ndarray) -> dict:
 def _glow(picture: Picture, moment: Moment, camera: Camera, camera_from_world: np.ndarray, visible) -> None:
     """Add the light of lamps that point at the camera; in the dark they outshine their few pixels."""
     height, width = picture.depth.shape
+    scale = picture.light.shape[0] / height
     _, _, cx, cy = camera.canvas
     power = 260.0 if moment.conditions.timeofday == "night" else 25.0
     for thing, pieces, _ in visible:
@@ -246,6 +249,7 @@ def _glow(picture: Picture, moment: Moment, camera: Camera, camera_from_world: n
                 i, j = int(v), int(u)
                 if 1 <= i < height - 1 and 1 <= j < width - 1 and picture.depth[i, j] > at[2] - 0.4:
                     gain = power * cosine**4 * (1.0 if group == 0 else 0.16) / (at[2] + 6) * np.exp(-moment.conditions.fog * at[2])
+                    i, j = int(v * scale), int(u * scale)
                     picture.light[i - 1 : i + 2, j - 1 : j + 2] += np.array(color, np.float32) * gain * 0.11
 
 

@@ -1,5 +1,7 @@
 #version 330
 // Light, sky, fog and shadow that every surface shares.
+// Software rasterisers run both sides of an "if" and only mask the result; a loop that does not run is really skipped.
+#define WHEN(condition) for (int when_ = 0, once_ = int(condition); when_ < once_; when_++)
 uniform vec3 uEye, uSun, uSunColor, uZenith, uHorizon, uGround, uCloudColor, uFogColor;
 uniform float uFog, uCloud, uNight, uWet, uPuddles, uSnow, uShadowOn, uTunnel;
 uniform vec2 uCloudOffset;
@@ -22,8 +24,8 @@ vec3 skyDome(vec3 d) {
 
 vec3 sky(vec3 d) {
     vec3 c = skyDome(d);
-    if (uCloud > 0.0 && d.z > 0.005) {
-        vec2 p = d.xy / (d.z + 0.09) * 0.055 + uCloudOffset;
+    WHEN(uCloud > 0.0) {
+        vec2 p = d.xy / (max(d.z, 0.0) + 0.09) * 0.055 + uCloudOffset;
         float n = texture(uNoise, p).a * 0.62 + texture(uNoise, p * 3.1).a * 0.25 + texture(uNoise, p * 9.7).g * 0.13;
         float k = smoothstep(0.78 - 0.62 * uCloud, 1.05 - 0.62 * uCloud, n) * smoothstep(0.0, 0.14, d.z);
         float lit = 0.72 + 0.5 * texture(uNoise, p * 1.7 + uSun.xy * 0.02).g;
@@ -33,15 +35,17 @@ vec3 sky(vec3 d) {
 }
 
 float sunlight(vec3 world, vec3 normal) {
-    float facing = dot(normal, uSun);
-    if (facing <= 0.0 || uShadowOn < 0.5) return max(facing, 0.0) * (1.0 - uTunnel);
-    vec4 p = uShadowFromWorld * vec4(world + normal * 0.06, 1.0);
-    vec3 q = p.xyz * 0.5 + 0.5;
-    if (any(lessThan(q, vec3(0.0))) || any(greaterThan(q, vec3(1.0)))) return facing;
-    float texel = 1.0 / float(textureSize(uShadow, 0).x), sum = 0.0;
-    for (int i = 0; i < 4; i++)
-        sum += texture(uShadow, vec3(q.xy + (vec2(i & 1, i >> 1) - 0.5) * 1.3 * texel, q.z - 0.0006));
-    return facing * sum * 0.25;
+    float facing = max(dot(normal, uSun), 0.0) * (1.0 - uTunnel), lit = 1.0;
+    WHEN(uShadowOn > 0.5) {
+        vec4 p = uShadowFromWorld * vec4(world + normal * 0.06, 1.0);
+        vec3 q = p.xyz * 0.5 + 0.5;
+        float texel = 0.6 / float(textureSize(uShadow, 0).x);
+        float sum = texture(uShadow, vec3(q.xy + vec2(-texel, texel * 0.4), q.z - 0.0006))
+                  + texture(uShadow, vec3(q.xy + vec2(texel, -texel * 0.4), q.z - 0.0006));
+        vec3 inside = step(abs(p.xyz), vec3(1.0));
+        lit = mix(1.0, 0.5 * sum, inside.x * inside.y * inside.z);
+    }
+    return facing * lit;
 }
 
 vec3 lamplight(vec3 world, vec3 normal) {
@@ -57,13 +61,17 @@ vec3 lamplight(vec3 world, vec3 normal) {
 
 // The own dipped beam: wide and flat, cut off a little above the horizon.
 float beam(vec3 world) {
+    float light = 0.0;
+    WHEN(uHead > 0.0) {
     vec3 from = world - uHeadPosition;
     float d = length(from);
     vec3 l = from / d;
     float ahead = dot(l, uHeadForward), up = l.z - uHeadForward.z;
     float side = length(l - uHeadForward * ahead - vec3(0, 0, up));
     float shape = exp(-side * side * 9.0) * smoothstep(0.045, -0.015, up) * (0.25 + exp(up * 14.0)) * step(0.0, ahead);
-    return uHead * shape * 60.0 / (d * d + 18.0);
+    light = uHead * shape * 60.0 / (d * d + 18.0);
+    }
+    return light;
 }
 
 vec3 skylight(vec3 n) {

@@ -1,35 +1,41 @@
 uniform vec3 uAsphalt, uShoulder, uConcrete, uPaving, uGrass, uDirt, uWall, uPaint;
-uniform float uGrain, uBlotch, uCracks, uTar, uPatches, uTracks, uWear, uLaneWidth, uLaneShift, uGrassScale, uWallPanels;
+uniform float uGrain, uBlotch, uCracks, uTar, uPatches, uTracks, uWear, uLaneWidth, uLaneShift, uGrassScale, uWallPanels, uSlabs, uGloss;
 in vec3 vWorld; in vec3 vNormal; in vec2 vSt; flat in int vSurface; flat in int vLabel;
 out vec4 color;
 
 float hash(vec2 p) { return fract(sin(dot(p, vec2(127.1, 311.7))) * 43758.5453); }
 
+#ifdef ROAD
 vec3 asphalt(vec2 st, vec3 base, float joints) {
     float fine = texture(uNoise, st * 0.83).r, mid = texture(uNoise, st * 0.13).g, big = texture(uNoise, st * vec2(0.012, 0.034)).a;
     vec3 c = base * (1.0 + (fine - 0.5) * uGrain + (mid - 0.5) * uGrain * 0.4 + (big - 0.5) * uBlotch);
     float lane = abs(fract((st.y - uLaneShift) / uLaneWidth) - 0.5) * uLaneWidth;
-    float track = exp(-pow((lane - 0.85) / 0.32, 2.0)), drip = exp(-pow(lane / 0.35, 2.0));
-    c *= 1.0 + uTracks * (track * (0.6 + 0.4 * big) - 0.6 * drip);
-    float streak = texture(uNoise, st * vec2(0.006, 0.9)).g;
-    c *= 1.0 + (streak - 0.5) * 0.12;
-    if (uPatches > 0.0) {
+    float track = max(1.0 - pow((lane - 0.85) / 0.5, 2.0), 0.0), drip = max(1.0 - lane * lane * 5.0, 0.0);
+    c *= 1.0 + uTracks * (track * (0.6 + 0.4 * big) - 0.6 * drip) + (texture(uNoise, st * vec2(0.006, 0.9)).g - 0.5) * 0.12;
+    WHEN(uPatches > 0.0) {
         vec2 cell = floor(st / vec2(9.0, 2.4)), at = fract(st / vec2(9.0, 2.4));
-        float h = hash(cell);
         vec2 margin = vec2(0.08 + 0.3 * hash(cell + 7.0), 0.08 + 0.2 * hash(cell + 3.0));
         vec2 inside = smoothstep(margin, margin + 0.01, at) * smoothstep(margin, margin + 0.01, 1.0 - at);
-        c *= 1.0 + step(h, uPatches) * inside.x * inside.y * (hash(cell + 1.0) - 0.62) * 0.7;
+        c *= 1.0 + step(hash(cell), uPatches) * inside.x * inside.y * (hash(cell + 1.0) - 0.62) * 0.7;
     }
-    float crack = texture(uNoise, st * 0.055).b, cut = texture(uNoise, st * 0.021 + 0.37).a;
-    c *= 1.0 - uCracks * 0.65 * (1.0 - smoothstep(0.01, 0.05, crack)) * smoothstep(0.35, 0.6, cut);
-    float sealed = texture(uNoise, st.yx * vec2(0.031, 0.016) + 0.5).b;
-    c = mix(c, vec3(0.018), uTar * (1.0 - smoothstep(0.03, 0.045, sealed)) * smoothstep(0.45, 0.55, texture(uNoise, st * 0.008).a));
-    float width = fwidth(st.x) + 0.02;
-    float seam = abs(fract(st.x / 5.0) - 0.5) * 5.0, side = abs(fract((st.y - uLaneShift) / uLaneWidth + 0.5) - 0.5) * uLaneWidth;
-    float dark = clamp(0.03 / width, 0.0, 1.0) * (1.0 - smoothstep(0.02, 0.02 + width, seam));
-    c *= 1.0 - joints * 0.5 * dark;
-    return c * (1.0 - (joints * 0.4 + uTar * 0.2) * (1.0 - smoothstep(0.02, 0.06 + fwidth(st.y), side)) * 0.5);
+    WHEN(uCracks > 0.0) {
+        float crack = texture(uNoise, st * 0.055).b, cut = texture(uNoise, st * 0.021 + 0.37).a;
+        c *= 1.0 - uCracks * 0.65 * (1.0 - smoothstep(0.01, 0.05, crack)) * smoothstep(0.35, 0.6, cut);
+    }
+    WHEN(uTar > 0.0) {
+        float sealed = texture(uNoise, st.yx * vec2(0.031, 0.016) + 0.5).b;
+        c = mix(c, vec3(0.018), uTar * (1.0 - smoothstep(0.03, 0.045, sealed)) * smoothstep(0.45, 0.55, texture(uNoise, st * 0.008).a));
+        float side = abs(fract((st.y - uLaneShift) / uLaneWidth + 0.5) - 0.5) * uLaneWidth;
+        c *= 1.0 - uTar * 0.2 * (1.0 - smoothstep(0.02, 0.06 + fwidth(st.y), side));
+    }
+    WHEN(uSlabs * joints > 0.5) {
+        vec2 width = fwidth(st) + 0.02, apart = abs(fract(vec2(st.x / 5.0, (st.y - uLaneShift) / uLaneWidth) - vec2(0.0, 0.5)) - 0.5);
+        vec2 cut = clamp(0.03 / width, 0.0, 1.0) * (1.0 - smoothstep(vec2(0.02), 0.02 + width, apart * vec2(5.0, uLaneWidth)));
+        c *= 1.0 - 0.5 * max(cut.x, cut.y);
+    }
+    return c;
 }
+#endif
 
 vec3 paving(vec2 st) {
     vec2 tile = vec2(0.6, 0.6), at = fract(st / tile), w = fwidth(st / tile) + 0.02;
@@ -50,41 +56,48 @@ void main() {
     vec3 n = normalize(vNormal);
     if (!gl_FrontFacing && vSurface == 6) n = -n;
     vec3 toEye = normalize(uEye - vWorld);
-    vec3 base; float road = 0.0;
-    if (vSurface == 0) { base = asphalt(vSt, (vLabel >> 4) == 1 ? uAsphalt : uShoulder, 0.0); road = 1.0; }
-    else if (vSurface == 1) { base = asphalt(vSt, uConcrete, 1.0); road = 1.0; }
-    else if (vSurface == 2) { base = paving(vSt); road = 0.6; }
-    else if (vSurface == 3) base = grass(vWorld.xy, uGrass);
-    else if (vSurface == 4) base = grass(vWorld.xy, uDirt);
-    else if (vSurface == 5) base = uConcrete * (0.7 + 0.5 * texture(uNoise, vSt * 0.4).g) * (1.0 - 0.4 * step(fract(vSt.x), 0.02));
-    else if (vSurface == 6) {
+    vec3 base; float road = 1.0;
+#if defined(ROAD)
+    base = asphalt(vSt, vSurface == 1 ? uConcrete : (vLabel >> 4) == 1 ? uAsphalt : uShoulder, float(vSurface));
+#elif defined(SOIL)
+    base = grass(vWorld.xy, vSurface == 3 ? uGrass : uDirt); road = 0.0;
+#else
+    road = vSurface == 2 ? 0.6 : 0.0;
+    WHEN(vSurface == 2) base = paving(vSt);
+    WHEN(vSurface == 5) base = uConcrete * (0.7 + 0.5 * texture(uNoise, vSt * 0.4).g) * (1.0 - 0.4 * step(fract(vSt.x), 0.02));
+    WHEN(vSurface == 6) {
         float panel = step(fract(vSt.x / 4.0), 0.012) * uWallPanels;
         base = uWall * (0.6 + 0.6 * texture(uNoise, vec2(vSt.x, vWorld.z) * vec2(0.05, 0.3)).g) * (1.0 - 0.5 * panel);
-        if (vWorld.z > -1e9 && n.z > -0.5) base *= 0.75 + 0.25 * smoothstep(0.0, 1.0, fract(vSt.y * 0.3));
-    } else {
+    }
+    WHEN(vSurface == 7) {
         float worn = texture(uNoise, vWorld.xy * 0.21).g * 0.6 + texture(uNoise, vWorld.xy * 0.9).r * 0.4;
         float cover = smoothstep(uWear - 0.25, uWear + 0.1, worn);
         base = mix(uAsphalt, uPaint, 0.15 + 0.85 * cover); road = 1.0;
     }
-    float patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
-    if (uSnow > 0.0) {
+#endif
+    float patchy = 0.5, wet = 0.0;
+    WHEN(uSnow + uWet > 0.0) patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
+    WHEN(uSnow > 0.0) {
         float rut = road * 0.5 * texture(uNoise, vSt * vec2(0.003, 0.19)).g + road * 0.25;
         base = mix(base, vec3(0.82, 0.85, 0.9), smoothstep(0.0, 0.25, uSnow - 0.55 * patchy - rut) * step(0.2, n.z));
     }
-    float wet = uWet * (0.65 + 0.35 * patchy) * step(0.5, n.z);
-    base *= 1.0 - 0.5 * wet * (0.4 + 0.6 * road);
+    WHEN(uWet > 0.0) {
+        wet = uWet * (0.65 + 0.35 * patchy) * step(0.5, n.z);
+        base *= 1.0 - 0.5 * wet * (0.4 + 0.6 * road);
+    }
     float sun = sunlight(vWorld, n);
     vec3 c = base * (uSunColor * sun + skylight(n) + lamplight(vWorld, n));
     c += base * beam(vWorld) * vec3(1.0, 0.95, 0.85) * (0.35 + max(dot(n, normalize(uHeadPosition - vWorld)), 0.0));
-    if (road > 0.5) {
-        float pool = smoothstep(1.0 - uPuddles, 1.06 - uPuddles, patchy) * road;
-        float shiny = max(wet * 0.55, pool) + 0.035;
+#ifndef SOIL
+    WHEN(uWet + uGloss > 0.0) {
+        float pool = smoothstep(1.0 - uPuddles, 1.06 - uPuddles, patchy) * step(0.001, uPuddles);
+        float shiny = (max(wet * 0.55, pool) + uGloss) * step(0.5, road);
         vec3 r = reflect(-toEye, normalize(n + 0.03 * (1.0 - pool) * (texture(uNoise, vSt * 0.6).rgb - 0.5)));
         r.z = abs(r.z);
         float fresnel = 0.02 + 0.98 * pow(1.0 - max(dot(toEye, n), 0.0), 5.0);
-        vec3 mirrored = skyDome(r) * (1.0 - 0.55 * uTunnel);
-        c = mix(c, mirrored, clamp(fresnel * shiny, 0.0, 0.9));
+        c = mix(c, skyDome(r) * (1.0 - 0.55 * uTunnel), clamp(fresnel * shiny, 0.0, 0.9));
         c += uSunColor * sun * pow(max(dot(r, uSun), 0.0), mix(12.0, 200.0, wet)) * (0.10 + 1.5 * wet) * fresnel;
     }
+#endif
     color = vec4(fogged(c, vWorld), 1.0);
 }

@@ -25,8 +25,10 @@ void main() {
     if (vModes.y > 0.5) alpha += stripe(vModes.y, vAt.y + offset, vAt.x, pixel);
     float worn = texture(uNoise, vWorld.xy * 0.19).g * 0.55 + texture(uNoise, vWorld.xy * 1.1).r * 0.25 + texture(uNoise, vWorld.xy * 0.023).a * 0.2;
     alpha *= mix(1.0, smoothstep(uWear - 0.3, uWear + 0.05, worn), step(0.01, uWear));
-    float patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
-    alpha *= 1.0 - 0.85 * smoothstep(0.0, 0.25, uSnow - 0.55 * patchy - 0.45);
+    WHEN(uSnow > 0.0) {
+        float patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
+        alpha *= 1.0 - 0.85 * smoothstep(0.0, 0.25, uSnow - 0.55 * patchy - 0.45);
+    }
     vec3 n = vec3(0.0, 0.0, 1.0);
     vec3 base = vTone * uPaintGain * (0.85 + 0.2 * worn);
     vec3 c = base * (uSunColor * sunlight(vWorld, n) + skylight(n) + lamplight(vWorld, n));

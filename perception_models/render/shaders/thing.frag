@@ -21,7 +21,7 @@ void main() {
     else if (m == 7) { gloss = 0.4; emit = vec3(1.0, 0.42, 0.02) * uLights.z * 2.4; }
     else if (m == 9) emit = base * (1.5 + 1.6 * step(0.5, uNight));
     else if (m == 10) base *= 0.5;
-    else if (m == 11) {
+    WHEN(m == 11) {
         gloss = 0.9; f0 = 0.06; power = 200.0;
         float on = step(0.62, hash3(floor(vObject * vec3(0.45, 0.45, 0.33)) + uSeed));
         emit = on * uNight * vec3(1.0, 0.72, 0.4) * (0.15 + 0.5 * hash3(floor(vObject * 0.5) + uSeed + 3.0));
@@ -32,12 +32,12 @@ void main() {
     if (uSnow > 0.5 && n.z > 0.55 && m != 9) base = mix(base, vec3(0.8), 0.75 * smoothstep(0.5, 0.8, uSnow) * smoothstep(0.55, 0.85, n.z));
     float ao = mix(0.45, 1.0, smoothstep(0.0, 0.9, low + 0.35 * (n.z + 1.0)));
     float sun = sunlight(vWorld, n);
-    if (through > 0.0) sun = mix(sun, 0.75 * sunlight(vWorld, uSun), through);
+    WHEN(through > 0.0) sun = mix(sun, 0.75 * sunlight(vWorld, uSun), through);
     vec3 c = base * (uSunColor * sun + skylight(n) * ao + lamplight(vWorld, n));
     float own = beam(vWorld);
     c += base * own * vec3(1.0, 0.95, 0.85) * (m == 8 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
     if (m == 6) c += vec3(1.0, 0.05, 0.03) * own * 0.8;
-    if (gloss > 0.0) {
+    WHEN(gloss > 0.0) {
         vec3 r = reflect(-v, n);
         float fresnel = f0 + (1.0 - f0) * pow(1.0 - max(dot(n, v), 0.0), 5.0);
         vec3 mirrored = skyDome(r);
