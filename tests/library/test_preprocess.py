@@ -135,14 +135,19 @@ def test_a_buffer_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("map_size", [(96, 160), (384, 640), (48, 80), (13, 21)])
 @pytest.mark.parametrize("size", SIZES)
-def test_cells_cover_the_image_and_nothing_else(size, map_size):
+def test_a_raster_is_cut_to_the_image_and_nothing_else(size, map_size):
+    """Each cell carries where its middle is; after the cut it must be there in the image, to half a cell."""
     box = Letterbox.fit(size, (384, 640))
-    rows, columns = box.cells(map_size)
-    for cells, first, length, pixels, count in [
-        (rows, box.top, box.height, 384, map_size[0]),
-        (columns, box.left, box.width, 640, map_size[1]),
-    ]:
-        middles = (cells + 0.5) * pixels / count
-        expected = first + (np.arange(len(cells)) + 0.5) * length / len(cells)
-        assert np.abs(middles - expected).max() <= pixels / count / 2 + 1e-9
-        assert abs(len(cells) - length * count / pixels) <= 0.5 or len(cells) == 1
+    rows, columns = np.mgrid[: map_size[0], : map_size[1]] + 0.5
+    middles = [rows * 384 / map_size[0], columns * 640 / map_size[1]]
+    for middle, axis, first, length in zip(middles, (0, 1), (box.top, box.left), (box.height, box.width)):
+        cell = (384, 640)[axis] / map_size[axis]
+        cut = np.moveaxis(box.cut(middle), axis, 0)
+        expected = first + (np.arange(len(cut)) + 0.5) * length / len(cut)
+        assert np.abs(cut - expected[:, None]).max() <= cell / 2 + 1e-9
+        assert len(cut) == max(round(length / cell), 1)
+
+
+def test_a_cut_raster_is_a_copy():
+    raster = np.zeros((96, 160))
+    assert not np.shares_memory(Letterbox.fit((720, 1280), (384, 640)).cut(raster), raster)

@@ -23,10 +23,10 @@ def line_color(name: str) -> LineColor:
 
 
 def inside(points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Those of points (P, 2) u v that are finite and inside an image (H, W), as float32."""
+    """(...,) bool: which of points (..., 2) u v are inside an image (H, W); nan and infinity are not."""
     height, width = image_size
-    keep = ((points >= 0) & (points <= (width, height))).all(axis=1)
-    return points[keep].astype(np.float32)
+    u, v = points[..., 0], points[..., 1]
+    return (u >= 0) & (u <= width) & (v >= 0) & (v <= height)
 
 
 def u_at(line: LaneLine, v: float) -> float:

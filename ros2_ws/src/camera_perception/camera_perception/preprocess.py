@@ -8,6 +8,7 @@ subtract 0.5.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -70,15 +71,23 @@ class Letterbox:
         image_boxes = self.image_from_input(np.reshape(boxes, (-1, 2, 2))).reshape(-1, 4)
         return np.clip(image_boxes, 0, (width, height, width, height)).astype(np.float32)
 
-    def cells(self, map_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of a raster (h, w) over the whole input that show the image, so that
-        raster[np.ix_(rows, columns)] covers the source image and nothing else, to the nearest cell."""
-        rows = _cells(self.top, self.height, self.input_size[0], map_size[0])
-        columns = _cells(self.left, self.width, self.input_size[1], map_size[1])
-        return rows, columns
+    def cut(self, raster: np.ndarray) -> np.ndarray:
+        """The part of a raster (h, w) over the whole input that shows the image and nothing else, to the nearest cell.
+
+        A copy. Each of its (h', w') cells covers W / w' x H / h' source pixels.
+        """
+        rows = _cells(self.top, self.height, self.input_size[0], raster.shape[0])
+        columns = _cells(self.left, self.width, self.input_size[1], raster.shape[1])
+        if isinstance(rows, slice) and isinstance(columns, slice):
+            return raster[rows, columns].copy()
+        return raster[rows][:, columns]
 
 
-def _cells(first: int, length: int, pixels: int, cells: int) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _cells(first: int, length: int, pixels: int, cells: int) -> slice | np.ndarray:
+    """Which of the cells over some pixels show those from first on: a slice where borders coincide."""
+    if first * cells % pixels == 0 and length * cells % pixels == 0:
+        return slice(first * cells // pixels, (first + length) * cells // pixels)
     count = max(1, round(length * cells / pixels))
     middles = first + (np.arange(count) + 0.5) * length / count
     return np.minimum((middles * cells / pixels).astype(np.intp), cells - 1)

@@ -8,6 +8,7 @@ which raises ModelError when the options or tensor shapes (role -> shape with ba
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 
@@ -40,6 +41,7 @@ class Part:
     scene: tuple[SceneAttribute, ...] | None = None
 
 
+@lru_cache(maxsize=len(KINDS))
 def decoder(kind: str) -> ModuleType:
     """The module that decodes this kind of head; ModelError names the known kinds."""
     if kind not in KINDS:

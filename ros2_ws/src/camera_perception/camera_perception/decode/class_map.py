@@ -40,7 +40,8 @@ def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbo
 
 def part_of(ids: np.ndarray, head: HeadSpec, letterbox: Letterbox) -> Part:
     """A raster over the whole network input, cut to the image, as this head's part. A copy."""
-    cut = ids[np.ix_(*letterbox.cells(ids.shape))].astype(np.uint8, copy=False)
-    cut[cut >= len(head.classes)] = 0
+    cut = letterbox.cut(ids).astype(np.uint8, copy=False)
+    if cut.max() >= len(head.classes):
+        cut[cut >= len(head.classes)] = 0
     found = ClassMap(cut, head.classes, colors_of(head))
     return Part(Task.DRIVABLE, drivable=found) if head.head == "drivable" else Part(Task.SEMANTIC, semantic=found)

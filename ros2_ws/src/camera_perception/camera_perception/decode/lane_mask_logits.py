@@ -45,4 +45,5 @@ def _line(points: np.ndarray, marking: np.ndarray, letterbox: Letterbox) -> Lane
     """Mask pixels to source pixels."""
     score = marking[points[:, 1].astype(int), points[:, 0].astype(int)].mean()
     in_input = points * letterbox.input_size[::-1] / marking.shape[::-1]
-    return LaneLine(inside(letterbox.image_from_input(in_input), letterbox.image_size), float(min(score, 1.0)))
+    in_image = letterbox.image_from_input(in_input).astype(np.float32)
+    return LaneLine(in_image[inside(in_image, letterbox.image_size)], float(min(score, 1.0)))

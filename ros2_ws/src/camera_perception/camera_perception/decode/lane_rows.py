@@ -43,25 +43,23 @@ def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineCo
 
 
 def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    rows = arrays["x"].shape[1]
-    v = (np.arange(rows) + 0.5) * letterbox.input_size[0] / rows
-    lines = (_line(arrays, int(index), v, head, letterbox) for index in np.flatnonzero(arrays["score"] >= threshold))
-    return Part(Task.LANES, lanes=left_to_right(line for line in lines if line))
+    found = np.flatnonzero(arrays["score"] >= threshold)
+    x = arrays["x"][found].astype(np.float64)
+    v = (np.arange(x.shape[1]) + 0.5) * letterbox.input_size[0] / x.shape[1]
+    points = letterbox.image_from_input(np.stack((x, np.broadcast_to(v, x.shape)), axis=-1))[:, ::-1]
+    shown = (arrays["row_score"][found] >= head.options.get("row_threshold", 0.5))[:, ::-1]
+    shown = shown & inside(points, letterbox.image_size)
+    lines = [_line(arrays, row, points[i, shown[i]], head) for i, row in enumerate(found) if shown[i].sum() >= 2]
+    return Part(Task.LANES, lanes=left_to_right(lines))
 
 
-def _line(arrays: Arrays, index: int, v: np.ndarray, head: HeadSpec, letterbox: Letterbox) -> LaneLine | None:
-    """One line in source pixels, or None when fewer than two of its rows are inside the image."""
-    x = arrays["x"][index]
-    here = np.flatnonzero((arrays["row_score"][index] >= head.options.get("row_threshold", 0.5)) & np.isfinite(x))[::-1]
-    points = inside(letterbox.image_from_input(np.column_stack((x[here], v[here]))), letterbox.image_size)
-    if len(points) < 2:
-        return None
-    line_type, type_score = _best(arrays["type"][index], head.options["line_types"])
-    color, color_score = _best(arrays["color"][index], head.options["line_colors"])
+def _line(arrays: Arrays, row: int, points: np.ndarray, head: HeadSpec) -> LaneLine:
+    line_type, type_score = _best(arrays["type"][row], head.options["line_types"])
+    color, color_score = _best(arrays["color"][row], head.options["line_colors"])
     return LaneLine(
-        points,
-        min(float(arrays["score"][index]), 1.0),
-        position=int(head.options["positions"][index]),
+        points.astype(np.float32),
+        min(float(arrays["score"][row]), 1.0),
+        position=int(head.options["positions"][row]),
         line_type=LineType[line_type],
         type_score=type_score,
         color=LineColor[color],
@@ -71,7 +69,6 @@ def _line(arrays: Arrays, index: int, v: np.ndarray, head: HeadSpec, letterbox: 
 
 def _best(probabilities: np.ndarray, names: list[str]) -> tuple[str, float]:
     """Most probable name, as the enums spell it, and its probability."""
-    if not np.isfinite(probabilities).all() or not len(names):
-        return "UNKNOWN", 0.0
     index = int(probabilities.argmax())
-    return names[index].upper(), float(probabilities[index])
+    score = float(probabilities[index])
+    return (names[index].upper(), score) if 0 <= score < np.inf else ("UNKNOWN", 0.0)  # of nan, argmax is the nan
