@@ -24,24 +24,27 @@ VERSIONS = (8, 9)
 class BagWriter:
     """A recording being written; also a context manager, which closes it whatever happens.
 
-    version 9, or 8 for ROS 2 Humble
-    BagError when the folder exists already or the disk is full; what was written stays readable.
+    path     a folder that does not exist yet; or a name ending in .mcap for that file alone, without metadata.yaml
+    version  9, or 8 for ROS 2 Humble
+    compress worth its time for small messages; images in raw encodings cost ten times as much to write
+
+    BagError when path exists already or the disk is full; what was written stays readable.
     """
 
-    def __init__(self, folder: Path | str, *, version: int = 9) -> None:
+    def __init__(self, path: Path | str, *, version: int = 9, compress: bool = False) -> None:
         if version not in VERSIONS:
             raise BagError(f"rosbag2 metadata version {version} was asked for: give 8 (Humble) or 9 (Jazzy)")
-        self.folder = Path(folder)
+        self.path = Path(path)
         self.counts: Counter[str] = Counter()
         self._version = version
         self._channels: dict[str, tuple[int, str]] = {}
         self._schemas: dict[str, int] = {}
         self._first_ns, self._last_ns = 2**63 - 1, 0
-        self._stream, self._mcap = self._open()
+        self._stream, self._mcap = self._open(compress)
 
     @property
     def file(self) -> Path:
-        return self.folder / f"{self.folder.name}_0.mcap"
+        return self.path if self.path.suffix == ".mcap" else self.path / f"{self.path.name}_0.mcap"
 
     def add_topic(self, topic: str, kind: str, text: str | None = None) -> None:
         """Announce a topic; `text` is its message definition, where it is not one of the known types."""
@@ -84,7 +87,7 @@ class BagWriter:
         except OSError as error:
             raise BagError(
                 f"{self.file} could not be finished ({error.strerror}): make room, then run "
-                f"`camera-perception repair-bag {self.folder}`; what was recorded is readable"
+                f"`camera-perception repair-bag {self.path}`; what was recorded is readable"
             ) from error
         finally:
             _close_quietly(self._stream)
@@ -95,26 +98,29 @@ class BagWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> tuple[Any, Any]:
+    def _open(self, compress: bool) -> tuple[Any, Any]:
         try:
-            from mcap.writer import Writer
+            from mcap.writer import CompressionType, Writer
         except ImportError as error:
             raise BagError(f"recordings need the '{error.name}' package: pip install mcap") from error
         try:
-            self.folder.mkdir(parents=True, exist_ok=False)
-            stream = self.file.open("wb")
+            self.file.parent.mkdir(parents=True, exist_ok=self.file == self.path)
+            stream = self.file.open("xb")
         except FileExistsError as error:
-            raise BagError(f"{self.folder} exists already: choose another folder or remove it") from error
+            raise BagError(f"{self.path} exists already: choose another name or remove it") from error
         except OSError as error:
-            raise BagError(f"{self.folder} cannot be written ({error.strerror}): choose another folder") from error
-        writer = Writer(stream, chunk_size=CHUNK_BYTES)
+            raise BagError(f"{self.path} cannot be written ({error.strerror}): choose another folder") from error
+        compression = CompressionType.ZSTD if compress else CompressionType.NONE
+        writer = Writer(stream, chunk_size=CHUNK_BYTES, compression=compression)
         writer.start(profile="ros2", library="camera_perception")
         return stream, writer
 
     def _write_metadata(self) -> None:
-        part = self.folder / "metadata.yaml.part"
+        if self.file == self.path:
+            return
+        part = self.path / "metadata.yaml.part"
         part.write_text(yaml.safe_dump({"rosbag2_bagfile_information": self._metadata()}, sort_keys=False), "utf-8")
-        os.replace(part, self.folder / "metadata.yaml")
+        os.replace(part, self.path / "metadata.yaml")
 
     def _metadata(self) -> dict[str, Any]:
         count = sum(self.counts.values())

@@ -224,3 +224,29 @@ def _road(road: Road | None) -> dict[str, Any]:
         "free_distance_ahead": road.free_distance_ahead if road else NAN,
         "coverage": road.coverage if road else NAN,
     }
+
+
+def failed_fields(
+    stamp_ns: int,
+    frame_id: str,
+    flags: int,
+    *,
+    camera_name: str = "",
+    frame_seq: int = 0,
+    frames_dropped: int = 0,
+    age_ms: float = NAN,
+) -> dict[str, Any]:
+    """The answer to an image that could not be processed: it arrived, and nothing is known from it."""
+    unknown = dict.fromkeys(("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms"), NAN)
+    return {
+        "header": header_fields(stamp_ns, frame_id),
+        "camera_name": camera_name,
+        "frame_seq": frame_seq,
+        "frames_dropped": frames_dropped,
+        "age_ms": age_ms,
+        "status": status_of(flags),
+        "status_flags": int(flags),
+        "ego_lane": _unknown_ego_lane(),
+        "road": _road(None),
+        **unknown,
+    }

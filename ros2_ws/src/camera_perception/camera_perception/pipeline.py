@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from time import perf_counter_ns
-from typing import Mapping
 
 import numpy as np
 
 from camera_perception.camera import Camera
-from camera_perception.decode.heads import decode_all
+from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
 from camera_perception.health import HealthMonitor
 from camera_perception.lanes import road_from_drivable
@@ -28,6 +28,7 @@ class Pipeline:
     """
 
     def __init__(self, spec: ModelSpec, engine: Engine, camera: Camera | None = None, base_frame: str = "base_link") -> None:
+        check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
         self.engine = engine
         self.camera = camera

@@ -1,0 +1,129 @@
+"""The command line `camera-perception`. Commands import what they need when they run, so that --help is instant."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from camera_perception.errors import PerceptionError
+
+
+class Group(TyperGroup):
+    """Errors that we raise on purpose are one sentence and exit code 2, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PerceptionError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Camera perception without ROS: replay drives, look into models and recordings, check this machine.",
+)
+
+ModelFolder = Annotated[
+    Path, typer.Option("--model", "-m", help="Model folder: model.onnx, model.json, reference.npz.")
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", "-e", help="auto, onnxruntime, openvino[:fp32|:bf16], tensorrt, recorded.")
+]
+Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0 = all cores.", min=0)]
+
+
+@app.callback()
+def options(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+@app.command()
+def replay(
+    source: Annotated[Path, typer.Argument(help="A rosbag2 recording, a video, or a folder of images.")],
+    model: ModelFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for perception.mcap, overlay.mp4, report.html.")],
+    camera: Annotated[str | None, typer.Option(help="Image topic, where the recording has several.")] = None,
+    mount: Annotated[
+        str | None, typer.Option(help="Camera in base_link: x,y,z,roll,pitch,yaw (metres, radians). Gives metres.")
+    ] = None,
+    engine: EngineName = "auto",
+    threads: Threads = 0,
+    limit: Annotated[int, typer.Option(help="Stop after so many images; 0 = all.", min=0)] = 0,
+    video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
+    compare: Annotated[
+        Path | None, typer.Option(help="perception.mcap of an earlier replay; exit code 1 when this one differs.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Multiplies the tolerances of --compare.", min=0.0)] = 1.0,
+) -> None:
+    """Run every image of a drive through the pipeline; the same result each time."""
+    from camera_perception.replay_command import replay_command
+
+    replay_command(source, model, out, camera, mount, engine, threads, limit, video, compare, tolerance)
+
+
+@app.command("inspect-onnx")
+def inspect_onnx(
+    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a model folder here.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the file leaves it open.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; the file's name when not given.")] = None,
+) -> None:
+    """Show inputs and outputs, guess the heads, and write a starting model folder."""
+    from camera_perception.inspect_onnx import inspect_command
+
+    inspect_command(file, out, size, name)
+
+
+@app.command("check-model")
+def check_model(
+    folder: Annotated[Path, typer.Argument(help="Model folder.")],
+    threads: Threads = 0,
+) -> None:
+    """Check schema, hash, graph and reference, and time every installed backend. Exit code 1 when none passes."""
+    from camera_perception.check_model import check_command
+
+    check_command(folder, threads)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed here, and what does not work and why. Exit code 1 when a drive could not be processed."""
+    from camera_perception.doctor import doctor_command
+
+    doctor_command()
+
+
+@app.command("repair-bag")
+def repair_bag(
+    bag: Annotated[Path, typer.Argument(help="A recording that was cut off or damaged.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder; BAG_repaired when not given.")] = None,
+    humble: Annotated[bool, typer.Option(help="Metadata that ROS 2 Humble reads.")] = False,
+) -> None:
+    """Copy every message that can be read into a new recording; the old one stays as it is."""
+    from camera_perception.bag_repair import repair_bag as repair
+
+    folder, counts = repair(bag, out, version=8 if humble else 9)
+    typer.echo(f"{folder}: {sum(counts.values())} messages")
+    for topic, count in sorted(counts.items()):
+        typer.echo(f"  {count:8d}  {topic}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(context: typer.Context) -> None:
+    """Measure this machine: engines, stages, transport."""
+    try:
+        from camera_perception.bench import main
+    except ModuleNotFoundError as error:
+        if error.name != "camera_perception.bench":
+            raise
+        raise PerceptionError("this installation has no benchmarks: run `make bench` in the repository") from error
+    raise typer.Exit(main(context.args))

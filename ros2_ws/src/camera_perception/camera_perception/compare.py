@@ -1,0 +1,147 @@
+"""Two recordings of the same drive, field by field: the regression test for a drive.
+
+Measured times are left out, and so are the names of the engine: they differ from machine to machine and run to run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+IGNORED = {"age_ms", "decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms", "engine_id", "frames_dropped"}
+
+# Absolute tolerance of a field and, for metres, a relative one. All others must be equal to within rounding.
+PIXELS, SCORE, METRES, VARIANCE = (1.0, 0.0), (0.02, 0.0), (0.05, 0.02), (0.1, 0.2)
+TOLERANCES = {
+    **dict.fromkeys(("cx", "cy", "width", "height", "u", "v"), PIXELS),
+    **dict.fromkeys(("score", "type_score", "color_score", "confidence", "coverage"), SCORE),
+    **dict.fromkeys(("x", "y", "z", "range", "y_std", "x_min", "x_max", "ground_width", "free_distance_ahead"), METRES),
+    **dict.fromkeys(("offset", "margin_left", "margin_right", "bearing", "heading"), METRES),
+    **dict.fromkeys(("position_cov", "velocity_cov", "poly", "curvature"), VARIANCE),
+}
+ROUNDING = (1e-6, 1e-6)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field of one frame. `size` is how many tolerances it is off; inf for what cannot be measured."""
+
+    stamp_ns: int
+    field: str
+    actual: str
+    wanted: str
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All differences of one field: in how many frames, how far at worst, and the worst itself."""
+
+    field: str
+    frames: int
+    worst: Difference
+
+
+def compare_frames(
+    actual: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]], scale: float = 1.0
+) -> list[Difference]:
+    """Differences beyond the tolerances (times `scale`) between two lists of frames, matched by stamp."""
+    ours, theirs = _by_stamp(actual), _by_stamp(wanted)
+    differences = []
+    for key in sorted(ours.keys() | theirs.keys()):
+        if key in ours and key in theirs:
+            found = _compare(ours[key], theirs[key], "", scale)
+            differences += [Difference(key[0], field, now, before, size) for field, now, before, size in found]
+        else:
+            now, before = ("there", "missing") if key in ours else ("missing", "there")
+            differences.append(Difference(key[0], "frame", now, before, math.inf))
+    return differences
+
+
+def table(differences: Sequence[Difference]) -> list[Row]:
+    """One row per field, the most frequent first."""
+    by_field: dict[str, list[Difference]] = {}
+    for difference in differences:
+        by_field.setdefault(difference.field, []).append(difference)
+    rows = [
+        Row(field, len({d.stamp_ns for d in found}), max(found, key=lambda d: d.size))
+        for field, found in by_field.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.frames, row.field))
+
+
+def _by_stamp(frames: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str, int], Mapping[str, Any]]:
+    """(stamp, camera, how often it occurred before): frame."""
+    found: dict[tuple[int, str, int], Mapping[str, Any]] = {}
+    for frame in frames:
+        stamp = frame["header"]["stamp"]
+        key = stamp["sec"] * 10**9 + stamp["nanosec"], frame.get("camera_name", "")
+        again = 0
+        while (*key, again) in found:
+            again += 1
+        found[(*key, again)] = frame
+    return found
+
+
+Found = Iterator[tuple[str, str, str, float]]
+
+
+def _compare(actual: Any, wanted: Any, path: str, scale: float) -> Found:
+    if isinstance(wanted, Mapping):
+        for name in wanted:
+            if name not in IGNORED:
+                yield from _compare(actual.get(name), wanted[name], f"{path}.{name}".lstrip("."), scale)
+    elif isinstance(wanted, list):
+        yield from _compare_lists(actual or [], wanted, path, scale)
+    elif isinstance(wanted, np.ndarray):
+        yield from _compare_arrays(np.asarray(actual), wanted, path, scale)
+    elif isinstance(wanted, float):
+        yield from _compare_arrays(np.array([actual], float), np.array([wanted]), path, scale)
+    elif actual != wanted:
+        yield path, str(actual), str(wanted), math.inf
+
+
+def _compare_lists(actual: list[Any], wanted: list[Any], path: str, scale: float) -> Found:
+    if len(actual) != len(wanted):
+        yield f"{path} (count)", str(len(actual)), str(len(wanted)), math.inf
+        return
+    for ours, theirs in _partners(actual, wanted):
+        yield from _compare(ours, theirs, path, scale)
+
+
+def _partners(actual: list[Any], wanted: list[Any]) -> list[tuple[Any, Any]]:
+    """Things with a box are matched by class and place, since equal scores may change order; others by order."""
+    if not wanted or not isinstance(wanted[0], Mapping) or "cx" not in wanted[0]:
+        return list(zip(actual, wanted))
+    free, pairs = list(actual), []
+    for theirs in wanted:
+        ours = min(free, key=lambda thing: _distance(thing, theirs))
+        free = [thing for thing in free if thing is not ours]
+        pairs.append((ours, theirs))
+    return pairs
+
+
+def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    apart = sum(abs(one[name] - other[name]) for name in ("cx", "cy", "width", "height"))
+    return apart + (0.0 if one.get("class_id") == other.get("class_id") else 1e6)
+
+
+def _compare_arrays(actual: np.ndarray, wanted: np.ndarray, path: str, scale: float) -> Found:
+    if actual.shape != wanted.shape:
+        yield f"{path} (count)", str(actual.size), str(wanted.size), math.inf
+        return
+    if not wanted.size:
+        return
+    ours, theirs = actual.astype(float), wanted.astype(float)
+    atol, rtol = TOLERANCES.get(path.rpartition(".")[2], ROUNDING)
+    with np.errstate(invalid="ignore"):
+        allowed = scale * (atol + rtol * np.abs(np.nan_to_num(theirs)))
+        size = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, np.abs(ours - theirs) / allowed)
+    size = np.nan_to_num(size, nan=np.inf)
+    worst = int(np.argmax(size))
+    if size.flat[worst] > 1:
+        yield path, f"{ours.flat[worst]:.6g}", f"{theirs.flat[worst]:.6g}", float(size.flat[worst])

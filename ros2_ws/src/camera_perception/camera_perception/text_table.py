@@ -1,0 +1,24 @@
+"""Small tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def text_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their longest cell; numbers to the right."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells)]
+    right = [
+        bool(rows) and all(isinstance(row[i], int | float) or row[i] == "" for row in rows) for i in range(len(head))
+    ]
+    lines = [_line(head, widths, right), "  ".join("-" * width for width in widths)]
+    return "\n".join(line.rstrip() for line in lines + [_line(row, widths, right) for row in cells])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    return "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(cells, widths, right))
+
+
+def _text(cell: object) -> str:
+    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
