@@ -49,7 +49,9 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
     points = letterbox.image_from_input(np.stack((x, np.broadcast_to(v, x.shape)), axis=-1))[:, ::-1]
     shown = (arrays["row_score"][found] >= head.options.get("row_threshold", 0.5))[:, ::-1]
     shown = shown & inside(points, letterbox.image_size)
-    lines = [_line(arrays, row, points[i, shown[i]], head) for i, row in enumerate(found) if shown[i].sum() >= 2]
+    lines = [
+        _line(arrays, row, points[i, shown[i]], head) for i, row in enumerate(found.tolist()) if shown[i].sum() >= 2
+    ]
     return Part(Task.LANES, lanes=left_to_right(lines))
 
 
