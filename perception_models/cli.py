@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Config = Annotated[Optional[Path], typer.Option("--config", "-c", help="YAML file; see perception_models/configs")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file; see perception_models/configs")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to")]
-Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value words over the file: optimizer.lr=0.001")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value words over the file: optimizer.lr=0.001")]
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """What users can do something about is one sentence, not a traceback. PERCEPTION_DEBUG=1 shows the traceback."""
+    from camera_perception.errors import PerceptionError
+
     try:
         yield
-    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+    except (PerceptionError, ValueError, OSError, RuntimeError, ArithmeticError) as error:
         if os.environ.get("PERCEPTION_DEBUG"):
             raise
         typer.echo(f"error: {error}", err=True)
@@ -57,11 +59,67 @@ def export(
 ) -> None:
     """Write a model folder and check that ONNX Runtime and OpenVINO say what torch says."""
     with _plain_errors():
-        from perception_models.export import ExportConfig, export as run
+        from perception_models.export import ExportConfig
+        from perception_models.export import export as run
         from perception_models.settings import load_settings
 
         for line in run(checkpoint, out, load_settings(ExportConfig, config, overrides)):
             typer.echo(line)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Model folder, ONNX file beside its model.json, or checkpoint")],
+    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    out: Out,
+    protocol: Annotated[str, typer.Option(help="own, or yolop: also the figures of papers on BDD100K")] = "own",
+    limit: Annotated[int | None, typer.Option(help="At most so many images of each data set")] = None,
+    mirrored: Annotated[bool, typer.Option(help="Look at every image in a mirror")] = False,
+    engine: Annotated[str, typer.Option(help="Backend of the vehicle's library")] = "onnxruntime",
+) -> None:
+    """Measure a model with the vehicle's own decoder: metrics.json and report.html."""
+    with _plain_errors():
+        from perception_models.evaluation import evaluate as run
+
+        for name, figures in run(model, data, out, protocol, limit, mirrored, engine)["datasets"].items():
+            typer.echo(f"{name} ({figures['images']} images)")
+            for figure, value in figures["headlines"].items():
+                typer.echo(f"  {figure:14} {value:.3f}")
+        typer.echo(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def check_data(
+    folder: Annotated[Path, typer.Argument(help="Folder of labelled data, or one that holds several")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for counts.json and contact sheets")] = None,
+) -> None:
+    """Count what a folder holds, name broken files, draw a labelled contact sheet. Exit 1 when something is broken."""
+    with _plain_errors():
+        from perception_models.data.check import check, table
+
+        results = check(folder, out)
+    for name, counts in results.items():
+        typer.echo(f"{name}\n{table(counts)}")
+    if any(counts.broken for counts in results.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cache_data(
+    data: Annotated[list[Path], typer.Argument(help="Folders of labelled data, or ones that hold several")],
+    cache: Annotated[Path, typer.Option(help="Where training will look for it: data.cache of its configuration")],
+    height: int = 384,
+    width: int = 640,
+    split: Annotated[str, typer.Option(help="Part of BDD100K or CULane")] = "train",
+) -> None:
+    """Decode and shrink images once, so that training reads them without work; it also does this by itself."""
+    with _plain_errors():
+        from perception_models.data.found import find_entries
+        from perception_models.data.registry import open_mix
+
+        entries = [entry for folder in data for entry in find_entries(folder, split)]
+        mix = open_mix(entries, cache, (height, width))
+        typer.echo(f"{len(mix)} images in {cache}")
 
 
 if find_spec("perception_models.render.cli"):

@@ -86,7 +86,7 @@ def check(folder: Path | str, out: Path | str | None = None) -> dict[str, Counts
 
     out  folder for counts.json and one contact sheet per data set, or None for counts alone
     """
-    from perception_models.evaluation.found import find_datasets
+    from perception_models.data.found import find_datasets
 
     results = {}
     for name, (_, samples) in find_datasets(folder).items():

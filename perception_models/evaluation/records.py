@@ -12,6 +12,7 @@ from camera_perception.types import Seen, Task
 from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation import lanes, lights, maps, objects, scene
+from perception_models.evaluation.coco_matches import ObjectRecord
 from perception_models.evaluation.model import Model
 
 UNTOLD = "unlabelled"
@@ -24,7 +25,7 @@ class Record:
 
     name: str
     attributes: dict[str, str]
-    objects: objects.ObjectRecord | None = None
+    objects: ObjectRecord | None = None
     lights: lights.LightRecord | None = None
     crops: lights.LightRecord | None = None
     lanes: lanes.LaneRecord | None = None

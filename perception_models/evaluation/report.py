@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment
 
-from perception_models.data.labels import DRIVABLE, LINE_COLORS, LINE_TYPES, SCENE, SEMANTIC
+from perception_models.data.labels import DRIVABLE, LINE_COLORS, LINE_TYPES, OBJECTS, SCENE, SEMANTIC
 from perception_models.data.sheet import tile
 from perception_models.evaluation import plots
 from perception_models.evaluation.lights import NAMES as LIGHT_NAMES
@@ -49,6 +49,7 @@ def _plots(summary: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         if objects.get("curves"):
             yield "precision and recall", plots.precision_recall(objects["curves"])
             yield "recall and false positives", plots.roc(objects["roc"])
+        yield "classes of objects", plots.matrix(objects["confusion"], (*OBJECTS, "not there"), (*OBJECTS, "missed"))
         yield "scores of objects", plots.reliability_diagram(objects["reliability"])
     for kind in ("lights", "crops"):
         if kind in summary:

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from perception_models.data.cache import Samples
 from perception_models.data.errors import DataError
+from perception_models.data.found import find_datasets
 from perception_models.data.sample import Sample
 from perception_models.data.warp import mirror, warp
-from perception_models.evaluation.found import find_datasets
 from perception_models.evaluation.model import Model, open_model
 from perception_models.evaluation.records import Record, headlines, record, slices, summarise
 from perception_models.evaluation.worst import Worst
@@ -57,7 +57,7 @@ def evaluate(
 def _measure(
     model: Model, sets: dict[str, tuple[str, Samples]], protocol: str, limit: int | None, mirrored: bool
 ) -> tuple[dict[str, Any], Worst]:
-    metrics, worst, every, threshold = {}, Worst(), [], model.threshold("objects")
+    metrics, worst, every, threshold = {}, Worst(model.spec.classes), [], model.threshold("objects")
     for name, (kind, samples) in sets.items():
         rows, yolop = [], _yolop(protocol, model)
         for sample in tqdm(_chosen(samples, limit), desc=name, unit="image", total=_count(samples, limit)):

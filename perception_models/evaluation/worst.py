@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from camera_perception.types import Seen
-from perception_models.data.labels import OBJECTS
 from perception_models.data.sample import Sample
 from perception_models.data.sheet import draw_labels, tile
 from perception_models.evaluation.lights import iou
@@ -25,6 +25,7 @@ THUMB = (240, 400)  # height, width
 class Worst:
     """Keeps small pictures of the KEPT images with the highest penalty per data set and kind of label."""
 
+    names: Sequence[str]  # of the model's object classes
     kept: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _count: int = 0
 
@@ -33,7 +34,7 @@ class Worst:
             heap = self.kept.setdefault((dataset, kind), [])
             if penalty > 0 and (len(heap) < KEPT or penalty > heap[0][0]):
                 self._count += 1  # so that equal penalties never compare pictures
-                entry = penalty, self._count, sample.name, thumbnail(sample, seen, kind, threshold)
+                entry = penalty, self._count, sample.name, thumbnail(sample, seen, kind, threshold, self.names)
                 (heapq.heappush if len(heap) < KEPT else heapq.heapreplace)(heap, entry)
 
     def sheets(self) -> dict[tuple[str, str], list[tuple[str, float, np.ndarray]]]:
@@ -75,9 +76,11 @@ def _object_errors(record: Record, threshold: float) -> float:
     return float(missed + (len(sure) - overlap.any(0).sum() if len(part.labelled) else len(sure)))
 
 
-def thumbnail(sample: Sample, seen: Seen, kind: str, threshold: float) -> np.ndarray:
+def thumbnail(sample: Sample, seen: Seen, kind: str, threshold: float, names: Sequence[str]) -> np.ndarray:
     """Labels on the left, what was found on the right."""
-    if kind in ("crops", "lights"):
-        kind = "objects"
-    pictures = draw_labels(sample, (kind,)), draw_seen(sample.image, seen, (kind,), threshold, OBJECTS)
-    return tile(list(pictures), 2, THUMB)
+    drawn = "objects" if kind in ("crops", "lights") else kind
+    pictures = [draw_labels(sample, (drawn,)), draw_seen(sample.image, seen, (drawn,), threshold, names)]
+    if kind == "crops":  # the light is small and in the middle
+        height, width = sample.size
+        pictures = [picture[height // 4 : -height // 4, width // 4 : -width // 4] for picture in pictures]
+    return tile(pictures, 2, THUMB)

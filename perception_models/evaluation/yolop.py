@@ -16,6 +16,7 @@ from camera_perception.types import Seen
 from perception_models.data.labels import DRIVABLE, IGNORE
 from perception_models.data.sample import Lanes, Sample
 from perception_models.evaluation import objects
+from perception_models.evaluation.coco_matches import CocoMatches, ObjectRecord
 from perception_models.evaluation.scores import confusion
 
 BATCH = 24
@@ -28,7 +29,7 @@ class Yolop:
 
     def __init__(self, classes: Sequence[str]):
         self.classes = classes
-        self._objects: list[objects.ObjectRecord] = []
+        self._objects: list[ObjectRecord] = []
         self._counts: dict[str, list[np.ndarray]] = {"drivable": [], "lanes": []}
 
     def update(self, seen: Seen, sample: Sample) -> None:
@@ -44,7 +45,7 @@ class Yolop:
     def result(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
         if self._objects:
-            row = objects.CocoMatches(self._objects, dict.fromkeys(objects.VEHICLE_IDS, 0)).row(0, 0.0)
+            row = CocoMatches(self._objects, dict.fromkeys(objects.VEHICLE_IDS, 0)).row(0, 0.0)
             out |= {"vehicle_map50": row["ap50"], "vehicle_max_recall": row["max_recall"]}
         if self._counts["drivable"]:
             out["drivable_miou"] = batch_mean(self._counts["drivable"], lambda c: float(_iou(c).mean()))

@@ -336,3 +336,12 @@ def test_wrong_questions_are_answered_in_words(words, tiny_model, tmp_path):
 
     with pytest.raises(DataError, match=words):
         evaluate(tiny_model, [tmp_path], tmp_path / "out", protocol="yolo" if words == "protocol" else "own")
+
+
+def test_a_bus_taken_for_a_car_shows_in_the_confusion():
+    truth_rows = [[0, 0, 20, 20, BUS, 0], [50, 0, 70, 20, CAR, 0], [0, 50, 20, 70, CAR, 1]]
+    boxes = [[0, 0, 20, 20, 0.9, CAR], [80, 80, 99, 99, 0.8, CAR], [0, 50, 20, 70, 0.9, CAR], [50, 0, 70, 20, 0.1, CAR]]
+    counts = objects.class_confusion([objects.record(found(boxes), labelled(truth_rows), OBJECTS)], 0.5)
+    nothing = len(OBJECTS)
+    assert counts.sum() == 3
+    assert counts[BUS, CAR] == counts[CAR, nothing] == counts[nothing, CAR] == 1

@@ -1,0 +1,118 @@
+"""Detections matched to labels by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from perception_models.data.sample import Boxes
+from perception_models.evaluation.curve import Curve
+
+FP_PER_FRAME = 0.5
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """One image: what was found and what is labelled, classes as in labels.OBJECTS."""
+
+    found: np.ndarray  # (N, 4)
+    scores: np.ndarray  # (N,)
+    classes: np.ndarray  # (N,)
+    labelled: Boxes
+
+
+class CocoMatches:
+    """COCOeval over all images, classes merged by `category_of` (class id: category; others are left out)."""
+
+    def __init__(self, records: Sequence[ObjectRecord], category_of: dict[int, int]):
+        from pycocotools.cocoeval import COCOeval
+
+        truth = _coco(records, category_of)
+        self.images = len(records)
+        self.categories = sorted(set(category_of.values()))
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._eval = COCOeval(truth, _found(truth, records, category_of), "bbox")
+            params = self._eval.params
+            params.maxDets, params.areaRng, params.areaRngLbl = [100], [[0, 1e10]], ["all"]
+            self._eval.evaluate()
+            self._eval.accumulate()
+        self._precision = self._eval.eval["precision"][..., 0, 0]  # IoU, recall, category; -1 where nothing is labelled
+
+    def curve(self, category: int) -> Curve:
+        rows = self._rows(category)
+        join = lambda values, kind: np.concatenate([np.zeros(0, kind), *values])  # noqa: E731
+        labelled = sum(int((row["gtIgnore"] == 0).sum()) for row in rows)
+        scores = join([np.array(row["dtScores"]) for row in rows], float)
+        right = join([row["dtMatches"][0] > 0 for row in rows], bool)
+        counts = join([~row["dtIgnore"][0].astype(bool) for row in rows], bool)
+        return Curve(scores, right, counts, labelled, self.images)
+
+    def precision_curve(self, category: int) -> list[float]:
+        """Precision at recalls 0, 0.01 ... 1, IoU 0.5."""
+        return [round(float(p), 4) for p in self._precision[0, :, self.categories.index(category)]]
+
+    def row(self, category: int, threshold: float) -> dict[str, Any]:
+        precision, curve = self._precision[:, :, self.categories.index(category)], self.curve(category)
+        known = curve.labelled > 0
+        return {
+            "labelled": curve.labelled,
+            "ap": float(precision.mean()) if known else None,
+            "ap50": float(precision[0].mean()) if known else None,
+            "recall": curve.recall_at(threshold),
+            "precision": curve.precision_at(threshold),
+            f"recall_at_{FP_PER_FRAME}_fp_per_frame": curve.recall_at_false_positives(FP_PER_FRAME),
+            "max_recall": curve.recall_at(-np.inf),
+        }
+
+    def _rows(self, category: int) -> list[dict[str, Any]]:
+        first = self.categories.index(category) * self.images
+        return [row for row in self._eval.evalImgs[first : first + self.images] if row is not None]
+
+
+def _coco(records: Sequence[ObjectRecord], category_of: dict[int, int]) -> Any:
+    """Labels as a COCO object. Ignored boxes are crowds: many detections may fall into one, none counts."""
+    from pycocotools.coco import COCO
+
+    annotations = []
+    for image, row in enumerate(records):
+        for box, kind, ignored in zip(row.labelled.boxes, row.labelled.classes, row.labelled.ignored):
+            if int(kind) in category_of:
+                annotations.append(_entry(image, category_of[int(kind)], box, iscrowd=int(ignored)))
+                annotations[-1]["id"] = len(annotations)
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": image} for image in range(len(records))],
+        "categories": [{"id": category} for category in sorted(set(category_of.values()))],
+        "annotations": annotations,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _found(truth: Any, records: Sequence[ObjectRecord], category_of: dict[int, int]) -> Any:
+    entries = [
+        _entry(image, category_of[int(kind)], box, score=float(score))
+        for image, row in enumerate(records)
+        for box, score, kind in zip(row.found, row.scores, row.classes)
+        if int(kind) in category_of
+    ]
+    if entries:
+        return truth.loadRes(entries)
+    from pycocotools.coco import COCO
+
+    empty = COCO()
+    empty.dataset = {**truth.dataset, "annotations": []}
+    empty.createIndex()
+    return empty
+
+
+def _entry(image: int, category: int, box: np.ndarray, **more: Any) -> dict[str, Any]:
+    x0, y0, x1, y1 = map(float, box)
+    size = [x1 - x0, y1 - y0]
+    return {"image_id": image, "category_id": category, "bbox": [x0, y0, *size], "area": size[0] * size[1], **more}
