@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from camera_perception.draw.colors import GREEN, GREY, LIGHT, SHADOW, WHITE, Color, class_color
-from camera_perception.draw.ink import dashed, polygons, polyline, polylines, write
+from camera_perception.draw.ink import dashed, polygons, polyline, polylines, text_mask, write
 from camera_perception.draw.marking import marking
 from camera_perception.model_spec import ModelSpec
 from camera_perception.types import Objects, Perception, Road
@@ -81,7 +81,8 @@ def bird_eye(
     _draw_car(canvas, view)
     _draw_objects(canvas, view, perception.objects, spec.classes if spec else ())
     if not perception.base_frame:
-        write(canvas, "no calibration: no metres", view.text, view.text, view.text, LIGHT)
+        text = "no calibration, no metres"
+        write(canvas, text, (size[1] - text_mask(text, view.text).shape[1]) // 2, size[0] // 2, view.text, LIGHT)
     return canvas
 
 

@@ -71,5 +71,6 @@ def _label(canvas: np.ndarray, line: LaneLine, points: np.ndarray) -> None:
     number = f"#{line.lane_id} " if line.lane_id else ""
     text = number + " ".join(words)
     u, v = points[len(points) // 6]
-    left = min(round(u + size * 1.2), canvas.shape[1] - chip_size(text, size)[0] - size // 2)
-    chip(canvas, text, left, round(v - size), size, fill=SHADOW, opacity=0.6)
+    room = np.array(canvas.shape[1::-1]) - chip_size(text, size) - size // 2
+    left, top = np.minimum((round(u + size * 1.2), round(v - size)), room).tolist()
+    chip(canvas, text, left, top, size, fill=SHADOW, opacity=0.6)
