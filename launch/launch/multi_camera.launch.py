@@ -1,4 +1,4 @@
-"""A rig of cameras and their fusion: ros2 launch camera_perception_bringup multi_camera.launch.py model:=DIR rig:=RIG.yaml"""
+"""A rig and its fusion: ros2 launch camera_perception_bringup multi_camera.launch.py model:=DIR rig:=RIG.yaml"""
 
 from pathlib import Path
 

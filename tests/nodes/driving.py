@@ -74,7 +74,9 @@ def start_node(node: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]
     """A node of camera_perception_ros as a process; arguments follow --ros-args."""
     command = [sys.executable, "-m", "camera_perception_ros.main", node, "--ros-args", *arguments]
     with log.open("wb") as stream:
-        return subprocess.Popen(command, stdout=stream, stderr=stream, env=process_environment(), start_new_session=True)
+        return subprocess.Popen(
+            command, stdout=stream, stderr=stream, env=process_environment(), start_new_session=True
+        )
 
 
 def parameters(**values: object) -> list[Any]:
@@ -82,3 +84,8 @@ def parameters(**values: object) -> list[Any]:
     from rclpy.parameter import Parameter
 
     return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def given(**values: object) -> list[str]:
+    """The same for a node that is a process: -p name:=value for each."""
+    return [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]

@@ -7,11 +7,13 @@ import shutil
 import time
 from array import array
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from driving import RELIABLE, Ear, camera_info, image_message, jpeg_message, parameters, road
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -22,7 +24,6 @@ from camera_perception.errors import EngineError
 from camera_perception.status import Status
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
 from camera_perception_ros.camera_node import CameraNode
-from driving import RELIABLE, Ear, camera_info, image_message, jpeg_message, parameters, road
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]
 
@@ -44,7 +45,9 @@ class Rig:
     def activate(self) -> None:
         self.node.start()
         assert self.state == "active"
-        self.spin_until(lambda: self.raw.get_subscription_count() and self.infos.get_subscription_count(), what="subscribing")
+        self.spin_until(
+            lambda: self.raw.get_subscription_count() and self.infos.get_subscription_count(), what="subscribing"
+        )
         self.spin_until(lambda: self.node._publisher.get_subscription_count(), what="a listener")
 
     @property
@@ -65,7 +68,14 @@ def rig(context, executor, spin_until, tiny_model):
     made: list[Rig] = []
 
     def build(**overrides: Any) -> Rig:
-        made.append(Rig(context, executor, spin_until, **{"model": str(tiny_model), "engine": "onnxruntime", "engine_threads": 1, "transport": "raw", "input_depth": 50, **overrides}))
+        values = {
+            "model": str(tiny_model),
+            "engine": "onnxruntime",
+            "engine_threads": 1,
+            "transport": "raw",
+            "input_depth": 50,
+        }
+        made.append(Rig(context, executor, spin_until, **{**values, **overrides}))
         return made[-1]
 
     yield build
@@ -79,12 +89,13 @@ def test_every_image_is_answered_or_counted_and_headers_are_those_of_the_images(
     for number in range(30):
         it.send(image_message(number))
         it.spin_until(lambda: True)
-    it.spin_until(lambda: sum(1 + frame.frames_dropped for frame in it.perception.heard) == 30, what="30 images accounted for")
+    heard = it.perception.heard
+    it.spin_until(lambda: sum(1 + frame.frames_dropped for frame in heard) == 30, what="30 images accounted for")
     sent = [image_message(number).header for number in range(30)]
-    assert all(frame.header in sent for frame in it.perception.heard)
-    assert [frame.frame_seq for frame in it.perception.heard] == [sent.index(frame.header) for frame in it.perception.heard]
-    assert it.perception.heard[-1].header == sent[-1]
-    assert {(frame.image_width, frame.image_height, frame.camera_name) for frame in it.perception.heard} == {(160, 96, "front")}
+    assert all(frame.header in sent for frame in heard)
+    assert [frame.frame_seq for frame in heard] == [sent.index(frame.header) for frame in heard]
+    assert heard[-1].header == sent[-1]
+    assert {(frame.image_width, frame.image_height, frame.camera_name) for frame in heard} == {(160, 96, "front")}
 
 
 def test_an_uncalibrated_camera_sees_but_gives_no_metres(rig):
@@ -186,7 +197,8 @@ def test_auto_takes_compressed_where_only_that_is_published(context, executor, s
     executor.add_node(outside)
     publisher = outside.create_publisher(CompressedImage, "/front/image_raw/compressed", RELIABLE)
     ear = Ear(outside, PerceptionFrame, "/front/camera/perception")
-    node = CameraNode(namespace="/front", parameter_overrides=parameters(model=str(tiny_model), engine="onnxruntime"), **options)
+    overrides = parameters(model=str(tiny_model), engine="onnxruntime")
+    node = CameraNode(namespace="/front", parameter_overrides=overrides, **options)
     executor.add_node(node)
     node.start()
     spin_until(lambda: publisher.get_subscription_count(), what="subscribing to the compressed topic")
@@ -217,9 +229,14 @@ def wrong_output(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "words"),
-    [(missing, "does not exist"), (other_onnx, "sha256"), (no_json, "model.json is missing"), (wrong_output, "no_such_tensor")],
+    [
+        (missing, "does not exist"),
+        (other_onnx, "sha256"),
+        (no_json, "model.json is missing"),
+        (wrong_output, "no_such_tensor"),
+    ],
 )
-def test_a_model_that_cannot_run_leaves_the_node_unconfigured_with_one_line(rig, tiny_model, tmp_path, damage, words, capfd):
+def test_a_model_that_cannot_run_leaves_the_node_unconfigured(rig, tiny_model, tmp_path, damage, words, capfd):
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     damage(folder)
@@ -267,13 +284,19 @@ def test_the_node_can_pause_and_go_on(rig):
     assert it.state == "unconfigured"
 
 
+def said(words: str, diagnostics: Ear) -> bool:
+    return any(words in status.message for message in diagnostics.heard for status in message.status)
+
+
 class Failing:
     """An engine that fails from now on, `times` times."""
 
     def __init__(self, perceiver: Any, times: int) -> None:
         self.perceiver, self.times, self.opened = perceiver, times, 0
         self.real, perceiver.pipeline.run = perceiver.pipeline.run, self.run
-        perceiver.model = type("Reopening", (), {"spec": perceiver.model.spec, "engine": perceiver.model.engine, "reopened": self.reopened})()
+        perceiver.model = SimpleNamespace(
+            spec=perceiver.model.spec, engine=perceiver.model.engine, reopened=self.reopened
+        )
 
     def run(self, frame: Any) -> Any:
         if self.times > 0:
@@ -305,18 +328,14 @@ def test_an_engine_that_keeps_failing_ends_in_a_clean_deactivation(rig):
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
     it.spin_until(lambda: it.state == "inactive", what="deactivation")
-    it.spin_until(lambda: any("went away" in status.message for array_ in diagnostics.heard for status in array_.status))
+    it.spin_until(lambda: said("went away", diagnostics), what="the cause in diagnostics")
 
 
 def test_silence_is_explained_in_the_log_and_in_diagnostics(rig, capfd):
     it = rig(silence=0.2, transport="compressed")
     it.node.start()
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-
-    def told() -> bool:
-        return any("set transport to raw or auto" in status.message for array_ in diagnostics.heard for status in array_.status)
-
-    it.spin_until(told, what="the reason in diagnostics")
+    it.spin_until(lambda: said("set transport to raw or auto", diagnostics), what="the reason in diagnostics")
     assert "set transport to raw or auto" in capfd.readouterr().err
 
 
@@ -334,7 +353,7 @@ def test_other_outputs_come_only_when_somebody_listens(rig):
         "segmentation/color": Ear(it.outside, Image, "/front/camera/segmentation/color"),
         "markers": Ear(it.outside, MarkerArray, "/front/camera/markers"),
     }
-    publishers = dict((output.topic.removeprefix("~/"), publisher) for output, publisher in it.node._outputs._publishers)
+    publishers = {output.topic.removeprefix("~/"): publisher for output, publisher in it.node._outputs._publishers}
     it.spin_until(lambda: all(publishers[name].get_subscription_count() for name in ears), what="matching")
     time.sleep(0.1)
     it.send(image_message(1))

@@ -6,6 +6,7 @@ from array import array
 
 import numpy as np
 import pytest
+from driving import camera_info, header, image_message, jpeg_message, road
 from geometry_msgs.msg import Quaternion, Transform, Vector3
 from sensor_msgs.msg import CompressedImage
 
@@ -14,7 +15,6 @@ from camera_perception.errors import BadImage, CalibrationError
 from camera_perception.types import ClassMap
 from camera_perception_msgs.msg import DetectedObject, LaneLine, PerceptionFrame, TrafficLight
 from camera_perception_ros import convert
-from driving import camera_info, header, image_message, jpeg_message, road
 
 
 def test_a_dict_becomes_a_message_with_every_kind_of_field():
@@ -25,7 +25,9 @@ def test_a_dict_becomes_a_message_with_every_kind_of_field():
             "camera_name": "front",
             "frame_seq": np.int64(2**40),
             "age_ms": 1.5,
-            "objects": [{"class_name": "car", "position": {"x": 3}, "position_cov": np.eye(2).ravel(), "has_position": True}],
+            "objects": [
+                {"class_name": "car", "position": {"x": 3}, "position_cov": np.eye(2).ravel(), "has_position": True}
+            ],
             "lanes": [{"u": np.arange(3, dtype=np.float32), "poly": [1, 2, 3, 4]}],
             "traffic_lights": [{"elements": [{"color": 1, "confidence": 0.5}]}],
         },

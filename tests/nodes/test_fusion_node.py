@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from driving import RELIABLE, Ear, parameters
 from geometry_msgs.msg import Point
 from rclpy.node import Node
 
@@ -21,7 +22,6 @@ from camera_perception_msgs.msg import (
 from camera_perception_ros.convert import time_from_ns
 from camera_perception_ros.fusion_node import FusionNode
 from camera_perception_ros.merge import CameraState, merge
-from driving import RELIABLE, Ear, parameters
 
 NOW = 1_000_000_000_000
 MS = 1_000_000
@@ -32,7 +32,9 @@ def seen(x: float, name: str = "car", **more: Any) -> DetectedObject:
 
 
 def frame(stamp_ns: int = NOW, *objects: DetectedObject, **more: Any) -> PerceptionFrame:
-    message = PerceptionFrame(base_frame="base_link", tasks_valid=PerceptionFrame.OBJECTS, objects=list(objects), **more)
+    message = PerceptionFrame(
+        base_frame="base_link", tasks_valid=PerceptionFrame.OBJECTS, objects=list(objects), **more
+    )
     message.header.stamp = time_from_ns(stamp_ns)
     return message
 
@@ -108,7 +110,10 @@ def test_the_node_goes_on_when_a_camera_dies(context, executor, spin_until):
     for each in (node, outside):
         executor.add_node(each)
     node.start()
-    publishers = [outside.create_publisher(PerceptionFrame, f"{name}/camera_perception/perception", RELIABLE) for name in ("front", "rear")]
+    publishers = [
+        outside.create_publisher(PerceptionFrame, f"{name}/camera_perception/perception", RELIABLE)
+        for name in ("front", "rear")
+    ]
     ear = Ear(outside, FusedPerception, "/fusion/fused")
     spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers) and ear.heard)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import pytest
+from driving import parameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -13,7 +14,6 @@ from camera_perception_ros.bag_recorder_node import RecorderParams
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.fusion_node import FusionParams
 from camera_perception_ros.params import ParameterError, Parameters, default_of, param
-from driving import parameters
 
 ALL = (CameraParams, FusionParams, PlayerParams, RecorderParams)
 
@@ -59,7 +59,11 @@ def test_names_of_rclpy_itself_are_not_unknown(context, executor):
 def test_live_changes_arrive_and_wrong_ones_are_refused_with_a_reason(context, executor):
     node, seen = node_with(context, executor), []
     Parameters(node, Some, seen.append)
-    tries = {"threshold": [(0.7, True), (1.7, False), ("high", False)], "mode": [("b", True), ("c", False)], "fixed": [(True, False)]}
+    tries = {
+        "threshold": [(0.7, True), (1.7, False), ("high", False)],
+        "mode": [("b", True), ("c", False)],
+        "fixed": [(True, False)],
+    }
     for name, values in tries.items():
         for value, accepted in values:
             result = node.set_parameters([Parameter(name, value=value)])[0]

@@ -15,7 +15,13 @@ OTHER = Publisher("lidar", "sensor_msgs/msg/PointCloud2", reliable=True)
 
 @pytest.mark.parametrize(
     ("raw", "compressed", "transport"),
-    [([], [], None), ([RAW], [], "raw"), ([], [COMPRESSED], "compressed"), ([RAW], [COMPRESSED], "raw"), ([OTHER], [], None)],
+    [
+        ([], [], None),
+        ([RAW], [], "raw"),
+        ([], [COMPRESSED], "compressed"),
+        ([RAW], [COMPRESSED], "raw"),
+        ([OTHER], [], None),
+    ],
 )
 def test_auto_takes_what_is_there_and_prefers_raw(raw, compressed, transport):
     assert choose(Seen("/image", raw, compressed)) == transport

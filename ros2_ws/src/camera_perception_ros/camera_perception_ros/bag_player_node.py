@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +18,14 @@ from camera_perception.bag import Bag, RawMessage
 from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.errors import PerceptionError
 from camera_perception_ros.convert import time_from_ns
-from camera_perception_ros.params import ParameterError, Parameters, param
+from camera_perception_ros.params import ParameterError, Parameters
+from camera_perception_ros.player_params import PlayerParams
 from camera_perception_ros.process import Stop
 from camera_perception_ros.serialized import message_class, shifted, starts_with_header
 from camera_perception_ros.timeline import Timeline
 
+IMAGES = (IMAGE, COMPRESSED_IMAGE)
 LATCHED = ("/tf_static", "/robot_description")
-
-
-@dataclass(frozen=True)
-class PlayerParams:
-    bag: str = param("", "Folder of the recording (rosbag2, mcap or sqlite3). Required.", read_only=True)
-    rate: float = param(1.0, "Speed against real time.", low=0.01, high=100.0, read_only=True)
-    loop: bool = param(False, "Start again at the end.", read_only=True)
-    start_offset: float = param(0.0, "Seconds to skip at the beginning.", low=0.0, high=1e6, read_only=True)
-    start_paused: bool = param(False, "Wait for the pause service to say false.", read_only=True)
-    topics: list[str] = param([""], "Topics to play; an empty name plays all.", read_only=True)
-    clock: float = param(0.0, "Rate of /clock in Hz, for nodes with use_sim_time; 0 publishes none.", low=0.0, high=1000.0, read_only=True)
-    stamps: str = param(
-        "bag", "bag keeps header stamps; now moves them all by one offset so that playing starts now.", choices=("bag", "now"), read_only=True
-    )
-    reliability: str = param("reliable", "Of the publishers; reliable serves every subscriber.", choices=("reliable", "best_effort"), read_only=True)
-    depth: int = param(10, "History of the publishers; each image of it takes room in shared memory.", low=1, high=1000, read_only=True)
-    wait_for_subscribers: float = param(
-        0.0, "Seconds to wait for a subscriber of every image topic before starting; 0 starts at once.", low=0.0, high=3600.0, read_only=True
-    )
-    summary: str = param("", "File that gets the counts as JSON at the end; empty writes none.", read_only=True)
-
-    def check(self) -> None:
-        if not self.bag:
-            raise ParameterError("parameter 'bag' is empty: give the folder of a recording")
 
 
 class BagPlayerNode(Node):
@@ -74,7 +51,8 @@ class BagPlayerNode(Node):
         wanted = set(filter(None, self.params.topics)) or set(self._bag.topics)
         absent = wanted - set(self._bag.topics)
         if absent:
-            raise ParameterError(f"parameter 'topics' names {sorted(absent)[0]}: the recording has {', '.join(sorted(self._bag.topics))}")
+            known = ", ".join(sorted(self._bag.topics))
+            raise ParameterError(f"parameter 'topics' names {sorted(absent)[0]}: the recording has {known}")
         channels = {}
         for topic in sorted(wanted):
             kind = message_class(self._bag.topics[topic])
@@ -146,7 +124,7 @@ class BagPlayerNode(Node):
         self.late_ms.append(late / 1e6)
 
     def _wait_for_subscribers(self) -> None:
-        waited = {topic: channel[0] for topic, channel in self._channels.items() if self._bag.topics[topic] in (IMAGE, COMPRESSED_IMAGE)}
+        waited = {topic: channel[0] for topic, channel in self._channels.items() if self._bag.topics[topic] in IMAGES}
         give_up = time.monotonic() + self.params.wait_for_subscribers
         while self.params.wait_for_subscribers and not self._stop:
             alone = [topic for topic, publisher in waited.items() if not publisher.get_subscription_count()]
@@ -162,7 +140,8 @@ class BagPlayerNode(Node):
         self._thread.join(1.0)
         late = sorted(self.late_ms) or [0.0]
         counts = ", ".join(f"{topic} {count}" for topic, count in sorted(self.sent.items())) or "nothing"
-        self.get_logger().info(f"sent {counts}; late p95 {late[int(0.95 * (len(late) - 1))]:.1f} ms, max {late[-1]:.1f} ms")
+        p95 = late[int(0.95 * (len(late) - 1))]
+        self.get_logger().info(f"sent {counts}; late p95 {p95:.1f} ms, max {late[-1]:.1f} ms")
         if self.params.summary:
             summary = {"sent": dict(self.sent), "stamp_offset_ns": self._offset_ns, "late_ms_max": late[-1]}
             Path(self.params.summary).write_text(json.dumps(summary, indent=1), "utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
@@ -15,14 +16,18 @@ from camera_perception_ros.process import Stop
 from camera_perception_ros.record_writer import RecordWriter
 from camera_perception_ros.serialized import message_class
 
+fixed = partial(param, read_only=True)
+
 
 @dataclass(frozen=True)
 class RecorderParams:
-    output: str = param("", "Folder to record into; it must not exist. Required.", read_only=True)
-    topics: list[str] = param([""], "Topics to record; an empty name records all.", read_only=True)
-    format_version: int = param(9, "Version of the rosbag2 metadata: 9 for Jazzy and later, 8 for Humble.", low=8, high=9, read_only=True)
-    queue_mib: int = param(512, "Memory that may wait for a slow disk; more is dropped and counted.", low=1, high=65536, read_only=True)
-    depth: int = param(100, "History of the subscriptions.", low=1, high=10000, read_only=True)
+    output: str = fixed("", "Folder to record into; it must not exist. Required.")
+    topics: list[str] = fixed([""], "Topics to record; an empty name records all.")
+    format_version: int = fixed(
+        9, "Version of the rosbag2 metadata: 9 for Jazzy and later, 8 for Humble.", low=8, high=9
+    )
+    queue_mib: int = fixed(512, "Memory that may wait for a slow disk; more is dropped and counted.", low=1, high=65536)
+    depth: int = fixed(100, "History of the subscriptions.", low=1, high=10000)
 
     def check(self) -> None:
         if not self.output:
@@ -34,7 +39,8 @@ class BagRecorderNode(Node):
         super().__init__("bag_recorder", **options)
         self._stop = stop
         self.params = Parameters(self, RecorderParams).read()
-        self._writer = RecordWriter(self.params.output, self.params.format_version, self.params.queue_mib << 20, self._failed)
+        limit_bytes = self.params.queue_mib << 20
+        self._writer = RecordWriter(self.params.output, self.params.format_version, limit_bytes, self._failed)
         self._known: set[str] = set()
         self._timer = self.create_timer(0.2, self._discover)
         self._discover()
@@ -56,7 +62,11 @@ class BagRecorderNode(Node):
         except BagError as error:
             self.get_logger().warning(f"{topic} is not recorded: {error}")
             return
-        self.create_subscription(cls, topic, lambda data: self._writer.put(topic, time.time_ns(), data), self._qos(topic), raw=True)
+
+        def take(data: bytes) -> None:
+            self._writer.put(topic, time.time_ns(), data)
+
+        self.create_subscription(cls, topic, take, self._qos(topic), raw=True)
 
     def _qos(self, topic: str) -> QoSProfile:
         """What all publishers of the topic offer: reliable or latched only when every one of them is."""

@@ -28,7 +28,14 @@ class Calibration:
 
     def on_info(self, message: CameraInfo) -> None:
         """Take over a CameraInfo when it differs from the one before, or as long as TF does not know the mounting."""
-        key = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model, message.header.frame_id)
+        key = (
+            message.width,
+            message.height,
+            tuple(message.k),
+            tuple(message.d),
+            message.distortion_model,
+            message.header.frame_id,
+        )
         if key == self._last and not self.flags & Status.TF_MISSING:
             return
         self._last = key
@@ -40,7 +47,11 @@ class Calibration:
     def _accept(self, camera: Camera) -> None:
         self.camera = camera
         self.flags = Status(0) if camera.metric else Status.TF_MISSING
-        self.text = "calibrated" if camera.metric else f"pose of the camera in {self._params.base_frame} unknown: set camera_pose or publish TF"
+        self.text = (
+            "calibrated"
+            if camera.metric
+            else f"pose of the camera in {self._params.base_frame} unknown: set camera_pose or publish TF"
+        )
 
     def _pose(self, frame_id: str) -> Any:
         if any(self._params.camera_pose):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -16,7 +17,7 @@ Handler = Callable[[Any], None]
 
 
 class CameraInput:
-    """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it has chosen."""
+    """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it chose."""
 
     def __init__(self, node: Node, params: CameraParams, on_image: Handler, on_info: Handler) -> None:
         self._node, self._params, self._on_image = node, params, on_image
@@ -37,7 +38,7 @@ class CameraInput:
         )
 
     def look(self) -> None:
-        """Choose a transport from what is published. Compressed waits for a second look: raw may be discovered a moment later."""
+        """Choose a transport from what is published. Compressed waits for a second look: raw may be found later."""
         if self.transport is not None:
             return
         choice = qos_doctor.choose(self.seen())
@@ -62,7 +63,8 @@ class CameraInput:
     def _publishers(self, topic: str) -> list[Publisher]:
         infos = self._node.get_publishers_info_by_topic(topic)
         return [
-            Publisher(info.node_name, info.topic_type, info.qos_profile.reliability == ReliabilityPolicy.RELIABLE) for info in infos
+            Publisher(info.node_name, info.topic_type, info.qos_profile.reliability == ReliabilityPolicy.RELIABLE)
+            for info in infos
         ]
 
     def why_silent(self) -> str | None:

@@ -1,7 +1,7 @@
 """Lifecycle node of one camera: images and CameraInfo in, PerceptionFrame out.
 
-configure loads and tries the model; activate subscribes; deactivate keeps the engine; what fails in configure leaves the
-node unconfigured with one line that says what to do; what fails later degrades the output and never ends the process.
+configure loads and tries the model; activate subscribes; deactivate keeps the engine. What fails in configure leaves
+the node unconfigured with one line that says what to do; what fails later degrades the output, never ends the process.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class CameraNode(LifecycleNode):
         model = in_background(lambda: open_model(params.model, params.engine, params.engine_threads), self._stop)
         self._name = params.camera_name or self.get_namespace().rpartition("/")[2] or self.get_name()
         self._calibration = Calibration(self, params)
-        self._perceiver = Perceiver(model, self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger())
+        self._perceiver = Perceiver(
+            model, self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger()
+        )
         self._perceiver.tune(params.thresholds, params.max_input_age)
         self._publisher = self.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
         optional, missing = optional_outputs()

@@ -7,45 +7,72 @@ from dataclasses import dataclass
 from camera_perception_ros.params import ParameterError, param
 
 BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")
-THRESHOLD = {"low": -1.0, "high": 1.0, "live": True}
+
+
+def _threshold(what: str) -> float:
+    return param(-1.0, f"Least score of {what}; negative takes the model's own.", low=-1.0, high=1.0, live=True)
 
 
 @dataclass(frozen=True)
 class CameraParams:
     model: str = param("", "Model folder: model.json, model.onnx and what belongs to them. Required.")
-    engine: str = param("auto", "auto (the fastest that passes the model's reference check), tensorrt, openvino, onnxruntime or recorded; :PRECISION may follow.")
+    engine: str = param(
+        "auto",
+        "Backend: auto (the fastest that passes the model's reference check), tensorrt, openvino, onnxruntime "
+        "or recorded; :PRECISION may follow.",
+    )
     engine_threads: int = param(0, "CPU threads of the backend; 0 lets it decide.", low=0, high=256)
-    camera_name: str = param("", "Name of this camera in messages; empty takes the last part of the namespace, else the node name.")
+    camera_name: str = param("", "Name of this camera in messages; empty takes the namespace's last part.")
 
-    image_topic: str = param("image_raw", "Raw image topic; its compressed form is looked for at IMAGE_TOPIC/compressed.")
+    image_topic: str = param(
+        "image_raw", "Raw image topic; its compressed form is looked for at IMAGE_TOPIC/compressed."
+    )
     camera_info_topic: str = param("", "CameraInfo topic; empty means camera_info beside the image topic.")
-    transport: str = param("auto", "auto takes what is published and prefers raw images.", choices=("auto", "raw", "compressed"))
+    transport: str = param(
+        "auto", "Auto takes what is published and prefers raw images.", choices=("auto", "raw", "compressed")
+    )
     input_reliability: str = param(
-        "best_effort", "Best effort accepts every publisher; reliable only reliable ones.", choices=("best_effort", "reliable")
+        "best_effort",
+        "Best effort accepts every publisher, reliable only reliable ones.",
+        choices=("best_effort", "reliable"),
     )
     input_depth: int = param(2, "Images the middleware may hold for us; the newest one wins anyway.", low=1, high=100)
 
     base_frame: str = param("base_link", "Frame of all metric output: x forward, y left, z up, origin on the road.")
     camera_pose: list[float] = param(
-        [0.0] * 6, "Mounting in base_frame: x y z in metres, roll pitch yaw in radians (x forward, pitch > 0 looks down). All zero: ask TF."
+        [0.0] * 6,
+        "Mounting in base_frame: x y z in metres, roll pitch yaw in radians (x forward, pitch > 0 looks down). "
+        "All zero: ask TF.",
     )
 
-    objects_threshold: float = param(-1.0, "Least score of an object; negative takes the model's own.", **THRESHOLD)
-    lanes_threshold: float = param(-1.0, "Least score of a lane line; negative takes the model's own.", **THRESHOLD)
-    drivable_threshold: float = param(-1.0, "Least score of drivable road, for models that give scores; negative takes the model's own.", **THRESHOLD)
-    semantic_threshold: float = param(-1.0, "Least score of a class in the semantic map, for models that give scores; negative takes the model's own.", **THRESHOLD)
-    scene_threshold: float = param(-1.0, "Least score of a scene attribute; negative takes the model's own.", **THRESHOLD)
+    objects_threshold: float = _threshold("an object")
+    lanes_threshold: float = _threshold("a lane line")
+    drivable_threshold: float = _threshold("drivable road, for models that give scores")
+    semantic_threshold: float = _threshold("a class in the semantic map, for models that give scores")
+    scene_threshold: float = _threshold("a scene attribute")
 
-    max_input_age: float = param(0.5, "Seconds after which an image counts as stale when its processing begins; 0 never.", low=0.0, high=60.0, live=True)
-    silence: float = param(2.0, "Seconds without an image before diagnostics and the log say why.", low=0.1, high=600.0, live=True)
+    max_input_age: float = param(
+        0.5,
+        "Seconds after which an image counts as stale when its processing begins; 0 never.",
+        low=0.0,
+        high=60.0,
+        live=True,
+    )
+    silence: float = param(
+        2.0, "Seconds without an image before diagnostics and the log say why.", low=0.1, high=600.0, live=True
+    )
     jpeg_quality: int = param(80, "Quality of the compressed overlay.", low=1, high=100, live=True)
-    autostart: bool = param(False, "Configure and activate without being asked; leave false where a launch file or a manager does it.", read_only=True)
+    autostart: bool = param(
+        False, "Configure and activate without being asked; false where a manager does it.", read_only=True
+    )
 
     def check(self) -> None:
         if self.engine.partition(":")[0] not in BACKENDS:
             raise ParameterError(f"parameter 'engine' is '{self.engine}': expected one of {', '.join(BACKENDS)}")
         if len(self.camera_pose) != 6:
-            raise ParameterError(f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw")
+            raise ParameterError(
+                f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw"
+            )
         if any(self.camera_pose) and self.camera_pose[2] <= 0.0:
             raise ParameterError("parameter 'camera_pose' puts the camera at or under the road: z must be > 0")
 

@@ -35,7 +35,12 @@ def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
 def _input(node: str, state: State) -> DiagnosticStatus:
     counts = state.perceiver.counts if state.perceiver else None
     flags = counts.take_flags() if counts else Status(0)
-    values = {"lifecycle": state.lifecycle, "transport": state.transport or "none", "received": state.received, "replaced": state.replaced}
+    values = {
+        "lifecycle": state.lifecycle,
+        "transport": state.transport or "none",
+        "received": state.received,
+        "replaced": state.replaced,
+    }
     if counts:
         values |= {"processed": counts.processed, "failed": counts.failed}
     level, text = (STALE, state.why_silent) if state.why_silent else (level_of(flags), names_of(flags))

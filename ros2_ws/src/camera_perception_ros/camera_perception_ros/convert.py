@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
-from typing import Any, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,13 @@ from camera_perception.model_spec import HeadSpec
 from camera_perception.types import ClassMap, Frame, Task
 from camera_perception_msgs.msg import HeadInfo, ModelInfo, PerceptionFrame
 
-TASKS = {"objects": Task.OBJECTS, "lanes": Task.LANES, "drivable": Task.DRIVABLE, "scene": Task.SCENE, "semantic": Task.SEMANTIC}
+TASKS = {
+    "objects": Task.OBJECTS,
+    "lanes": Task.LANES,
+    "drivable": Task.DRIVABLE,
+    "scene": Task.SCENE,
+    "semantic": Task.SEMANTIC,
+}
 
 
 def message_from_fields(cls: type, values: Mapping[str, Any]) -> Any:
@@ -47,8 +54,8 @@ def _converted(cls: type, name: str, value: Any, default: Any) -> Any:
     return value if isinstance(default, bytes) or hasattr(default, "SLOT_TYPES") else type(default)(value)
 
 
-@lru_cache(maxsize=None)
-def _element(cls: type, name: str) -> type | None:
+@cache
+def _element(cls: Any, name: str) -> type | None:
     """The message type of the elements of a sequence field; None for strings."""
     text = cls.get_fields_and_field_types()[name]
     inner = text[text.index("<") + 1 : text.rindex(">")].split(",")[0] if "<" in text else text.split("[")[0]
@@ -71,7 +78,12 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
     if isinstance(message, CompressedImage):
         return Frame(decode_compressed(memoryview(message.data), message.format), stamp, frame_id)
     pixels = decode_image(
-        message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), memoryview(message.data)
+        message.encoding,
+        message.height,
+        message.width,
+        message.step,
+        bool(message.is_bigendian),
+        memoryview(message.data),
     )
     return Frame(pixels, stamp, frame_id)
 
@@ -81,14 +93,16 @@ def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | No
 
     pose  x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None when unknown
     """
-    base_from_camera = pose if pose is None or isinstance(pose, np.ndarray) else optical_from_rpy(tuple(pose[:3]), tuple(pose[3:]))  # type: ignore[arg-type]
+    if isinstance(pose, list):
+        x, y, z, roll, pitch, yaw = pose
+        pose = optical_from_rpy((x, y, z), (roll, pitch, yaw))
     return Camera(
         width=message.width,
         height=message.height,
         pixel_from_camera=np.array(message.k, float).reshape(3, 3),
         distortion=np.array(message.d, float),
         model=message.distortion_model or "plumb_bob",
-        base_from_camera=base_from_camera,
+        base_from_camera=pose,
     )
 
 
@@ -108,9 +122,11 @@ def pose_from_transform(transform: Any) -> np.ndarray:
 def message_from_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     """(H, W) or (H, W, 3) uint8 pixels as an Image with the given header."""
     pixels = np.ascontiguousarray(pixels)
-    message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels.strides[0])
+    message = Image(
+        header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels.strides[0]
+    )
     message.data = array("B")
-    message.data.frombytes(memoryview(pixels).cast("B"))
+    message.data.frombytes(pixels.data.cast("B"))
     return message
 
 
@@ -137,7 +153,9 @@ def message_from_colors(map_: ClassMap, header: Header) -> Image:
 def failed_frame(header: Header, camera_name: str, flags: int, **counts: Any) -> PerceptionFrame:
     """The answer to an image that could not be processed: it arrived, and nothing is known from it."""
     nan = float("nan")
-    message = PerceptionFrame(header=header, camera_name=camera_name, status=PerceptionFrame.INVALID, status_flags=flags, **counts)
+    message = PerceptionFrame(
+        header=header, camera_name=camera_name, status=PerceptionFrame.INVALID, status_flags=flags, **counts
+    )
     message.preprocess_ms = message.inference_ms = message.postprocess_ms = nan
     message.road.free_distance_ahead = message.road.coverage = nan
     return message

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Mapping
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -38,7 +38,10 @@ class Counts:
 
 
 def status(name: str, level: bytes, message: str, hardware_id: str, values: Mapping[str, object]) -> DiagnosticStatus:
-    pairs = [KeyValue(key=key, value=f"{value:.3g}" if isinstance(value, float) else str(value)) for key, value in values.items()]
+    pairs = [
+        KeyValue(key=key, value=f"{value:.3g}" if isinstance(value, float) else str(value))
+        for key, value in values.items()
+    ]
     return DiagnosticStatus(name=name, level=level, message=message, hardware_id=hardware_id, values=pairs)
 
 

@@ -13,7 +13,7 @@ from camera_perception_ros.outputs import Output
 GREEN = Color(r=0.0, g=0.62, b=0.45, a=1.0)
 
 
-def annotations(perception: Perception, header: Header, spec: ModelSpec) -> ImageAnnotations:
+def image_annotations(perception: Perception, header: Header, spec: ModelSpec) -> ImageAnnotations:
     """What the overlay shows, as vectors on the original image."""
     objects = perception.objects
     boxes = [_box(box.tolist(), header) for box in objects.boxes]
@@ -47,4 +47,4 @@ def _line(points: list[list[float]], color: tuple[float, float, float], header: 
     )
 
 
-OUTPUTS = [Output("~/annotations", ImageAnnotations, annotations)]
+OUTPUTS = [Output("~/annotations", ImageAnnotations, image_annotations)]

@@ -24,10 +24,14 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 @dataclass(frozen=True)
 class FusionParams:
     cameras: list[str] = param([""], "Names of the cameras, as they appear in FusedPerception. Required.")
-    topics: list[str] = param([""], "PerceptionFrame topic of each camera; an empty list means CAMERA/camera_perception/perception.")
+    topics: list[str] = param(
+        [""], "PerceptionFrame topic of each camera; an empty list means CAMERA/camera_perception/perception."
+    )
     rate: float = param(20.0, "FusedPerception messages per second.", low=0.1, high=200.0)
     max_age: float = param(0.5, "Seconds after which a camera's frame is left out.", low=0.01, high=60.0, live=True)
-    base_frame: str = param("base_link", "Frame of the fused message; frames in another one give only health and scene.")
+    base_frame: str = param(
+        "base_link", "Frame of the fused message; frames in another one give only health and scene."
+    )
     autostart: bool = param(False, "Configure and activate without being asked.", read_only=True)
 
     def check(self) -> None:
@@ -116,7 +120,12 @@ class FusionNode(LifecycleNode):
 
     def _fuse(self) -> None:
         started = time.perf_counter_ns()
-        message = merge(list(self._cameras.values()), self.get_clock().now().nanoseconds, self.params.base_frame, self.params.max_age)
+        message = merge(
+            list(self._cameras.values()),
+            self.get_clock().now().nanoseconds,
+            self.params.base_frame,
+            self.params.max_age,
+        )
         message.seq, self._sequence = self._sequence, self._sequence + 1
         message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
         self._publisher.publish(message)
@@ -132,7 +141,12 @@ class FusionNode(LifecycleNode):
         stale = camera.stale(now_ns, self.params.max_age)
         text = "in time" if not stale else "never seen" if camera.frame is None else "too old, left out"
         level = STALE if stale else WARN if camera.frame is not None and camera.frame.status else OK
-        values = {"age_ms": camera.age_ms(now_ns), "rate": camera.rate, "received": camera.received, "dropped": camera.dropped}
+        values = {
+            "age_ms": camera.age_ms(now_ns),
+            "rate": camera.rate,
+            "received": camera.received,
+            "dropped": camera.dropped,
+        }
         return status(f"{name}: {camera.name}", level, text, camera.name, values)
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.params import default_of
 from camera_perception_ros.rig_file import RigCamera
 
 NODE = "camera_perception"
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "134217728"}
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "134217728",
+}
 PROFILE = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2, Fast DDS 3
 
 
 def environment(share: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What every process that publishes or takes images needs: see config/fastdds_shm.xml. A profile of the user's own stays."""
+    """What every process with images needs, see config/fastdds_shm.xml. A profile of the user's own stays."""
     profile = next((given[name] for name in PROFILE if name in given), str(share / "config" / "fastdds_shm.xml"))
     return {**MALLOC, **dict.fromkeys(PROFILE, profile)}
 
@@ -38,15 +43,27 @@ COMMON = (
     Argument("params_file", "", "Parameter file of the camera nodes; empty takes config/perception.param.yaml."),
     Argument("engine", "", "Backend; empty takes the parameter file's.", "engine"),
     Argument("use_sim_time", "false", "Take the time from /clock.", "use_sim_time"),
-    Argument("autostart", "true", "Configure and activate at once, also after a respawn; false waits for a lifecycle manager.", "autostart"),
+    Argument(
+        "autostart",
+        "true",
+        "Configure and activate at once, also after a respawn; false waits for a lifecycle manager.",
+        "autostart",
+    ),
     Argument("respawn", "true", "Start a node again when its process dies."),
     Argument("rviz", "false", "Show overlay, objects and lanes in RViz."),
     Argument("log_level", "info", "debug, info, warn or error."),
 )
 CAMERA = (
-    Argument("namespace", "/camera/front", "Namespace of the camera: its image_raw and camera_info are looked for there."),
+    Argument(
+        "namespace", "/camera/front", "Namespace of the camera: its image_raw and camera_info are looked for there."
+    ),
     Argument("camera_name", "", "Name in messages; empty takes the last part of the namespace.", "camera_name"),
-    Argument("image_topic", "", "Raw image topic; /compressed is found beside it. Empty: image_raw in the namespace.", "image_topic"),
+    Argument(
+        "image_topic",
+        "",
+        "Raw image topic; /compressed is found beside it. Empty: image_raw in the namespace.",
+        "image_topic",
+    ),
     Argument("camera_info_topic", "", "CameraInfo topic; empty: camera_info beside the images.", "camera_info_topic"),
     Argument("transport", "", "auto, raw or compressed; empty takes the parameter file's.", "transport"),
 )
@@ -100,7 +117,8 @@ def declared(arguments: tuple[Argument, ...]) -> list[Any]:
     from launch.actions import DeclareLaunchArgument
 
     return [
-        DeclareLaunchArgument(argument.name, description=argument.description, **_default(argument)) for argument in arguments
+        DeclareLaunchArgument(argument.name, description=argument.description, **_default(argument))
+        for argument in arguments
     ]
 
 
@@ -141,20 +159,34 @@ def rviz(values: Mapping[str, str], share: Path) -> list[Any]:
 
     if not typed("rviz", values.get("rviz", "false")):
         return []
-    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(share / "rviz" / "perception.rviz")], output="log")]
+    return [
+        Node(
+            package="rviz2", executable="rviz2", arguments=["-d", str(share / "rviz" / "perception.rviz")], output="log"
+        )
+    ]
 
 
 def one_camera(values: Mapping[str, str], share: Path) -> list[Any]:
     """The camera node of perception.launch.py and replay.launch.py."""
     given = overrides(COMMON + CAMERA, values)
-    return [node("camera_node", NODE, values["namespace"], [params_file(values, share), given], values, share), *rviz(values, share)]
+    return [
+        node("camera_node", NODE, values["namespace"], [params_file(values, share), given], values, share),
+        *rviz(values, share),
+    ]
 
 
 def many_cameras(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> list[Any]:
     """A camera node per camera of the rig, and the fusion node."""
     common = overrides(COMMON, values)
     nodes = [
-        node("camera_node", NODE, camera.namespace, [params_file(values, share), {**common, **rig_overrides(camera)}], values, share)
+        node(
+            "camera_node",
+            NODE,
+            camera.namespace,
+            [params_file(values, share), {**common, **rig_overrides(camera)}],
+            values,
+            share,
+        )
         for camera in cameras
     ]
     return [*nodes, fusion(values, cameras, share), *rviz(values, share)]

@@ -1,6 +1,7 @@
 """Entry points of the nodes.
 
-Signal handlers stand before anything heavy is imported, so that Ctrl-C or `kill` end a node with exit code 0 even while it starts.
+Signal handlers stand before anything heavy is imported: Ctrl-C and `kill` end a node with exit code 0 even while it
+starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Objects and lanes as RViz markers and paths in base_link. Stable ids and a lifetime: nothing blinks, nothing stays."""
+"""Objects and lanes as RViz markers and paths. Stable ids and a lifetime: nothing blinks, nothing stays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ LINE_COLORS = {
 # length, width, height in metres, for drawing only
 SIZES = {
     "car": (4.4, 1.8, 1.5), "truck": (8.0, 2.5, 3.2), "bus": (11.0, 2.5, 3.2), "train": (20.0, 3.0, 3.8),
-    "pedestrian": (0.5, 0.6, 1.75), "rider": (0.6, 0.6, 1.75), "bicycle": (1.7, 0.6, 1.1), "motorcycle": (2.1, 0.8, 1.2),
+    "pedestrian": (0.5, 0.6, 1.75), "rider": (0.6, 0.6, 1.75),
+    "bicycle": (1.7, 0.6, 1.1), "motorcycle": (2.1, 0.8, 1.2),
 }  # fmt: skip
 OTHER_SIZE = (0.6, 0.6, 1.0)
 
@@ -73,7 +74,9 @@ def _lanes(perception: Perception, header: Header) -> list[Marker]:
     for index, lane in enumerate(perception.lanes):
         if lane.ground is None:
             continue
-        line = _marker(header, "lanes", lane.lane_id % 2**31 or -1 - index, Marker.LINE_STRIP, LINE_COLORS[LineColor(lane.color)])
+        line = _marker(
+            header, "lanes", lane.lane_id % 2**31 or -1 - index, Marker.LINE_STRIP, LINE_COLORS[LineColor(lane.color)]
+        )
         line.scale.x = 0.15
         line.points = [Point(x=float(x), y=float(y), z=0.0) for x, y in lane.ground.points]
         found.append(line)

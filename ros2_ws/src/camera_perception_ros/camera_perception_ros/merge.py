@@ -1,9 +1,9 @@
-"""PerceptionFrames of several cameras as one FusedPerception: what has a place on the road, side by side in base_link."""
+"""PerceptionFrames of several cameras as one FusedPerception: what has a place on the road, side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from camera_perception_msgs.msg import (
     CameraHealth,
@@ -53,8 +53,12 @@ class CameraState:
 
 
 def merge(cameras: Sequence[CameraState], now_ns: int, base_frame: str, max_age: float) -> FusedPerception:
-    """Everything that cameras with fresh frames see. Without metres an object belongs to its image only and is left out."""
-    fresh = {index: camera.frame for index, camera in enumerate(cameras) if camera.frame and not camera.stale(now_ns, max_age)}
+    """Everything that cameras with fresh frames see. An object without metres belongs to its image only."""
+    fresh = {
+        index: camera.frame
+        for index, camera in enumerate(cameras)
+        if camera.frame and not camera.stale(now_ns, max_age)
+    }
     metric = {index: frame for index, frame in fresh.items() if frame.base_frame == base_frame}
     message = FusedPerception(cameras=[_health(camera, now_ns, max_age) for camera in cameras])
     message.header.stamp, message.header.frame_id = time_from_ns(now_ns), base_frame
@@ -91,7 +95,11 @@ def _health(camera: CameraState, now_ns: int, max_age: float) -> CameraHealth:
     health.frames_received, health.frames_dropped = camera.received, camera.dropped
     health.status = PerceptionFrame.INVALID
     if frame is not None:
-        health.frame_id, health.stamp, health.status_flags = frame.header.frame_id, frame.header.stamp, frame.status_flags
+        health.frame_id, health.stamp, health.status_flags = (
+            frame.header.frame_id,
+            frame.header.stamp,
+            frame.status_flags,
+        )
         health.status = PerceptionFrame.INVALID if stale else frame.status
         health.tasks_valid = 0 if stale else frame.tasks_valid
     return health

@@ -9,7 +9,7 @@ from camera_perception.errors import BagError
 
 
 def register(store: Any, kind: str) -> None:
-    """Make kind (pkg/msg/Name) and everything it contains known to a rosbags typestore; BagError when it is not installed."""
+    """Make kind (pkg/msg/Name) and all it contains known to a rosbags typestore; BagError when not installed."""
     from rosbags.typesys import get_types_from_msg
 
     if kind in store.fielddefs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Model:
         """The same model with a fresh engine; the old one is closed whether it likes it or not."""
         try:
             self.engine.close()
-        except Exception:  # noqa: S110 - it failed already, and that was reported
+        except Exception:
             pass
         return Model(self.spec, open_engine(self.spec, self.backend, self.threads), self.backend, self.threads)
 
@@ -40,6 +41,7 @@ def open_model(folder: str, backend: str, threads: int) -> Model:
 
 def open_engine(spec: ModelSpec, backend: str, threads: int) -> Engine:
     """A warm engine: the first run pays for lazy allocations, not the first image."""
-    engine = load_engine(spec, backend, **({"threads": threads} if threads else {}))
+    options: dict[str, Any] = {"threads": threads} if threads else {}
+    engine = load_engine(spec, backend, **options)
     infer(engine, np.zeros(engine.input.shape, engine.input.dtype))
     return engine

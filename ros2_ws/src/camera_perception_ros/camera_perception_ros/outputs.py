@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Callable
+from typing import Any
 
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode
@@ -88,7 +89,9 @@ class OutputPublishers:
 
     def __init__(self, node: LifecycleNode, outputs: list[Output], qos: QoSProfile) -> None:
         self._node = node
-        self._publishers = [(output, node.create_lifecycle_publisher(output.type, output.topic, qos)) for output in outputs]
+        self._publishers = [
+            (output, node.create_lifecycle_publisher(output.type, output.topic, qos)) for output in outputs
+        ]
 
     def wanted(self) -> bool:
         """Whether anybody listens to any of them."""

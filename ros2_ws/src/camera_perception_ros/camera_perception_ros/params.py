@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, field, fields, replace
-from typing import Any, Callable, Generic, Iterable, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
@@ -39,7 +40,14 @@ def param(
     read_only  fixed when the process starts
     live       may change while the node is active; the others only while it is unconfigured
     """
-    about = {"description": description, "low": low, "high": high, "choices": choices, "read_only": read_only, "live": live}
+    about = {
+        "description": description,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "read_only": read_only,
+        "live": live,
+    }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=about)
     return field(default=default, metadata=about)
@@ -93,7 +101,7 @@ def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
 class Parameters(Generic[P]):
     """The parameters of one node: declared once, always valid, some of them changed live.
 
-    changed is called with the new values after a change was accepted; frozen() says whether only live ones may change now.
+    changed is called with the new values after a change; frozen() says whether only live ones may change now.
     """
 
     def __init__(
@@ -123,7 +131,9 @@ class Parameters(Generic[P]):
             return SetParametersResult(successful=True)
         late = [name for name in ours if self._frozen() and not self._fields[name].metadata["live"]]
         if late:
-            return SetParametersResult(successful=False, reason=f"'{late[0]}' cannot change now: deactivate and clean up the node first")
+            return SetParametersResult(
+                successful=False, reason=f"'{late[0]}' cannot change now: deactivate and clean up the node first"
+            )
         try:
             values = replace(self.read(), **ours)  # type: ignore[type-var]
             check(values)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Callable
+from typing import Any
 
 from rclpy.clock import Clock
 
@@ -27,7 +28,9 @@ class Perceiver:
     An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop.
     """
 
-    def __init__(self, model: Model, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any) -> None:
+    def __init__(
+        self, model: Model, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any
+    ) -> None:
         self.model = model
         self.pipeline = Pipeline(model.spec, model.engine, base_frame=base_frame)
         self.counts = Counts()
@@ -91,8 +94,12 @@ class Perceiver:
             self.broken = str(error)
             raise
 
-    def _message(self, perception: Perception, header: Any, decode_ms: float, counts: dict[str, int]) -> PerceptionFrame:
-        fields = perception_fields(perception, self.model.spec, camera_name=self._name, engine_id=self.model.engine.engine_id, **counts)
+    def _message(
+        self, perception: Perception, header: Any, decode_ms: float, counts: dict[str, Any]
+    ) -> PerceptionFrame:
+        fields = perception_fields(
+            perception, self.model.spec, camera_name=self._name, engine_id=self.model.engine.engine_id, **counts
+        )
         message = message_from_fields(PerceptionFrame, fields)
         message.header = header
         return message

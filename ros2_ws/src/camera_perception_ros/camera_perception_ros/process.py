@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Callable, NoReturn, Sequence, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from camera_perception.errors import PerceptionError
 
@@ -107,7 +108,7 @@ def _leave(executor: Executor, nodes: Sequence[Node]) -> None:
 
 
 def in_background(work: Callable[[], T], stop: Stop | None) -> T:
-    """The result of work, done in a thread so that a signal can end the process meanwhile (compiling an engine takes minutes).
+    """The result of work, done in a thread: compiling an engine takes minutes, and a signal must end the process.
 
     Raises what work raises, and Stopped as soon as stop is set; the thread is then left behind.
     """

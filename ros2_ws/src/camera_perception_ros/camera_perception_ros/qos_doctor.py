@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 RAW, COMPRESSED = "raw", "compressed"
 
@@ -51,9 +51,11 @@ def diagnose(seen: Seen, transport: str | None, want_reliable: bool) -> str | No
         return _absent(seen, wanted, topic)
     fitting = of_type(publishers, wanted)
     if not fitting:
-        return f"{topic} is published as {publishers[0].type} by {publishers[0].node}, expected {IMAGE_TYPES[wanted]}: set image_topic"
+        first = publishers[0]
+        return f"{topic} is published as {first.type} by {first.node}, expected {IMAGE_TYPES[wanted]}: set image_topic"
     if want_reliable and not any(publisher.reliable for publisher in fitting):
-        return f"{topic} is published best effort by {fitting[0].node}, we ask for reliable: set input_reliability to best_effort"
+        lossy = f"{topic} is published best effort by {fitting[0].node}"
+        return f"{lossy}, we ask for reliable: set input_reliability to best_effort"
     return f"{fitting[0].node} publishes {topic} but no image arrives: is the camera running, or the recording paused?"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from typing import Callable
+from collections.abc import Callable
 
 from camera_perception.bag_types import typestore
 from camera_perception.bag_writer import BagWriter

@@ -45,7 +45,11 @@ def _camera(entry: dict[str, Any], index: int, path: Path | str) -> RigCamera:
         topic = entry.get("image_topic") or f"/camera/{entry['name']}/image_raw"
         camera = RigCamera(entry["name"], topic, entry.get("camera_info_topic", ""), pose)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CalibrationError(f"{path}: camera {index} needs a name and, where given, a pose of six numbers ({error!r})") from error
+        raise CalibrationError(
+            f"{path}: camera {index} needs a name and, where given, a pose of six numbers ({error!r})"
+        ) from error
     if len(pose) != 6:
-        raise CalibrationError(f"{path}: camera '{camera.name}' has a pose of {len(pose)} numbers: expected x y z roll pitch yaw")
+        raise CalibrationError(
+            f"{path}: camera '{camera.name}' has a pose of {len(pose)} numbers: expected x y z roll pitch yaw"
+        )
     return camera

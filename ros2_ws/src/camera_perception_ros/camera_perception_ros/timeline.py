@@ -1,10 +1,10 @@
-"""When a recorded message is due: bag time against a monotonic clock, with rate, pause and loops as changes of the base."""
+"""When a recorded message is due: bag time against a monotonic clock. Rate, pause and loops change the base."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Callable
+from collections.abc import Callable
 
 
 class Timeline:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from camera_perception_ros.slot import LatestSlot, Taken
 
@@ -27,7 +28,7 @@ class Worker(Generic[T]):
                 self._failed(error)
 
     def close(self, timeout: float) -> bool:
-        """Finish what is in the slot; False when that takes longer than timeout seconds and the thread is left behind."""
+        """Finish what is in the slot; False when that takes longer than timeout seconds: the thread is left."""
         self.slot.close()
         self._thread.join(timeout)
         return not self._thread.is_alive()

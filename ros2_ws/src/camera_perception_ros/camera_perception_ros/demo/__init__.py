@@ -1,1 +1,1 @@
-"""A recorded drive through the real nodes: separate processes, real DDS on localhost, numbers and a video at the end."""
+"""A recorded drive through the real nodes: separate processes, real DDS, numbers and a video at the end."""

@@ -46,7 +46,7 @@ class DemoCamera:
 
 
 def cameras_of(bag: Path) -> list[DemoCamera]:
-    """The cameras of a recording; mounting poses come from rig.yaml beside it. BagError when there is no image topic."""
+    """The cameras of a recording; mounting poses come from its rig.yaml. BagError when there is no image topic."""
     with Bag(bag) as recording:
         topics = recording.topics
     found: dict[str, DemoCamera] = {}

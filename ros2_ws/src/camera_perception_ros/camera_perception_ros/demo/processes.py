@@ -11,7 +11,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "134217728"}
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "134217728",
+}
 
 
 def environment(domain: int) -> dict[str, str]:
@@ -28,7 +32,14 @@ def environment(domain: int) -> dict[str, str]:
 def clean_shared_memory(env: dict[str, str]) -> None:
     """Remove what killed processes left in /dev/shm; live segments stay."""
     if shutil.which("fastdds", path=env.get("PATH")):
-        subprocess.run(["fastdds", "shm", "clean"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=30)
+        subprocess.run(
+            ["fastdds", "shm", "clean"],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=30,
+        )
 
 
 class Processes:
@@ -41,9 +52,20 @@ class Processes:
 
     def start(self, name: str, node: str, *arguments: str) -> None:
         """Start `node` under a name, its output in a log file. Ctrl-C reaches only us: the order of ending is ours."""
-        command = [sys.executable, "-m", "camera_perception_ros.main", node, "--ros-args", "-r", f"__node:={name.rpartition('/')[2]}", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "camera_perception_ros.main",
+            node,
+            "--ros-args",
+            "-r",
+            f"__node:={name.rpartition('/')[2]}",
+            *arguments,
+        ]
         with self.log(name).open("wb") as log:
-            self._running[name] = subprocess.Popen(command, env=self._env, stdout=log, stderr=log, start_new_session=True)
+            self._running[name] = subprocess.Popen(
+                command, env=self._env, stdout=log, stderr=log, start_new_session=True
+            )
 
     def log(self, name: str) -> Path:
         return self._logs / f"{name.strip('/').replace('/', '.')}.log"
@@ -76,5 +98,7 @@ class Processes:
     def __enter__(self) -> Processes:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop(*self._running, seconds=3.0)

@@ -1,4 +1,4 @@
-"""report.html of the demo: one self-contained page with the numbers, two plots per camera and a few frames of the video."""
+"""report.html of the demo: one self-contained page with the numbers, two plots per camera and some frames."""
 
 from __future__ import annotations
 
@@ -13,27 +13,43 @@ import numpy as np
 from camera_perception_ros.demo.result import STAGES, CameraResult, as_json
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Camera perception demo</title>
-<style>body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .9em;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}img{max-width:100%;margin:.4em 0;border-radius:4px}h2{margin-top:2em}</style>
+<style>
+body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;margin:1em 0}
+td,th{padding:.3em .9em;border-bottom:1px solid #ddd;text-align:right}
+td:first-child,th:first-child{text-align:left}
+img{max-width:100%;margin:.4em 0;border-radius:4px}
+h2{margin-top:2em}
+</style>
 <h1>Camera perception demo</h1>
-<p>Each image of the recording went through its camera's node over DDS. Age is the time from the image's stamp to the publication
-of its PerceptionFrame. Received and replaced images add up to those sent.</p>
-<table><tr><th>camera<th>sent<th>received<th>replaced<th>lost<th>age p50<th>p95<th>p99<th>engine p50<th>lanes per frame</tr>
-{% for name, n in cameras %}<tr><td>{{ name }}<td>{{ n.sent }}<td>{{ n.received }}<td>{{ n.replaced }}<td>{{ n.unaccounted }}
-<td>{{ '%.1f' % n.age_ms.p50 }} ms<td>{{ '%.1f' % n.age_ms.p95 }} ms<td>{{ '%.1f' % n.age_ms.p99 }} ms
-<td>{{ '%.1f' % n.inference_ms.p50 }} ms<td>{{ '%.1f' % n.lanes_per_frame }}</tr>{% endfor %}</table>
+<p>Each image of the recording went through its camera's node over DDS. Age is the time from the image's stamp to the
+publication of its PerceptionFrame. Received and replaced images add up to those sent.</p>
+<table>
+<tr>{% for name in head %}<th>{{ name }}{% endfor %}</tr>
+{% for name, n in cameras %}
+<tr><td>{{ name }}
+{% for count in (n.sent, n.received, n.replaced, n.unaccounted) %}<td>{{ count }}{% endfor %}
+{% for time in (n.age_ms.p50, n.age_ms.p95, n.age_ms.p99, n.inference_ms.p50) %}<td>{{ "%.1f" % time }} ms{% endfor %}
+<td>{{ "%.1f" % n.lanes_per_frame }}</tr>
+{% endfor %}
+</table>
 {% for name, n in cameras %}<h2>{{ name }}</h2>
-<p>Objects seen: {% for kind, count in n.detections.items() %}{{ kind }} {{ count }}{{ ", " if not loop.last }}{% else %}none{% endfor %}</p>
-<img alt="time of each stage, objects and lanes over time" src="data:image/png;base64,{{ plots[loop.index0] }}">{% endfor %}
-<h2>Frames</h2>{% for frame in frames %}<img alt="overlay" src="data:image/jpeg;base64,{{ frame }}">{% endfor %}</html>"""
+<p>Objects seen: {{ n.detections.items() | map("join", " ") | join(", ") or "none" }}</p>
+<img alt="time of each stage, objects and lanes" src="data:image/png;base64,{{ plots[loop.index0] }}">
+{% endfor %}
+<h2>Frames</h2>
+{% for frame in frames %}<img alt="overlay" src="data:image/jpeg;base64,{{ frame }}">{% endfor %}
+</html>"""
+HEAD = ("camera", "sent", "received", "replaced", "lost", "age p50", "p95", "p99", "engine p50", "lanes per frame")
 
 
 def write_report(out: Path, results: list[CameraResult]) -> Path:
     """Writes out/report.html; reads out/overlay.mp4 for the frames."""
     page = jinja2.Environment(autoescape=True).from_string(PAGE)
     cameras = [(result.camera, as_json(result)) for result in results]
-    text = page.render(cameras=cameras, plots=[_plot(result) for result in results], frames=_frames(out / "overlay.mp4"))
+    text = page.render(
+        head=HEAD, cameras=cameras, plots=[_plot(result) for result in results], frames=_frames(out / "overlay.mp4")
+    )
     path = out / "report.html"
     path.write_text(text, "utf-8")
     return path

@@ -101,7 +101,12 @@ def table(results: list[CameraResult]) -> str:
     head = ("camera", "sent", "received", "replaced", "lost", "age ms p50 / p95 / p99", "engine ms p50", "lanes/frame")
     rows = [head, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in rows
+    ]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *(_classes(result) for result in results)])
 
 

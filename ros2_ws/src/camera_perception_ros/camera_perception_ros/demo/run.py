@@ -47,9 +47,13 @@ class Settings:
 
 @app.command()
 def demo(
-    bag: Annotated[Path | None, typer.Option(help="Recording to play: rosbag2, mcap or sqlite3; else the one in bags/.")] = None,
+    bag: Annotated[
+        Path | None, typer.Option(help="Recording to play: rosbag2, mcap or sqlite3; else the one in bags/.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder; else the one in perception_models/zoo/.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results; what an earlier demo left there is replaced.")] = Path("out/demo"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results; what an earlier demo left there is replaced.")
+    ] = Path("out/demo"),
     engine: Annotated[str, typer.Option(help="Backend, as the camera node's parameter.")] = "auto",
     engine_threads: Annotated[int, typer.Option(help="CPU threads of each camera's engine; 0 lets it decide.")] = 1,
     rate: Annotated[float, typer.Option(help="Speed of playing against real time.")] = 1.0,
@@ -79,7 +83,10 @@ def run(settings: Settings) -> list[CameraResult]:
     """Everything from the check of the inputs to the files in out; DemoError when nothing came."""
     spec = load_spec(settings.model)
     cameras = cameras_of(settings.bag)
-    typer.echo(f"model {spec.name} {spec.version}; cameras {', '.join(f'{c.name} ({c.transport})' for c in cameras)}; domain {settings.domain}")
+    typer.echo(
+        f"model {spec.name} {spec.version}; "
+        f"cameras {', '.join(f'{c.name} ({c.transport})' for c in cameras)}; domain {settings.domain}"
+    )
     _make_room(settings)
     env = environment(settings.domain)
     clean_shared_memory(env)
@@ -100,12 +107,20 @@ def _make_room(settings: Settings) -> None:
 
 def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) -> None:
     params = settings.out / "params"
-    outputs = [camera.output(name) for camera in cameras for name in ("perception", "overlay/compressed", "model_info", "markers")]
+    outputs = [
+        camera.output(name)
+        for camera in cameras
+        for name in ("perception", "overlay/compressed", "model_info", "markers")
+    ]
     recorder = {"output": str(settings.recording), "topics": [*outputs, "/fusion/fused", "/diagnostics"]}
-    processes.start("bag_recorder", "bag_recorder_node", "--params-file", write_params(params / "bag_recorder.yaml", recorder))
+    processes.start(
+        "bag_recorder", "bag_recorder_node", "--params-file", write_params(params / "bag_recorder.yaml", recorder)
+    )
     for camera in cameras:
         file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera))
-        processes.start(f"{camera.name}/{NODE}", "camera_node", "-r", f"__ns:={camera.namespace}", "--params-file", file)
+        processes.start(
+            f"{camera.name}/{NODE}", "camera_node", "-r", f"__ns:={camera.namespace}", "--params-file", file
+        )
     names = [camera.name for camera in cameras]
     fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
@@ -132,7 +147,14 @@ def _wait_for_player(processes: Processes, settings: Settings) -> None:
     with Bag(settings.bag) as recording:
         seconds = (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
     give_up = time.monotonic() + seconds * 2 + 120
-    with tqdm(total=round(seconds), unit="s", desc="playing", bar_format="{desc} {bar} {n:.0f}/{total:.0f} s", mininterval=1.0, disable=None) as bar:
+    with tqdm(
+        total=round(seconds),
+        unit="s",
+        desc="playing",
+        bar_format="{desc} {bar} {n:.0f}/{total:.0f} s",
+        mininterval=1.0,
+        disable=None,
+    ) as bar:
         started = time.monotonic()
         while not (ended := processes.ended()):
             time.sleep(0.1)
@@ -166,12 +188,16 @@ def _tell(settings: Settings, cameras: list[DemoCamera]) -> list[CameraResult]:
     return results
 
 
-def _write_files(settings: Settings, cameras: list[DemoCamera], results: list[CameraResult], foreign: list[int]) -> None:
+def _write_files(
+    settings: Settings, cameras: list[DemoCamera], results: list[CameraResult], foreign: list[int]
+) -> None:
     from camera_perception_ros.demo.report import write_report
     from camera_perception_ros.demo.video import write_video
 
     numbers = {r.camera: {**as_json(r), "headers_not_of_an_input": count} for r, count in zip(results, foreign)}
-    (settings.out / "summary.json").write_text(json.dumps({"cameras": numbers, "bag": str(settings.bag), "model": str(settings.model)}, indent=1), "utf-8")
+    (settings.out / "summary.json").write_text(
+        json.dumps({"cameras": numbers, "bag": str(settings.bag), "model": str(settings.model)}, indent=1), "utf-8"
+    )
     frames = write_video(settings.recording, cameras, settings.out / "overlay.mp4")
     write_report(settings.out, results)
     os.link(settings.recording / "perception_0.mcap", settings.out / "perception.mcap")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,7 +39,7 @@ def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 
     return written
 
 
-def _scaled(image: np.ndarray) -> np.ndarray:
+def _scaled(image: Any) -> np.ndarray:
     width = round(image.shape[1] * HEIGHT / image.shape[0] / 2) * 2
     return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA)
 

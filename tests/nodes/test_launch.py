@@ -1,0 +1,150 @@
+"""What the launch files start: always read as text, checked as actions where `launch_ros` is installed."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from camera_perception.errors import CalibrationError
+from camera_perception_ros import launching
+from camera_perception_ros.camera_params import CameraParams
+from camera_perception_ros.fusion_node import FusionParams
+from camera_perception_ros.params import default_of
+from camera_perception_ros.rig_file import RigCamera, read_rig
+
+BRINGUP = Path(__file__).resolve().parents[2] / "launch"
+LAUNCH_FILES = sorted((BRINGUP / "launch").glob("*.launch.py"))
+
+
+@pytest.mark.parametrize(("file", "cls"), [("perception", CameraParams), ("fusion", FusionParams)])
+def test_the_parameter_file_holds_every_parameter_with_its_default_and_a_comment(file, cls):
+    path = BRINGUP / "config" / f"{file}.param.yaml"
+    values = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
+    assert values == {entry.name: default_of(entry) for entry in fields(cls)}
+    lines = path.read_text().splitlines()
+    named = [
+        index for index, line in enumerate(lines) if line.strip() and not line.strip().startswith("#") and index > 2
+    ]
+    assert len(named) == len(values)
+    assert all(lines[index - 1].strip().startswith("#") for index in named)
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_a_launch_file_is_short_python_without_logic(path):
+    tree = ast.parse(path.read_text())
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert names == ["actions", "generate_launch_description"]
+    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.If, ast.For, ast.While, ast.ClassDef))]
+    assert ast.get_docstring(tree)
+
+
+def test_the_three_launch_files_are_there():
+    assert [path.name.split(".")[0] for path in LAUNCH_FILES] == ["multi_camera", "perception", "replay"]
+
+
+def test_every_argument_is_described_and_sets_a_parameter_that_exists():
+    arguments = launching.COMMON + launching.CAMERA + launching.RIG + launching.REPLAY
+    known = {entry.name for entry in fields(CameraParams)} | {"use_sim_time", ""}
+    assert all(argument.description.endswith(".") for argument in arguments)
+    assert {argument.parameter for argument in arguments} <= known
+    assert len({argument.name for argument in arguments}) == len(arguments)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "value"),
+    [
+        ("autostart", "True", True),
+        ("use_sim_time", "false", False),
+        ("engine", "openvino", "openvino"),
+        ("engine_threads", "3", 3),
+    ],
+)
+def test_an_argument_gets_the_type_of_its_parameter(parameter, text, value):
+    assert launching.typed(parameter, text) == value
+    assert type(launching.typed(parameter, text)) is type(value)
+
+
+def test_a_wrong_truth_value_is_named():
+    with pytest.raises(ValueError, match="'autostart' is 'maybe'"):
+        launching.typed("autostart", "maybe")
+
+
+def test_only_given_arguments_override_the_parameter_file():
+    values = {"model": "m", "engine": "", "autostart": "true", "namespace": "/a"}
+    assert launching.overrides(launching.COMMON + launching.CAMERA, values) == {"model": "m", "autostart": True}
+
+
+def test_every_process_gets_the_transport_profile_and_keeps_its_memory():
+    env = launching.environment(BRINGUP, given={})
+    assert Path(env["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert env["FASTDDS_DEFAULT_PROFILES_FILE"] == env["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    assert {name for name in env if name.startswith("MALLOC_")} == set(launching.MALLOC)
+    own = launching.environment(BRINGUP, given={"FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"})
+    assert own["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/mine.xml"
+
+
+def test_the_example_rig_can_be_read():
+    cameras = read_rig(BRINGUP / "config" / "rig_example.yaml")
+    assert [camera.namespace for camera in cameras] == ["/camera/front", "/camera/rear"]
+    assert launching.rig_overrides(cameras[0])["camera_pose"][2] == 1.4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "needs a list `cameras`"),
+        ("cameras: [{}]", "camera 0 needs a name"),
+        ("cameras: [{name: a, pose: [1]}]", "1 numbers"),
+    ],
+)
+def test_a_broken_rig_says_where(tmp_path, text, words):
+    (tmp_path / "rig.yaml").write_text(text)
+    with pytest.raises(CalibrationError, match=words):
+        read_rig(tmp_path / "rig.yaml")
+
+
+def test_a_camera_without_a_pose_leaves_it_to_tf():
+    assert "camera_pose" not in launching.rig_overrides(RigCamera("front", "/front/image_raw"))
+
+
+def test_rosbag2_plays_with_a_clock():
+    command = launching.play_command("drive", "2.0", "true")
+    assert command[:4] == ["ros2", "bag", "play", "drive"]
+    assert {"--clock", "--loop"} <= set(command)
+
+
+GIVEN = {
+    "model": "m",
+    "respawn": "true",
+    "autostart": "true",
+    "rviz": "true",
+    "namespace": "/camera/front",
+    "log_level": "info",
+}
+
+
+def test_one_camera_becomes_its_node_and_rviz():
+    actions = pytest.importorskip("launch_ros.actions")
+    made = launching.one_camera({**GIVEN, "rviz": "true"}, BRINGUP)
+    assert [type(action) for action in made] == [actions.Node, actions.Node]
+    assert [action.node_executable for action in made] == ["camera_node", "rviz2"]
+
+
+def test_a_rig_becomes_a_node_per_camera_and_the_fusion():
+    pytest.importorskip("launch_ros.actions")
+    made = launching.many_cameras(
+        {**GIVEN, "rviz": "false"}, read_rig(BRINGUP / "config" / "rig_example.yaml"), BRINGUP
+    )
+    assert [action.node_executable for action in made] == ["camera_node", "camera_node", "fusion_node"]
+
+
+def test_without_rosbag2_our_player_plays(monkeypatch):
+    pytest.importorskip("launch_ros.actions")
+    monkeypatch.setattr(launching, "has_rosbag2", lambda: False)
+    assert (
+        launching.player({"bag": "drive", "rate": "1.0", "loop": "false"}, BRINGUP).node_executable == "bag_player_node"
+    )
