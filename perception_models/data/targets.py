@@ -105,9 +105,16 @@ def columns_at(line: Lane, rows: np.ndarray, width: float) -> np.ndarray:
 
     Where a line crosses a row twice (a crest), the crossing nearest to the car counts.
     """
-    x = np.full(len(rows), np.nan, np.float32)
-    for (u0, v0), (u1, v1) in zip(line.points[-2::-1], line.points[:0:-1]):  # far to near: near overwrites
+    u, v = line.points[::-1].T
+    x = np.interp(rows, v, u, np.nan, np.nan) if (np.diff(v) > 0).all() else _nearest_crossings(line, rows)
+    return np.where((x >= 0) & (x < width), x, np.nan).astype(np.float32)
+
+
+def _nearest_crossings(line: Lane, rows: np.ndarray) -> np.ndarray:
+    """As above for a line that goes up and down, piece by piece from far to near, so that near overwrites."""
+    x = np.full(len(rows), np.nan)
+    for (u0, v0), (u1, v1) in zip(line.points[-2::-1], line.points[:0:-1]):
         inside = (rows >= min(v0, v1)) & (rows <= max(v0, v1))
         if v0 != v1 and inside.any():
             x[inside] = u0 + (rows[inside] - v0) * (u1 - u0) / (v1 - v0)
-    return np.where((x >= 0) & (x < width), x, np.nan).astype(np.float32)
+    return x

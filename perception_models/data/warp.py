@@ -126,6 +126,6 @@ def _warp_mask(mask: np.ndarray | None, matrix: np.ndarray, size: tuple[int, int
 
 def _perspective(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], how: int, fill: object) -> np.ndarray:
     centres = _CENTRE_FROM_CORNER @ matrix @ _CORNER_FROM_CENTRE
-    affine = np.allclose(matrix[2], (0, 0, 1))
+    affine = bool(np.abs(matrix[2] - (0, 0, 1)).max() < 1e-9)
     move, matrix = (cv2.warpAffine, centres[:2]) if affine else (cv2.warpPerspective, centres)
     return move(image, matrix, (size[1], size[0]), flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)

@@ -28,7 +28,8 @@ class AugmentConfig:
 
     scale: tuple[float, float] = (0.6, 1.7)  # zoom, 1 = the whole picture fits
     shift: float = 0.08  # share of the picture
-    tilt: float = 2.5  # degrees of pitch, yaw and roll
+    tilt: float = 2.5  # degrees
+    perspective: float = 0.4  # also pitch and yaw; otherwise roll only
     flip: float = 0.5
     plain: float = 0.1  # leave the picture as it is: the network must not forget the normal view
     mosaic: float = 0.1
@@ -47,8 +48,8 @@ class AugmentConfig:
 
 
 NONE = AugmentConfig(
-    scale=(1, 1), shift=0, tilt=0, flip=0, plain=1, mosaic=0, paste_lights=0, exposure=0, colour=0, blur=0, noise=0,
-    jpeg=0, coarse=0, fog=0, rain=0, shadow=0, glare=0,
+    scale=(1, 1), shift=0, tilt=0, perspective=0, flip=0, plain=1, mosaic=0, paste_lights=0,
+    exposure=0, colour=0, blur=0, noise=0, jpeg=0, coarse=0, fog=0, rain=0, shadow=0, glare=0,
 )  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def view_of(sample: Sample, size: tuple[int, int], rng: Rng, config: AugmentConf
     """(3, 3) of the new view."""
     if rng.random() < config.plain:
         return random_view(sample.size, size, rng, scale=(1, 1), shift=0, tilt=0, flip=config.flip)
-    names = ("scale", "shift", "tilt", "flip")
+    names = ("scale", "shift", "tilt", "perspective", "flip")
     options = {name: getattr(config, name) for name in names}
     return random_view(sample.size, size, rng, **options, intrinsics=sample.intrinsics)
 

@@ -19,14 +19,17 @@ def random_view(
     scale: tuple[float, float] = (0.6, 1.7),
     shift: float = 0.08,
     tilt: float = 2.5,
+    perspective: float = 0.4,
     flip: float = 0.5,
     intrinsics: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(3, 3) target_from_image: zoom by `scale`, move by up to `shift` of the picture, turn by up to `tilt` degrees.
+    """(3, 3) target_from_image: zoom by `scale`, move by up to `shift` of the picture, turn by up to `tilt` degrees:
+    always about the viewing axis, with the chance `perspective` also up, down and sideways (four times the work).
 
     The zoom keeps the horizon's height (a third to a half down), not the middle, so that far objects stay in view.
     """
-    view = letterbox(size, target) @ turned(size, rng.uniform(-tilt, tilt, 3), intrinsics)
+    angles = rng.uniform(-tilt, tilt, 3) if rng.random() < perspective else (0, 0, rng.uniform(-tilt, tilt))
+    view = letterbox(size, target) @ turned(size, np.array(angles), intrinsics)
     if rng.random() < flip:
         view = mirror(target[1]) @ view
     zoom = math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
