@@ -38,7 +38,7 @@ COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
 USER 10001
 WORKDIR /home/perception
 ENTRYPOINT ["/entrypoint.sh"]
-CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model_path:=/opt/models/demo"]
+CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo"]
 # A node that lives publishes its diagnostics every second.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=600s --retries=3 \
   CMD ["/entrypoint.sh", "timeout", "15", "ros2", "topic", "echo", "--once", "/diagnostics"]
@@ -89,6 +89,6 @@ COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
 USER 10001
 WORKDIR /home/perception
 ENTRYPOINT ["/entrypoint.sh"]
-CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model_path:=/opt/models/demo"]
+CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo"]
 HEALTHCHECK --interval=30s --timeout=20s --start-period=900s --retries=3 \
   CMD ["/entrypoint.sh", "timeout", "15", "ros2", "topic", "echo", "--once", "/diagnostics"]
