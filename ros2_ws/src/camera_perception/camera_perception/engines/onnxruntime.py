@@ -120,7 +120,7 @@ class OnnxRuntimeEngine:
         self.outputs: dict[str, Tensor] = _output_tensors(spec, session, self.input)
         check_outputs(spec, self.outputs)
         self.device = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
-        self.precision = "fp32"
+        self.precision = "tf32" if self.device == "cuda" else "fp32"  # what the CUDA provider computes by default
         self.name = f"onnxruntime {self.device}"
         self.engine_id = engine_id(spec, self.name, onnxruntime.__version__, self.precision)
         self.slots = slots
