@@ -70,7 +70,8 @@ class LightCrops:
         top, left = (self.canvas[0] - height) // 2, (self.canvas[1] - width) // 2
         image[top : top + height, left : left + width] = crop
         boxes = Boxes([[left, top, left + width, top + height]], [LIGHT], [False], [state])
-        return Sample(name, image, boxes, attributes={"source": "traffic_light_crops"})
+        fold = "val" if in_fold(path.name, "val") else "train"
+        return Sample(name, image, boxes, attributes={"source": "traffic_light_crops", "fold": fold})
 
     def paste(
         self,

@@ -52,15 +52,16 @@ class Model:
 
 @contextmanager
 def open_model(path: Path | str, engine: str = "onnxruntime") -> Iterator[Model]:
-    """A model folder, an .onnx file inside one, or a training checkpoint (exported to a temporary folder)."""
+    """A model folder, an .onnx file inside one, or a training checkpoint (exported to a temporary
+    folder), or the folder of a training run."""
     path = Path(path)
     if path.suffix == ".onnx":
         path = path.parent
     if (path / "model.json").is_file():
         yield _open_folder(path, engine)
-    elif path.suffix == ".safetensors" or list(path.glob("*.safetensors")):
+    elif checkpoint := _checkpoint(path):
         with tempfile.TemporaryDirectory() as folder:
-            _export(path, Path(folder))
+            _export(checkpoint, Path(folder))
             yield _open_folder(Path(folder), engine)
     else:
         raise ModelError(f"{path}: expected a model folder, an ONNX file beside its model.json, or a checkpoint")
@@ -70,6 +71,12 @@ def _open_folder(path: Path, engine: str) -> Model:
     spec = load_spec(path)
     loaded = load_engine(spec, engine)
     return Model(spec, lambda images: infer(loaded, images))
+
+
+def _checkpoint(path: Path) -> Path | None:
+    """The file itself, or the best network of a run's folder."""
+    places = [path] if path.suffix == ".safetensors" else [path / "best.safetensors", path / "last.safetensors"]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _export(checkpoint: Path, folder: Path) -> None:

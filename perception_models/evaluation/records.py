@@ -13,10 +13,13 @@ from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation import lanes, lights, maps, objects, scene
 from perception_models.evaluation.coco_matches import ObjectRecord
+from perception_models.evaluation.lanes import LaneRecord
+from perception_models.evaluation.lights import LightRecord
 from perception_models.evaluation.model import Model
+from perception_models.evaluation.scene import SceneRecord
 
 UNTOLD = "unlabelled"
-SLICES = ("weather", "timeofday", "scene", "sequence")
+SLICES = ("weather", "timeofday", "scene", "sequence", "fold")
 
 
 @dataclass
@@ -26,12 +29,12 @@ class Record:
     name: str
     attributes: dict[str, str]
     objects: ObjectRecord | None = None
-    lights: lights.LightRecord | None = None
-    crops: lights.LightRecord | None = None
-    lanes: lanes.LaneRecord | None = None
+    lights: LightRecord | None = None
+    crops: LightRecord | None = None
+    lanes: LaneRecord | None = None
     drivable: np.ndarray | None = None
     semantic: np.ndarray | None = None
-    scene: scene.SceneRecord | None = None
+    scene: SceneRecord | None = None
 
 
 def record(seen: Seen, sample: Sample, model: Model, crop: bool = False) -> Record:
