@@ -13,7 +13,7 @@ class ConvBlock(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int = 1, relu: bool = True):
         size = (kernel, kernel) if isinstance(kernel, int) else kernel
         conv = nn.Conv2d(inputs, outputs, size, stride, (size[0] // 2, size[1] // 2), bias=False)
-        super().__init__(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.ReLU() if relu else nn.Identity())
+        super().__init__(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.ReLU(inplace=True) if relu else nn.Identity())
 
 
 class Residual(nn.Module):

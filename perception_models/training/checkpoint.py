@@ -96,8 +96,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Give an optimiser back what `optimizer_tensors` took."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         row, name = key.split(".", 1)
-        state.setdefault(int(row), {})[name] = value
+        state.setdefault(int(row), {})[name] = _laid_out_like(parameters[int(row)], value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Fused optimisers walk through memory, so their state must lie as the weight does (channels_last)."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -32,6 +33,7 @@ class Feed:
     """Augmented training batches of one device."""
 
     def __init__(self, config: DataConfig, seed: int, rank: int, world: int):
+        cv2.setNumThreads(0)  # training processes fill the cores; OpenCV's own threads would only make them wait
         self.mix = open_data(config, config.train)
         self.order = Order(self.mix, config.epoch or len(self.mix), seed, rank, world)
         self.augment, self.seed = augmentation(config), seed

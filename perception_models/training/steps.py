@@ -21,7 +21,7 @@ def build_optimizer(learner: Learner, config: OptimizerConfig) -> torch.optim.Op
             groups.setdefault((decay, scale_of(name, config.scales)), []).append(parameter)
     rows = [{"params": p, "weight_decay": decay, "scale": scale} for (decay, scale), p in groups.items()]
     if config.kind == "adamw":
-        return torch.optim.AdamW(rows, lr=config.lr)
+        return torch.optim.AdamW(rows, lr=config.lr, fused=True)
     if config.kind == "sgd":
         return torch.optim.SGD(rows, lr=config.lr, momentum=config.momentum, nesterov=True)
     raise ValueError(f"unknown optimizer.kind '{config.kind}': expected adamw or sgd")
