@@ -25,6 +25,7 @@ from camera_perception.bag_types import (
 )
 from camera_perception.bag_writer import BagWriter
 from camera_perception.errors import BagError
+from camera_perception.report import read_frames
 
 FIRST_NS = 1_700_000_000_000_000_000
 
@@ -233,6 +234,24 @@ def test_every_message_type_goes_there_and_back():
         message = message_from_fields(kind, {})
         again = deserialize(kind, serialize(kind, fields_from_message(message)))
         assert repr(again) == repr(message)
+
+
+def test_a_recording_outlives_changes_of_our_messages(tmp_path):
+    with BagWriter(tmp_path / "old.mcap") as writer:
+        writer.add_topic("/perception", PERCEPTION_FRAME, "uint32 speed  # m/s\nAncient[] objects\n" + ANCIENT)
+        writer.write("/perception", 5, b"\0\1\0\0" + (7).to_bytes(4, "little") + (1).to_bytes(4, "little") + b"\3")
+    assert read_frames(tmp_path / "old.mcap") == [{"speed": 7, "objects": [{"age": 3}]}]
+
+
+ANCIENT = "=" * 80 + "\nMSG: camera_perception_msgs/Ancient\nuint8 age\n"
+
+
+def test_nothing_to_repair(tmp_path):
+    with BagWriter(tmp_path / "empty") as writer:
+        writer.add_topic("/a", IMAGE)
+    with pytest.raises(BagError, match="no whole message"):
+        repair_bag(tmp_path / "empty")
+    assert not (tmp_path / "empty_repaired").exists()
 
 
 def test_fields_that_do_not_exist_and_broken_bytes():

@@ -199,6 +199,8 @@ def test_the_command_compares_and_its_exit_code_says_the_result(drive, tiny_mode
     assert f"{FRAMES} of {FRAMES} frames differ" in other.output
     again = runner.invoke(app, [*command, "-o", str(tmp_path / "b")])
     assert (again.exit_code, "exists already" in again.output) == (2, True)
+    forced = runner.invoke(app, [*command, "-o", str(tmp_path / "b"), "--force", "--limit", "1"])
+    assert (forced.exit_code, len(read_frames(tmp_path / "b" / "perception.mcap"))) == (0, 1), forced.output
 
 
 def test_compare_has_tolerances_and_ignores_times(result):

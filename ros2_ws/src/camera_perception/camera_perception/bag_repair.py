@@ -17,11 +17,18 @@ def repair_bag(path: Path | str, out: Path | str | None = None, *, version: int 
     """
     path = Path(path)
     folder = Path(out) if out else path.with_name(f"{path.stem}_repaired")
-    with Bag(path, by_index=False) as bag, BagWriter(folder, version=version) as writer:
+    with Bag(path, by_index=False) as bag:
+        if not sum(bag.contents.counts.values()):
+            raise BagError(f"{path} holds no whole message: nothing can be saved, record again")
+        return folder, _copy(bag, folder, version)
+
+
+def _copy(bag: Bag, folder: Path, version: int) -> Counter[str]:
+    with BagWriter(folder, version=version) as writer:
         for topic, kind in bag.topics.items():
             writer.add_topic(topic, kind, bag.contents.definitions.get(kind))
         copy_readable(bag, writer)
-    return folder, writer.counts
+    return writer.counts
 
 
 def copy_readable(bag: Bag, writer: BagWriter) -> None:

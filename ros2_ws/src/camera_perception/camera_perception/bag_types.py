@@ -36,6 +36,21 @@ def typestore() -> Any:
     return store
 
 
+@lru_cache(maxsize=8)
+def recorded_types(kind: str, text: str) -> Any:
+    """The types as a recording describes them, so that recordings outlive changes of our messages."""
+    from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+
+    is_idl = text.startswith("=" * 80 + "\nIDL: ")
+    store = get_typestore(Stores.ROS2_JAZZY)
+    try:
+        types = get_types_from_idl(text) if is_idl else get_types_from_msg(text, kind)
+        store.register({name: fields for name, fields in types.items() if name not in store.types})
+    except TypesysError as error:
+        raise BagError(f"the recording describes {kind} in a way that cannot be read ({error})") from error
+    return store
+
+
 def message_files() -> dict[str, str]:
     """Name of each of our messages: text of its .msg file."""
     folder = files("camera_perception").joinpath("msg")
@@ -55,10 +70,10 @@ def message_from_fields(kind: str, values: Mapping[str, Any]) -> Any:
     return typestore().types[kind](**{name: _value(node, values.get(name)) for name, node in definition.items()})
 
 
-def fields_from_message(message: Any) -> dict[str, Any]:
+def fields_from_message(message: Any, store: Any = None) -> dict[str, Any]:
     """The way back: nested dicts, lists, numbers and arrays."""
-    definition = typestore().fielddefs[message.__msgtype__][1]
-    return {name: _plain(getattr(message, name)) for name, _ in definition}
+    definition = (store or typestore()).fielddefs[message.__msgtype__][1]
+    return {name: _plain(getattr(message, name), store) for name, _ in definition}
 
 
 def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
@@ -66,9 +81,9 @@ def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
     return bytes(typestore().serialize_cdr(message_from_fields(kind, values), kind))
 
 
-def deserialize(kind: str, data: bytes) -> Any:
-    """Bytes as a rosbags message; BagError when they are not of that type."""
-    store = typestore()
+def deserialize(kind: str, data: bytes, store: Any = None) -> Any:
+    """Bytes as a rosbags message; BagError when they are not of that type. `store` as recorded_types gives it."""
+    store = store or typestore()
     if kind not in store.types:
         raise BagError(f"messages of type {kind} cannot be read: the type is not known here")
     try:
@@ -110,7 +125,7 @@ def _numbers(name: str, length: int, value: Any) -> np.ndarray:
     return array
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, store: Any) -> Any:
     if is_dataclass(value):
-        return fields_from_message(value)
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return fields_from_message(value, store)
+    return [_plain(item, store) for item in value] if isinstance(value, list) else value

@@ -57,6 +57,7 @@ def replay(
     ] = None,
     engine: EngineName = "auto",
     threads: Threads = 0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier replay in --out.")] = False,
     limit: Annotated[int, typer.Option(help="Stop after so many images; 0 = all.", min=0)] = 0,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     compare: Annotated[
@@ -67,7 +68,7 @@ def replay(
     """Run every image of a drive through the pipeline; the same result each time."""
     from camera_perception.replay_command import replay_command
 
-    replay_command(source, model, out, camera, mount, engine, threads, limit, video, compare, tolerance)
+    replay_command(source, model, out, camera, mount, engine, threads, force, limit, video, compare, tolerance)
 
 
 @app.command("inspect-onnx")

@@ -30,6 +30,7 @@ from camera_perception.status import Status
 from camera_perception.types import Perception
 
 SAMPLES = 9  # pictures in the report
+OUTPUTS = ("perception.mcap", "overlay.mp4", "report.html")
 
 
 @dataclass

@@ -11,7 +11,7 @@ from camera_perception.compare import Difference, compare_frames, table
 from camera_perception.engines.select import load_engine
 from camera_perception.errors import BagError, CalibrationError
 from camera_perception.model_spec import load_spec
-from camera_perception.replay import Result, replay
+from camera_perception.replay import OUTPUTS, Result, replay
 from camera_perception.replay_source import open_source
 from camera_perception.report import latency_table, object_table, read_frames
 from camera_perception.text_table import text_table
@@ -25,6 +25,7 @@ def replay_command(
     mount: str | None,
     backend: str,
     threads: int,
+    force: bool,
     limit: int,
     video: bool,
     reference: Path | None,
@@ -36,6 +37,8 @@ def replay_command(
     source = open_source(path, camera, parse_mount(mount))
     spec = load_spec(model)
     engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    if force:
+        clear(out)
     try:
         result = replay(source, spec, engine, out, limit=limit, video=video)
     finally:
@@ -43,6 +46,12 @@ def replay_command(
     typer.echo(summary(result, engine.name))
     if reference is not None:
         verdict(compare_frames(read_frames(result.recording), wanted, tolerance), len(wanted))
+
+
+def clear(out: Path) -> None:
+    """Remove what an earlier replay left in the folder, and nothing else."""
+    for name in OUTPUTS:
+        (out / name).unlink(missing_ok=True)
 
 
 def parse_mount(text: str | None) -> tuple[float, ...] | None:

@@ -131,7 +131,7 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
     if message is None:
         return None
     ros = deserialize(message.kind, message.data)
-    pose = optical_from_rpy(mount[:3], mount[3:]) if mount else None  # type: ignore[arg-type]
+    pose = optical_from_rpy(mount[:3], mount[3:]) if mount else None
     try:
         k, d = ros.k.reshape(3, 3).astype(float), ros.d.astype(float)
         return Camera(ros.width, ros.height, k, d, ros.distortion_model or "plumb_bob", pose)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from camera_perception.bag import Bag
-from camera_perception.bag_types import PERCEPTION_FRAME, deserialize, fields_from_message
+from camera_perception.bag_types import PERCEPTION_FRAME, deserialize, fields_from_message, recorded_types
 from camera_perception.errors import BagError
 from camera_perception.model_spec import ModelSpec
 from camera_perception.status import Status, names_of
@@ -35,7 +35,10 @@ def read_frames(path: Path | str, topic: str | None = None) -> list[dict[str, An
             raise BagError(
                 f"{path} has no PerceptionFrame messages{f' on {topic}' if topic else ''}: give a replay's output"
             )
-        return [fields_from_message(deserialize(message.kind, message.data)) for message in bag.messages(topics)]
+        text = bag.contents.definitions.get(PERCEPTION_FRAME)
+        store = recorded_types(PERCEPTION_FRAME, text) if text else None
+        messages = (deserialize(message.kind, message.data, store) for message in bag.messages(topics))
+        return [fields_from_message(message, store) for message in messages]
 
 
 def write_report(
