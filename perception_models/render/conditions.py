@@ -70,7 +70,7 @@ def conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditions:
 
 
 def _day(rng: np.random.Generator, covered: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    blue = np.array([0.10, 0.24, 0.56]) * rng.uniform(0.7, 1.3) * rng.uniform(0.85, 1.15, 3)
+    blue = np.array([0.12, 0.27, 0.60]) * rng.uniform(0.7, 1.5) * rng.uniform(0.85, 1.15, 3)
     pale = np.array([0.50, 0.62, 0.80]) * rng.uniform(0.75, 1.25)
     grey = np.array([0.66, 0.70, 0.74]) * rng.uniform(0.5, 1.2) * rng.uniform(0.95, 1.05, 3)
     return _mix(blue, grey, covered), _mix(pale, grey * 1.05, covered), np.array([1.0, 0.93, 0.82]) * rng.uniform(0.95, 1.1, 3)

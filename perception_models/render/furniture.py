@@ -77,9 +77,11 @@ def _beside(rng, road: Road, layout: Layout, terrain: Terrain, side: int, verge:
     for _ in range(count):
         s, d = rng.uniform(-30, 330), rng.uniform(4.0, 12.0) + rng.exponential(12)
         d = min(d, 44.0)
+        kind = str(rng.choice(kinds))
+        d = max(d, 6.0) if kind == "tree" else d
         t = np.interp(s, layout.s, edge) + side * d
         up = float(terrain.profile(side, np.array([d]))[0]) - 0.15
-        out.append(stand(road, str(rng.choice(kinds)), rng, s, t, rng.uniform(0, 6.28), up))
+        out.append(stand(road, kind, rng, s, t, rng.uniform(0, 6.28), up))
     if rng.random() < 0.25:
         spacing = rng.uniform(30, 50)
         for s in np.arange(rng.uniform(0, 30), 320, spacing):
@@ -119,6 +121,7 @@ def _houses(rng, road: Road, layout: Layout, edge: np.ndarray, side: int, setbac
         for s in np.arange(-20 + rng.uniform(0, spacing), 220, spacing):
             if _clear(layout, s, s, 5.0):
                 out.append(stand(road, str(rng.choice(["tree", "tree", "pole"])), rng, s, outer + d, rng.uniform(0, 6), 0.12))
+        out = [x for x in out if x.key.kind != "tree" or max(size(x.key)[:2]) < 5.5]
     for _ in range(int(rng.poisson(5))):
         s, outer = rng.uniform(0, 120), layout.paved[0] if side > 0 else layout.paved[1]
         if _clear(layout, s, s, 3.0):

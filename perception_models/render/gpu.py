@@ -61,6 +61,7 @@ class Gpu:
         self.contact = self.ctx.vertex_array(self.programs["contact"], [(square, "2f", "corner")])
         self._pieces: dict[tuple[Key, int], list[Piece]] = {}
         self._targets: dict = {}
+        self._passing: tuple = ()
         self.world_id, self.world_buffers = None, ()
 
     def _program(self, name: str, common: str, vertex: str, fragment: str):
@@ -75,6 +76,14 @@ class Gpu:
         if found is None:
             found = self._pieces[key, detail] = [self._upload(*piece) for piece in pieces(key, detail)]
         return found
+
+    def passing(self, mesh: Mesh) -> Piece:
+        """A mesh for one picture only, labelled "ignore"; it takes the place of the last such mesh."""
+        for item in self._passing:
+            item.release()
+        piece = self._upload(mesh, None, 255)
+        self._passing = (piece.color, piece.ids, piece.depth)
+        return piece
 
     def _upload(self, mesh: Mesh, category: str | None, semantic: int) -> Piece:
         vertices, index = self.ctx.buffer(packed(mesh).tobytes()), self.ctx.buffer(mesh.faces.astype("i4").tobytes())

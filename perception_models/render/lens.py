@@ -18,6 +18,7 @@ class Lens:
     exposure: float
     balance: np.ndarray
     gamma: float
+    film: float
     contrast: float
     saturation: float
     bloom: float
@@ -40,9 +41,9 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
     night, dark = light.timeofday == "night", light.timeofday != "daytime"
     some = lambda share, low, high: float(rng.uniform(low, high)) if rng.random() < share else 0.0  # noqa: E731
     return Lens(
-        exposure=float(rng.normal(0.0, 0.45) - (0.9 if night else 0.3 * dark)),
+        exposure=float(rng.normal(0.1, 0.45) - (0.9 if night else 0.3 * dark)),
         balance=np.exp(rng.normal(0, 0.06, 3) + rng.normal(0, 0.06) * np.array([1, 0, -1])).astype(np.float32),
-        gamma=float(rng.uniform(1.9, 2.5)), contrast=float(rng.uniform(0.0, 0.8)), saturation=float(rng.uniform(0.7, 1.35)),
+        gamma=float(rng.uniform(1.95, 2.45)), film=float(rng.uniform(0.0, 0.9)), contrast=float(rng.uniform(0.0, 0.7)), saturation=float(rng.uniform(0.8, 1.5)),
         bloom=float(rng.uniform(0.02, 0.16) * (1.6 if night else 1)), glare=some(0.3, 0.01, 0.12), vignette=some(0.6, 0.05, 0.45),
         fringe=some(0.3, 0.0003, 0.0018), blur=some(0.4, 0.3, 1.1), motion=some(0.18, 2, 7), noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else 0)),
         sharpen=some(0.55, 0.2, 1.1), dirt=some(0.2, 0.1, 0.7), drops=int(rng.integers(8, 60)) if light.weather == "rainy" and rng.random() < 0.6 else 0,
@@ -58,7 +59,7 @@ def photograph(rng: np.random.Generator, light: np.ndarray, camera: Camera, lens
         image = _motion(image, lens.motion)
     image = _optics(image, lens)
     image = _weather(rng, image, lens)
-    image = image * (gain(image) * 2.0**lens.exposure * lens.balance)
+    image = image * (gain(image) * 2.0**lens.exposure * lens.balance * white_balance(image))
     if lens.noise:
         grain = rng.standard_normal(image.shape, np.float32)
         image = image + grain * (lens.noise * np.sqrt(np.maximum(image, 0.02) * 0.4))
@@ -79,6 +80,12 @@ def gain(image: np.ndarray) -> float:
     small = cv2.resize(image[image.shape[0] // 3 :], (32, 16), interpolation=cv2.INTER_AREA)
     level = float(np.exp(np.mean(np.log(small @ [0.2126, 0.7152, 0.0722] + 1e-3))))
     return float(0.17 / max(level, 0.012) ** 0.92)
+
+
+def white_balance(image: np.ndarray) -> np.ndarray:
+    """Automatic white balance: takes half of the cast of the road out, as grey-world cameras do."""
+    mean = image[image.shape[0] // 2 :: 8, ::8].mean((0, 1)) + 1e-4
+    return ((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.5
 
 
 def _motion(image: np.ndarray, length: float) -> np.ndarray:
@@ -159,8 +166,8 @@ def _developed(image: np.ndarray, lens: Lens) -> np.ndarray:
     """Saturation, film curve, gamma, sharpening, eight bits."""
     grey = (image @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None]
     image = np.maximum(grey + (image - grey) * lens.saturation, 0)
-    white = 3.0
-    image = image * (1 + image / white**2) / (1 + image) * 1.25
+    film = image * (2.51 * image + 0.03) / (image * (2.43 * image + 0.59) + 0.14)  # Narkowicz's fit of the ACES curve
+    image = lens.film * film + (1 - lens.film) * (1 - np.exp(-1.25 * image))
     image = np.clip(image, 0, 1) ** (1 / lens.gamma)
     image = image + lens.contrast * (image * image * (3 - 2 * image) - image)
     if lens.sharpen:

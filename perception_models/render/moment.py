@@ -8,7 +8,7 @@ import numpy as np
 
 from perception_models.render.conditions import Conditions, conditions
 from perception_models.render.layout import Lane
-from perception_models.render.pool import Key
+from perception_models.render.mesh import Mesh
 from perception_models.render.thing import Thing
 from perception_models.render.traffic import Actor, traffic
 from perception_models.render.world import World
@@ -47,7 +47,7 @@ class Moment:
     speed: float
     yaw_rate: float
     seed: float
-    bonnet: Key | None = None
+    bonnet: Mesh | None = None  # of the own car, in the camera's optical frame
 
 
 @dataclass(frozen=True, slots=True)

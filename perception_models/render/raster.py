@@ -9,11 +9,12 @@ import numpy as np
 from perception_models.render.camera import Camera
 from perception_models.render.gpu import Gpu, Piece
 from perception_models.render.moment import Moment
-from perception_models.render.pool import size
+from perception_models.render.pool import Key, size
 from perception_models.render.thing import Thing
 
 NEAR, FAR = 0.25, 4000.0
 SHADOW_SIZE, SHADOW_REACH = 2048, 55.0  # texels, metres around the point 28 m ahead
+BONNET = Key("bonnet")  # not of the pool: made for each picture
 
 
 @dataclass(slots=True)
@@ -60,6 +61,8 @@ class Raster:
         camera_from_world = np.linalg.inv(world_from_camera)
         clip = projection(width, height, *camera.intrinsics[:2], cx, cy) @ camera_from_world
         visible = self._visible(moment.things, camera_from_world, camera)
+        if moment.bonnet is not None:
+            visible.insert(0, (Thing(BONNET, world_from_camera), [self.gpu.passing(moment.bonnet)], 1.0))
         shadow_from_world = self._shadows(moment, camera_from_world)
         self._uniforms(moment, camera, world_from_camera, clip, shadow_from_world)
         target, ids = self.gpu.targets(width, height, self.scale)
@@ -159,7 +162,7 @@ class Raster:
         on = lights_on(thing, moment)
         program["uTint"].value = (*thing.tint, 1.0) if thing.tint else (0.0, 0.0, 0.0, 0.0)
         program["uLights"].value = (on, thing.brake, thing.blink)
-        program["uGroundZ"].value = float(thing.world_from_object[2, 3])
+        program["uGroundZ"].value = float(thing.world_from_object[2, 3]) - (9.0 if thing.key is BONNET else 0.0)
         program["uSeed"].value = float(thing.track % 97)
 
     def _contacts(self, moment: Moment, visible) -> None:
@@ -194,7 +197,7 @@ class Raster:
 
 def _fine(kind: str) -> float:
     """Pixels above which a thing is drawn in full detail."""
-    return {"tree": 130.0, "building": 120.0, "bush": 60.0}.get(kind, 40.0)
+    return {"tree": 75.0, "building": 120.0, "bush": 45.0}.get(kind, 40.0)
 
 
 def lights_on(thing: Thing, moment: Moment) -> float:

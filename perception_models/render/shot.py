@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from perception_models.render.bonnet import bonnet
 from perception_models.render.camera import Camera, random_camera
 from perception_models.render.labels import Labels, label
 from perception_models.render.lens import Lens, photograph, random_lens
@@ -50,4 +51,7 @@ def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None =
     rng = np.random.default_rng([seed, index, 1])
     drive = random_drive(rng, _world(seed, index // PICTURES_PER_WORLD, kind))
     camera = random_camera(rng, *size)
-    return shoot(drive.moment(), camera, random_lens(rng, drive.conditions), rng)
+    moment = drive.moment()
+    if rng.random() < 0.3:
+        moment = replace(moment, bonnet=bonnet(rng, camera))
+    return shoot(moment, camera, random_lens(rng, drive.conditions), rng)

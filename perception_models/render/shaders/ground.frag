@@ -46,10 +46,11 @@ vec3 paving(vec2 st) {
 }
 
 vec3 grass(vec2 xy, vec3 base) {
-    float fine = texture(uNoise, xy * 0.31 * uGrassScale).r, mid = texture(uNoise, xy * 0.043).g, big = texture(uNoise, xy * 0.004).a;
-    vec3 c = base * (0.45 + 0.55 * fine + 0.35 * mid);
-    c = mix(c, mix(uDirt, uGrass, big), 0.5 * smoothstep(0.45, 0.8, texture(uNoise, xy * 0.011 + 0.3).g));
-    return c * (0.75 + 0.5 * big);
+    float fine = texture(uNoise, xy * 0.31 * uGrassScale).r, mid = texture(uNoise, xy * 0.057).g, big = texture(uNoise, xy * 0.0043).a;
+    float tuft = texture(uNoise, xy.yx * 0.13).g;
+    vec3 c = base * (0.35 + 0.55 * fine + 0.55 * mid * tuft + 0.25 * tuft);
+    c = mix(c, mix(uDirt, uGrass, big) * (0.6 + 0.6 * fine), 0.55 * smoothstep(0.45, 0.75, mid * 0.5 + tuft * 0.5 * big + 0.1));
+    return c * (0.7 + 0.6 * big);
 }
 
 void main() {
@@ -66,8 +67,13 @@ void main() {
     WHEN(vSurface == 2) base = paving(vSt);
     WHEN(vSurface == 5) base = uConcrete * (0.7 + 0.5 * texture(uNoise, vSt * 0.4).g) * (1.0 - 0.4 * step(fract(vSt.x), 0.02));
     WHEN(vSurface == 6) {
-        float panel = step(fract(vSt.x / 4.0), 0.012) * uWallPanels;
-        base = uWall * (0.6 + 0.6 * texture(uNoise, vec2(vSt.x, vWorld.z) * vec2(0.05, 0.3)).g) * (1.0 - 0.5 * panel);
+        // Panels 2 m long in rows of 1.2 m, grime that runs down, a lighter band up to 3 m.
+        vec2 at = vec2(vSt.x, vWorld.z), cell = floor(at / vec2(2.0, 1.2)), w = fwidth(at) + 0.015;
+        vec2 edge = min(fract(at / vec2(2.0, 1.2)), 1.0 - fract(at / vec2(2.0, 1.2))) * vec2(2.0, 1.2);
+        float joint = max(1.0 - smoothstep(0.0, w.x, edge.x), 1.0 - smoothstep(0.0, w.y, edge.y)) * clamp(0.03 / max(w.x, w.y), 0.0, 1.0);
+        float grime = texture(uNoise, vec2(vSt.x * 0.11, vWorld.z * 0.012)).g * 0.35 + texture(uNoise, at * 0.4).r * 0.12;
+        base = uWall * (1.0 + 0.1 * (hash(cell) - 0.5) * uWallPanels) * (1.05 - grime) * (1.0 - 0.5 * joint * uWallPanels);
+        base *= n.z < -0.3 ? 0.45 : 1.0;
     }
     WHEN(vSurface == 7) {
         float worn = texture(uNoise, vWorld.xy * 0.21).g * 0.6 + texture(uNoise, vWorld.xy * 0.9).r * 0.4;

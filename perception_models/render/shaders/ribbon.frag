@@ -32,6 +32,6 @@ void main() {
     vec3 n = vec3(0.0, 0.0, 1.0);
     vec3 base = vTone * uPaintGain * (0.85 + 0.2 * worn);
     vec3 c = base * (uSunColor * sunlight(vWorld, n) + skylight(n) + lamplight(vWorld, n));
-    c += base * beam(vWorld) * vec3(1.0, 0.95, 0.85) * 1.6;
+    c += base * beam(vWorld) * vec3(1.0, 0.95, 0.85) * 0.85;
     color = vec4(fogged(c, vWorld), clamp(alpha, 0.0, 1.0));
 }
