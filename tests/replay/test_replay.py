@@ -211,6 +211,12 @@ def test_compare_has_tolerances_and_ignores_times(result):
         change(frames)
         return {row.field: row.frames for row in table(compare_frames(frames, wanted))}
 
+    def shift(lane, pixels):
+        lane.update(u=lane["u"] + np.float32(pixels))
+
+    def cut(lane, rows):
+        lane.update(u=lane["u"][:-rows], v=lane["v"][:-rows])
+
     def move(frames, pixels):
         frames[2]["objects"][0]["cx"] += pixels
 
@@ -220,7 +226,11 @@ def test_compare_has_tolerances_and_ignores_times(result):
     assert changed(lambda frames: move(frames, 1.5)) == {"objects.cx": 1}
     assert changed(lambda frames: frames[1]["objects"][0].update(track_id=77)) == {"objects.track_id": 1}
     assert changed(lambda frames: frames[1]["objects"].clear()) == {"objects (count)": 1}
-    assert changed(lambda frames: frames[1]["lanes"][0].update(u=np.zeros(1))) == {"lanes.u (count)": 1}
+    assert changed(lambda frames: shift(frames[1]["lanes"][0], 0.5)) == {}
+    assert changed(lambda frames: shift(frames[1]["lanes"][0], 3)) == {"lanes.u": 1}
+    assert changed(lambda frames: cut(frames[1]["lanes"][0], 1)) == {}
+    assert changed(lambda frames: cut(frames[1]["lanes"][0], 3)) == {"lanes.v_ends": 1}
+    assert changed(lambda frames: cut(frames[1]["lanes"][0], 99)) == {"lanes.u (count)": 1, "lanes.v (count)": 1}
     assert changed(lambda frames: frames[0]["road"].update(coverage=np.nan)) == {"road.coverage": 1}
     assert changed(lambda frames: frames.pop(0)) == {"frame": 1}
 
