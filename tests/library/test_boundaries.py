@@ -33,6 +33,8 @@ BORROWS = {
     ("decode", "lanes"): "a decoder of lanes gives them in the order and with the roles of lanes.py",
     ("decode", "preprocess"): "what was letterboxed comes back through the same Letterbox",
     ("locate", "camera"): "to locate is to look through a camera",
+    ("lane_fit", "camera"): "to locate is to look through a camera",
+    ("calibration_doctor", "camera"): "it judges a camera's pose",
 }
 
 VALUES = {"errors", "model_spec", "status", "types"}

@@ -1,8 +1,13 @@
-"""Camera model: pixels of the image as received <-> rays <-> the road plane."""
+"""Camera model: pixels of the image as received <-> rays <-> the road plane.
+
+Pixel (0, 0) is the top-left corner of the top-left pixel, as everywhere in this library. OpenCV and CameraInfo count from
+the middle of that pixel: `from_camera_info` moves the principal point by the half pixel, which is 2 % of range at 60 m.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,15 +15,19 @@ import numpy as np
 from camera_perception.errors import CalibrationError
 
 PLUMB_BOB, RATIONAL, FISHEYE = "plumb_bob", "rational_polynomial", "equidistant"
+COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}  # how many each model may have
+SEARCH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)  # of the inverse of the distortion
+MAX_RETURN_ERROR = 0.5  # pixels; a ray that does not come back to its pixel lies outside the model
+LEAST_DESCENT = 1e-6  # of a unit ray, under which it never meets the road
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A calibrated camera, as sensor_msgs/CameraInfo (REP 104) gives it.
+    """A calibrated camera.
 
     width, height    pixels of the image that K belongs to
-    pixel_from_camera (3, 3) K; camera frame: x right, y down, z forward (REP 103 optical frame)
-    distortion       (D,) coefficients in OpenCV's order; all zero for rectified images
+    pixel_from_camera (3, 3) K in our pixels; camera frame: x right, y down, z forward (REP 103 optical frame)
+    distortion       (D,) coefficients in OpenCV's order; none or all zero for rectified images
     model            plumb_bob, rational_polynomial or equidistant
     base_from_camera (4, 4) pose of the camera on the car, or None when unknown: then nothing is metric
     """
@@ -31,33 +40,89 @@ class Camera:
     base_from_camera: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        k = self.pixel_from_camera
-        if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:
-            raise CalibrationError("CameraInfo has no usable K (fx or fy is 0): calibrate the camera, metric output stays off until then")
-        if self.model not in (PLUMB_BOB, RATIONAL, FISHEYE):
-            raise CalibrationError(f"distortion model '{self.model}' is unknown: expected {PLUMB_BOB}, {RATIONAL} or {FISHEYE}")
-        pose = self.base_from_camera
-        if pose is not None and (pose.shape != (4, 4) or not np.isfinite(pose).all() or pose[2, 3] <= 0):
-            raise CalibrationError("the camera pose puts the camera at or under the road: check the extrinsics (z must be > 0 in base_link)")
+        _check_lens(self)
+        _check_pose(self.base_from_camera)
+
+    @staticmethod
+    def from_camera_info(
+        width: int,
+        height: int,
+        k: Sequence[float],
+        d: Sequence[float] = (),
+        model: str = PLUMB_BOB,
+        *,
+        r: Sequence[float] = (),
+        p: Sequence[float] = (),
+        binning: tuple[int, int] = (0, 0),
+        roi: tuple[int, int, int, int] = (0, 0, 0, 0),
+        rectified: bool = False,
+        base_from_camera: np.ndarray | None = None,
+    ) -> Camera:
+        """The camera of a sensor_msgs/CameraInfo; CalibrationError when it holds no calibration.
+
+        binning          x y, 0 and 1 alike mean none
+        roi              x_offset y_offset width height in unbinned pixels, all zero for the whole sensor
+        rectified        the images are image_rect: P describes them, D and R do not
+        base_from_camera (4, 4) pose of the frame that header.frame_id names
+        """
+        matrix = (
+            np.array(p, float).reshape(3, 4)[:, :3] if rectified and len(p) == 12 else np.array(k, float).reshape(3, 3)
+        )
+        size = roi[2:] if all(roi[2:]) else (width, height)
+        steps = np.maximum(binning, 1)
+        matrix = matrix.copy()
+        matrix[:2, 2] += np.subtract(0.5, roi[:2])
+        matrix[:2] /= steps[:, None]
+        pose = base_from_camera if rectified else _turned_back(base_from_camera, r)
+        lens = np.zeros(0) if rectified else np.array(d, float)
+        return Camera(int(size[0] // steps[0]), int(size[1] // steps[1]), matrix, lens, model or PLUMB_BOB, pose)
 
     @property
     def metric(self) -> bool:
         """Whether pixels can become metres."""
         return self.base_from_camera is not None
 
+    @property
+    def pose(self) -> np.ndarray:
+        """base_from_camera; CalibrationError when it is not known."""
+        if self.base_from_camera is None:
+            raise CalibrationError("no camera pose: give base_link -> camera by TF or in the rig file")
+        return self.base_from_camera
+
+    def pitched(self, angle: float) -> Camera:
+        """The same camera looking `angle` radians further down, turned about the car's lateral axis."""
+        pose = self.pose.copy()
+        pose[:3, :3] = rotation((0.0, angle, 0.0)) @ pose[:3, :3]
+        return replace(self, base_from_camera=pose)
+
     def rays_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, 2) u v of the image as received -> (N, 3) viewing rays in the camera frame, z = 1."""
-        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 1, 2)
-        if not len(points):
-            return np.zeros((0, 3))
-        undistort = cv2.fisheye.undistortPoints if self.model == FISHEYE else cv2.undistortPoints
-        plane = undistort(points, self.pixel_from_camera, self.distortion).reshape(-1, 2)
+        """(N, 2) u v of the image as received -> (N, 3) viewing rays in the camera frame, z = 1; nan where the lens has none."""
+        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 2)
+        fx, fy, cx, cy = self.pixel_from_camera[[0, 1, 0, 1], [0, 1, 2, 2]]
+        plane = (points - (cx, cy)) / (fx, fy)
+        if np.any(self.distortion) or self.model == FISHEYE:
+            plane = self._undistorted(points, plane)
         return np.c_[plane, np.ones(len(plane))]
+
+    def _undistorted(self, pixels: np.ndarray, plane: np.ndarray) -> np.ndarray:
+        rays = np.full((len(plane), 2), np.nan)
+        good = np.isfinite(pixels).all(axis=1)
+        if not good.any():
+            return rays
+        points, lens = pixels[good].reshape(-1, 1, 2), self._lens()
+        if self.model == FISHEYE:
+            found = cv2.fisheye.undistortPoints(points, self.pixel_from_camera, lens, criteria=SEARCH).reshape(-1, 2)
+        else:
+            found = cv2.undistortPointsIter(points, self.pixel_from_camera, lens, None, None, SEARCH).reshape(-1, 2)
+        error = np.linalg.norm(self._project(np.c_[found, np.ones(len(found))]) - pixels[good], axis=1)
+        found[~(error < MAX_RETURN_ERROR)] = np.nan
+        rays[good] = found
+        return rays
 
     def pixels_from_base(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) metres in base_link -> (N, 2) u v; nan for points behind the camera."""
-        camera_from_base = np.linalg.inv(self._pose())
-        in_camera = np.asarray(points, float) @ camera_from_base[:3, :3].T + camera_from_base[:3, 3]
+        pose = self.pose
+        in_camera = (np.asarray(points, float).reshape(-1, 3) - pose[:3, 3]) @ pose[:3, :3]
         pixels = np.full((len(in_camera), 2), np.nan)
         front = in_camera[:, 2] > 1e-3
         if front.any():
@@ -65,40 +130,87 @@ class Camera:
         return pixels
 
     def _project(self, in_camera: np.ndarray) -> np.ndarray:
-        project = cv2.fisheye.projectPoints if self.model == FISHEYE else cv2.projectPoints
         none = np.zeros(3)
-        if self.model == FISHEYE:
-            return project(in_camera.reshape(-1, 1, 3), none, none, self.pixel_from_camera, self.distortion)[0].reshape(-1, 2)
-        return project(in_camera, none, none, self.pixel_from_camera, self.distortion)[0].reshape(-1, 2)
+        project = cv2.fisheye.projectPoints if self.model == FISHEYE else cv2.projectPoints
+        points = np.nan_to_num(in_camera).reshape(-1, 1, 3)
+        return project(points, none, none, self.pixel_from_camera, self._lens())[0].reshape(-1, 2)
+
+    def _lens(self) -> np.ndarray:
+        return self.distortion.astype(float) if len(self.distortion) else np.zeros(4)
 
     def ground_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Where the viewing rays of (N, 2) pixels meet the road: (N, 2) metres in base_link, nan at or above the horizon."""
-        pose = self._pose()
+        pose = self.pose
         rays = self.rays_from_pixels(pixels) @ pose[:3, :3].T
         origin = pose[:3, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = np.where(rays[:, 2] < -1e-9, -origin[2] / rays[:, 2], np.nan)
+            distance = np.where(rays[:, 2] < -LEAST_DESCENT, -origin[2] / rays[:, 2], np.nan)
         return origin[:2] + distance[:, None] * rays[:, :2]
 
-    def _pose(self) -> np.ndarray:
-        if self.base_from_camera is None:
-            raise CalibrationError("no camera pose: give base_link -> camera by TF or in the rig file")
-        return self.base_from_camera
+
+def _check_lens(camera: Camera) -> None:
+    k, lens = camera.pixel_from_camera, camera.distortion
+    if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:
+        raise CalibrationError(
+            "CameraInfo has no usable K (fx or fy is 0): calibrate the camera, metric output stays off until then"
+        )
+    if camera.model not in COEFFICIENTS:
+        raise CalibrationError(f"distortion model '{camera.model}' is unknown: expected {', '.join(COEFFICIENTS)}")
+    fits = len(lens) in COEFFICIENTS[camera.model] or not np.any(lens)
+    if not fits or not np.isfinite(lens).all():
+        raise CalibrationError(
+            f"distortion model {camera.model} has {len(lens)} coefficients: expected "
+            f"{' or '.join(map(str, COEFFICIENTS[camera.model]))} finite ones"
+        )
 
 
-def optical_from_rpy(xyz: tuple[float, float, float], rpy: tuple[float, float, float]) -> np.ndarray:
-    """base_from_camera (4, 4) of a camera mounted at xyz metres, turned by roll, pitch, yaw radians (REP 103: pitch > 0 looks down)."""
+def _check_pose(pose: np.ndarray | None) -> None:
+    if pose is None:
+        return
+    if pose.shape != (4, 4) or not np.isfinite(pose).all() or pose[2, 3] <= 0:
+        raise CalibrationError(
+            "the camera pose puts the camera at or under the road: check the extrinsics (z must be > 0 in base_link)"
+        )
+    turn = pose[:3, :3]
+    if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3) or np.linalg.det(turn) < 0:
+        raise CalibrationError("the camera pose is no rotation and shift: check the extrinsics")
+
+
+def _turned_back(base_from_rectified: np.ndarray | None, r: Sequence[float]) -> np.ndarray | None:
+    """Pose of the sensor itself: in stereo rigs header.frame_id is the rectified frame, R leads there (REP 104)."""
+    if base_from_rectified is None or len(r) != 9 or not np.any(r):
+        return base_from_rectified
+    pose = base_from_rectified.copy()
+    pose[:3, :3] = pose[:3, :3] @ np.array(r, float).reshape(3, 3)
+    return pose
+
+
+def rotation(rpy: Sequence[float]) -> np.ndarray:
+    """(3, 3) rotation of roll, pitch, yaw radians about the fixed axes x, y, z (REP 103)."""
     roll, pitch, yaw = rpy
     cr, sr, cp, sp, cy, sy = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw)
-    base_from_body = np.array(
+    return np.array(
         [
             [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
             [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
             [-sp, cp * sr, cp * cr],
         ]
     )
-    body_from_optical = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+
+
+BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+
+
+def optical_from_rpy(xyz: Sequence[float], rpy: Sequence[float]) -> np.ndarray:
+    """base_from_camera (4, 4) of a camera mounted at xyz metres, turned by roll, pitch, yaw radians (REP 103: pitch > 0 looks down)."""
     pose = np.eye(4)
-    pose[:3, :3] = base_from_body @ body_from_optical
+    pose[:3, :3] = rotation(rpy) @ BODY_FROM_OPTICAL
     pose[:3, 3] = xyz
     return pose
+
+
+def rpy_of(base_from_camera: np.ndarray) -> tuple[float, float, float]:
+    """Roll, pitch, yaw of a camera pose: the way back of optical_from_rpy."""
+    turn = base_from_camera[:3, :3] @ BODY_FROM_OPTICAL.T
+    pitch = -np.arcsin(np.clip(turn[2, 0], -1, 1))
+    return float(np.arctan2(turn[2, 1], turn[2, 2])), float(pitch), float(np.arctan2(turn[1, 0], turn[0, 0]))

@@ -1,4 +1,8 @@
-"""From pixels to metres: objects, lane lines and the road border on the ground plane."""
+"""From pixels to metres: objects and the road's border on the ground plane. Lane lines are in lane_fit.py.
+
+An object's position is its contact with the road on the side that the camera sees, in the middle of what it sees: for a
+car ahead the road under its rear bumper. A wrong place is worse than none: without a sound way to it there is no position.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,20 @@ from dataclasses import replace
 import numpy as np
 
 from camera_perception.camera import Camera
-from camera_perception.types import Edge, GroundLine, LaneLine, Objects, PositionMethod, Road
+from camera_perception.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
+from camera_perception.size_prior import heights_of, located_by_height
+from camera_perception.types import Edge, Objects, PositionMethod, Road
+
+HANGING = {"traffic light", "traffic sign", "stop sign"}  # they stand on no road
+MAX_RANGE = 150.0  # metres
+MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
+DISAGREE = 12.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
+
+
+def sound_boxes(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: finite boxes with an area."""
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
 def edges_touched(boxes: np.ndarray, image_size: tuple[int, int], margin: float = 2.0) -> np.ndarray:
@@ -24,43 +41,128 @@ def edges_touched(boxes: np.ndarray, image_size: tuple[int, int], margin: float 
     return touched
 
 
-def locate_objects(objects: Objects, camera: Camera | None, classes: tuple[str, ...], image_size: tuple[int, int]) -> Objects:
-    """Give each object that stands on the road its contact point in base_link."""
-    truncated = edges_touched(objects.boxes, image_size)
+def locate_objects(
+    objects: Objects,
+    camera: Camera | None,
+    classes: tuple[str, ...],
+    image_size: tuple[int, int],
+    noise: GroundNoise = DEFAULT_NOISE,
+) -> Objects:
+    """The objects with a sound box; those that stand on the road with their contact point in base_link and its covariance.
+
+    image_size  (height, width)
+    """
+    objects = objects[sound_boxes(objects.boxes)]
+    objects = replace(objects, truncated=edges_touched(objects.boxes, image_size))
     if camera is None or not len(objects):
-        return replace(objects, truncated=truncated)
-    contact = np.c_[(objects.boxes[:, 0] + objects.boxes[:, 2]) / 2, objects.boxes[:, 3]]
-    ground = camera.ground_from_pixels(contact)
-    hidden = (truncated & Edge.BOTTOM) != 0
-    ground[hidden] = np.nan
-    positions = np.c_[ground, np.zeros(len(ground))].astype(np.float32)
-    methods = np.where(np.isfinite(ground[:, 0]), PositionMethod.GROUND_PLANE, PositionMethod.NONE).astype(np.uint8)
-    return replace(objects, truncated=truncated, positions=positions, position_methods=methods)
+        return objects
+    ground, ground_cov = _by_ground(objects, camera, noise)
+    size, size_cov = _by_size(objects, camera, classes, noise)
+    position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
+    off = _hanging(objects.classes, classes) | ~_useful(position, cov, camera)
+    position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
+    return replace(
+        objects,
+        positions=np.c_[position, np.where(off, np.nan, 0.0)].astype(np.float32),
+        position_covs=cov.astype(np.float32),
+        position_methods=method,
+        ground_widths=_widths(objects, position, camera),
+    )
 
 
-def locate_lanes(lanes: tuple[LaneLine, ...], camera: Camera | None) -> tuple[LaneLine, ...]:
-    """Lane lines with their course on the road where the camera is calibrated."""
-    return lanes if camera is None else tuple(replace(lane, ground=ground_line(lane.points, camera)) for lane in lanes)
+def _sigmas(boxes: np.ndarray, noise: GroundNoise) -> np.ndarray:
+    """(N, 2) standard deviation of the edges of boxes in u and v, pixels."""
+    return noise.pixel + noise.box * np.c_[boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]]
 
 
-def ground_line(points: np.ndarray, camera: Camera) -> GroundLine | None:
-    """The cubic course of an image polyline on the road; None when fewer than four points lie within 80 m."""
-    ground = camera.ground_from_pixels(points)
-    ground = ground[np.isfinite(ground[:, 0]) & (ground[:, 0] < 80.0)]
-    if len(ground) < 4:
-        return None
-    poly = np.polynomial.polynomial.polyfit(ground[:, 0], ground[:, 1], 3 if len(ground) > 8 else 1)
-    poly = np.pad(poly, (0, 4 - len(poly))).astype(np.float32)
-    y_std = (0.02 + 0.002 * ground[:, 0]).astype(np.float32)
-    return GroundLine(ground.astype(np.float32), y_std, poly, float(ground[:, 0].min()), float(ground[:, 0].max()))
+def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
+    boxes = objects.boxes.astype(float)
+    contact = np.c_[(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]
+    contact[(objects.truncated & Edge.BOTTOM) != 0] = np.nan
+    return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
 
 
-def locate_road(road: Road, camera: Camera | None) -> Road:
-    """The drivable boundary on the ground, and how far the own path is free."""
+def _by_size(
+    objects: Objects, camera: Camera, classes: tuple[str, ...], noise: GroundNoise
+) -> tuple[np.ndarray, np.ndarray]:
+    boxes = objects.boxes.astype(float)
+    heights = heights_of(objects.classes, classes)
+    heights[(objects.truncated & (Edge.BOTTOM | Edge.TOP)) != 0] = np.nan
+    return located_by_height(boxes, heights, np.sqrt(2) * _sigmas(boxes, noise), camera)
+
+
+def _best(
+    ground: np.ndarray, ground_cov: np.ndarray, size: np.ndarray, size_cov: np.ndarray, camera: Camera
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ground plane and size together where they agree; the ground plane where they do not; size where there is no ground."""
+    planar = _useful(ground, ground_cov, camera)
+    position, cov = np.where(planar[:, None], ground, size), np.where(planar[:, None, None], ground_cov, size_cov)
+    both = planar & np.isfinite(size_cov).all(axis=(1, 2))
+    apart = ground[both] - size[both]
+    agree = np.einsum("ni,nij,nj->n", apart, np.linalg.inv(ground_cov[both] + size_cov[both]), apart) < DISAGREE
+    rows = np.flatnonzero(both)[agree]
+    position[rows], cov[rows] = fused(ground[rows], ground_cov[rows], size[rows], size_cov[rows])
+    method = np.where(planar, PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR).astype(np.uint8)
+    return position, cov, method
+
+
+def _useful(position: np.ndarray, cov: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N,) bool: near enough, sure enough."""
+    with np.errstate(invalid="ignore"):
+        reach = np.linalg.norm(position - camera.pose[:2, 3], axis=1)
+        return (reach < MAX_RANGE) & (np.trace(cov, axis1=1, axis2=2) < (MAX_SHARE * reach) ** 2)
+
+
+def _hanging(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    hanging = [number for number, name in enumerate(classes) if name in HANGING]
+    return np.isin(indices, hanging)
+
+
+def _widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N,) visible extent across the line of sight, metres; nan without position or where the box is cut at a side."""
+    boxes = objects.boxes
+    rays = camera.rays_from_pixels(np.concatenate((boxes[:, [0, 3]], boxes[:, [2, 3]]))) @ camera.pose[:3, :3].T
+    left, right = np.split(np.arctan2(rays[:, 1], rays[:, 0]), 2)
+    angle = (left - right) % (2 * np.pi)
+    width = 2 * np.tan(angle / 2) * np.linalg.norm(position - camera.pose[:2, 3], axis=1)
+    cut = (objects.truncated & (Edge.LEFT | Edge.RIGHT)) != 0
+    return np.where(cut | (angle > np.pi / 2), np.nan, width).astype(np.float32)
+
+
+ROAD_REACH = 80.0  # metres, how far a free road is followed
+HALF_WIDTH = 1.0  # metres of the own car
+
+
+def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] | None = None) -> Road:
+    """The free road as a polygon on the ground, and how far the own path is free (ROAD_REACH: to the end of sight).
+
+    image_size  (height, width); that of the camera when not given
+    """
     if camera is None or not len(road.boundary):
         return road
-    ground = camera.ground_from_pixels(road.boundary)
-    ground = ground[np.isfinite(ground).all(axis=1) & (ground[:, 0] < 120.0)]
-    ahead = ground[np.abs(ground[:, 1]) < 1.0]
-    free = float(ahead[:, 0].min()) if len(ahead) else float("nan")
-    return replace(road, polygon=ground.astype(np.float32), free_distance_ahead=free)
+    height = camera.height if image_size is None else image_size[0]
+    far = _cut_off(road.boundary.astype(float), camera)
+    near = _cut_off(np.c_[road.boundary[:, 0], np.full(len(road.boundary), height - 1.0)], camera)
+    keep = np.isfinite(far).all(axis=1) & np.isfinite(near).all(axis=1)
+    far, near = far[keep], near[keep]
+    if len(far) < 2:
+        return road
+    polygon = np.concatenate((near, far[::-1]))
+    return replace(road, polygon=polygon.astype(np.float32), free_distance_ahead=_free_ahead(far))
+
+
+def _cut_off(pixels: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N, 2) places on the road, at most ROAD_REACH from the camera in the same direction."""
+    origin = camera.pose[:2, 3]
+    rays = camera.rays_from_pixels(pixels) @ camera.pose[:3, :3].T
+    along = rays[:, :2] / np.linalg.norm(rays[:, :2], axis=1, keepdims=True)
+    reach = np.linalg.norm(camera.ground_from_pixels(pixels) - origin, axis=1)
+    return origin + along * np.where(np.isfinite(reach), np.minimum(reach, ROAD_REACH), ROAD_REACH)[:, None]
+
+
+def _free_ahead(far: np.ndarray) -> float:
+    """Least distance of the border within the car's width; straight between neighbours; nan when none crosses it."""
+    steps = np.linspace(0, 1, 9)[:, None, None]
+    dense = (far[:-1] * (1 - steps) + far[1:] * steps).reshape(-1, 2)
+    ahead = dense[(np.abs(dense[:, 1]) < HALF_WIDTH) & (dense[:, 0] > 0), 0]
+    return float(min(ahead.min(), ROAD_REACH)) if len(ahead) else float("nan")

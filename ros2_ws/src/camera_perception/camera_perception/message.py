@@ -13,7 +13,7 @@ import numpy as np
 
 from camera_perception.model_spec import ModelSpec
 from camera_perception.status import Status
-from camera_perception.types import LaneLine, Objects, Perception, Road
+from camera_perception.types import EgoLane, LaneLine, Objects, Perception, Road
 
 NAN = float("nan")
 OK, DEGRADED, INVALID = range(3)  # PerceptionFrame.status
@@ -68,9 +68,9 @@ def perception_fields(
         "status": status_of(perception.status_flags),
         "status_flags": int(perception.status_flags),
         "base_frame": perception.base_frame,
-        "objects": _objects(perception.objects[~lights], spec, velocity_over_ground),
+        "objects": _objects(perception.objects[~lights], spec, velocity_over_ground or perception.velocity_over_ground),
         "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
-        "ego_lane": _unknown_ego_lane(),
+        "ego_lane": _ego_lane(perception.ego_lane),
         "road": _road(perception.road),
         "traffic_lights": _traffic_lights(perception.objects[lights], spec),
         "scene": [{"name": s.name, "label": s.label, "score": s.score} for s in perception.scene],
@@ -123,7 +123,7 @@ def _position(objects: Objects, row: int) -> dict[str, Any]:
         "position_method": int(objects.position_methods[row]) if known else 0,
         "position": {"x": x, "y": y, "z": z},
         "position_cov": objects.position_covs[row].ravel(),
-        "ground_width": NAN,
+        "ground_width": float(objects.ground_widths[row]),
         "range": float(np.hypot(x, y)),
         "bearing": float(np.arctan2(y, x)),
     }
@@ -160,7 +160,7 @@ def _traffic_lights(lights: Objects, spec: ModelSpec) -> list[dict[str, Any]]:
             **_box(lights.boxes[row]),
             "score": float(lights.scores[row]),
             "track_id": int(lights.track_ids[row]) & 0xFFFFFFFF,
-            "relevance": 0,
+            "relevance": int(lights.relevances[row]),
             "elements": _lamps(lights.light_states[row], states),
         }
         for row in np.argsort(-lights.scores, kind="stable")
@@ -208,9 +208,11 @@ def _lane(lane: LaneLine) -> dict[str, Any]:
     }
 
 
-def _unknown_ego_lane() -> dict[str, Any]:
-    names = ("offset", "heading", "curvature", "width", "margin_left", "margin_right")
-    return {"valid": False, **dict.fromkeys(names, NAN)}
+EGO_LANE = ("offset", "heading", "curvature", "width", "margin_left", "margin_right")
+
+
+def _ego_lane(lane: EgoLane | None) -> dict[str, Any]:
+    return {"valid": lane is not None, **{name: getattr(lane, name) if lane else NAN for name in EGO_LANE}}
 
 
 def _road(road: Road | None) -> dict[str, Any]:
@@ -246,7 +248,7 @@ def failed_fields(
         "age_ms": age_ms,
         "status": status_of(flags),
         "status_flags": int(flags),
-        "ego_lane": _unknown_ego_lane(),
+        "ego_lane": _ego_lane(None),
         "road": _road(None),
         **unknown,
     }

@@ -12,8 +12,9 @@ from camera_perception.camera import Camera
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
 from camera_perception.health import HealthMonitor
+from camera_perception.lane_fit import locate_lanes
 from camera_perception.lanes import road_from_drivable
-from camera_perception.locate import locate_lanes, locate_objects, locate_road
+from camera_perception.locate import locate_objects, locate_road
 from camera_perception.model_spec import ModelSpec
 from camera_perception.preprocess import Letterbox, Preprocessor
 from camera_perception.status import Status

@@ -130,13 +130,29 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
     message = next(bag.messages([info]), None)
     if message is None:
         return None
-    ros = deserialize(message.kind, message.data)
     pose = optical_from_rpy(mount[:3], mount[3:]) if mount else None
     try:
-        k, d = ros.k.reshape(3, 3).astype(float), ros.d.astype(float)
-        return Camera(ros.width, ros.height, k, d, ros.distortion_model or "plumb_bob", pose)
+        return camera_from_info(deserialize(message.kind, message.data), pose, rectified="image_rect" in topic)
     except CalibrationError:
         return None
+
+
+def camera_from_info(info: Any, base_from_camera: np.ndarray | None, rectified: bool) -> Camera:
+    """The camera that a sensor_msgs/CameraInfo describes; CalibrationError when it holds no calibration."""
+    roi = info.roi
+    return Camera.from_camera_info(
+        info.width,
+        info.height,
+        info.k,
+        info.d,
+        info.distortion_model,
+        r=info.r,
+        p=info.p,
+        binning=(info.binning_x, info.binning_y),
+        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        rectified=rectified,
+        base_from_camera=base_from_camera,
+    )
 
 
 def _from_images(path: Path, images: list[Path]) -> Source:

@@ -65,6 +65,14 @@ class PositionMethod(IntEnum):
     LIDAR = 4
 
 
+class Relevance(IntEnum):
+    """Whom a traffic light governs. Same numbers as TrafficLight.relevance."""
+
+    UNKNOWN = 0
+    EGO = 1
+    OTHER = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One camera image with its time.
@@ -208,6 +216,8 @@ class Objects:
     position_methods (N,)   uint8     PositionMethod
     velocities       (N, 2) float32   over the ground in base_link axes, m/s; nan when unknown
     velocity_covs    (N, 2, 2) float32
+    ground_widths    (N,)   float32   visible extent across the line of sight, metres; nan when unknown
+    relevances       (N,)   uint8     Relevance, of traffic lights
     """
 
     boxes: np.ndarray
@@ -223,6 +233,8 @@ class Objects:
     position_methods: np.ndarray
     velocities: np.ndarray
     velocity_covs: np.ndarray
+    ground_widths: np.ndarray
+    relevances: np.ndarray
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -248,7 +260,29 @@ class Objects:
             np.zeros(n, np.uint8),
             np.full((n, 2), np.nan, np.float32),
             np.full((n, 2, 2), np.nan, np.float32),
+            np.full(n, np.nan, np.float32),
+            np.zeros(n, np.uint8),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EgoLane:
+    """The lane the car drives in, measured at the origin of base_link between its two lines.
+
+    offset       metres of the car from the lane's middle, positive = car is left of it
+    heading      radians of the car against the lane, positive = car points to the left
+    curvature    1/m, positive = lane bends to the left
+    width        metres between the lines; nan when only one is seen
+    margin_left  metres from the left side of the car to the left line, negative = crossed; nan when not seen
+    margin_right metres from the right side of the car to the right line
+    """
+
+    offset: float
+    heading: float
+    curvature: float
+    width: float
+    margin_left: float
+    margin_right: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,3 +326,5 @@ class Perception:
     status_flags: int = 0
     base_frame: str = ""
     timing: Timing = field(default_factory=Timing)
+    ego_lane: EgoLane | None = None
+    velocity_over_ground: bool = False

@@ -88,20 +88,27 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
     return Frame(pixels, stamp, frame_id)
 
 
-def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None) -> Camera:
+def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None, rectified: bool = False) -> Camera:
     """The calibrated camera; CalibrationError when the message holds no calibration.
 
-    pose  x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None when unknown
+    pose      x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None when unknown
+    rectified the images are image_rect
     """
     if isinstance(pose, list):
         x, y, z, roll, pitch, yaw = pose
         pose = optical_from_rpy((x, y, z), (roll, pitch, yaw))
-    return Camera(
-        width=message.width,
-        height=message.height,
-        pixel_from_camera=np.array(message.k, float).reshape(3, 3),
-        distortion=np.array(message.d, float),
-        model=message.distortion_model or "plumb_bob",
+    roi = message.roi
+    return Camera.from_camera_info(
+        message.width,
+        message.height,
+        message.k,
+        message.d,
+        message.distortion_model,
+        r=message.r,
+        p=message.p,
+        binning=(message.binning_x, message.binning_y),
+        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        rectified=rectified,
         base_from_camera=pose,
     )
 

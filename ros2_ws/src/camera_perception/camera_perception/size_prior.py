@@ -1,0 +1,54 @@
+"""How far away something is, from how large it looks and how large such things are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.camera import Camera
+
+# Height in metres and its standard deviation. Classes whose size says little are not listed.
+HEIGHTS = {
+    "car": (1.56, 0.16),
+    "truck": (3.2, 0.6),
+    "bus": (3.15, 0.25),
+    "pedestrian": (1.70, 0.14),
+    "person": (1.70, 0.14),
+    "rider": (1.72, 0.15),
+    "bicycle": (1.15, 0.15),
+    "motorcycle": (1.25, 0.2),
+}
+
+
+def heights_of(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """(N,) class indices -> (N, 2) height and standard deviation, metres; nan for classes without a prior."""
+    table = np.array([HEIGHTS.get(name, (np.nan, np.nan)) for name in names] or [(np.nan, np.nan)])
+    rows = np.where((classes >= 0) & (classes < len(table)), classes, 0)
+    known = (classes >= 0) & (classes < len(names))
+    return np.where(known[:, None], table[rows], np.nan)
+
+
+def located_by_height(
+    boxes: np.ndarray, heights: np.ndarray, sigmas: np.ndarray, camera: Camera
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where upright things of known height stand.
+
+    boxes   (N, 4) x0 y0 x1 y1 pixels
+    heights (N, 2) height and its standard deviation, metres
+    sigmas  (N, 2) standard deviation of the box's width and height, pixels
+    returns (N, 2) metres in base_link, and (N, 2, 2) covariances; nan where the height is not known
+    """
+    pose = camera.pose
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    rays = camera.rays_from_pixels(np.concatenate((np.c_[middle, boxes[:, 1]], np.c_[middle, boxes[:, 3]])))
+    top, bottom = np.split(rays @ pose[:3, :3].T, 2)
+    flat = [np.linalg.norm(ray[:, :2], axis=1) for ray in (top, bottom)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rise = top[:, 2] / flat[0] - bottom[:, 2] / flat[1]  # tangent of elevation, top over bottom
+        reach = np.where(rise > 1e-6, heights[:, 0] / rise, np.nan)
+        share = np.hypot(heights[:, 1] / heights[:, 0], sigmas[:, 1] / np.maximum(boxes[:, 3] - boxes[:, 1], 1e-6))
+        along = bottom[:, :2] / flat[1][:, None]
+        across_sigma = reach * sigmas[:, 0] / camera.pixel_from_camera[0, 0]
+    across = np.c_[-along[:, 1], along[:, 0]]
+    spread = along * (reach * share)[:, None], across * across_sigma[:, None]
+    cov = sum((each[:, :, None] * each[:, None, :] for each in spread), np.zeros((len(boxes), 2, 2)))
+    return pose[:2, 3] + along * reach[:, None], cov

@@ -1,0 +1,210 @@
+"""Metres with honest doubt: against paper, numeric derivatives, seeded statistics and KITTI's own calibration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from camera_perception.camera import Camera, optical_from_rpy, rotation
+from camera_perception.ground import GroundNoise, fused, ground_with_covariance
+from camera_perception.locate import locate_objects, locate_road
+from camera_perception.range_sensors import with_depth, with_lidar
+from camera_perception.size_prior import heights_of, located_by_height
+from camera_perception.types import Detections, Edge, Objects, PositionMethod, Road
+
+K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
+CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)))
+CLASSES = ("car", "pedestrian", "traffic light", "boat")
+SIZE = (720, 1280)
+EXACT = GroundNoise(pixel=0.5, box=0.0, pitch=1e-4, roll=1e-4, height=0.001)
+
+
+def objects(*boxes: tuple[float, ...], classes: tuple[int, ...] | None = None) -> Objects:
+    n = len(boxes)
+    numbers = np.array(classes or (0,) * n, np.int32)
+    seen = Detections(
+        np.array(boxes, np.float32).reshape(n, 4), np.full(n, 0.9, np.float32), numbers, np.zeros((n, 0), np.float32)
+    )
+    return Objects.of(seen)
+
+
+def test_one_pixel_of_doubt_at_30_m_is_600_mm():
+    """x = 1.5 m * 1000 px / v, so dx/dv = x^2 / 1500 = 0.6 m at 30 m."""
+    noise = GroundNoise(pitch=0.0, roll=0.0, height=0.0)
+    _, cov = ground_with_covariance(np.array([[640.0, 410.0]]), np.ones((1, 2)), CAMERA, noise)
+    np.testing.assert_allclose(np.sqrt(np.diag(cov[0])), [0.6, 0.03], rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("noise", "metres"),
+    [
+        (GroundNoise(pitch=0.001, roll=0.0, height=0.0), 0.001 * (30**2 + 1.5**2) / 1.5),
+        (GroundNoise(pitch=0.0, roll=0.0, height=0.015), 0.3),  # 1 % of the height is 1 % of the range
+    ],
+)
+def test_pitch_and_height_go_into_range(noise, metres):
+    _, cov = ground_with_covariance(np.array([[640.0, 410.0]]), np.zeros((1, 2)), CAMERA, noise)
+    assert np.sqrt(cov[0, 0, 0]) == pytest.approx(metres, rel=1e-3)
+
+
+def test_the_covariance_is_that_of_a_thousand_trials():
+    rng = np.random.default_rng(5)
+    noise = GroundNoise(pitch=0.002, roll=0.004, height=0.03)
+    pixel = np.array([[700.0, 420.0]])
+    seen = replace(CAMERA, base_from_camera=optical_from_rpy((1.5, 0.3, 1.4), (0.01, 0.02, 0.3)))
+    place, cov = ground_with_covariance(pixel, np.full((1, 2), 1.5), seen, noise)
+    trials = []
+    for _ in range(3000):
+        pose = seen.pose.copy()
+        lean = rotation((noise.roll * rng.normal(), 0, 0)), rotation((0, noise.pitch * rng.normal(), 0))
+        yaw = rotation((0, 0, 0.3))
+        pose[:3, :3] = yaw @ lean[0] @ lean[1] @ yaw.T @ pose[:3, :3]
+        pose[2, 3] += noise.height * rng.normal()
+        trials.append(replace(seen, base_from_camera=pose).ground_from_pixels(pixel + 1.5 * rng.normal(size=2))[0])
+    np.testing.assert_allclose(np.cov(np.array(trials).T), cov[0], rtol=0.12, atol=0.01)
+    np.testing.assert_allclose(np.mean(trials, axis=0), place[0], atol=0.1)
+
+
+def test_errors_lie_inside_one_and_two_sigma_as_often_as_they_should():
+    rng = np.random.default_rng(6)
+    x, y = rng.uniform(6, 45, 4000), rng.uniform(-8, 8, 4000)
+    exact = CAMERA.pixels_from_base(np.c_[x, y, np.zeros(4000)])
+    noise, inside = GroundNoise(pixel=1.0, pitch=0.0015, roll=0.003, height=0.02), []
+    for truth, pixel in zip(np.c_[x, y], exact):
+        angles = rotation((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0))
+        pose = CAMERA.pose.copy()
+        pose[:3, :3] = angles @ pose[:3, :3]
+        pose[2, 3] += noise.height * rng.normal()
+        wrong = replace(CAMERA, base_from_camera=pose)
+        place, cov = ground_with_covariance(pixel[None] + rng.normal(size=2), np.ones((1, 2)), wrong, noise)
+        inside.append(np.abs(place[0, 0] - truth[0]) / np.sqrt(cov[0, 0, 0]))
+    assert np.mean(np.array(inside) < 1) == pytest.approx(0.68, abs=0.04)
+    assert np.mean(np.array(inside) < 2) == pytest.approx(0.95, abs=0.04)
+
+
+def test_two_estimates_are_one_between_them():
+    a, b = np.array([[10.0, 0.0]]), np.array([[12.0, 0.0]])
+    mean, cov = fused(a, np.eye(2)[None], b, np.diag([3.0, 1.0])[None])
+    np.testing.assert_allclose(mean, [[10.5, 0.0]])
+    np.testing.assert_allclose(np.diag(cov[0]), [0.75, 0.5])
+
+
+def test_a_pedestrian_of_170_px_stands_10_m_away():
+    """Feet 150 px under the horizon, head 20 px over it: 1.7 m * 1000 / 170."""
+    boxes = np.array([[600.0, 340.0, 660.0, 510.0]])
+    place, cov = located_by_height(boxes, heights_of(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
+    np.testing.assert_allclose(place[0, 0], 10.0, rtol=2e-3)
+    assert np.sqrt(cov[0, 0, 0]) == pytest.approx(10.0 * 0.14 / 1.7, rel=0.01)
+
+
+def test_a_car_on_the_road_has_its_contact_point():
+    found = locate_objects(objects((590, 360, 690, 460)), CAMERA, CLASSES, SIZE, EXACT)
+    np.testing.assert_allclose(found.positions[0], [15.0, 0.0, 0.0], atol=0.05)
+    assert found.position_methods[0] == PositionMethod.GROUND_PLANE
+    assert found.ground_widths[0] == pytest.approx(1.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("box", "kind", "method"),
+    [
+        ((590, 360, 690, 719), 0, PositionMethod.NONE),  # its wheels are below the image
+        ((600, 300, 640, 340), 0, PositionMethod.SIZE_PRIOR),  # over the horizon: a hill, a bump
+        ((600, 300, 640, 340), 3, PositionMethod.NONE),  # no such size is known
+        ((600, 100, 620, 140), 2, PositionMethod.NONE),  # a traffic light stands on no road
+        ((600, 380, 640, 500), 2, PositionMethod.NONE),
+        ((638, 360.5, 640, 361.5), 3, PositionMethod.NONE),  # at the horizon: kilometres
+    ],
+)
+def test_a_position_only_where_it_is_sound(box, kind, method):
+    found = locate_objects(objects(box, classes=(kind,)), CAMERA, CLASSES, SIZE)
+    assert found.position_methods[0] == method
+    assert np.isfinite(found.positions[0]).all() == (method != PositionMethod.NONE)
+    assert np.isfinite(found.position_covs[0]).all() == (method != PositionMethod.NONE)
+
+
+def test_size_helps_the_ground_plane_when_the_pitch_is_doubtful():
+    """A car 1.56 m high at 30 m; the camera nods by 0.3 degrees and does not know it."""
+    nod = np.radians(0.3)
+    true = CAMERA.pitched(nod)
+    bottom, top = (true.pixels_from_base(np.array([[30.0, 0, z]]))[0, 1] for z in (0.0, 1.56))
+    box = (610.0, top, 670.0, bottom)
+    doubtful = locate_objects(objects(box), CAMERA, CLASSES, SIZE, GroundNoise(pitch=nod))
+    ground = CAMERA.ground_from_pixels(np.array([[640.0, bottom]]))[0, 0]
+    assert abs(doubtful.positions[0, 0] - 30) < 0.7 * abs(ground - 30)
+
+
+@pytest.mark.parametrize("bad", [(np.nan, 1, 2, 3), (10, 10, 10, 20), (30, 10, 20, 20), (0, 0, np.inf, 5)])
+def test_a_box_that_is_none_is_left_out(bad):
+    found = locate_objects(objects(bad, (590, 360, 690, 460)), CAMERA, CLASSES, SIZE)
+    assert len(found) == 1
+
+
+def test_without_a_camera_only_the_edges_are_known():
+    found = locate_objects(objects((0, 360, 1279, 719)), None, CLASSES, SIZE)
+    assert found.truncated[0] == Edge.LEFT | Edge.RIGHT | Edge.BOTTOM
+    assert np.isnan(found.positions).all()
+
+
+def test_a_depth_image_gives_range_and_a_far_background_does_not_disturb():
+    depth = np.full(SIZE, 80.0, np.float32)
+    depth[380:450, 600:680] = 14.0
+    depth[400:410, 600:620] = np.nan
+    found = with_depth(locate_objects(objects((590, 360, 690, 460)), CAMERA, CLASSES, SIZE), depth, CAMERA)
+    assert found.position_methods[0] == PositionMethod.DEPTH
+    assert found.positions[0, 0] == pytest.approx(14.0, abs=0.01)
+    untouched = with_depth(found, np.zeros(SIZE, np.float32), CAMERA)
+    assert untouched is found
+
+
+def test_lidar_gives_range_and_points_on_the_road_do_not_count():
+    rng = np.random.default_rng(1)
+    tail = np.c_[np.full(60, 15.2), rng.uniform(-0.7, 0.7, 60), rng.uniform(0.3, 1.4, 60)]
+    road = np.c_[rng.uniform(5, 40, 500), rng.uniform(-3, 3, 500), np.zeros(500)]
+    found = locate_objects(objects((590, 360, 690, 460)), CAMERA, CLASSES, SIZE)
+    found = with_lidar(found, np.concatenate((tail, road)), CAMERA)
+    assert found.position_methods[0] == PositionMethod.LIDAR
+    assert found.positions[0, 0] == pytest.approx(15.2, abs=0.05)
+
+
+def test_the_free_road_ends_where_the_border_says():
+    columns = np.arange(20, 1280, 40.0)
+    rows = np.where(np.abs(columns - 640) < 100, 460.0, 0.0)  # a wall 15 m ahead, elsewhere free to the sky
+    road = locate_road(Road(np.c_[columns, rows].astype(np.float32), np.zeros((0, 2), np.float32), np.nan, 0.5), CAMERA)
+    assert road.free_distance_ahead == pytest.approx(15.0, abs=0.01)
+    assert np.linalg.norm(road.polygon, axis=1).max() <= 80.01
+    assert road.polygon[:, 0].min() == pytest.approx(1.5 * 1000 / 359, abs=0.01)  # where the view begins
+
+
+def kitti(folder: Path, name: str) -> tuple[Camera, np.ndarray, list[list[str]]]:
+    rows = dict(
+        line.split(":", 1) for line in (folder / "calib" / f"{name}.txt").read_text().splitlines() if ":" in line
+    )
+    p = np.array(rows["P2"].split(), float).reshape(3, 4)
+    k = p[:, :3] / p[2, 2]
+    pose = optical_from_rpy((0.0, 0.0, 1.65), (0.0, 0.0, 0.0))
+    pose[:3, 3] -= pose[:3, :3] @ (np.linalg.inv(p[:, :3]) @ p[:, 3])
+    camera = Camera.from_camera_info(1242, 375, k.ravel(), base_from_camera=pose)
+    return camera, p, [line.split() for line in (folder / "label_2" / f"{name}.txt").read_text().splitlines()]
+
+
+def test_projection_and_bottom_edges_are_those_of_kitti(shared_data):
+    """The corners of the labelled 3D boxes: through KITTI's own matrix, and down to the labelled 2D boxes."""
+    folder, seen = shared_data / "labelled/kitti_sample", 0
+    for name in ("000000", "000001", "000002"):
+        camera, p, labels = kitti(folder, name)
+        for label in labels:
+            if label[0] == "DontCare" or float(label[1]) > 0.1:
+                continue
+            box, (h, w, long, x, y, z, turn) = np.array(label[4:8], float), map(float, label[8:15])
+            c, s = np.cos(turn), np.sin(turn)
+            corners = [(a * long / 2, b * w / 2, up) for a in (1, -1) for b in (1, -1) for up in (0, h)]
+            ring = np.array([(x + c * a + s * b, y - up, z - s * a + c * b) for a, b, up in corners])
+            theirs = np.c_[ring, np.ones(8)] @ p.T
+            pixels = camera.pixels_from_base(np.c_[ring[:, 2], -ring[:, 0], 1.65 - ring[:, 1]]) - 0.5
+            np.testing.assert_allclose(pixels, theirs[:, :2] / theirs[:, 2:], atol=1e-6)
+            np.testing.assert_allclose(pixels[:, 1].max(), box[3], atol=2.5)
+            seen += 1
+    assert seen >= 3
