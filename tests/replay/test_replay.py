@@ -152,6 +152,14 @@ def test_images_and_videos_are_replayed_too(tmp_path, spec, engine):
     assert [len(frame["objects"]) for frame in film] == [1] * 4
 
 
+def test_a_recording_that_was_cut_off_is_replayed_as_far_as_it_goes(tmp_path, drive, spec, engine):
+    data = (drive / "bag_0.mcap").read_bytes()
+    (tmp_path / "broken.mcap").write_bytes(data[: len(data) * 9 // 10])
+    source = open_source(tmp_path / "broken.mcap")
+    assert "cut off" in source.name
+    assert 0 < len(replay(source, spec, engine, tmp_path / "out", progress=False, video=False).frames) < FRAMES
+
+
 def test_sources_that_are_none(tmp_path, drive):
     with pytest.raises(BagError, match="does not exist"):
         open_source(tmp_path / "absent")

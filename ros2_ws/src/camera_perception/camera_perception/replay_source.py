@@ -96,7 +96,8 @@ def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None) -> S
     topic = choose_topic(bag, topic)
     arrivals = (_arrival(message) for message in bag.messages([topic]))
     length = bag.contents.counts[topic]
-    return Source(f"{bag.path} {topic}", camera_name(topic), length, arrivals, _calibration(bag, topic, mount))
+    name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read as far as it goes")
+    return Source(name, camera_name(topic), length, arrivals, _calibration(bag, topic, mount))
 
 
 def camera_name(topic: str) -> str:
