@@ -52,8 +52,9 @@ def train(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Option(help="best.safetensors of a run")],
     out: Out,
+    checkpoint: Annotated[Path | None, typer.Option(help="best.safetensors of a run")] = None,
+    untrained: Annotated[str, typer.Option(help="Instead of a checkpoint: random weights of this size, n, s or m")] = "",
     overrides: Overrides = None,
     config: Config = None,
 ) -> None:
@@ -63,6 +64,12 @@ def export(
         from perception_models.export import export as run
         from perception_models.settings import load_settings
 
+        if bool(checkpoint) == bool(untrained):
+            raise ValueError("give either --checkpoint or --untrained")
+        if checkpoint is None:
+            from perception_models.untrained import write_untrained
+
+            checkpoint = write_untrained(out / "untrained.safetensors", untrained)
         for line in run(checkpoint, out, load_settings(ExportConfig, config, overrides)):
             typer.echo(line)
 

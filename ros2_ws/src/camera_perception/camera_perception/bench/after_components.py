@@ -1,0 +1,86 @@
+"""What comes after decoding: tracking, drawing, the fields of the message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count, cycle
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from camera_perception.bench import given
+from camera_perception.bench.component import Component
+from camera_perception.draw import overlay
+from camera_perception.message import perception_fields
+from camera_perception.model_spec import HeadSpec, ModelSpec
+from camera_perception.track import ObjectTracker, iou_matrix
+from camera_perception.types import ClassMap, Objects, Perception
+
+
+def components() -> list[Component]:
+    return [tracking(50), drawing(), fields(20)]
+
+
+def spec() -> ModelSpec:
+    """The contract of a model like ours, as far as drawing and messages read it."""
+    options = {"light_states": ["red", "yellow", "green", "none"], "light_class": "traffic light"}
+    objects = HeadSpec("objects", "topk_boxes", {}, given.CLASSES, options=options)
+    return ModelSpec(Path(), "bench", "1", "none", "", "", given.INPUT, (objects, given.DRIVABLE))
+
+
+def tracking(objects: int) -> Component:
+    """Every frame the same objects, moved by a pixel or two."""
+    seen = given.detections(objects)
+    moved = [Objects.of(replace(seen, boxes=seen.boxes + shift)) for shift in (0, 1, 2, 1)]
+    tracker, frames, ticks = ObjectTracker(given.CLASSES), cycle(moved), count()
+    return Component(
+        f"tracking {objects} objects",
+        lambda: tracker.update(next(frames), next(ticks) * 33_000_000),
+        "overlap of all pairs, scipy's linear_sum_assignment: no motion, no memory",
+        lambda: linear_sum_assignment(-iou_matrix(moved[0].boxes, moved[1].boxes)),
+    )
+
+
+def drawing() -> Component:
+    perception, contract = given.perception(), spec()
+    image, canvas = perception.frame.image, np.empty_like(perception.frame.image)
+    assert perception.drivable is not None
+    drivable = perception.drivable
+    return Component(
+        "overlay of 20 objects, 4 lines, road",
+        lambda: overlay(image, perception, contract, out=canvas),
+        "cv2.rectangle, putText, polylines, addWeighted of all pixels",
+        lambda: _drawn(image, perception, drivable),
+    )
+
+
+def _drawn(image: np.ndarray, perception: Perception, road: ClassMap) -> np.ndarray:
+    colors = cv2.resize(road.colors[road.ids], image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    canvas = cv2.addWeighted(image, 0.7, colors, 0.3, 0)
+    for line in perception.lanes:
+        cv2.polylines(canvas, [line.points.astype(np.int32)], False, (255, 255, 255), 4, cv2.LINE_AA)
+    for (x0, y0, x1, y1), kind, score in zip(
+        perception.objects.boxes.astype(int).tolist(), perception.objects.classes, perception.objects.scores
+    ):
+        cv2.rectangle(canvas, (x0, y0), (x1, y1), (0, 200, 0), 2)
+        text = f"{given.CLASSES[kind]} {score:.2f}"
+        cv2.putText(canvas, text, (x0, y0 - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 200, 0), 1, cv2.LINE_AA)
+    return canvas
+
+
+def fields(objects: int) -> Component:
+    perception, contract = given.perception(objects), spec()
+    return Component(
+        f"fields of a message with {objects} objects, 4 lines",
+        lambda: perception_fields(perception, contract),
+        "boxes, scores and points as lists of numbers: no metres, no state, no flags",
+        lambda: _lists(perception),
+    )
+
+
+def _lists(perception: Perception) -> list[object]:
+    columns = (perception.objects.boxes, perception.objects.scores, perception.objects.classes)
+    rows = [dict(zip(("box", "score", "class"), row)) for row in zip(*(column.tolist() for column in columns))]
+    return [*rows, *({"u": line.points[:, 0].tolist(), "v": line.points[:, 1].tolist()} for line in perception.lanes)]
