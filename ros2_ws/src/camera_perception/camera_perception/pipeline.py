@@ -13,13 +13,15 @@ from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
 from camera_perception.health import HealthMonitor
 from camera_perception.lane_fit import locate_lanes
+from camera_perception.lane_roles import ego_lane
+from camera_perception.lane_track import LaneTracker
 from camera_perception.lanes import road_from_drivable
 from camera_perception.locate import locate_objects, locate_road
 from camera_perception.model_spec import ModelSpec
+from camera_perception.object_track import ObjectTracker
 from camera_perception.preprocess import Letterbox, Preprocessor
 from camera_perception.status import Status
-from camera_perception.track import LaneTracker, ObjectTracker
-from camera_perception.types import Frame, Objects, Perception, Seen, Timing
+from camera_perception.types import EgoMotion, Frame, Objects, Perception, Seen, Timing
 
 
 class Pipeline:
@@ -40,14 +42,17 @@ class Pipeline:
         self._objects = ObjectTracker(spec.classes)
         self._lanes = LaneTracker()
 
-    def run(self, frame: Frame) -> Perception:
-        """What is on the road in this frame. EngineError when the network cannot run; odd images only set status flags."""
+    def run(self, frame: Frame, motion: EgoMotion | None = None) -> Perception:
+        """What is on the road in this frame. EngineError when the network cannot run; odd images only set status flags.
+
+        motion  of the car since the frame before; velocities are over the ground with it, else relative to the car
+        """
         start = perf_counter_ns()
         health = self._health.update(frame)
         if health.flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
             self.reset()
         seen, preprocess_ms, inference_ms = self._infer(frame)
-        perception = self._understand(frame, seen, Status(health.flags))
+        perception = self._understand(frame, seen, Status(health.flags), motion)
         total_ms = (perf_counter_ns() - start) / 1e6
         timing = Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
         return replace(perception, timing=timing)
@@ -71,23 +76,26 @@ class Pipeline:
             self.engine.release(slot)
         return seen, (submitted - started) / 1e6, (done - submitted) / 1e6
 
-    def _understand(self, frame: Frame, seen: Seen, flags: Status) -> Perception:
-        camera = self._usable_camera(frame)
+    def _understand(self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None) -> Perception:
+        camera, size = self._usable_camera(frame), frame.image.shape[:2]
         if camera is None:
             flags |= Status.UNCALIBRATED
-        objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, frame.image.shape[:2])
-        road = road_from_drivable(seen.drivable, frame.image.shape[:2]) if seen.drivable else None
+        objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size)
+        road = road_from_drivable(seen.drivable, size) if seen.drivable else None
+        lanes = self._lanes.update(locate_lanes(seen.lanes, camera), frame.stamp_ns, motion)
         return Perception(
             frame=frame,
             tasks=seen.tasks,
-            objects=self._objects.update(objects, frame.stamp_ns),
-            lanes=self._lanes.update(locate_lanes(seen.lanes, camera), frame.stamp_ns),
-            road=locate_road(road, camera) if road else None,
+            objects=self._objects.update(objects, frame.stamp_ns, motion, size),
+            lanes=lanes,
+            road=locate_road(road, camera, size) if road else None,
             drivable=seen.drivable,
             semantic=seen.semantic,
             scene=seen.scene,
             status_flags=int(flags),
             base_frame=self.base_frame if camera else "",
+            ego_lane=ego_lane(lanes, self._lanes.usual_width),
+            velocity_over_ground=motion is not None,
         )
 
     def _usable_camera(self, frame: Frame) -> Camera | None:

@@ -266,6 +266,15 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True)
+class EgoMotion:
+    """How the car moved between two times, in the axes of base_link at the first: metres, and radians to the left."""
+
+    x: float
+    y: float
+    yaw: float
+
+
+@dataclass(frozen=True, slots=True)
 class EgoLane:
     """The lane the car drives in, measured at the origin of base_link between its two lines.
 

@@ -1,0 +1,57 @@
+"""Constant-velocity Kalman filters, all tracks at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.types import EgoMotion
+
+
+def predict_ground(
+    mean: np.ndarray, cov: np.ndarray, seconds: float, acceleration: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 4) x y vx vy and (T, 4, 4) after some seconds; acceleration (T,) m/s^2 is one standard deviation."""
+    step = np.eye(4)
+    step[0, 2] = step[1, 3] = seconds
+    push = np.array([[seconds**2 / 2, 0], [0, seconds**2 / 2], [seconds, 0], [0, seconds]])
+    return mean @ step.T, step @ cov @ step.T + acceleration[:, None, None] ** 2 * (push @ push.T)
+
+
+def update_ground(
+    mean: np.ndarray, cov: np.ndarray, place: np.ndarray, place_cov: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 4), (T, 4, 4) after places (T, 2) with (T, 2, 2) covariances were seen."""
+    gain = cov[:, :, :2] @ np.linalg.inv(cov[:, :2, :2] + place_cov)
+    moved = mean + (gain @ (place - mean[:, :2])[:, :, None])[:, :, 0]
+    reduced = cov - gain @ cov[:, :2]
+    return moved, (reduced + reduced.transpose(0, 2, 1)) / 2
+
+
+def seen_from(mean: np.ndarray, cov: np.ndarray, motion: EgoMotion) -> tuple[np.ndarray, np.ndarray]:
+    """The same places and velocities in the axes of a car that has moved; its own speed is not taken off."""
+    turn = np.kron(np.eye(2), rotation(-motion.yaw))
+    moved = mean.copy()
+    moved[:, :2] -= (motion.x, motion.y)
+    return moved @ turn.T, turn @ cov @ turn.T
+
+
+def rotation(angle: float) -> np.ndarray:
+    """(2, 2), counter-clockwise."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def predict_line(mean: np.ndarray, cov: np.ndarray, seconds: float, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Many scalars with their speed: (..., 2) and (..., 2, 2) after some seconds.
+
+    drift (...) change of speed, one standard deviation per square root of a second
+    """
+    step = np.array([[1.0, seconds], [0.0, 1.0]])
+    noise = np.array([[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]])
+    return mean @ step.T, step @ cov @ step.T + np.square(drift)[..., None, None] * noise
+
+
+def update_line(mean: np.ndarray, cov: np.ndarray, value: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same after values (...) with standard deviations (...) were seen."""
+    gain = cov[..., :, 0] / (cov[..., 0, 0] + np.square(sigma))[..., None]
+    moved = mean + gain * (value - mean[..., 0])[..., None]
+    return moved, cov - gain[..., :, None] * cov[..., :1, :]

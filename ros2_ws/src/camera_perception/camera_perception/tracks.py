@@ -1,0 +1,111 @@
+"""What a tracker remembers of its objects: columns, one row per track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from camera_perception.types import Objects
+
+
+@dataclass
+class Tracks:
+    """T tracks.
+
+    ids          (T,)   never used again
+    began        (T,)   ns, first seen
+    seen         (T,)   ns, last seen in the image
+    placed       (T,)   ns, last seen on the road; -1 never
+    hits         (T,)   how often seen
+    ages         (T,)   frames since it began
+    votes        (T, C) for each class
+    scores       (T,)   of the last detection
+    lights       (T, S) smoothed scores of light states
+    held         (T,)   light state that is shown; -1 none yet
+    box          (T, 4, 2), box_cov (T, 4, 2, 2)  middle u v, width, height in pixels, each with its speed
+    place        (T, 4), place_cov (T, 4, 4)      x y vx vy in base_link, metres
+    bias         (T, 2, 2) the part of the uncertainty of places that does not shrink by looking often
+    methods, truncated, widths (T,) as in Objects
+    """
+
+    ids: np.ndarray
+    began: np.ndarray
+    seen: np.ndarray
+    placed: np.ndarray
+    hits: np.ndarray
+    ages: np.ndarray
+    votes: np.ndarray
+    scores: np.ndarray
+    lights: np.ndarray
+    held: np.ndarray
+    box: np.ndarray
+    box_cov: np.ndarray
+    place: np.ndarray
+    place_cov: np.ndarray
+    bias: np.ndarray
+    methods: np.ndarray
+    truncated: np.ndarray
+    widths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: np.ndarray) -> Tracks:
+        return Tracks(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def joined(self, other: Tracks) -> Tracks:
+        return Tracks(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(T, 4) x0 y0 x1 y1 as predicted or seen."""
+        middle, half = self.box[:, :2, 0], np.maximum(self.box[:, 2:, 0], 1.0) / 2
+        return np.concatenate((middle - half, middle + half), axis=1)
+
+    @property
+    def covs(self) -> np.ndarray:
+        """(T, 2, 2) of places."""
+        return self.place_cov[:, :2, :2] + self.bias
+
+    @staticmethod
+    def begun(objects: Objects, ids: np.ndarray, stamp_ns: int, classes: int, speed: np.ndarray) -> Tracks:
+        """Tracks of objects seen for the first time; speed (N,) m/s is how fast they may be, one standard deviation."""
+        n = len(objects)
+        box_cov = np.zeros((n, 4, 2, 2))
+        place_cov = np.zeros((n, 4, 4))
+        place_cov[:, 2, 2] = place_cov[:, 3, 3] = speed**2
+        size = np.maximum(objects.boxes[:, 2:] - objects.boxes[:, :2], 1.0).astype(float)
+        box_cov[:, :, 0, 0] = np.tile(0.05 * size + 1.0, 2) ** 2
+        box_cov[:, :, 1, 1] = np.tile(size.mean(axis=1)[:, None], 4) ** 2
+        share = BIAS_SHARE * objects.position_covs.astype(float)
+        place_cov[:, :2, :2] = objects.position_covs - share
+        return Tracks(
+            ids=ids,
+            began=np.full(n, stamp_ns, np.int64),
+            seen=np.full(n, stamp_ns, np.int64),
+            placed=np.where(np.isfinite(objects.positions[:, 0]), stamp_ns, -1),
+            hits=np.ones(n, int),
+            ages=np.ones(n, int),
+            votes=np.eye(classes)[np.clip(objects.classes, 0, classes - 1)] * objects.scores[:, None],
+            scores=objects.scores.astype(float),
+            lights=objects.light_states.astype(float),
+            held=np.full(n, -1),
+            box=np.stack((middle_and_size(objects.boxes), np.zeros((n, 4))), axis=2),
+            box_cov=box_cov,
+            place=np.c_[objects.positions[:, :2], np.zeros((n, 2))].astype(float),
+            place_cov=place_cov,
+            bias=share,
+            methods=objects.position_methods,
+            truncated=objects.truncated,
+            widths=objects.ground_widths,
+        )
+
+
+BIAS_SHARE = 0.5  # of a place's variance: mounting, slope and contact point err in one direction for seconds
+
+
+def middle_and_size(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) x0 y0 x1 y1 -> u v of the middle, width, height."""
+    boxes = boxes.astype(float)
+    return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), axis=1)
