@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from rclpy.clock import Clock as TimeSource
+from rclpy.clock import ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -24,6 +26,7 @@ from camera_perception_ros.process import Stop
 from camera_perception_ros.serialized import message_class, shifted, starts_with_header
 from camera_perception_ros.timeline import Timeline
 
+STEADY = TimeSource(clock_type=ClockType.STEADY_TIME)
 IMAGES = (IMAGE, COMPRESSED_IMAGE)
 LATCHED = ("/tf_static", "/robot_description")
 
@@ -38,7 +41,9 @@ class BagPlayerNode(Node):
         self._timeline.pause(self.params.start_paused)
         self._channels: dict[str, Any] = self._open_channels()
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if self.params.clock else None
-        self._clock_timer = self.create_timer(1 / self.params.clock, self._tick) if self.params.clock else None
+        self._clock_timer = (
+            self.create_timer(1 / self.params.clock, self._tick, clock=STEADY) if self.params.clock else None
+        )
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.sent: Counter[str] = Counter()
         self.late_ms: list[float] = []

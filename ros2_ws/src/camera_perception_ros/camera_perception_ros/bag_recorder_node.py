@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -42,7 +43,7 @@ class BagRecorderNode(Node):
         limit_bytes = self.params.queue_mib << 20
         self._writer = RecordWriter(self.params.output, self.params.format_version, limit_bytes, self._failed)
         self._known: set[str] = set()
-        self._timer = self.create_timer(0.2, self._discover)
+        self._timer = self.create_timer(0.2, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._discover()
 
     def _discover(self) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -33,6 +34,7 @@ from camera_perception_ros.worker import Worker
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -49,8 +51,9 @@ class CameraNode(LifecycleNode):
         self._last_image = time.monotonic()
         self._why_silent = ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timer = self.create_timer(1.0, self._report)
-        self._look = self.create_timer(0.2, self._look_for_images)
+        # Steady time: with use_sim_time the node must look for images before the first /clock.
+        self._timer = self.create_timer(1.0, self._report, clock=STEADY)
+        self._look = self.create_timer(0.2, self._look_for_images, clock=STEADY)
 
     # Transitions
 
