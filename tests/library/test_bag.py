@@ -24,8 +24,8 @@ from camera_perception.bag_types import (
     typestore,
 )
 from camera_perception.bag_writer import BagWriter
+from camera_perception.drive_figures import read_frames
 from camera_perception.errors import BagError
-from camera_perception.report import read_frames
 
 FIRST_NS = 1_700_000_000_000_000_000
 

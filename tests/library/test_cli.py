@@ -10,11 +10,11 @@ import pytest
 from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, write_folder
 from typer.testing import CliRunner
 
-from camera_perception import doctor
+from camera_perception import doctor, doctor_ros
 from camera_perception.bag_types import IMAGE
 from camera_perception.bag_writer import BagWriter
 from camera_perception.cli import app
-from camera_perception.doctor import BAD, HINT, OK, Finding
+from camera_perception.finding import BAD, HINT, OK, Finding
 from camera_perception.reference import write_reference
 from camera_perception.text_table import text_table
 
@@ -120,30 +120,30 @@ def test_doctor_misses_every_engine(monkeypatch):
     ],
 )
 def test_doctor_reads_the_dds_profile(monkeypatch, tmp_path, profile, verdict, says):
-    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.setattr(doctor_ros, "find_spec", lambda name: object())
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     path = tmp_path / "absent.xml"
     if profile and profile[0] == "<":
         path.write_text(profile)
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(path) if profile else "")
-    finding = next(doctor.transport())
+    finding = next(doctor_ros.transport())
     assert (finding.verdict, says in finding.text) == (verdict, True), finding
 
 
 def test_doctor_reads_the_malloc_settings(monkeypatch):
-    for name, least in doctor.MALLOC.items():
+    for name, least in doctor_ros.MALLOC.items():
         monkeypatch.setenv(name, str(least))
-    assert [finding.verdict for finding in doctor.memory()] in ([OK], [])
+    assert [finding.verdict for finding in doctor_ros.memory()] in ([OK], [])
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    assert all("MALLOC_TOP_PAD_ not set" in finding.text for finding in doctor.memory())
+    assert all("MALLOC_TOP_PAD_ not set" in finding.text for finding in doctor_ros.memory())
 
 
 def test_doctor_counts_what_killed_processes_left(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "SHM", tmp_path)
+    monkeypatch.setattr(doctor_ros, "SHM", tmp_path)
     for number in range(3):
         (tmp_path / f"fastrtps_{number}").write_bytes(b"x" * 4096)
     (tmp_path / "sem.other").write_bytes(b"")
-    assert "3 Fast DDS files" in next(doctor.leftovers()).text
+    assert "3 Fast DDS files" in next(doctor_ros.leftovers()).text
 
 
 def test_tables_align_numbers_to_the_right():

@@ -17,7 +17,9 @@ from camera_perception.decode.heads import check_all
 from camera_perception.engines.select import load_engine
 from camera_perception.errors import ModelError
 from camera_perception.guess_heads import guess
-from camera_perception.inspect_onnx import model_json, parse_size, read_onnx, safe_name, write_folder
+from camera_perception.inspect_command import parse_size
+from camera_perception.inspect_onnx import read_onnx
+from camera_perception.model_folder import model_json, safe_name, write_folder
 from camera_perception.model_spec import load_spec
 
 SIDE = 64

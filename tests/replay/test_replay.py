@@ -13,13 +13,14 @@ from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from camera_perception.bag_writer import BagWriter
 from camera_perception.cli import app
 from camera_perception.compare import compare_frames, table
+from camera_perception.drive_figures import read_frames
 from camera_perception.engines.select import load_engine
 from camera_perception.errors import BagError, CalibrationError
 from camera_perception.model_spec import load_spec
 from camera_perception.replay import replay
 from camera_perception.replay_command import parse_mount
 from camera_perception.replay_source import open_source
-from camera_perception.report import read_frames, write_report
+from camera_perception.report import write_report
 from camera_perception.status import Status
 
 FIRST_NS = 1_700_000_000_000_000_000

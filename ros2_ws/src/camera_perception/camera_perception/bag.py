@@ -4,45 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from camera_perception.bag_stream import Contents, RawMessage, scan, stream
 from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.errors import BagError
 
 SUFFIXES = (".mcap", ".db3")
-
-
-@dataclass(frozen=True, slots=True)
-class RawMessage:
-    """One message as recorded; `kind` is like sensor_msgs/msg/Image, `stamp_ns` when it was recorded."""
-
-    topic: str
-    kind: str
-    stamp_ns: int
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a recording holds.
-
-    topics      name: type
-    counts      name: number of messages
-    definitions type: message definition, where the recording brings one
-    complete    False when the recording ends in the middle, as after a power cut
-    """
-
-    topics: dict[str, str]
-    counts: Counter[str]
-    start_ns: int
-    end_ns: int
-    definitions: dict[str, str] = field(default_factory=dict)
-    complete: bool = True
-
-
 Select = Callable[[Collection[str], int], Iterator[RawMessage]]
+
+__all__ = ["Bag", "Contents", "RawMessage", "Select", "storage_files"]
 
 
 class Bag:
@@ -92,7 +64,7 @@ class Bag:
                 return self._open_indexed(paths[0])  # without metadata.yaml
             if not streamable:
                 raise
-        return scan(paths), lambda topics, from_ns: _stream(paths, topics, from_ns)
+        return scan(paths), lambda topics, from_ns: stream(paths, topics, from_ns)
 
     def _open_indexed(self, path: Path) -> tuple[Contents, Select]:
         reader = _open_reader(path)
@@ -109,27 +81,6 @@ class Bag:
 def storage_files(path: Path) -> list[Path]:
     """The .mcap or .db3 files of a recording in the order of their names."""
     return sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
-
-
-def scan(paths: Collection[Path]) -> Contents:
-    """Read mcap files from front to back; BagError when not one message is whole."""
-    topics, counts, stamps, definitions = {}, Counter[str](), [], {}
-    complete = True
-    for path in paths:
-        for schema, channel, record in _records(path):
-            if record is None:
-                complete = False
-                continue
-            topics[channel.topic] = schema.name
-            counts[channel.topic] += 1
-            stamps.append(record.log_time)
-            definitions[schema.name] = schema.data.decode()
-    if not stamps:
-        names = ", ".join(map(str, paths))
-        raise BagError(
-            f"{names} holds no whole message: the recording was cut off before its first chunk, record again"
-        )
-    return Contents(topics, counts, min(stamps), max(stamps) + 1, definitions, complete)
 
 
 def _open_reader(path: Path) -> Any:
@@ -156,47 +107,3 @@ def _indexed(reader: Any, path: Path, topics: Collection[str], from_ns: int) -> 
         raise
     except Exception as error:  # a damaged chunk fails in the decompressor, in sqlite or in rosbags
         raise BagError(f"{path} is damaged ({error}): run `camera-perception repair-bag {path}`") from error
-
-
-def _stream(paths: Collection[Path], topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:
-    for path in paths:
-        for schema, channel, record in _records(path):
-            if record is not None and channel.topic in topics and record.log_time >= from_ns:
-                yield RawMessage(channel.topic, schema.name, record.log_time, record.data)
-
-
-def _records(path: Path) -> Iterator[tuple[Any, Any, Any]]:
-    """(schema, channel, message) of every whole message; (None, None, None) for each damaged piece."""
-    from mcap.records import Channel, Message, Schema
-
-    schemas: dict[int, Any] = {}
-    channels: dict[int, Any] = {}
-    for record in _whole_records(path):
-        if isinstance(record, Schema):
-            schemas[record.id] = record
-        elif isinstance(record, Channel):
-            channels[record.id] = record
-        elif isinstance(record, Message) and record.channel_id in channels:
-            channel = channels[record.channel_id]
-            yield schemas[channel.schema_id], channel, record
-        elif record is None:
-            yield None, None, None
-
-
-def _whole_records(path: Path) -> Iterator[Any]:
-    """Records of an mcap file, chunks opened; None for a chunk that is damaged and where the file breaks off."""
-    from mcap.records import Chunk
-    from mcap.stream_reader import StreamReader, breakup_chunk
-
-    with path.open("rb") as stream:
-        records = StreamReader(stream, emit_chunks=True, record_size_limit=path.stat().st_size).records
-        while True:
-            try:
-                record = next(records)
-                pieces = breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else [record]
-            except StopIteration:
-                return
-            except Exception:  # mcap, zstd, lz4 and struct each have their own error for the same thing
-                yield None  # a reader that failed ends with its next record; a broken chunk costs only itself
-                continue
-            yield from pieces

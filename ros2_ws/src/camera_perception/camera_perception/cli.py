@@ -79,7 +79,7 @@ def inspect_onnx(
     name: Annotated[str | None, typer.Option(help="Name of the model; the file's name when not given.")] = None,
 ) -> None:
     """Show inputs and outputs, guess the heads, and write a starting model folder."""
-    from camera_perception.inspect_onnx import inspect_command
+    from camera_perception.inspect_command import inspect_command
 
     inspect_command(file, out, size, name)
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-import cv2
-import numpy as np
 from tqdm import tqdm
 
 from camera_perception.bag_types import PERCEPTION_FRAME
@@ -21,6 +19,7 @@ from camera_perception.bag_writer import BagWriter
 from camera_perception.draw import overlay
 from camera_perception.engines import Engine
 from camera_perception.errors import BadImage, BagError
+from camera_perception.film import Film, Rate, Samples
 from camera_perception.message import failed_fields, perception_fields
 from camera_perception.model_spec import ModelSpec
 from camera_perception.pipeline import Pipeline
@@ -29,7 +28,6 @@ from camera_perception.report import write_report
 from camera_perception.status import Status
 from camera_perception.types import Perception
 
-SAMPLES = 9  # pictures in the report
 OUTPUTS = ("perception.mcap", "overlay.mp4", "report.html")
 
 
@@ -61,11 +59,11 @@ def replay(
     BagError when `out` already holds a replay or cannot be written, EngineError when the engine fails.
     """
     result = Result(Path(out))
-    rate = _Rate()
+    rate = Rate()
     started = perf_counter_ns()
     total = min(source.length, limit) if limit and source.length else (limit or source.length)
-    samples = _Samples(total)
-    with BagWriter(result.recording, compress=True) as writer, _Film(result.folder / "overlay.mp4", video) as film:
+    samples = Samples(total)
+    with BagWriter(result.recording, compress=True) as writer, Film(result.folder / "overlay.mp4", video) as film:
         steps = run(source, spec, engine, limit)
         for fields, perception in tqdm(steps, total=total or None, unit="img", disable=not progress):
             stamp_ns = _stamp_ns(fields)
@@ -133,74 +131,3 @@ def _camera_text(source: Source) -> str:
 def _stamp_ns(fields: dict[str, Any]) -> int:
     stamp = fields["header"]["stamp"]
     return stamp["sec"] * 10**9 + stamp["nanosec"]
-
-
-class _Rate:
-    """Images per second by their stamps."""
-
-    def __init__(self) -> None:
-        self.stamps: list[int] = []
-
-    def add(self, stamp_ns: int) -> None:
-        if len(self.stamps) < 20:
-            self.stamps.append(stamp_ns)
-
-    @property
-    def hz(self) -> float:
-        gaps = np.diff(self.stamps)
-        gap = float(np.median(gaps)) if len(gaps) else 0.0
-        return min(120.0, max(1.0, 1e9 / gap)) if gap > 0 else 10.0
-
-
-class _Film:
-    """overlay.mp4; begins when the rate is known, and keeps the size of its first image."""
-
-    def __init__(self, path: Path, wanted: bool) -> None:
-        self._path, self._wanted = path, wanted
-        self._waiting: list[np.ndarray] = []
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-
-    def add(self, picture: np.ndarray, rate: _Rate) -> None:
-        if not self._wanted:
-            return
-        self._waiting.append(picture)
-        if self._writer is None and len(self._waiting) < 3:
-            return
-        self._write_waiting(rate.hz)
-
-    def __enter__(self) -> _Film:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._waiting:
-            self._write_waiting(10.0)
-        if self._writer is not None:
-            self._writer.release()
-
-    def _write_waiting(self, hz: float) -> None:
-        if self._writer is None:
-            self._size = self._waiting[0].shape[1], self._waiting[0].shape[0]
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), hz, self._size)
-            if not self._writer.isOpened():
-                raise BagError(f"{self._path} cannot be written: OpenCV has no mp4 encoder, or the disk is full")
-        for picture in self._waiting:
-            fits = (picture.shape[1], picture.shape[0]) == self._size
-            self._writer.write(picture if fits else cv2.resize(picture, self._size))
-        self._waiting.clear()
-
-
-class _Samples:
-    """A few pictures, evenly spaced when the number of images is known, else the first ones."""
-
-    def __init__(self, total: int) -> None:
-        spaced = np.linspace(0, max(total - 1, 0), SAMPLES).round().astype(int).tolist()
-        self._wanted = set(spaced) if total else set(range(SAMPLES))
-        self.pictures: list[tuple[int, np.ndarray]] = []
-
-    def wants(self, index: int) -> bool:
-        return index in self._wanted
-
-    def add(self, index: int, picture: np.ndarray) -> None:
-        if self.wants(index):
-            self.pictures.append((index, picture.copy()))

@@ -8,12 +8,12 @@ from pathlib import Path
 import typer
 
 from camera_perception.compare import Difference, compare_frames, table
+from camera_perception.drive_figures import latency_table, object_table, read_frames
 from camera_perception.engines.select import load_engine
 from camera_perception.errors import BagError, CalibrationError
 from camera_perception.model_spec import load_spec
 from camera_perception.replay import OUTPUTS, Result, replay
 from camera_perception.replay_source import open_source
-from camera_perception.report import latency_table, object_table, read_frames
 from camera_perception.text_table import text_table
 
 

@@ -5,13 +5,7 @@ The choice is timed once per model and machine and remembered in ~/.cache/camera
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
-import platform
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from inspect import signature
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from camera_perception.engines import BACKENDS, Engine, backend_module
+from camera_perception.engines.choice import Candidate, cache_path, remember, remembered
 from camera_perception.errors import EngineError, ModelError
 from camera_perception.model_spec import ModelSpec
 from camera_perception.reference import require
@@ -27,22 +22,8 @@ from camera_perception.reference import require
 WARM_UP_RUNS = 2
 TIMED_RUNS = 15
 TIMED_SECONDS = 1.0  # per candidate, whichever ends first
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A backend and how to load it; `text` is what a user may write: "openvino:bf16"."""
-
-    backend: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        precision = self.options.get("precision")
-        return f"{self.backend}:{precision}" if precision else self.backend
 
 
 def load_engine(spec: ModelSpec, backend: str = "auto", *, check: bool = True, **options: Any) -> Engine:
@@ -101,12 +82,11 @@ def choose(spec: ModelSpec, **options: Any) -> Engine:
     """The remembered choice if it still holds, else the fastest that passes. EngineError lists why none did."""
     tried = candidates(spec)
     path = cache_path(spec, tried, options)
-    remembered = _remembered(path, tried)
-    if remembered:
+    if before := remembered(path, tried):
         try:
-            return open_checked(spec, remembered, **options)
+            return open_checked(spec, before, **options)
         except (EngineError, ModelError) as error:
-            log.warning("%s was the fastest engine and now fails: %s", remembered.text, error)
+            log.warning("%s was the fastest engine and now fails: %s", before.text, error)
     return _fastest(spec, tried, path, options)
 
 
@@ -132,7 +112,7 @@ def _fastest(spec: ModelSpec, tried: list[Candidate], path: Path, options: dict[
             break
     if best is None:
         raise EngineError(f"no engine can run model '{spec.name}': {'; '.join(reasons) or _nothing_installed()}")
-    _remember(path, best[1], milliseconds)
+    remember(path, best[1], milliseconds)
     return best[2]
 
 
@@ -152,45 +132,6 @@ def median_ms(engine: Engine, runs: int = TIMED_RUNS, seconds: float = TIMED_SEC
     return float(np.median(times[WARM_UP_RUNS:]))
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camera_perception"
-
-
-def cache_path(spec: ModelSpec, tried: list[Candidate], options: dict[str, Any]) -> Path:
-    """One file per model, machine, installed backends and options: a change of any asks the question anew."""
-    parts = [
-        spec.onnx_sha256,
-        spec.input.shape,
-        _machine(),
-        _versions(),
-        [c.text for c in tried],
-        sorted(options.items()),
-    ]
-    key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
-    return cache_folder() / f"engine-{spec.name}-{key}.json"
-
-
-def _remembered(path: Path, tried: list[Candidate]) -> Candidate | None:
-    try:
-        chosen = json.loads(path.read_text("utf-8"))["chosen"]
-        candidate = Candidate(chosen["backend"], chosen["options"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return candidate if candidate in tried else None
-
-
-def _remember(path: Path, candidate: Candidate, milliseconds: dict[str, float]) -> None:
-    """A cache that cannot be written costs a second at the next start, nothing else."""
-    text = json.dumps({"chosen": asdict(candidate), "milliseconds": milliseconds}, indent=1)
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, "utf-8")
-        part.replace(path)
-    except OSError as error:
-        log.info("the choice of engine cannot be remembered in %s: %s", path, error)
-
-
 def _installed(backend: str) -> bool:
     try:
         return backend_module(backend).available() is None
@@ -202,28 +143,3 @@ def _installed(backend: str) -> bool:
 
 def _nothing_installed() -> str:
     return f"none of {', '.join(name for name in BACKENDS if name != 'recorded')} is installed; pip install onnxruntime"
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> list[str]:
-    """What decides which backend is fastest here; a container's host name would change with every start."""
-    return [platform.machine(), _cpu_model(), str(os.cpu_count()), os.environ.get("CUDA_VISIBLE_DEVICES", "")]
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
