@@ -14,6 +14,7 @@ from perception_models.render.thing import Thing
 
 NEAR, FAR = 0.25, 4000.0
 SHADOW_SIZE, SHADOW_REACH = 2048, 55.0  # texels, metres around the point 28 m ahead
+OPEN = {"tree", "bush", "fence", "truck", "parked_clutter", "bonnet"}  # kinds with faces that are seen from both sides
 BONNET = Key("bonnet")  # not of the pool: made for each picture
 
 
@@ -143,10 +144,12 @@ class Raster:
         ctx.enable_only(ctx.DEPTH_TEST)
         program = gpu.programs["thing"]
         for thing, pieces, _ in visible:
+            self._cull(thing.key.kind not in OPEN)
             self._place(program, thing, moment)
             for piece in pieces:
                 piece.color.render()
         for part in ground:
+            self._cull(part.program is not gpu.programs["ground BUILT"])
             part.render()
         ctx.enable_only(ctx.DEPTH_TEST | ctx.BLEND)
         ctx.blend_func = ctx.SRC_ALPHA, ctx.ONE_MINUS_SRC_ALPHA
@@ -183,6 +186,7 @@ class Raster:
         ctx.enable_only(ctx.DEPTH_TEST)
         program = self.gpu.programs["thing_id"]
         for thing, pieces, _ in visible:
+            self._cull(thing.key.kind not in OPEN)
             program["uWorldFromObject"].write(column_major(thing.world_from_object))
             for piece in pieces:
                 number = 0
@@ -191,8 +195,15 @@ class Raster:
                     number = len(seen)
                 program["uIds"].value = (number & 255, number >> 8, 15 if piece.semantic == 255 else piece.semantic)
                 piece.ids.render()
+        self._cull(False)
         ground.render()
         return seen
+
+    def _cull(self, on: bool) -> None:
+        """Leave out faces that look away; projection() mirrors, so fronts run clockwise."""
+        ctx = self.gpu.ctx
+        ctx.front_face = "cw"
+        (ctx.enable if on else ctx.disable)(ctx.CULL_FACE)
 
 
 def _fine(kind: str) -> float:
