@@ -10,13 +10,15 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from camera_perception.assignment import iou_matrix
 from camera_perception.bench import given
 from camera_perception.bench.component import Component
 from camera_perception.draw import overlay
+from camera_perception.locate import locate_objects
 from camera_perception.message import perception_fields
 from camera_perception.model_spec import HeadSpec, ModelSpec
-from camera_perception.track import ObjectTracker, iou_matrix
-from camera_perception.types import ClassMap, Objects, Perception
+from camera_perception.object_track import ObjectTracker
+from camera_perception.types import ClassMap, Detections, Objects, Perception
 
 
 def components() -> list[Component]:
@@ -33,7 +35,7 @@ def spec() -> ModelSpec:
 def tracking(objects: int) -> Component:
     """Every frame the same objects, moved by a pixel or two."""
     seen = given.detections(objects)
-    moved = [Objects.of(replace(seen, boxes=seen.boxes + shift)) for shift in (0, 1, 2, 1)]
+    moved = [_on_the_road(replace(seen, boxes=seen.boxes + shift)) for shift in (0, 1, 2, 1)]
     tracker, frames, ticks = ObjectTracker(given.CLASSES), cycle(moved), count()
     return Component(
         f"tracking {objects} objects",
@@ -41,6 +43,10 @@ def tracking(objects: int) -> Component:
         "overlap of all pairs, scipy's linear_sum_assignment: no motion, no memory",
         lambda: linear_sum_assignment(-iou_matrix(moved[0].boxes, moved[1].boxes)),
     )
+
+
+def _on_the_road(seen: Detections) -> Objects:
+    return locate_objects(Objects.of(seen), given.camera(), given.CLASSES, given.SIZE)
 
 
 def drawing() -> Component:

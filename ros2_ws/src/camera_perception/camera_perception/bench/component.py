@@ -24,7 +24,7 @@ class Component:
 
 
 def measure(components: Sequence[Component], seconds: float) -> list[dict[str, Any]]:
-    """Median computing time of both ways, milliseconds, and their ratio; they take turns. seconds is for each component."""
+    """Median computing milliseconds of both ways, which take turns, and their ratio. seconds is for each component."""
     results = []
     for component in tqdm(components, desc="components", unit="", disable=None):
         times = in_turn({"ours": component.ours, "obvious": component.obvious}, seconds, cpu=True)

@@ -52,20 +52,22 @@ class Processes:
 
     def start(self, name: str, node: str, *arguments: str) -> None:
         """Start `node` under a name, its output in a log file. Ctrl-C reaches only us: the order of ending is ours."""
-        command = [
-            sys.executable,
-            "-m",
-            "camera_perception_ros.main",
-            node,
-            "--ros-args",
-            "-r",
-            f"__node:={name.rpartition('/')[2]}",
-            *arguments,
-        ]
+        rename = f"__node:={name.rpartition('/')[2]}"
+        self.start_module(name, "camera_perception_ros.main", node, "--ros-args", "-r", rename, *arguments)
+
+    def start_module(self, name: str, module: str, *arguments: str) -> None:
+        """The same for any module of ours."""
         with self.log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
-                command, env=self._env, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", module, *arguments],
+                env=self._env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
 
     def log(self, name: str) -> Path:
         return self._logs / f"{name.strip('/').replace('/', '.')}.log"
@@ -74,6 +76,13 @@ class Processes:
         """Names and exit codes of the processes that are not running any more."""
         codes = {name: process.poll() for name, process in self._running.items()}
         return {name: code for name, code in codes.items() if code is not None}
+
+    def wait(self, name: str, seconds: float) -> int | None:
+        """The exit code of a process, or None when it still runs after so long."""
+        try:
+            return self._running[name].wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def last_words(self, name: str) -> str:
         """The last error line of a process's log, else its last line."""

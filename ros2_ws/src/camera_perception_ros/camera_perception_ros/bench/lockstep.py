@@ -1,0 +1,128 @@
+"""What a frame costs beside the network and the transport, for several backends in the same rounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from rclpy.publisher import Publisher
+from tqdm import tqdm
+
+from camera_perception.bench.figures import around
+from camera_perception.bench.tables import Table, against
+from camera_perception.engines import Engine
+from camera_perception.model_spec import ModelSpec
+from camera_perception.preprocess import Preprocessor
+from camera_perception_ros.bench.desk import Answer, Desk
+from camera_perception_ros.bench.pictures import Pictures
+
+TIMEOUT = 3.0  # seconds until an answer counts as lost
+WARM_UP = 5  # rounds
+LIMIT_MS, LIMIT_RATIO = 3.0, 1.15
+STAGES = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+BAR = "{desc} {bar} {n:.0f}/{total:.0f} s"
+
+
+@dataclass
+class Rounds:
+    """Milliseconds per round of one backend: its node, its engine alone, and the hop that all share."""
+
+    whole: list[float] = field(default_factory=list)
+    engine: list[float] = field(default_factory=list)
+    hop: list[float] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        frames = [answer.read() for answer in self.answers]
+        stages = {stage: float(np.median([getattr(frame, stage) for frame in frames])) for stage in STAGES}
+        return {
+            **around(self.whole, self.engine, self.hop), "rounds": len(self.whole), "stages": stages,
+            "objects": float(np.mean([len(frame.objects) + len(frame.traffic_lights) for frame in frames])),
+            "lanes": float(np.mean([len(frame.lanes) for frame in frames])),
+        }  # fmt: skip
+
+
+class Lockstep:
+    """One image at a time. cameras: name of a backend, name of the camera whose node runs it."""
+
+    def __init__(
+        self, desk: Desk, pictures: Pictures, spec: ModelSpec, cameras: Mapping[str, str], engines: Mapping[str, Engine]
+    ) -> None:
+        self._desk, self._pictures, self._cameras, self._engines = desk, pictures, cameras, engines
+        self._senders = {camera: desk.to_camera(camera) for camera in cameras.values()}
+        self._preprocess = Preprocessor(spec.input)
+        self.lost = 0
+
+    def measure(self, seconds: float) -> dict[str, Rounds]:
+        """Backend: its rounds. A round in which an answer is lost is left out, and counted."""
+        results = {backend: Rounds() for backend in self._cameras}
+        began, number = time.monotonic(), 0
+        with tqdm(total=round(seconds), desc="around the engine", bar_format=BAR, disable=None) as bar:
+            while (passed := time.monotonic() - began) < seconds or number < WARM_UP + 3:
+                bar.update(min(passed, seconds) - bar.n)
+                self._round(results if number >= WARM_UP else {backend: Rounds() for backend in self._cameras})
+                number += 1
+        return results
+
+    def _round(self, results: Mapping[str, Rounds]) -> None:
+        hop = self._answer(self._desk.to_echo, self._desk.echoes)
+        for backend, camera in self._cameras.items():
+            engine = self._bare(self._engines[backend])
+            answer = self._answer(self._senders[camera], self._desk.answers[camera])
+            if hop is None or answer is None:
+                self.lost += 1
+                continue
+            rounds = results[backend]
+            rounds.hop.append(_passed(hop))
+            rounds.engine.append(engine)
+            rounds.whole.append(_passed(answer))
+            rounds.answers.append(answer[1])
+
+    def _answer(self, sender: Publisher, heard: Mapping[int, Answer]) -> tuple[int, Answer] | None:
+        stamp, image = self._pictures.next()
+        sender.publish(image)
+        return (stamp, heard[stamp]) if self._desk.wait(lambda: stamp in heard, TIMEOUT) else None
+
+    def _bare(self, engine: Engine) -> float:
+        slot = engine.acquire()
+        self._preprocess(self._pictures.pixels[0], slot.images[0])
+        started = time.perf_counter_ns()
+        engine.submit(slot)
+        engine.wait(slot)
+        elapsed = (time.perf_counter_ns() - started) / 1e6
+        engine.release(slot)
+        return elapsed
+
+
+def _passed(answer: tuple[int, Answer]) -> float:
+    return (answer[1].received_ns - answer[0]) / 1e6
+
+
+def around_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            name, r["whole"], r["engine"], r["hop"], against(r["around"], LIMIT_MS, "ms"), r["around_p95"],
+            against(r["ratio"], LIMIT_RATIO), r["ratio_p95"],
+        )
+        for name, r in results.items()
+    ]  # fmt: skip
+    return Table(
+        "Cost around the engine",
+        ("engine", "published to received ms", "engine alone ms", "bare hop ms", "around", "p95 ms", "ratio", "p95"),
+        rows,
+        "One camera, 1280x720 bgr8, node, echo and listener in processes of their own. Medians of rounds in which all "
+        "were measured; around = published to received - engine - hop of the same round.",
+    )
+
+
+def stages_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Where the node spends a frame; the rest is executor, threads, message and its publication."""
+    rows = []
+    for name, r in results.items():
+        stages = [r["stages"][stage] for stage in STAGES]
+        rows.append((name, *stages, r["whole"] - r["hop"] - sum(stages), r["objects"], r["lanes"]))
+    head = ("engine", *(f"{stage.removesuffix('_ms')} ms" for stage in STAGES), "rest ms", "objects", "lanes")
+    return Table("Stages within the node", head, rows, "Medians, as the messages say; objects and lanes per frame.")

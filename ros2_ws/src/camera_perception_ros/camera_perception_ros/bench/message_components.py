@@ -1,0 +1,54 @@
+"""Messages against the obvious way to fill them."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from camera_perception.bench import given
+from camera_perception.bench.after_components import spec
+from camera_perception.bench.component import Component
+from camera_perception.message import perception_fields
+from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.convert import message_from_fields, message_from_image
+
+
+def components() -> list[Component]:
+    return [image(), frame(20)]
+
+
+def image() -> Component:
+    pixels, header = given.picture(), Header()
+    return Component(
+        "Image message of 1280x720 pixels",
+        lambda: message_from_image(pixels, "bgr8", header),
+        "message.data = pixels.tobytes()",
+        lambda: _with_bytes(pixels),
+    )
+
+
+def _with_bytes(pixels: np.ndarray) -> Image:
+    message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding="bgr8", step=pixels.strides[0])
+    message.data = pixels.tobytes()
+    return message
+
+
+def frame(objects: int) -> Component:
+    """The obvious way is to fill the default message and nothing in it: what creating all the messages costs alone."""
+    perception, contract = given.perception(objects), spec()
+    return Component(
+        f"PerceptionFrame of {objects} objects, 4 lines",
+        lambda: message_from_fields(PerceptionFrame, perception_fields(perception, contract)),
+        "the same messages, empty",
+        lambda: _empty(objects, len(perception.lanes)),
+    )
+
+
+def _empty(objects: int, lanes: int) -> PerceptionFrame:
+    from camera_perception_msgs.msg import DetectedObject, LaneLine
+
+    message = PerceptionFrame()
+    message.objects = [DetectedObject() for _ in range(objects)]
+    message.lanes = [LaneLine() for _ in range(lanes)]
+    return message

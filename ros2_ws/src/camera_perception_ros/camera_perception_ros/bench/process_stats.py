@@ -1,0 +1,57 @@
+"""Memory and computing time of processes, from /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from camera_perception.bench.figures import slope_per_minute
+
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory; nan when the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1e6
+    except (OSError, IndexError):
+        return float("nan")
+
+
+def computing_ms(pid: int) -> float:
+    """Time that all threads of a process have computed so far; nan when it is gone."""
+    try:
+        values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(values[11]) + int(values[12])) * TICK_MS  # utime, stime
+    except (OSError, IndexError):
+        return float("nan")
+
+
+@dataclass
+class Samples:
+    """The memory of one process over time."""
+
+    pid: int
+    every: float = 0.5  # seconds
+    seconds: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+
+    def take(self) -> None:
+        """Note the memory now, unless that was done a moment ago."""
+        now = time.monotonic()
+        if not self.seconds or now - self.seconds[-1] >= self.every:
+            self.seconds.append(now)
+            self.megabytes.append(memory_mb(self.pid))
+
+    def figures(self) -> dict[str, float]:
+        """First and last value, and the growth without the first quarter, in which buffers are filled."""
+        skip = len(self.seconds) // 4
+        return {
+            "first_mb": self.megabytes[0],
+            "last_mb": self.megabytes[-1],
+            "mb_per_minute": slope_per_minute(self.seconds[skip:], self.megabytes[skip:]),
+            "seconds": self.seconds[-1] - self.seconds[0],
+        }

@@ -1,0 +1,229 @@
+"""The order of the measurements: start everything, measure one thing after the other, tell, end everything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from camera_perception.bench.command import measure_components
+from camera_perception.bench.component import components_table, measure
+from camera_perception.bench.engines import usable
+from camera_perception.bench.figures import PREFIX
+from camera_perception.bench.machine import machine, model_metadata
+from camera_perception.bench.report import write
+from camera_perception.bench.tables import Table
+from camera_perception.errors import PerceptionError
+from camera_perception.model_spec import load_spec
+from camera_perception_ros.bench import cameras, lockstep, message_components, streams, transport
+from camera_perception_ros.bench.desk import Desk
+from camera_perception_ros.bench.lockstep import Lockstep
+from camera_perception_ros.bench.nodes import BenchError, Nodes
+from camera_perception_ros.bench.pictures import Pictures
+from camera_perception_ros.bench.process_stats import Samples
+from camera_perception_ros.bench.streams import Sender
+from camera_perception_ros.demo.defaults import default_model
+from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+PARTS = ("around", "transport", "rates", "overload", "cameras", "components")
+EXTRA = ("second", "third", "fourth")
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: Path
+    images: Path | None
+    out: Path
+    threads: int
+    quick: bool
+    long: bool
+    domain: int
+    parts: tuple[str, ...]
+
+    def seconds(self, full: float, quick: float) -> float:
+        return quick if self.quick else full
+
+    @property
+    def command(self) -> str:
+        return "make bench" + (" QUICK=1" if self.quick else " LONG=1" if self.long else "")
+
+
+@app.command()
+def bench(
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder; else the one in perception_models/zoo/, else random weights.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Recording, video or folder whose images are sent; made-up ones otherwise.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for bench.json and bench.md.")] = Path("out/bench"),
+    threads: Annotated[int, typer.Option(help="CPU threads of each engine; 0 lets it decide.", min=0)] = 1,
+    quick: Annotated[bool, typer.Option(help="Under a minute; figures for orientation only.")] = False,
+    long: Annotated[bool, typer.Option(help="Watch memory for 5 minutes.")] = False,
+    part: Annotated[list[str] | None, typer.Option(help=f"Only some of: {', '.join(PARTS)}.")] = None,
+    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
+) -> None:
+    """Measure the nodes over DDS and the library, with everything in one run; ratios rather than times."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if unknown := set(part or ()) - set(PARTS):
+            raise BenchError(f"unknown part {sorted(unknown)[0]}: expected some of {', '.join(PARTS)}")
+        domain = domain if domain >= 0 else 50 + os.getpid() % 49
+        chosen = Settings(model or model_folder(out), images, out, threads, quick, long, domain, tuple(part or PARTS))
+        tell(chosen, *run(chosen))
+    except PerceptionError as error:
+        typer.echo(f"bench: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("bench: interrupted, all processes are ended", err=True)
+        raise typer.Exit(130) from None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def model_folder(out: Path) -> Path:
+    """The shipped model; where there is none yet, a network of the same size that has learnt nothing."""
+    try:
+        return default_model(Path.cwd())
+    except PerceptionError:
+        folder = out / "model"
+    if not (folder / "MODEL_CARD.md").is_file():
+        typer.echo("no model in perception_models/zoo/: exporting random weights")
+        settings = ["name=untrained", "license=none", "description=random weights", "top=20", "threshold.objects=0"]
+        command = [
+            sys.executable,
+            "-m",
+            "perception_models",
+            "export",
+            "--untrained",
+            "n",
+            "--out",
+            str(folder),
+            *settings,
+        ]
+        if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+            raise BenchError("cannot export a network: run `make setup-models`, or give --model")
+    return folder
+
+
+def run(settings: Settings) -> tuple[dict[str, Any], list[Table]]:
+    """All figures and their tables."""
+    shutil.rmtree(settings.out / "logs", ignore_errors=True)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    spec = load_spec(settings.model)
+    config = {"threads": settings.threads, "image": "1280x720 bgr8", "quick": settings.quick, "parts": settings.parts}
+    figures: dict[str, Any] = {"metadata": {**machine(), "config": config, "model": model_metadata(spec)}}
+    tables: list[Table] = []
+    env = environment(settings.domain)
+    os.environ.update(env)  # before the first node of this process
+    clean_shared_memory(env)
+    if "transport" in settings.parts:
+        _transport(settings, env, figures, tables)
+    if set(settings.parts) & {"around", "rates", "overload", "cameras"}:
+        with Processes(env, settings.out / "logs") as processes:
+            desk = Desk()
+            try:
+                _nodes(
+                    settings, Nodes(processes, desk, settings.out, settings.model, settings.threads), figures, tables
+                )
+            finally:
+                desk.close()
+    if "components" in settings.parts:
+        _components(settings, figures, tables)
+    return figures, tables
+
+
+def _transport(settings: Settings, env: dict[str, str], figures: dict[str, Any], tables: list[Table]) -> None:
+    results = figures["transport"] = {}
+    for name, chosen in (
+        ("shared-memory profile", env),
+        ("Fast DDS default", transport.without_profile(env, settings.domain + 1)),
+    ):
+        with Processes(chosen, settings.out / "logs" / name.replace(" ", "_")) as processes:
+            results[name] = transport.measure(processes, settings.out, settings.seconds(20, 2))
+    tables.append(transport.transport_table(results))
+
+
+def _nodes(settings: Settings, nodes: Nodes, figures: dict[str, Any], tables: list[Table]) -> None:
+    spec = load_spec(settings.model)
+    engines = usable(spec, settings.threads)
+    backends = {name: name.replace(":", "_") for name in engines}
+    for name, camera in backends.items():
+        nodes.start_camera(camera, name)
+    nodes.start_echo()
+    for camera in backends.values():
+        nodes.await_camera(camera)
+    pictures = Pictures(settings.images)
+    lock = Lockstep(nodes.desk, pictures, spec, backends, engines)
+    seconds = settings.seconds(40, 6) if "around" in settings.parts else 1
+    results = {name: rounds.figures() for name, rounds in lock.measure(seconds).items()}
+    for engine in engines.values():
+        engine.close()
+    if "around" in settings.parts:
+        figures["around"] = {**results, "lost_rounds": lock.lost}
+        tables += [lockstep.around_table(results), lockstep.stages_table(results)]
+    fastest = min(results, key=lambda name: results[name]["whole"])
+    nodes.processes.stop("echo")
+    nodes.stop(*(camera for name, camera in backends.items() if name != fastest))
+    _streams(settings, nodes, backends[fastest], fastest, results[fastest], figures, tables)
+
+
+def _streams(
+    settings: Settings,
+    nodes: Nodes,
+    camera: str,
+    engine: str,
+    alone: dict[str, Any],
+    figures: dict[str, Any],
+    tables: list[Table],
+) -> None:
+    figures["metadata"]["config"]["engine_of_streams"] = engine
+    sender = Sender(nodes.desk, nodes.processes, settings.out, settings.images)
+    busy = alone["whole"] - alone["hop"]  # ms of the node per frame
+    if "rates" in settings.parts:
+        sections = {}
+        for rate in (10.0, 30.0):
+            stream = sender.run([camera], rate, settings.seconds(15, 2))[camera]
+            sections[f"{rate}fps"] = stream.figures(1000 / rate)
+        figures |= sections
+        tables.append(streams.rates_table(sections))
+    if "overload" in settings.parts:
+        memory = Samples(nodes.pid(camera))
+        stream = sender.run([camera], 2000 / busy, 300 if settings.long else settings.seconds(60, 5), memory)[camera]
+        section = figures["overload"] = {**stream.figures(streams.LIMIT_AGE * busy), "memory": memory.figures()}
+        figures.update({key: value for key, value in section.items() if key.startswith(PREFIX)})
+        tables.append(streams.overload_table(section, section["memory"]))
+    if "cameras" in settings.parts:
+        names = [camera, *EXTRA[: 1 if settings.quick else 3]]
+        for name in names[1:]:
+            nodes.start_camera(name, engine)
+        for name in names[1:]:
+            nodes.await_camera(name)
+        rate = min(10.0, 1000 / busy / 2 / len(names))
+        counts = (1, 2) if settings.quick else (1, 2, 4)
+        results = figures["cameras"] = cameras.measure(sender, nodes, names, counts, rate, settings.seconds(15, 2.5))
+        tables.append(cameras.cameras_table(results, rate))
+
+
+def _components(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> None:
+    seconds = settings.seconds(1.0, 0.1)
+    figures["components"] = measure_components(seconds) + measure(message_components.components(), seconds)
+    tables.append(components_table(figures["components"]))
+
+
+def tell(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> None:
+    """Print the tables and write the files."""
+    typer.echo("\n\n".join(table.text() for table in tables))
+    write(settings.out, figures, tables, settings.command)
+    typer.echo(f"\n{settings.out}: bench.json, bench.md")
