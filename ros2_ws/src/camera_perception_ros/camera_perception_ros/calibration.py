@@ -14,6 +14,9 @@ from camera_perception.status import Status
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.convert import camera_from_message, pose_from_transform
 
+# What makes two CameraInfo messages the same camera.
+OF_THE_CAMERA = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
+
 
 class Calibration:
     """Follows CameraInfo. camera is None until lens and mounting are known; `text` says what is missing."""
@@ -28,19 +31,13 @@ class Calibration:
 
     def on_info(self, message: CameraInfo) -> None:
         """Take over a CameraInfo when it differs from the one before, or as long as TF does not know the mounting."""
-        key = (
-            message.width,
-            message.height,
-            tuple(message.k),
-            tuple(message.d),
-            message.distortion_model,
-            message.header.frame_id,
-        )
+        key = tuple(str(getattr(message, name)) for name in OF_THE_CAMERA) + (message.header.frame_id,)
         if key == self._last and not self.flags & Status.TF_MISSING:
             return
         self._last = key
         try:
-            self._accept(camera_from_message(message, self._pose(message.header.frame_id)))
+            rectified = self._params.image_topic.endswith("image_rect")
+            self._accept(camera_from_message(message, self._pose(message.header.frame_id), rectified))
         except CalibrationError as error:
             self.camera, self.flags, self.text = None, Status.UNCALIBRATED, str(error)
 

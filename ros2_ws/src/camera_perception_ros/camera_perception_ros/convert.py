@@ -91,7 +91,7 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
 def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None, rectified: bool = False) -> Camera:
     """The calibrated camera; CalibrationError when the message holds no calibration.
 
-    pose      x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None when unknown
+    pose      x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None: unknown
     rectified the images are image_rect
     """
     if isinstance(pose, list):

@@ -1,0 +1,117 @@
+"""The demo as a user runs it, on a drive of a second: two cameras, real processes, real DDS."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from driving import process_environment, road
+
+from camera_perception.bag import Bag
+from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, deserialize
+from camera_perception.bag_writer import BagWriter
+from camera_perception.errors import BagError, ModelError
+from camera_perception_ros.demo.cameras import cameras_of
+from camera_perception_ros.demo.defaults import default_bag, default_model
+from camera_perception_ros.demo.result import CameraResult, as_json, table
+
+IMAGES = 20
+RIG = """
+cameras:
+  - {name: front, pose: [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]}
+  - {name: rear, pose: [-1.0, 0.0, 1.2, 0.0, 0.0, 3.14159]}
+"""
+K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """A raw and a compressed camera, both calibrated, 20 Hz."""
+    folder = tmp_path / "drive"
+    with BagWriter(folder) as bag:
+        for number in range(IMAGES):
+            stamp = 1_000_000_000_000 + number * 50_000_000
+            for name in ("front", "rear"):
+                header = {"stamp": {"sec": stamp // 10**9, "nanosec": stamp % 10**9}, "frame_id": f"{name}_optical"}
+                lens = {"width": 160, "height": 96, "k": K, "distortion_model": "plumb_bob", "d": [0.0] * 5}
+                bag.write_fields(f"/camera/{name}/camera_info", CAMERA_INFO, stamp, {"header": header, **lens})
+                if name == "front":
+                    picture = {
+                        "height": 96,
+                        "width": 160,
+                        "encoding": "bgr8",
+                        "step": 480,
+                        "data": road(number).ravel(),
+                    }
+                    bag.write_fields("/camera/front/image_raw", IMAGE, stamp, {"header": header, **picture})
+                else:
+                    jpeg = cv2.imencode(".jpg", road(number))[1].ravel()
+                    topic = "/camera/rear/image_raw/compressed"
+                    bag.write_fields(topic, COMPRESSED_IMAGE, stamp, {"header": header, "format": "jpeg", "data": jpeg})
+    (folder / "rig.yaml").write_text(RIG)
+    return folder
+
+
+def test_the_cameras_of_a_recording_are_found_with_their_poses(drive):
+    front, rear = cameras_of(drive)
+    assert (front.name, front.transport, rear.name, rear.transport) == ("front", "raw", "rear", "compressed")
+    assert rear.image_topic == "/camera/rear/image_raw"
+    assert front.pose[2] == 1.4
+    assert front.output("perception") == "/camera/front/camera_perception/perception"
+
+
+def test_without_a_recording_or_a_model_the_remedy_is_named(tmp_path):
+    with pytest.raises(BagError, match="give --bag"):
+        default_bag(tmp_path)
+    with pytest.raises(ModelError, match="give --model"):
+        default_model(tmp_path)
+
+
+def test_a_table_counts_every_frame():
+    result = CameraResult("front", sent=5, stamps_ns=[1, 2], replaced_by_frame=[0, 2], ages_ms=[10.0, 30.0])
+    result.stages_ms = {"inference_ms": [4.0, float("nan")]}
+    numbers = as_json(result)
+    assert (numbers["received"], numbers["replaced"], numbers["unaccounted"]) == (2, 2, 1)
+    assert numbers["age_ms"]["p50"] == 20.0
+    assert numbers["inference_ms"]["p50"] == 4.0
+    assert "20.0 / 29.0 / 29.8" in table([result])
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_accounts_for_every_frame_and_leaves_its_files(drive, tiny_model, tmp_path):
+    out = tmp_path / "out"
+    options = ["--bag", str(drive), "--model", str(tiny_model), "--out", str(out), "--engine", "onnxruntime"]
+    command = [sys.executable, "-m", "camera_perception_ros.demo", *options]
+    done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cameras = json.loads((out / "summary.json").read_text())["cameras"]
+    for numbers in cameras.values():
+        assert numbers["sent"] == IMAGES
+        assert numbers["received"] + numbers["replaced"] == IMAGES
+        assert numbers["headers_not_of_an_input"] == 0
+    assert cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 0
+    assert "data:image/png;base64" in (out / "report.html").read_text()
+    with Bag(out / "perception.mcap") as bag:
+        fused = [deserialize(message.kind, message.data) for message in bag.messages(["/fusion/fused"])]
+    assert any(not camera.stale for message in fused for camera in message.cameras)
+    assert any(len(message.lanes) for message in fused)
+    assert np.isfinite([message.age_ms for message in fused if message.status != 2]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--bag", "/no/such/bag"], "/no/such/bag does not exist"), (["--model", "/no/such/model"], "does not exist")],
+)
+def test_a_demo_without_input_says_why(drive, tiny_model, tmp_path, options, words):
+    given = {"--bag": str(drive), "--model": str(tiny_model), "--out": str(tmp_path / "out")}
+    given.update(zip(options[::2], options[1::2]))
+    command = [sys.executable, "-m", "camera_perception_ros.demo", *(part for pair in given.items() for part in pair)]
+    done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
