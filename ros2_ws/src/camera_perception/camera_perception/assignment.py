@@ -16,11 +16,13 @@ LIKE = (
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, 4) and (M, 4) boxes x0 y0 x1 y1 -> (N, M) intersection over union."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
-    return inside / np.maximum(areas[0][:, None] + areas[1][None] - inside, 1e-9)
+    ax0, ay0, ax1, ay1 = a.T[:, :, None]
+    bx0, by0, bx1, by1 = b.T[:, None]
+    width = np.minimum(ax1, bx1) - np.maximum(ax0, bx0)
+    height = np.minimum(ay1, by1) - np.maximum(ay0, by0)
+    inside = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
+    return inside / np.maximum(areas - inside, 1e-9)
 
 
 def alike(names: tuple[str, ...]) -> np.ndarray:
@@ -31,21 +33,18 @@ def alike(names: tuple[str, ...]) -> np.ndarray:
 
 def mahalanobis(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray) -> np.ndarray:
     """(N, 2), (N, 2, 2) and (M, 2), (M, 2, 2) -> (N, M) squared distances; nan where one is not known."""
-    apart = a[:, None] - b[None]
-    s = a_cov[:, None] + b_cov[None]
+    x, y = (a[:, axis, None] - b[None, :, axis] for axis in (0, 1))
+    xx, xy, yy = (a_cov[:, i, j, None] + b_cov[None, :, i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        determinant = s[..., 0, 0] * s[..., 1, 1] - s[..., 0, 1] ** 2
-        x, y = apart[..., 0], apart[..., 1]
-        return (s[..., 1, 1] * x**2 - 2 * s[..., 0, 1] * x * y + s[..., 0, 0] * y**2) / determinant
+        return (yy * x * x - 2 * xy * x * y + xx * y * y) / (xx * yy - xy * xy)
 
 
 def near_in_image(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, M) bool: boxes of about one size, whose middles lie less than one size apart."""
-    size = [np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6)) for boxes in (a, b)]
-    middle = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (a, b)]
-    apart = np.linalg.norm(middle[0][:, None] - middle[1][None], axis=2)
-    small, large = np.minimum(size[0][:, None], size[1][None]), np.maximum(size[0][:, None], size[1][None])
-    return (apart < large) & (large < 1.7 * small)
+    a_size, b_size = (np.sqrt(np.maximum((c[:, 2] - c[:, 0]) * (c[:, 3] - c[:, 1]), 1e-6)) for c in (a, b))
+    u, v = ((a[:, i] + a[:, j])[:, None] / 2 - (b[:, i] + b[:, j])[None] / 2 for i, j in ((0, 2), (1, 3)))
+    small, large = np.minimum(a_size[:, None], b_size[None]), np.maximum(a_size[:, None], b_size[None])
+    return (u * u + v * v < large * large) & (large < 1.7 * small)
 
 
 def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

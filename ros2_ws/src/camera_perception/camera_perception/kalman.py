@@ -50,7 +50,9 @@ def predict_line(mean: np.ndarray, cov: np.ndarray, seconds: float, drift: np.nd
     return mean @ step.T, step @ cov @ step.T + np.square(drift)[..., None, None] * noise
 
 
-def update_line(mean: np.ndarray, cov: np.ndarray, value: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def update_line(
+    mean: np.ndarray, cov: np.ndarray, value: np.ndarray, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The same after values (...) with standard deviations (...) were seen."""
     gain = cov[..., :, 0] / (cov[..., 0, 0] + np.square(sigma))[..., None]
     moved = mean + gain * (value - mean[..., 0])[..., None]

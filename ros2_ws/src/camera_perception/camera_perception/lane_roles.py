@@ -77,7 +77,9 @@ def ego_lane(lines: Sequence[LaneLine], usual_width: float = LANE_WIDTH, half_ca
         return None
     left, right = (y_at(own[side], 0.0) if side in own else float("nan") for side in (-1, 1))
     width = left - right
-    middle = np.nanmean((left - (usual_width if np.isnan(right) else width) / 2, right + (usual_width if np.isnan(left) else width) / 2))
+    middle = np.nanmean(
+        (left - (usual_width if np.isnan(right) else width) / 2, right + (usual_width if np.isnan(left) else width) / 2)
+    )
     polys = [line.ground.poly for line in own.values() if line.ground is not None]
     slope, bend = np.mean([poly[1] for poly in polys]), np.mean([2 * poly[2] for poly in polys])
     return EgoLane(

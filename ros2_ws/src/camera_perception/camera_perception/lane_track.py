@@ -16,7 +16,7 @@ GAP = 1.0  # seconds after which a line that is not seen is forgotten, and after
 PROBES = np.array([6.0, 10.0, 15.0, 22.0])  # metres ahead, where lines are compared
 SAME = 1.2, 40.0  # metres, pixels: lines on average further apart than that are two
 # Change of c0..c3 per square root of a second, one standard deviation: swerving, bends that begin.
-DRIFT = np.array([0.5, 0.03, 1.2e-3, 8e-6])
+DRIFT = np.array([0.3, 0.02, 1e-3, 8e-6])
 DRIFT_KNOWN = np.array([0.15, 0.01, 6e-4, 5e-6])  # with the car's own motion taken out
 LIKE_POINTS = 6.0  # so many independent points is a line of any number of neighbouring ones worth
 BIAS_SHARE = 0.5  # of the variance of a point, which does not shrink over frames
@@ -49,9 +49,7 @@ class LaneTracker:
         self._stamp_ns: int | None = None
         self.usual_width = LANE_WIDTH
 
-    def update(
-        self, lanes: Sequence[LaneLine], stamp_ns: int, motion: EgoMotion | None = None
-    ) -> tuple[LaneLine, ...]:
+    def update(self, lanes: Sequence[LaneLine], stamp_ns: int, motion: EgoMotion | None = None) -> tuple[LaneLine, ...]:
         """The lines of this frame with ids, roles, and a calmer course.
 
         motion  of the car since the frame before

@@ -14,7 +14,7 @@ import numpy as np
 from camera_perception.assignment import NEVER, alike, iou_matrix, mahalanobis, match, near_in_image
 from camera_perception.kalman import predict_ground, predict_line, seen_from, update_ground, update_line
 from camera_perception.tracks import BIAS_SHARE, Tracks, middle_and_size
-from camera_perception.types import NO_TRACK, EgoMotion, Objects
+from camera_perception.types import EgoMotion, Objects
 
 WALKERS = {"pedestrian", "person", "rider", "bicycle"}
 LAMP_MEMORY, LAMP_MARGIN = 0.25, 0.15  # seconds; lead in smoothed score that changes the state shown
@@ -65,16 +65,21 @@ class ObjectTracker:
         """
         tracks = self._predicted(objects, stamp_ns, motion)
         rows, columns = self._associate(tracks, objects)
-        ids = np.full(len(objects), NO_TRACK, np.int64)
-        ids[columns] = tracks.ids[rows]
-        kept = ~self._twins(objects, columns)
-        tracks = self._corrected(tracks, rows, objects[columns], stamp_ns)
-        fresh = kept & (ids == NO_TRACK) & (objects.scores >= self.rules.begin)
-        tracks = tracks.joined(self._begun(objects[fresh], stamp_ns, motion))
-        ids[fresh] = tracks.ids[len(tracks) - fresh.sum() :]
-        self._tracks = tracks = tracks[self._alive(tracks, stamp_ns)]
-        seen = _described(objects, ids, tracks, stamp_ns, self.rules)
-        return _joined(seen[kept], self._coasting(tracks, stamp_ns, image_size))
+        row_of = np.full(len(objects), -1)  # the track of each object
+        row_of[columns] = rows
+        kept = ~self._twins(objects, row_of)
+        self._correct(tracks, rows, objects[columns], stamp_ns)
+        fresh = np.flatnonzero(kept & (row_of < 0) & (objects.scores >= self.rules.begin))
+        if len(fresh):
+            row_of[fresh] = np.arange(len(tracks), len(tracks) + len(fresh))
+            tracks = tracks.joined(self._begun(objects[fresh], stamp_ns, motion))
+        unseen = self._shown_unseen(tracks, stamp_ns, image_size)
+        alive = self._alive(tracks, stamp_ns)
+        self._tracks = tracks if alive.all() else tracks[alive]
+        shown = objects if kept.all() else objects[kept]
+        if len(unseen):
+            shown = _joined(shown, _coasting(tracks[unseen], stamp_ns, self.rules))
+        return _described(shown, np.r_[row_of[kept], unseen], tracks, stamp_ns, self.rules)
 
     def _predicted(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None) -> Tracks:
         seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
@@ -98,8 +103,10 @@ class ObjectTracker:
         sure = np.flatnonzero(objects.scores >= self.rules.sure)
         rows, columns = match(cost[:, sure])
         columns = sure[columns]
-        free = np.setdiff1d(np.arange(len(tracks)), rows)
         doubtful = np.flatnonzero(objects.scores < self.rules.sure)
+        if not len(doubtful):
+            return rows, columns
+        free = np.setdiff1d(np.arange(len(tracks)), rows)
         cost[overlap < self.rules.doubtful_overlap] = NEVER
         more_rows, more_columns = match(cost[np.ix_(free, doubtful)])
         return np.r_[rows, free[more_rows]], np.r_[columns, doubtful[more_columns]]
@@ -107,7 +114,8 @@ class ObjectTracker:
     def _cost(self, tracks: Tracks, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
         boxes, seen = tracks.boxes, objects.boxes.astype(float)
         overlap = iou_matrix(boxes, seen)
-        apart = mahalanobis(tracks.place[:, :2], tracks.covs, objects.positions[:, :2], objects.position_covs)
+        places, covs = objects.positions.astype(float), objects.position_covs.astype(float)
+        apart = mahalanobis(tracks.place, tracks.covs, places, covs)
         known = np.isfinite(apart)
         apart = np.where(known, apart, 4.0)
         near = known & (apart < 9.2) & near_in_image(boxes, seen)
@@ -118,10 +126,11 @@ class ObjectTracker:
         possible &= (apart < 60.0) | (overlap > 0.5)
         return np.where(possible, cost, NEVER), overlap
 
-    def _twins(self, objects: Objects, matched: np.ndarray) -> np.ndarray:
+    def _twins(self, objects: Objects, row_of: np.ndarray) -> np.ndarray:
         """(N,) bool: objects without a track that lie on a matched or better one of their kind."""
-        free = np.ones(len(objects), bool)
-        free[matched] = False
+        free = row_of < 0
+        if not free.any():
+            return free
         overlap = iou_matrix(objects.boxes, objects.boxes) > 0.75
         number = np.clip(objects.classes, 0, len(self._alike) - 1)
         overlap &= self._alike[number[:, None], number[None]]
@@ -137,7 +146,7 @@ class ObjectTracker:
         speed = np.where(walks, 2.0, 12.0) if motion is not None else np.full(len(objects), 15.0)
         return Tracks.begun(objects, ids, stamp_ns, len(self._alike), speed)
 
-    def _corrected(self, tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: int) -> Tracks:
+    def _correct(self, tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: int) -> None:
         _correct_boxes(tracks, rows, seen)
         _correct_places(tracks, rows, seen, stamp_ns)
         _correct_lights(tracks, rows, seen, stamp_ns)
@@ -147,38 +156,42 @@ class ObjectTracker:
         tracks.seen[rows], tracks.scores[rows] = stamp_ns, seen.scores
         tracks.truncated[rows], tracks.widths[rows] = seen.truncated, seen.ground_widths
         tracks.hits[rows] += 1
-        return tracks
 
     def _alive(self, tracks: Tracks, stamp_ns: int) -> np.ndarray:
         unseen = (stamp_ns - tracks.seen) / 1e9
         return (unseen == 0) | ((unseen <= self.rules.keep) & (tracks.hits >= self.rules.proven))
 
-    def _coasting(self, tracks: Tracks, stamp_ns: int, image_size: tuple[int, int] | None) -> Objects:
+    def _shown_unseen(self, tracks: Tracks, stamp_ns: int, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Rows of tracks that are published though this frame does not show them."""
         unseen = (stamp_ns - tracks.seen) / 1e9
-        shown = (unseen > 0) & (unseen <= self.rules.show)
+        shown = (unseen > 0) & (unseen <= self.rules.show) & (tracks.hits >= self.rules.proven)
         if image_size is not None:
             u, v = tracks.box[:, 0, 0], tracks.box[:, 1, 0]
             shown &= (u >= 0) & (v >= 0) & (u < image_size[1]) & (v < image_size[0])
-        rows = tracks[shown]
-        n = len(rows)
-        blank = Objects(
-            rows.boxes.astype(np.float32),
-            (rows.scores * np.exp(-unseen[shown] / self.rules.show)).astype(np.float32),
-            rows.votes.argmax(axis=1).astype(np.int32) if n else np.zeros(0, np.int32),
-            rows.lights.astype(np.float32),
-            rows.ids,
-            rows.ages.astype(np.int32),
-            np.ones(n, bool),
-            rows.truncated,
-            np.full((n, 3), np.nan, np.float32),
-            np.full((n, 2, 2), np.nan, np.float32),
-            np.zeros(n, np.uint8),
-            np.full((n, 2), np.nan, np.float32),
-            np.full((n, 2, 2), np.nan, np.float32),
-            rows.widths,
-            np.zeros(n, np.uint8),
-        )
-        return replace(_described(blank, rows.ids, tracks, stamp_ns, self.rules), coasted=np.ones(n, bool))
+        return np.flatnonzero(shown)
+
+
+def _coasting(rows: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
+    """Tracks as objects where they should be by now; _described gives them their places."""
+    n = len(rows)
+    faded = rows.scores * np.exp(-(stamp_ns - rows.seen) / 1e9 / rules.show)
+    return Objects(
+        rows.boxes.astype(np.float32),
+        faded.astype(np.float32),
+        rows.votes.argmax(axis=1).astype(np.int32),
+        rows.lights.astype(np.float32),
+        rows.ids,
+        rows.ages.astype(np.int32),
+        np.ones(n, bool),
+        rows.truncated,
+        np.full((n, 3), np.nan, np.float32),
+        np.full((n, 2, 2), np.nan, np.float32),
+        np.zeros(n, np.uint8),
+        np.full((n, 2), np.nan, np.float32),
+        np.full((n, 2, 2), np.nan, np.float32),
+        rows.widths,
+        np.zeros(n, np.uint8),
+    )
 
 
 def _correct_boxes(tracks: Tracks, rows: np.ndarray, seen: Objects) -> None:
@@ -198,7 +211,9 @@ def _correct_places(tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: i
     tracks.place_cov[new, :2, :2] = (1 - BIAS_SHARE) * cov[first]
     tracks.place_cov[new, :2, 2:] = tracks.place_cov[new, 2:, :2] = 0.0
     white = (1 - BIAS_SHARE) * cov[again]
-    tracks.place[old], tracks.place_cov[old] = update_ground(tracks.place[old], tracks.place_cov[old], place[again], white)
+    tracks.place[old], tracks.place_cov[old] = update_ground(
+        tracks.place[old], tracks.place_cov[old], place[again], white
+    )
     tracks.bias[rows[known]] = BIAS_SHARE * cov[known]
     tracks.placed[rows[known]], tracks.methods[rows[known]] = stamp_ns, seen.position_methods[known]
 
@@ -225,14 +240,14 @@ def _shown_lights(tracks: Tracks) -> np.ndarray:
     return np.minimum(shown, 1.0)
 
 
-def _described(objects: Objects, ids: np.ndarray, tracks: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
-    """Objects with what their tracks know."""
-    order = np.argsort(tracks.ids)
-    tracked = np.flatnonzero(ids != NO_TRACK)
-    rows = order[np.searchsorted(tracks.ids, ids[tracked], sorter=order)] if len(tracks) else np.zeros(0, int)
+def _described(objects: Objects, row_of: np.ndarray, tracks: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
+    """Objects with what their tracks know; row_of (N,) is -1 where there is none."""
+    tracked = np.flatnonzero(row_of >= 0)
+    rows = row_of[tracked]
     known = np.isfinite(tracks.place[rows, 0]) & (stamp_ns - tracks.placed[rows] <= 1e9 * rules.show)
     at, row = tracked[known], rows[known]
     columns = {name: getattr(objects, name).copy() for name in CHANGED}
+    columns["track_ids"][tracked] = tracks.ids[rows]
     columns["ages"][tracked] = tracks.ages[rows]
     columns["classes"][tracked] = tracks.votes[rows].argmax(axis=1) if len(rows) else 0
     columns["light_states"][tracked] = _shown_lights(tracks)[rows]
@@ -242,12 +257,12 @@ def _described(objects: Objects, ids: np.ndarray, tracks: Tracks, stamp_ns: int,
     moving = (tracks.hits[row] >= 4) & (np.trace(tracks.place_cov[row, 2:, 2:], axis1=1, axis2=2) < 2 * SPEED_DOUBT**2)
     columns["velocities"][at[moving]] = tracks.place[row[moving], 2:]
     columns["velocity_covs"][at[moving]] = tracks.place_cov[row[moving], 2:, 2:]
-    return replace(objects, track_ids=ids, **columns)
+    return replace(objects, **columns)
 
 
 SPEED_DOUBT = 4.0  # m/s, one standard deviation, above which a velocity is not published
 CHANGED = (
-    "ages", "classes", "light_states", "positions", "position_covs", "position_methods", "velocities", "velocity_covs",
+    "track_ids", "ages", "classes", "light_states", "positions", "position_covs", "position_methods", "velocities", "velocity_covs",
 )  # fmt: skip
 
 

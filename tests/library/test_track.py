@@ -1,0 +1,205 @@
+"""Ids that stay, velocities that are right, doubt that is honest; on drives whose truth is a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from camera_perception.assignment import iou_matrix, mahalanobis
+from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
+from camera_perception.object_track import ObjectTracker
+from camera_perception.types import NO_TRACK, Detections, EgoMotion, Objects, PositionMethod
+
+CLASSES = ("car", "truck", "pedestrian", "traffic light")
+STEP = 50_000_000  # 20 Hz
+SIZE = (720, 1280)
+
+
+def seen(
+    *rows: tuple[float, float], scores: list[float] | None = None, kind: int = 0, lights: list | None = None
+) -> Objects:
+    """Objects of 60 x 40 px at middles u v, without metres."""
+    n = len(rows)
+    middle = np.array(rows, np.float32).reshape(n, 2)
+    boxes = np.concatenate((middle - (30, 20), middle + (30, 20)), axis=1).astype(np.float32)
+    states = np.array(lights, np.float32) if lights is not None else np.zeros((n, 0), np.float32)
+    found = np.full(n, 0.9, np.float32) if scores is None else np.array(scores, np.float32)
+    return Objects.of(Detections(boxes, found, np.full(n, kind, np.int32), states))
+
+
+def placed(objects: Objects, places: np.ndarray, sigma: float = 0.5) -> Objects:
+    objects.positions[:, :2], objects.positions[:, 2] = places, 0.0
+    objects.position_covs[:] = np.eye(2) * sigma**2
+    objects.position_methods[:] = PositionMethod.GROUND_PLANE
+    return objects
+
+
+def run(tracker: ObjectTracker, frames: Iterator[Objects] | list[Objects], start: int = 0) -> list[Objects]:
+    return [tracker.update(objects, start + i * STEP, image_size=SIZE) for i, objects in enumerate(frames)]
+
+
+def test_nothing_seen_is_nothing_tracked():
+    assert len(ObjectTracker(CLASSES).update(seen(), 0)) == 0
+
+
+def test_overlap_by_hand():
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], float)
+    np.testing.assert_allclose(iou_matrix(boxes[:1], boxes), [[1.0, 50 / 150, 0.0]])
+
+
+def test_mahalanobis_by_hand():
+    a, b = np.zeros((1, 2)), np.array([[3.0, 4.0], [np.nan, 0]])
+    found = mahalanobis(a, np.diag([4.0, 8.0])[None], b, np.stack([np.diag([5.0, 8.0])] * 2))
+    assert found[0, 0] == pytest.approx(9 / 9 + 16 / 16)
+    assert np.isnan(found[0, 1])
+
+
+def test_filters_agree_with_the_textbook():
+    """One scalar: prior 0 +- 2, seen 3 +- 1 -> 2.4, variance 0.8."""
+    mean, cov = update_line(np.zeros((1, 2)), np.diag([4.0, 1.0])[None], np.array([3.0]), np.array([1.0]))
+    assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
+    mean, cov = predict_ground(np.array([[1.0, 2, 3, 4]]), np.zeros((1, 4, 4)), 0.5, np.array([2.0]))
+    np.testing.assert_allclose(mean, [[2.5, 4, 3, 4]])
+    assert cov[0, 0, 0] == pytest.approx((2.0 * 0.125) ** 2)
+    mean, cov = update_ground(np.zeros((1, 4)), np.eye(4)[None] * 4, np.array([[3.0, 0]]), np.eye(2)[None])
+    assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
+
+
+def test_a_standing_thing_moves_in_the_axes_of_a_turning_car():
+    mean, _ = seen_from(np.array([[10.0, 0, 5, 0]]), np.eye(4)[None], EgoMotion(2.0, 0.0, np.pi / 2))
+    np.testing.assert_allclose(mean, [[0.0, -8.0, 0.0, -5.0]], atol=1e-12)
+
+
+def test_ids_stay_while_two_cars_pass_each_other():
+    frames = [seen((200 + 20 * i, 300), (1000 - 20 * i, 345)) for i in range(40)]
+    ids = [tuple(found.track_ids[:2]) for found in run(ObjectTracker(CLASSES), frames)]
+    assert set(ids) == {(1, 2)}
+
+
+def test_a_car_hidden_for_a_second_comes_back_under_its_id():
+    tracker = ObjectTracker(CLASSES)
+    frames = (
+        [seen((200 + 8 * i, 300)) for i in range(20)]
+        + [seen()] * 20
+        + [seen((200 + 8 * i, 300)) for i in range(40, 45)]
+    )
+    found = run(tracker, frames)
+    assert {int(each.track_ids[0]) for each in found if len(each)} == {1}
+    assert [len(each) for each in found[20:40]] == [1] * 10 + [0] * 10  # shown for half a second
+    assert found[25].coasted.all()
+    np.testing.assert_allclose(found[29].boxes[0, 0], 170 + 8 * 29, atol=4)
+    assert found[29].scores[0] < found[21].scores[0] < 0.9
+
+
+def test_a_single_sighting_does_not_haunt():
+    found = run(ObjectTracker(CLASSES), [seen((200, 300)), seen(), seen()])
+    assert [len(each) for each in found] == [1, 0, 0]
+
+
+def test_doubtful_detections_go_on_with_tracks_but_begin_none():
+    tracker = ObjectTracker(CLASSES)
+    sure, doubtful = seen((200, 300)), seen((202, 300), (900, 300), scores=[0.2, 0.2])
+    found = run(tracker, [sure, sure, doubtful])
+    assert found[-1].track_ids.tolist() == [1, NO_TRACK]
+
+
+@pytest.mark.parametrize("stamps", [(0, STEP, -STEP), (0, STEP, 100 * STEP + STEP * 20)])
+def test_after_a_jump_of_the_clock_all_ids_are_new(stamps):
+    tracker = ObjectTracker(CLASSES)
+    ids = [int(tracker.update(seen((200, 300)), stamp).track_ids[0]) for stamp in stamps]
+    assert ids == [1, 1, 2]
+
+
+def test_the_same_frame_twice_changes_no_id():
+    tracker = ObjectTracker(CLASSES)
+    ids = [
+        tracker.update(seen((200, 300), (500, 300)), stamp).track_ids.tolist() for stamp in (0, STEP, STEP, 2 * STEP)
+    ]
+    assert ids == [[1, 2]] * 4
+
+
+def test_a_box_drawn_twice_is_one_object():
+    found = ObjectTracker(CLASSES).update(seen((200, 300), (201, 300), (600, 300), scores=[0.6, 0.9, 0.9]), 0)
+    assert sorted(found.scores.tolist()) == pytest.approx([0.9, 0.9])
+
+
+def test_the_class_is_what_was_seen_most():
+    tracker = ObjectTracker(CLASSES)
+    kinds = [0, 0, 0, 1, 0, 1, 0]
+    found = [tracker.update(seen((200, 300), kind=kind), i * STEP) for i, kind in enumerate(kinds)]
+    assert [int(each.classes[0]) for each in found] == [0] * 7
+    assert {int(each.track_ids[0]) for each in found} == {1}
+
+
+def test_a_pedestrian_is_no_car():
+    tracker = ObjectTracker(CLASSES)
+    found = [tracker.update(seen((200, 300), kind=kind), i * STEP) for i, kind in enumerate((0, 2))]
+    assert [int(each.track_ids[0]) for each in found] == [1, 2]
+
+
+def test_a_lamp_that_flickers_for_one_frame_does_not_change_and_a_new_state_is_there_in_half_a_second():
+    red, green = [0.9, 0.05, 0.05], [0.05, 0.05, 0.9]
+    states = [red] * 10 + [green] + [red] * 5 + [green] * 10
+    tracker = ObjectTracker(CLASSES)
+    found = [tracker.update(seen((600, 100), kind=3, lights=[state]), i * STEP) for i, state in enumerate(states)]
+    shown = [int(each.light_states[0].argmax()) for each in found]
+    assert shown[:16] == [0] * 16
+    assert shown[-1] == 2
+    assert sum(a != b for a, b in zip(shown, shown[1:])) == 1
+
+
+def test_velocity_after_a_second_is_right_and_as_sure_as_it_says():
+    rng = np.random.default_rng(3)
+    errors, sigmas, apart = [], [], []
+    for _ in range(150):
+        tracker, speed = ObjectTracker(CLASSES), rng.uniform(-10, 5)
+        bias = rng.normal(0, 0.5 * np.sqrt(0.5), 2)
+        for i in range(25):
+            place = np.array([40 + speed * i * 0.05, 2.0])
+            wrong = place + bias + rng.normal(0, 0.5 * np.sqrt(0.5), 2)
+            found = tracker.update(placed(seen((600, 300)), wrong), i * STEP)
+        errors.append(found.velocities[0, 0] - speed)
+        sigmas.append(np.sqrt(found.velocity_covs[0, 0, 0]))
+        apart.append((found.positions[0, 0] - place[0]) / np.sqrt(found.position_covs[0, 0, 0]))
+    assert np.sqrt(np.mean(np.square(errors))) < 1.0
+    assert np.mean(np.abs(errors) < sigmas) > 0.64  # never surer than it should be
+    assert np.mean(np.abs(apart) < 1) == pytest.approx(0.70, abs=0.09)
+
+
+def test_with_the_cars_motion_a_standing_thing_stands():
+    tracker = ObjectTracker(CLASSES)
+    for i in range(30):
+        motion = EgoMotion(0.75, 0.0, 0.0) if i else EgoMotion(0.0, 0.0, 0.0)
+        found = tracker.update(placed(seen((600, 300)), np.array([60 - 0.75 * i, 3.0])), i * STEP, motion)
+    np.testing.assert_allclose(found.velocities[0], 0.0, atol=0.2)
+
+
+def test_velocity_is_unknown_at_first_and_without_metres():
+    tracker = ObjectTracker(CLASSES)
+    first = tracker.update(placed(seen((600, 300), (100, 300))[:1], np.array([30.0, 0.0])), 0)
+    assert np.isnan(first.velocities).all()
+    later = run(ObjectTracker(CLASSES), [seen((200, 300))] * 20)[-1]
+    assert np.isnan(later.velocities).all()
+    assert np.isnan(later.positions).all()
+
+
+def test_a_hidden_object_loses_its_place_when_nothing_confirms_it():
+    tracker = ObjectTracker(CLASSES)
+    for i in range(10):
+        tracker.update(placed(seen((600, 300)), np.array([30.0, 0.0])), i * STEP)
+    found = [tracker.update(seen((600, 300)), i * STEP) for i in range(10, 30)]
+    assert np.isfinite(found[5].positions[0]).all()
+    assert found[5].position_covs[0, 0, 0] > found[0].position_covs[0, 0, 0]
+    assert np.isnan(found[-1].positions[0]).all()
+    assert found[-1].track_ids[0] == 1
+
+
+def test_a_replay_gives_the_same():
+    rng = np.random.default_rng(4)
+    frames = [seen(*rng.uniform((100, 200), (1100, 600), (12, 2))) for _ in range(15)]
+    first, second = (run(ObjectTracker(CLASSES), frames) for _ in range(2))
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a.track_ids, b.track_ids)
+        np.testing.assert_array_equal(a.boxes, b.boxes)
