@@ -149,7 +149,7 @@ def test_smoothing_calms_the_trembling():
     rng, tracker, raw, calm = np.random.default_rng(7), LaneTracker(), [], []
     for i in range(60):
         trembling = in_image(BEND, 1.0, rng)
-        trembling.points[:, 0] += rng.normal(0, 6.0)  # all points err together
+        trembling.points[:, 0] += rng.normal(0, 3.0)  # all points err together
         (line,) = locate_lanes((trembling,), CAMERA)
         (found,) = tracker.update((line,), i * STEP)
         at = np.power(25.0, np.arange(4))

@@ -18,7 +18,7 @@ SAME = 1.2, 40.0  # metres, pixels: lines on average further apart than that are
 # Change of c0..c3 per square root of a second, one standard deviation: swerving, bends that begin.
 DRIFT = np.array([0.3, 0.02, 1e-3, 8e-6])
 DRIFT_KNOWN = np.array([0.15, 0.01, 6e-4, 5e-6])  # with the car's own motion taken out
-LIKE_POINTS = 6.0  # so many independent points is a line of any number of neighbouring ones worth
+LIKE_POINTS = 2.0  # so many independent points is a line of any number of neighbouring ones worth
 BIAS_SHARE = 0.5  # of the variance of a point, which does not shrink over frames
 FADE = 0.93  # of votes per frame
 
