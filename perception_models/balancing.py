@@ -62,13 +62,20 @@ class Balancer(nn.Module):
         return {task: loss * weights.get(task, 1.0) for task, loss in losses.items() if weights.get(task, 1.0) > 0}
 
     def total(self, losses: dict[str, Tensor], shared: Tensor | None = None) -> Tensor:
-        """One scalar to go backward from; `losses` as from `weighed`. gradnorm reads gradients at `shared`."""
-        rows = torch.tensor([TASKS.index(task) for task in losses])
+        """One scalar to go backward from; `losses` as from `weighed`. gradnorm reads gradients at `shared`.
+
+        A loss of exactly 0 is a task that no image of the batch is labelled for: it says nothing about any weight.
+        """
         values = torch.stack(list(losses.values()))
+        told = values.detach() > 0
+        rows = torch.tensor([TASKS.index(task) for task in losses], device=values.device)[told]
+        silent, values = values[~told].sum(), values[told]
+        if not len(rows):
+            return silent
         if self.config.method == "uncertainty":
             log_variance = self.log_variance[rows].clamp(-4, 4)
-            return (values * (-log_variance).exp() + log_variance).sum()
-        return (values * self._factors(values, rows, shared)).sum()
+            return (values * (-log_variance).exp() + log_variance).sum() + silent
+        return (values * self._factors(values, rows, shared)).sum() + silent
 
     def _factors(self, values: Tensor, rows: Tensor, shared: Tensor | None) -> Tensor:
         plain = values.detach()
@@ -90,13 +97,14 @@ class Balancer(nn.Module):
 
     def _follow_norms(self, values: Tensor, rows: Tensor, shared: Tensor) -> None:
         """Move each factor a little towards the gradient norm its task should have (multiplicative form)."""
-        self.first[rows] = torch.where(self.first[rows] > 0, self.first[rows], values.detach().clamp(min=1e-6))
+        self.first[rows] = torch.where(self.first[rows] > 0, self.first[rows], values.detach())
         norms = gradients(values, [shared]).norm(dim=1) * self.factors[rows]
         pace = values.detach() / self.first[rows]
-        wanted = norms.mean() * (pace / pace.mean().clamp(min=1e-6)) ** self.config.alpha
+        wanted = norms.mean() * (pace / pace.mean()) ** self.config.alpha
         step = (0.025 * (wanted.clamp(min=1e-12) / norms.clamp(min=1e-12)).log()).clamp(-0.05, 0.05)
         moved = self.factors[rows] * step.exp()
-        self.factors[rows] = moved * (len(rows) / moved.sum())
+        # Their sum stays, so tasks that are silent in this batch keep their share.
+        self.factors[rows] = moved * (self.factors[rows].sum() / moved.sum())
 
 
 def gradients(losses: Iterable[Tensor], parameters: list[Tensor]) -> Tensor:
@@ -104,7 +112,7 @@ def gradients(losses: Iterable[Tensor], parameters: list[Tensor]) -> Tensor:
     rows = []
     for loss in losses:
         parts = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-        rows.append(torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten() for g, p in zip(parts, parameters)]))
+        rows.append(torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(parts, parameters)]))
     return torch.stack(rows)
 
 

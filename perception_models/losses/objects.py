@@ -46,9 +46,8 @@ def _counted_cells(batch: dict[str, Tensor], centers: Tensor, given: Assignment)
     ignored = (batch["ignored"] & (batch["classes"] >= 0)).unsqueeze(-1)
     hidden = (centers_inside(centers, batch["boxes"]) & ignored).any(1) & ~given.taken
     counts = (batch["has_boxes"].unsqueeze(1) & ~hidden).unsqueeze(-1).expand_as(given.scores)
-    if "labelled_classes" in batch:  # B C: sets that label only some classes say nothing about the others
-        counts = counts & batch["labelled_classes"].unsqueeze(1)
-    return counts.float()
+    # Sets that label only some classes say nothing about the others, but what they do label counts.
+    return (counts & (batch["known_classes"].unsqueeze(1) | (given.scores > 0))).float()
 
 
 def _box_loss(

@@ -1,0 +1,32 @@
+"""What tests of the network share: a few drawn street scenes, on disk and as one batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+COUNT, SIZE = 4, (64, 128)
+
+
+@pytest.fixture(scope="session")
+def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four drawn scenes of 64x128 pixels with every kind of label (layout of DATA.md)."""
+    pytest.importorskip("torch", reason="needs torch: make setup-models")
+    from drawn import draw_folder
+
+    return draw_folder(tmp_path_factory.mktemp("drawn"), COUNT, SIZE)
+
+
+@pytest.fixture(scope="session")
+def _drawn_batch(drawn_folder: Path) -> dict:
+    from perception_models.data import Items, collate, open_mix
+
+    items = Items(open_mix([{"kind": "labelled", "path": str(drawn_folder)}]), SIZE)
+    return collate([items[(0, 0, 0, i)] for i in range(COUNT)])
+
+
+@pytest.fixture
+def drawn_batch(_drawn_batch: dict) -> dict:
+    """All drawn scenes as training targets; a copy that may be changed."""
+    return {name: tensor.clone() for name, tensor in _drawn_batch.items()}
