@@ -56,12 +56,18 @@ class Camera:
         return (rays[..., 0] * fx + cx - 0.5).astype(np.float32), (rays[..., 1] * fy + cy - 0.5).astype(np.float32)
 
     def project(self, points_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (N, 2) of points (N, 3) in base, and their depth (N,) along the optical axis; trust depth > 0 only."""
+        """Pixels (N, 2) of points (N, 3) in base, and their depth (N,) along the optical axis.
+
+        Depth is nan for points behind the camera or off the canvas: there the distortion polynomial folds back.
+        """
         camera_from_base = np.linalg.inv(self.base_from_camera)
         points = points_base @ camera_from_base[:3, :3].T + camera_from_base[:3, 3]
         depth = points[:, 2]
         xy = points[:, :2] / np.where(np.abs(depth) < 1e-6, 1e-6, depth)[:, None]
-        return distort(xy, self.distortion) * self.intrinsics[:2] + self.intrinsics[2:], depth
+        width, height, cx, cy = self.canvas
+        ideal = xy * self.intrinsics[:2] + [cx, cy]
+        on_canvas = (depth > 0.05) & (ideal >= 0).all(1) & (ideal[:, 0] <= width) & (ideal[:, 1] <= height)
+        return distort(xy, self.distortion) * self.intrinsics[:2] + self.intrinsics[2:], np.where(on_canvas, depth, np.nan)
 
     def in_canvas(self, pixels: np.ndarray) -> np.ndarray:
         """Where (N, 2) pixels of the final picture come from on the canvas."""

@@ -160,8 +160,8 @@ def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
     n, m = int(rng.choice([1, 2, 3, 4], p=[0.4, 0.35, 0.18, 0.07])), int(rng.choice([0, 1, 2, 3], p=[0.12, 0.43, 0.32, 0.13]))
     width, paint = rng.uniform(2.9, 3.6), _paint(rng)
     here = road.everywhere()
-    if rng.random() < 0.75:
-        road.junctions = [(float(rng.uniform(14, 80)), float(rng.uniform(4.5, 10)))]
+    if rng.random() < 0.85:
+        road.junctions = [(float(rng.uniform(10, 65)), float(rng.uniform(4.5, 10)))]
         if rng.random() < 0.5:
             road.junctions.append((road.junctions[0][0] + float(rng.uniform(60, 120)), float(rng.uniform(4.5, 9))))
     for at, half in road.junctions:
@@ -182,7 +182,7 @@ def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
         clear = np.abs(s - at) > half + 3.5
         road.lines = [_cut(x, clear if x.painted else here) for x in road.lines]
     road.verge = ("houses", "houses")
-    road.plan["signals"] = bool(road.junctions) and rng.random() < 0.75
+    road.plan["signals"] = bool(road.junctions) and rng.random() < 0.85
     return road
 
 

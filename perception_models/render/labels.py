@@ -96,7 +96,7 @@ def _truncated(seen: Seen, moment: Moment, camera: Camera) -> bool:
     base_from_object = np.linalg.inv(moment.world_from_base) @ seen.thing.world_from_object
     pixels, depth = camera.project(seen.piece.hull @ base_from_object[:3, :3].T + base_from_object[:3, 3])
     outside = (pixels < -1).any(1) | (pixels[:, 0] > camera.width + 1) | (pixels[:, 1] > camera.height + 1)
-    return bool(((depth < 0.3) | outside).any())
+    return bool((np.isnan(depth) | outside).any())
 
 
 def _object(seen: Seen, moment: Moment, track: int, box: dict, part: float) -> dict:

@@ -11,7 +11,7 @@ from perception_models.render.layout import Layout, Line
 from perception_models.render.moment import Moment
 
 ROW = 8.0  # pixels between vertices
-HIDES = (1, 4, 5, 7)  # buildings, sidewalks, land and walls end a line; vehicles and poles do not
+HIDES = (1, 4, 5, 7)  # buildings, sidewalks, land, walls and the own bonnet end a line; vehicles and poles do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +106,13 @@ def _seen(points: np.ndarray, camera: Camera, depth: np.ndarray, labels: np.ndar
     inside = (pixels >= 0).all(1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
     if inside.sum() < 2:
         return np.zeros((0, 2))
-    inside &= _steady(pixels)
     at = np.clip(pixels, 0, [camera.width - 1, camera.height - 1]).astype(int)
     front, label = depth[at[:, 1], at[:, 0]], labels[at[:, 1], at[:, 0]] & 15
     slack = 0.6 + 0.03 * far + 2.5 * far**2 / (camera.intrinsics[1] * camera.base_from_camera[2, 3])
-    hidden = (front < far - slack) & np.isin(label, HIDES)
+    hidden = (front < far - slack) & (np.isin(label, HIDES) | (front < 2.5))
     crest = pixels[:, 1] > np.minimum.accumulate(np.where(inside, pixels[:, 1], np.inf)) + 0.75
     visible = inside & ~hidden & ~crest
     return _rows(_first_stretch(pixels, visible, far))
-
-
-def _steady(pixels: np.ndarray) -> np.ndarray:
-    """Distortion polynomials fold back far outside the picture: keep the part where the line moves on smoothly."""
-    step = np.linalg.norm(np.diff(pixels, axis=0, prepend=pixels[:1]), axis=1)
-    return step < 400
 
 
 def _first_stretch(pixels: np.ndarray, visible: np.ndarray, far: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
     speed = {"highway": rng.uniform(15, 33), "rural": rng.uniform(10, 24)}.get(world.kind, rng.uniform(4, 14))
     s = rng.uniform(-15, 12) if start is None else start
     ego = Ego(lane, s, rng.normal(0, spread), 0.0 if seconds else rng.normal(0, 0.012), speed)
-    reach = (s - 25.0, s + 260.0 + speed * seconds)
+    reach = (s - 25.0, s + rng.uniform(80, 200) + speed * seconds)
     actors = traffic(rng, world.roads, (lane, s), speed, reach)
     return Drive(world, ego, actors, light, random_looks(rng, world), float(rng.random() * 100))
 

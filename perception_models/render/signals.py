@@ -73,7 +73,7 @@ def traffic_lights(rng: np.random.Generator, road: Road, layout: Layout, first_t
             places.append((s + half + 2.0, near + outward * 0.7, 0.0, state))
         if rng.random() < 0.6:
             places.append((s + half + 2.0, far - outward * 0.7, 0.0, state))
-        if rng.random() < 0.7:
+        if rng.random() < 0.35:
             places.append((s + half + 3.0, far - outward * 0.9, np.pi, state))
         if rng.random() < 0.4:
             places.append((s + half + 2.5, near + outward * 1.5, np.pi / 2, cross))

@@ -12,7 +12,7 @@ from perception_models.render.road import Road
 from perception_models.render.thing import Thing
 
 MIX = {"highway": {"car": 0.70, "truck": 0.17, "bus": 0.05, "motorcycle": 0.08},
-       "city street": {"car": 0.64, "truck": 0.09, "bus": 0.09, "motorcycle": 0.1, "rider": 0.06, "train": 0.02},
+       "city street": {"car": 0.64, "truck": 0.09, "bus": 0.09, "motorcycle": 0.1, "rider": 0.06, "train": 0.035},
        "residential": {"car": 0.78, "truck": 0.06, "bus": 0.03, "motorcycle": 0.05, "rider": 0.08}}  # fmt: skip
 MIX["tunnel"] = MIX["highway"]
 PAINTS = [(0.75, 0.75, 0.75), (0.02, 0.02, 0.02), (0.18, 0.18, 0.19), (0.45, 0.46, 0.48), (0.02, 0.05, 0.22), (0.35, 0.02, 0.02),

@@ -15,7 +15,7 @@ from perception_models.render.road import Road
 from perception_models.render.signals import crossing_road, junction_marks, traffic_lights
 from perception_models.render.thing import Thing
 
-KINDS = {"highway": 0.42, "rural": 0.17, "city": 0.26, "residential": 0.1, "tunnel": 0.05}
+KINDS = {"highway": 0.40, "rural": 0.15, "city": 0.31, "residential": 0.09, "tunnel": 0.05}
 SHAPES = {"highway": (350, 0.04), "rural": (110, 0.07), "city": (400, 0.03), "residential": (150, 0.04), "tunnel": (400, 0.03)}
 LIGHT_TRACKS = 100_000  # track ids of traffic lights and signs begin here
 

@@ -14,9 +14,9 @@ float stripe(float mode, float x, float a, vec2 pixel) {
     if (mode < 0.5) return 0.0;
     if (mode < 1.5) return covered(x, vShape.x, pixel.y);
     if (mode < 2.5) return covered(x, vShape.x, pixel.y) * dashes(a, vShape.z, vPeriod, pixel.x);
-    // Raised dots: groups of four, 1 m apart, one group every 12 m.
+    // Raised dots, seen longer than they are because they stand up: groups of four, 1 m apart, one group every 12 m.
     float group = mod(a, 12.0);
-    return covered(x, 0.11, pixel.y) * dashes(a, 0.11, 1.0, pixel.x) * step(group, 4.0);
+    return covered(x, 0.13, pixel.y) * dashes(a, 0.22, 1.0, pixel.x) * step(group, 4.0);
 }
 void main() {
     vec2 pixel = max(fwidth(vAt), 1e-4);
@@ -24,7 +24,7 @@ void main() {
     float alpha = stripe(vModes.x, vAt.y - offset, vAt.x, pixel);
     if (vModes.y > 0.5) alpha += stripe(vModes.y, vAt.y + offset, vAt.x, pixel);
     float worn = texture(uNoise, vWorld.xy * 0.19).g * 0.55 + texture(uNoise, vWorld.xy * 1.1).r * 0.25 + texture(uNoise, vWorld.xy * 0.023).a * 0.2;
-    alpha *= mix(1.0, smoothstep(uWear - 0.3, uWear + 0.05, worn), step(0.01, uWear));
+    alpha *= mix(1.0, smoothstep(uWear - 0.3, uWear + 0.05, worn), step(0.01, uWear) * step(max(vModes.x, vModes.y), 2.5));
     WHEN(uSnow > 0.0) {
         float patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
         alpha *= 1.0 - 0.85 * smoothstep(0.0, 0.25, uSnow - 0.55 * patchy - 0.45);
