@@ -38,8 +38,9 @@ test: setup ## all tests; ARGS="-k name" for some, TESTS=tests/library for one f
 	python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
 .PHONY: bench
-bench: setup ## measure the pipeline and the nodes, print tables
-	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && python -m camera_perception_ros.bench $(ARGS)
+bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
+	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && \
+	python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)
 
 .PHONY: accuracy
 accuracy: setup ## positions, tracks and lanes against exact truth, print tables

@@ -122,9 +122,9 @@ def repair_bag(
 def bench(context: typer.Context) -> None:
     """Measure this machine: engines, stages, transport."""
     try:
-        from camera_perception.bench import main
+        from camera_perception.bench.command import main
     except ModuleNotFoundError as error:
-        if error.name != "camera_perception.bench":
+        if not str(error.name).startswith("camera_perception.bench"):
             raise
         raise PerceptionError("this installation has no benchmarks: run `make bench` in the repository") from error
     raise typer.Exit(main(context.args))
