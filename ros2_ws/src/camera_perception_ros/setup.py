@@ -1,7 +1,7 @@
 from setuptools import find_packages, setup
 
 NAME = "camera_perception_ros"
-NODES = ["camera_node", "fusion_node", "bag_player_node", "bag_recorder_node"]
+NODES = ["camera_node", "rig_node", "fusion_node", "bag_player_node", "bag_recorder_node"]
 
 setup(
     name=NAME,

@@ -7,6 +7,7 @@ the node unconfigured with one line that says what to do; what fails later degra
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -25,7 +26,7 @@ from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.camera_input import CameraInput
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.convert import model_info
-from camera_perception_ros.model import open_model
+from camera_perception_ros.model import Model, open_model
 from camera_perception_ros.outputs import OutputPublishers, optional_outputs, standard_outputs
 from camera_perception_ros.params import Parameters
 from camera_perception_ros.perceive import Perceiver
@@ -39,9 +40,17 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 
 class CameraNode(LifecycleNode):
-    def __init__(self, stop: Stop | None = None, name: str = "camera", **options: Any) -> None:
+    def __init__(
+        self,
+        stop: Stop | None = None,
+        name: str = "camera",
+        open_model: Callable[[str, str, int], Model] = open_model,
+        **options: Any,
+    ) -> None:
+        """open_model makes a Model of model folder, backend and threads: cameras of one process may share one."""
         super().__init__(name, **options)
         self._stop = stop
+        self._open_model = open_model
         self._declared = Parameters(self, CameraParams, self._tuned, lambda: self._perceiver is not None)
         self._perceiver: Perceiver | None = None
         self._input: CameraInput | None = None
@@ -104,7 +113,7 @@ class CameraNode(LifecycleNode):
 
     def _configure(self) -> None:
         params = self.params = self._declared.read()
-        model = in_background(lambda: open_model(params.model, params.engine, params.engine_threads), self._stop)
+        model = in_background(lambda: self._open_model(params.model, params.engine, params.engine_threads), self._stop)
         self._name = params.camera_name or self.get_namespace().rpartition("/")[2] or self.get_name()
         self._calibration = Calibration(self, params)
         self._perceiver = Perceiver(

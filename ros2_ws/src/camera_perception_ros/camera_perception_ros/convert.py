@@ -176,7 +176,7 @@ def model_info(model: Any, camera_name: str, stamp: Time) -> ModelInfo:
     message.header.stamp = stamp
     message.model_sha256, message.engine_id = spec.onnx_sha256, engine.engine_id
     message.input_width, message.input_height = spec.input.width, spec.input.height
-    message.backend, message.device = backend, device
+    message.backend, message.device, message.precision = backend, device, engine.precision
     message.heads = [_head_info(head) for head in spec.heads]
     message.tasks = sum({int(TASKS[head.head]) for head in spec.heads})
     return message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,7 +67,10 @@ CAMERA = (
     Argument("camera_info_topic", "", "CameraInfo topic; empty: camera_info beside the images.", "camera_info_topic"),
     Argument("transport", "", "auto, raw or compressed; empty takes the parameter file's.", "transport"),
 )
-RIG = (Argument("rig", None, "Rig file: cameras with namespace or image topic, and mounting pose."),)
+RIG = (
+    Argument("rig", None, "Rig file: cameras with image topic and mounting pose; see config/rig_example.yaml."),
+    Argument("one_process", "false", "All cameras in one process with one engine, instead of a process for each."),
+)
 REPLAY = (
     Argument("bag", None, "Recording to play."),
     Argument("rate", "1.0", "Speed of playing."),
@@ -131,7 +134,15 @@ def values_of(arguments: tuple[Argument, ...], context: Any) -> dict[str, str]:
     return {argument.name: context.launch_configurations.get(argument.name, "") for argument in arguments}
 
 
-def node(kind: str, name: str, namespace: str, parameters: list[Any], values: Mapping[str, str], share: Path) -> Any:
+def node(
+    kind: str,
+    name: str | None,
+    namespace: str | None,
+    parameters: list[Any],
+    values: Mapping[str, str],
+    share: Path,
+    arguments: Sequence[str] = (),
+) -> Any:
     """The launch action of one of our nodes."""
     from launch_ros.actions import Node
 
@@ -145,7 +156,7 @@ def node(kind: str, name: str, namespace: str, parameters: list[Any], values: Ma
         additional_env=environment(share),
         respawn=typed("respawn", values.get("respawn", "false")),
         respawn_delay=1.0,
-        arguments=["--ros-args", "--log-level", values.get("log_level", "info")],
+        arguments=[*arguments, "--ros-args", "--log-level", values.get("log_level") or "info"],
     )
 
 
@@ -176,20 +187,18 @@ def one_camera(values: Mapping[str, str], share: Path) -> list[Any]:
 
 
 def many_cameras(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> list[Any]:
-    """A camera node per camera of the rig, and the fusion node."""
-    common = overrides(COMMON, values)
-    nodes = [
-        node(
-            "camera_node",
-            NODE,
-            camera.namespace,
-            [params_file(values, share), {**common, **rig_overrides(camera)}],
-            values,
-            share,
-        )
-        for camera in cameras
-    ]
+    """The cameras of the rig, each in a process of its own or all in one, and the fusion node."""
+    nodes = [whole_rig(values, share)] if typed("one_process", values.get("one_process", "false")) else []
+    for camera in [] if nodes else cameras:
+        given = {**overrides(COMMON, values), **rig_overrides(camera)}
+        nodes.append(node("camera_node", NODE, camera.namespace, [params_file(values, share), given], values, share))
     return [*nodes, fusion(values, cameras, share), *rviz(values, share)]
+
+
+def whole_rig(values: Mapping[str, str], share: Path) -> Any:
+    """All cameras in one process that share one engine."""
+    parameters = [params_file(values, share), overrides(COMMON, values)]
+    return node("rig_node", None, None, parameters, values, share, ["--rig", values["rig"]])
 
 
 def fusion(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> Any:

@@ -26,6 +26,11 @@ def camera_node() -> None:
     _run("camera_node")
 
 
+def rig_node() -> None:
+    sys.argv.insert(1, "rig_node")  # as with python -m: the name of the node comes first
+    _run("rig_node")
+
+
 def fusion_node() -> None:
     _run("fusion_node")
 
