@@ -63,10 +63,14 @@ def centers_inside(centers: Tensor, boxes: Tensor, min_side: float = 0.0) -> Ten
 
 def _top_cells(align: Tensor, inside: Tensor, top: int) -> Tensor:
     """B M A bool: the `top` best aligned cells of each object, only inside it."""
-    rows = align.topk(min(top, align.shape[-1]), -1).indices
+    # Cells inside come first even where nothing predicted touches the object.
+    rows = align.masked_fill(~inside, -1).topk(min(top, align.shape[-1]), -1).indices
     return torch.zeros_like(inside).scatter_(-1, rows, True) & inside
 
 
-def _quality(align: Tensor, overlap: Tensor, eps: float = 1e-9) -> Tensor:
-    """Alignment scaled so that the best cell of each object gets its IoU (equation 4 of the paper)."""
-    return align * (overlap.amax(-1, keepdim=True) / (align.amax(-1, keepdim=True) + eps))
+def _quality(align: Tensor, overlap: Tensor) -> Tensor:
+    """Alignment scaled so that the best cell of each object gets its IoU (equation 4 of the paper).
+
+    The sixth power of a poor IoU is tiny, so only the smallest numbers are kept from dividing by zero.
+    """
+    return align / align.amax(-1, keepdim=True).clamp(min=1e-37) * overlap.amax(-1, keepdim=True)

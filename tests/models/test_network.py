@@ -39,7 +39,9 @@ def trained_looking(net: PerceptionNet) -> PerceptionNet:
 def test_all_outputs_have_the_promised_shapes():
     shapes = {name: tuple(value.shape) for name, value in tiny()(noise()).items()}
     rows, columns = SIZE[0] // 8, SIZE[1] // 8
-    twins = {f"{t}_{n}": (2, CELLS, c) for t in ("many", "one") for n, c in (("classes", 10), ("sides", 4), ("states", 4))}
+    twins = {
+        f"{t}_{n}": (2, CELLS, c) for t in ("many", "one") for n, c in (("classes", 10), ("sides", 4), ("states", 4))
+    }
     assert shapes == {
         **twins,
         "drivable": (2, 3, 16, 32),
@@ -137,7 +139,10 @@ def test_the_best_objects_leave_the_graph_in_order_of_their_score():
         boxes = np.c_[centers[rows] - sides[:, :2], centers[rows] + sides[:, 2:]]
         np.testing.assert_allclose(out["boxes"][image], boxes, atol=1e-2, rtol=1e-4)
         np.testing.assert_array_equal(out["classes"][image], raw["one_classes"][image][rows].argmax(1))
-        for name, logits in (("scores", raw["one_classes"][image][rows].max(1)), ("light_states", raw["one_states"][image][rows])):
+        for name, logits in (
+            ("scores", raw["one_classes"][image][rows].max(1)),
+            ("light_states", raw["one_states"][image][rows]),
+        ):
             np.testing.assert_allclose(out[name][image], 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
