@@ -100,9 +100,7 @@ class Perceiver:
         fields = perception_fields(
             perception, self.model.spec, camera_name=self._name, engine_id=self.model.engine.engine_id, **counts
         )
-        message = message_from_fields(PerceptionFrame, fields)
-        message.header = header
-        return message
+        return message_from_fields(PerceptionFrame, {**fields, "header": header})
 
     def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
         flags = Status.DROPPING if taken.replaced else Status(0)
