@@ -145,7 +145,7 @@ def test_a_rig_becomes_a_node_per_camera_and_the_fusion():
 
 def test_a_rig_in_one_process_is_one_node_and_the_fusion():
     pytest.importorskip("launch_ros.actions")
-    values = {**GIVEN, "rig": str(BRINGUP / "config" / "rig_example.yaml"), "one_process": "true"}
+    values = {**GIVEN, "rviz": "false", "rig": str(BRINGUP / "config" / "rig_example.yaml"), "one_process": "true"}
     made = launching.many_cameras(values, read_rig(values["rig"]), BRINGUP)
     assert [action.node_executable for action in made] == ["rig_node", "fusion_node"]
 

@@ -30,7 +30,7 @@ from camera_perception_ros.model import Model, open_model
 from camera_perception_ros.outputs import OutputPublishers, optional_outputs, standard_outputs
 from camera_perception_ros.params import Parameters
 from camera_perception_ros.perceive import Perceiver
-from camera_perception_ros.process import Stop, in_background
+from camera_perception_ros.process import Stop, Stopped, in_background
 from camera_perception_ros.worker import Worker
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -72,6 +72,8 @@ class CameraNode(LifecycleNode):
         except PerceptionError as error:
             self.get_logger().error(f"cannot configure: {error}")
             self._close_model()
+            return FAILURE
+        except Stopped:
             return FAILURE
         return super().on_configure(state)
 

@@ -11,6 +11,7 @@ import yaml
 from camera_perception.bag import Bag
 from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.errors import BagError
+from camera_perception_ros.rig_file import read_rig
 
 NODE = "camera_perception"
 
@@ -56,21 +57,14 @@ def cameras_of(bag: Path) -> list[DemoCamera]:
             found.setdefault(camera.image_topic, camera)  # raw sorts before its compressed sibling
     if not found:
         raise BagError(f"{bag} holds no images: its topics are {', '.join(sorted(topics)) or 'none'}")
-    poses = poses_of(bag / "rig.yaml")
+    rig = bag / "rig.yaml"
+    poses = {camera.name: camera.pose for camera in read_rig(rig)} if rig.is_file() else {}
     return [DemoCamera(c.name, c.topic, c.transport, poses.get(c.name, c.pose)) for c in found.values()]
 
 
 def _camera(topic: str, kind: str) -> DemoCamera:
     parts = topic.removesuffix("/compressed").strip("/").split("/")
     return DemoCamera(parts[-2] if len(parts) > 1 else parts[0], topic, "raw" if kind == IMAGE else "compressed")
-
-
-def poses_of(rig: Path) -> dict[str, tuple[float, ...]]:
-    """Camera name: x y z roll pitch yaw, from a rig file; empty when there is none."""
-    if not rig.is_file():
-        return {}
-    cameras = yaml.safe_load(rig.read_text("utf-8")).get("cameras", [])
-    return {camera["name"]: tuple(map(float, camera["pose"])) for camera in cameras if "pose" in camera}
 
 
 def played_topics(cameras: list[DemoCamera]) -> list[str]:
