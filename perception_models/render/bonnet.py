@@ -1,4 +1,4 @@
-"""The front of the own car in the lower edge of the picture, with what lies on the dashboard mirrored faintly above it."""
+"""The front of the own car in the lower edge of the picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def bonnet(rng: np.random.Generator, camera: Camera) -> Mesh:
     depth = np.broadcast_to(1.75 - 0.6 * rows[:, None], (9, 25))
     points = np.stack([(u - cx) / fx * depth, (v - cy) / fy * depth, depth], -1)
     tilt = (rows[:, None] - 0.15) * rng.uniform(0.5, 1.6)
-    normals = np.stack([np.broadcast_to(0.25 * x, (9, 25)), -np.ones((9, 25)), -np.broadcast_to(1.1 - tilt, (9, 25)) * 0.5], -1)
+    normals = np.stack(
+        [np.broadcast_to(0.25 * x, (9, 25)), -np.ones((9, 25)), -np.broadcast_to(1.1 - tilt, (9, 25)) * 0.5], -1
+    )
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     index = np.arange(9 * 25).reshape(9, 25)
     quads = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], -1).reshape(-1, 4)
@@ -30,4 +32,10 @@ def bonnet(rng: np.random.Generator, camera: Camera) -> Mesh:
     tone = rng.choice([0.01, 0.05, 0.2, 0.6], p=[0.4, 0.25, 0.2, 0.15]) * (1 + rng.normal(0, 0.2, 3))
     n = 9 * 25
     color = np.broadcast_to(np.clip(tone, 0.005, 0.8), (n, 3)).astype(np.float32)
-    return Mesh(points.reshape(n, 3).astype(np.float32), faces, normals.reshape(n, 3).astype(np.float32), color, np.full(n, Material.PAINT, np.uint8))
+    return Mesh(
+        points.reshape(n, 3).astype(np.float32),
+        faces,
+        normals.reshape(n, 3).astype(np.float32),
+        color,
+        np.full(n, Material.PAINT, np.uint8),
+    )

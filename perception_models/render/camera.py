@@ -1,4 +1,4 @@
-"""A pinhole camera with lens distortion on a car, and the wider pinhole picture that its distorted picture is cut from."""
+"""A pinhole camera with lens distortion on a car, and the wider pinhole picture that its picture is cut from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Camera:
 
     @cached_property
     def canvas(self) -> tuple[int, int, float, float]:
-        """(width, height, cx, cy) of the pinhole picture that holds every ray of the distorted one; same focal lengths."""
+        """(width, height, cx, cy) of a pinhole picture with every ray of the distorted one; same focal lengths."""
         fx, fy, cx, cy = self.intrinsics
         if not any(self.distortion):
             return self.width, self.height, cx, cy
@@ -52,7 +52,13 @@ class Camera:
         u, v = np.arange(0, self.width + 1, step), np.arange(0, self.height + 1, step)
         coarse = _rays(self, *np.meshgrid(u.astype(float), v.astype(float)))
         at_u, at_v = np.meshgrid((np.arange(self.width) + 0.5) / step, (np.arange(self.height) + 0.5) / step)
-        rays = cv2.remap(coarse.astype(np.float32), at_u.astype(np.float32), at_v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        rays = cv2.remap(
+            coarse.astype(np.float32),
+            at_u.astype(np.float32),
+            at_v.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         return (rays[..., 0] * fx + cx - 0.5).astype(np.float32), (rays[..., 1] * fy + cy - 0.5).astype(np.float32)
 
     def project(self, points_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +73,9 @@ class Camera:
         width, height, cx, cy = self.canvas
         ideal = xy * self.intrinsics[:2] + [cx, cy]
         on_canvas = (depth > 0.05) & (ideal >= 0).all(1) & (ideal[:, 0] <= width) & (ideal[:, 1] <= height)
-        return distort(xy, self.distortion) * self.intrinsics[:2] + self.intrinsics[2:], np.where(on_canvas, depth, np.nan)
+        return distort(xy, self.distortion) * self.intrinsics[:2] + self.intrinsics[2:], np.where(
+            on_canvas, depth, np.nan
+        )
 
     def in_canvas(self, pixels: np.ndarray) -> np.ndarray:
         """Where (N, 2) pixels of the final picture come from on the canvas."""
@@ -83,7 +91,9 @@ def distort(xy: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
     x, y = xy[:, 0], xy[:, 1]
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1)
+    return np.stack(
+        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1
+    )
 
 
 def _rays(camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -110,10 +120,22 @@ def random_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
     f = width / 2 / np.tan(fov / 2)
     cx, cy = width / 2 + rng.normal(0, 0.01 * width), height / 2 + rng.normal(0, 0.02 * height)
     pitch = np.arctan2(rng.uniform(-0.14, 0.14) * height, f)
-    pose = mounted(rng.uniform(0.8, 2.0), rng.uniform(-0.4, 0.4), rng.uniform(1.1, 2.2) if rng.random() < 0.4 else rng.uniform(1.15, 1.6),
-                   rng.normal(0, 0.018), pitch, rng.normal(0, 0.012))  # fmt: skip
+    pose = mounted(
+        rng.uniform(0.8, 2.0),
+        rng.uniform(-0.4, 0.4),
+        rng.uniform(1.1, 2.2) if rng.random() < 0.4 else rng.uniform(1.15, 1.6),
+        rng.normal(0, 0.018),
+        pitch,
+        rng.normal(0, 0.012),
+    )
     wide = np.tan(fov / 2) ** 2 * (1 + (height / width) ** 2)
-    bend = (rng.uniform(-0.16, 0.03) / wide, rng.uniform(-0.01, 0.02) / wide**2, rng.normal(0, 3e-4), rng.normal(0, 3e-4), 0.0)
+    bend = (
+        rng.uniform(-0.16, 0.03) / wide,
+        rng.uniform(-0.01, 0.02) / wide**2,
+        rng.normal(0, 3e-4),
+        rng.normal(0, 3e-4),
+        0.0,
+    )
     distortion = tuple(float(b) for b in bend) if rng.random() < 0.4 else (0.0,) * 5
     return Camera("front", width, height, (f, f * rng.uniform(0.99, 1.01), cx, cy), distortion, pose)
 
@@ -131,5 +153,7 @@ def read_rig(path: Path, size: tuple[int, int] | None = None) -> list[Camera]:
         width, height = entry["size"]
         angles = np.radians(entry.get("yaw_pitch_roll", (0, 0, 0)))
         pose = mounted(*entry["position"], *angles)
-        out.append(Camera(name, width, height, tuple(entry["intrinsics"]), tuple(entry.get("distortion", (0.0,) * 5)), pose))
+        out.append(
+            Camera(name, width, height, tuple(entry["intrinsics"]), tuple(entry.get("distortion", (0.0,) * 5)), pose)
+        )
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -39,7 +39,7 @@ def dataset(
     size: Size = "640x384",
     workers: Annotated[int, typer.Option(help="processes, each with its own engine")] = 2,
     split: Annotated[str, typer.Option(help="train, val or test: pictures that no other split has")] = "train",
-    kind: Annotated[Optional[str], typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
+    kind: Annotated[str | None, typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
 ) -> None:
     """A labelled folder of random pictures; run again to go on where it stopped."""
     from perception_models.render.dataset import make_dataset
@@ -52,20 +52,22 @@ def dataset(
 @app.command()
 def sequence(
     out: Annotated[Path, typer.Option(help="folder to write, one labelled folder per camera in it")],
-    rig: Annotated[Optional[Path], typer.Option(help="YAML file of cameras; without it one front camera")] = None,
+    rig: Annotated[Path | None, typer.Option(help="YAML file of cameras; without it one front camera")] = None,
     seconds: Annotated[float, typer.Option(help="length of the drive")] = 12.0,
     rate: Annotated[float, typer.Option(help="frames per second")] = 10.0,
     seed: Seed = 0,
-    kind: Annotated[Optional[str], typer.Option(help="highway, rural, city, residential or tunnel")] = None,
-    weather: Annotated[Optional[str], typer.Option(help="clear, partly cloudy, overcast, rainy, foggy or snowy")] = None,
-    timeofday: Annotated[Optional[str], typer.Option(help="daytime, dawn/dusk or night")] = None,
+    kind: Annotated[str | None, typer.Option(help="highway, rural, city, residential or tunnel")] = None,
+    weather: Annotated[str | None, typer.Option(help="clear, partly cloudy, overcast, rainy, foggy or snowy")] = None,
+    timeofday: Annotated[str | None, typer.Option(help="daytime, dawn/dusk or night")] = None,
 ) -> None:
     """A drive with constant track ids, seen by every camera of a rig."""
     from perception_models.render.camera import read_rig
     from perception_models.render.sequence import drive, make_sequence
 
     cameras = read_rig(rig or Path(__file__).parent / "rig_front.yaml")
-    make_sequence(out, drive(seed, seconds, kind, weather, timeofday), cameras, seconds, rate, seed, f"drive_{seed:05d}")
+    make_sequence(
+        out, drive(seed, seconds, kind, weather, timeofday), cameras, seconds, rate, seed, f"drive_{seed:05d}"
+    )
     typer.echo(f"{out}: {', '.join(c.name for c in cameras)}")
 
 
@@ -76,7 +78,7 @@ def sheet(
     seed: Seed = 0,
     size: Size = "640x384",
     labels: Annotated[bool, typer.Option(help="draw the labels in")] = False,
-    kind: Annotated[Optional[str], typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
+    kind: Annotated[str | None, typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
     first: Annotated[int, typer.Option(help="index of the first picture")] = 0,
     step: Annotated[int, typer.Option(help="take every n-th picture; 4 is one per world")] = 4,
 ) -> None:

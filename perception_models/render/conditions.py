@@ -46,7 +46,9 @@ def conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditions:
     elevation = np.radians(rng.uniform(1, 8) if dusk else rng.uniform(14, 75))
     azimuth = rng.uniform(0, 2 * np.pi)
     sun = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    covered = {"clear": 0.0, "partly cloudy": 0.25, "overcast": 0.97, "rainy": 0.97, "foggy": 0.92, "snowy": 0.92}[weather]
+    covered = {"clear": 0.0, "partly cloudy": 0.25, "overcast": 0.97, "rainy": 0.97, "foggy": 0.92, "snowy": 0.92}[
+        weather
+    ]
     if dusk:
         zenith, horizon, warm = _dusk(rng, covered)
     else:
@@ -64,16 +66,35 @@ def conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditions:
     wet, puddles = (0.0, 0.0) if tunnel else (wet, wet * rng.uniform(0, 0.6))
     snow = rng.uniform(0.3, 1.0) if weather == "snowy" and not tunnel else 0.0
     dark = night or dusk or weather in ("rainy", "foggy", "snowy") or tunnel
-    return Conditions(weather, timeofday, sun, sun_color, zenith, horizon, ground, float(cloud), cloud_color,
-                      horizon * rng.uniform(0.85, 1.05), haze, wet, puddles, snow, float(night or tunnel),
-                      1.0 if night else float(rng.uniform(0.3, 1.0) if dark else rng.uniform(0, 0.3)))  # fmt: skip
+    return Conditions(
+        weather,
+        timeofday,
+        sun,
+        sun_color,
+        zenith,
+        horizon,
+        ground,
+        float(cloud),
+        cloud_color,
+        horizon * rng.uniform(0.85, 1.05),
+        haze,
+        wet,
+        puddles,
+        snow,
+        float(night or tunnel),
+        1.0 if night else float(rng.uniform(0.3, 1.0) if dark else rng.uniform(0, 0.3)),
+    )
 
 
 def _day(rng: np.random.Generator, covered: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     blue = np.array([0.12, 0.27, 0.60]) * rng.uniform(0.7, 1.5) * rng.uniform(0.85, 1.15, 3)
     pale = np.array([0.50, 0.62, 0.80]) * rng.uniform(0.75, 1.25)
     grey = np.array([0.66, 0.70, 0.74]) * rng.uniform(0.5, 1.2) * rng.uniform(0.95, 1.05, 3)
-    return _mix(blue, grey, covered), _mix(pale, grey * 1.05, covered), np.array([1.0, 0.93, 0.82]) * rng.uniform(0.95, 1.1, 3)
+    return (
+        _mix(blue, grey, covered),
+        _mix(pale, grey * 1.05, covered),
+        np.array([1.0, 0.93, 0.82]) * rng.uniform(0.95, 1.1, 3),
+    )
 
 
 def _dusk(rng: np.random.Generator, covered: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

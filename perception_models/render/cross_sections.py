@@ -6,20 +6,37 @@ import numpy as np
 
 from perception_models.render.layout import ALTERNATIVE, BUILDING, OWN, SIDEWALK, Layout, Surface
 
-DASHES = [(3.0, 12.0), (3.0, 9.0), (6.0, 18.0), (2.0, 6.0), (4.0, 12.0), (6.0, 12.0), (3.0, 6.0), (1.0, 2.5), (9.0, 15.0)]
+DASHES = [
+    (3.0, 12.0),
+    (3.0, 9.0),
+    (6.0, 18.0),
+    (2.0, 6.0),
+    (4.0, 12.0),
+    (6.0, 12.0),
+    (3.0, 6.0),
+    (1.0, 2.5),
+    (9.0, 15.0),
+]
 
 
 def cross_section(rng: np.random.Generator, kind: str, s: np.ndarray) -> Layout:
     """A random layout of one kind of road, already turned to the side that its country drives on."""
-    layout = {"highway": highway, "rural": rural, "city": city, "residential": residential, "tunnel": tunnel}[kind](rng, s)
+    layout = {"highway": highway, "rural": rural, "city": city, "residential": residential, "tunnel": tunnel}[kind](
+        rng, s
+    )
     layout.plan["left_hand"] = bool(rng.random() < 0.2)
     return layout.mirrored() if layout.plan["left_hand"] else layout
 
 
 def _paint(rng: np.random.Generator) -> dict:
     dash, period = DASHES[rng.integers(len(DASHES))]
-    return {"width": float(rng.choice([0.1, 0.12, 0.15, 0.2])), "dash": dash, "period": period,
-            "gap": float(rng.uniform(0.08, 0.2)), "phase": float(rng.uniform(0, 18))}  # fmt: skip
+    return {
+        "width": float(rng.choice([0.1, 0.12, 0.15, 0.2])),
+        "dash": dash,
+        "period": period,
+        "gap": float(rng.uniform(0.08, 0.2)),
+        "phase": float(rng.uniform(0, 18)),
+    }
 
 
 def _lane_style(rng: np.random.Generator) -> str:
@@ -53,7 +70,10 @@ def highway(rng: np.random.Generator, s: np.ndarray) -> Layout:
     road.left, road.right = left, right
     road.paved = (float(np.max(left)), float(np.min(right)))
     kinds = ["grass", "dirt", "rail", "wall", "barrier"]
-    road.verge = (str(rng.choice(kinds, p=[0.35, 0.3, 0.2, 0.08, 0.07])), str(rng.choice(kinds, p=[0.35, 0.33, 0.18, 0.08, 0.06])))
+    road.verge = (
+        str(rng.choice(kinds, p=[0.35, 0.3, 0.2, 0.08, 0.07])),
+        str(rng.choice(kinds, p=[0.35, 0.33, 0.18, 0.08, 0.06])),
+    )
     return road
 
 
@@ -117,7 +137,11 @@ def _center(rng: np.random.Generator) -> tuple[str, str]:
 def rural(rng: np.random.Generator, s: np.ndarray) -> Layout:
     """An undivided country road, with or without lines."""
     road = Layout("highway", s)
-    n, m, width = int(rng.choice([1, 2], p=[0.85, 0.15])), int(rng.choice([1, 2], p=[0.85, 0.15])), rng.uniform(2.7, 3.7)
+    n, m, width = (
+        int(rng.choice([1, 2], p=[0.85, 0.15])),
+        int(rng.choice([1, 2], p=[0.85, 0.15])),
+        rng.uniform(2.7, 3.7),
+    )
     road.asphalt = Surface.CONCRETE if rng.random() < 0.08 else Surface.ASPHALT
     paint, strip = _paint(rng), rng.uniform(0.15, 1.8)
     marked = rng.random()
@@ -157,7 +181,10 @@ def _undivided(rng, road: Layout, n: int, m: int, width: float, paint: dict, cen
 def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
     """A street between houses: parking and cycle lanes, curbs, sidewalks, one or two crossings."""
     road = Layout("city street", s)
-    n, m = int(rng.choice([1, 2, 3, 4], p=[0.4, 0.35, 0.18, 0.07])), int(rng.choice([0, 1, 2, 3], p=[0.12, 0.43, 0.32, 0.13]))
+    n, m = (
+        int(rng.choice([1, 2, 3, 4], p=[0.4, 0.35, 0.18, 0.07])),
+        int(rng.choice([0, 1, 2, 3], p=[0.12, 0.43, 0.32, 0.13])),
+    )
     width, paint = rng.uniform(2.9, 3.6), _paint(rng)
     here = road.everywhere()
     if rng.random() < 0.85:
@@ -174,7 +201,9 @@ def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
         for sign in (-1, 1):
             road.line(sign * wide, "curb", "unknown", up=0.08)
             road.band(Surface.CURB, sign * wide, sign * wide * 0.98, 0.0, 0.16, semantic=SIDEWALK, valid=here)
-        road.band(Surface.GRASS if rng.random() < 0.6 else Surface.PAVING, wide, -wide, 0.16, semantic=SIDEWALK, valid=here)
+        road.band(
+            Surface.GRASS if rng.random() < 0.6 else Surface.PAVING, wide, -wide, 0.16, semantic=SIDEWALK, valid=here
+        )
         road.median = ("trees", 0.0)
     _street_side(rng, road, -1, n * width, paint, here)
     _street_side(rng, road, 1, m * width, paint, here)
@@ -220,7 +249,9 @@ def _street_side(rng, road: Layout, sign: int, edge: float, paint: dict, here: n
     _sidewalk(rng, road, sign, at, rng.uniform(2.0, 5.0), here, edge_here=here)
 
 
-def _sidewalk(rng, road: Layout, sign: int, at: float, wide: float, here: np.ndarray, edge_here: np.ndarray, green: float = 0.0) -> None:
+def _sidewalk(
+    rng, road: Layout, sign: int, at: float, wide: float, here: np.ndarray, edge_here: np.ndarray, green: float = 0.0
+) -> None:
     up = rng.uniform(0.08, 0.18)
     road.band(Surface.CURB, sign * at, sign * (at + 0.03), 0.0, up, semantic=SIDEWALK, valid=edge_here)
     road.band(Surface.CURB, sign * (at + 0.03), sign * (at + 0.2), up, semantic=SIDEWALK, valid=edge_here)

@@ -13,7 +13,9 @@ from perception_models.render.folder import gather, is_done, write_shot
 from perception_models.render.shot import PICTURES_PER_WORLD, random_shot
 
 
-def make_dataset(folder: Path, count: int, seed: int, size: tuple[int, int], workers: int = 1, kind: str | None = None) -> int:
+def make_dataset(
+    folder: Path, count: int, seed: int, size: tuple[int, int], workers: int = 1, kind: str | None = None
+) -> int:
     """Write `count` pictures of the dataset `seed`; those already there are kept. Returns how many the folder holds."""
     folder.mkdir(parents=True, exist_ok=True)
     todo = [i for i in range(count) if not is_done(folder, name(seed, i))]

@@ -1,4 +1,4 @@
-"""Writes labelled folders as perception_models/DATA.md lays them out, picture by picture, so that a stopped run goes on."""
+"""Writes labelled folders (perception_models/DATA.md) picture by picture, so that a stopped run goes on."""
 
 from __future__ import annotations
 
@@ -30,14 +30,22 @@ def write_shot(folder: Path, name: str, shot: Shot, sequence: str = "", stamp_ns
     cv2.imwrite(str(folder / "labels/drivable/masks" / f"{name}.png"), labels.drivable, PNG)
     cv2.imwrite(str(folder / "labels/sem_seg/masks" / f"{name}.png"), labels.semantic, PNG)
     part = folder / PARTS / f"{name}.json"
-    part.with_suffix(".tmp").write_text(json.dumps(record(f"{name}.jpg", labels, sequence, stamp_ns), separators=(",", ":")))
+    part.with_suffix(".tmp").write_text(
+        json.dumps(record(f"{name}.jpg", labels, sequence, stamp_ns), separators=(",", ":"))
+    )
     part.with_suffix(".tmp").rename(part)
 
 
 def record(image: str, labels: Labels, sequence: str, stamp_ns: int) -> dict:
     """The three entries of one picture: boxes, lanes and truth."""
     frame = {"name": image, "attributes": labels.attributes}
-    truth = {"name": image, "camera": labels.truth["camera"], "stamp_ns": stamp_ns, "sequence": sequence, **labels.truth}
+    truth = {
+        "name": image,
+        "camera": labels.truth["camera"],
+        "stamp_ns": stamp_ns,
+        "sequence": sequence,
+        **labels.truth,
+    }
     return {"det": {**frame, "labels": labels.boxes}, "lane": {**frame, "labels": labels.lanes}, "truth": truth}
 
 

@@ -39,7 +39,7 @@ def stand(road: Road, kind: str, rng, s: float, t: float, yaw: float = 0.0, up: 
 
 
 def run_of(rng, road: Road, kind: str, t: np.ndarray, s: np.ndarray, side: int, ahead: float, keep=None) -> list[Thing]:
-    """A rail, wall or fence in pieces of 8 m along an offset; its face looks to the road (side 1: it stands on the left)."""
+    """A rail, wall or fence in pieces of 8 m along an offset; it faces the road (side 1: it stands on the left)."""
     key, out = Key.random(rng, kind, length=8.0), []
     for a in np.arange(-40.0, ahead, 8.0):
         if keep is not None and not keep(a + 4):
@@ -65,7 +65,9 @@ def _beside(rng, road: Road, layout: Layout, terrain: Terrain, side: int, verge:
     if verge == "houses":
         return _houses(rng, road, layout, edge, side, rng.uniform(0, 3), rng.uniform(0, 6))
     if verge == "gardens":
-        return _houses(rng, road, layout, edge, side, rng.uniform(4, 9), rng.uniform(4, 14)) + _gardens(rng, road, layout, edge, side)
+        return _houses(rng, road, layout, edge, side, rng.uniform(4, 9), rng.uniform(4, 14)) + _gardens(
+            rng, road, layout, edge, side
+        )
     if verge == "none":
         return []
     out = []
@@ -85,14 +87,37 @@ def _beside(rng, road: Road, layout: Layout, terrain: Terrain, side: int, verge:
     if rng.random() < 0.25:
         spacing = rng.uniform(30, 50)
         for s in np.arange(rng.uniform(0, 30), 320, spacing):
-            out.append(stand(road, "pole", rng, s, np.interp(s, layout.s, edge) + side * 6, 0.0, float(terrain.profile(side, np.array([6.0]))[0])))
+            out.append(
+                stand(
+                    road,
+                    "pole",
+                    rng,
+                    s,
+                    np.interp(s, layout.s, edge) + side * 6,
+                    0.0,
+                    float(terrain.profile(side, np.array([6.0]))[0]),
+                )
+            )
     if verge in ("grass", "dirt") and rng.random() < 0.3:
         d = rng.uniform(5, 12)
-        out += [_lift(x, float(terrain.profile(side, np.array([d]))[0])) for x in run_of(rng, road, "fence", edge + side * d, layout.s, side, 250)]
+        out += [
+            _lift(x, float(terrain.profile(side, np.array([d]))[0]))
+            for x in run_of(rng, road, "fence", edge + side * d, layout.s, side, 250)
+        ]
     for _ in range(int(rng.poisson(0.7))):
         d = rng.uniform(22, 40)
         s = rng.uniform(30, 300)
-        out.append(stand(road, "building", rng, s, np.interp(s, layout.s, edge) + side * d, 0.0 if side > 0 else np.pi, float(terrain.profile(side, np.array([d]))[0]) - 0.5))
+        out.append(
+            stand(
+                road,
+                "building",
+                rng,
+                s,
+                np.interp(s, layout.s, edge) + side * d,
+                0.0 if side > 0 else np.pi,
+                float(terrain.profile(side, np.array([d]))[0]) - 0.5,
+            )
+        )
     return out
 
 
@@ -120,7 +145,9 @@ def _houses(rng, road: Road, layout: Layout, edge: np.ndarray, side: int, setbac
         spacing, d = rng.uniform(8, 25), side * rng.uniform(0.8, 1.4)
         for s in np.arange(-20 + rng.uniform(0, spacing), 220, spacing):
             if _clear(layout, s, s, 5.0):
-                out.append(stand(road, str(rng.choice(["tree", "tree", "pole"])), rng, s, outer + d, rng.uniform(0, 6), 0.12))
+                out.append(
+                    stand(road, str(rng.choice(["tree", "tree", "pole"])), rng, s, outer + d, rng.uniform(0, 6), 0.12)
+                )
         out = [x for x in out if x.key.kind != "tree" or max(size(x.key)[:2]) < 5.5]
     for _ in range(int(rng.poisson(5))):
         s, outer = rng.uniform(0, 120), layout.paved[0] if side > 0 else layout.paved[1]
@@ -144,13 +171,19 @@ def _gardens(rng, road: Road, layout: Layout, edge: np.ndarray, side: int) -> li
             t = np.interp(s, layout.s, edge) + side * rng.uniform(0.8, 4.0)
             out.append(stand(road, str(rng.choice(["bush", "tree", "bush"])), rng, s, t, rng.uniform(0, 6)))
     if rng.random() < 0.5:
-        out += run_of(rng, road, "fence", edge + side * 0.3, layout.s, side, 150, keep=lambda s: _clear(layout, s, s, 6.0))
+        out += run_of(
+            rng, road, "fence", edge + side * 0.3, layout.s, side, 150, keep=lambda s: _clear(layout, s, s, 6.0)
+        )
     return out
 
 
-def _scatter(rng, road: Road, t: float, s0: float, s1: float, spacing: float, kinds: list[str], spread: float) -> list[Thing]:
-    return [stand(road, str(rng.choice(kinds)), rng, s, t + rng.uniform(-spread, spread), rng.uniform(0, 6), -0.2)
-            for s in np.arange(s0 + rng.uniform(0, spacing), s1, spacing)]  # fmt: skip
+def _scatter(
+    rng, road: Road, t: float, s0: float, s1: float, spacing: float, kinds: list[str], spread: float
+) -> list[Thing]:
+    return [
+        stand(road, str(rng.choice(kinds)), rng, s, t + rng.uniform(-spread, spread), rng.uniform(0, 6), -0.2)
+        for s in np.arange(s0 + rng.uniform(0, spacing), s1, spacing)
+    ]
 
 
 def _near_side(layout: Layout) -> int:
@@ -165,7 +198,11 @@ def _signs(rng, road: Road, layout: Layout) -> list[Thing]:
         right = side if facing or rng.random() < 0.3 else -side
         outer = np.interp(s, layout.s, layout.row(layout.left if right > 0 else layout.right))
         inside = layout.paved[0] if right > 0 else layout.paved[1]
-        t = (inside + right * rng.uniform(0.5, 1.2)) if layout.scene != "highway" else outer + right * rng.uniform(0.8, 3.0)
+        t = (
+            (inside + right * rng.uniform(0.5, 1.2))
+            if layout.scene != "highway"
+            else outer + right * rng.uniform(0.8, 3.0)
+        )
         if _clear(layout, s, s, 1.0):
             out.append(stand(road, "traffic_sign", rng, s, t, (0.0 if facing else np.pi) + rng.normal(0, 0.08), 0.05))
     return out

@@ -14,10 +14,18 @@ from perception_models.render.noise import noise_texture
 from perception_models.render.pool import Key, pieces
 
 SHADERS = Path(__file__).parent / "shaders"
-PROGRAMS = {"ground ROAD": ("ground.vert", "ground.frag"), "ground SOIL": ("ground.vert", "ground.frag"), "ground BUILT": ("ground.vert", "ground.frag"),
-            "ground_id": ("ground.vert", "groundid.frag"), "ribbon": ("ribbon.vert", "ribbon.frag"),
-            "thing": ("thing.vert", "thing.frag"), "thing_id": ("thing.vert", "id.frag"), "thing_depth": ("thing.vert", "depth.frag"),
-            "sky": ("sky.vert", "sky.frag"), "contact": ("contact.vert", "contact.frag")}  # fmt: skip
+PROGRAMS = {
+    "ground ROAD": ("ground.vert", "ground.frag"),
+    "ground SOIL": ("ground.vert", "ground.frag"),
+    "ground BUILT": ("ground.vert", "ground.frag"),
+    "ground_id": ("ground.vert", "groundid.frag"),
+    "ribbon": ("ribbon.vert", "ribbon.frag"),
+    "thing": ("thing.vert", "thing.frag"),
+    "thing_id": ("thing.vert", "id.frag"),
+    "thing_depth": ("thing.vert", "depth.frag"),
+    "sky": ("sky.vert", "sky.frag"),
+    "contact": ("contact.vert", "contact.frag"),
+}
 GROUND = {"position": 3, "normal": 3, "st": 2, "surface": 1, "label": 1}  # floats of a ground vertex
 
 
@@ -37,6 +45,7 @@ class Piece:
     radius: float
     hull: np.ndarray  # (K, 3) outermost vertices
     lamps: tuple[np.ndarray, np.ndarray]  # (L, 3) centres of head lamps, of tail lamps
+    number: int  # of the piece in its thing
 
 
 class Gpu:
@@ -47,9 +56,13 @@ class Gpu:
         import moderngl
 
         try:
-            self.ctx = moderngl.create_context(standalone=True, backend="egl", libgl="libGL.so.1", libegl="libEGL.so.1", require=330)
+            self.ctx = moderngl.create_context(
+                standalone=True, backend="egl", libgl="libGL.so.1", libegl="libEGL.so.1", require=330
+            )
         except Exception as error:
-            raise NoOpenGL(f"no OpenGL through EGL ({error}): install the packages of requirements/apt-render.txt") from error
+            raise NoOpenGL(
+                f"no OpenGL through EGL ({error}): install the packages of requirements/apt-render.txt"
+            ) from error
         common = (SHADERS / "common.glsl").read_text()
         self.programs = {name: self._program(name, common, *files) for name, files in PROGRAMS.items()}
         self.noise = self.ctx.texture(noise_texture().shape[1::-1], 4, noise_texture().tobytes())
@@ -74,7 +87,7 @@ class Gpu:
         """The uploaded meshes of an asset."""
         found = self._pieces.get((key, detail))
         if found is None:
-            found = self._pieces[key, detail] = [self._upload(*piece) for piece in pieces(key, detail)]
+            found = self._pieces[key, detail] = [self._upload(*piece, n) for n, piece in enumerate(pieces(key, detail))]
         return found
 
     def passing(self, mesh: Mesh) -> Piece:
@@ -85,14 +98,14 @@ class Gpu:
         self._passing = (piece.color, piece.ids, piece.depth)
         return piece
 
-    def _upload(self, mesh: Mesh, category: str | None, semantic: int) -> Piece:
+    def _upload(self, mesh: Mesh, category: str | None, semantic: int, number: int = 0) -> Piece:
         vertices, index = self.ctx.buffer(packed(mesh).tobytes()), self.ctx.buffer(mesh.faces.astype("i4").tobytes())
         p = self.programs
         color = self.ctx.vertex_array(p["thing"], [(vertices, "3f 4f1 4f1", "position", "normal", "tone")], index)
         plain = [(vertices, "3f 8x", "position")]
         ids, depth = (self.ctx.vertex_array(p[n], plain, index) for n in ("thing_id", "thing_depth"))
         radius = float(np.linalg.norm(mesh.vertices, axis=1).max()) if len(mesh.vertices) else 0.0
-        return Piece(color, ids, depth, category, semantic, radius, outermost(mesh.vertices), lamps(mesh))
+        return Piece(color, ids, depth, category, semantic, radius, outermost(mesh.vertices), lamps(mesh), number)
 
     def world(self, identity: object, ground: Ground, ribbons: tuple[np.ndarray, np.ndarray]) -> tuple:
         """([ground], ground ids, ribbons) vertex arrays of a world; the last world is kept."""
@@ -102,7 +115,11 @@ class Gpu:
             p = self.programs
             v, i = self.ctx.buffer(ground.vertices.tobytes()), self.ctx.buffer(ground.faces.tobytes())
             surface = ground.vertices[ground.faces[:, 0], 8]
-            kinds = {"ROAD": surface < 2, "SOIL": (surface == 3) | (surface == 4), "BUILT": (surface == 2) | (surface > 4)}
+            kinds = {
+                "ROAD": surface < 2,
+                "SOIL": (surface == 3) | (surface == 4),
+                "BUILT": (surface == 2) | (surface > 4),
+            }
             parts = {kind: self.ctx.buffer(ground.faces[mask].tobytes()) for kind, mask in kinds.items() if mask.any()}
             programs = {kind: p[f"ground {kind}"] for kind in parts}
             color = [self.ctx.vertex_array(programs[k], [(v, *used(programs[k], GROUND))], parts[k]) for k in parts]
@@ -144,7 +161,7 @@ def used(program, columns: dict[str, int]) -> tuple[str, ...]:
 
 
 def packed(mesh: Mesh) -> np.ndarray:
-    """Vertices as the shader reads them: position, normal as bytes about 127.5, square root of colour and material in bytes."""
+    """Vertices for the shader: position, normal as bytes about 127.5, square root of colour and material as bytes."""
     out = np.zeros(len(mesh.vertices), [("p", "f4", 3), ("n", "u1", 4), ("c", "u1", 4)])
     out["p"] = mesh.vertices
     out["n"][:, :3] = np.round(mesh.normals * 127.5 + 127.5)

@@ -1,4 +1,4 @@
-"""Bands and terrain as triangles that carry road coordinates, so that the shader can draw asphalt, paving and grass on them."""
+"""Bands and terrain as triangles with road coordinates, on which the shader draws asphalt, paving and grass."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def join_ground(parts: list[Ground]) -> Ground:
     return Ground(np.concatenate([p.vertices for p in parts]), faces.astype(np.int32))
 
 
-def sheet(points: np.ndarray, s: np.ndarray, t: np.ndarray, surface: int, label: int, valid: np.ndarray | None = None) -> Ground:
+def sheet(
+    points: np.ndarray, s: np.ndarray, t: np.ndarray, surface: int, label: int, valid: np.ndarray | None = None
+) -> Ground:
     """A grid of world points (N, M, 3) as ground; rows where `valid` (N,) is False are left out."""
     n, m = points.shape[:2]
     index = np.arange(n * m).reshape(n, m)
@@ -115,6 +117,10 @@ def _land(road: Road, layout: Layout, terrain: Terrain) -> Ground:
     near = np.clip((d - 25) / 40, 0, 1)
     far = np.clip((d - 60) / 500, 0, 1) ** 0.8
     rolling = hills(x, y, 1900, terrain.offset) + 0.4 * hills(x, y, 430, terrain.offset)
-    z = base[..., 2] + np.where(d < 25, -3.5, profile * near - 3.0 * (1 - near)) + far * terrain.relief * (rolling + 0.4)
+    z = (
+        base[..., 2]
+        + np.where(d < 25, -3.5, profile * near - 3.0 * (1 - near))
+        + far * terrain.relief * (rolling + 0.4)
+    )
     points = np.stack([x, y, z - 0.3], -1)
     return sheet(points, radius, angle * 50, terrain.surface[0], 5)

@@ -12,8 +12,14 @@ from perception_models.render.lane_labels import LaneCurve, lane_curves
 from perception_models.render.moment import Moment
 from perception_models.render.raster import Picture, Seen
 
-PART_TRACKS = 1_000_000  # added to the track of a thing for its second labelled piece
-SCENES = {"highway": "highway", "rural": "highway", "city": "city street", "residential": "residential", "tunnel": "tunnel"}
+PART_TRACKS = 1_000_000  # times the number of the piece, added to the track of its thing
+SCENES = {
+    "highway": "highway",
+    "rural": "highway",
+    "city": "city street",
+    "residential": "residential",
+    "tunnel": "tunnel",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,11 @@ def label(moment: Moment, camera: Camera, picture: Picture, whole: np.ndarray) -
     semantic, drivable = codes & 15, codes >> 4
     semantic[semantic == 15] = 255
     drivable[semantic == 255] = 255
-    attributes = {"weather": moment.conditions.weather, "scene": SCENES[moment.world.kind], "timeofday": moment.conditions.timeofday}
+    attributes = {
+        "weather": moment.conditions.weather,
+        "scene": SCENES[moment.world.kind],
+        "timeofday": moment.conditions.timeofday,
+    }
     truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(moment, camera)}
     return Labels(attributes, boxes, [_lane(c) for c in curves], drivable, semantic, truth, ids)
 
@@ -68,9 +78,8 @@ def _extents(ids: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
 
 
 def _identity(seen: Seen) -> int:
-    """Rider and bicycle are two pieces of one thing: their categories keep their tracks apart."""
-    second = seen.thing.key.kind == "rider" and seen.piece.category != "rider"
-    return seen.thing.track + (PART_TRACKS if second else 0)
+    """Rider and bicycle, or the boards of a gantry, are pieces of one thing: each keeps a track of its own."""
+    return seen.thing.track + PART_TRACKS * seen.piece.number
 
 
 def _box(seen: Seen, moment: Moment, camera: Camera, box: dict, part: float) -> dict:
@@ -105,30 +114,66 @@ def _object(seen: Seen, moment: Moment, track: int, box: dict, part: float) -> d
     position = base_from_object @ [*((low + high) / 2)[:2], low[2], 1]
     velocity = np.linalg.inv(moment.world_from_base)[:3, :3] @ [*seen.thing.velocity, 0.0]
     yaw = float(np.arctan2(base_from_object[1, 0], base_from_object[0, 0]))
-    return {"track_id": track, "category": seen.piece.category, "position": _round(position[:3]), "yaw": round(yaw, 4),
-            "size": _round(high - low), "velocity": _round(velocity[:2]), "box2d": box, "visible": round(part, 3)}  # fmt: skip
+    return {
+        "track_id": track,
+        "category": seen.piece.category,
+        "position": _round(position[:3]),
+        "yaw": round(yaw, 4),
+        "size": _round(high - low),
+        "velocity": _round(velocity[:2]),
+        "box2d": box,
+        "visible": round(part, 3),
+    }
 
 
 def _pose(moment: Moment, camera: Camera) -> dict:
-    ego = {"speed": round(moment.speed, 4), "yaw_rate": round(moment.yaw_rate, 5), "world_from_base": _round(moment.world_from_base, 6)}
-    return {"camera": camera.name, "intrinsics": list(map(float, camera.intrinsics)), "distortion": list(map(float, camera.distortion)),
-            "base_from_camera": _round(camera.base_from_camera, 7), "ego": ego}  # fmt: skip
+    ego = {
+        "speed": round(moment.speed, 4),
+        "yaw_rate": round(moment.yaw_rate, 5),
+        "world_from_base": _round(moment.world_from_base, 6),
+    }
+    return {
+        "camera": camera.name,
+        "intrinsics": list(map(float, camera.intrinsics)),
+        "distortion": list(map(float, camera.distortion)),
+        "base_from_camera": _round(camera.base_from_camera, 7),
+        "ego": ego,
+    }
 
 
 def _curve(curve: LaneCurve) -> dict:
-    return {"id": curve.number, "role": curve.role, "lineType": curve.style, "lineColor": curve.color, "points": _round(curve.points)}
+    return {
+        "id": curve.number,
+        "role": curve.role,
+        "lineType": curve.style,
+        "lineColor": curve.color,
+        "points": _round(curve.points),
+    }
 
 
 def _lane(curve: LaneCurve) -> dict:
-    edge, double = curve.style in ("road_edge", "curb"), curve.style in ("double_solid", "double_dashed", "solid_dashed", "dashed_solid")
+    edge, double = (
+        curve.style in ("road_edge", "curb"),
+        curve.style in ("double_solid", "double_dashed", "solid_dashed", "dashed_solid"),
+    )
     color = curve.color if curve.color in ("white", "yellow") else "other"
     kind = "road curb" if edge else f"{'double' if double else 'single'} {color}"
     dashed = curve.style in ("dashed", "double_dashed", "botts_dots")
-    attributes = {"laneDirection": "parallel", "laneStyle": "dashed" if dashed else "solid", "laneTypes": kind,
-                  "role": curve.role, "lineType": curve.style, "lineColor": curve.color}  # fmt: skip
+    attributes = {
+        "laneDirection": "parallel",
+        "laneStyle": "dashed" if dashed else "solid",
+        "laneTypes": kind,
+        "role": curve.role,
+        "lineType": curve.style,
+        "lineColor": curve.color,
+    }
     vertices = _round(curve.pixels, 2)
-    return {"id": str(curve.number), "category": "lane", "attributes": attributes,
-            "poly2d": [{"vertices": vertices, "types": "L" * len(vertices), "closed": False}]}  # fmt: skip
+    return {
+        "id": str(curve.number),
+        "category": "lane",
+        "attributes": attributes,
+        "poly2d": [{"vertices": vertices, "types": "L" * len(vertices), "closed": False}],
+    }
 
 
 def _round(array: np.ndarray, digits: int = 3) -> list:

@@ -62,12 +62,16 @@ def _runs(line: Line, layout: Layout, start: float, end: float) -> list[_Chain]:
 
 
 def _continued(chains: list[_Chain]) -> list[_Chain]:
-    """Join stretches that go on where another one ends, as when a solid line becomes dashed; the nearer one names the style."""
+    """Join stretches that go on where another ends, as when solid becomes dashed; the nearer one names the style."""
     chains = sorted(chains, key=lambda c: c.s[0])
     out: list[_Chain] = []
     for chain in chains:
         for i, before in enumerate(out):
-            if -1 < chain.s[0] - before.s[-1] < 5 and abs(chain.t[0] - before.t[-1]) < 0.5 and before.line.scope == chain.line.scope:
+            if (
+                -1 < chain.s[0] - before.s[-1] < 5
+                and abs(chain.t[0] - before.t[-1]) < 0.5
+                and before.line.scope == chain.line.scope
+            ):
                 line = before.line if len(before.s) > 16 or len(before.s) > len(chain.s) else chain.line
                 out[i] = _Chain(line, np.r_[before.s, chain.s], np.r_[before.t, chain.t])
                 break
@@ -80,7 +84,12 @@ def _roles(chains: list[_Chain], moment: Moment) -> list[tuple[str, _Chain]]:
     """Count outward from the car; what begins beyond the end of another line in the same place is `other`."""
     own, other = [], [c for c in chains if c.line.scope != "own"]
     for chain in [c for c in chains if c.line.scope == "own"]:
-        behind = any(abs(float(np.mean(k.t)) - float(np.mean(chain.t))) < 0.8 and k.s[-1] < chain.s[0] and k.s[-1] > moment.ego_s + 6 for k in own)
+        behind = any(
+            abs(float(np.mean(k.t)) - float(np.mean(chain.t))) < 0.8
+            and k.s[-1] < chain.s[0]
+            and k.s[-1] > moment.ego_s + 6
+            for k in own
+        )
         (other if behind else own).append(chain)
     offsets = [float(c.t[max(np.searchsorted(c.s, moment.ego_s + 6) - 1, 0)]) - moment.ego_t for c in own]
     out = [("other", c) for c in other]
@@ -99,7 +108,9 @@ def _in_base(moment: Moment, chain: _Chain) -> np.ndarray:
 
 def _seen(points: np.ndarray, camera: Camera, depth: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Pixels of the visible stretch, far to near, about ROW pixels apart in height."""
-    fine = np.stack([np.interp(np.arange(0, len(points) - 1, 0.25), np.arange(len(points)), points[:, k]) for k in range(3)], -1)
+    fine = np.stack(
+        [np.interp(np.arange(0, len(points) - 1, 0.25), np.arange(len(points)), points[:, k]) for k in range(3)], -1
+    )
     pixels, far = camera.project(fine)
     ahead = far > 0.5
     pixels, far = pixels[ahead], far[ahead]

@@ -19,6 +19,8 @@ class Surface(IntEnum):
     CURB = 5
     WALL = 6
     PAINT = 7
+    STAIN = 8
+    YELLOW = 9
 
 
 ROAD, SIDEWALK, VERGE, FENCE, BUILDING = 3, 4, 5, 7, 1  # semantic ids
@@ -27,7 +29,7 @@ OWN, ALTERNATIVE = 1, 2  # drivable ids
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A strip of ground between t0 and t1 at heights z0 and z1 over the reference line, all (N,) on the road's samples."""
+    """A strip of ground between t0 and t1 at heights z0 and z1 over the road, all (N,) on the road's samples."""
 
     surface: Surface
     t0: np.ndarray
@@ -99,10 +101,14 @@ class Layout:
     def row(self, t: np.ndarray | float) -> np.ndarray:
         return np.broadcast_to(np.asarray(t, float), self.s.shape).copy()
 
-    def band(self, surface: Surface, t0, t1, z0=0.0, z1=None, semantic: int = ROAD, drivable: int = 0, valid=None) -> None:
+    def band(
+        self, surface: Surface, t0, t1, z0=0.0, z1=None, semantic: int = ROAD, drivable: int = 0, valid=None
+    ) -> None:
         z1 = z0 if z1 is None else z1
         valid = self.everywhere() if valid is None else valid
-        self.bands.append(Band(surface, self.row(t0), self.row(t1), self.row(z0), self.row(z1), valid, semantic, drivable))
+        self.bands.append(
+            Band(surface, self.row(t0), self.row(t1), self.row(z0), self.row(z1), valid, semantic, drivable)
+        )
 
     def line(self, t, style: str, color: str, valid=None, **more) -> None:
         valid = self.everywhere() if valid is None else valid
@@ -119,6 +125,13 @@ class Layout:
         lanes = [replace(x, t=-x.t) for x in self.lanes]
         median = self.median and (self.median[0], -self.median[1])
         return replace(
-            self, bands=bands, lines=lines, lanes=lanes, left=-np.asarray(self.right), right=-np.asarray(self.left),
-            verge=self.verge[::-1], median=median, paved=(-self.paved[1], -self.paved[0]),
-        )  # fmt: skip
+            self,
+            bands=bands,
+            lines=lines,
+            lanes=lanes,
+            left=-np.asarray(self.right),
+            right=-np.asarray(self.left),
+            verge=self.verge[::-1],
+            median=median,
+            paved=(-self.paved[1], -self.paved[0]),
+        )

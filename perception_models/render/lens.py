@@ -1,4 +1,4 @@
-"""From linear light to the picture that a real camera would have stored: optics, weather on the glass, sensor, tone, JPEG."""
+"""From linear light to the picture that a real camera stores: optics, weather on the glass, sensor, tone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perception_models.render.conditions import Conditions
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """One camera's habits and faults. `exposure` in stops, `noise` as standard deviation at middle grey, `quality` of the JPEG."""
+    """One camera's habits and faults: exposure in stops, noise as deviation at middle grey, quality of the JPEG."""
 
     exposure: float
     balance: np.ndarray
@@ -44,16 +44,29 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
     return Lens(
         exposure=float(rng.normal(0.1, 0.45) - (0.9 if night else 0.3 * dark)),
         balance=np.exp(rng.normal(0, 0.06, 3) + rng.normal(0, 0.06) * np.array([1, 0, -1])).astype(np.float32),
-        gamma=float(rng.uniform(1.95, 2.45)), film=float(rng.uniform(0.0, 0.9)), contrast=float(rng.uniform(0.0, 0.7)), saturation=float(rng.uniform(0.8, 1.5)),
-        bloom=float(rng.uniform(0.02, 0.16) * (1.6 if night else 1)), glare=some(0.3, 0.01, 0.12), vignette=some(0.6, 0.05, 0.45),
-        fringe=some(0.3, 0.0003, 0.0018), blur=some(0.4, 0.3, 1.1), motion=some(0.18, 2, 7), noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else 0)),
-        sharpen=some(0.55, 0.2, 1.1), dirt=some(0.2, 0.1, 0.7), drops=int(rng.integers(8, 60)) if light.weather == "rainy" and rng.random() < 0.6 else 0,
-        streaks=float(rng.uniform(0.2, 1.0)) if light.weather == "rainy" else 0.0, flakes=float(rng.uniform(0.2, 1.0)) if light.weather == "snowy" else 0.0,
+        gamma=float(rng.uniform(1.95, 2.45)),
+        film=float(rng.uniform(0.0, 0.9)),
+        contrast=float(rng.uniform(0.0, 0.7)),
+        saturation=float(rng.uniform(0.8, 1.5)),
+        bloom=float(rng.uniform(0.02, 0.16) * (1.6 if night else 1)),
+        glare=some(0.3, 0.01, 0.12),
+        vignette=some(0.6, 0.05, 0.45),
+        fringe=some(0.3, 0.0003, 0.0018),
+        blur=some(0.4, 0.3, 1.1),
+        motion=some(0.18, 2, 7),
+        noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else 0)),
+        sharpen=some(0.55, 0.2, 1.1),
+        dirt=some(0.2, 0.1, 0.7),
+        drops=int(rng.integers(8, 60)) if light.weather == "rainy" and rng.random() < 0.6 else 0,
+        streaks=float(rng.uniform(0.2, 1.0)) if light.weather == "rainy" else 0.0,
+        flakes=float(rng.uniform(0.2, 1.0)) if light.weather == "snowy" else 0.0,
         quality=int(rng.integers(62, 96)),
-    )  # fmt: skip
+    )
 
 
-def photograph(rng: np.random.Generator, light: np.ndarray, camera: Camera, lens: Lens, conditions: Conditions) -> np.ndarray:
+def photograph(
+    rng: np.random.Generator, light: np.ndarray, camera: Camera, lens: Lens, conditions: Conditions
+) -> np.ndarray:
     """(H, W, 3) uint8 RGB of linear light on the camera's canvas."""
     image = np.minimum(_bent(light, camera), 400.0)
     if lens.motion:
@@ -62,7 +75,9 @@ def photograph(rng: np.random.Generator, light: np.ndarray, camera: Camera, lens
     image = _weather(rng, image, lens)
     image = image * (gain(image) * 2.0**lens.exposure * lens.balance * white_balance(image)).astype(np.float32)
     if lens.noise:
-        image = image + _grain(rng, *image.shape[:2]) * (np.float32(lens.noise) * np.sqrt(np.maximum(image, 0.02) * 0.4))
+        image = image + _grain(rng, *image.shape[:2]) * (
+            np.float32(lens.noise) * np.sqrt(np.maximum(image, 0.02) * 0.4)
+        )
     return _developed(image, lens)
 
 
@@ -129,7 +144,9 @@ def _optics(image: np.ndarray, lens: Lens) -> np.ndarray:
         for channel, sign in ((0, 1), (2, -1)):
             zoom = 1 + sign * lens.fringe
             matrix = np.array([[zoom, 0, (1 - zoom) * width / 2], [0, zoom, (1 - zoom) * height / 2]])
-            image[..., channel] = cv2.warpAffine(np.ascontiguousarray(image[..., channel]), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+            image[..., channel] = cv2.warpAffine(
+                np.ascontiguousarray(image[..., channel]), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
+            )
     if lens.vignette:
         y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
         image = image * (1 - lens.vignette * (x * x + y * y) * 0.5)[..., None]
@@ -142,7 +159,9 @@ def _weather(rng: np.random.Generator, image: np.ndarray, lens: Lens) -> np.ndar
         image = image + _falling(rng, height, width, lens)[..., None] * (image.mean((0, 1)) * 1.1)
     if lens.dirt:
         noise = cv2.resize(rng.random((6, 10), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-        specks = cv2.GaussianBlur((rng.random((height // 2, width // 2), np.float32) > 0.9985).astype(np.float32), (0, 0), 2.5)
+        specks = cv2.GaussianBlur(
+            (rng.random((height // 2, width // 2), np.float32) > 0.9985).astype(np.float32), (0, 0), 2.5
+        )
         veil = np.clip(noise - 0.45, 0, 1) * 0.5 + np.minimum(cv2.resize(specks, (width, height)) * 18, 0.5)
         veil = (veil * lens.dirt)[..., None]
         image = image * (1 - veil) + image.mean((0, 1)) * 0.75 * veil
@@ -158,7 +177,14 @@ def _falling(rng: np.random.Generator, height: int, width: int, lens: Lens) -> n
         cv2.line(layer, (int(x), int(y)), end, float(rng.uniform(0.05, 0.28)), 1, cv2.LINE_AA)
     for _ in range(int(320 * lens.flakes)):
         center = int(rng.uniform(0, width)), int(rng.uniform(0, height))
-        cv2.circle(layer, center, int(rng.choice([0, 1, 1, 2, 4], p=[0.4, 0.3, 0.15, 0.12, 0.03])), float(rng.uniform(0.2, 0.8)), -1, cv2.LINE_AA)
+        cv2.circle(
+            layer,
+            center,
+            int(rng.choice([0, 1, 1, 2, 4], p=[0.4, 0.3, 0.15, 0.12, 0.03])),
+            float(rng.uniform(0.2, 0.8)),
+            -1,
+            cv2.LINE_AA,
+        )
     return cv2.GaussianBlur(layer, (0, 0), 0.8)
 
 
@@ -190,7 +216,7 @@ CURVE, BRIGHTEST = 4096, 16.0  # entries of the tone curve, linear value of the 
 
 
 def tone_curve(lens: Lens) -> np.ndarray:
-    """(CURVE,) float32 display values 0..255 of linear light (i / (CURVE - 1))**2 * BRIGHTEST: a table is ten times faster."""
+    """(CURVE,) float32 display values 0..255 of light (i / (CURVE - 1))**2 * BRIGHTEST: a table is ten times faster."""
     x = np.linspace(0, 1, CURVE) ** 2 * BRIGHTEST
     film = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)  # Narkowicz's fit of the ACES curve
     x = np.clip(lens.film * film + (1 - lens.film) * (1 - np.exp(-1.25 * x)), 0, 1) ** (1 / lens.gamma)

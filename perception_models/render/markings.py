@@ -8,15 +8,30 @@ from perception_models.render.ground import Ground
 from perception_models.render.layout import Layout, Line, Surface
 from perception_models.render.road import Road
 
-COLORS = {"white": (0.78, 0.78, 0.76), "yellow": (0.80, 0.48, 0.05), "blue": (0.10, 0.22, 0.62), "red": (0.62, 0.08, 0.06)}
+COLORS = {
+    "white": (0.78, 0.78, 0.76),
+    "yellow": (0.80, 0.48, 0.05),
+    "blue": (0.10, 0.22, 0.62),
+    "red": (0.62, 0.08, 0.06),
+}
 # mode of the left and the right stripe: 0 none, 1 solid, 2 dashed, 3 dots
-MODES = {"solid": (1, 0), "dashed": (2, 0), "botts_dots": (3, 0), "double_solid": (1, 1), "double_dashed": (2, 2),
-         "solid_dashed": (1, 2), "dashed_solid": (2, 1)}  # fmt: skip
+MODES = {
+    "solid": (1, 0),
+    "dashed": (2, 0),
+    "botts_dots": (3, 0),
+    "double_solid": (1, 1),
+    "double_dashed": (2, 2),
+    "solid_dashed": (1, 2),
+    "dashed_solid": (2, 1),
+}
 ARROWS = {
     "straight": [[(0, 0.08), (0, -0.08), (2.6, -0.08), (2.6, 0.08)], [(2.5, 0.4), (2.5, -0.4), (4.2, 0.0)]],
-    "left": [[(0, 0.08), (0, -0.08), (2.6, -0.08), (2.6, 0.08)], [(2.3, 0.08), (2.6, -0.08), (3.3, 0.6), (3.0, 0.65)],
-             [(2.7, 0.85), (3.6, 0.45), (3.6, 1.2)]],
-}  # fmt: skip
+    "left": [
+        [(0, 0.08), (0, -0.08), (2.6, -0.08), (2.6, 0.08)],
+        [(2.3, 0.08), (2.6, -0.08), (3.3, 0.6), (3.0, 0.65)],
+        [(2.7, 0.85), (3.6, 0.45), (3.6, 1.2)],
+    ],
+}
 
 
 def ribbon(road: Road, layout: Layout, line: Line) -> tuple[np.ndarray, np.ndarray]:
@@ -43,15 +58,17 @@ def ribbons(roads: list[tuple[Road, Layout]]) -> tuple[np.ndarray, np.ndarray]:
     if not parts:
         return np.zeros((0, 17), np.float32), np.zeros((0, 3), np.int32)
     starts = np.cumsum([0] + [len(v) for v, _ in parts[:-1]])
-    return np.concatenate([v for v, _ in parts]), np.concatenate([f + start for (_, f), start in zip(parts, starts)]).astype(np.int32)
+    return np.concatenate([v for v, _ in parts]), np.concatenate(
+        [f + start for (_, f), start in zip(parts, starts)]
+    ).astype(np.int32)
 
 
-def patch(road: Road, corners: np.ndarray, label: int = 3 + 16) -> Ground:
-    """A convex painted polygon given by its (K, 2) corners s, t."""
+def patch(road: Road, corners: np.ndarray, surface: Surface = Surface.PAINT) -> Ground:
+    """A convex painted polygon given by its (K, 2) corners s, t; labels come from what lies below."""
     corners = np.asarray(corners, float)
     points = road.at(corners[:, 0], corners[:, 1], 0.006)
     k = len(corners)
-    row = np.concatenate([points, np.tile([0, 0, 1.0], (k, 1)), corners, np.tile([Surface.PAINT, label], (k, 1))], 1)
+    row = np.concatenate([points, np.tile([0, 0, 1.0], (k, 1)), corners, np.tile([surface, 3 + 16], (k, 1))], 1)
     fan = np.array([[0, i, i + 1] for i in range(1, k - 1)], np.int32)
     a, b = points[1] - points[0], points[2] - points[0]
     if a[0] * b[1] - a[1] * b[0] < 0:
@@ -59,8 +76,55 @@ def patch(road: Road, corners: np.ndarray, label: int = 3 + 16) -> Ground:
     return Ground(row.astype(np.float32), fan)
 
 
-def rectangle(road: Road, s0: float, s1: float, t0: float, t1: float) -> Ground:
-    return patch(road, [(s0, t0), (s1, t0), (s1, t1), (s0, t1)])
+def rectangle(road: Road, s0: float, s1: float, t0: float, t1: float, surface: Surface = Surface.PAINT) -> Ground:
+    return patch(road, [(s0, t0), (s1, t0), (s1, t1), (s0, t1)], surface)
+
+
+def disc(road: Road, s: float, t: float, along: float, across: float, surface: Surface = Surface.STAIN) -> Ground:
+    """An ellipse: a manhole cover, a stain."""
+    angle = np.arange(10) * 2 * np.pi / 10
+    return patch(road, np.stack([s + along * np.cos(angle), t + across * np.sin(angle)], -1), surface)
+
+
+def litter(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]:
+    """What else is on a road: covers, stains, dark joints, skid marks, arrows, hatching, bars across."""
+    out, (left, right) = [], layout.paved
+    lanes = [x for x in layout.lanes if x.kind == "travel"]
+    if not lanes:
+        return out
+    for _ in range(rng.poisson({"highway": 1.5}.get(layout.scene, 6))):
+        s, t, r = rng.uniform(3, 90), rng.uniform(right + 0.5, left - 0.5), rng.uniform(0.25, 0.45)
+        out.append(disc(road, s, t, r, r) if rng.random() < 0.6 else disc(road, s, t, r * rng.uniform(1, 6), r))
+    for _ in range(rng.poisson(0.8)):
+        s, lane = rng.uniform(4, 80), lanes[rng.integers(len(lanes))]
+        t = float(np.interp(s, layout.s, lane.t)) + rng.normal(0, 0.2)
+        for k in (-0.75, 0.75):
+            out.append(rectangle(road, s, s + rng.uniform(4, 20), t + k - 0.09, t + k + 0.09, Surface.STAIN))
+    for _ in range(rng.poisson(0.7)):
+        s = rng.uniform(4, 80)
+        out.append(rectangle(road, s, s + rng.uniform(0.04, 0.12), right, left, Surface.STAIN))
+    if rng.random() < 0.12:
+        s, lane = rng.uniform(5, 70), lanes[rng.integers(len(lanes))]
+        kind = str(rng.choice(["straight", "left", "right"]))
+        out += [x for k in range(3) for x in arrow(road, s + 30 * k, float(lane.t[0]), kind, lane.direction)]
+    if rng.random() < 0.1:
+        s, lane = rng.uniform(8, 60), lanes[rng.integers(len(lanes))]
+        w = lane.width * 0.42
+        out += [
+            rectangle(road, s + k, s + k + rng.uniform(0.15, 0.4), lane.t[0] - w, lane.t[0] + w)
+            for k in np.arange(0, rng.integers(3, 8)) * 1.2
+        ]
+    if layout.junctions and rng.random() < 0.2:
+        s, half = layout.junctions[0]
+        for k in np.arange(-half, half, 1.8):
+            out.append(
+                patch(
+                    road,
+                    [(s + k, right + 0.5), (s + k + 0.2, right + 0.5), (s - k + 0.2, left - 0.5), (s - k, left - 0.5)],
+                    Surface.YELLOW,
+                )
+            )
+    return out
 
 
 def zebra(road: Road, s: float, t0: float, t1: float, length: float, stripe: float) -> list[Ground]:

@@ -91,15 +91,31 @@ def random_looks(rng: np.random.Generator, world: World) -> dict:
     green = np.array([0.07, 0.12, 0.025]) * rng.uniform(0.6, 1.6)
     straw = np.array([0.40, 0.29, 0.13]) * rng.uniform(0.5, 1.15)
     return {
-        "uAsphalt": asphalt, "uShoulder": asphalt * (rng.uniform(0.75, 1.35) if rng.random() < 0.6 else 1.0), "uConcrete": pale,
-        "uPaving": rng.uniform(0.12, 0.4) * (1 + rng.normal(0, 0.08, 3)), "uGrass": green * (1 - dry * 0.5) + straw * dry * 0.5,
-        "uDirt": straw * rng.uniform(0.8, 1.1), "uWall": rng.uniform(0.15, 0.6) * (1 + rng.normal(0, 0.06, 3)),
-        "uPaint": np.full(3, rng.uniform(0.5, 0.8)), "uGrain": rng.uniform(0.1, 0.7), "uBlotch": rng.uniform(0.05, 0.7),
-        "uCracks": rng.choice([0.0, rng.uniform(0, 1)]), "uTar": rng.choice([0.0, rng.uniform(0.3, 1)], p=[0.65, 0.35]),
-        "uPatches": rng.choice([0.0, rng.uniform(0.02, 0.2)], p=[0.6, 0.4]), "uTracks": rng.normal(0, 0.12),
+        "uAsphalt": asphalt,
+        "uShoulder": asphalt * (rng.uniform(0.75, 1.35) if rng.random() < 0.6 else 1.0),
+        "uConcrete": pale,
+        "uPaving": asphalt * rng.uniform(0.8, 1.6)
+        if rng.random() < 0.35
+        else rng.uniform(0.12, 0.4) * (1 + rng.normal(0, 0.08, 3)),
+        "uTile": rng.choice([0.3, 0.5, 0.6, 0.9, 1.5]) * np.array([rng.uniform(0.7, 1.6), 1.0]),
+        "uTiled": rng.choice([0.0, rng.uniform(0.3, 1)], p=[0.35, 0.65]),
+        "uGrass": green * (1 - dry * 0.5) + straw * dry * 0.5,
+        "uDirt": straw * rng.uniform(0.8, 1.1),
+        "uWall": rng.uniform(0.15, 0.6) * (1 + rng.normal(0, 0.06, 3)),
+        "uPaint": np.full(3, rng.uniform(0.5, 0.8)),
+        "uGrain": rng.uniform(0.1, 0.7),
+        "uBlotch": rng.uniform(0.05, 0.7),
+        "uCracks": rng.choice([0.0, rng.uniform(0, 1)]),
+        "uTar": rng.choice([0.0, rng.uniform(0.3, 1)], p=[0.65, 0.35]),
+        "uPatches": rng.choice([0.0, rng.uniform(0.02, 0.2)], p=[0.6, 0.4]),
+        "uTracks": rng.normal(0, 0.12),
         "uWear": rng.choice([0.0, rng.uniform(0.05, 0.35), rng.uniform(0.35, 0.6)], p=[0.4, 0.42, 0.18]),
-        "uLaneWidth": lanes[0].width, "uLaneShift": float(lanes[0].t[0] - lanes[0].width / 2),
-        "uGrassScale": rng.uniform(0.5, 1.5), "uWallPanels": float(rng.random() < 0.6), "uPaintGain": rng.uniform(0.62, 1.12),
-        "uSlabs": float(rng.random() < 0.6), "uGloss": rng.choice([0.0, rng.uniform(0.02, 0.25)], p=[0.7, 0.3]),
+        "uLaneWidth": lanes[0].width,
+        "uLaneShift": float(lanes[0].t[0] - lanes[0].width / 2),
+        "uGrassScale": rng.uniform(0.5, 1.5),
+        "uWallPanels": float(rng.random() < 0.6),
+        "uPaintGain": rng.uniform(0.62, 1.12),
+        "uSlabs": float(rng.random() < 0.6),
+        "uGloss": rng.choice([0.0, rng.uniform(0.02, 0.25)], p=[0.7, 0.3]),
         "uDirtiness": rng.choice([0.0, rng.uniform(0, 0.8)]),
-    }  # fmt: skip
+    }

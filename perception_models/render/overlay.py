@@ -7,10 +7,31 @@ import numpy as np
 
 from perception_models.render.labels import Labels
 
-ROLES = {"ego_left": (255, 60, 60), "ego_right": (60, 255, 60), "left_2": (255, 0, 255), "right_2": (0, 255, 255),
-         "left_3": (255, 160, 0), "right_3": (80, 120, 255), "other": (150, 150, 150)}  # fmt: skip
-SEMANTIC = np.array([(70, 130, 180), (120, 70, 70), (190, 150, 150), (128, 64, 128), (240, 60, 230), (70, 140, 35), (220, 220, 0),
-                     (190, 100, 60), (0, 30, 160), (220, 20, 60), (120, 10, 30)], np.uint8)  # fmt: skip
+ROLES = {
+    "ego_left": (255, 60, 60),
+    "ego_right": (60, 255, 60),
+    "left_2": (255, 0, 255),
+    "right_2": (0, 255, 255),
+    "left_3": (255, 160, 0),
+    "right_3": (80, 120, 255),
+    "other": (150, 150, 150),
+}
+SEMANTIC = np.array(
+    [
+        (70, 130, 180),
+        (120, 70, 70),
+        (190, 150, 150),
+        (128, 64, 128),
+        (240, 60, 230),
+        (70, 140, 35),
+        (220, 220, 0),
+        (190, 100, 60),
+        (0, 30, 160),
+        (220, 20, 60),
+        (120, 10, 30),
+    ],
+    np.uint8,
+)
 
 
 def overlay(image: np.ndarray, labels: Labels) -> np.ndarray:
@@ -26,10 +47,21 @@ def overlay(image: np.ndarray, labels: Labels) -> np.ndarray:
         if not ignored:
             state = box["attributes"]["trafficLightColor"]
             text = box["category"][:7] + ("" if state == "none" else f" {state}")
-            cv2.putText(out, text, (corners[0][0], corners[0][1] - 2), cv2.FONT_HERSHEY_PLAIN, 0.7, (255, 255, 255), 1, cv2.LINE_AA)
+            cv2.putText(
+                out,
+                text,
+                (corners[0][0], corners[0][1] - 2),
+                cv2.FONT_HERSHEY_PLAIN,
+                0.7,
+                (255, 255, 255),
+                1,
+                cv2.LINE_AA,
+            )
     for lane in labels.lanes:
         vertices = np.array(lane["poly2d"][0]["vertices"])
-        cv2.polylines(out, [np.round(vertices * 8).astype(np.int32)], False, ROLES[lane["attributes"]["role"]], 1, cv2.LINE_AA, 3)
+        cv2.polylines(
+            out, [np.round(vertices * 8).astype(np.int32)], False, ROLES[lane["attributes"]["role"]], 1, cv2.LINE_AA, 3
+        )
         text = f"{lane['attributes']['lineType']} {lane['attributes']['lineColor']}"
         u, v = vertices[len(vertices) // 2]
         cv2.putText(out, text, (int(u), int(v)), cv2.FONT_HERSHEY_PLAIN, 0.6, (255, 255, 255), 1, cv2.LINE_AA)

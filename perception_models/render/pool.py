@@ -10,8 +10,21 @@ import numpy as np
 
 from perception_models.render.assets import ASSETS, PART_LABELS, Asset
 
-VARIANTS = {"car": 120, "truck": 48, "bus": 32, "train": 12, "motorcycle": 32, "bicycle": 32, "pedestrian": 120, "rider": 32,
-            "traffic_light": 24, "traffic_sign": 90, "building": 72, "tree": 60, "bush": 20}  # fmt: skip
+VARIANTS = {
+    "car": 120,
+    "truck": 48,
+    "bus": 32,
+    "train": 12,
+    "motorcycle": 32,
+    "bicycle": 32,
+    "pedestrian": 120,
+    "rider": 32,
+    "traffic_light": 24,
+    "traffic_sign": 90,
+    "building": 72,
+    "tree": 60,
+    "bush": 20,
+}
 
 
 @dataclass(frozen=True, slots=True)

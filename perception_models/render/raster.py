@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from perception_models.render.camera import Camera
@@ -70,7 +71,11 @@ class Raster:
         self._color(target, moment, visible)
         large = target.size
         seen = self._ids(ids, moment, visible)
-        light = np.frombuffer(target.read(components=3, dtype="f2"), np.float16).reshape(large[1], large[0], 3).astype(np.float32)
+        light = (
+            np.frombuffer(target.read(components=3, dtype="f2"), np.float16)
+            .reshape(large[1], large[0], 3)
+            .astype(np.float32)
+        )
         code = np.frombuffer(ids.read(components=4), np.uint8).reshape(height, width, 4)
         depth = np.frombuffer(ids.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(height, width)
         ndc = 2 * depth - 1
@@ -81,8 +86,10 @@ class Raster:
             _glow(picture, moment, camera, camera_from_world, visible)
         return picture
 
-    def _visible(self, things: list[Thing], camera_from_world: np.ndarray, camera: Camera) -> list[tuple[Thing, list[Piece], float]]:
-        """Things inside the view that are larger than a pixel, nearest first, in the detail that their size deserves."""
+    def _visible(
+        self, things: list[Thing], camera_from_world: np.ndarray, camera: Camera
+    ) -> list[tuple[Thing, list[Piece], float]]:
+        """Things in view that are larger than a pixel, nearest first, in the detail that their size deserves."""
         width, height, cx, cy = camera.canvas
         f = camera.intrinsics[0]
         at = np.array([t.world_from_object[:3, 3] for t in things]).reshape(-1, 3)
@@ -91,11 +98,18 @@ class Raster:
         p = at @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
         z = np.maximum(p[:, 2], 0.1)
         x_limit, y_limit = z * max(cx, width - cx) / f, z * max(cy, height - cy) / f
-        inside = (p[:, 2] > -radius) & (np.abs(p[:, 0]) < x_limit + radius * 1.5) & (np.abs(p[:, 1]) < y_limit + radius * 1.5)
+        inside = (
+            (p[:, 2] > -radius)
+            & (np.abs(p[:, 0]) < x_limit + radius * 1.5)
+            & (np.abs(p[:, 1]) < y_limit + radius * 1.5)
+        )
         pixels = f * sizes.max(1) / np.maximum(p[:, 2], 1.0)
         keep = np.flatnonzero(inside & (pixels > 1.5))
         keep = keep[np.argsort(p[keep, 2])]
-        return [(things[i], self.gpu.pieces(things[i].key, int(pixels[i] > _fine(things[i].key.kind))), float(p[i, 2])) for i in keep]
+        return [
+            (things[i], self.gpu.pieces(things[i].key, int(pixels[i] > _fine(things[i].key.kind))), float(p[i, 2]))
+            for i in keep
+        ]
 
     def _shadows(self, moment: Moment, camera_from_world: np.ndarray) -> np.ndarray:
         """Fill the shadow map; returns its (4, 4) clip_from_world."""
@@ -123,8 +137,17 @@ class Raster:
     def _uniforms(self, moment: Moment, camera: Camera, world_from_camera, clip, shadow_from_world) -> None:
         values = light_values(moment, world_from_camera[:3, 3])
         values |= moment.looks
-        values |= {"uShadow": 1, "uNoise": 0, "uPixel": 1.2 / camera.intrinsics[0] / self.scale, "uEyePosition": world_from_camera[:3, 3]}
-        matrices = {"uClipFromWorld": clip, "uShadowFromWorld": shadow_from_world, "uWorldFromClip": np.linalg.inv(clip)}
+        values |= {
+            "uShadow": 1,
+            "uNoise": 0,
+            "uPixel": 1.2 / camera.intrinsics[0] / self.scale,
+            "uEyePosition": world_from_camera[:3, 3],
+        }
+        matrices = {
+            "uClipFromWorld": clip,
+            "uShadowFromWorld": shadow_from_world,
+            "uWorldFromClip": np.linalg.inv(clip),
+        }
         for program in self.gpu.programs.values():
             for name in program:
                 if name in matrices:
@@ -171,7 +194,11 @@ class Raster:
     def _contacts(self, moment: Moment, visible) -> None:
         program, dark = self.gpu.programs["contact"], 0.75 if moment.conditions.sun_color.sum() < 0.5 else 0.6
         for thing, _, depth in visible:
-            if thing.key.kind in ("car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin") and depth < 90:
+            if (
+                thing.key.kind
+                in ("car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin")
+                and depth < 90
+            ):
                 length, width, _ = size(thing.key)
                 program["uWorldFromObject"].write(column_major(thing.world_from_object))
                 program["uSize"].value = (length, width)
@@ -213,6 +240,8 @@ def _fine(kind: str) -> float:
 
 def lights_on(thing: Thing, moment: Moment) -> float:
     """Whether a vehicle drives with its lamps on: parked cars do not."""
+    if thing.key.kind == "street_lamp":
+        return float(moment.conditions.timeofday == "night" and moment.conditions.lamps > 0.5)
     moving = thing.velocity != (0.0, 0.0) or thing.brake > 0
     return float(moving and (thing.track * 0.618) % 1.0 < moment.conditions.lamps)
 
@@ -228,49 +257,97 @@ def light_values(moment: Moment, eye: np.ndarray) -> dict:
         road, s = moment.world.road, np.floor(moment.ego_s / 12) * 12 + np.arange(12) * 12 - 12
         at = list(road.at(s, (moment.world.layout.paved[0] + moment.world.layout.paved[1]) / 2, 5.8))
     for i, p in enumerate(at):
-        lamps[i] = (*p, 9.0)
+        lamps[i] = (*p, 26.0 if moment.world.kind != "tunnel" else 11.0)
     warm = np.array([1.0, 0.78, 0.5]) if moment.seed % 1 < 0.6 else np.array([0.9, 0.95, 1.0])
     tunnel = float(moment.world.kind == "tunnel")
     return {
-        "uEye": eye, "uSun": c.sun, "uSunColor": c.sun_color * (1 - tunnel), "uZenith": c.zenith * (1 - 0.85 * tunnel),
-        "uHorizon": c.horizon * (1 - 0.8 * tunnel), "uGround": c.ground * (1 - 0.5 * tunnel), "uCloud": c.cloud, "uCloudColor": c.cloud_color,
-        "uFogColor": c.fog_color, "uFog": c.fog, "uNight": c.night, "uWet": c.wetness, "uPuddles": c.puddles, "uSnow": c.snow,
-        "uShadowOn": float(c.sun_color.sum() > 0.02), "uTunnel": tunnel, "uCloudOffset": (moment.seed * 0.37 % 1, moment.seed * 0.11 % 1),
-        "uLamps": lamps, "uLampCount": len(at), "uLampColor": warm * (0.6 if moment.seed % 0.1 < 0.05 else 1.0),
-        "uHeadPosition": (base @ [2.0, 0, 0.7, 1])[:3], "uHeadForward": base[:3, :3] @ [1.0, 0, 0],
+        "uEye": eye,
+        "uSun": c.sun,
+        "uSunColor": c.sun_color * (1 - tunnel),
+        "uZenith": c.zenith * (1 - 0.85 * tunnel),
+        "uHorizon": c.horizon * (1 - 0.8 * tunnel),
+        "uGround": c.ground * (1 - 0.5 * tunnel),
+        "uCloud": c.cloud,
+        "uCloudColor": c.cloud_color,
+        "uFogColor": c.fog_color,
+        "uFog": c.fog,
+        "uNight": c.night,
+        "uWet": c.wetness,
+        "uPuddles": c.puddles,
+        "uSnow": c.snow,
+        "uShadowOn": float(c.sun_color.sum() > 0.02),
+        "uTunnel": tunnel,
+        "uCloudOffset": (moment.seed * 0.37 % 1, moment.seed * 0.11 % 1),
+        "uTunnelMiddle": (moment.world.layout.paved[0] + moment.world.layout.paved[1]) / 2,
+        "uLamps": lamps,
+        "uLampCount": len(at),
+        "uLampColor": warm * (0.6 if moment.seed % 0.1 < 0.05 else 1.0),
+        "uHeadPosition": (base @ [2.0, 0, 0.7, 1])[:3],
+        "uHeadForward": base[:3, :3] @ [1.0, 0, 0],
         "uHead": (1.0 if c.timeofday == "night" else 0.25) * float(c.lamps > 0.5),
-    }  # fmt: skip
+    }
 
 
 def _glow(picture: Picture, moment: Moment, camera: Camera, camera_from_world: np.ndarray, visible) -> None:
-    """Add the light of lamps that point at the camera; in the dark they outshine their few pixels."""
+    """Add the light of lamps that point at the camera, and their streaks on a wet road."""
     height, width = picture.depth.shape
     scale = picture.light.shape[0] / height
     _, _, cx, cy = camera.canvas
+    wet, streaks = moment.conditions.wetness, np.zeros((height // 2, width // 2, 3), np.float32)
+    for at, color, gain, lift in _lamps_seen(moment, camera_from_world, visible):
+        u, v = camera.intrinsics[0] * at[0] / at[2] + cx, camera.intrinsics[1] * at[1] / at[2] + cy
+        i, j = int(v), int(u)
+        if 1 <= i < height - 1 and 1 <= j < width - 1 and picture.depth[i, j] > at[2] - 0.4:
+            i, j = int(v * scale), int(u * scale)
+            picture.light[i - 1 : i + 2, j - 1 : j + 2] += np.array(color, np.float32) * gain * 0.11
+            foot = int((v + camera.intrinsics[1] * lift / at[2]) / 2)
+            long = max(int(camera.intrinsics[1] * lift / at[2]), 3)
+            if wet and foot + 2 < height // 2:
+                streaks[foot : foot + long, max(int(u / 2) - 1, 0) : int(u / 2) + 1] += (
+                    np.array(color, np.float32) * gain * 0.012 * wet
+                )
+    if wet and streaks.any():
+        streaks = (
+            cv2.GaussianBlur(streaks, (0, 0), sigmaX=0.8, sigmaY=5)
+            * ((picture.labels[::2, ::2] & 15) == 3)[: height // 2, : width // 2, None]
+        )
+        picture.light += cv2.resize(streaks, picture.light.shape[1::-1])
+
+
+def _lamps_seen(moment: Moment, camera_from_world: np.ndarray, visible):
+    """(position in the camera, colour, gain, height over the road) of every lamp that shines towards the camera."""
     power = 260.0 if moment.conditions.timeofday == "night" else 25.0
     for thing, pieces, _ in visible:
-        on = lights_on(thing, moment)
-        if not on:
+        if not lights_on(thing, moment):
             continue
+        camera_from_object, street = camera_from_world @ thing.world_from_object, thing.key.kind == "street_lamp"
         for group, color, direction in ((0, (1.0, 0.93, 0.8), 1.0), (1, (1.0, 0.05, 0.03), -1.0)):
+            forward = camera_from_object[:3, 0] * direction
             for lamp in (p for piece in pieces for p in piece.lamps[group]):
-                at = camera_from_world @ thing.world_from_object @ [*lamp, 1]
-                forward = (camera_from_world[:3, :3] @ thing.world_from_object[:3, 0]) * direction
-                cosine = -(forward @ at[:3]) / (np.linalg.norm(at[:3]) + 1e-6)
-                if at[2] < 2 or cosine < 0.2:
-                    continue
-                u, v = camera.intrinsics[0] * at[0] / at[2] + cx, camera.intrinsics[1] * at[1] / at[2] + cy
-                i, j = int(v), int(u)
-                if 1 <= i < height - 1 and 1 <= j < width - 1 and picture.depth[i, j] > at[2] - 0.4:
-                    gain = power * cosine**4 * (1.0 if group == 0 else 0.16) / (at[2] + 6) * np.exp(-moment.conditions.fog * at[2])
-                    i, j = int(v * scale), int(u * scale)
-                    picture.light[i - 1 : i + 2, j - 1 : j + 2] += np.array(color, np.float32) * gain * 0.11
+                at = (camera_from_object @ [*lamp, 1])[:3]
+                cosine = 0.9 if street else -(forward @ at) / (np.linalg.norm(at) + 1e-6)
+                if at[2] > 2 and cosine > 0.2:
+                    gain = (
+                        power
+                        * cosine**4
+                        * (1.0 if group == 0 else 0.16)
+                        / (at[2] + 6)
+                        * np.exp(-moment.conditions.fog * at[2])
+                    )
+                    yield at, color, gain * (0.35 if street else 1.0), float(lamp[2])
 
 
 def projection(width: int, height: int, fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
     """(4, 4) clip_from_camera; row 0 of the framebuffer is the top row of the picture."""
     a, b = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
-    return np.array([[2 * fx / width, 0, 2 * cx / width - 1, 0], [0, 2 * fy / height, 2 * cy / height - 1, 0], [0, 0, a, b], [0, 0, 1, 0]])
+    return np.array(
+        [
+            [2 * fx / width, 0, 2 * cx / width - 1, 0],
+            [0, 2 * fy / height, 2 * cy / height - 1, 0],
+            [0, 0, a, b],
+            [0, 0, 1, 0],
+        ]
+    )
 
 
 def orthographic(center: np.ndarray, sun: np.ndarray, reach: float) -> np.ndarray:

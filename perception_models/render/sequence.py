@@ -16,7 +16,9 @@ from perception_models.render.shot import shoot
 from perception_models.render.world import build_world
 
 
-def drive(seed: int, seconds: float, kind: str | None = None, weather: str | None = None, timeofday: str | None = None) -> Drive:
+def drive(
+    seed: int, seconds: float, kind: str | None = None, weather: str | None = None, timeofday: str | None = None
+) -> Drive:
     """A drive of a seed through a world long enough for it; weather and time of day can be asked for."""
     ahead = 260.0 + 35.0 * seconds
     world = build_world((seed, 0), kind, ahead)
@@ -25,10 +27,14 @@ def drive(seed: int, seconds: float, kind: str | None = None, weather: str | Non
         light = found.conditions
         if weather in (None, light.weather) and timeofday in (None, light.timeofday):
             return found
-    raise ValueError(f"no drive with weather {weather!r} at {timeofday!r}: see WEATHER and DAYTIME in conditions.py for the names")
+    raise ValueError(
+        f"no drive with weather {weather!r} at {timeofday!r}: see WEATHER and DAYTIME in conditions.py for the names"
+    )
 
 
-def make_sequence(folder: Path, found: Drive, cameras: list[Camera], seconds: float, rate: float, seed: int, name: str) -> None:
+def make_sequence(
+    folder: Path, found: Drive, cameras: list[Camera], seconds: float, rate: float, seed: int, name: str
+) -> None:
     """One labelled folder per camera below `folder`; frames `rate` times a second, stamps from 0."""
     lens = _fair(random_lens(np.random.default_rng([seed, 3]), found.conditions))
     for i in tqdm(range(round(seconds * rate)), unit="frame"):

@@ -30,7 +30,13 @@ def crossing_road(rng: np.random.Generator, road: Road, layout: Layout, s: float
         cross.band(Surface.CURB, sign * half, sign * (half + 0.2), 0.0, 0.14, semantic=SIDEWALK, valid=beyond)
         cross.band(Surface.PAVING, sign * (half + 0.2), sign * (half + 3.0), 0.14, semantic=SIDEWALK, valid=beyond)
         cross.lane(sign * half / 2, half, sign, valid=beyond)
-    cross.line(0.0, str(rng.choice(["solid", "dashed", "double_solid"])), str(rng.choice(["white", "yellow"])), beyond, scope="other")
+    cross.line(
+        0.0,
+        str(rng.choice(["solid", "dashed", "double_solid"])),
+        str(rng.choice(["white", "yellow"])),
+        beyond,
+        scope="other",
+    )
     return other, cross
 
 

@@ -1,4 +1,4 @@
-"""Who moves: vehicles in their lanes, parked ones, people and riders. A function of time, so that a drive can be replayed."""
+"""Who moves: vehicles in their lanes, parked ones, people and riders; a function of time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ from perception_models.render.pool import Key, size
 from perception_models.render.road import Road
 from perception_models.render.thing import Thing
 
-MIX = {"highway": {"car": 0.70, "truck": 0.17, "bus": 0.05, "motorcycle": 0.08},
-       "city street": {"car": 0.64, "truck": 0.09, "bus": 0.09, "motorcycle": 0.1, "rider": 0.06, "train": 0.035},
-       "residential": {"car": 0.78, "truck": 0.06, "bus": 0.03, "motorcycle": 0.05, "rider": 0.08}}  # fmt: skip
+MIX = {
+    "highway": {"car": 0.70, "truck": 0.17, "bus": 0.05, "motorcycle": 0.08},
+    "city street": {"car": 0.64, "truck": 0.09, "bus": 0.09, "motorcycle": 0.1, "rider": 0.06, "train": 0.035},
+    "residential": {"car": 0.78, "truck": 0.06, "bus": 0.03, "motorcycle": 0.05, "rider": 0.08},
+}
 MIX["tunnel"] = MIX["highway"]
-PAINTS = [(0.75, 0.75, 0.75), (0.02, 0.02, 0.02), (0.18, 0.18, 0.19), (0.45, 0.46, 0.48), (0.02, 0.05, 0.22), (0.35, 0.02, 0.02),
-          (0.03, 0.12, 0.06), (0.35, 0.27, 0.16), (0.55, 0.5, 0.4), (0.6, 0.2, 0.02), (0.6, 0.5, 0.05), (0.1, 0.2, 0.35)]  # fmt: skip
+PAINTS = [
+    (0.75, 0.75, 0.75),
+    (0.02, 0.02, 0.02),
+    (0.18, 0.18, 0.19),
+    (0.45, 0.46, 0.48),
+    (0.02, 0.05, 0.22),
+    (0.35, 0.02, 0.02),
+    (0.03, 0.12, 0.06),
+    (0.35, 0.27, 0.16),
+    (0.55, 0.5, 0.4),
+    (0.6, 0.2, 0.02),
+    (0.6, 0.5, 0.05),
+    (0.1, 0.2, 0.35),
+]
 COMMON = np.array([0.22, 0.18, 0.16, 0.16, 0.08, 0.08, 0.03, 0.02, 0.02, 0.02, 0.01, 0.02])
 
 
@@ -47,7 +61,13 @@ class Actor:
         return Thing(self.key, world, self.track, velocity, self.tint, self.brake, self.blink)
 
 
-def traffic(rng: np.random.Generator, roads: list[tuple[Road, Layout]], ego: tuple[Lane, float], speed: float, reach: tuple[float, float]) -> list[Actor]:
+def traffic(
+    rng: np.random.Generator,
+    roads: list[tuple[Road, Layout]],
+    ego: tuple[Lane, float],
+    speed: float,
+    reach: tuple[float, float],
+) -> list[Actor]:
     """Actors for every lane of every road; nothing stands in the place of the ego car (its lane and s)."""
     actors: list[Actor] = []
     density = rng.choice([0.15, 0.5, 1.0, 2.2], p=[0.14, 0.3, 0.34, 0.22])
@@ -130,7 +150,19 @@ def _walking(rng, road: Road, layout: Layout, lane: Lane, reach, density: float,
         yaw = 0.0 if ahead else np.pi
         walker = Lane(lane.t, lane.width, 1 if ahead else -1, "walk", lane.valid)
         for k in range(int(rng.choice([1, 1, 2, 3], p=[0.5, 0.2, 0.2, 0.1]))):
-            out.append(Actor(Key.random(rng, "pedestrian"), road, walker, s + rng.normal(0, 0.5) * k, shift + 0.6 * k * (-1) ** k, yaw + rng.normal(0, 0.4), pace, 0, 0.12))
+            out.append(
+                Actor(
+                    Key.random(rng, "pedestrian"),
+                    road,
+                    walker,
+                    s + rng.normal(0, 0.5) * k,
+                    shift + 0.6 * k * (-1) ** k,
+                    yaw + rng.normal(0, 0.4),
+                    pace,
+                    0,
+                    0.12,
+                )
+            )
     if rng.random() < 0.25 * density:
         s = rng.uniform(8, 60)
         key = Key.random(rng, "rider", vehicle="bicycle")

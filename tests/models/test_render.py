@@ -8,16 +8,37 @@ import pytest
 
 pytest.importorskip("moderngl", reason="the renderer needs moderngl")
 
-from perception_models.render import gpu, lane_labels, shot  # noqa: E402
-from perception_models.render.camera import Camera, distort, mounted, random_camera  # noqa: E402
-from perception_models.render.dataset import make_dataset, name  # noqa: E402
-from perception_models.render.layout import Layout, Line  # noqa: E402
-from perception_models.render.road import Road  # noqa: E402
-from perception_models.render.sequence import drive  # noqa: E402
+from perception_models.render import gpu, lane_labels, shot
+from perception_models.render.camera import Camera, distort, mounted, random_camera
+from perception_models.render.dataset import make_dataset, name
+from perception_models.render.layout import Layout, Line
+from perception_models.render.road import Road
+from perception_models.render.sequence import drive
 
 SIZE = (256, 160)
-CATEGORIES = {"pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign"}
-TYPES = {"solid", "dashed", "double_solid", "double_dashed", "solid_dashed", "dashed_solid", "botts_dots", "road_edge", "curb"}
+CATEGORIES = {
+    "pedestrian",
+    "rider",
+    "car",
+    "truck",
+    "bus",
+    "train",
+    "motorcycle",
+    "bicycle",
+    "traffic light",
+    "traffic sign",
+}
+TYPES = {
+    "solid",
+    "dashed",
+    "double_solid",
+    "double_dashed",
+    "solid_dashed",
+    "dashed_solid",
+    "botts_dots",
+    "road_edge",
+    "curb",
+}
 ROLES = {"ego_left", "ego_right", "left_2", "left_3", "right_2", "right_3", "other"}
 
 
@@ -58,7 +79,9 @@ def test_the_camera_projects_as_opencv_does(bend):
     camera = Camera("front", 640, 384, (500.0, 510.0, 318.0, 190.0), bend, mounted(1.5, 0.1, 1.4, 0.02, 0.03, 0.01))
     points = np.array([[10.0, 1, 0], [25, -3, 0.5], [60, 8, 2]])
     camera_from_base = np.linalg.inv(camera.base_from_camera)
-    expected, _ = cv2.projectPoints(points, cv2.Rodrigues(camera_from_base[:3, :3])[0], camera_from_base[:3, 3], camera.matrix, np.array(bend))
+    expected, _ = cv2.projectPoints(
+        points, cv2.Rodrigues(camera_from_base[:3, :3])[0], camera_from_base[:3, 3], camera.matrix, np.array(bend)
+    )
     np.testing.assert_allclose(camera.project(points)[0], expected[:, 0], atol=1e-6)
 
 
@@ -68,10 +91,15 @@ def test_a_level_camera_1_5_m_high_sees_the_road_15_m_ahead_100_px_below_its_cen
 
 
 def test_the_canvas_holds_every_ray_of_a_distorted_picture():
-    camera = Camera("front", 640, 384, (400.0, 400.0, 320.0, 190.0), (-0.15, 0.01, 0, 0, 0), mounted(0, 0, 1.5, 0, 0, 0))
+    camera = Camera(
+        "front", 640, 384, (400.0, 400.0, 320.0, 190.0), (-0.15, 0.01, 0, 0, 0), mounted(0, 0, 1.5, 0, 0, 0)
+    )
     x, y = camera.lookup
     width, height, cx, cy = camera.canvas
-    assert x.min() >= 0 and y.min() >= 0 and x.max() <= width - 1 and y.max() <= height - 1
+    assert x.min() >= 0
+    assert y.min() >= 0
+    assert x.max() <= width - 1
+    assert y.max() <= height - 1
     ray = np.array([[(x[50, 600] + 0.5 - cx) / 400, (y[50, 600] + 0.5 - cy) / 400]])
     np.testing.assert_allclose(distort(ray, camera.distortion)[0] * 400 + [320, 190], [600.5, 50.5], atol=0.05)
 
@@ -80,7 +108,9 @@ def test_mirrored_roads_swap_the_sides_of_mixed_lines():
     layout = Layout("highway", np.arange(3.0))
     layout.line(1.5, "solid_dashed", "yellow")
     turned = layout.mirrored().lines[0]
-    assert isinstance(turned, Line) and turned.style == "dashed_solid" and turned.t[0] == -1.5
+    assert isinstance(turned, Line)
+    assert turned.style == "dashed_solid"
+    assert turned.t[0] == -1.5
 
 
 def test_the_same_seed_gives_the_same_picture(engine):
@@ -104,8 +134,10 @@ def test_masks_say_vehicle_where_boxes_say_car(engine):
     labels = shot.random_shot(5, 6, (640, 384), "city").labels
     numbers = [n for n in np.unique(labels.ids) if n]
     cars = [n for n, box in zip(numbers, labels.boxes) if box["category"] in ("car", "truck", "bus", "train")]
-    assert cars and (labels.semantic[np.isin(labels.ids, cars)] == 8).all()
-    assert (labels.drivable[labels.ids > 0] == 0).all() and (labels.semantic[labels.drivable == 1] == 3).all()
+    assert cars
+    assert (labels.semantic[np.isin(labels.ids, cars)] == 8).all()
+    assert (labels.drivable[labels.ids > 0] == 0).all()
+    assert (labels.semantic[labels.drivable == 1] == 3).all()
 
 
 def test_folder_has_the_documented_layout(folder):
@@ -115,16 +147,20 @@ def test_folder_has_the_documented_layout(folder):
     for frame in det:
         assert set(frame["attributes"]) == {"weather", "scene", "timeofday"}
         for box in frame["labels"]:
-            assert box["category"] in CATEGORIES and {"occluded", "truncated", "trafficLightColor"} <= set(box["attributes"])
+            assert box["category"] in CATEGORIES
+            assert {"occluded", "truncated", "trafficLightColor"} <= set(box["attributes"])
     for frame in lane:
         for line in frame["labels"]:
             attributes, poly = line["attributes"], line["poly2d"][0]
-            assert attributes["role"] in ROLES and attributes["lineType"] in TYPES and len(poly["types"]) == len(poly["vertices"])
+            assert attributes["role"] in ROLES
+            assert attributes["lineType"] in TYPES
+            assert len(poly["types"]) == len(poly["vertices"])
     for i in range(5):
         assert cv2.imread(str(folder / "images" / names[i])).shape == (SIZE[1], SIZE[0], 3)
         drivable = cv2.imread(str(folder / f"labels/drivable/masks/{name(11, i)}.png"), cv2.IMREAD_UNCHANGED)
         semantic = cv2.imread(str(folder / f"labels/sem_seg/masks/{name(11, i)}.png"), cv2.IMREAD_UNCHANGED)
-        assert set(np.unique(drivable)) <= {0, 1, 2, 255} and set(np.unique(semantic)) <= {*range(11), 255}
+        assert set(np.unique(drivable)) <= {0, 1, 2, 255}
+        assert set(np.unique(semantic)) <= {*range(11), 255}
 
 
 def test_each_ego_role_is_given_once(folder):
@@ -159,12 +195,19 @@ def test_truth_boxes_project_onto_whole_cars(folder):
     for truth in _truths(folder):
         for thing in truth["objects"]:
             box = thing["box2d"]
-            whole = thing["visible"] > 0.97 and box["x1"] > 3 and box["x2"] < SIZE[0] - 3 and box["y2"] < SIZE[1] - 3 and box["y1"] > 3
+            whole = (
+                thing["visible"] > 0.97
+                and box["x1"] > 3
+                and box["x2"] < SIZE[0] - 3
+                and box["y2"] < SIZE[1] - 3
+                and box["y1"] > 3
+            )
             if thing["category"] not in ("car", "truck") or not whole or thing["position"][0] < 8:
                 continue
             corners = _project(truth, _corners(thing))
             width, slack = np.ptp(corners[:, 0]), 2 + 0.12 * np.ptp(corners[:, 0])
-            assert box["x1"] > corners[:, 0].min() - slack and box["x2"] < corners[:, 0].max() + slack
+            assert box["x1"] > corners[:, 0].min() - slack
+            assert box["x2"] < corners[:, 0].max() + slack
             assert box["x2"] - box["x1"] > 0.6 * width - 2
             compared += 1
     assert compared > 0
@@ -180,7 +223,8 @@ def test_tracks_keep_their_ids_and_move_at_their_speed():
         speed = float(np.hypot(*a.velocity))
         assert np.linalg.norm(step) == pytest.approx(speed, rel=0.05, abs=0.05)
         moved += speed > 1
-    assert moved and len({t.track for t in first.things}) == len(first.things)
+    assert moved
+    assert len({t.track for t in first.things}) == len(first.things)
 
 
 def test_lines_hidden_by_a_crest_end_there():
@@ -188,7 +232,8 @@ def test_lines_hidden_by_a_crest_end_there():
     camera = random_camera(np.random.default_rng(0), 256, 160)
     crest = pixels[:, 1] > np.minimum.accumulate(pixels[:, 1]) + 0.75
     kept = lane_labels._first_stretch(pixels, ~crest, np.array([5, 10, 20, 30, 40, 50, 60, 70, 80.0]))
-    assert camera.width == 256 and len(kept) == 4
+    assert camera.width == 256
+    assert len(kept) == 4
 
 
 def _project(truth, points):
@@ -197,7 +242,13 @@ def _project(truth, points):
     fx, fy, cx, cy = truth["intrinsics"]
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
     ahead = points[(points @ camera_from_base[:3, :3].T + camera_from_base[:3, 3])[:, 2] > 0.5]
-    pixels, _ = cv2.projectPoints(ahead, cv2.Rodrigues(camera_from_base[:3, :3])[0], camera_from_base[:3, 3], matrix, np.array(truth["distortion"]))
+    pixels, _ = cv2.projectPoints(
+        ahead,
+        cv2.Rodrigues(camera_from_base[:3, :3])[0],
+        camera_from_base[:3, 3],
+        matrix,
+        np.array(truth["distortion"]),
+    )
     return pixels[:, 0]
 
 

@@ -3,7 +3,7 @@
 // Software rasterisers run both sides of an "if" and only mask the result; a loop that does not run is really skipped.
 #define WHEN(condition) for (int when_ = 0, once_ = int(condition); when_ < once_; when_++)
 uniform vec3 uEye, uSun, uSunColor, uZenith, uHorizon, uGround, uCloudColor, uFogColor;
-uniform float uFog, uCloud, uNight, uWet, uPuddles, uSnow, uShadowOn, uTunnel;
+uniform float uFog, uCloud, uNight, uWet, uPuddles, uSnow, uShadowOn, uTunnel, uTunnelMiddle;
 uniform vec2 uCloudOffset;
 uniform sampler2D uNoise;
 uniform sampler2DShadow uShadow;

@@ -1,5 +1,6 @@
 uniform vec3 uAsphalt, uShoulder, uConcrete, uPaving, uGrass, uDirt, uWall, uPaint;
-uniform float uGrain, uBlotch, uCracks, uTar, uPatches, uTracks, uWear, uLaneWidth, uLaneShift, uGrassScale, uWallPanels, uSlabs, uGloss;
+uniform float uGrain, uBlotch, uCracks, uTar, uPatches, uTracks, uWear, uLaneWidth, uLaneShift, uGrassScale, uWallPanels, uSlabs, uGloss, uTiled;
+uniform vec2 uTile;
 in vec3 vWorld; in vec3 vNormal; in vec2 vSt; flat in int vSurface; flat in int vLabel;
 out vec4 color;
 
@@ -38,11 +39,12 @@ vec3 asphalt(vec2 st, vec3 base, float joints) {
 #endif
 
 vec3 paving(vec2 st) {
-    vec2 tile = vec2(0.6, 0.6), at = fract(st / tile), w = fwidth(st / tile) + 0.02;
+    vec2 at = fract(st / uTile), w = fwidth(st / uTile) + 0.02;
     float line = max(1.0 - smoothstep(0.0, w.x, min(at.x, 1.0 - at.x)), 1.0 - smoothstep(0.0, w.y, min(at.y, 1.0 - at.y)));
-    line *= clamp(0.06 / max(w.x, w.y), 0.0, 1.0);
-    float tone = texture(uNoise, st * 0.2).g * 0.5 + texture(uNoise, st * 0.02).a * 0.5;
-    return uPaving * (0.75 + 0.5 * tone) * (1.0 - 0.35 * line);
+    line *= clamp(0.06 / max(w.x, w.y), 0.0, 1.0) * uTiled;
+    float tone = texture(uNoise, st * 0.2).g * 0.5 + texture(uNoise, st * 0.02).a * 0.5, fine = texture(uNoise, st * 0.83).r;
+    float each = (hash(floor(st / uTile)) - 0.5) * 0.25 * uTiled * clamp(0.2 / max(w.x, w.y), 0.0, 1.0);
+    return uPaving * (0.75 + 0.5 * tone + each + (fine - 0.5) * uGrain) * (1.0 - 0.35 * line);
 }
 
 vec3 grass(vec2 xy, vec3 base) {
@@ -57,7 +59,7 @@ void main() {
     vec3 n = normalize(vNormal);
     if (!gl_FrontFacing && vSurface == 6) n = -n;
     vec3 toEye = normalize(uEye - vWorld);
-    vec3 base; float road = 1.0;
+    vec3 base; float road = 1.0, lamp = 0.0;
 #if defined(ROAD)
     base = asphalt(vSt, vSurface == 1 ? uConcrete : (vLabel >> 4) == 1 ? uAsphalt : uShoulder, float(vSurface));
 #elif defined(SOIL)
@@ -74,12 +76,15 @@ void main() {
         float grime = texture(uNoise, vec2(vSt.x * 0.11, vWorld.z * 0.012)).g * 0.35 + texture(uNoise, at * 0.4).r * 0.12;
         base = uWall * (1.0 + 0.1 * (hash(cell) - 0.5) * uWallPanels) * (1.05 - grime) * (1.0 - 0.5 * joint * uWallPanels);
         base *= n.z < -0.3 ? 0.45 : 1.0;
+        lamp = uTunnel * step(n.z, -0.05) * step(abs(vSt.y - uTunnelMiddle), 0.35) * step(fract(vSt.x / 12.0), 0.13) * 5.0;
     }
     WHEN(vSurface == 7) {
         float worn = texture(uNoise, vWorld.xy * 0.21).g * 0.6 + texture(uNoise, vWorld.xy * 0.9).r * 0.4;
         float cover = smoothstep(uWear - 0.25, uWear + 0.1, worn);
         base = mix(uAsphalt, uPaint, 0.15 + 0.85 * cover); road = 1.0;
     }
+    WHEN(vSurface == 8) { base = uAsphalt * (0.45 + 0.4 * texture(uNoise, vWorld.xy * 0.7).g); road = 1.0; }
+    WHEN(vSurface == 9) { base = mix(uAsphalt, vec3(0.6, 0.36, 0.04), 0.5 + 0.4 * texture(uNoise, vWorld.xy * 0.3).g); road = 1.0; }
 #endif
     float patchy = 0.5, wet = 0.0;
     WHEN(uSnow + uWet > 0.0) patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
@@ -105,5 +110,5 @@ void main() {
         c += uSunColor * sun * pow(max(dot(r, uSun), 0.0), mix(12.0, 200.0, wet)) * (0.10 + 1.5 * wet) * fresnel;
     }
 #endif
-    color = vec4(fogged(c, vWorld), 1.0);
+    color = vec4(fogged(c, vWorld) + lamp, 1.0);
 }

@@ -7,5 +7,5 @@ void main() {
     vWorld = position; vNormal = normal; vSt = st;
     vSurface = int(surface + 0.5); vLabel = int(label + 0.5);
     gl_Position = uClipFromWorld * vec4(position, 1.0);
-    if (vSurface == 7) gl_Position.z -= 0.0004 * gl_Position.w;
+    if (vSurface >= 7) gl_Position.z -= 0.0004 * gl_Position.w;
 }
