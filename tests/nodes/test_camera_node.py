@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from driving import RELIABLE, Ear, camera_info, image_message, jpeg_message, parameters, road
+from driving import RELIABLE, Ear, camera_info, header, image_message, jpeg_message, parameters, road
+from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -119,6 +120,26 @@ def test_a_calibrated_camera_gives_metres_in_base_link(rig):
     assert frame.base_frame == "base_link"
     assert not frame.status_flags & (Status.UNCALIBRATED | Status.TF_MISSING)
     assert any(lane.has_ground for lane in frame.lanes)
+
+
+def test_with_odometry_velocities_are_over_the_ground(rig):
+    it = rig(camera_pose=POSE, odometry_topic="/odom")
+    it.activate()
+    odometry = it.outside.create_publisher(Odometry, "/odom", RELIABLE)
+    it.infos.publish(camera_info())
+    it.spin_until(lambda: it.node._calibration.camera and odometry.get_subscription_count(), what="calibration")
+    for number in range(12):
+        message = Odometry(header=header(number))
+        message.pose.pose.position.x = 0.5 * number
+        message.pose.pose.orientation.w = 1.0
+        odometry.publish(message)
+    stamps = it.node._perceiver.odometry
+    it.spin_until(lambda: stamps.between(1_000_000_000_000, 1_000_550_000_000), what="odometry")
+    it.send(image_message(0))
+    it.answers(1)
+    it.send(image_message(2))
+    it.answers(2)
+    assert it.node._perceiver._motion.x == pytest.approx(1.0)
 
 
 def test_a_camera_info_without_a_known_mounting_says_so(rig):
@@ -298,11 +319,11 @@ class Failing:
             spec=perceiver.model.spec, engine=perceiver.model.engine, reopened=self.reopened
         )
 
-    def run(self, frame: Any) -> Any:
+    def run(self, frame: Any, motion: Any = None) -> Any:
         if self.times > 0:
             self.times -= 1
             raise EngineError("the accelerator went away: look at dmesg")
-        return self.real(frame)
+        return self.real(frame, motion)
 
     def reopened(self) -> Any:
         self.opened += 1

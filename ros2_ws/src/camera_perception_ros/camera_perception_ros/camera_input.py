@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -13,18 +14,25 @@ from camera_perception_ros import qos_doctor
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.qos_doctor import COMPRESSED, Publisher, Seen
 
+ODOMETRY = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+
 Handler = Callable[[Any], None]
 
 
 class CameraInput:
     """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it chose."""
 
-    def __init__(self, node: Node, params: CameraParams, on_image: Handler, on_info: Handler) -> None:
+    def __init__(
+        self, node: Node, params: CameraParams, on_image: Handler, on_info: Handler, on_odometry: Handler
+    ) -> None:
         self._node, self._params, self._on_image = node, params, on_image
         self._images: Any = None
         self.transport: str | None = None
         self._seen_compressed = False
         self._infos = node.create_subscription(CameraInfo, params.info_topic, on_info, self._qos())
+        self._odometry = None
+        if params.odometry_topic:
+            self._odometry = node.create_subscription(Odometry, params.odometry_topic, on_odometry, ODOMETRY)
         if params.transport != "auto":
             self._subscribe(params.transport)
 
@@ -72,7 +80,7 @@ class CameraInput:
         return qos_doctor.diagnose(self.seen(), self.transport, self._params.input_reliability == "reliable")
 
     def close(self) -> None:
-        for subscription in (self._images, self._infos):
+        for subscription in (self._images, self._infos, self._odometry):
             if subscription is not None:
                 self._node.destroy_subscription(subscription)
-        self._images = self._infos = None
+        self._images = self._infos = self._odometry = None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -25,7 +26,7 @@ from camera_perception_ros import camera_report
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.camera_input import CameraInput
 from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.convert import model_info
+from camera_perception_ros.convert import model_info, pose_from_odometry
 from camera_perception_ros.model import Model, open_model
 from camera_perception_ros.outputs import OutputPublishers, optional_outputs, standard_outputs
 from camera_perception_ros.params import Parameters
@@ -82,7 +83,7 @@ class CameraNode(LifecycleNode):
         self._worker = Worker(self._work, self._work_failed, f"{self.get_name()} worker")
         self._drawer = Worker(self._draw, self._work_failed, f"{self.get_name()} drawer")
         self._last_image, self._why_silent = time.monotonic(), ""
-        self._input = CameraInput(self, self.params, self._on_image, self._on_info)
+        self._input = CameraInput(self, self.params, self._on_image, self._on_info, self._on_odometry)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -166,6 +167,10 @@ class CameraNode(LifecycleNode):
 
     def _on_info(self, message: CameraInfo) -> None:
         self._calibration.on_info(message)
+
+    def _on_odometry(self, message: Odometry) -> None:
+        if self._perceiver is not None:
+            self._perceiver.odometry.add(*pose_from_odometry(message))
 
     def _look_for_images(self) -> None:
         if self._input is not None:

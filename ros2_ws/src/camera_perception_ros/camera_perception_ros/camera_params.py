@@ -45,6 +45,10 @@ class CameraParams:
         "All zero: ask TF.",
     )
 
+    odometry_topic: str = param(
+        "", "Odometry of base_frame: velocities are over the ground with it, else relative to the car."
+    )
+
     objects_threshold: float = _threshold("an object")
     lanes_threshold: float = _threshold("a lane line")
     drivable_threshold: float = _threshold("drivable road, for models that give scores")

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -18,6 +19,7 @@ from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.errors import BadImage
 from camera_perception.image import decode_compressed, decode_image
 from camera_perception.model_spec import HeadSpec
+from camera_perception.odometry import yaw_of
 from camera_perception.types import ClassMap, Frame, Task
 from camera_perception_msgs.msg import HeadInfo, ModelInfo, PerceptionFrame
 
@@ -138,6 +140,12 @@ def pose_from_transform(transform: Any) -> np.ndarray:
     ]
     pose[:3, 3] = [getattr(transform.translation, axis) for axis in "xyz"]
     return pose
+
+
+def pose_from_odometry(message: Odometry) -> tuple[int, float, float, float]:
+    """Stamp in nanoseconds, x, y in metres, yaw in radians."""
+    at, turned = message.pose.pose.position, message.pose.pose.orientation
+    return stamp_ns(message.header.stamp), at.x, at.y, yaw_of(turned.x, turned.y, turned.z, turned.w)
 
 
 def message_from_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:

@@ -11,9 +11,10 @@ from rclpy.clock import Clock
 
 from camera_perception.errors import BadImage, EngineError
 from camera_perception.message import perception_fields
+from camera_perception.odometry import Odometry
 from camera_perception.pipeline import Pipeline
 from camera_perception.status import Status
-from camera_perception.types import Frame, Perception
+from camera_perception.types import EgoMotion, Frame, Perception
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.convert import failed_frame, frame_from_message, message_from_fields, stamp_ns
@@ -38,6 +39,9 @@ class Perceiver:
         self.max_input_age = 0.0
         self._calibration, self._clock, self._name, self._log = calibration, clock, camera_name, log
         self._restarted = False
+        self.odometry = Odometry()
+        self._last_ns: int | None = None
+        self._motion: EgoMotion | None = None
 
     def tune(self, thresholds: dict[str, float], max_input_age: float) -> None:
         """Thresholds of heads, the others keep the model's own; seconds until an image is stale."""
@@ -69,6 +73,8 @@ class Perceiver:
         frame = frame_from_message(message)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
         self.pipeline.camera = self._calibration.camera
+        self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
+        self._last_ns = frame.stamp_ns
         perception = self._run(frame)
         flags |= Status(perception.status_flags) | self._calibration.flags
         timing = replace(perception.timing, decode_ms=decode_ms)
@@ -76,7 +82,7 @@ class Perceiver:
 
     def _run(self, frame: Frame) -> Perception:
         try:
-            return self.pipeline.run(frame)
+            return self.pipeline.run(frame, self._motion)
         except EngineError as error:
             if self._restarted:
                 self.broken = str(error)
@@ -89,7 +95,7 @@ class Perceiver:
         try:
             self.model = self.model.reopened()
             self.pipeline.engine = self.model.engine
-            return self.pipeline.run(frame)
+            return self.pipeline.run(frame, self._motion)
         except EngineError as error:
             self.broken = str(error)
             raise
@@ -98,7 +104,12 @@ class Perceiver:
         self, perception: Perception, header: Any, decode_ms: float, counts: dict[str, Any]
     ) -> PerceptionFrame:
         fields = perception_fields(
-            perception, self.model.spec, camera_name=self._name, engine_id=self.model.engine.engine_id, **counts
+            perception,
+            self.model.spec,
+            camera_name=self._name,
+            engine_id=self.model.engine.engine_id,
+            velocity_over_ground=self._motion is not None,
+            **counts,
         )
         return message_from_fields(PerceptionFrame, {**fields, "header": header})
 

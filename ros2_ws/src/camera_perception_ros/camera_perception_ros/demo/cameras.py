@@ -14,6 +14,7 @@ from camera_perception.errors import BagError
 from camera_perception_ros.rig_file import read_rig
 
 NODE = "camera_perception"
+ODOMETRY = "nav_msgs/msg/Odometry"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,17 @@ def _camera(topic: str, kind: str) -> DemoCamera:
     return DemoCamera(parts[-2] if len(parts) > 1 else parts[0], topic, "raw" if kind == IMAGE else "compressed")
 
 
-def played_topics(cameras: list[DemoCamera]) -> list[str]:
-    return [topic for camera in cameras for topic in (camera.topic, camera.info_topic)]
+def odometry_of(bag: Path) -> str:
+    """The first odometry topic of a recording; empty when there is none."""
+    with Bag(bag) as recording:
+        return next((topic for topic, kind in sorted(recording.topics.items()) if kind == ODOMETRY), "")
+
+
+def played_topics(bag: Path, cameras: list[DemoCamera], odometry: str) -> list[str]:
+    """What the nodes need, as far as the recording has it."""
+    wanted = [topic for camera in cameras for topic in (camera.topic, camera.info_topic)]
+    with Bag(bag) as recording:
+        return [topic for topic in (*wanted, odometry) if topic in recording.topics]
 
 
 def write_params(path: Path, values: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from camera_perception.bag import Bag
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
-from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, played_topics, write_params
+from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
 from camera_perception_ros.demo.defaults import default_bag, default_model
 from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
 from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
@@ -116,8 +116,9 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
     processes.start(
         "bag_recorder", "bag_recorder_node", "--params-file", write_params(params / "bag_recorder.yaml", recorder)
     )
+    odometry = odometry_of(settings.bag)
     for camera in cameras:
-        file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera))
+        file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera, odometry))
         processes.start(
             f"{camera.name}/{NODE}", "camera_node", "-r", f"__ns:={camera.namespace}", "--params-file", file
         )
@@ -125,17 +126,18 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
     fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
-        "bag": str(settings.bag), "rate": settings.rate, "topics": played_topics(cameras), "stamps": "now",
+        "bag": str(settings.bag), "rate": settings.rate, "topics": played_topics(settings.bag, cameras, odometry), "stamps": "now",
         "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
     }  # fmt: skip
     processes.start("bag_player", "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
 
 
-def camera_params(settings: Settings, camera: DemoCamera) -> dict[str, object]:
+def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict[str, object]:
     """The parameters of one camera node of the demo."""
     values: dict[str, object] = {
         "model": str(settings.model), "engine": settings.engine, "engine_threads": settings.engine_threads,
         "camera_name": camera.name, "image_topic": camera.image_topic, "transport": "auto", "autostart": True,
+        "odometry_topic": odometry,
         # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
         "input_depth": 20,
         "silence": 5.0,

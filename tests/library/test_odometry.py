@@ -1,0 +1,59 @@
+"""The car's motion between two images, from poses that come at other times."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from camera_perception.odometry import Odometry, wrapped, yaw_of
+
+SECOND = 1_000_000_000
+
+
+def drive(*poses: tuple[float, float, float, float]) -> Odometry:
+    odometry = Odometry()
+    for seconds, x, y, yaw in poses:
+        odometry.add(round(seconds * SECOND), x, y, yaw)
+    return odometry
+
+
+def test_without_poses_nothing_is_known():
+    assert Odometry().between(0, SECOND) is None
+
+
+@pytest.mark.parametrize("heading", [0.0, 1.0, math.pi, -2.5])
+def test_straight_ahead_is_x_whatever_the_heading_in_the_world(heading):
+    end = (2 * math.cos(heading), 2 * math.sin(heading))
+    motion = drive((0.0, 0.0, 0.0, heading), (0.2, *end, heading)).between(0, SECOND // 5)
+    assert motion is not None
+    assert (motion.x, motion.y, motion.yaw) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
+
+
+def test_a_pose_between_two_is_interpolated_and_one_shortly_after_continues():
+    odometry = drive((0.0, 0.0, 0.0, 0.0), (0.1, 1.0, 0.0, 0.2))
+    assert odometry.between(0, SECOND // 20).x == pytest.approx(0.5)
+    assert odometry.between(0, SECOND // 20).yaw == pytest.approx(0.1)
+    assert odometry.between(SECOND // 10, SECOND // 5).yaw == pytest.approx(0.2)
+
+
+def test_yaw_wraps_at_pi():
+    motion = drive((0.0, 0.0, 0.0, math.pi - 0.05), (0.1, 0.0, 0.0, -math.pi + 0.05)).between(0, SECOND // 10)
+    assert motion.yaw == pytest.approx(0.1)
+    assert wrapped(3 * math.pi / 2) == pytest.approx(-math.pi / 2)
+
+
+def test_nothing_is_made_up_before_the_first_pose_or_across_a_silence():
+    odometry = drive((1.0, 0.0, 0.0, 0.0), (1.1, 1.0, 0.0, 0.0), (3.0, 9.0, 0.0, 0.0))
+    assert odometry.between(SECOND // 2, round(1.05 * SECOND)) is None
+    assert odometry.between(round(1.05 * SECOND), 2 * SECOND) is None
+
+
+def test_a_stamp_that_goes_back_starts_anew():
+    odometry = drive((5.0, 0.0, 0.0, 0.0), (5.1, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
+    assert odometry.between(5 * SECOND, round(5.1 * SECOND)) is None
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.7, -3.0])
+def test_yaw_of_a_quaternion(yaw):
+    assert yaw_of(0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)) == pytest.approx(yaw)
