@@ -25,31 +25,40 @@ def locate_lanes(
     lanes: tuple[LaneLine, ...], camera: Camera | None, noise: GroundNoise = DEFAULT_NOISE
 ) -> tuple[LaneLine, ...]:
     """Lane lines with their course on the road where the camera is calibrated."""
-    if camera is None:
+    if camera is None or not lanes:
         return lanes
-    return tuple(replace(lane, ground=ground_line(lane.points, camera, noise)) for lane in lanes)
+    # All lines in one go: a call for each costs five times as much.
+    ground, cov = _near(np.concatenate([lane.points for lane in lanes]), camera, noise)
+    ends = np.cumsum([len(lane.points) for lane in lanes])[:-1]
+    courses = map(_course, np.split(ground, ends), np.split(cov, ends))
+    return tuple(replace(lane, ground=course) for lane, course in zip(lanes, courses))
 
 
 def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT_NOISE) -> GroundLine | None:
     """The cubic course of an image polyline (P, 2) on the road; None when too little of it lies on the road near enough."""
+    return _course(*_near(points, camera, noise))
+
+
+def _near(points: np.ndarray, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
+    """(P, 2) pixels -> (P, 2) metres and (P, 2, 2) covariances; nan for points too far or too doubtful to be used."""
     sigmas = np.tile((LINE_PIXELS, 0.0), (len(points), 1))
     ground, cov = ground_with_covariance(points, sigmas, camera, noise)
     with np.errstate(invalid="ignore"):
         near = (ground[:, 0] < REACH) & (np.sqrt(cov[:, 0, 0]) < MAX_SHARE * np.abs(ground[:, 0] - camera.pose[0, 3]))
-    ground, cov = ground[near], cov[near]
+    ground[~near] = np.nan
+    return ground, cov
+
+
+def _course(ground: np.ndarray, cov: np.ndarray) -> GroundLine | None:
     order = np.argsort(ground[:, 0], kind="stable")
-    ground, cov = ground[order], cov[order]
-    if len(ground) < LEAST_POINTS or np.ptp(ground[:, 0]) < LEAST_LENGTH:
+    order = order[: np.isfinite(ground[:, 0]).sum()]  # nan is sorted to the end
+    x, y = ground[order].T
+    if len(x) < LEAST_POINTS or x[-1] - x[0] < LEAST_LENGTH:
         return None
-    y_std = across(cov, np.gradient(ground[:, 1], ground[:, 0] + 1e-3 * np.arange(len(ground))))
-    poly, _ = fit_cubic(ground[:, 0], ground[:, 1], y_std)
-    return GroundLine(
-        ground.astype(np.float32),
-        y_std.astype(np.float32),
-        poly.astype(np.float32),
-        float(ground[0, 0]),
-        float(ground[-1, 0]),
-    )
+    y_std = across(cov[order], np.gradient(y, x + 1e-3 * np.arange(len(x))))
+    poly, _ = fit_cubic(x, y, y_std)
+    points = ground[order].astype(np.float32)
+    return GroundLine(points, y_std.astype(np.float32), poly.astype(np.float32), float(x[0]), float(x[-1]))
 
 
 def across(cov: np.ndarray, slope: np.ndarray) -> np.ndarray:

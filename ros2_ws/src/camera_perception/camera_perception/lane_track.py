@@ -14,6 +14,7 @@ from camera_perception.types import EgoMotion, GroundLine, LaneLine, LineColor, 
 
 GAP = 1.0  # seconds after which a line that is not seen is forgotten, and after which frames do not belong together
 PROBES = np.array([6.0, 10.0, 15.0, 22.0])  # metres ahead, where lines are compared
+AT_PROBES = powers(PROBES).T
 SAME = 1.2, 40.0  # metres, pixels: lines on average further apart than that are two
 # Change of c0..c3 per square root of a second, one standard deviation: swerving, bends that begin.
 DRIFT = np.array([0.3, 0.02, 1e-3, 8e-6])
@@ -70,7 +71,7 @@ class LaneTracker:
 
     def _matched(self, lanes: Sequence[LaneLine]) -> list[Track]:
         """One track per line: those it goes on, new ones for the others."""
-        cost = np.array([[_distance(track, line) for track in self._tracks] for line in lanes])
+        cost = _distances(self._tracks, lanes)
         pairs = {}
         if cost.size:
             pairs = {row: column for row, column in zip(*linear_sum_assignment(cost)) if cost[row, column] < 1.0}
@@ -88,13 +89,20 @@ class LaneTracker:
             self.usual_width += 0.05 * (c0[-1] - c0[1] - self.usual_width)
 
 
-def _distance(track: Track, line: LaneLine) -> float:
-    """Mean distance in units of SAME; over 1 where they are not the same."""
-    if track.mean is not None and line.ground is not None:
-        ahead = PROBES[(PROBES >= line.ground.x_min - 4) & (PROBES <= line.ground.x_max + 4)]
-        if len(ahead):
-            return float(np.abs(powers(ahead) @ (track.mean - line.ground.poly)).mean() / SAME[0])
-    return _distance_in_image(track.line.points, line.points)
+def _distances(tracks: Sequence[Track], lanes: Sequence[LaneLine]) -> np.ndarray:
+    """(L, T) mean distances in units of SAME; over 1 where they are not the same."""
+    none = np.full(4, np.nan)
+    means = np.array([none if track.mean is None else track.mean for track in tracks]).reshape(-1, 4)
+    polys = np.array([none if line.ground is None else line.ground.poly for line in lanes]).reshape(-1, 4)
+    apart = np.abs((means[None] - polys[:, None]) @ AT_PROBES)  # L T probe
+    ends = [(0.0, 0.0) if line.ground is None else (line.ground.x_min - 4, line.ground.x_max + 4) for line in lanes]
+    near, far = np.array(ends).reshape(-1, 2).T[:, :, None]
+    ahead = ((near <= PROBES) & (PROBES <= far)).astype(float)[:, None]
+    distances = (apart * ahead).sum(axis=2) / np.maximum(ahead.sum(axis=2), 1e-9) / SAME[0]
+    unknown = np.isnan(distances) | (ahead.sum(axis=2) == 0)
+    for row, column in np.argwhere(unknown).tolist():
+        distances[row, column] = _distance_in_image(tracks[column].line.points, lanes[row].points)
+    return distances
 
 
 def _distance_in_image(a: np.ndarray, b: np.ndarray) -> float:
