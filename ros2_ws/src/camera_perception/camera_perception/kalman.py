@@ -21,7 +21,7 @@ def update_ground(
     mean: np.ndarray, cov: np.ndarray, place: np.ndarray, place_cov: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T, 4), (T, 4, 4) after places (T, 2) with (T, 2, 2) covariances were seen."""
-    gain = cov[:, :, :2] @ np.linalg.inv(cov[:, :2, :2] + place_cov)
+    gain = cov[:, :, :2] @ inverse(cov[:, :2, :2] + place_cov)
     moved = mean + (gain @ (place - mean[:, :2])[:, :, None])[:, :, 0]
     reduced = cov - gain @ cov[:, :2]
     return moved, (reduced + reduced.transpose(0, 2, 1)) / 2
@@ -33,6 +33,16 @@ def seen_from(mean: np.ndarray, cov: np.ndarray, motion: EgoMotion) -> tuple[np.
     moved = mean.copy()
     moved[:, :2] -= (motion.x, motion.y)
     return moved @ turn.T, turn @ cov @ turn.T
+
+
+def inverse(matrices: np.ndarray) -> np.ndarray:
+    """(..., 2, 2) symmetric matrices; for so small ones several times faster than LAPACK."""
+    found = np.empty_like(matrices)
+    a, b, d = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 1]
+    scale = 1 / (a * d - b * b)
+    found[..., 0, 0], found[..., 1, 1] = d * scale, a * scale
+    found[..., 0, 1] = found[..., 1, 0] = -b * scale
+    return found
 
 
 def rotation(angle: float) -> np.ndarray:

@@ -1,0 +1,201 @@
+"""Cameras as one: one time, one object, one id; on scenes whose truth is a formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from camera_perception.free_space import FREE, OCCUPIED, UNKNOWN, joined, occupancy
+from camera_perception.fuse import ObjectFuser, intersection
+from camera_perception.fuse_lanes import LaneFuser
+from camera_perception.fused_types import CameraView
+from camera_perception.odometry import Odometry
+from camera_perception.types import GroundLine, LaneLine, PositionMethod
+
+MS = 1_000_000
+NOW = 10_000 * MS
+
+
+def view(
+    *places: tuple[float, float], stamp: int = NOW, ids=None, names="car", speed=(np.nan, np.nan), **more
+) -> CameraView:
+    n = len(places)
+    kinds = (names,) * n if isinstance(names, str) else tuple(names)
+    values = {
+        "scores": np.full(n, 0.8),
+        "track_ids": np.arange(1, n + 1) if ids is None else np.array(ids),
+        "positions": np.array(places, float).reshape(n, 2),
+        "position_covs": np.tile(np.eye(2) * 0.25, (n, 1, 1)),
+        "velocities": np.tile(np.array(speed, float), (n, 1)),
+        "velocity_covs": np.tile(np.eye(2) * (0.1 if np.isfinite(speed[0]) else np.nan), (n, 1, 1)),
+        "over_ground": False,
+        "methods": np.full(n, PositionMethod.GROUND_PLANE),
+        "ground_widths": np.full(n, np.nan),
+        "coasted": np.zeros(n, bool),
+    }
+    return CameraView(stamp, kinds, **{**values, **more})
+
+
+def test_no_camera_is_no_object():
+    assert len(ObjectFuser(2).update({}, NOW)) == 0
+
+
+def test_what_two_cameras_see_in_one_place_is_one_object_and_the_nearest_comes_first():
+    found = ObjectFuser(2).update({0: view((30, 2), (5, -3)), 1: view((30.4, 2.2), ids=[9])}, NOW)
+    assert found.positions.round().tolist() == [[5, -3], [30, 2]]
+    assert found.camera_ids.tolist() == [[2, 0], [1, 9]]
+    assert found.rows.tolist() == [[1, -1], [0, 0]]
+    assert len(set(found.track_ids.tolist())) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "count"),
+    [((30.4, 2.2), "truck", 1), ((30.4, 2.2), "pedestrian", 2), ((38.0, 2.0), "car", 2)],
+)
+def test_only_what_is_near_and_alike_is_one(place, kind, count):
+    assert len(ObjectFuser(2).update({0: view((30, 2)), 1: view(place, names=kind)}, NOW)) == count
+
+
+def test_intersection_never_gets_surer_than_the_better_one_about_the_same_thing():
+    mean, cov = intersection(np.zeros((1, 2)), np.eye(2)[None], np.array([[2.0, 0]]), np.eye(2)[None])
+    np.testing.assert_allclose(mean, [[1.0, 0.0]])  # equal doubt: the middle, by hand
+    np.testing.assert_allclose(cov[0], np.eye(2) * 1.01, atol=1e-9)
+    _, long_and_wide = intersection(
+        np.zeros((1, 2)), np.diag([9.0, 0.1])[None], np.zeros((1, 2)), np.diag([0.1, 9.0])[None]
+    )
+    assert np.diag(long_and_wide[0]).max() < 0.5  # crossing views see more than either
+
+
+def test_everything_is_moved_to_one_time():
+    late = view((20, 0), stamp=NOW - 200 * MS, speed=(-10.0, 0.0))
+    found = ObjectFuser(1).update({0: late}, NOW)
+    np.testing.assert_allclose(found.positions, [[18.0, 0.0]])
+    assert found.position_covs[0, 0, 0] > 0.25
+
+
+def test_a_standing_thing_comes_nearer_with_the_cars_own_motion():
+    odometry = Odometry()
+    for i in range(11):
+        odometry.add(NOW - 500 * MS + i * 50 * MS, 0.5 * i, 0.0, 0.0)  # 10 m/s
+    late = view((20, 1), stamp=NOW - 200 * MS, speed=(0.0, 0.0), over_ground=True)
+    found = ObjectFuser(1).update({0: late}, NOW, odometry.between)
+    np.testing.assert_allclose(found.positions, [[18.0, 1.0]])
+
+
+def test_an_object_that_crosses_from_camera_to_camera_keeps_its_id():
+    """It passes the car on the left: seen ahead, for some frames by both, at last only behind."""
+    fuser, ids, rng = ObjectFuser(2), set(), np.random.default_rng(1)
+    for i in range(100):
+        x, stamp = 25 - 0.5 * i, NOW + i * 50 * MS
+        place, views = (x, 3.5), {}
+        if x > -1:
+            views[0] = view(tuple(place + rng.normal(0, 0.3, 2)), stamp=stamp, ids=[4], speed=(-10, 0))
+        if x < 1:
+            views[1] = view(tuple(place + rng.normal(0, 0.3, 2)), stamp=stamp - 20 * MS, ids=[77], speed=(-10, 0))
+        found = fuser.update(views, stamp)
+        assert len(found) == 1
+        ids.add(int(found.track_ids[0]))
+    assert len(ids) == 1
+
+
+def test_a_gap_between_two_cameras_is_bridged():
+    fuser = ObjectFuser(2)
+    found = []
+    for i in range(60):
+        x, stamp = 15 - 0.5 * i, NOW + i * 50 * MS
+        views = (
+            {0: view((x, 3), stamp=stamp, speed=(-10, 0))}
+            if x > 2
+            else {1: view((x, 3), stamp=stamp)}
+            if x < -2
+            else {}
+        )
+        found.append(fuser.update(views, stamp))
+    assert {int(each.track_ids[0]) for each in found if len(each)} == {1}
+    assert [bool(each.coasted[0]) for each in found if len(each)].count(True) == 9
+
+
+def test_two_cars_side_by_side_do_not_swap():
+    fuser, ids = ObjectFuser(2), []
+    for i in range(40):
+        stamp = NOW + i * 50 * MS
+        a, b = (20 - 0.4 * i, 3.0), (20 - 0.4 * i, 6.5)
+        views = {
+            0: view(a, b, stamp=stamp, ids=[1, 2], speed=(-8, 0)),
+            1: view(b, a, stamp=stamp, ids=[5, 6], speed=(-8, 0)),
+        }
+        found = fuser.update(views, stamp)
+        ids.append(tuple(int(found.track_ids[row]) for row in np.argsort(found.positions[:, 1])))
+    assert set(ids) == {(1, 2)}
+
+
+def test_a_jump_of_the_clock_begins_anew_with_new_numbers():
+    fuser = ObjectFuser(1)
+    first = fuser.update({0: view((20, 0))}, NOW)
+    again = fuser.update({0: view((20, 0), stamp=NOW - 5000 * MS)}, NOW - 5000 * MS)
+    assert (first.track_ids[0], again.track_ids[0], again.ages[0]) == (1, 2, 1)
+
+
+def test_places_that_are_none_are_left_out():
+    assert len(ObjectFuser(1).update({0: view((np.nan, 0), (20, 0))}, NOW)) == 1
+
+
+@pytest.mark.parametrize("cameras", [1, 8])
+def test_any_number_of_cameras(cameras):
+    views = {number: view((20 + 0.1 * number, 0), ids=[number + 1]) for number in range(cameras)}
+    found = ObjectFuser(cameras).update(views, NOW)
+    assert found.camera_ids.tolist() == [list(range(1, cameras + 1))]
+
+
+def line(*poly: float, start: float = 5.0, end: float = 50.0, number: int = 1, score: float = 0.8) -> LaneLine:
+    x, c = np.linspace(start, end, 20), np.zeros(4, np.float32)
+    c[: len(poly)] = poly
+    points = np.c_[x, np.polynomial.polynomial.polyval(x, c)].astype(np.float32)
+    ground = GroundLine(points, np.full(20, 0.1, np.float32), c, start, end)
+    return LaneLine(np.zeros((0, 2), np.float32), score, lane_id=number, ground=ground)
+
+
+def test_a_line_seen_ahead_and_behind_is_one_line():
+    fuser = LaneFuser()
+    views = {
+        0: view(lanes=(line(1.75, 0.01), line(-1.75, 0.01, number=2))),
+        1: view(lanes=(line(1.75, 0.01, start=-30, end=-4, number=7),)),
+    }
+    found = fuser.update(views, NOW)
+    assert [each.lane_id for each in found] == [1, 2]
+    assert (found[0].ground.x_min, found[0].ground.x_max) == (-30.0, 50.0)
+    np.testing.assert_allclose(found[0].ground.poly, [1.75, 0.01, 0, 0], atol=5e-3)
+    assert [each.position for each in found] == [-1, 1]
+    only_rear = fuser.update(
+        {1: view(lanes=(line(1.7, start=-30, end=-4, number=7),), stamp=NOW + 50 * MS)}, NOW + 50 * MS
+    )
+    assert [each.lane_id for each in only_rear] == [1]
+
+
+def test_odometry_turns_and_interpolates():
+    odometry = Odometry()
+    odometry.add(0, 0.0, 0.0, np.pi / 2)
+    odometry.add(100 * MS, 0.0, 2.0, np.pi)
+    half = odometry.between(0, 50 * MS)
+    assert (half.x, half.y, half.yaw) == pytest.approx((1.0, 0.0, np.pi / 4), abs=1e-9)
+    back = odometry.between(100 * MS, 0)
+    assert (back.x, back.y, back.yaw) == pytest.approx((0.0, 2.0, -np.pi / 2), abs=1e-9)
+    assert odometry.between(0, 5000 * MS) is None
+    odometry.add(-9000 * MS, 0.0, 0.0, 0.0)  # a bag that began anew
+    assert odometry.between(0, 50 * MS) is None
+
+
+def test_cells_are_free_occupied_or_unknown():
+    square = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)
+    grid = occupancy([square], np.array([[10.0, 0.0, 1.0]]))
+    at = {(x, y): grid.cells[int((y + 30) / 0.5), int((x + 20) / 0.5)] for x, y in ((10, 0), (15, 3), (15, 9), (-3, 0))}
+    assert at == {(10, 0): OCCUPIED, (15, 3): FREE, (15, 9): UNKNOWN, (-3, 0): UNKNOWN}
+
+
+def test_two_free_roads_become_one():
+    front = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], np.float32)
+    rear = front - (15, 0)
+    whole = joined([front, rear])
+    assert (whole[:, 0].min(), whole[:, 0].max()) == pytest.approx((-15, 20), abs=1.0)
+    assert len(joined([])) == 0
+    assert joined([front]) is front
