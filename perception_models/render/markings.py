@@ -116,14 +116,11 @@ def litter(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]
         ]
     if layout.junctions and rng.random() < 0.2:
         s, half = layout.junctions[0]
-        for k in np.arange(-half, half, 1.8):
-            out.append(
-                patch(
-                    road,
-                    [(s + k, right + 0.5), (s + k + 0.2, right + 0.5), (s - k + 0.2, left - 0.5), (s - k, left - 0.5)],
-                    Surface.YELLOW,
-                )
-            )
+        lean = 0.6 * (left - right) * rng.choice([-1, 1])
+        for k in np.arange(-half, half, 2.0):
+            low, high = s + k - lean / 2, s + k + lean / 2
+            corners = [(low, right + 0.5), (low + 0.2, right + 0.5), (high + 0.2, left - 0.5), (high, left - 0.5)]
+            out.append(patch(road, corners, Surface.YELLOW))
     return out
 
 

@@ -77,7 +77,7 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
     s = rng.uniform(-15, 12) if start is None else start
     ego = Ego(lane, s, rng.normal(0, spread), 0.0 if seconds else rng.normal(0, 0.012), speed)
     reach = (s - 25.0, s + rng.uniform(80, 200) + speed * seconds)
-    actors = traffic(rng, world.roads, (lane, s), speed, reach)
+    actors = traffic(rng, world.roads, (lane, s), speed, reach, steady=seconds > 0)
     return Drive(world, ego, actors, light, random_looks(rng, world), float(rng.random() * 100))
 
 

@@ -67,8 +67,12 @@ def traffic(
     ego: tuple[Lane, float],
     speed: float,
     reach: tuple[float, float],
+    steady: bool = False,
 ) -> list[Actor]:
-    """Actors for every lane of every road; nothing stands in the place of the ego car (its lane and s)."""
+    """Actors for every lane of every road; nothing stands in the place of the ego car (its lane and s).
+
+    With `steady` the drive goes on: nobody gets into the way of the ego car later on either.
+    """
     actors: list[Actor] = []
     density = rng.choice([0.15, 0.5, 1.0, 2.2], p=[0.14, 0.3, 0.34, 0.22])
     for number, (road, layout) in enumerate(roads):
@@ -78,7 +82,10 @@ def traffic(
             limits = (max(reach[0], road.s[0] + 10), min(reach[1], road.s[-1] - 10))
             found = place(rng, road, layout, lane, limits, density, speed if number == 0 else 6.0)
             actors += [a for a in found if not (number == 0 and _touches(a, lane, mine, ego))]
-        actors += _crossing_people(rng, road, layout, density) if number == 0 else []
+        people = _crossing_people(rng, road, layout, density) if number == 0 else []
+        actors += [a for a in people if not _touches(a, a.lane, False, ego)]
+    if steady:
+        actors = [a for a in actors if not _in_the_way(a, roads[0][0], ego, speed)]
     for i, actor in enumerate(actors):
         actor.track = i + 1
     return actors
@@ -90,6 +97,18 @@ def _touches(actor: Actor, lane: Lane, mine: bool, ego: tuple[Lane, float]) -> b
         return gap < 6.5 or (actor.s < ego[1] and gap < 12)
     near = abs(float(np.interp(actor.s, actor.road.s, lane.t - ego[0].t)) + actor.shift)
     return near < 2.2 and gap < 5 or (gap < 2.5 and near < 1.9)
+
+
+def _in_the_way(actor: Actor, road: Road, ego: tuple[Lane, float], speed: float) -> bool:
+    """Whether the ego car would meet the actor; who drives before it in its lane takes over its speed."""
+    if actor.road is not road:
+        actor.speed = 0.0
+        return abs(actor.s) < 12.0
+    if actor.lane is ego[0]:
+        actor.speed, actor.brake = speed, 0.0
+        return False
+    apart = np.interp(actor.s, road.s, actor.lane.t - ego[0].t) + actor.shift
+    return actor.s > ego[1] and abs(float(apart)) < 1.8
 
 
 def _there(lane: Lane, road: Road, s: float) -> bool:
