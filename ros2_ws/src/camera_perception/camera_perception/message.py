@@ -6,7 +6,8 @@ their flag false and NaN inside; they never hold a zero that looks like data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import atan2, hypot, isfinite
 from typing import Any
 
 import numpy as np
@@ -90,53 +91,69 @@ def status_of(flags: int) -> int:
 
 
 def _objects(objects: Objects, spec: ModelSpec, over_ground: bool) -> list[dict[str, Any]]:
-    return [_object(objects, row, spec, over_ground) for row in np.argsort(-objects.scores, kind="stable")]
+    objects = objects[np.argsort(-objects.scores, kind="stable")]
+    covs = objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4)
+    return [_object(row, spec, over_ground, *pair) for row, pair in zip(_rows(objects), zip(*covs))]
 
 
-def _object(objects: Objects, row: int, spec: ModelSpec, over_ground: bool) -> dict[str, Any]:
-    class_id = int(objects.classes[row])
+# Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
+NUMBERS = (
+    "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
+    "velocities", "ground_widths",
+)  # fmt: skip
+
+
+def _rows(objects: Objects) -> list[dict[str, Any]]:
+    columns = [getattr(objects, name).tolist() for name in NUMBERS]
+    return [dict(zip(NUMBERS, values)) for values in zip(*columns)]
+
+
+def _object(
+    row: Mapping[str, Any], spec: ModelSpec, over_ground: bool, position_cov: np.ndarray, velocity_cov: np.ndarray
+) -> dict[str, Any]:
+    class_id = row["classes"]
     return {
         "class_id": class_id,
         "class_name": spec.classes[class_id] if 0 <= class_id < len(spec.classes) else "",
-        "score": float(objects.scores[row]),
+        "score": row["scores"],
         "alternatives": [],
-        **_box(objects.boxes[row]),
-        "truncation": int(objects.truncated[row]),
-        "track_id": int(objects.track_ids[row]) & 0xFFFFFFFF,
-        "track_age": min(int(objects.ages[row]), 0xFFFF),
-        "coasted": bool(objects.coasted[row]),
-        **_position(objects, row),
-        **_velocity(objects, row, over_ground),
+        **_box(row["boxes"]),
+        "truncation": row["truncated"],
+        "track_id": row["track_ids"] & 0xFFFFFFFF,
+        "track_age": min(row["ages"], 0xFFFF),
+        "coasted": row["coasted"],
+        **_position(row, position_cov),
+        **_velocity(row["velocities"], over_ground, velocity_cov),
     }
 
 
-def _box(box: np.ndarray) -> dict[str, float]:
+def _box(box: Sequence[float]) -> dict[str, float]:
     x0, y0, x1, y1 = map(float, box)
     return {"cx": (x0 + x1) / 2, "cy": (y0 + y1) / 2, "width": x1 - x0, "height": y1 - y0}
 
 
-def _position(objects: Objects, row: int) -> dict[str, Any]:
-    x, y, z = map(float, objects.positions[row])
-    known = bool(np.isfinite(objects.positions[row, :2]).all())
+def _position(row: Mapping[str, Any], cov: np.ndarray) -> dict[str, Any]:
+    x, y, z = row["positions"]
+    known = isfinite(x) and isfinite(y)
     return {
         "has_position": known,
-        "position_method": int(objects.position_methods[row]) if known else 0,
+        "position_method": row["position_methods"] if known else 0,
         "position": {"x": x, "y": y, "z": z},
-        "position_cov": objects.position_covs[row].ravel(),
-        "ground_width": float(objects.ground_widths[row]),
-        "range": float(np.hypot(x, y)),
-        "bearing": float(np.arctan2(y, x)),
+        "position_cov": cov,
+        "ground_width": row["ground_widths"],
+        "range": hypot(x, y),
+        "bearing": atan2(y, x),
     }
 
 
-def _velocity(objects: Objects, row: int, over_ground: bool) -> dict[str, Any]:
-    x, y = map(float, objects.velocities[row])
-    known = bool(np.isfinite(objects.velocities[row]).all())
+def _velocity(velocity: Sequence[float], over_ground: bool, cov: np.ndarray) -> dict[str, Any]:
+    x, y = velocity
+    known = isfinite(x) and isfinite(y)
     return {
         "has_velocity": known,
         "velocity": {"x": x, "y": y, "z": 0.0 if known else NAN},
         "velocity_over_ground": known and over_ground,
-        "velocity_cov": objects.velocity_covs[row].ravel(),
+        "velocity_cov": cov,
     }
 
 
@@ -222,7 +239,7 @@ def _road(road: Road | None) -> dict[str, Any]:
         "u": boundary[:, 0],
         "v": boundary[:, 1],
         "has_ground": len(polygon) > 0,
-        "ground": [{"x": float(x), "y": float(y), "z": 0.0} for x, y in polygon],
+        "ground": [{"x": x, "y": y, "z": 0.0} for x, y in polygon.tolist()],
         "free_distance_ahead": road.free_distance_ahead if road else NAN,
         "coverage": road.coverage if road else NAN,
     }

@@ -48,11 +48,10 @@ class Pipeline:
         motion  of the car since the frame before; velocities are over the ground with it, else relative to the car
         """
         start = perf_counter_ns()
-        health = self._health.update(frame)
-        if health.flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
+        seen, flags, preprocess_ms, inference_ms = self._infer(frame)
+        if flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
             self.reset()
-        seen, preprocess_ms, inference_ms = self._infer(frame)
-        perception = self._understand(frame, seen, Status(health.flags), motion)
+        perception = self._understand(frame, seen, flags, motion)
         total_ms = (perf_counter_ns() - start) / 1e6
         timing = Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
         return replace(perception, timing=timing)
@@ -62,19 +61,21 @@ class Pipeline:
         self._objects.reset()
         self._lanes.reset()
 
-    def _infer(self, frame: Frame) -> tuple[Seen, float, float]:
+    def _infer(self, frame: Frame) -> tuple[Seen, Status, float, float]:
+        """What the network sees, the health of the image, milliseconds of preprocessing and of the network."""
         slot = self.engine.acquire()
         try:
             started = perf_counter_ns()
             letterbox: Letterbox = self._preprocess(frame.image, slot.images[0])
             submitted = perf_counter_ns()
             self.engine.submit(slot)
+            health = self._health.update(frame)  # while the network computes
             self.engine.wait(slot)
             done = perf_counter_ns()
             seen = decode_all(first_of(slot.outputs), self.spec, letterbox, self.thresholds)
         finally:
             self.engine.release(slot)
-        return seen, (submitted - started) / 1e6, (done - submitted) / 1e6
+        return seen, Status(health.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
 
     def _understand(self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None) -> Perception:
         camera, size = self._usable_camera(frame), frame.image.shape[:2]

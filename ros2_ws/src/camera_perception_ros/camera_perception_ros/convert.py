@@ -58,12 +58,22 @@ def _conversion(cls: type, name: str, default: Any) -> Callable[[Any], Any]:
     if isinstance(default, np.ndarray):
         return lambda value: np.asarray(value, default.dtype).reshape(default.shape)
     if isinstance(default, list):
-        element = _element(cls, name)
-        return list if element is None else lambda value: [message_from_fields(element, item) for item in value]
+        return _list_conversion(_element(cls, name))
     if hasattr(default, "SLOT_TYPES"):
         kind = type(default)
         return lambda value: value if isinstance(value, kind) else message_from_fields(kind, value)
     return _same if isinstance(default, bytes) else type(default)
+
+
+def _list_conversion(element: Any) -> Callable[[Any], Any]:
+    if element is None:
+        return list
+    if set(element.get_fields_and_field_types().values()) <= {
+        "float",
+        "double",
+    }:  # points: many, and nothing to convert
+        return lambda value: [element(**item) for item in value]
+    return lambda value: [message_from_fields(element, item) for item in value]
 
 
 def _same(value: Any) -> Any:

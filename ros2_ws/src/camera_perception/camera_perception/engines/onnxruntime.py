@@ -50,7 +50,7 @@ def load(
 ) -> OnnxRuntimeEngine:
     """Open the model.
 
-    slots   frames in flight; with more than one a worker thread computes while the caller fills the next slot
+    slots   frames in flight; a worker thread computes while the caller fills the next slot
     threads CPU threads for one frame; 0 = all cores
     device  "cpu", "cuda", or "auto" = cuda where the provider is installed
     spin    let idle threads wait actively: a little faster, costs CPU time between frames
@@ -125,17 +125,17 @@ class OnnxRuntimeEngine:
         self.engine_id = engine_id(spec, self.name, onnxruntime.__version__, self.precision)
         self.slots = slots
         self._free = FreeSlots([OnnxRuntimeSlot(self) for _ in range(slots)])
-        self._worker = ThreadPoolExecutor(1, "onnxruntime") if slots > 1 else None
+        self._worker = ThreadPoolExecutor(1, "onnxruntime")
 
     def acquire(self) -> OnnxRuntimeSlot:
         return self._free.acquire()
 
     def submit(self, slot: OnnxRuntimeSlot) -> None:
-        """Start computing; with one slot the work is done here."""
-        if self._worker is None:
-            self._compute(slot)
-        else:
+        """Start computing in the engine's own thread."""
+        try:
             slot.pending = self._worker.submit(self._compute, slot)
+        except RuntimeError as error:  # after close()
+            raise EngineError("this onnxruntime engine is closed: load it again") from error
 
     def wait(self, slot: OnnxRuntimeSlot) -> None:
         if slot.pending is not None:
@@ -147,8 +147,7 @@ class OnnxRuntimeEngine:
         self._free.release(slot)
 
     def close(self) -> None:
-        if self._worker is not None:
-            self._worker.shutdown()
+        self._worker.shutdown()
 
     def _compute(self, slot: OnnxRuntimeSlot) -> None:
         try:
