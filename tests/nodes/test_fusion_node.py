@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from driving import RELIABLE, Ear, parameters
 from geometry_msgs.msg import Point
@@ -21,14 +22,16 @@ from camera_perception_msgs.msg import (
 )
 from camera_perception_ros.convert import time_from_ns
 from camera_perception_ros.fusion_node import FusionNode
-from camera_perception_ros.merge import CameraState, merge
+from camera_perception_ros.merge import CameraState, Merger
 
 NOW = 1_000_000_000_000
 MS = 1_000_000
 
 
 def seen(x: float, name: str = "car", **more: Any) -> DetectedObject:
-    return DetectedObject(class_name=name, has_position=True, position=Point(x=x), range=x, track_id=7, **more)
+    cov = np.array([0.25, 0.0, 0.0, 0.25], np.float32)
+    place = {"has_position": True, "position": Point(x=x), "position_cov": cov, "range": abs(x)}
+    return DetectedObject(class_name=name, track_id=7, **place, **more)
 
 
 def frame(stamp_ns: int = NOW, *objects: DetectedObject, **more: Any) -> PerceptionFrame:
@@ -46,6 +49,10 @@ def state(name: str, *frames: PerceptionFrame) -> CameraState:
     return camera
 
 
+def merge(cameras: list[CameraState], now_ns: int, base_frame: str, max_age: float) -> FusedPerception:
+    return Merger(cameras, base_frame, max_age).merge(now_ns)
+
+
 def test_no_camera_is_an_invalid_message():
     message = merge([CameraState("front")], NOW, "base_link", 0.5)
     assert message.status == PerceptionFrame.INVALID
@@ -55,9 +62,9 @@ def test_no_camera_is_an_invalid_message():
 
 
 def test_objects_of_all_cameras_come_nearest_first_with_numbers_of_their_own():
-    front, rear = state("front", frame(NOW, seen(30.0), seen(5.0))), state("rear", frame(NOW - 20 * MS, seen(12.0)))
+    front, rear = state("front", frame(NOW, seen(30.0), seen(5.0))), state("rear", frame(NOW - 20 * MS, seen(-12.0)))
     message = merge([front, rear], NOW, "base_link", 0.5)
-    assert [found.position.x for found in message.objects] == [5.0, 12.0, 30.0]
+    assert [found.position.x for found in message.objects] == [5.0, -12.0, 30.0]
     assert [list(found.cameras) for found in message.objects] == [[0], [1], [0]]
     assert message.objects[0].track_id != message.objects[1].track_id != 0
     assert message.status == PerceptionFrame.OK
@@ -65,7 +72,7 @@ def test_objects_of_all_cameras_come_nearest_first_with_numbers_of_their_own():
 
 
 def test_a_late_camera_is_left_out_and_named():
-    front, rear = state("front", frame(NOW, seen(5.0))), state("rear", frame(NOW - 900 * MS, seen(12.0)))
+    front, rear = state("front", frame(NOW, seen(5.0))), state("rear", frame(NOW - 900 * MS, seen(-12.0)))
     message = merge([front, rear], NOW, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [5.0]
     assert [camera.stale for camera in message.cameras] == [False, True]
@@ -91,9 +98,29 @@ def test_an_uncalibrated_camera_gives_lights_and_scene_but_no_objects():
 
 def test_lanes_keep_their_course_and_lose_their_pixels():
     image = frame(NOW)
-    image.lanes = [LaneLine(lane_id=3, has_ground=True, x=[1.0], y=[2.0], u=[5.0], v=[6.0]), LaneLine(lane_id=4)]
+    x = [4.0, 8.0, 12.0, 16.0, 20.0]
+    course = {"x": x, "y": [1.8] * 5, "y_std": [0.1] * 5, "x_min": 4.0, "x_max": 20.0, "u": [5.0] * 5, "v": [6.0] * 5}
+    course["poly"] = np.array([1.8, 0.0, 0.0, 0.0], np.float32)
+    image.lanes = [LaneLine(lane_id=3, has_ground=True, **course), LaneLine(lane_id=4)]
     message = merge([state("front", image)], NOW, "base_link", 0.5)
-    assert [(lane.lane_id, list(lane.x), list(lane.u)) for lane in message.lanes] == [(3, [1.0], [])]
+    assert [(lane.has_ground, len(lane.u), lane.position) for lane in message.lanes] == [(True, 0, LaneLine.EGO_LEFT)]
+    assert message.lanes[0].poly[0] == pytest.approx(1.8, abs=1e-3)
+
+
+def test_an_object_that_two_cameras_see_is_one_object():
+    front, left = state("front", frame(NOW, seen(20.0))), state("left", frame(NOW, seen(20.6)))
+    found = merge([front, left], NOW, "base_link", 0.5).objects
+    assert [list(each.cameras) for each in found] == [[0, 1]]
+    assert 20.0 < found[0].position.x < 20.6
+
+
+def test_with_odometry_everything_is_moved_to_now():
+    merger = Merger([state("front", frame(NOW - 100 * MS, seen(30.0)))], "base_link", 0.5)
+    for number in range(21):
+        merger.odometry.add(NOW - 200 * MS + number * 10 * MS, 0.2 * number, 0.0, 0.0)  # 20 m/s
+    message = merger.merge(NOW)
+    assert message.motion_compensated
+    assert message.objects[0].position.x == pytest.approx(28.0, abs=0.01)
 
 
 def test_the_rate_and_the_counts_of_a_camera_are_reported():
@@ -119,7 +146,7 @@ def test_the_node_goes_on_when_a_camera_dies(context, executor, spin_until):
 
     def publish(*numbers: int) -> None:
         for number in numbers:
-            publishers[number].publish(frame(outside.get_clock().now().nanoseconds, seen(5.0 + number)))
+            publishers[number].publish(frame(outside.get_clock().now().nanoseconds, seen(5.0 - 20.0 * number)))
 
     def both() -> bool:
         publish(0, 1)

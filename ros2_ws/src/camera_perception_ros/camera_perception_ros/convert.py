@@ -71,7 +71,7 @@ def _list_conversion(element: Any) -> Callable[[Any], Any]:
     if set(element.get_fields_and_field_types().values()) <= {
         "float",
         "double",
-    }:  # points: many, and nothing to convert
+    }:  # points: nothing to convert
         return lambda value: [element(**item) for item in value]
     return lambda value: [message_from_fields(element, item) for item in value]
 

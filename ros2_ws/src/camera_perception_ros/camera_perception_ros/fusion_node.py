@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from camera_perception.errors import PerceptionError
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from camera_perception_ros.camera_input import ODOMETRY
+from camera_perception_ros.convert import pose_from_odometry
 from camera_perception_ros.diagnostics import OK, STALE, WARN, array_of, status
-from camera_perception_ros.merge import CameraState, merge
+from camera_perception_ros.merge import CameraState, Merger
 from camera_perception_ros.params import ParameterError, Parameters, param
 from camera_perception_ros.process import Stop
 
@@ -33,6 +36,7 @@ class FusionParams:
     base_frame: str = param(
         "base_link", "Frame of the fused message; frames in another one give only health and scene."
     )
+    odometry_topic: str = param("", "Odometry of base_frame: what was seen is moved to now with the car's motion.")
     autostart: bool = param(False, "Configure and activate without being asked.", read_only=True)
 
     def check(self) -> None:
@@ -57,8 +61,8 @@ class FusionParams:
 class FusionNode(LifecycleNode):
     def __init__(self, stop: Stop | None = None, name: str = "fusion", **options: Any) -> None:
         super().__init__(name, **options)
-        self._declared = Parameters(self, FusionParams, self._tuned, lambda: self._cameras != {})
-        self._cameras: dict[str, CameraState] = {}
+        self._declared = Parameters(self, FusionParams, self._tuned, lambda: self._merger is not None)
+        self._merger: Merger | None = None
         self._active: list[Any] = []
         self._sequence = 0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -70,17 +74,21 @@ class FusionNode(LifecycleNode):
         except PerceptionError as error:
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
-        self._cameras = {name: CameraState(name) for name in self.params.names}
+        self._merger = self._fresh_merger()
         self._publisher = self.create_lifecycle_publisher(FusedPerception, "~/fused", RELIABLE)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._sequence = 0
-        self._cameras = {name: CameraState(name) for name in self.params.names}
+        self._merger = self._fresh_merger()
+        cameras = {camera.name: camera for camera in self._merger.cameras}
         self._active = [
-            self.create_subscription(PerceptionFrame, topic, self._cameras[name].take, RELIABLE)
+            self.create_subscription(PerceptionFrame, topic, cameras[name].take, RELIABLE)
             for name, topic in self.params.topic_of.items()
         ]
+        if self.params.odometry_topic:
+            odometry = self.create_subscription(Odometry, self.params.odometry_topic, self._on_odometry, ODOMETRY)
+            self._active.append(odometry)
         self._timer = self.create_timer(1 / self.params.rate, self._fuse)
         return super().on_activate(state)
 
@@ -90,9 +98,9 @@ class FusionNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._pause()
-        if self._cameras:
+        if self._merger is not None:
             self.destroy_lifecycle_publisher(self._publisher)
-        self._cameras = {}
+        self._merger = None
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -118,24 +126,31 @@ class FusionNode(LifecycleNode):
 
     def _tuned(self, params: FusionParams) -> None:
         self.params = params
+        if self._merger is not None:
+            self._merger.max_age = params.max_age
+
+    def _fresh_merger(self) -> Merger:
+        cameras = [CameraState(name) for name in self.params.names]
+        return Merger(cameras, self.params.base_frame, self.params.max_age)
+
+    def _on_odometry(self, message: Odometry) -> None:
+        if self._merger is not None:
+            self._merger.odometry.add(*pose_from_odometry(message))
 
     def _fuse(self) -> None:
         started = time.perf_counter_ns()
-        message = merge(
-            list(self._cameras.values()),
-            self.get_clock().now().nanoseconds,
-            self.params.base_frame,
-            self.params.max_age,
-        )
+        if self._merger is None:
+            return
+        message = self._merger.merge(self.get_clock().now().nanoseconds)
         message.seq, self._sequence = self._sequence, self._sequence + 1
         message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
         self._publisher.publish(message)
 
     def _report(self) -> None:
-        if not self._active:
+        if not self._active or self._merger is None:
             return
         name, now = self.get_fully_qualified_name(), self.get_clock().now()
-        statuses = [self._status(name, camera, now.nanoseconds) for camera in self._cameras.values()]
+        statuses = [self._status(name, camera, now.nanoseconds) for camera in self._merger.cameras]
         self._diagnostics.publish(array_of(now.to_msg(), statuses))
 
     def _status(self, name: str, camera: CameraState, now_ns: int) -> Any:

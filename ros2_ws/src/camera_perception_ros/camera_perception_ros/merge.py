@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from camera_perception.fuse import ObjectFuser
+from camera_perception.fuse_lanes import LaneFuser
+from camera_perception.odometry import Odometry
 from camera_perception_msgs.msg import (
     CameraHealth,
-    DetectedObject,
-    FusedObject,
     FusedPerception,
-    LaneLine,
     PerceptionFrame,
     SceneAttribute,
     TrafficLight,
 )
 from camera_perception_ros.convert import stamp_ns, time_from_ns
+from camera_perception_ros.convert_fused import lane_message, message_from_fused, view_from_frame
 
 NAN = float("nan")
 
@@ -52,27 +53,43 @@ class CameraState:
         return self.frame is None or not -1e3 * max_age <= self.age_ms(now_ns) <= 1e3 * max_age
 
 
-def merge(cameras: Sequence[CameraState], now_ns: int, base_frame: str, max_age: float) -> FusedPerception:
-    """Everything that cameras with fresh frames see. An object without metres belongs to its image only."""
-    fresh = {
-        index: camera.frame
-        for index, camera in enumerate(cameras)
-        if camera.frame and not camera.stale(now_ns, max_age)
-    }
-    metric = {index: frame for index, frame in fresh.items() if frame.base_frame == base_frame}
-    message = FusedPerception(cameras=[_health(camera, now_ns, max_age) for camera in cameras])
-    message.header.stamp, message.header.frame_id = time_from_ns(now_ns), base_frame
-    message.age_ms = max((cameras[index].age_ms(now_ns) for index in fresh), default=NAN)
-    message.status_flags = _union(frame.status_flags for frame in fresh.values())
-    message.tasks_valid = _union(frame.tasks_valid for frame in fresh.values())
-    message.status = _status(fresh, cameras)
-    pairs = [(index, found) for index, frame in metric.items() for found in frame.objects if found.has_position]
-    message.objects = [_object(index, found) for index, found in sorted(pairs, key=lambda pair: pair[1].range)]
-    message.lanes = [_on_road(lane) for frame in metric.values() for lane in frame.lanes if lane.has_ground]
-    _take_ego_lane_and_road(message, metric)
-    _take_lights(message, fresh)
-    message.scene = _scene(fresh)
-    return message
+class Merger:
+    """Remembers objects and lines over time, so that their numbers outlive the change from camera to camera."""
+
+    def __init__(self, cameras: Sequence[CameraState], base_frame: str, max_age: float) -> None:
+        """max_age in seconds, for frames"""
+        self.cameras, self.base_frame, self.max_age = list(cameras), base_frame, max_age
+        self.odometry = Odometry()
+        self._objects, self._lanes = ObjectFuser(len(self.cameras)), LaneFuser()
+
+    def merge(self, now_ns: int) -> FusedPerception:
+        """Everything that cameras with fresh frames see, moved to now."""
+        fresh = {
+            index: camera.frame
+            for index, camera in enumerate(self.cameras)
+            if camera.frame is not None and not camera.stale(now_ns, self.max_age)
+        }
+        message = FusedPerception(cameras=[_health(camera, now_ns, self.max_age) for camera in self.cameras])
+        message.header.stamp, message.header.frame_id = time_from_ns(now_ns), self.base_frame
+        message.age_ms = max((self.cameras[index].age_ms(now_ns) for index in fresh), default=NAN)
+        message.status_flags = _union(frame.status_flags for frame in fresh.values())
+        message.tasks_valid = _union(frame.tasks_valid for frame in fresh.values())
+        message.status = _status(fresh, self.cameras)
+        self._take_metres(message, fresh, now_ns)
+        _take_lights(message, fresh)
+        message.scene = _scene(fresh)
+        return message
+
+    def _take_metres(self, message: FusedPerception, fresh: dict[int, PerceptionFrame], now_ns: int) -> None:
+        """Objects, lanes and road of the cameras that see in base_frame; the others belong to their images only."""
+        metric = {index: frame for index, frame in fresh.items() if frame.base_frame == self.base_frame}
+        views = {index: view_from_frame(frame) for index, frame in metric.items()}
+        known = [self.odometry.between(view.stamp_ns, now_ns) is not None for view in views.values()]
+        message.motion_compensated = bool(known) and all(known)
+        class_ids = {found.class_name: found.class_id for frame in metric.values() for found in frame.objects}
+        message.objects = message_from_fused(self._objects.update(views, now_ns, self.odometry.between), class_ids)
+        message.lanes = [lane_message(lane) for lane in self._lanes.update(views, now_ns, self.odometry.between)]
+        _take_ego_lane_and_road(message, metric)
 
 
 def _union(flags: object) -> int:
@@ -103,25 +120,6 @@ def _health(camera: CameraState, now_ns: int, max_age: float) -> CameraHealth:
         health.status = PerceptionFrame.INVALID if stale else frame.status
         health.tasks_valid = 0 if stale else frame.tasks_valid
     return health
-
-
-SAME = (
-    "class_id", "class_name", "score", "coasted", "position_method", "position", "position_cov", "ground_width",
-    "has_velocity", "velocity", "velocity_over_ground", "velocity_cov", "track_age",
-)  # fmt: skip
-
-
-def _object(camera: int, found: DetectedObject) -> FusedObject:
-    merged = FusedObject(**{name: getattr(found, name) for name in SAME})
-    merged.track_id = (camera + 1) << 24 | found.track_id & 0xFFFFFF  # never 0, and different from camera to camera
-    merged.cameras, merged.camera_track_ids = [camera], [found.track_id]
-    return merged
-
-
-def _on_road(lane: LaneLine) -> LaneLine:
-    """Without its pixels: they belong to one camera."""
-    names = lane.get_fields_and_field_types()
-    return LaneLine(**{name: getattr(lane, name) for name in names if name not in ("u", "v")})
 
 
 def _take_ego_lane_and_road(message: FusedPerception, metric: dict[int, PerceptionFrame]) -> None:

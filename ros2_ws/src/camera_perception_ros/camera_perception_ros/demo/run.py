@@ -124,9 +124,11 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         )
     names = [camera.name for camera in cameras]
     fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
+    fusion["odometry_topic"] = odometry
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
-        "bag": str(settings.bag), "rate": settings.rate, "topics": played_topics(settings.bag, cameras, odometry), "stamps": "now",
+        "bag": str(settings.bag), "rate": settings.rate, "stamps": "now",
+        "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
     }  # fmt: skip
     processes.start("bag_player", "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
