@@ -102,7 +102,9 @@ class Camera:
         plane = (points - (cx, cy)) / (fx, fy)
         if np.any(self.distortion) or self.model == FISHEYE:
             plane = self._undistorted(points, plane)
-        return np.c_[plane, np.ones(len(plane))]
+        rays = np.ones((len(plane), 3))
+        rays[:, :2] = plane
+        return rays
 
     def _undistorted(self, pixels: np.ndarray, plane: np.ndarray) -> np.ndarray:
         rays = np.full((len(plane), 2), np.nan)

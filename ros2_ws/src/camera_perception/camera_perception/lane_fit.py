@@ -19,6 +19,7 @@ LINE_PIXELS = (
 FLOOR = 0.03  # metres, paint is not sharper than that
 # What roads are like, against which few or far points cannot argue: standard deviation of c0..c3 (60 m: tight bend in town).
 ROADS = np.array([10.0, 0.5, 1 / 120, 1.5e-4])
+USUAL = np.diag(1 / ROADS**2)
 
 
 def locate_lanes(
@@ -55,10 +56,18 @@ def _course(ground: np.ndarray, cov: np.ndarray) -> GroundLine | None:
     x, y = ground[order].T
     if len(x) < LEAST_POINTS or x[-1] - x[0] < LEAST_LENGTH:
         return None
-    y_std = across(cov[order], np.gradient(y, x + 1e-3 * np.arange(len(x))))
+    y_std = across(cov[order], slopes(x + 1e-3 * np.arange(len(x)), y))
     poly, _ = fit_cubic(x, y, y_std)
     points = ground[order].astype(np.float32)
     return GroundLine(points, y_std.astype(np.float32), poly.astype(np.float32), float(x[0]), float(x[-1]))
+
+
+def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(P,) dy/dx at each of P > 1 points, from both neighbours: np.gradient(y, x) in a fifth of its time."""
+    steps = x[1:] - x[:-1]
+    each = (y[1:] - y[:-1]) / steps
+    between = (each[:-1] * steps[1:] + each[1:] * steps[:-1]) / (steps[:-1] + steps[1:])
+    return np.concatenate((each[:1], between, each[-1:]))
 
 
 def across(cov: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -76,11 +85,10 @@ def powers(x: np.ndarray) -> np.ndarray:
 def fit_cubic(x: np.ndarray, y: np.ndarray, y_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and their (4, 4) covariance; strays count less (Huber), roads bend little."""
     terms, weights = powers(x), 1 / np.square(y_std.astype(float))
-    usual = np.diag(1 / ROADS**2)
     doubt = np.ones(len(x))
     for _ in range(3):
         pull = terms.T * (weights * doubt)
-        cov = np.linalg.inv(pull @ terms + usual)
+        cov = np.linalg.inv(pull @ terms + USUAL)
         poly = cov @ (pull @ y)
         error = np.abs(y - terms @ poly) / y_std
         doubt = 1.5 / np.maximum(error, 1.5)
