@@ -27,8 +27,10 @@ def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] |
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist: give a file like perception_models/configs/demo.yaml") from None
     except (OmegaConfBaseException, YAMLError) as error:
-        where = f"{path}: " if path else ""
-        raise SettingsError(f"{where}{str(error).splitlines()[0]}: see the comments in perception_models/configs") from error
+        where = "".join(f"{place}: " for place in (path, getattr(error, "full_key", None)) if place)
+        raise SettingsError(
+            f"{where}{str(error).splitlines()[0]}: see the comments in perception_models/configs"
+        ) from error
 
 
 def settings_from_dict(cls: type[T], values: dict[str, Any]) -> T:

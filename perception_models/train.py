@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +39,8 @@ def train(config: TrainConfig, folder: Path, resume: bool = False) -> Path:
 
     With devices > 1 the command line starts itself again for the others; under torchrun it joins them.
     """
+    if config.balance.method == "pcgrad" and config.precision.startswith("16"):
+        raise SettingsError("balance.method=pcgrad does not scale losses as 16-mixed needs: use bf16-mixed or 32-true")
     fabric = Fabric(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -76,8 +79,10 @@ class Run:
         self._clock: tuple[float, int] = (time.monotonic(), 0)
 
     def go(self) -> None:
-        """All steps that are left."""
-        world = self.fabric.world_size
+        """All steps that are left; none after an early stop."""
+        world, number = self.fabric.world_size, self.start
+        if self._stopped():
+            return
         todo = list(steps(self.config.stages, world, self.start))
         self._validation = self._validation_batches() if self.fabric.is_global_zero else []
         batches = loader(self.feed, todo, self.config.data.workers)
@@ -86,10 +91,11 @@ class Run:
             disable=not self.fabric.is_global_zero, unit="step", mininterval=2, dynamic_ncols=True,
         )  # fmt: skip
         for step, batch in bar:
-            losses = self.step(step, self.fabric.to_device(batch))
-            if self._after(step, losses, batch, bar):
+            losses, number = self.step(step, self.fabric.to_device(batch)), step.number + 1
+            self._after(step, losses, batch, bar)
+            if self._stopped():
                 break
-        self.save(len(todo) + self.start if todo else self.start)
+        self.save(number)
         self.log.close()
 
     def step(self, step: Step, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -102,8 +108,8 @@ class Run:
         set_learning_rate(self.optimizer, learning_rate(self.config.optimizer, step))
         losses = self._backward(batch, tasks_at(phase, TASKS, step.number), step)
         freeze(self.net, phase.frozen)
-        if self.config.optimizer.clip:
-            self.fabric.clip_gradients(self.learner, self.optimizer, max_norm=self.config.optimizer.clip, error_if_nonfinite=False)
+        if clip := self.config.optimizer.clip:
+            self.fabric.clip_gradients(self.learner, self.optimizer, max_norm=clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.fabric.is_global_zero:
@@ -129,8 +135,8 @@ class Run:
                 parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
         return losses
 
-    def _after(self, step: Step, losses: dict[str, Tensor], batch: dict[str, Tensor], bar: Any) -> bool:
-        """Log, look, save where due; True to stop early."""
+    def _after(self, step: Step, losses: dict[str, Tensor], batch: dict[str, Tensor], bar: Any) -> None:
+        """Log, look, save where due."""
         config, number = self.config, step.number + 1
         if _due(number, config.log_every):
             self._log_losses(number, step, losses, bar)
@@ -141,16 +147,20 @@ class Run:
             self._validate(number)
         if _due(number, config.save_every):
             self.save(number)
-        stop = self.fabric.broadcast(bool(config.patience) and self.worse >= config.patience) if config.patience else False
-        return stop
+
+    def _stopped(self) -> bool:
+        """Has it been worse for longer than patience allows? The first device knows."""
+        patience = self.config.patience
+        return bool(patience) and self.fabric.broadcast(self.worse >= patience)
 
     def _log_losses(self, number: int, step: Step, losses: dict[str, Tensor], bar: Any) -> None:
         now, seen = time.monotonic(), step.seen + step.batch * self.fabric.world_size
         speed = (seen - self._clock[1]) / max(now - self._clock[0], 1e-6) if self._clock[1] else 0.0
         self._clock = now, seen
         values = {task: float(loss) for task, loss in losses.items()}
-        if not all(value == value and abs(value) != float("inf") for value in values.values()):
-            raise FloatingPointError(f"step {number}: a loss is not finite ({values}): lower optimizer.lr or use 32-true")
+        if not all(map(math.isfinite, values.values())):
+            hint = "lower optimizer.lr or use precision 32-true"
+            raise FloatingPointError(f"step {number}: a loss is not finite ({values}): {hint}")
         self.log.figures(number, {f"train/{t}": v for t, v in values.items()} | {"images_per_s": speed, "seen": seen})
         bar.set_postfix({**{t[:4]: f"{v:.2f}" for t, v in values.items()}, "img/s": f"{speed:.0f}"})
 
@@ -201,7 +211,8 @@ class Run:
         """Continue where `save` was."""
         parts, state = checkpoint.load(self.last)
         if state["world"] != self.fabric.world_size:
-            raise SettingsError(f"{self.last} was trained on {state['world']} devices, now there are {self.fabric.world_size}: use as many")
+            now = f"now there are {self.fabric.world_size}: use as many"
+            raise SettingsError(f"{self.last} was trained on {state['world']} devices, {now}")
         self.plain.load_state_dict(parts["model"])
         checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
         if self.fabric.is_global_zero:
@@ -228,7 +239,7 @@ def _teacher(config: TrainConfig, net: PerceptionNet) -> torch.nn.Module | None:
         return None
     from perception_models.distill import Teacher
 
-    return Teacher(config.distill, net)
+    return Teacher(config.distill, checkpoint.load_network(Path(config.distill.teacher))[0], net)
 
 
 def _due(number: int, every: int) -> bool:

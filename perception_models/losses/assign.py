@@ -33,14 +33,14 @@ class Assignment:
 def assign(
     probabilities: Tensor, predicted: Tensor, centers: Tensor, boxes: Tensor, classes: Tensor, valid: Tensor, top: int
 ) -> Assignment:
-    """Give each object its `top` best cells by score^0.5 * IoU^6 among those with the centre inside it.
+    """Give each object its `top` best cells by score^0.5 * IoU^6 among those with the centre in or near it.
 
     probabilities B A C; predicted B A 4 and boxes B M 4 network pixels; centers A 2; classes B M; valid B M bool
     """
     overlap = iou(boxes.unsqueeze(2), predicted.unsqueeze(1))  # B M A
     wanted = classes.clamp(min=0).unsqueeze(-1).expand(-1, -1, predicted.shape[1])
     score = probabilities.transpose(1, 2).gather(1, wanted)
-    inside = centers_inside(centers, boxes, MIN_SIDE) & valid.unsqueeze(-1)
+    inside = _may_answer(centers, boxes, top) & valid.unsqueeze(-1)
     align = score.pow(ALIGN_SCORE) * overlap.pow(ALIGN_IOU) * inside
     chosen = _top_cells(align, inside, top)
     owner = torch.where(chosen, overlap + 1e-6, -1.0).max(1)  # a cell between two objects takes the closer fit
@@ -59,6 +59,18 @@ def centers_inside(centers: Tensor, boxes: Tensor, min_side: float = 0.0) -> Ten
     half = (boxes[..., 2:] - boxes[..., :2]).clamp(min=min_side) / 2
     offset = centers.view(1, 1, -1, 2) - middle.unsqueeze(2)
     return (offset.abs() < half.unsqueeze(2)).all(-1)
+
+
+def _may_answer(centers: Tensor, boxes: Tensor, top: int) -> Tensor:
+    """B M A: cells near each object; if only one will answer, and there are cells inside the object, then one of those.
+
+    Distances to the sides are positive, so a cell outside a small object cannot say exactly where that ends.
+    """
+    near = centers_inside(centers, boxes, MIN_SIDE)
+    if top > 1:
+        return near
+    inside = centers_inside(centers, boxes)
+    return torch.where(inside.any(-1, keepdim=True), inside, near)
 
 
 def _top_cells(align: Tensor, inside: Tensor, top: int) -> Tensor:

@@ -61,12 +61,13 @@ def load_network(path: Path | str) -> tuple[PerceptionNet, dict[str, Any]]:
     try:
         net.load_state_dict(parts["average"])
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{path} does not fit its own network settings ({error}): it was made by other code") from error
+        reason = f"does not fit its own network settings ({error}): it was made by other code"
+        raise CheckpointError(f"{path} {reason}") from error
     return net.eval(), state
 
 
 def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
-    """Start from the weights of a checkpoint wherever name and shape agree and no `replace` prefix asks for a new start.
+    """Start from the weights of a checkpoint wherever name and shape agree and no `replace` prefix asks for new ones.
 
     Returns the names that start anew.
     """

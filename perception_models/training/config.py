@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from perception_models.balancing import BalanceConfig
 from perception_models.losses import LossConfig
@@ -30,18 +30,18 @@ class DataConfig:
     train, val    data sets: {kind, path, weight, only, include, exclude, ...}
     cache         folder for decoded copies, made once
     cache_height, cache_width  no image is kept larger than this
-    lights        folder of traffic-light crops that augmentation pastes in, or nothing
-    augment       fields of data.augment.AugmentConfig that differ from its defaults; `plain_stage` and later are milder
+    lights        folder of traffic-light crops that augmentation pastes in (those of fold "train"), or nothing
+    augment       fields of data.augment.AugmentConfig that differ from its defaults
     epoch         views per epoch; 0 is the number of images
     workers       loader processes per device; 0 loads in the training process, which is right for two CPU cores
     """
 
     train: list[dict[str, Any]] = field(default_factory=list)
     val: list[dict[str, Any]] = field(default_factory=list)
-    cache: Optional[str] = "data/cache"
+    cache: str | None = "data/cache"
     cache_height: int = 384
     cache_width: int = 640
-    lights: Optional[str] = None
+    lights: str | None = None
     augment: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     workers: int = 0
@@ -92,7 +92,7 @@ class TransferConfig:
     replace  beginnings of parameter names that start anew, such as heads.objects
     """
 
-    weights: Optional[str] = None
+    weights: str | None = None
     replace: list[str] = field(default_factory=list)
 
 
@@ -101,12 +101,12 @@ class DistillConfig:
     """Learn from a larger network too.
 
     teacher      checkpoint of the teacher, or nothing
-    logits, features, objects  weights of the three losses
+    logits, features, objects  weights of what masks, lines and scene say, of the pyramid, and of objects
     temperature  softens both distributions
-    confidence   masks teach only where the teacher is at least this sure
+    confidence   masks, lines and boxes teach only where the teacher is at least this sure
     """
 
-    teacher: Optional[str] = None
+    teacher: str | None = None
     logits: float = 1.0
     features: float = 1.0
     objects: float = 1.0

@@ -37,7 +37,7 @@ class Feed:
         self.mix = open_data(config, config.train)
         self.order = Order(self.mix, config.epoch or len(self.mix), seed, rank, world)
         self.augment, self.seed = augmentation(config), seed
-        self.lights = LightCrops(config.lights) if config.lights else None
+        self.lights = LightCrops(config.lights, fold="train") if config.lights else None
         self._keys: tuple[int, Any] = (-1, None)
 
     def batch(self, first: int, count: int, size: tuple[int, int]) -> dict[str, Tensor]:

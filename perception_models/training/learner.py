@@ -34,10 +34,11 @@ class Learner(nn.Module):
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Task: weighed loss, and with a teacher "distill"."""
+        knowledge = self.teacher.look(batch["images"]) if self.teacher is not None else None
         pyramid = self.net.pyramid(batch["images"])
         outputs = self.net.outputs(pyramid)
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.balancer.weighed(task_losses(outputs, batch, self.config, self.net.config.strides))
             if self.teacher is not None:
-                losses["distill"] = self.teacher(batch, pyramid, outputs)
+                losses["distill"] = self.teacher(knowledge, pyramid, outputs)
         return losses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Logbook:
     def figures(self, step: int, values: dict[str, float]) -> None:
         if not self.active:
             return
+        values = {name: value for name, value in values.items() if math.isfinite(value)}  # JSON knows no nan
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         self._lines.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")

@@ -12,7 +12,7 @@ from perception_models.network import PerceptionNet
 
 @torch.no_grad()
 def validate(net: PerceptionNet, batches: list[dict[str, Tensor]], config: LossConfig) -> dict[str, float]:
-    """Losses per task, IoU of the masks, mean lane distance in cells; `score` grows with quality (minus the mean loss)."""
+    """Losses per task and IoU of the masks; `score` grows with quality (minus the sum of the mean losses)."""
     sums: dict[str, float] = {}
     counts = {task: torch.zeros(classes, 3) for task, classes in _mask_classes(net).items()}
     for batch in batches:

@@ -91,7 +91,7 @@ def follow(alpha: float, steps: int = 300) -> tuple[Balancer, torch.Tensor]:
 
 def test_gradnorm_makes_gradients_equally_strong():
     chosen, norms = follow(alpha=0.0)
-    assert norms[0].item() == pytest.approx(norms[1].item(), rel=1e-3)
+    assert norms[0].item() == pytest.approx(norms[1].item(), rel=1e-2)
     assert chosen.factors.sum().item() == pytest.approx(len(TASKS), rel=1e-4)
 
 
@@ -195,10 +195,7 @@ def test_every_method_trains(method, drawn_batch):
         plain.append(sum(values.values()).item())
         assert math.isfinite(plain[-1])
     assert plain[-1] < 0.8 * plain[0]
-    moved = {
-        name
-        for name, value in chosen.balancer.state_dict().items()
-        if not torch.equal(value, balancer(method).state_dict()[name])
-    }
+    fresh = balancer(method).state_dict()
+    moved = {name for name, value in chosen.balancer.state_dict().items() if not torch.equal(value, fresh[name])}
     expected = {"uncertainty": {"log_variance"}, "dwa": {"slow", "fast"}, "gradnorm": {"factors", "first"}}
     assert moved == expected.get(method, set())

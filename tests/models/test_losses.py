@@ -67,13 +67,15 @@ def test_overlap_of_boxes(a, b, plain, complete):
 # --- assignment
 
 
-def slow_task_alignment(probabilities, predicted, boxes, classes, top, min_side=16.0):
+def slow_task_alignment(probabilities, predicted, boxes, classes, top):
     """One image, loops only: row of the object and target score of each cell (-1 and 0 without one)."""
     owner, best_overlap = [-1] * len(predicted), [0.0] * len(predicted)
     align = {}
     for m, (box, kind) in enumerate(zip(boxes, classes)):
-        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).clamp(min=min_side) / 2
-        rows = [a for a in range(len(predicted)) if bool(((CENTERS[a] - middle).abs() < half).all())]
+        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        near = [a for a in range(len(predicted)) if bool(((CENTERS[a] - middle).abs() < half.clamp(min=8)).all())]
+        inside = [a for a in near if bool(((CENTERS[a] - middle).abs() < half).all())]
+        rows = inside if top == 1 and inside else near
         for a in rows:
             overlap = iou(box, predicted[a]).item()
             align[m, a] = probabilities[a, kind].item() ** 0.5 * overlap**6, overlap
@@ -106,6 +108,20 @@ def test_assignment_is_that_of_the_paper_done_slowly(top):
     kinds = given.scores[0].argmax(-1)[given.taken[0] & (given.weight[0] > 0)]
     wanted = classes[given.rows[0][given.taken[0] & (given.weight[0] > 0)]]
     assert torch.equal(kinds, wanted)
+
+
+def test_the_one_cell_of_a_small_object_lies_inside_it():
+    """The cell to the right is preferred by score and by overlap, but its box cannot end left of its centre."""
+    box = torch.tensor([[[9.0, 2, 17, 19]]])
+    beside = (CENTERS == torch.tensor([20.0, 12])).all(1)
+    probabilities = torch.full((1, len(CENTERS), 10), 0.01)
+    probabilities[0, beside] = 0.9
+    predicted = boxes_from_sides(torch.full((1, len(CENTERS), 4), 0.7), CENTERS, SCALE)
+    predicted[0, beside] = torch.tensor([9.0, 2, 20.8, 19])
+    given = assign(probabilities, predicted, CENTERS, box, torch.tensor([[LIGHT]]), torch.tensor([[True]]), 1)
+    x, y = CENTERS[given.taken[0]][0]
+    assert 9 < x < 17
+    assert 2 < y < 19
 
 
 @pytest.mark.parametrize("box", [[60.0, 20, 62, 23], [3.0, 3, 5, 5], [125.0, 61, 128, 64]])

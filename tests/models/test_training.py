@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+import perception_models.train as training
+from perception_models.data import labels
+from perception_models.data.augment import NONE
+from perception_models.losses.boxes import iou
+from perception_models.network import PerceptionNet, of_size
+from perception_models.network.final import FinalNet
+from perception_models.settings import SettingsError, load_settings
+from perception_models.training import checkpoint
+from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig
+from perception_models.training.learner import Learner
+from perception_models.training.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
+from perception_models.training.steps import build_optimizer, scale_of
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = [
+    "network={size: t}", "precision=32-true", "accelerator=cpu", "data.cache=null", "picture_every=0", "validate_every=0",
+    "save_every=0", "log_every=1", "optimizer.warmup=2", "stages=[{views: 8, height: 64, width: 128, batch: 2}]",
+]  # fmt: skip
+
+
+def small(folder: Path, *words: str) -> TrainConfig:
+    """A run of seconds on the drawn scenes; later words win."""
+    return load_settings(TrainConfig, None, [*SMALL, f"data.train=[{{kind: labelled, path: {folder}}}]", *words])
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    parts, _ = checkpoint.load(path)
+    return {f"{part}.{name}": tensor for part, values in parts.items() for name, tensor in values.items()}
+
+
+def changed(before: nn.Module, after: dict[str, torch.Tensor]) -> set[str]:
+    """First words of the names of all weights and statistics that differ."""
+    return {
+        n.split(".")[0] + "." + n.split(".")[1] for n, t in before.state_dict().items() if not torch.equal(t, after[n])
+    }
+
+
+# --- it learns what it is shown
+
+
+@pytest.fixture(scope="module")
+def learnt(drawn_folder, tmp_path_factory) -> PerceptionNet:
+    """The whole chain, 180 steps on four pictures."""
+    words = [
+        "stages=[{views: 720, height: 64, width: 128, batch: 4}]", "optimizer.lr=0.006", "optimizer.warmup=20",
+        "average=0.9", "log_every=60", f"data.augment={json.dumps(asdict(NONE))}",
+    ]  # fmt: skip
+    best = training.train(small(drawn_folder, *words), tmp_path_factory.mktemp("run"))
+    return checkpoint.load_network(best)[0]
+
+
+@pytest.fixture(scope="module")
+def seen(learnt, _drawn_batch) -> dict[str, np.ndarray]:
+    final = FinalNet(learnt, (64, 128))
+    with torch.no_grad():
+        return {name: value.numpy() for name, value in zip(final.output_names(), final(_drawn_batch["images"]))}
+
+
+def test_objects_are_learnt(seen, drawn_batch):
+    for image in range(4):
+        sure = seen["scores"][image] > 0.4
+        order = np.argsort(seen["classes"][image][sure])
+        wanted = drawn_batch["classes"][image].argsort()
+        assert seen["classes"][image][sure][order].tolist() == drawn_batch["classes"][image][wanted].tolist()
+        found = torch.from_numpy(seen["boxes"][image][sure][order])
+        assert iou(found, drawn_batch["boxes"][image][wanted]).min() > 0.75
+
+
+def test_light_states_are_learnt(seen, drawn_batch):
+    for image in range(4):
+        best = np.argmax(seen["scores"][image] * (seen["classes"][image] == labels.LIGHT))
+        state = drawn_batch["light_states"][image][drawn_batch["classes"][image] == labels.LIGHT]
+        assert seen["light_states"][image, best].argmax() == state
+
+
+@pytest.mark.parametrize("task", ["drivable", "semantic"])
+def test_masks_are_learnt(task, seen, drawn_batch):
+    assert (seen[task] == drawn_batch[task].numpy()).mean() > 0.99
+
+
+def test_lines_are_learnt(seen, drawn_batch):
+    there = drawn_batch["lane_exists"].numpy() == 1
+    assert ((seen["lane_score"] > 0.5) == there).all()
+    rows = drawn_batch["lane_x"].isfinite().numpy()
+    assert ((seen["lane_row_score"] > 0.5) == rows)[there].mean() > 0.97
+    assert np.abs(seen["lane_x"] - drawn_batch["lane_x"].numpy())[rows].mean() < 1
+    for name in ("lane_type", "lane_color"):
+        assert (seen[name].argmax(-1) == drawn_batch[name].numpy())[there].all()
+
+
+def test_scene_is_learnt(seen, drawn_batch):
+    for name in labels.SCENE:
+        assert seen[name].argmax(-1).tolist() == drawn_batch[name].tolist()
+
+
+def test_the_log_is_json_lines_with_a_loss_per_task(learnt, tmp_path_factory):
+    run = next(path for path in tmp_path_factory.getbasetemp().glob("run*") if (path / "log.jsonl").exists())
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "seen" in row]
+    assert [row["step"] for row in rows] == [60, 120, 180]
+    assert {"train/objects", "train/lights", "train/lanes", "seen", "images_per_s"} <= set(rows[0])
+    assert rows[-1]["train/semantic"] < rows[0]["train/semantic"]
+
+
+# --- it can be killed
+
+
+class Killed(BaseException):
+    """Nothing cleans up after it, as nothing does after kill -9."""
+
+
+TWO_SIZES = "stages=[{views: 8, height: 64, width: 128, batch: 2}, {views: 8, height: 96, width: 160, batch: 2}]"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("optimizer.kind=sgd", "balance.method=dwa"), ("balance.method=gradnorm", "data.epoch=3")],
+    ids=["adamw", "sgd and dwa", "gradnorm"],
+)
+def test_a_killed_run_ends_bit_identical_to_one_that_was_not(words, drawn_folder, tmp_path, monkeypatch):
+    val = f"data.val=[{{kind: labelled, path: {drawn_folder}}}]"
+    config = small(drawn_folder, TWO_SIZES, "save_every=3", "validate_every=4", "validate_images=2", val, *words)
+    training.train(config, tmp_path / "whole")
+
+    after = training.Run._after
+
+    def die(run, step, *rest):
+        if step.number == 4:
+            raise Killed
+        after(run, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Run, "_after", die)
+        with pytest.raises(Killed):
+            training.train(config, tmp_path / "killed")
+    assert json.loads((tmp_path / "killed/last.json").read_text())["step"] == 3
+    training.train(config, tmp_path / "killed", resume=True)
+
+    for name in ("last", "best"):
+        whole, killed = (tensors(tmp_path / run / f"{name}.safetensors") for run in ("whole", "killed"))
+        assert whole.keys() == killed.keys()
+        assert [key for key in whole if not torch.equal(whole[key], killed[key])] == []
+        assert (tmp_path / f"whole/{name}.json").read_text() == (tmp_path / f"killed/{name}.json").read_text()
+
+
+def test_a_run_is_not_overwritten_by_accident(drawn_folder, tmp_path):
+    (tmp_path / "last.safetensors").touch()
+    with pytest.raises(SettingsError, match="--resume"):
+        training.train(small(drawn_folder), tmp_path)
+
+
+def test_a_resumed_run_takes_the_steps_that_are_left():
+    stages = [StageConfig(views=10, batch=2), StageConfig(views=9, batch=4, height=384)]
+    whole = list(steps(stages, 1))
+    assert [step.number for step in whole] == list(range(7)) == list(range(total_steps(stages, 1)))
+    assert [step.seen for step in whole] == [0, 2, 4, 6, 8, 10, 14]
+    assert [step.size[0] for step in whole] == [256] * 5 + [384] * 2
+    assert list(steps(stages, 1, start=4)) == whole[4:]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_broken_checkpoint_says_what_to_do(content, tmp_path):
+    path = tmp_path / "last.safetensors"
+    with pytest.raises(checkpoint.CheckpointError, match="does not exist"):
+        checkpoint.load(path)
+    path.write_bytes(content)
+    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint of ours"):
+        checkpoint.load(path)
+
+
+# --- phases, transfer, early stop
+
+
+def run_of(config: TrainConfig, folder: Path) -> tuple[PerceptionNet, dict[str, torch.Tensor]]:
+    """The network before and its weights after a run."""
+    torch.manual_seed(config.seed)
+    before = training.build_network(config)
+    training.train(config, folder)
+    return before, checkpoint.load(folder / "last.safetensors")[0]["model"]
+
+
+def net_part(model: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix("net."): tensor for name, tensor in model.items() if name.startswith("net.")}
+
+
+def test_frozen_parts_and_their_statistics_stand_still(drawn_folder, tmp_path):
+    words = ("phases=[{until: 1.0, frozen: [backbone, heads.lanes]}]", "optimizer.weight_decay=0.1")
+    before, model = run_of(small(drawn_folder, *words), tmp_path)
+    moved = changed(before, net_part(model))
+    assert not moved & {"backbone.stem", "backbone.stages", "heads.lanes"}
+    assert {"neck.pool", "heads.objects", "heads.scene"} <= moved
+
+
+def test_a_frozen_part_moves_again_in_the_next_phase(drawn_folder, tmp_path):
+    words = "phases=[{until: 0.5, frozen: [backbone]}, {until: 1.0}]"
+    before, model = run_of(small(drawn_folder, words), tmp_path)
+    assert "backbone.stem" in changed(before, net_part(model))
+
+
+def test_tasks_that_do_not_count_do_not_move_their_heads(drawn_folder, tmp_path):
+    words = ("phases=[{until: 1.0, tasks: [semantic]}]", "optimizer.weight_decay=0")
+    before, model = run_of(small(drawn_folder, *words), tmp_path)
+    weights = dict(before.named_parameters())
+    moved = {name.split(".")[1] for name in weights if name.startswith("heads") and not torch.equal(weights[name], net_part(model)[name])}  # fmt: skip
+    assert moved == {"semantic"}
+
+
+def test_tasks_take_turns():
+    phase = PhaseConfig(tasks=["lanes", "scene"], alternate=True)
+    tasks = ("objects", "lanes", "scene")
+    assert [tasks_at(phase, tasks, number) for number in range(3)] == [("lanes",), ("scene",), ("lanes",)]
+    assert tasks_at(PhaseConfig(), tasks, 0) == tasks
+    phases = [PhaseConfig(until=0.5, frozen=["backbone"]), PhaseConfig(until=0.9)]
+    assert [phase_at(phases, p).until for p in (0.0, 0.5, 0.95)] == [0.5, 0.9, 1.0]
+
+
+def test_a_transfer_keeps_the_trunk_and_starts_the_named_heads_anew(tmp_path):
+    torch.manual_seed(7)
+    old = PerceptionNet(of_size("t", tasks=["objects", "semantic"]))
+    checkpoint.save(tmp_path / "old.safetensors", {"average": old.state_dict()}, {"step": 0})
+    net = PerceptionNet(of_size("t"))
+    anew = checkpoint.transfer(net, str(tmp_path / "old.safetensors"), ["heads.semantic"])
+    assert {name.split(".")[1] for name in anew} == {"semantic", "drivable", "lanes", "scene"}
+    assert not changed(net.backbone, old.backbone.state_dict())
+    assert torch.equal(net.heads["objects"].one.classes[0].weight, old.heads["objects"].one.classes[0].weight)
+    assert not torch.equal(net.heads["semantic"].logits.weight, old.heads["semantic"].logits.weight)
+
+
+def test_a_transfer_skips_weights_of_another_shape(tmp_path):
+    wide = PerceptionNet(of_size("t", fine=32))
+    checkpoint.save(tmp_path / "old.safetensors", {"average": wide.state_dict()}, {"step": 0})
+    anew = checkpoint.transfer(PerceptionNet(of_size("t")), str(tmp_path / "old.safetensors"), [])
+    assert "heads.semantic.logits.weight" in anew
+    assert "backbone.stem.0.weight" not in anew
+    with pytest.raises(checkpoint.CheckpointError, match="shares no weight"):
+        checkpoint.transfer(nn.Linear(2, 2), str(tmp_path / "old.safetensors"), [])
+
+
+def test_every_part_has_its_learning_rate():
+    scales = {"backbone": 0.1, "backbone.stem": 0.0, "heads": 2.0}
+    names = {
+        "net.backbone.stem.0.weight": 0.0,
+        "net.backbone.stages.0.0.0.weight": 0.1,
+        "net.heads.lanes.row.bias": 2.0,
+    }
+    assert {name: scale_of(name, scales) for name in names} == names
+    learner = Learner(
+        PerceptionNet(of_size("t")), training.Balancer(training.TrainConfig().balance), TrainConfig().loss
+    )
+    optimizer = build_optimizer(learner, OptimizerConfig(scales=scales, weight_decay=0.1))
+    counted = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+    assert counted == sum(p.numel() for p in learner.net.parameters())
+    for group in optimizer.param_groups:
+        assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+    assert {group["scale"] for group in optimizer.param_groups} == {0.0, 0.1, 1.0, 2.0}
+
+
+def test_learning_rate_warms_up_and_falls_as_a_cosine():
+    config = OptimizerConfig(lr=1.0, warmup=2, final=0.1)
+    row = list(steps([StageConfig(views=100, batch=1)], 1))
+    rates = [learning_rate(config, step) for step in row]
+    assert rates[0] == pytest.approx(0.5)
+    assert rates[50] == pytest.approx(0.55)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    assert all(a > b for a, b in zip(rates[1:], rates[2:]))
+
+
+def test_a_run_that_gets_worse_stops_and_stays_stopped(drawn_folder, tmp_path, monkeypatch):
+    scores = iter([-1.0, -2.0, -3.0, -4.0, -5.0])
+    monkeypatch.setattr(training, "validate", lambda *_: {"score": next(scores)})
+    val = f"data.val=[{{kind: labelled, path: {drawn_folder}}}]"
+    config = small(drawn_folder, "validate_every=1", "validate_images=2", "patience=2", val)
+    training.train(config, tmp_path)
+    state = json.loads((tmp_path / "last.json").read_text())
+    assert (state["step"], state["worse"], state["best_score"]) == (3, 2, -1.0)
+    assert json.loads((tmp_path / "best.json").read_text())["step"] == 1
+    training.train(config, tmp_path, resume=True)
+    assert json.loads((tmp_path / "last.json").read_text())["step"] == 3
+
+
+# --- configuration
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("optimizer.learning_rate=1", "learning_rate"),
+        ("stages=many", "stages"),
+        ("optimizer.lr=fast", "fast"),
+        ("network={size: n, depth: 3}", "depth"),
+        ("data.augment={flips: 1}", "flips"),
+    ],
+)
+def test_an_unknown_key_or_a_wrong_type_is_an_error(word, message, drawn_folder, tmp_path):
+    with pytest.raises(SettingsError, match=message):
+        training.train(small(drawn_folder, word), tmp_path)
+
+
+def test_pcgrad_in_half_precision_is_refused(drawn_folder, tmp_path):
+    with pytest.raises(SettingsError, match="bf16-mixed"):
+        training.train(small(drawn_folder, "balance.method=pcgrad", "precision=16-mixed"), tmp_path)
+
+
+def test_the_configuration_file_shows_every_value():
+    path = REPOSITORY / "perception_models/configs/demo.yaml"
+    load_settings(TrainConfig, path)
+    shown = yaml.safe_load(path.read_text())
+
+    def missing(cls: type, values: dict) -> list[str]:
+        names = [f.name for f in fields(cls) if f.name not in values]
+        nested = [f.name for f in fields(cls) if is_dataclass(getattr(cls(), f.name)) and f.name in values]
+        return names + [f"{n}.{m}" for n in nested for m in missing(type(getattr(cls(), n)), values[n])]
+
+    assert missing(TrainConfig, shown) == []
