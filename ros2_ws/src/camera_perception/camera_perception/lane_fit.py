@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,13 +32,13 @@ def locate_lanes(
     # All lines in one go: a call for each costs five times as much.
     ground, cov = _near(np.concatenate([lane.points for lane in lanes]), camera, noise)
     ends = np.cumsum([len(lane.points) for lane in lanes])[:-1]
-    courses = map(_course, np.split(ground, ends), np.split(cov, ends))
+    courses = _courses(list(zip(np.split(ground, ends), np.split(cov, ends))))
     return tuple(replace(lane, ground=course) for lane, course in zip(lanes, courses))
 
 
 def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT_NOISE) -> GroundLine | None:
     """The cubic course of an image polyline (P, 2) on the road; None when too little of it lies on the road near enough."""
-    return _course(*_near(points, camera, noise))
+    return _courses([_near(points, camera, noise)])[0]
 
 
 def _near(points: np.ndarray, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
@@ -50,15 +51,35 @@ def _near(points: np.ndarray, camera: Camera, noise: GroundNoise) -> tuple[np.nd
     return ground, cov
 
 
-def _course(ground: np.ndarray, cov: np.ndarray) -> GroundLine | None:
+def _courses(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[GroundLine | None]:
+    """Points and covariances of lines as _near gives them; None for lines with too few points."""
+    measured = [_measured(ground, cov) for ground, cov in lines]
+    polys = iter(_fit_all([line for line in measured if line is not None]))
+    return [None if line is None else _ground_line(line, next(polys)) for line in measured]
+
+
+def _measured(ground: np.ndarray, cov: np.ndarray) -> np.ndarray | None:
+    """(3, P) x, y and standard deviation of y of the usable points, near to far; None when these say too little."""
     order = np.argsort(ground[:, 0], kind="stable")
     order = order[: np.isfinite(ground[:, 0]).sum()]  # nan is sorted to the end
     x, y = ground[order].T
     if len(x) < LEAST_POINTS or x[-1] - x[0] < LEAST_LENGTH:
         return None
-    y_std = across(cov[order], slopes(x + 1e-3 * np.arange(len(x)), y))
-    poly, _ = fit_cubic(x, y, y_std)
-    points = ground[order].astype(np.float32)
+    return np.stack((x, y, across(cov[order], slopes(x + 1e-3 * np.arange(len(x)), y))))
+
+
+def _fit_all(lines: Sequence[np.ndarray]) -> np.ndarray:
+    """(L, 4) cubics of (3, P) lines: of different length, filled up with points of no weight."""
+    padded = np.zeros((len(lines), 3, max((line.shape[1] for line in lines), default=0)))
+    padded[:, 2] = np.inf
+    for row, line in zip(padded, lines):
+        row[:, : line.shape[1]] = line
+    return fit_cubic(*padded.transpose(1, 0, 2))[0]
+
+
+def _ground_line(line: np.ndarray, poly: np.ndarray) -> GroundLine:
+    x, _, y_std = line
+    points = line[:2].T.astype(np.float32)
     return GroundLine(points, y_std.astype(np.float32), poly.astype(np.float32), float(x[0]), float(x[-1]))
 
 
@@ -78,18 +99,23 @@ def across(cov: np.ndarray, slope: np.ndarray) -> np.ndarray:
 
 
 def powers(x: np.ndarray) -> np.ndarray:
-    """(P,) -> (P, 4) 1, x, x^2, x^3."""
-    return np.vander(np.asarray(x, float), 4, increasing=True)
+    """(..., P) -> (..., P, 4) 1, x, x^2, x^3."""
+    x = np.asarray(x, float)
+    square = x * x
+    return np.stack((np.ones_like(x), x, square, square * x), axis=-1)
 
 
 def fit_cubic(x: np.ndarray, y: np.ndarray, y_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and their (4, 4) covariance; strays count less (Huber), roads bend little."""
+    """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and their (4, 4) covariance; strays count less (Huber), roads bend little.
+
+    (P,) each, or (L, P) for L lines at once; a point of infinite y_std does not count.
+    """
     terms, weights = powers(x), 1 / np.square(y_std.astype(float))
-    doubt = np.ones(len(x))
+    doubt, poly, cov = np.ones(np.shape(x)), np.zeros((*np.shape(x)[:-1], 4)), USUAL
     for _ in range(3):
-        pull = terms.T * (weights * doubt)
+        pull = np.swapaxes(terms, -1, -2) * (weights * doubt)[..., None, :]
         cov = np.linalg.inv(pull @ terms + USUAL)
-        poly = cov @ (pull @ y)
-        error = np.abs(y - terms @ poly) / y_std
+        poly = (cov @ (pull @ y[..., None]))[..., 0]
+        error = np.abs(y - (terms @ poly[..., None])[..., 0]) / y_std
         doubt = 1.5 / np.maximum(error, 1.5)
     return poly, cov
