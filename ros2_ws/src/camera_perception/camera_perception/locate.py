@@ -63,7 +63,7 @@ def locate_objects(
     position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
     return replace(
         objects,
-        positions=np.c_[position, np.where(off, np.nan, 0.0)].astype(np.float32),
+        positions=np.column_stack((position, np.where(off, np.nan, 0.0))).astype(np.float32),
         position_covs=cov.astype(np.float32),
         position_methods=method,
         ground_widths=_widths(objects, position, camera),
@@ -72,12 +72,12 @@ def locate_objects(
 
 def _sigmas(boxes: np.ndarray, noise: GroundNoise) -> np.ndarray:
     """(N, 2) standard deviation of the edges of boxes in u and v, pixels."""
-    return noise.pixel + noise.box * np.c_[boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]]
+    return noise.pixel + noise.box * (boxes[:, 2:] - boxes[:, :2])
 
 
 def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
     boxes = objects.boxes.astype(float)
-    contact = np.c_[(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]
+    contact = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
     contact[(objects.truncated & Edge.BOTTOM) != 0] = np.nan
     return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
 
@@ -142,7 +142,7 @@ def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] |
         return road
     height = camera.height if image_size is None else image_size[0]
     far = _cut_off(road.boundary.astype(float), camera)
-    near = _cut_off(np.c_[road.boundary[:, 0], np.full(len(road.boundary), height - 1.0)], camera)
+    near = _cut_off(np.column_stack((road.boundary[:, 0], np.full(len(road.boundary), height - 1.0))), camera)
     keep = np.isfinite(far).all(axis=1) & np.isfinite(near).all(axis=1)
     far, near = far[keep], near[keep]
     if len(far) < 2:

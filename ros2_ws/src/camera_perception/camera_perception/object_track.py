@@ -79,7 +79,7 @@ class ObjectTracker:
         shown = objects if kept.all() else objects[kept]
         if len(unseen):
             shown = _joined(shown, _coasting(tracks[unseen], stamp_ns, self.rules))
-        return _described(shown, np.r_[row_of[kept], unseen], tracks, stamp_ns, self.rules)
+        return _described(shown, np.concatenate((row_of[kept], unseen)), tracks, stamp_ns, self.rules)
 
     def _predicted(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None) -> Tracks:
         seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
@@ -109,7 +109,7 @@ class ObjectTracker:
         free = np.setdiff1d(np.arange(len(tracks)), rows)
         cost[overlap < self.rules.doubtful_overlap] = NEVER
         more_rows, more_columns = match(cost[np.ix_(free, doubtful)])
-        return np.r_[rows, free[more_rows]], np.r_[columns, doubtful[more_columns]]
+        return np.concatenate((rows, free[more_rows])), np.concatenate((columns, doubtful[more_columns]))
 
     def _cost(self, tracks: Tracks, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
         boxes, seen = tracks.boxes, objects.boxes.astype(float)
@@ -251,7 +251,7 @@ def _described(objects: Objects, row_of: np.ndarray, tracks: Tracks, stamp_ns: i
     columns["ages"][tracked] = tracks.ages[rows]
     columns["classes"][tracked] = tracks.votes[rows].argmax(axis=1) if len(rows) else 0
     columns["light_states"][tracked] = _shown_lights(tracks)[rows]
-    columns["positions"][at] = np.c_[tracks.place[row, :2], np.zeros(len(row))]
+    columns["positions"][at] = np.column_stack((tracks.place[row, :2], np.zeros(len(row))))
     columns["position_covs"][at] = tracks.covs[row]
     columns["position_methods"][at] = tracks.methods[row]
     moving = (tracks.hits[row] >= 4) & (np.trace(tracks.place_cov[row, 2:, 2:], axis1=1, axis2=2) < 2 * SPEED_DOUBT**2)

@@ -39,7 +39,8 @@ def located_by_height(
     """
     pose = camera.pose
     middle = (boxes[:, 0] + boxes[:, 2]) / 2
-    rays = camera.rays_from_pixels(np.concatenate((np.c_[middle, boxes[:, 1]], np.c_[middle, boxes[:, 3]])))
+    ends = np.column_stack((np.tile(middle, 2), boxes[:, [1, 3]].T.ravel()))
+    rays = camera.rays_from_pixels(ends)
     top, bottom = np.split(rays @ pose[:3, :3].T, 2)
     flat = [np.linalg.norm(ray[:, :2], axis=1) for ray in (top, bottom)]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -48,7 +49,7 @@ def located_by_height(
         share = np.hypot(heights[:, 1] / heights[:, 0], sigmas[:, 1] / np.maximum(boxes[:, 3] - boxes[:, 1], 1e-6))
         along = bottom[:, :2] / flat[1][:, None]
         across_sigma = reach * sigmas[:, 0] / camera.pixel_from_camera[0, 0]
-    across = np.c_[-along[:, 1], along[:, 0]]
+    across = along[:, ::-1] * (-1.0, 1.0)
     spread = along * (reach * share)[:, None], across * across_sigma[:, None]
     cov = sum((each[:, :, None] * each[:, None, :] for each in spread), np.zeros((len(boxes), 2, 2)))
     return pose[:2, 3] + along * reach[:, None], cov

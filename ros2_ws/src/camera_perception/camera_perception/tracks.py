@@ -93,7 +93,7 @@ class Tracks:
             held=np.full(n, -1),
             box=np.stack((middle_and_size(objects.boxes), np.zeros((n, 4))), axis=2),
             box_cov=box_cov,
-            place=np.c_[objects.positions[:, :2], np.zeros((n, 2))].astype(float),
+            place=np.column_stack((objects.positions[:, :2], np.zeros((n, 2)))).astype(float),
             place_cov=place_cov,
             bias=share,
             methods=objects.position_methods,
