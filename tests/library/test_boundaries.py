@@ -23,7 +23,7 @@ ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "r
 # Heavy or optional package: the only library files that may name it. doctor.py looks at what is installed.
 HOMES = {
     "cuda": ["doctor.py", "engines/cuda*.py"],
-    "onnxruntime": ["doctor.py", "engines/onnxruntime.py", "inspect_onnx.py"],
+    "onnxruntime": ["doctor.py", "engine_regions.py", "engines/onnxruntime.py", "inspect_onnx.py"],
     "openvino": ["doctor.py", "engines/openvino.py"],
     "tensorrt": ["doctor.py", "engines/tensorrt*.py"],
 }
@@ -34,7 +34,12 @@ BORROWS = {
     ("decode", "preprocess"): "what was letterboxed comes back through the same Letterbox",
     ("locate", "camera"): "to locate is to look through a camera",
     ("lane_fit", "camera"): "to locate is to look through a camera",
+    ("lane_track", "lane_fit"): "a calmer course is the same cubic, fitted over frames",
+    ("lane_track", "lane_roles"): "lines that keep their ids change their roles",
     ("calibration_doctor", "camera"): "it judges a camera's pose",
+    ("calibration_doctor", "lane_roles"): "the usual lane width is named there",
+    ("relevance", "camera"): "a light hangs where its ray leads",
+    ("relevance", "lane_roles"): "a light is ours when our lane leads to it",
 }
 
 VALUES = {"errors", "model_spec", "status", "types"}

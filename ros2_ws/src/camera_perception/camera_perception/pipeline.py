@@ -8,6 +8,7 @@ from time import perf_counter_ns
 
 import numpy as np
 
+from camera_perception.calibration_doctor import CalibrationDoctor
 from camera_perception.camera import Camera
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
@@ -20,6 +21,7 @@ from camera_perception.locate import locate_objects, locate_road
 from camera_perception.model_spec import ModelSpec
 from camera_perception.object_track import ObjectTracker
 from camera_perception.preprocess import Letterbox, Preprocessor
+from camera_perception.relevance import with_relevance
 from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Objects, Perception, Seen, Timing
 
@@ -38,9 +40,11 @@ class Pipeline:
         self.base_frame = base_frame
         self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
         self._preprocess = Preprocessor(spec.input)
+        self._light_class = light_class(spec)
         self._health = HealthMonitor()
         self._objects = ObjectTracker(spec.classes)
         self._lanes = LaneTracker()
+        self.calibration = CalibrationDoctor()
 
     def run(self, frame: Frame, motion: EgoMotion | None = None) -> Perception:
         """What is on the road in this frame. EngineError when the network cannot run; odd images only set status flags.
@@ -60,6 +64,7 @@ class Pipeline:
         """Forget the past: after a clock jump, a bag loop, a new resolution."""
         self._objects.reset()
         self._lanes.reset()
+        self.calibration.reset()
 
     def _infer(self, frame: Frame) -> tuple[Seen, Status, float, float]:
         """What the network sees, the health of the image, milliseconds of preprocessing and of the network."""
@@ -79,15 +84,21 @@ class Pipeline:
 
     def _understand(self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None) -> Perception:
         camera, size = self._usable_camera(frame), frame.image.shape[:2]
+        if camera is not None:
+            diagnosis = self.calibration.update(seen.lanes, camera, frame.stamp_ns)
+            flags |= diagnosis.flags
+            camera = camera if diagnosis.metric else None
         if camera is None:
             flags |= Status.UNCALIBRATED
         objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size)
         road = road_from_drivable(seen.drivable, size) if seen.drivable else None
         lanes = self._lanes.update(locate_lanes(seen.lanes, camera), frame.stamp_ns, motion)
+        objects = self._objects.update(objects, frame.stamp_ns, motion, size)
+        objects = replace(objects, relevances=with_relevance(objects, self._light_class, lanes, camera))
         return Perception(
             frame=frame,
             tasks=seen.tasks,
-            objects=self._objects.update(objects, frame.stamp_ns, motion, size),
+            objects=objects,
             lanes=lanes,
             road=locate_road(road, camera, size) if road else None,
             drivable=seen.drivable,
@@ -104,6 +115,13 @@ class Pipeline:
         size = frame.image.shape[1], frame.image.shape[0]
         fits = camera is not None and camera.metric and (camera.width, camera.height) == size
         return camera if fits else None
+
+
+def light_class(spec: ModelSpec) -> int:
+    """Number of the class that is traffic lights; -1 when the model has none."""
+    head = spec.head("objects")
+    name = head.options.get("light_class", "traffic light") if head else "traffic light"
+    return spec.classes.index(name) if name in spec.classes else -1
 
 
 def first_of(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,135 @@
+"""Does the camera still look where its calibration says? Straight lane lines tell, without any target.
+
+Each line and the camera span a plane; the planes of both lines of the own lane meet in the direction of the road. Seen in
+base_link that direction must be level (pitch) and on average straight ahead (yaw); the angle between the planes is the
+lane's width over the camera's height, whatever the pitch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from camera_perception.camera import Camera
+from camera_perception.lane_roles import LANE_WIDTH
+from camera_perception.status import Status
+from camera_perception.types import LaneLine
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorLimits:
+    """From where on a calibration has drifted, and from where on it gives no metres any more."""
+
+    pitch: tuple[float, float] = (np.radians(0.6), np.radians(1.5))
+    yaw: tuple[float, float] = (np.radians(2.0), np.radians(5.0))
+    width: tuple[float, float] = (1.3, 1.6)  # measured over usual lane width, or the other way round
+    window: float = 30.0  # seconds that are looked back
+    least: int = 40  # straight frames before anything is said
+    least_seconds: float = 4.0
+    bend: float = 0.002  # radians, root mean square by which points of a straight line leave its plane
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What two straight lines say; pitch > 0: the camera looks further down than calibrated, yaw > 0: further left."""
+
+    pitch: float
+    yaw: float
+    width: float  # metres between the lines, with the calibrated height
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """flags: CALIBRATION_DRIFT or none; metric: whether metres may still be given; the rest is the median, or nan."""
+
+    flags: Status
+    metric: bool
+    pitch: float = float("nan")
+    yaw: float = float("nan")
+    width: float = float("nan")
+    frames: int = 0
+
+
+class CalibrationDoctor:
+    """Watches one camera. Time comes from stamps."""
+
+    def __init__(self, limits: DoctorLimits | None = None, lane_width: float = LANE_WIDTH) -> None:
+        """lane_width in metres: what is usual on the roads driven; off by 30 % is no reason to doubt."""
+        self.limits, self.lane_width = limits or DoctorLimits(), lane_width
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen: after a new calibration or a jump of the clock."""
+        self._seen: deque[tuple[int, Sighting]] = deque()
+        self._camera: Camera | None = None
+        self.diagnosis = Diagnosis(Status(0), True)
+
+    def update(self, lanes: Sequence[LaneLine], camera: Camera, stamp_ns: int) -> Diagnosis:
+        """Judge the calibration after one more frame."""
+        if self._camera is not camera or (self._seen and stamp_ns < self._seen[-1][0]):
+            self.reset()
+            self._camera = camera
+        own = {line.position: line for line in lanes}
+        sighting = sight(own[-1].points, own[1].points, camera, self.limits.bend) if {-1, 1} <= own.keys() else None
+        if sighting is not None:
+            self._seen.append((stamp_ns, sighting))
+        while self._seen and stamp_ns - self._seen[0][0] > self.limits.window * 1e9:
+            self._seen.popleft()
+        if sighting is not None and len(self._seen) % 10 == 0:
+            self.diagnosis = self._judge()
+        return self.diagnosis
+
+    def _judge(self) -> Diagnosis:
+        long = len(self._seen) > 1 and self._seen[-1][0] - self._seen[0][0] >= self.limits.least_seconds * 1e9
+        if len(self._seen) < self.limits.least or not long:
+            return self.diagnosis
+        pitch, yaw, width = np.median([(s.pitch, s.yaw, s.width) for _, s in self._seen], axis=0)
+        ratio = max(width / self.lane_width, self.lane_width / max(width, 1e-3))
+        worst = [
+            sum(off > limit for limit in limits)
+            for off, limits in (
+                (abs(pitch), self.limits.pitch),
+                (abs(yaw), self.limits.yaw),
+                (ratio, self.limits.width),
+            )
+        ]
+        flags = Status.CALIBRATION_DRIFT if max(worst) else Status(0)
+        return Diagnosis(flags, max(worst) < 2, float(pitch), float(yaw), float(width), len(self._seen))
+
+
+def sight(left: np.ndarray, right: np.ndarray, camera: Camera, bend: float = 0.002) -> Sighting | None:
+    """What two lane lines (P, 2) in pixels say about the camera; None unless both are long and straight."""
+    normals = [_plane(points, camera, bend) for points in (left, right)]
+    if normals[0] is None or normals[1] is None:
+        return None
+    along = np.cross(normals[0], normals[1])
+    if np.linalg.norm(along) < 0.05:
+        return None
+    along = camera.pose[:3, :3] @ (along / np.linalg.norm(along))
+    along = along if along[0] > 0 else -along
+    side = np.cross((0.0, 0.0, 1.0), along)
+    side /= np.linalg.norm(side)
+    up = np.cross(along, side)
+    places = [_across(camera.pose[:3, :3] @ normal, side, up) * camera.pose[2, 3] for normal in normals]
+    pitch, yaw = np.arctan2(along[2], np.hypot(along[0], along[1])), -np.arctan2(along[1], along[0])
+    return Sighting(float(pitch), float(yaw), float(places[0] - places[1]))
+
+
+def _plane(points: np.ndarray, camera: Camera, bend: float) -> np.ndarray | None:
+    """Normal of the plane that the camera and a line lie in; None when the line is short or bends."""
+    if len(points) < 8 or not np.ptp(points[:, 1]) > 0.1 * camera.height:
+        return None
+    rays = camera.rays_from_pixels(points)
+    rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    if not np.isfinite(rays).all():
+        return None
+    normal = np.linalg.svd(rays)[2][2]
+    return normal if np.sqrt(np.mean((rays @ normal) ** 2)) < bend else None
+
+
+def _across(normal: np.ndarray, side: np.ndarray, up: np.ndarray) -> float:
+    """Where the plane meets the road: metres to the left per metre below the camera."""
+    return float((normal @ up) / (normal @ side))
