@@ -44,7 +44,7 @@ def _round(count: int, seed: int, size: tuple[int, int], folder: Path) -> dict[s
         found = timed("traffic", random_drive, rng, world)
         camera, lens = random_camera(rng, *size), random_lens(rng, found.conditions)
         moment = found.moment()
-        picture = timed("draw", engine.draw, moment, camera)
+        picture = timed("draw", engine.draw, moment, camera, shots.fineness(camera, lens))
         areas = timed("occlusion", whole_areas, engine, moment, camera, picture)
         labels = timed("labels", label, moment, camera, picture, areas)
         image = timed("lens", photograph, rng, picture.light, camera, lens, found.conditions)

@@ -42,6 +42,8 @@ def conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditions:
     """Draw weather, time of day and the light that goes with them."""
     weather = str(rng.choice(list(WEATHER), p=list(WEATHER.values())))
     timeofday = str(rng.choice(list(DAYTIME), p=list(DAYTIME.values())))
+    if tunnel:
+        weather, timeofday = "clear", "daytime"
     night, dusk = timeofday == "night", timeofday == "dawn/dusk"
     elevation = np.radians(rng.uniform(1, 8) if dusk else rng.uniform(14, 75))
     azimuth = rng.uniform(0, 2 * np.pi)

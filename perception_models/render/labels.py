@@ -51,13 +51,19 @@ def label(moment: Moment, camera: Camera, picture: Picture, whole: np.ndarray) -
     semantic, drivable = codes & 15, codes >> 4
     semantic[semantic == 15] = 255
     drivable[semantic == 255] = 255
-    attributes = {
-        "weather": moment.conditions.weather,
-        "scene": SCENES[moment.world.kind],
-        "timeofday": moment.conditions.timeofday,
-    }
+    attributes = _attributes(moment)
     truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(moment, camera)}
     return Labels(attributes, boxes, [_lane(c) for c in curves], drivable, semantic, truth, ids)
+
+
+def _attributes(moment: Moment) -> dict:
+    """What can be seen of scene, weather and time: in a tunnel neither of the last two, at night no clouds."""
+    weather, time = moment.conditions.weather, moment.conditions.timeofday
+    if moment.world.kind == "tunnel":
+        weather, time = "undefined", "undefined"
+    elif time == "night" and weather in ("partly cloudy", "overcast"):
+        weather = "undefined"
+    return {"weather": weather, "scene": SCENES[moment.world.kind], "timeofday": time}
 
 
 def _bent(image: np.ndarray, camera: Camera) -> np.ndarray:

@@ -46,7 +46,9 @@ class Mesh:
         n = len(self.vertices)
         shapes = self.vertices.shape, self.normals.shape, self.colors.shape, self.materials.shape
         if shapes != ((n, 3), (n, 3), (n, 3), (n,)) or self.faces.ndim != 2 or self.faces.shape[1] != 3:
-            raise ValueError(f"expected V x 3 vertices, normals, colors, V materials, F x 3 faces; got {shapes}, {self.faces.shape}")
+            raise ValueError(
+                f"expected V x 3 vertices, normals, colors, V materials, F x 3 faces; got {shapes}, {self.faces.shape}"
+            )
         if len(self.faces) and (self.faces.min() < 0 or self.faces.max() >= n):
             raise ValueError(f"faces point outside the {n} vertices")
 

@@ -47,8 +47,7 @@ class Picture:
 class Raster:
     """The OpenGL engine. One per process."""
 
-    def __init__(self, scale: float = 1.25) -> None:
-        self.scale = scale
+    def __init__(self) -> None:
         self.gpu = Gpu()
         ctx = self.gpu.ctx
         self.shadow_map = ctx.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
@@ -56,8 +55,8 @@ class Raster:
         self.shadow_map.repeat_x = self.shadow_map.repeat_y = False
         self.shadow = ctx.framebuffer(depth_attachment=self.shadow_map)
 
-    def draw(self, moment: Moment, camera: Camera) -> Picture:
-        """Render one picture."""
+    def draw(self, moment: Moment, camera: Camera, scale: float = 1.25) -> Picture:
+        """Render one picture; the light `scale` times as wide and high as the labels, against jagged edges."""
         width, height, cx, cy = camera.canvas
         world_from_camera = moment.world_from_base @ camera.base_from_camera
         camera_from_world = np.linalg.inv(world_from_camera)
@@ -66,8 +65,8 @@ class Raster:
         if moment.bonnet is not None:
             visible.insert(0, (Thing(BONNET, world_from_camera), [self.gpu.passing(moment.bonnet)], 1.0))
         shadow_from_world = self._shadows(moment, camera_from_world)
-        self._uniforms(moment, camera, world_from_camera, clip, shadow_from_world)
-        target, ids = self.gpu.targets(width, height, self.scale)
+        self._uniforms(moment, 1.2 / camera.intrinsics[0] / scale, world_from_camera, clip, shadow_from_world)
+        target, ids = self.gpu.targets(width, height, scale)
         self._color(target, moment, visible)
         large = target.size
         seen = self._ids(ids, moment, visible)
@@ -134,13 +133,13 @@ class Raster:
                 piece.depth.render()
         return look
 
-    def _uniforms(self, moment: Moment, camera: Camera, world_from_camera, clip, shadow_from_world) -> None:
+    def _uniforms(self, moment: Moment, pixel: float, world_from_camera, clip, shadow_from_world) -> None:
         values = light_values(moment, world_from_camera[:3, 3])
         values |= moment.looks
         values |= {
             "uShadow": 1,
             "uNoise": 0,
-            "uPixel": 1.2 / camera.intrinsics[0] / self.scale,
+            "uPixel": pixel,
             "uEyePosition": world_from_camera[:3, 3],
         }
         matrices = {

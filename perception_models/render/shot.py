@@ -39,9 +39,14 @@ def _world(seed: int, number: int, kind: str | None) -> World:
     return build_world((seed, number), kind)
 
 
+def fineness(camera: Camera, lens: Lens) -> float:
+    """How much finer than the picture to draw: not at all where blur or resampling hides jagged edges anyway."""
+    return 1.0 if lens.blur > 0.4 or camera.lookup is not None else 1.25
+
+
 def shoot(moment: Moment, camera: Camera, lens: Lens, rng: np.random.Generator) -> Shot:
     """Draw, label and photograph one moment."""
-    picture = engine().draw(moment, camera)
+    picture = engine().draw(moment, camera, fineness(camera, lens))
     labels = label(moment, camera, picture, whole_areas(engine(), moment, camera, picture))
     return Shot(photograph(rng, picture.light, camera, lens, moment.conditions), labels, lens)
 
