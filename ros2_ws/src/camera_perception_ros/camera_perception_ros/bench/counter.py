@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from camera_perception_ros.bench.names import CAMERA
 from camera_perception_ros.process import Stop, leave_with, run
 
 
-def create(stop: Stop) -> list:
+def create(stop: Stop) -> list[Any]:
     from rclpy.node import Node
     from sensor_msgs.msg import Image
 

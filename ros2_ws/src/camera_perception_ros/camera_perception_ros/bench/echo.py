@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from camera_perception_ros.bench.names import ANSWER, CAMERA, ECHO, ECHO_IMAGES
 from camera_perception_ros.process import Stop, leave_with, run
 
 
-def create(stop: Stop) -> list:
+def create(stop: Stop) -> list[Any]:
     from rclpy.node import Node
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from camera_perception.bench.figures import slope_per_minute
 
-TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -24,8 +23,7 @@ def memory_mb(pid: int) -> float:
 def computing_ms(pid: int) -> float:
     """Time that all threads of a process have computed so far; nan when it is gone."""
     try:
-        values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(values[11]) + int(values[12])) * TICK_MS  # utime, stime
+        return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e6
     except (OSError, IndexError):
         return float("nan")
 

@@ -100,7 +100,7 @@ def model_folder(out: Path) -> Path:
         folder = out / "model"
     if not (folder / "MODEL_CARD.md").is_file():
         typer.echo("no model in perception_models/zoo/: exporting random weights")
-        settings = ["name=untrained", "license=none", "description=random weights", "top=20", "threshold.objects=0"]
+        words = ["name=untrained", "license=none", "description=random weights", "top=20", "threshold.objects=0"]
         command = [
             sys.executable,
             "-m",
@@ -110,7 +110,7 @@ def model_folder(out: Path) -> Path:
             "n",
             "--out",
             str(folder),
-            *settings,
+            *words,
         ]
         if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
             raise BenchError("cannot export a network: run `make setup-models`, or give --model")
@@ -165,9 +165,12 @@ def _nodes(settings: Settings, nodes: Nodes, figures: dict[str, Any], tables: li
     for camera in backends.values():
         nodes.await_camera(camera)
     pictures = Pictures(settings.images)
-    lock = Lockstep(nodes.desk, pictures, spec, backends, engines)
+    pids = {"echo": nodes.processes.pid("echo"), **{camera: nodes.pid(camera) for camera in backends.values()}}
+    lock = Lockstep(nodes.desk, pictures, spec, backends, engines, pids)
     seconds = settings.seconds(40, 6) if "around" in settings.parts else 1
-    results = {name: rounds.figures() for name, rounds in lock.measure(seconds).items()}
+    results = lock.measure(seconds)
+    if not results:
+        raise BenchError(f"no node answered an image; see the logs in {settings.out / 'logs'}")
     for engine in engines.values():
         engine.close()
     if "around" in settings.parts:
