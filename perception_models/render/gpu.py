@@ -46,6 +46,7 @@ class Piece:
     hull: np.ndarray  # (K, 3) outermost vertices
     lamps: tuple[np.ndarray, np.ndarray]  # (L, 3) centres of head lamps, of tail lamps
     number: int  # of the piece in its thing
+    buffers: tuple
 
 
 class Gpu:
@@ -74,6 +75,7 @@ class Gpu:
         self.contact = self.ctx.vertex_array(self.programs["contact"], [(square, "2f", "corner")])
         self._pieces: dict[tuple[Key, int], list[Piece]] = {}
         self._targets: dict = {}
+        self._tiles = None
         self._passing: tuple = ()
         self.world_id, self.world_buffers = None, ()
 
@@ -95,7 +97,7 @@ class Gpu:
         for item in self._passing:
             item.release()
         piece = self._upload(mesh, None, 255)
-        self._passing = (piece.color, piece.ids, piece.depth)
+        self._passing = (piece.color, piece.ids, piece.depth, *piece.buffers)
         return piece
 
     def _upload(self, mesh: Mesh, category: str | None, semantic: int, number: int = 0) -> Piece:
@@ -105,7 +107,18 @@ class Gpu:
         plain = [(vertices, "3f 8x", "position")]
         ids, depth = (self.ctx.vertex_array(p[n], plain, index) for n in ("thing_id", "thing_depth"))
         radius = float(np.linalg.norm(mesh.vertices, axis=1).max()) if len(mesh.vertices) else 0.0
-        return Piece(color, ids, depth, category, semantic, radius, outermost(mesh.vertices), lamps(mesh), number)
+        return Piece(
+            color,
+            ids,
+            depth,
+            category,
+            semantic,
+            radius,
+            outermost(mesh.vertices),
+            lamps(mesh),
+            number,
+            (vertices, index),
+        )
 
     def world(self, identity: object, ground: Ground, ribbons: tuple[np.ndarray, np.ndarray]) -> tuple:
         """([ground], ground ids, ribbons) vertex arrays of a world; the last world is kept."""
@@ -136,22 +149,28 @@ class Gpu:
 
         Not multisampled: on a software rasteriser four samples cost five times the shading, measured on Mesa 22.3.
         """
-        found = self._targets.get((width, height, scale))
+        found = self._targets.pop((width, height, scale), None)
         if found is None:
-            ctx, size = self.ctx, (width, height)
+            while len(self._targets) > 8:
+                self._release(self._targets.pop(next(iter(self._targets))))
             large = round(width * scale), round(height * scale)
-            light = ctx.framebuffer([ctx.texture(large, 4, dtype="f2")], ctx.depth_renderbuffer(large))
-            ids = ctx.framebuffer([ctx.texture(size, 4)], ctx.depth_texture(size))
-            if len(self._targets) > 12:
-                self._targets.clear()
-            found = self._targets[width, height, scale] = (light, ids)
-        return found
+            colors = self.ctx.texture(large, 4, dtype="f2"), self.ctx.texture((width, height), 4)
+            depths = self.ctx.depth_renderbuffer(large), self.ctx.depth_texture((width, height))
+            frames = [self.ctx.framebuffer([c], d) for c, d in zip(colors, depths)]
+            found = (*frames, *colors, *depths)
+        self._targets[width, height, scale] = found  # the latest used is the last to go
+        return found[:2]
+
+    @staticmethod
+    def _release(items: tuple) -> None:
+        for item in items:
+            item.release()
 
     def tiles(self, side: int):
         """A square byte framebuffer for counting pixels."""
-        if "tiles" not in self._targets:
-            self._targets["tiles"] = self.ctx.framebuffer([self.ctx.texture((side, side), 1)])
-        return self._targets["tiles"]
+        if self._tiles is None:
+            self._tiles = self.ctx.framebuffer([self.ctx.texture((side, side), 1)])
+        return self._tiles
 
 
 def used(program, columns: dict[str, int]) -> tuple[str, ...]:

@@ -117,5 +117,6 @@ def random_looks(rng: np.random.Generator, world: World) -> dict:
         "uPaintGain": rng.uniform(0.62, 1.12),
         "uSlabs": float(rng.random() < 0.6),
         "uGloss": rng.choice([0.0, rng.uniform(0.02, 0.25)], p=[0.7, 0.3]),
+        "uStuds": float(rng.random() < 0.25),
         "uDirtiness": rng.choice([0.0, rng.uniform(0, 0.8)]),
     }

@@ -57,6 +57,11 @@ def folder(engine, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def street(engine):
+    return shot.random_shot(5, 6, (640, 384), "city").labels
+
+
 def _truths(folder):
     return [json.loads(line) for line in (folder / "truth/truth.jsonl").read_text().splitlines()]
 
@@ -120,8 +125,8 @@ def test_the_same_seed_gives_the_same_picture(engine):
     assert not np.array_equal(first.image, shot.random_shot(5, 3, SIZE).image)
 
 
-def test_boxes_are_the_extents_of_ids(engine):
-    labels = shot.random_shot(5, 6, (640, 384), "city").labels
+def test_boxes_are_the_extents_of_ids(street):
+    labels = street
     assert labels.boxes
     numbers = [n for n in np.unique(labels.ids) if n]
     assert len(numbers) == len(labels.boxes)
@@ -130,8 +135,8 @@ def test_boxes_are_the_extents_of_ids(engine):
         assert (u.min(), v.min(), u.max() + 1, v.max() + 1) == tuple(box["box2d"][k] for k in ("x1", "y1", "x2", "y2"))
 
 
-def test_masks_say_vehicle_where_boxes_say_car(engine):
-    labels = shot.random_shot(5, 6, (640, 384), "city").labels
+def test_masks_say_vehicle_where_boxes_say_car(street):
+    labels = street
     numbers = [n for n in np.unique(labels.ids) if n]
     cars = [n for n, box in zip(numbers, labels.boxes) if box["category"] in ("car", "truck", "bus", "train")]
     assert cars

@@ -1,4 +1,4 @@
-uniform float uWear, uPaintGain;
+uniform float uWear, uPaintGain, uStuds;
 in vec3 vWorld; in vec2 vAt; flat in vec4 vShape; flat in float vPeriod; flat in vec2 vModes; flat in vec3 vTone;
 out vec4 color;
 
@@ -23,6 +23,11 @@ void main() {
     float offset = vModes.y > 0.5 ? 0.5 * (vShape.x + vShape.y) : 0.0;
     float alpha = stripe(vModes.x, vAt.y - offset, vAt.x, pixel);
     if (vModes.y > 0.5) alpha += stripe(vModes.y, vAt.y + offset, vAt.x, pixel);
+    WHEN(uStuds > 0.0) {
+        float gap = 0.5 * (vShape.z + vPeriod);  // small reflectors in the middle of the gaps of a dashed line
+        float stud = covered(vAt.y, 0.1, pixel.y) * dashes(vAt.x - gap + 0.1, 0.2, vPeriod, pixel.x);
+        alpha = max(alpha, stud * step(1.5, vModes.x) * step(vModes.x, 2.5) * step(vModes.y, 0.5));
+    }
     float worn = texture(uNoise, vWorld.xy * 0.19).g * 0.55 + texture(uNoise, vWorld.xy * 1.1).r * 0.25 + texture(uNoise, vWorld.xy * 0.023).a * 0.2;
     alpha *= mix(1.0, smoothstep(uWear - 0.3, uWear + 0.05, worn), step(0.01, uWear) * step(max(vModes.x, vModes.y), 2.5));
     WHEN(uSnow > 0.0) {
