@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from array import array
@@ -77,6 +78,14 @@ def start_node(node: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]
         return subprocess.Popen(
             command, stdout=stream, stderr=stream, env=process_environment(), start_new_session=True
         )
+
+
+def catches_signals(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has come so far that SIGTERM reaches a handler of its own."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 def parameters(**values: object) -> list[Any]:

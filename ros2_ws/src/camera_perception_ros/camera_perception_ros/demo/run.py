@@ -127,7 +127,7 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
     fusion["odometry_topic"] = odometry
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
-        "bag": str(settings.bag), "rate": settings.rate, "stamps": "now",
+        "bag": str(settings.bag), "rate": settings.rate, "stamps": "now", "depth": 20,
         "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
     }  # fmt: skip
@@ -141,7 +141,7 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
         "camera_name": camera.name, "image_topic": camera.image_topic, "transport": "auto", "autostart": True,
         "odometry_topic": odometry,
         # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
-        "input_depth": 20,
+        "input_depth": 50,
         "silence": 5.0,
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
