@@ -13,6 +13,7 @@ from camera_perception.bench.command import main
 from camera_perception.bench.component import Component, components_table, measure
 from camera_perception.bench.rounds import in_turn
 from camera_perception.bench.tables import Table, against, shown
+from camera_perception.errors import PerceptionError
 
 MS = 1_000_000
 
@@ -139,6 +140,22 @@ def test_json_knows_no_nan(tmp_path):
     text = (tmp_path / "bench.md").read_text()
     assert text.startswith("`make bench` on Test with 2 cores, 2026-01-02.")
     assert "### T" in text
+
+
+def test_a_page_gets_new_figures_and_keeps_the_rest(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
+    report.put_into(page, "new\n")
+    assert page.read_text() == "before\n<!-- bench -->\nnew\n<!-- /bench -->\nafter\n"
+
+
+@pytest.mark.parametrize("text", ["", "<!-- bench -->", "<!-- /bench -->"])
+def test_a_page_without_marks_stays_as_it_is(tmp_path, text):
+    page = tmp_path / "README.md"
+    page.write_text(text)
+    with pytest.raises(PerceptionError, match="no place"):
+        report.put_into(page, "new")
+    assert page.read_text() == text
 
 
 def test_things_are_measured_in_turn():

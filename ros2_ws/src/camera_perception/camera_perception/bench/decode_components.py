@@ -195,7 +195,8 @@ def lane_mask() -> Component:
 def _components(logits: np.ndarray) -> list[np.ndarray]:
     mask = (1 / (1 + np.exp(-logits[0])) > 0.5).astype(np.uint8)
     count, labels = cv2.connectedComponents(mask)
-    return [np.polyfit(*np.nonzero(labels == label), 2) for label in range(1, count)]
+    found = (np.nonzero(labels == label) for label in range(1, count))
+    return [np.polyfit(v, u, 2) for v, u in found]
 
 
 def attributes() -> Component:

@@ -33,7 +33,8 @@ def usable(spec: ModelSpec, threads: int) -> dict[str, Engine]:
     engines, reasons = {}, []
     for candidate in candidates(spec):
         try:
-            engines[candidate.text] = open_checked(spec, candidate, **({"threads": threads} if threads else {}))
+            options: dict[str, Any] = {"threads": threads} if threads else {}
+            engines[candidate.text] = open_checked(spec, candidate, **options)
         except EngineError as error:
             reasons.append(f"{candidate.text}: {error}")
     if not engines:

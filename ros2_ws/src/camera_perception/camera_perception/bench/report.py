@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from camera_perception.bench.tables import Table
+from camera_perception.errors import PerceptionError
 
 
 def write(out: Path, figures: dict[str, Any], tables: Sequence[Table], command: str) -> None:
@@ -16,6 +17,19 @@ def write(out: Path, figures: dict[str, Any], tables: Sequence[Table], command: 
     out.mkdir(parents=True, exist_ok=True)
     (out / "bench.json").write_text(json.dumps(without_nan(figures), indent=1, sort_keys=True) + "\n", "utf-8")
     (out / "bench.md").write_text(markdown(figures["metadata"], tables, command), "utf-8")
+
+
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the two marks of a page; PerceptionError when it has none."""
+    try:
+        before, rest = page.read_text("utf-8").split(BEGIN, 1)
+        after = rest.split(END, 1)[1]
+    except (OSError, ValueError, IndexError):
+        raise PerceptionError(f"{page} has no place for the figures: add the lines {BEGIN} and {END}") from None
+    page.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}", "utf-8")
 
 
 def markdown(metadata: dict[str, Any], tables: Sequence[Table], command: str) -> str:

@@ -155,7 +155,7 @@ def around_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
         rows,
         "One camera, 1280x720 bgr8, node, echo and listener in processes of their own. Medians of rounds in which all "
         "were measured; around = published to received - engine - hop of the same round. Computing is the same "
-        "difference of the time that threads computed: on a busy machine, where everybody waits, only that can be compared.",
+        "difference of the time that threads computed, which on a busy machine, where all wait, still tells something.",
     )
 
 

@@ -19,7 +19,7 @@ from camera_perception.bench.component import components_table, measure
 from camera_perception.bench.engines import usable
 from camera_perception.bench.figures import PREFIX
 from camera_perception.bench.machine import machine, model_metadata
-from camera_perception.bench.report import write
+from camera_perception.bench.report import put_into, write
 from camera_perception.bench.tables import Table
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
@@ -46,6 +46,7 @@ class Settings:
     threads: int
     quick: bool
     long: bool
+    readme: Path | None
     domain: int
     parts: tuple[str, ...]
 
@@ -70,6 +71,9 @@ def bench(
     quick: Annotated[bool, typer.Option(help="Under a minute; figures for orientation only.")] = False,
     long: Annotated[bool, typer.Option(help="Watch memory for 5 minutes.")] = False,
     part: Annotated[list[str] | None, typer.Option(help=f"Only some of: {', '.join(PARTS)}.")] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="Page whose lines between <!-- bench --> and <!-- /bench --> get the tables.")
+    ] = None,
     domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
 ) -> None:
     """Measure the nodes over DDS and the library, with everything in one run; ratios rather than times."""
@@ -78,7 +82,9 @@ def bench(
         if unknown := set(part or ()) - set(PARTS):
             raise BenchError(f"unknown part {sorted(unknown)[0]}: expected some of {', '.join(PARTS)}")
         domain = domain if domain >= 0 else 50 + os.getpid() % 49
-        chosen = Settings(model or model_folder(out), images, out, threads, quick, long, domain, tuple(part or PARTS))
+        chosen = Settings(
+            model or model_folder(out), images, out, threads, quick, long, readme, domain, tuple(part or PARTS)
+        )
         tell(chosen, *run(chosen))
     except PerceptionError as error:
         typer.echo(f"bench: {error}", err=True)
@@ -101,18 +107,8 @@ def model_folder(out: Path) -> Path:
     if not (folder / "MODEL_CARD.md").is_file():
         typer.echo("no model in perception_models/zoo/: exporting random weights")
         words = ["name=untrained", "license=none", "description=random weights", "top=20", "threshold.objects=0"]
-        command = [
-            sys.executable,
-            "-m",
-            "perception_models",
-            "export",
-            "--untrained",
-            "n",
-            "--out",
-            str(folder),
-            *words,
-        ]
-        if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        command = [sys.executable, "-m", "perception_models", "export", "--untrained", "n", "--out", str(folder)]
+        if subprocess.run(command + words, stdout=subprocess.DEVNULL, check=False).returncode:
             raise BenchError("cannot export a network: run `make setup-models`, or give --model")
     return folder
 
@@ -229,4 +225,6 @@ def tell(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> No
     """Print the tables and write the files."""
     typer.echo("\n\n".join(table.text() for table in tables))
     write(settings.out, figures, tables, settings.command)
+    if settings.readme is not None:
+        put_into(settings.readme, (settings.out / "bench.md").read_text("utf-8"))
     typer.echo(f"\n{settings.out}: bench.json, bench.md")
