@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from camera_perception_ros.demo.run import app
+import sys
 
 if __name__ == "__main__":
-    app()
+    try:
+        from camera_perception_ros.demo.run import app
+
+        app()
+    except KeyboardInterrupt:  # while it was still starting
+        sys.exit(130)
