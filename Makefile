@@ -33,7 +33,7 @@ demo: setup ## play a recorded drive through the nodes; BAG=path for another, AR
 	@$(ENV) && python -m camera_perception_ros.demo $(if $(BAG),--bag $(BAG)) $(ARGS)
 
 .PHONY: test
-test: setup ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
+test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
 	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && export OMP_NUM_THREADS=1 && \
 	python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
