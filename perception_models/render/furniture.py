@@ -209,7 +209,7 @@ def _signs(rng, road: Road, layout: Layout) -> list[Thing]:
 
 
 def _lamps(rng, road: Road, layout: Layout) -> list[Thing]:
-    chance = {"highway": 0.3, "city street": 0.8, "residential": 0.7}[layout.scene]
+    chance = {"highway": 0.3, "city street": 0.8, "residential": 0.7, "parking lot": 0.6}[layout.scene]
     if rng.random() > chance:
         return []
     out, spacing, both = [], rng.uniform(24, 45), rng.random() < 0.5

@@ -10,7 +10,7 @@ import numpy as np
 from perception_models.render.camera import Camera
 from perception_models.render.lane_labels import LaneCurve, lane_curves
 from perception_models.render.moment import Moment
-from perception_models.render.raster import Picture, Seen
+from perception_models.render.picture import Picture, Seen
 
 PART_TRACKS = 1_000_000  # times the number of the piece, added to the track of its thing
 SCENES = {
@@ -19,6 +19,7 @@ SCENES = {
     "city": "city street",
     "residential": "residential",
     "tunnel": "tunnel",
+    "parking": "parking lot",
 }
 
 

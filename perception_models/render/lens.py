@@ -117,10 +117,10 @@ def _grain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _motion(image: np.ndarray, length: float) -> np.ndarray:
-    """Blur outward from the middle, as forward motion does, growing with the distance from it."""
+    """Blur along rays from the middle, as forward motion does, growing with the distance from it; nothing moves."""
     height, width = image.shape[:2]
     out = image
-    for k in (0.5, 1.0):
+    for k in (-0.5, 0.5):
         zoom = 1 + k * length / width
         matrix = np.array([[zoom, 0, (1 - zoom) * width / 2], [0, zoom, (1 - zoom) * height * 0.48]])
         out = out + cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)

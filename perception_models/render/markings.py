@@ -138,3 +138,14 @@ def arrow(road: Road, s: float, t: float, kind: str, direction: int = 1) -> list
     """An arrow that begins at s in the middle of a lane at t; kind straight, left or right."""
     shapes, flip = ARROWS["left" if kind == "right" else kind], -1 if kind == "right" else 1
     return [patch(road, [(s + direction * a, t + direction * flip * b) for a, b in shape]) for shape in shapes]
+
+
+def bays(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]:
+    """Lines between the bays of a parking lot."""
+    out, wide = [], layout.plan.get("bay")
+    for lane in (x for x in layout.lanes if x.kind == "bays"):
+        t, half = float(lane.t[0]), lane.width / 2
+        for s in np.arange(-30.0, 120.0, wide):
+            if np.interp(s, layout.s, lane.valid.astype(float)) > 0.9:
+                out.append(rectangle(road, s, s + 0.1, t - half, t + half))
+    return out

@@ -73,7 +73,9 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
     lanes = [x for x in world.layout.lanes if x.kind == "travel" and x.direction > 0]
     lane = lanes[rng.integers(len(lanes))]
     spread = 0.12 if seconds else (0.55 if rng.random() < 0.1 else 0.2)
-    speed = {"highway": rng.uniform(15, 33), "rural": rng.uniform(10, 24)}.get(world.kind, rng.uniform(4, 14))
+    speed = {"highway": rng.uniform(15, 33), "rural": rng.uniform(10, 24)}.get(
+        world.kind, rng.uniform(2, 5) if world.kind == "parking" else rng.uniform(4, 14)
+    )
     s = rng.uniform(-15, 12) if start is None else start
     ego = Ego(lane, s, rng.normal(0, spread), 0.0 if seconds else rng.normal(0, 0.012), speed)
     reach = (s - 25.0, s + rng.uniform(80, 200) + speed * seconds)

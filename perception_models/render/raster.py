@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import cv2
 import numpy as np
 
 from perception_models.render.camera import Camera
+from perception_models.render.glow import glow
 from perception_models.render.gpu import Gpu, Piece
+from perception_models.render.lighting import light_values, lights_on
 from perception_models.render.moment import Moment
+from perception_models.render.picture import Picture, Seen
 from perception_models.render.pool import Key, size
+from perception_models.render.projection import FAR, NEAR, column_major, orthographic, projection
 from perception_models.render.thing import Thing
 
-NEAR, FAR = 0.25, 4000.0
 SHADOW_SIZE, SHADOW_REACH = 2048, 55.0  # texels, metres around the point 28 m ahead
 OPEN = {"tree", "bush", "fence", "truck", "parked_clutter", "bonnet"}  # kinds with faces that are seen from both sides
 BONNET = Key("bonnet")  # not of the pool: made for each picture
-
-
-@dataclass(slots=True)
-class Seen:
-    """A labelled piece of a thing that was drawn with an id."""
-
-    thing: Thing
-    piece: Piece
-
-
-@dataclass(slots=True)
-class Picture:
-    """What came out, on the camera's canvas (see Camera.canvas).
-
-    light  (H * scale, W * scale, 3) float32 linear radiance
-    ids    (H, W)    uint16  index into seen + 1, 0 for everything else
-    labels (H, W)    uint8   semantic + 16 * drivable; semantic 15 is "ignore"
-    depth  (H, W)    float32 metres along the optical axis
-    """
-
-    light: np.ndarray
-    ids: np.ndarray
-    labels: np.ndarray
-    depth: np.ndarray
-    seen: list[Seen] = field(default_factory=list)
 
 
 class Raster:
@@ -82,7 +57,7 @@ class Raster:
         instance = code[..., 0].astype(np.uint16) | (code[..., 1].astype(np.uint16) << 8)
         picture = Picture(light, instance, code[..., 2].copy(), metres, seen)
         if moment.conditions.night or moment.conditions.lamps > 0.3:
-            _glow(picture, moment, camera, camera_from_world, visible)
+            glow(picture, moment, camera, camera_from_world, visible)
         return picture
 
     def _visible(
@@ -235,133 +210,6 @@ class Raster:
 def _fine(kind: str) -> float:
     """Pixels above which a thing is drawn in full detail."""
     return {"tree": 75.0, "building": 120.0, "bush": 45.0}.get(kind, 40.0)
-
-
-def lights_on(thing: Thing, moment: Moment) -> float:
-    """Whether a vehicle drives with its lamps on: parked cars do not."""
-    if thing.key.kind == "street_lamp":
-        return float(moment.conditions.timeofday == "night" and moment.conditions.lamps > 0.5)
-    moving = thing.velocity != (0.0, 0.0) or thing.brake > 0
-    return float(moving and (thing.track * 0.618) % 1.0 < moment.conditions.lamps)
-
-
-def light_values(moment: Moment, eye: np.ndarray) -> dict:
-    """Uniforms of common.glsl."""
-    c, base = moment.conditions, moment.world_from_base
-    lamps = np.zeros((12, 4))
-    on = [t for t in moment.things if t.key.kind == "street_lamp"] if c.timeofday == "night" else []
-    at = [(t.world_from_object @ [0, 1.6, size(t.key)[2] - 0.3, 1])[:3] for t in on]
-    at = sorted(at, key=lambda p: float(np.linalg.norm(p - eye)))[:12]
-    if moment.world.kind == "tunnel":
-        road, s = moment.world.road, np.floor(moment.ego_s / 12) * 12 + np.arange(12) * 12 - 12
-        at = list(road.at(s, (moment.world.layout.paved[0] + moment.world.layout.paved[1]) / 2, 5.8))
-    for i, p in enumerate(at):
-        lamps[i] = (*p, 26.0 if moment.world.kind != "tunnel" else 11.0)
-    warm = np.array([1.0, 0.78, 0.5]) if moment.seed % 1 < 0.6 else np.array([0.9, 0.95, 1.0])
-    tunnel = float(moment.world.kind == "tunnel")
-    return {
-        "uEye": eye,
-        "uSun": c.sun,
-        "uSunColor": c.sun_color * (1 - tunnel),
-        "uZenith": c.zenith * (1 - 0.85 * tunnel),
-        "uHorizon": c.horizon * (1 - 0.8 * tunnel),
-        "uGround": c.ground * (1 - 0.5 * tunnel),
-        "uCloud": c.cloud,
-        "uCloudColor": c.cloud_color,
-        "uFogColor": c.fog_color,
-        "uFog": c.fog,
-        "uNight": c.night,
-        "uWet": c.wetness,
-        "uPuddles": c.puddles,
-        "uSnow": c.snow,
-        "uShadowOn": float(c.sun_color.sum() > 0.02),
-        "uTunnel": tunnel,
-        "uCloudOffset": (moment.seed * 0.37 % 1, moment.seed * 0.11 % 1),
-        "uTunnelMiddle": (moment.world.layout.paved[0] + moment.world.layout.paved[1]) / 2,
-        "uLamps": lamps,
-        "uLampCount": len(at),
-        "uLampColor": warm * (0.6 if moment.seed % 0.1 < 0.05 else 1.0),
-        "uHeadPosition": (base @ [2.0, 0, 0.7, 1])[:3],
-        "uHeadForward": base[:3, :3] @ [1.0, 0, 0],
-        "uHead": (1.0 if c.timeofday == "night" else 0.25) * float(c.lamps > 0.5),
-    }
-
-
-def _glow(picture: Picture, moment: Moment, camera: Camera, camera_from_world: np.ndarray, visible) -> None:
-    """Add the light of lamps that point at the camera, and their streaks on a wet road."""
-    height, width = picture.depth.shape
-    scale = picture.light.shape[0] / height
-    _, _, cx, cy = camera.canvas
-    wet, streaks = moment.conditions.wetness, np.zeros((height // 2, width // 2, 3), np.float32)
-    for at, color, gain, lift in _lamps_seen(moment, camera_from_world, visible):
-        u, v = camera.intrinsics[0] * at[0] / at[2] + cx, camera.intrinsics[1] * at[1] / at[2] + cy
-        i, j = int(v), int(u)
-        if 1 <= i < height - 1 and 1 <= j < width - 1 and picture.depth[i, j] > at[2] - 0.4:
-            i, j = int(v * scale), int(u * scale)
-            picture.light[i - 1 : i + 2, j - 1 : j + 2] += np.array(color, np.float32) * gain * 0.11
-            foot = int((v + camera.intrinsics[1] * lift / at[2]) / 2)
-            long = max(int(camera.intrinsics[1] * lift / at[2]), 3)
-            if wet and foot + 2 < height // 2:
-                streaks[foot : foot + long, max(int(u / 2) - 1, 0) : int(u / 2) + 1] += (
-                    np.array(color, np.float32) * gain * 0.012 * wet
-                )
-    if wet and streaks.any():
-        streaks = (
-            cv2.GaussianBlur(streaks, (0, 0), sigmaX=0.8, sigmaY=5)
-            * ((picture.labels[::2, ::2] & 15) == 3)[: height // 2, : width // 2, None]
-        )
-        picture.light += cv2.resize(streaks, picture.light.shape[1::-1])
-
-
-def _lamps_seen(moment: Moment, camera_from_world: np.ndarray, visible):
-    """(position in the camera, colour, gain, height over the road) of every lamp that shines towards the camera."""
-    power = 260.0 if moment.conditions.timeofday == "night" else 25.0
-    for thing, pieces, _ in visible:
-        if not lights_on(thing, moment):
-            continue
-        camera_from_object, street = camera_from_world @ thing.world_from_object, thing.key.kind == "street_lamp"
-        for group, color, direction in ((0, (1.0, 0.93, 0.8), 1.0), (1, (1.0, 0.05, 0.03), -1.0)):
-            forward = camera_from_object[:3, 0] * direction
-            for lamp in (p for piece in pieces for p in piece.lamps[group]):
-                at = (camera_from_object @ [*lamp, 1])[:3]
-                cosine = 0.9 if street else -(forward @ at) / (np.linalg.norm(at) + 1e-6)
-                if at[2] > 2 and cosine > 0.2:
-                    gain = (
-                        power
-                        * cosine**4
-                        * (1.0 if group == 0 else 0.16)
-                        / (at[2] + 6)
-                        * np.exp(-moment.conditions.fog * at[2])
-                    )
-                    yield at, color, gain * (0.35 if street else 1.0), float(lamp[2])
-
-
-def projection(width: int, height: int, fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
-    """(4, 4) clip_from_camera; row 0 of the framebuffer is the top row of the picture."""
-    a, b = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
-    return np.array(
-        [
-            [2 * fx / width, 0, 2 * cx / width - 1, 0],
-            [0, 2 * fy / height, 2 * cy / height - 1, 0],
-            [0, 0, a, b],
-            [0, 0, 1, 0],
-        ]
-    )
-
-
-def orthographic(center: np.ndarray, sun: np.ndarray, reach: float) -> np.ndarray:
-    """(4, 4) clip_from_world of parallel light from the sun."""
-    side = np.cross([0, 0, 1.0], sun) if abs(sun[2]) < 0.999 else np.array([1.0, 0, 0])
-    side /= np.linalg.norm(side)
-    up = np.cross(sun, side)
-    out = np.eye(4)
-    out[:3, :3] = np.stack([side / reach, up / reach, -sun / (reach * 4)])
-    out[:3, 3] = -out[:3, :3] @ center
-    return out
-
-
-def column_major(matrix: np.ndarray) -> bytes:
-    return np.ascontiguousarray(matrix.T, dtype=np.float32).tobytes()
 
 
 def _set(uniform, value) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 
 from perception_models.render.camera import Camera
 from perception_models.render.moment import Moment
-from perception_models.render.raster import Picture, Raster, column_major, projection
+from perception_models.render.picture import Picture
+from perception_models.render.projection import column_major, projection
+from perception_models.render.raster import Raster
 
 TILE, GRID = 32, 24  # pixels of a tile, tiles per side
 

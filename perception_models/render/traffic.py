@@ -17,6 +17,7 @@ MIX = {
     "residential": {"car": 0.78, "truck": 0.06, "bus": 0.03, "motorcycle": 0.05, "rider": 0.08},
 }
 MIX["tunnel"] = MIX["highway"]
+MIX["parking lot"] = MIX["residential"]
 PAINTS = [
     (0.75, 0.75, 0.75),
     (0.02, 0.02, 0.02),
@@ -77,7 +78,9 @@ def traffic(
     density = rng.choice([0.15, 0.5, 1.0, 2.2], p=[0.14, 0.3, 0.34, 0.22])
     for number, (road, layout) in enumerate(roads):
         for lane in layout.lanes:
-            place = {"travel": _driving, "parking": _parked, "walk": _walking, "bicycle": _cycling}[lane.kind]
+            place = {"travel": _driving, "parking": _parked, "walk": _walking, "bicycle": _cycling, "bays": _in_bays}[
+                lane.kind
+            ]
             mine = lane is ego[0]
             limits = (max(reach[0], road.s[0] + 10), min(reach[1], road.s[-1] - 10))
             found = place(rng, road, layout, lane, limits, density, speed if number == 0 else 6.0)
@@ -125,7 +128,9 @@ def _vehicle(rng, kind: str) -> tuple[Key, tuple | None]:
 
 def _driving(rng, road: Road, layout: Layout, lane: Lane, reach, density: float, speed: float) -> list[Actor]:
     mix = MIX[layout.scene]
-    headway = {"highway": 38, "tunnel": 30, "city street": 20, "residential": 45}[layout.scene] / density
+    headway = {"highway": 38, "tunnel": 30, "city street": 20, "residential": 45, "parking lot": 70}[
+        layout.scene
+    ] / density
     out, s, pace = [], reach[0] + rng.exponential(headway), max(speed * rng.uniform(0.8, 1.15), 0)
     stopped = layout.scene == "city street" and rng.random() < 0.3
     while s < reach[1]:
@@ -154,6 +159,17 @@ def _parked(rng, road: Road, layout: Layout, lane: Lane, reach, density: float, 
             yaw = (0.0 if (lane.direction > 0) ^ (rng.random() < 0.12) else np.pi) + rng.normal(0, 0.03)
             out.append(Actor(key, road, lane, s + long / 2, rng.normal(0, 0.12), yaw, 0.0, 0, 0.0, tint))
         s += long + rng.uniform(0.6, 2.0)
+    return out
+
+
+def _in_bays(rng, road: Road, layout: Layout, lane: Lane, reach, density: float, speed: float) -> list[Actor]:
+    """Cars across the aisle, nose in or out."""
+    out, wide, fill = [], layout.plan["bay"], rng.choice([0.3, 0.7, 0.92])
+    for s in np.arange(-30.0, min(reach[1], 120.0), wide) + wide / 2:
+        key, tint = _vehicle(rng, "car")
+        if rng.random() < fill and _there(lane, road, s) and size(key)[0] < lane.width + 0.4:
+            yaw = rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.04)
+            out.append(Actor(key, road, lane, float(s), rng.normal(0, 0.2), yaw, 0.0, 0, 0.0, tint))
     return out
 
 

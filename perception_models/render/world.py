@@ -10,18 +10,19 @@ from perception_models.render.cross_sections import cross_section
 from perception_models.render.furniture import furnish
 from perception_models.render.ground import Ground, Terrain, band_ground, join_ground, verge_ground
 from perception_models.render.layout import Layout, Surface
-from perception_models.render.markings import litter, ribbons
+from perception_models.render.markings import bays, litter, ribbons
 from perception_models.render.road import Road
 from perception_models.render.signals import crossing_road, junction_marks, traffic_lights
 from perception_models.render.thing import Thing
 
-KINDS = {"highway": 0.40, "rural": 0.15, "city": 0.31, "residential": 0.09, "tunnel": 0.05}
+KINDS = {"highway": 0.38, "rural": 0.15, "city": 0.31, "residential": 0.09, "tunnel": 0.04, "parking": 0.03}
 SHAPES = {
     "highway": (350, 0.04),
     "rural": (110, 0.07),
     "city": (400, 0.03),
     "residential": (150, 0.04),
     "tunnel": (400, 0.03),
+    "parking": (900, 0.01),
 }
 LIGHT_TRACKS = 100_000  # track ids of traffic lights and signs begin here
 
@@ -60,7 +61,7 @@ def build_world(seed: tuple[int, ...], kind: str | None = None, ahead: float = 4
     roads = [(road, layout)] + [crossing_road(rng, road, layout, *j) for j in layout.junctions]
     terrain = random_terrain(rng, layout)
     parts = [band_ground(r, x, band) for r, x in roads for band in x.bands if band.valid.sum() > 1]
-    parts += junction_marks(rng, road, layout) + litter(rng, road, layout)
+    parts += junction_marks(rng, road, layout) + litter(rng, road, layout) + bays(rng, road, layout)
     if kind != "tunnel":
         parts += verge_ground(road, layout, terrain, rng)
     things = furnish(rng, road, layout, terrain)
