@@ -19,7 +19,8 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _drawn_batch(drawn_folder: Path) -> dict:
+def drawn_targets(drawn_folder: Path) -> dict:
+    """All drawn scenes as training targets; not to be changed."""
     from perception_models.data import Items, collate, open_mix
 
     items = Items(open_mix([{"kind": "labelled", "path": str(drawn_folder)}]), SIZE)
@@ -27,6 +28,6 @@ def _drawn_batch(drawn_folder: Path) -> dict:
 
 
 @pytest.fixture
-def drawn_batch(_drawn_batch: dict) -> dict:
-    """All drawn scenes as training targets; a copy that may be changed."""
-    return {name: tensor.clone() for name, tensor in _drawn_batch.items()}
+def drawn_batch(drawn_targets: dict) -> dict:
+    """A copy of them that may be changed."""
+    return {name: tensor.clone() for name, tensor in drawn_targets.items()}

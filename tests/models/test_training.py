@@ -25,8 +25,8 @@ from perception_models.training.steps import build_optimizer, scale_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
-    "network={size: t}", "precision=32-true", "accelerator=cpu", "data.cache=null", "picture_every=0", "validate_every=0",
-    "save_every=0", "log_every=1", "optimizer.warmup=2", "stages=[{views: 8, height: 64, width: 128, batch: 2}]",
+    "network={size: t}", "precision=32-true", "accelerator=cpu", "data.cache=null", "optimizer.warmup=2", "log_every=1",
+    "picture_every=0", "validate_every=0", "save_every=0", "stages=[{views: 8, height: 64, width: 128, batch: 2}]",
 ]  # fmt: skip
 
 
@@ -62,10 +62,10 @@ def learnt(drawn_folder, tmp_path_factory) -> PerceptionNet:
 
 
 @pytest.fixture(scope="module")
-def seen(learnt, _drawn_batch) -> dict[str, np.ndarray]:
+def seen(learnt, drawn_targets) -> dict[str, np.ndarray]:
     final = FinalNet(learnt, (64, 128))
     with torch.no_grad():
-        return {name: value.numpy() for name, value in zip(final.output_names(), final(_drawn_batch["images"]))}
+        return {name: value.numpy() for name, value in zip(final.output_names(), final(drawn_targets["images"]))}
 
 
 def test_objects_are_learnt(seen, drawn_batch):
@@ -212,8 +212,8 @@ def test_a_frozen_part_moves_again_in_the_next_phase(drawn_folder, tmp_path):
 def test_tasks_that_do_not_count_do_not_move_their_heads(drawn_folder, tmp_path):
     words = ("phases=[{until: 1.0, tasks: [semantic]}]", "optimizer.weight_decay=0")
     before, model = run_of(small(drawn_folder, *words), tmp_path)
-    weights = dict(before.named_parameters())
-    moved = {name.split(".")[1] for name in weights if name.startswith("heads") and not torch.equal(weights[name], net_part(model)[name])}  # fmt: skip
+    after, heads = net_part(model), before.heads.named_parameters()
+    moved = {name.split(".")[0] for name, weight in heads if not torch.equal(weight, after[f"heads.{name}"])}
     assert moved == {"semantic"}
 
 
