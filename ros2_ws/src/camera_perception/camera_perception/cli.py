@@ -95,6 +95,26 @@ def check_model(
     check_command(folder, threads)
 
 
+@app.command("build-engine")
+def build_engine(
+    folder: Annotated[Path, typer.Argument(help="Model folder.")],
+    precision: Annotated[str, typer.Option(help="fp32, fp16, int8, fp8; auto = fp16 where the folder has it.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Cameras per batch; 0 = as model.json says.", min=0, max=64)] = 0,
+    workspace: Annotated[int, typer.Option(help="GPU memory that building may use, MiB.", min=16)] = 2048,
+    optimization_level: Annotated[int, typer.Option(help="0 builds fastest, 5 runs fastest.", min=0, max=5)] = 3,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the engines.")] = None,
+    labelled: Annotated[Path | None, typer.Option(help="Labelled images: also gate the loss per task.")] = None,
+    most_lost: Annotated[float | None, typer.Option(help="Points a task may lose on --labelled.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Build although a fitting engine exists.")] = False,
+) -> None:
+    """Build a TensorRT engine for this GPU and prove that it computes what the model computes."""
+    from camera_perception.build_engine import build_command
+    from camera_perception.engine_manifest import BuildOptions
+
+    options = BuildOptions(workspace, optimization_level)
+    build_command(folder, precision, batch, options, out, labelled, most_lost, force)
+
+
 @app.command()
 def doctor() -> None:
     """What is installed here, and what does not work and why. Exit code 1 when a drive could not be processed."""

@@ -18,6 +18,11 @@ from camera_perception.model_spec import HeadSpec
 LOOSER = {"fp32": (1, 1), "tf32": (3, 1), "fp16": (5, 2), "bf16": (25, 5), "int8": (50, 10), "fp8": (50, 10)}
 
 
+def loosest(*precisions: str) -> str:
+    """The one that allows most: an fp16 model stays an fp16 model on a backend that computes in fp32."""
+    return max(precisions, key=lambda precision: LOOSER.get(precision, (1, 1)))
+
+
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """An element may differ by atol + rtol * max(|reference|, rms of all); a share of them may differ more."""

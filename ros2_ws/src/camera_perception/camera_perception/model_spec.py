@@ -63,6 +63,7 @@ class ModelSpec:
     """model.json after all checks.
 
     folder    where the files are
+    precision of the numbers inside the ONNX file
     reference path of reference.npz, or None for models that bring none
     """
 
@@ -74,6 +75,7 @@ class ModelSpec:
     onnx_sha256: str
     input: InputSpec
     heads: tuple[HeadSpec, ...]
+    precision: str = "fp32"
     description: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -150,6 +152,7 @@ def spec_from_json(data: Any, folder: Path) -> ModelSpec:
         onnx_sha256=data["onnx"]["sha256"],
         input=InputSpec(**values),
         heads=tuple(_head(output, folder) for output in data["outputs"]),
+        precision=data.get("precision", "fp32"),
         description=data.get("description", ""),
         training=data.get("training", {}),
         metrics=data.get("metrics", {}),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from camera_perception.deviation import Deviation, Tolerance, compare_head, default_tolerance
+from camera_perception.deviation import Deviation, Tolerance, compare_head, default_tolerance, loosest
 from camera_perception.engines import Engine, infer
 from camera_perception.errors import EngineError, ModelError
 from camera_perception.model_spec import HeadSpec, ModelSpec
@@ -84,7 +84,7 @@ def check(engine: Engine, spec: ModelSpec, reference: Reference | None = None) -
         reference = read_reference(spec.reference)
     check_belongs(reference, spec)
     actual = run_all(engine, reference.images)
-    precision = getattr(engine, "precision", "fp32")
+    precision = loosest(getattr(engine, "precision", "fp32"), spec.precision)
     return [deviation for head in spec.heads for deviation in _check_head(head, actual, reference, precision)]
 
 

@@ -21,12 +21,12 @@ POLL = 50e-6  # seconds between two looks at an event
 PATIENCE = 5.0  # seconds after which a frame that does not come back is a broken GPU
 
 REMEDIES = {
-    "cudaErrorInsufficientDriver": "no usable NVIDIA driver: install one (nvidia-smi must work), or start the container with --gpus all",
+    "cudaErrorInsufficientDriver": "no usable NVIDIA driver: install one (nvidia-smi must work)",
     "cudaErrorNoDevice": "no NVIDIA GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES",
     "cudaErrorInvalidDevice": "there is no GPU of that number: check nvidia-smi and CUDA_VISIBLE_DEVICES",
     "cudaErrorMemoryAllocation": "the GPU is out of memory: close other programs, or use a smaller model or batch",
     "cudaErrorDevicesUnavailable": "the GPU is busy or in exclusive mode: close the program that holds it",
-    "cudaErrorECCUncorrectable": "the GPU reports a memory defect (ECC): reboot, and have it checked if this comes again",
+    "cudaErrorECCUncorrectable": "the GPU reports a memory defect (ECC): reboot; have it checked if this comes again",
     "cudaErrorLaunchTimeout": "the GPU's watchdog stopped the network: load the engine again",
     "cudaErrorLaunchFailure": "the network crashed on the GPU: load the engine again, build it anew if this repeats",
     "cudaErrorIllegalAddress": "the network left its memory: build the engine anew",
@@ -58,10 +58,13 @@ def available() -> str | None:
     try:
         runtime = _runtime()
     except ImportError as error:
-        return f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver"
-    error, count = runtime.cudaGetDeviceCount()
-    if error.name != "cudaSuccess":
-        return str(CudaError(error.name, ""))
+        return (
+            f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver"
+        )
+    _recover(runtime)
+    result, count = runtime.cudaGetDeviceCount()
+    if result.name != "cudaSuccess":
+        return str(CudaError(result.name, ""))
     return None if count else REMEDIES["cudaErrorNoDevice"]
 
 
@@ -78,11 +81,8 @@ class Device:
 
 def use_device(index: int = 0) -> Device:
     """Make a GPU the current one of this thread. After an error that ruins the context, the device is reset first."""
-    global _lost
     runtime = _runtime()
-    if _lost:
-        runtime.cudaDeviceReset()
-        _lost = False
+    _recover(runtime)
     _call(runtime, runtime.cudaSetDevice(index))
     properties = _call(runtime, runtime.cudaGetDeviceProperties(index))
     driver = _call(runtime, runtime.cudaDriverGetVersion())
@@ -90,6 +90,14 @@ def use_device(index: int = 0) -> Device:
     return Device(
         index, name.rstrip("\0"), f"{properties.major}.{properties.minor}", driver // 1000, bool(properties.integrated)
     )
+
+
+def _recover(runtime: Any) -> None:
+    """After a sticky error every call fails until the device is reset; whatever was on it is lost already."""
+    global _lost
+    if _lost:
+        runtime.cudaDeviceReset()
+        _lost = False
 
 
 def free_memory() -> tuple[int, int]:
@@ -124,9 +132,7 @@ class Event:
         self._runtime = _runtime()
         self._success = self._runtime.cudaError_t.cudaSuccess
         self._not_ready = self._runtime.cudaError_t.cudaErrorNotReady
-        self.raw = _call(
-            self._runtime, self._runtime.cudaEventCreateWithFlags(self._runtime.cudaEventDisableTiming)
-        )
+        self.raw = _call(self._runtime, self._runtime.cudaEventCreateWithFlags(self._runtime.cudaEventDisableTiming))
 
     def record(self, stream: Stream) -> None:
         _call(self._runtime, self._runtime.cudaEventRecord(self.raw, stream.raw))
@@ -148,7 +154,9 @@ class Event:
         stop = perf_counter() + seconds
         while not self.done():
             if perf_counter() > stop:
-                raise EngineError(f"the GPU did not finish within {seconds:g} s: load the engine again, reboot if it repeats")
+                raise EngineError(
+                    f"the GPU did not finish within {seconds:g} s: load the engine again, reboot if it repeats"
+                )
             sleep(POLL)
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
         raise EngineError(f"{candidate.text} does not take these options: {error}") from error
     try:
         if check:
-            require(engine, spec)
+            require(engine, getattr(engine, "spec", spec))  # a TensorRT engine may come from a lower-precision variant
     except (EngineError, ModelError):
         engine.close()
         raise

@@ -11,7 +11,7 @@ BUILD = "camera-perception build-engine"
 MEANINGS: tuple[tuple[str, str], ...] = (
     (
         r"expecting compute (?P<had>[\d.]+) got compute (?P<has>[\d.]+)",
-        "it was built for a GPU of compute capability {had}, this one has {has}: build it on this machine with `{build}`",
+        "it was built for a GPU of compute capability {had}, this one has {has}: build it here with `{build}`",
     ),
     (r"incompatible device", "it was built for another GPU: build it on this machine with `{build}`"),
     (
@@ -58,7 +58,10 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         r"No importer registered for op: (?P<op>\w+)|getPluginCreator could not find plugin:? (?P<plugin>\w+)",
         "it uses the operation {op}{plugin}, which TensorRT does not have: export the model without it",
     ),
-    (r"Could not find any implementation for node (?P<node>[^.]+)", "no kernel fits node {node}: give more --workspace"),
+    (
+        r"Could not find any implementation for node (?P<node>[^.]+)",
+        "no kernel fits node {node}: give more --workspace",
+    ),
 )
 
 

@@ -1,0 +1,244 @@
+"""`camera-perception build-engine`: build, prove equal to the model, measure, and only then put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from importlib.metadata import entry_points
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from camera_perception.deviation import Deviation
+from camera_perception.engine_manifest import BuildOptions, EngineKey, Manifest, matching, only_builder, store
+from camera_perception.engines import Engine, cuda, tensorrt
+from camera_perception.engines.select import load_engine, median_ms
+from camera_perception.errors import EngineError, ModelError
+from camera_perception.model_spec import ModelSpec, load_spec
+from camera_perception.reference import require
+from camera_perception.text_table import text_table
+
+if TYPE_CHECKING:
+    from camera_perception.engines.tensorrt_builder import Plan, Progress
+
+# Points of a hundred that a task may lose against the ONNX model in fp32.
+MOST_LOST = {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
+PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> figure per task, 0..1
+log = logging.getLogger(__name__)
+
+# (spec, engine) -> figure per task, 0..1, more is better
+Measure = Callable[[ModelSpec, Engine], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """An accepted engine. path is that of its manifest; fresh is False when it was there already."""
+
+    path: Path
+    manifest: Manifest
+    fresh: bool
+
+
+def build_engine(
+    spec: ModelSpec,
+    options: BuildOptions | None = None,
+    folder: Path | None = None,
+    *,
+    progress: Progress = lambda phase, share: True,
+    measure: Measure | None = None,
+    most_lost: float | None = None,
+    force: bool = False,
+    device_id: int = 0,
+) -> Built:
+    """Build the engine of a model variant for this machine; when it fails a gate, whatever was there stays in place.
+
+    folder     where engines live, engine_folder() when not given
+    progress   called with phase and share 0..1, from the thread that builds; returning False cancels
+    measure    figures per task of an engine on labelled images; with it the loss against the ONNX model is gated
+    most_lost  points of a hundred; MOST_LOST of the precision when not given
+    force      build even where a fitting engine exists
+    """
+    if reason := tensorrt.available():
+        raise EngineError(reason)
+    device = cuda.use_device(device_id)
+    folder = folder or tensorrt.engine_folder()
+    key = EngineKey.of(spec, tensorrt.machine(device), options)
+    with only_builder(folder, key):
+        if not force and (present := _present(folder, key)):
+            return present
+        from camera_perception.engines.tensorrt_builder import build_plan
+
+        started = perf_counter()
+        plan = build_plan(spec, key.options, progress, folder / _timing_name(key))
+        seconds = perf_counter() - started
+        manifest = _accepted(plan, spec, key, device, seconds, measure, most_lost)
+        return Built(store(folder, manifest, plan.data), manifest, True)
+
+
+def _present(folder: Path, key: EngineKey) -> Built | None:
+    same = [(path, manifest) for path, manifest in matching(folder, key) if manifest.key == key]
+    return Built(*same[0], False) if same and (folder / same[0][1].engine).is_file() else None
+
+
+def _timing_name(key: EngineKey) -> str:
+    m = key.machine
+    return f"timing-{hashlib.sha256(f'{m.gpu}|{m.compute_capability}|{m.tensorrt}'.encode()).hexdigest()[:16]}.cache"
+
+
+def _accepted(
+    plan: Plan,
+    spec: ModelSpec,
+    key: EngineKey,
+    device: cuda.Device,
+    seconds: float,
+    measure: Measure | None,
+    most_lost: float | None,
+) -> Manifest:
+    """The manifest of a plan that passed both gates."""
+    engine = tensorrt.open_plan(plan.data, spec, device)
+    try:
+        deviations = same_as_reference(engine, spec, device)
+        lost = points_lost(spec, engine, measure) if measure else {}
+        check_lost(lost, MOST_LOST[spec.precision] if most_lost is None else most_lost, spec)
+        digest = hashlib.sha256(plan.data).hexdigest()
+        return Manifest(
+            key=key,
+            engine=f"{key.stem}_{digest[:8]}.engine",
+            sha256=digest,
+            nbytes=len(plan.data),
+            inputs=[[engine.input.name, list(engine.input.shape), engine.input.dtype.name]],
+            outputs=[[t.name, list(t.shape), t.dtype.name] for t in engine.outputs.values()],
+            parity={d.tensor: {"worst": d.worst, "share": d.share} for d in deviations},
+            accuracy=lost,
+            layers=plan.layers,
+            milliseconds=median_ms(engine),
+            build_seconds=round(seconds, 1),
+            built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+    finally:
+        engine.close()
+
+
+def same_as_reference(engine: Engine, spec: ModelSpec, device: cuda.Device) -> list[Deviation]:
+    """The first gate: EngineError names the worst output and, where it can be found, the layers that went wrong."""
+    if spec.reference is None:
+        log.warning("%s has no reference.npz: nothing says whether the engine is right", spec.folder)
+    try:
+        return require(engine, spec)
+    except EngineError as error:
+        from camera_perception.engine_regions import worst_region
+
+        region = worst_region(spec, device)
+        where = f"; the numbers go wrong {region}" if region else ""
+        raise EngineError(f"{error}{where}. The engine was not put in place") from error
+
+
+def points_lost(spec: ModelSpec, engine: Engine, measure: Measure) -> dict[str, float]:
+    """Per task: points of a hundred that the engine is worse than the fp32 model in ONNX Runtime."""
+    original = _original(spec)
+    baseline = load_engine(original, "onnxruntime", device="cpu", spin=False)
+    try:
+        wanted = measure(original, baseline)
+    finally:
+        baseline.close()
+    got = measure(spec, engine)
+    return {task: round(100 * (value - got.get(task, 0.0)), 3) for task, value in wanted.items()}
+
+
+def _original(spec: ModelSpec) -> ModelSpec:
+    """The model that a variant was made from."""
+    above = spec.folder.parent / "model.json"
+    return load_spec(spec.folder.parent) if spec.precision != "fp32" and above.is_file() else spec
+
+
+def check_lost(lost: Mapping[str, float], most: float, spec: ModelSpec) -> None:
+    """The second gate: EngineError names the tasks that lost more than allowed."""
+    bad = {task: points for task, points in lost.items() if points > most}
+    if bad:
+        named = ", ".join(f"{task} {points:.2f}" for task, points in sorted(bad.items(), key=lambda pair: -pair[1]))
+        raise EngineError(
+            f"the {spec.precision} engine of model '{spec.name}' loses more than {most:g} points in: {named}. "
+            "It was not put in place; use a higher precision, or quantise again with more calibration images"
+        )
+
+
+def labelled_measure(labelled: Path) -> Measure:
+    """Figures on a folder of labelled images, by the evaluation of perception_models where that is installed."""
+    found = list(entry_points(group=PLUGIN))
+    if not found:
+        raise EngineError("--labelled needs the evaluation of perception_models: pip install -e . in the repository")
+    figures = found[0].load()
+    return lambda spec, engine: figures(spec, engine, labelled)
+
+
+def build_command(
+    folder: Path,
+    precision: str,
+    batch: int,
+    options: BuildOptions,
+    out: Path | None,
+    labelled: Path | None,
+    most_lost: float | None,
+    force: bool,
+) -> None:
+    """The command: a progress bar, then what was built and how near it is to the model."""
+    import typer
+
+    spec = load_spec(folder)
+    chosen = tensorrt.variant(spec, precision) if precision != "auto" else _default(spec)
+    if batch:
+        chosen = replace(chosen, input=replace(chosen.input, batch=batch))
+    measure = labelled_measure(labelled) if labelled else None
+    with _progress_bar() as progress:
+        built = build_engine(chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force)
+    typer.echo(summary(built))
+
+
+def _default(spec: ModelSpec) -> ModelSpec:
+    """fp16 where the folder has it: half the time at no loss worth naming."""
+    try:
+        return tensorrt.variant(spec, "fp16")
+    except ModelError as error:
+        log.warning("building %s, since %s", spec.precision, error)
+        return spec
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """A bar on the terminal. Ctrl-C asks TensorRT to stop, which it does at the next step, with nothing left behind."""
+    from tqdm import tqdm
+
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
+    try:
+        with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}") as bar:
+
+            def progress(phase: str, share: float) -> bool:
+                bar.set_description_str(phase, refresh=False)
+                bar.update(100 * share - bar.n)
+                return not stopped
+
+            yield progress
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def summary(built: Built) -> str:
+    """What a user wants to know about an engine."""
+    m = built.manifest
+    rows = [(name, f"{p['worst']:.3g}", f"{p['share']:.2%}") for name, p in m.parity.items()]
+    layers = ", ".join(f"{count} {name}" for name, count in m.layers.items()) or "not told"
+    lines = [
+        f"{'built' if built.fresh else 'already there'}: {built.path.parent / m.engine}",
+        f"  {m.nbytes / 2**20:.1f} MiB, {m.milliseconds:.2f} ms per batch, built in {m.build_seconds:.0f} s",
+        f"  layers: {layers}",
+        text_table(("output", "worst difference", "outside"), rows) if rows else "  no reference to compare with",
+    ]
+    if m.accuracy:
+        lines.append(text_table(("task", "points lost"), [(t, f"{p:+.2f}") for t, p in m.accuracy.items()]))
+    return "\n".join(lines)

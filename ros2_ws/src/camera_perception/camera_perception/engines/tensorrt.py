@@ -1,0 +1,133 @@
+"""TensorRT on NVIDIA GPUs, Jetson included. Opens engines that were built and accepted before; builds none itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from camera_perception.engine_manifest import EngineKey, Machine, Manifest, matching, near_misses, read_plan
+from camera_perception.engines import Engine, cuda
+from camera_perception.engines.choice import cache_folder
+from camera_perception.engines.graph import check_slots
+from camera_perception.engines.select import median_ms
+from camera_perception.errors import EngineError, ModelError
+from camera_perception.model_spec import ModelSpec, load_spec
+
+PRECISIONS = ("fp32", "fp16", "int8", "fp8")
+
+
+def available() -> str | None:
+    """Why this backend cannot be used here, or None."""
+    try:
+        import tensorrt  # noqa: F401
+    except ImportError as error:
+        return (
+            f"tensorrt cannot be imported ({error}): on Jetson apt install python3-libnvinfer and use a venv with "
+            "--system-site-packages, elsewhere pip install tensorrt"
+        )
+    return cuda.available()
+
+
+def load(
+    spec: ModelSpec,
+    *,
+    slots: int = 1,
+    precision: str = "auto",
+    device_id: int = 0,
+    folder: Path | str | None = None,
+    memory: str = "auto",
+    graph: bool = True,
+    background: bool = False,
+) -> Engine:
+    """Open the engine that was built for this model and machine; EngineError gives the command that builds one.
+
+    slots      frames in flight
+    precision  fp32, fp16, int8, fp8, or auto = the fastest that was built and accepted
+    folder     of the engines, where it is not engine_folder()
+    memory     copy; mapped = memory shared by CPU and GPU; auto = what is faster here
+    graph      replay CUDA graphs
+    background low stream priority
+    """
+    if reason := available():
+        raise EngineError(reason)
+    if memory not in ("auto", "copy", "mapped"):
+        raise EngineError(f"unknown memory '{memory}' for tensorrt: expected auto, copy, mapped")
+    device = cuda.use_device(device_id)
+    place = Path(folder) if folder else engine_folder()
+    variant, manifest = find(spec, precision, machine(device), place)
+    plan = read_plan(place, manifest)
+    return open_plan(plan, variant, device, memory, slots=check_slots(slots), graph=graph, background=background)
+
+
+def open_plan(plan: bytes, spec: ModelSpec, device: cuda.Device, memory: str = "auto", **options: object) -> Engine:
+    """An engine from trusted bytes. With memory "auto" a Jetson tries copies and shared memory and keeps the faster."""
+    from camera_perception.engines.tensorrt_engine import TensorRtEngine
+
+    def opened(mapped: bool) -> Engine:
+        build = command(spec, spec.precision)
+        return cast(Engine, TensorRtEngine(plan, spec, device, mapped=mapped, build=build, **options))  # type: ignore[arg-type]
+
+    if memory != "auto" or not device.integrated:
+        return opened(memory == "mapped")
+    copying, sharing = opened(False), opened(True)
+    slower, faster = sorted((copying, sharing), key=median_ms, reverse=True)
+    slower.close()
+    return faster
+
+
+def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[ModelSpec, Manifest]:
+    """The variant of the model and the manifest of its fastest engine; EngineError says what the nearest one lacks."""
+    if precision not in ("auto", *PRECISIONS):
+        raise EngineError(f"unknown precision '{precision}' for tensorrt: expected auto, {', '.join(PRECISIONS)}")
+    wanted = [v for v in variants(spec) if precision in ("auto", v.precision)]
+    found = [(v, manifest) for v in wanted for _, manifest in matching(folder, EngineKey.of(v, here))]
+    if found:
+        return min(found, key=lambda pair: pair[1].milliseconds)
+    misses = [miss for v in wanted for miss in near_misses(folder, EngineKey.of(v, here))]
+    why = f"; the nearest was built for {min(misses, key=len)}" if misses else ""
+    raise EngineError(
+        f"no TensorRT engine of model '{spec.name}' for this machine is in {folder}{why}: "
+        f"build one with `{command(spec, precision)}`"
+    )
+
+
+def variants(spec: ModelSpec) -> list[ModelSpec]:
+    """The model itself and its fp16, int8, fp8 folders inside the model folder, with the batch size of the model."""
+    found = [spec]
+    for name in PRECISIONS:
+        if (spec.folder / name / "model.json").is_file():
+            other = load_spec(spec.folder / name)
+            found.append(replace(other, input=replace(other.input, batch=spec.input.batch)))
+    return found
+
+
+def variant(spec: ModelSpec, precision: str) -> ModelSpec:
+    """The variant of that precision; ModelError gives the command that makes it."""
+    for one in variants(spec):
+        if one.precision == precision:
+            return one
+    raise ModelError(
+        f"{spec.folder} has no {precision} variant: make it with "
+        f"`perception-models quantize {spec.folder} --precision {precision}`"
+    )
+
+
+def machine(device: cuda.Device) -> Machine:
+    """What engines that are built here are bound to."""
+    import tensorrt
+
+    return Machine(tensorrt.__version__, device.name, device.compute_capability, device.driver_major)
+
+
+def engine_folder() -> Path:
+    """~/.cache/camera_perception/engines, or below XDG_CACHE_HOME."""
+    return cache_folder() / "engines"
+
+
+def command(spec: ModelSpec, precision: str) -> str:
+    """What to type to get an engine."""
+    wanted = "fp16" if precision == "auto" else precision
+    batch = f" --batch {spec.input.batch}" if spec.input.batch > 1 else ""
+    folder = spec.folder.parent if spec.folder.name in PRECISIONS else spec.folder
+    return f"camera-perception build-engine {folder} --precision {wanted}{batch}"

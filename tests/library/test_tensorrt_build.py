@@ -1,0 +1,337 @@
+"""Building engines: what is accepted, what is refused and in which words, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from fake_tensorrt import install
+from onnx import TensorProto, helper
+from tiny_models import Graph, tiny_json, value, write_folder
+from typer.testing import CliRunner
+
+from camera_perception import build_engine as building
+from camera_perception.build_engine import build_engine, check_lost
+from camera_perception.cli import app
+from camera_perception.engine_manifest import BuildOptions, read_manifest
+from camera_perception.engine_regions import Probe, describe
+from camera_perception.engines import tensorrt
+from camera_perception.errors import EngineError, ModelError
+from camera_perception.model_spec import load_spec
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("camera_perception.engines.select.TIMED_RUNS", 3)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "camera_perception" / "engines"
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    return install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_model):
+    return load_spec(tiny_model)
+
+
+def conv_spec(folder, change=lambda g: None, **kinds):
+    """A network with two convolutions by name: images u8 -> mean of features."""
+    g = Graph()
+    pixels = g("Transpose", g.cast("images", TensorProto.FLOAT), perm=[0, 3, 1, 2])
+    rng = np.random.default_rng(0)
+    first = g("Conv", pixels, g.constant(rng.normal(size=(4, 3, 3, 3)) / 100), name="stem")
+    second = g("Conv", g("Relu", first), g.constant(rng.normal(size=(4, 4, 3, 3))), name="head")
+    g("ReduceMean", second, axes=[2, 3], keepdims=0, out="logits")
+    change(g)
+    model = g.model(
+        [value("images", TensorProto.UINT8, kinds.get("shape", [1, 32, 32, 3]))],
+        [value("logits", TensorProto.FLOAT, [1, 4])],
+    )
+    data = tiny_json()
+    data["input"] = {"name": "images", "width": 32, "height": 32}
+    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
+    images = np.random.default_rng(1).integers(0, 255, (2, 32, 32, 3), np.uint8)
+    return load_spec(write_folder(folder, model, data, images if kinds.get("reference", True) else None))
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".engine", ".json", ".part"))
+
+
+def test_what_is_written_tells_a_person_what_it_is(fake, spec, folder):
+    built = build_engine(spec)
+    manifest = built.manifest
+    assert manifest.engine.startswith("tiny-1_fp32_b1_160x96_orin_sm87_trt10.3.0_")
+    assert read_manifest(built.path) == manifest
+    assert manifest.outputs[0] == ["boxes", [1, 8, 4], "float32"]
+    assert manifest.parity["scores"]["share"] == 0.0
+    assert manifest.layers == {"Float": len(onnx.load(spec.onnx_path).graph.node)}
+    assert (folder / manifest.engine).stat().st_size == manifest.nbytes
+    assert files(folder) == [built.path.name, manifest.engine] or files(folder) == [manifest.engine, built.path.name]
+
+
+def test_a_second_build_finds_the_first(fake, spec, folder):
+    first = build_engine(spec)
+    assert build_engine(spec) == replace(first, fresh=False)
+    assert build_engine(spec, force=True).fresh
+    assert build_engine(spec, BuildOptions(optimization_level=5)).fresh
+    assert len(files(folder)) == 4
+
+
+def test_the_timing_cache_is_kept_and_a_broken_one_is_begun_anew(fake, spec, folder):
+    build_engine(spec)
+    (path,) = folder.glob("timing-*.cache")
+    build_engine(spec, force=True)
+    assert fake.timing_caches == [b"", b"timing"]
+    path.write_bytes(b"broken")
+    build_engine(spec, force=True)
+    assert fake.timing_caches[2:] == [b"broken", b""]
+
+
+def test_progress_grows_to_the_end(fake, spec):
+    seen = []
+    build_engine(spec, progress=lambda phase, share: seen.append((phase, share)) or True)
+    shares = [share for _, share in seen]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.1
+    assert shares[-1] == 1.0
+    assert {phase for phase, _ in seen} == {"Building engine", "Tactic selection"}
+
+
+@pytest.mark.parametrize(
+    "stop", [lambda phase, share: share < 0.4, lambda phase, share: (_ for _ in ()).throw(KeyboardInterrupt)]
+)
+def test_a_cancelled_build_leaves_nothing(fake, spec, folder, stop):
+    with pytest.raises(EngineError, match="cancelled; nothing was changed"):
+        build_engine(spec, progress=stop)
+    assert files(folder) == []
+    assert fake.cuda.leaks() == {}
+
+
+def test_two_builders_of_one_engine(fake, spec, folder):
+    build_engine(spec)
+    (lock,) = folder.glob("*.lock")
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(EngineError, match="another process is building this engine"):
+            build_engine(spec)
+    assert not build_engine(spec).fresh
+
+
+def test_a_folder_that_cannot_be_written(fake, spec, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EngineError, match="choose another --out"):
+        build_engine(spec, folder=tmp_path / "file" / "engines")
+
+
+def test_a_full_disk_leaves_the_old_engine(fake, spec, folder, monkeypatch):
+    first = build_engine(spec)
+    monkeypatch.setattr("os.fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(EngineError, match="No space left on device"):
+        build_engine(spec, force=True)
+    monkeypatch.undo()
+    assert files(folder) == sorted([first.path.name, first.manifest.engine])
+
+
+# The gates
+
+
+def test_an_engine_that_computes_something_else_is_not_put_in_place(fake, spec, folder):
+    good = build_engine(spec)
+    fake.corrupt = "scores"
+    with pytest.raises(EngineError, match="does not reproduce the reference.*'scores'.*was not put in place"):
+        build_engine(spec, force=True)
+    assert files(folder) == sorted([good.path.name, good.manifest.engine])
+    fake.corrupt = ""
+    tensorrt.load(spec).close()
+
+
+def test_the_gate_names_the_layers_that_went_wrong(fake, tmp_path):
+    spec = conv_spec(tmp_path / "conv")
+    fake.broken_node = "head"
+    with pytest.raises(EngineError, match="go wrong between Relu '.*' and Conv 'head'"):
+        build_engine(spec)
+    assert fake.cuda.leaks() == {}
+
+
+@pytest.mark.parametrize(
+    ("errors", "says"),
+    [
+        ([], None),
+        ([1e-6, 2e-5], None),
+        ([0.3, 0.3], "at or before Conv '0' (relative error 0 -> 0.3)"),
+        ([1e-6, 0.2, 0.3], "between Conv '0' and Conv '1' (relative error 1e-06 -> 0.2)"),
+        ([1e-3, float("inf"), float("inf")], "between Conv '0' and Conv '1' (relative error 0.001 -> inf)"),
+    ],
+)
+def test_the_steepest_rise_is_the_place(errors, says):
+    assert describe([Probe(str(i), f"Conv '{i}'", error) for i, error in enumerate(errors)]) == says
+
+
+def test_a_model_without_reference_is_built_with_a_warning(fake, spec, tmp_path, caplog):
+    shutil.copytree(spec.folder, tmp_path / "m", ignore=shutil.ignore_patterns("reference.npz"))
+    build_engine(load_spec(tmp_path / "m"))
+    assert "nothing says whether the engine is right" in caplog.text
+
+
+def test_the_loss_per_task_is_measured_against_the_onnx_model(fake, spec):
+    figures = iter([{"objects": 0.500, "lanes": 0.800}, {"objects": 0.4995, "lanes": 0.801}])
+    built = build_engine(spec, measure=lambda spec, engine: next(figures))
+    assert built.manifest.accuracy == {"objects": 0.05, "lanes": -0.1}
+
+
+def test_a_task_that_lost_too_much_is_named(fake, spec, folder):
+    figures = iter([{"objects": 0.50, "lanes": 0.80}, {"objects": 0.47, "lanes": 0.8}])
+    with pytest.raises(EngineError, match=r"loses more than 0\.1 points in: objects 3\.00\."):
+        build_engine(spec, measure=lambda spec, engine: next(figures))
+    assert files(folder) == []
+    check_lost({"objects": 0.9}, 1.0, replace(spec, precision="int8"))
+    assert building.MOST_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
+
+
+def test_a_task_that_the_engine_lost_altogether(fake, spec):
+    figures = iter([{"objects": 0.5}, {}])
+    with pytest.raises(EngineError, match="objects 50"):
+        build_engine(spec, measure=lambda spec, engine: next(figures))
+
+
+# What TensorRT refuses
+
+
+def test_parser_errors_are_listed_with_node_and_operator(fake, tmp_path):
+    spec = conv_spec(tmp_path / "m")
+    model = onnx.load(spec.onnx_path)
+    for name in ("a", "b"):
+        model.graph.node.append(helper.make_node("Gelu", ["c0"], [f"o{name}"], name=name, domain="com.microsoft"))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, spec.onnx_path)
+    with pytest.raises(EngineError) as caught:
+        build_engine(load_spec(spec.folder, check_hash=False))
+    text = str(caught.value)
+    assert "uses the operation Gelu, which TensorRT does not have" in text
+    assert "node 6 Gelu 'a'" in text
+    assert "node 7 Gelu 'b'" in text
+
+
+def test_a_file_that_is_no_onnx(fake, tmp_path):
+    spec = conv_spec(tmp_path / "m")
+    spec.onnx_path.write_bytes(b"no onnx")
+    with pytest.raises(EngineError, match="TensorRT cannot read .*model.onnx"):
+        build_engine(load_spec(spec.folder, check_hash=False))
+
+
+def quantized(zero_point, kind=np.int8):
+    def change(g):
+        g.nodes.pop()  # what made "logits"
+        scale, zero = g.constant(0.1), g.constant(zero_point, kind)
+        q = g("QuantizeLinear", g.nodes[-1].output[0], scale, zero)
+        g("ReduceMean", g("DequantizeLinear", q, scale, zero), axes=[2, 3], keepdims=0, out="logits")
+
+    return change
+
+
+def test_int8_scales_with_zero_points(fake, tmp_path):
+    with pytest.raises(EngineError, match="scales have zero points.*quantise again"):
+        build_engine(conv_spec(tmp_path / "m", quantized(5), reference=False))
+
+
+def test_int8_on_orin_with_10_16(monkeypatch, tmp_path):
+    install(monkeypatch, "10.16.2")
+    with pytest.raises(EngineError, match="known fault of 10.16 on Orin.*use --precision fp16"):
+        build_engine(conv_spec(tmp_path / "m", quantized(0), reference=False))
+
+
+def test_fp8_on_orin(fake, tmp_path):
+    spec = conv_spec(tmp_path / "m")
+    model = onnx.load(spec.onnx_path)
+    eight = helper.make_tensor("eight", TensorProto.FLOAT8E4M3FN, [1], [1.0])
+    model.graph.initializer.append(eight)
+    model.ir_version = 9
+    onnx.save(model, spec.onnx_path)
+    with pytest.raises(EngineError, match="no fp8 arithmetic.*use --precision fp16"):
+        build_engine(load_spec(spec.folder, check_hash=False))
+
+
+def test_uint8_pixels_that_are_not_cast_first(fake, tmp_path):
+    g = Graph()
+    moved = g("Transpose", "images", perm=[0, 3, 1, 2])
+    g("ReduceMean", g.cast(moved, TensorProto.FLOAT), axes=[2, 3], keepdims=0, out="logits")
+    model = g.model([value("images", TensorProto.UINT8, [1, 32, 32, 3])], [value("logits", TensorProto.FLOAT, [1, 3])])
+    data = tiny_json()
+    data["input"] = {"name": "images", "width": 32, "height": 32}
+    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
+    with pytest.raises(EngineError, match="first node after the input has to be a Cast"):
+        build_engine(load_spec(write_folder(tmp_path / "m", model, data)))
+
+
+def test_too_little_workspace(fake, spec):
+    fake.workspace = 64 << 20
+    with pytest.raises(EngineError, match="no kernel fits node /stem/conv: give more --workspace"):
+        build_engine(spec, BuildOptions(workspace_mib=16))
+
+
+def test_a_batch_that_the_onnx_file_does_not_have(fake, spec):
+    with pytest.raises(EngineError, match="export the model with batch=4, or build with --batch 1"):
+        build_engine(replace(spec, input=replace(spec.input, batch=4)))
+
+
+def test_an_image_size_that_is_open(fake, tmp_path):
+    spec = conv_spec(tmp_path / "m", shape=["batch", 32, 32, 3], reference=False)
+    assert build_engine(spec).manifest.inputs == [["images", [1, 32, 32, 3], "uint8"]]
+
+
+# Variants and the command line
+
+
+@pytest.fixture
+def half(spec, tmp_path):
+    """A folder with an fp16 variant in it; the network is the same, only its label differs."""
+    shutil.copytree(spec.folder, tmp_path / "model")
+    shutil.copytree(spec.folder, tmp_path / "model" / "fp16")
+    path = tmp_path / "model" / "fp16" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "precision": "fp16"}))
+    return load_spec(tmp_path / "model")
+
+
+def test_the_fastest_accepted_variant_is_opened(fake, half, folder):
+    both = [build_engine(variant) for variant in tensorrt.variants(half)]
+    fastest = min(both, key=lambda built: built.manifest.milliseconds)
+    assert tensorrt.load(half).precision == fastest.manifest.key.precision
+    assert tensorrt.load(half, precision="fp16").name == "tensorrt fp16 NVIDIA Orin"
+
+
+def test_a_variant_that_is_not_there(spec):
+    with pytest.raises(ModelError, match="perception-models quantize .* --precision int8"):
+        tensorrt.variant(spec, "int8")
+
+
+def test_the_command_builds_fp16_and_shows_parity(fake, half, folder):
+    result = CliRunner().invoke(app, ["build-engine", str(half.folder)])
+    assert result.exit_code == 0, result.output
+    assert "fp16_b1_160x96" in result.output
+    assert "worst difference" in result.output
+    again = CliRunner().invoke(app, ["build-engine", str(half.folder), "--precision", "fp16"])
+    assert "already there" in again.output
+
+
+def test_the_command_says_what_is_wrong(fake, half):
+    fake.corrupt = "scores"
+    result = CliRunner().invoke(app, ["build-engine", str(half.folder)])
+    assert result.exit_code == 2
+    assert "'scores'" in result.output
+
+
+def test_without_an_engine_the_sentence_holds_the_command_that_works(fake, half):
+    with pytest.raises(EngineError) as caught:
+        tensorrt.load(half)
+    command = str(caught.value).split("`")[1]
+    assert CliRunner().invoke(app, command.split()[1:]).exit_code == 0
+    tensorrt.load(half).close()
