@@ -201,6 +201,22 @@ def test_a_bad_image_is_answered_invalid_and_the_next_good_one_is_fine(rig, what
     assert it.state == "active"
 
 
+def test_a_frame_that_breaks_the_pipeline_is_answered_and_the_next_one_is_fine(rig):
+    it = rig()
+    it.activate()
+    real = it.node._perceiver.pipeline.run
+
+    def fail_once(*arguments: Any) -> Any:
+        it.node._perceiver.pipeline.run = real
+        raise ZeroDivisionError("a fault of ours")
+
+    it.node._perceiver.pipeline.run = fail_once
+    it.send(image_message(0))
+    assert it.answers(1)[0].status == PerceptionFrame.INVALID
+    it.send(image_message(1))
+    assert it.answers(2)[1].tasks_valid & PerceptionFrame.OBJECTS
+
+
 def test_a_change_of_size_in_mid_stream_is_flagged_and_survived(rig):
     it = rig()
     it.activate()

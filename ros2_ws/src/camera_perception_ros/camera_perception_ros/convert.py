@@ -21,7 +21,8 @@ from camera_perception.image import decode_compressed, decode_image
 from camera_perception.model_spec import HeadSpec
 from camera_perception.odometry import yaw_of
 from camera_perception.types import ClassMap, Frame, Task
-from camera_perception_msgs.msg import HeadInfo, ModelInfo, PerceptionFrame
+from camera_perception_msgs.msg import HeadInfo, ModelInfo
+from camera_perception_ros.bridge import fallback
 
 TASKS = {
     "objects": Task.OBJECTS,
@@ -110,6 +111,7 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
         message.step,
         bool(message.is_bigendian),
         memoryview(message.data),
+        fallback=fallback(),
     )
     return Frame(pixels, stamp, frame_id)
 
@@ -187,17 +189,6 @@ def message_from_ids(map_: ClassMap, header: Header) -> Image:
 def message_from_colors(map_: ClassMap, header: Header) -> Image:
     """Class colours as rgb8, at network resolution."""
     return message_from_image(map_.colors[map_.ids], "rgb8", header)
-
-
-def failed_frame(header: Header, camera_name: str, flags: int, **counts: Any) -> PerceptionFrame:
-    """The answer to an image that could not be processed: it arrived, and nothing is known from it."""
-    nan = float("nan")
-    message = PerceptionFrame(
-        header=header, camera_name=camera_name, status=PerceptionFrame.INVALID, status_flags=flags, **counts
-    )
-    message.preprocess_ms = message.inference_ms = message.postprocess_ms = nan
-    message.road.free_distance_ahead = message.road.coverage = nan
-    return message
 
 
 def model_info(model: Any, camera_name: str, stamp: Time) -> ModelInfo:

@@ -9,15 +9,15 @@ from typing import Any
 
 from rclpy.clock import Clock
 
-from camera_perception.errors import BadImage, EngineError
-from camera_perception.message import perception_fields
+from camera_perception.errors import BadImage, EngineError, UnknownEncoding
+from camera_perception.message import failed_fields, perception_fields
 from camera_perception.odometry import Odometry
 from camera_perception.pipeline import Pipeline
 from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Perception
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.calibration import Calibration
-from camera_perception_ros.convert import failed_frame, frame_from_message, message_from_fields, stamp_ns
+from camera_perception_ros.convert import frame_from_message, message_from_fields, stamp_ns
 from camera_perception_ros.diagnostics import Counts
 from camera_perception_ros.model import Model
 from camera_perception_ros.slot import Taken
@@ -57,11 +57,12 @@ class Perceiver:
         perception: Perception | None = None
         try:
             perception, decode_ms = self._perceive(taken.item, flags)
-        except (BadImage, EngineError) as error:
+        except Exception as error:  # whatever it was: this image gets its answer, and the next one its turn
             flags |= self._explain(error)
         if perception is None:
             self.counts.failed += 1
-            message = failed_frame(header, self._name, int(flags), **counts)
+            fields = failed_fields(0, "", int(flags), camera_name=self._name, **counts)
+            message = message_from_fields(PerceptionFrame, {**fields, "header": header})
         else:
             message = self._message(perception, header, decode_ms, counts)
         message.age_ms = self._age_ms(header.stamp)
@@ -119,11 +120,12 @@ class Perceiver:
         return flags | Status.STALE_INPUT if late else flags
 
     def _explain(self, error: Exception) -> Status:
-        if isinstance(error, EngineError):
-            self._log.error(str(error), throttle_duration_sec=5.0)
-            return Status.ENGINE_ERROR
-        self._log.warning(str(error), throttle_duration_sec=5.0)
-        return Status.WRONG_ENCODING if "encoding" in str(error) else Status.BAD_IMAGE
+        if isinstance(error, BadImage):
+            self._log.warning(str(error), throttle_duration_sec=5.0)
+            return Status.WRONG_ENCODING if isinstance(error, UnknownEncoding) else Status.BAD_IMAGE
+        text = str(error) if isinstance(error, EngineError) else f"a frame could not be processed: {error!r}"
+        self._log.error(text, throttle_duration_sec=5.0)
+        return Status.ENGINE_ERROR
 
     def _age_ms(self, stamp: Any) -> float:
         return (self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6
