@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-LIMITS = """- Trained for forward-facing cameras between 1 and 2.5 m above a road with lane markings; other views were not seen.
+LIMITS = """- Trained for forward-facing cameras between 1 and 2.5 m above a road with lane markings; no other views.
 - Objects under about 8 pixels high at the network's resolution are often missed, small traffic lights above all.
 - Line type and colour of lines further out than the own lane are less reliable than those of the own lane.
+- Most of what it saw is rendered: cities, people and weather of real cameras differ from that.
 - The network reports what it was trained to see; anything else on the road may be reported as nothing.
 - Not a safety component: nothing here has been assessed for use without a human driver."""
+
+# Folder name: what the data are and their licence
+SOURCES = {
+    "render": "rendered by this project, labels exact; Apache-2.0",
+    "highway": "29 real highway frames (Udacity, MIT), boxes and areas drawn for this project",
+    "traffic_light_crops": "real traffic-light crops (MIT); only those of the training fold",
+}
 
 
 def model_card(spec: dict[str, Any]) -> str:
     """Markdown for the contents of a model.json."""
-    data = spec["training"]["config"]["data"]
-    sets = "\n".join(f"- {entry.get('kind', '?')}: `{entry.get('path', '?')}`" for entry in data["train"]) or "- none recorded"
     size = spec["input"]["width"], spec["input"]["height"]
     heads = "\n".join(f"| {o['head']} | {o['kind']} | {_names(o)} |" for o in spec["outputs"])
-    metrics = f"```json\n{json.dumps(spec['metrics'], indent=1)}\n```" if spec["metrics"] else "Not measured yet."
     return f"""# {spec["name"]} {spec["version"]}
 
 {spec["description"]}. Input: {size[0]}x{size[1]} BGR uint8, letterboxed. Licence of the weights: {spec["license"]}.
@@ -29,16 +33,40 @@ def model_card(spec: dict[str, Any]) -> str:
 {heads}
 
 ## Training data
-{sets}
+{_data(spec["training"]["config"]["data"])}
 
 {spec["training"]["step"]} optimiser steps; the full configuration is in model.json under `training`.
 
 ## Measured
-{metrics}
+{_metrics(spec["metrics"])}
 
 ## Limits
 {LIMITS}
 """
+
+
+def _data(data: dict[str, Any]) -> str:
+    rows = [f"- {entry.get('kind', '?')}: `{entry.get('path', '?')}`{_source(entry)}" for entry in data["train"]]
+    if data.get("lights"):
+        rows.append(f"- pasted into pictures: `{data['lights']}`{_source({'path': data['lights']})}")
+    return "\n".join(rows) or "- none recorded"
+
+
+def _source(entry: dict[str, Any]) -> str:
+    words = next((text for name, text in SOURCES.items() if name in str(entry.get("path")).split("/")), None)
+    return f" ({words})" if words else ""
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    """A table of {data set: {figure: value}}."""
+    rows = [
+        f"| {name} | {figure} | {value:.3f} |"
+        for name, figures in metrics.items()
+        if isinstance(figures, dict)
+        for figure, value in figures.items()
+        if isinstance(value, (int, float))
+    ]
+    return "\n".join(["| data | figure | value |", "|---|---|---|", *rows]) if rows else "Not measured yet."
 
 
 def _names(output: dict[str, Any]) -> str:

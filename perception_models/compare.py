@@ -1,0 +1,83 @@
+"""Trainings that differ in one thing, measured alike, as a table: one row per run, one column per figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perception_models.settings import SettingsError, load_settings
+from perception_models.training import launch
+from perception_models.training.config import TrainConfig
+
+Figures = dict[str, dict[str, float]]  # run: headline: value
+
+
+@dataclass
+class CompareConfig:
+    """What to compare; perception_models/configs/compare_*.yaml are three examples.
+
+    base  configuration of every run, beside this file
+    words key=value words for every run
+    runs  name of the run: its own key=value words; {out} in them is the folder of all runs, so that one can name the
+          checkpoint of an earlier one; the first run is what the others are compared with
+    """
+
+    base: str = "demo.yaml"
+    words: list[str] = field(default_factory=list)
+    runs: dict[str, list[str]] = field(default_factory=dict)
+
+
+def compare(
+    path: Path,
+    data: list[Path],
+    out: Path,
+    overrides: list[str],
+    say: Callable[[str], None] = print,
+    limit: int | None = None,
+) -> Figures:
+    """Train and measure every run that is not done yet; write table.md and figures.json into `out`."""
+    chosen = load_settings(CompareConfig, path)
+    if not chosen.runs:
+        raise SettingsError(f"{path}: runs is empty: give each run a name and its key=value words")
+    figures: Figures = {}
+    for name, words in chosen.runs.items():
+        say(f"run {name}")
+        own = [word.replace("{out}", str(out)) for word in (*chosen.words, *words, *overrides)]
+        config = load_settings(TrainConfig, path.parent / chosen.base, own)
+        best = launch.run(config, out / name)
+        figures[name] = headlines(best, data, out / name / "evaluation", limit)
+        (out / "figures.json").write_text(json.dumps(figures, indent=1), "utf-8")
+        (out / "table.md").write_text(table(figures), "utf-8")
+    return figures
+
+
+def headlines(best: Path, data: list[Path], out: Path, limit: int | None = None) -> dict[str, float]:
+    """Headline figures over all sets, measured once per checkpoint."""
+    done, stamp = out / "headlines.json", best.stat().st_mtime_ns
+    if done.exists() and (known := json.loads(done.read_text("utf-8")))["checkpoint"] == stamp:
+        return known["figures"]
+    from perception_models.evaluation import evaluate
+
+    sets = evaluate(best, data, out, limit=limit)["datasets"]
+    figures = sets.get("all", next(iter(sets.values())))["headlines"]
+    done.write_text(json.dumps({"checkpoint": stamp, "figures": figures}, indent=1), "utf-8")
+    return figures
+
+
+def table(figures: Figures) -> str:
+    """Markdown: a value, and in brackets the points it is better than the first run that has this figure."""
+    names = list(dict.fromkeys(name for row in figures.values() for name in row))
+    first = {name: next(row[name] for row in figures.values() if name in row) for name in names}
+    lines = [f"| run | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for place, (run, row) in enumerate(figures.items()):
+        lines.append(f"| {run} | {' | '.join(_cell(row, name, first[name], place) for name in names)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: dict[str, Any], name: str, first: float, place: int) -> str:
+    if name not in row:
+        return ""
+    return f"{row[name]:.3f}" if place == 0 else f"{row[name]:.3f} ({100 * (row[name] - first):+.1f})"

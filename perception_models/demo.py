@@ -1,0 +1,103 @@
+"""How the shipped model is made: pictures, training, model folder, figures. Every step continues where it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from perception_models.data import highway
+from perception_models.evaluation import evaluate
+from perception_models.export import ExportConfig, export
+from perception_models.settings import load_settings
+from perception_models.training.config import TrainConfig
+from perception_models.training.curves import draw_curves
+from perception_models.training.launch import run
+
+CONFIG = Path(__file__).parent / "configs/demo.yaml"
+DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
+# Rendered folder: seed, and the split of the renderer whose pictures no other split has.
+SEEDS = {"train": 1, "val": 30_001, "test": 60_001}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where things are and how many pictures to render.
+
+    data    folder for what is rendered and built
+    real    folder of the real labelled sets; without it rendered pictures have to do
+    run     folder of the training
+    out     the model folder
+    counts  pictures of train, val and test
+    """
+
+    data: Path = Path("data")
+    real: Path = Path("../shared/data/labelled")
+    run: Path = Path("runs/demo")
+    out: Path = Path("perception_models/zoo/demo")
+    counts: tuple[int, int, int] = (6000, 300, 600)
+    size: tuple[int, int] = (640, 384)
+    workers: int = 2
+
+
+def make_demo(recipe: Recipe, overrides: list[str] | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Make the model folder; its metrics. `overrides` are key=value words over configs/demo.yaml."""
+    render(recipe, say)
+    build_highway(recipe, say)
+    config = present(load_settings(TrainConfig, CONFIG, overrides), say)
+    say(f"training in {recipe.run}")
+    best = run(config, recipe.run)
+    figures = recipe.out / "training"
+    figures.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(recipe.run / "log.jsonl", figures / "log.jsonl")
+    draw_curves(figures / "log.jsonl", figures / "curves.png")
+    return measured(best, recipe, say)
+
+
+def render(recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Rendered pictures, always the same; those that are there are kept."""
+    from perception_models.render.dataset import make_dataset
+
+    for (split, seed), count in zip(SEEDS.items(), recipe.counts):
+        say(f"rendering {recipe.data / 'render' / split}")
+        make_dataset(recipe.data / "render" / split, count, seed, recipe.size, recipe.workers)
+
+
+def build_highway(recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Real highway frames with the boxes and areas that were drawn for this project."""
+    source = recipe.real / "udacity_highway_960"
+    if source.is_dir():
+        say(f"{highway.build(source, recipe.data / 'highway')} images in {recipe.data / 'highway'}")
+
+
+def present(config: TrainConfig, say: Callable[[str], None]) -> TrainConfig:
+    """The configuration without the data sets that are not on this machine; says which are missing."""
+    data = config.data
+    kept = {name: [entry for entry in getattr(data, name) if Path(entry["path"]).exists()] for name in ("train", "val")}
+    lost = [e["path"] for name in kept for e in getattr(data, name) if e not in kept[name]]
+    lights = data.lights if data.lights and Path(data.lights).exists() else None
+    lost += [data.lights] if data.lights and not lights else []
+    if lost:
+        say(f"not here, so trained without them, on rendered pictures alone: {', '.join(sorted(set(lost)))}")
+    return replace(config, data=replace(data, **kept, lights=lights))
+
+
+def measured(best: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
+    """Export, evaluate on rendered test pictures and on real sets, and export again with the figures in the card."""
+    say(f"exporting {best} to {recipe.out}")
+    config = ExportConfig(name="demo", description=DESCRIPTION, images=str(recipe.data / "render/test/images"))
+    export(best, recipe.out, config)
+    sets = [recipe.data / "render/test", *([recipe.real] if recipe.real.is_dir() else [])]
+    report = recipe.run / "evaluation"
+    metrics = evaluate(recipe.out, sets, report)
+    shutil.copyfile(report / "metrics.json", recipe.out / "metrics.json")
+    headlines = {name: figures["headlines"] for name, figures in metrics["datasets"].items()}
+    short = recipe.run / "headlines.json"
+    short.write_text(json.dumps(headlines, indent=1), "utf-8")
+    for line in export(best, recipe.out, replace(config, metrics=str(short))):
+        say(line)
+    say(f"report: {report / 'report.html'}")
+    return metrics

@@ -1,0 +1,41 @@
+"""Runs as steps of something larger: each in processes of its own, continued where it stopped, done only once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from perception_models.training.config import TrainConfig
+from perception_models.training.schedule import total_steps
+
+
+def finished(config: TrainConfig, folder: Path) -> bool:
+    """Has the run in this folder taken all its steps, or stopped early?"""
+    try:
+        state = json.loads((folder / "last.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    early = bool(config.patience) and state["worse"] >= config.patience
+    return early or state["step"] >= total_steps(config.stages, state["world"])
+
+
+def run(config: TrainConfig, folder: Path) -> Path:
+    """Train, or continue, or do nothing when it is done; the best checkpoint.
+
+    In processes of its own, because several devices start the whole command line again.
+    """
+    if not finished(config, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = folder / "config.yaml"
+        settings.write_text(yaml.safe_dump(asdict(config), sort_keys=False), "utf-8")
+        resume = ["--resume"] if (folder / "last.safetensors").exists() else []
+        command = [sys.executable, "-m", "perception_models", "train", "-c", str(settings), "-o", str(folder), *resume]
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the training in {folder} ended with code {done.returncode}: see its messages above")
+    return folder / "best.safetensors"

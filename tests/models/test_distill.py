@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+import perception_models.train as training
+from perception_models.distill import Teacher, divergence, feature_loss, object_loss, output_loss
+from perception_models.losses import TASKS, LossConfig
+from perception_models.network import PerceptionNet, of_size
+from perception_models.settings import SettingsError, load_settings
+from perception_models.training import checkpoint
+from perception_models.training.config import DistillConfig, TrainConfig
+from perception_models.training.learner import Learner
+
+SIZE, STRIDES = (64, 128), (8, 16, 32)
+
+
+def net(seed: int = 0, **changes: object) -> PerceptionNet:
+    torch.manual_seed(seed)
+    return PerceptionNet(of_size("t", **changes))
+
+
+@pytest.fixture
+def pair(drawn_batch) -> tuple[dict, dict]:
+    """Outputs of a student (leaves) and of a teacher."""
+    with torch.no_grad():
+        mine, theirs = (net(seed).train()(drawn_batch["images"]) for seed in (1, 2))
+    return {name: value.clone().requires_grad_() for name, value in mine.items()}, theirs
+
+
+def test_divergence_is_the_kl_of_softened_distributions():
+    mine, theirs = torch.tensor([[1.0, 2, 0], [5, 5, 5]]), torch.tensor([[0.0, 3, 1], [1, 2, 3]])
+    weight = torch.tensor([1.0, 0.0])
+    p, q = (theirs[0] / 2).softmax(0), (mine[0] / 2).softmax(0)
+    wanted = 4 * (p * (p / q).log()).sum()
+    torch.testing.assert_close(divergence(mine, theirs, weight, 2.0), wanted)
+
+
+def test_feature_loss_asks_where_and_not_how_much():
+    theirs = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(feature_loss(theirs + 3, theirs), torch.tensor(0.0), atol=1e-6, rtol=0)
+    assert feature_loss(theirs.flip(-1), theirs) > 0.1
+    p, q = theirs[1, 2].flatten().softmax(0), torch.zeros(20).softmax(0)
+    wanted = (p * (p / q).log()).sum()
+    torch.testing.assert_close(feature_loss(torch.zeros(1, 1, 4, 5), theirs[1:, 2:]), wanted)
+
+
+def test_who_says_what_the_teacher_says_pays_nothing(pair):
+    """What is left is the entropy of the teacher's own doubt, which no student can lower."""
+    _, theirs = pair
+    mine = {name: value.clone().requires_grad_() for name, value in theirs.items()}
+    loss = output_loss(mine, theirs, 2.0, 0.0) + object_loss(mine, theirs, "one", SIZE, STRIDES, 0.0)
+    loss.backward()
+    for name, value in mine.items():
+        if value.grad is not None:
+            assert value.grad.abs().max() < 1e-5, name
+
+
+def test_masks_teach_only_where_the_teacher_is_sure(pair):
+    mine, theirs = pair
+    theirs["drivable"][:] = 0.0
+    theirs["drivable"][:, 1, :4] = 9.0
+    output_loss(mine, theirs, 2.0, 0.6).backward()
+    assert mine["drivable"].grad[:, :, :4].any()
+    assert not mine["drivable"].grad[:, :, 4:].any()
+
+
+def test_lines_that_the_teacher_does_not_see_teach_no_place(pair):
+    mine, theirs = pair
+    theirs["lane_exists"][:] = -9.0
+    theirs["lane_exists"][:, 2], theirs["lane_row"][:, 2] = 9.0, 9.0
+    output_loss(mine, theirs, 2.0, 0.6).backward()
+    for name in ("lane_heat", "lane_type", "lane_color"):
+        assert mine[name].grad[:, 2].any(), name
+        assert not mine[name].grad[:, [0, 1, 3, 4, 5]].any(), name
+
+
+def test_boxes_teach_at_sure_cells_and_scores_everywhere(pair):
+    mine, theirs = pair
+    theirs["one_classes"][:] = -6.0
+    theirs["one_classes"][:, 5, 8] = 4.0  # one traffic light
+    object_loss(mine, theirs, "one", SIZE, STRIDES, 0.5).backward()
+    for name in ("one_sides", "one_states"):
+        cells = mine[name].grad.abs().sum(-1) > 0
+        assert cells.sum(1).tolist() == [1, 1, 1, 1]
+        assert cells[:, 5].all()
+    assert mine["one_classes"].grad[:, 5, 8].max() < 0
+    assert mine["many_sides"].grad is None
+
+
+def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch):
+    teacher = net(3, neck=32, fine=32).train()
+    for _ in range(4):
+        teacher(drawn_batch["images"])
+    student = net(4)
+    taught = Teacher(DistillConfig(), teacher, student)
+    learner = Learner(student, training.Balancer(TrainConfig().balance), LossConfig(), taught)
+    unknown = {"has_boxes": False, "drivable": 255, "semantic": 255}
+    for name in ("lane_exists", "weather", "scene", "timeofday", *unknown):
+        drawn_batch[name][:] = unknown.get(name, -1)
+    optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], 0.004)
+    history = []
+    for _ in range(25):
+        total, losses, _ = learner(drawn_batch, TASKS)
+        assert all(float(losses[task]) == 0 for task in TASKS)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        history.append(float(losses["distill"]))
+    assert history[-1] < 0.6 * history[0]
+
+
+def test_the_teacher_stays_as_it_is_and_out_of_the_checkpoint(drawn_batch):
+    teacher, student = net(3), net(4)
+    module = Teacher(DistillConfig(), teacher, student)
+    learner = Learner(student, training.Balancer(TrainConfig().balance), LossConfig(), module).train()
+    assert set(module.state_dict()) == {"adapter.weight", "adapter.bias"}
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    learner(drawn_batch, TASKS)[0].backward()
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert all(p.grad is None for p in teacher.parameters())
+    assert module.adapter.weight.grad.abs().sum() > 0
+    learner.to(torch.float64)
+    assert next(teacher.parameters()).dtype == torch.float64
+
+
+def test_teachers_that_cannot_teach_say_why():
+    with pytest.raises(SettingsError, match="lanes"):
+        Teacher(DistillConfig("teacher"), net(0, tasks=["objects"]), net(0, tasks=["objects", "lanes"]))
+    with pytest.raises(SettingsError, match="small_objects"):
+        Teacher(DistillConfig("teacher"), net(0, small_objects=True), net(0))
+
+
+def test_a_distilled_run_trains_saves_and_resumes(drawn_folder, tmp_path):
+    """On labelled pictures and on a folder of pictures without labels."""
+    teacher = net(3, neck=32)
+    checkpoint.save(
+        tmp_path / "teacher.safetensors", {"average": teacher.state_dict()}, {"network": asdict(teacher.config)}
+    )
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "images").symlink_to(drawn_folder / "images")
+    words = [
+        "network={size: t}", "precision=32-true", "accelerator=cpu", "data.cache=null", "picture_every=0",
+        "log_every=1", "validate_every=0", "save_every=0", "stages=[{views: 8, height: 64, width: 128, batch: 2}]",
+        f"data.train=[{{kind: labelled, path: {drawn_folder}}}, {{kind: labelled, path: {bare}}}]",
+        f"distill.teacher={tmp_path / 'teacher.safetensors'}",
+    ]  # fmt: skip
+    config = load_settings(TrainConfig, None, words)
+    best = training.train(config, tmp_path / "run")
+    assert "train/distill" in (tmp_path / "run/log.jsonl").read_text()
+    assert checkpoint.load_network(best)[0].config.neck == 16
+    parts, _ = checkpoint.load(tmp_path / "run/last.safetensors")
+    assert [name for name in parts["model"] if name.startswith("teacher.")] == [
+        "teacher.adapter.bias",
+        "teacher.adapter.weight",
+    ]
+    training.train(config, tmp_path / "run", resume=True)
+    assert F.mse_loss(parts["model"]["teacher.adapter.weight"], torch.zeros(())) > 0
