@@ -65,6 +65,7 @@ class CalibrationDoctor:
         """Forget what was seen: after a new calibration or a jump of the clock."""
         self._seen: deque[tuple[int, Sighting]] = deque()
         self._camera: Camera | None = None
+        self.sighting: Sighting | None = None  # of the last frame
         self.diagnosis = Diagnosis(Status(0), True)
 
     def update(self, lanes: Sequence[LaneLine], camera: Camera, stamp_ns: int) -> Diagnosis:
@@ -73,7 +74,7 @@ class CalibrationDoctor:
             self.reset()
             self._camera = camera
         own = {line.position: line for line in lanes}
-        sighting = sight(own[-1].points, own[1].points, camera, self.limits.bend) if {-1, 1} <= own.keys() else None
+        sighting = self.sighting = sight(own[-1].points, own[1].points, camera, self.limits.bend) if {-1, 1} <= own.keys() else None
         if sighting is not None:
             self._seen.append((stamp_ns, sighting))
         while self._seen and stamp_ns - self._seen[0][0] > self.limits.window * 1e9:

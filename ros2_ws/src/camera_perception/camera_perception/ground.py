@@ -18,7 +18,7 @@ class GroundNoise:
 
     pixel: float = 1.0  # pixels, of any edge
     box: float = 0.015  # share of the box, added to pixel
-    pitch: float = np.radians(0.2)
+    pitch: float = np.radians(0.4)
     roll: float = np.radians(0.3)
     height: float = 0.02  # metres
 

@@ -16,6 +16,9 @@ from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Edge, Objects, PositionMethod, Road
 
 HANGING = {"traffic light", "traffic sign", "stop sign"}  # they stand on no road
+# The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
+CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
+SMALL_CONTACT = 0.1
 MAX_RANGE = 150.0  # metres
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
 DISAGREE = 12.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
@@ -57,6 +60,7 @@ def locate_objects(
     if camera is None or not len(objects):
         return objects
     ground, ground_cov = _by_ground(objects, camera, noise)
+    ground_cov = ground_cov + _contact_doubt(objects.classes, classes)
     size, size_cov = _by_size(objects, camera, classes, noise)
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
     off = _hanging(objects.classes, classes) | ~_useful(position, cov, camera)
@@ -80,6 +84,12 @@ def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np
     contact = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
     contact[(objects.truncated & Edge.BOTTOM) != 0] = np.nan
     return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
+
+
+def _contact_doubt(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(N, 2, 2) square metres."""
+    table = np.array([CONTACT.get(name, SMALL_CONTACT) for name in classes] or [SMALL_CONTACT])
+    return np.square(table[np.clip(indices, 0, len(table) - 1)])[:, None, None] * np.eye(2)
 
 
 def _by_size(

@@ -12,6 +12,8 @@ from camera_perception.calibration_doctor import CalibrationDoctor
 from camera_perception.camera import Camera
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
+from camera_perception.ground import GroundNoise
+from camera_perception.ground import GroundNoise
 from camera_perception.health import HealthMonitor
 from camera_perception.lane_fit import locate_lanes
 from camera_perception.lane_roles import ego_lane
@@ -22,6 +24,7 @@ from camera_perception.model_spec import ModelSpec
 from camera_perception.object_track import ObjectTracker
 from camera_perception.preprocess import Letterbox, Preprocessor
 from camera_perception.relevance import with_relevance
+from camera_perception.road_pitch import RoadPitch
 from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Objects, Perception, Seen, Timing
 
@@ -45,6 +48,7 @@ class Pipeline:
         self._objects = ObjectTracker(spec.classes)
         self._lanes = LaneTracker()
         self.calibration = CalibrationDoctor()
+        self._pitch = RoadPitch()
 
     def run(self, frame: Frame, motion: EgoMotion | None = None) -> Perception:
         """What is on the road in this frame. EngineError when the network cannot run; odd images only set status flags.
@@ -65,6 +69,7 @@ class Pipeline:
         self._objects.reset()
         self._lanes.reset()
         self.calibration.reset()
+        self._pitch.reset()
 
     def _infer(self, frame: Frame) -> tuple[Seen, Status, float, float]:
         """What the network sees, the health of the image, milliseconds of preprocessing and of the network."""
@@ -87,12 +92,13 @@ class Pipeline:
         if camera is not None:
             diagnosis = self.calibration.update(seen.lanes, camera, frame.stamp_ns)
             flags |= diagnosis.flags
-            camera = camera if diagnosis.metric else None
+            camera = self._as_it_looks_now(camera, frame.stamp_ns) if diagnosis.metric else None
         if camera is None:
             flags |= Status.UNCALIBRATED
-        objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size)
+        noise = GroundNoise(pitch=self._pitch.sigma)
+        objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size, noise)
         road = road_from_drivable(seen.drivable, size) if seen.drivable else None
-        lanes = self._lanes.update(locate_lanes(seen.lanes, camera), frame.stamp_ns, motion)
+        lanes = self._lanes.update(locate_lanes(seen.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._objects.update(objects, frame.stamp_ns, motion, size)
         objects = replace(objects, relevances=with_relevance(objects, self._light_class, lanes, camera))
         return Perception(
@@ -109,6 +115,12 @@ class Pipeline:
             ego_lane=ego_lane(lanes, self._lanes.usual_width),
             velocity_over_ground=motion is not None,
         )
+
+    def _as_it_looks_now(self, camera: Camera, stamp_ns: int) -> Camera:
+        """The camera against the road of this frame: the car nods, the road slopes."""
+        sighting = self.calibration.sighting
+        self._pitch.update(sighting.pitch if sighting else None, stamp_ns)
+        return camera.pitched(self._pitch.angle)
 
     def _usable_camera(self, frame: Frame) -> Camera | None:
         camera = self.camera

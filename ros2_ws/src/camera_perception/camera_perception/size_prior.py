@@ -9,7 +9,7 @@ from camera_perception.camera import Camera
 # Height in metres and its standard deviation. Classes whose size says little are not listed.
 HEIGHTS = {
     "car": (1.56, 0.16),
-    "truck": (3.2, 0.6),
+    "truck": (3.4, 0.6),
     "bus": (3.15, 0.25),
     "pedestrian": (1.70, 0.14),
     "person": (1.70, 0.14),

@@ -1,0 +1,141 @@
+"""Tracks against truth: HOTA and id switches by trackeval, range and velocity of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+
+import numpy as np
+
+from camera_perception.assignment import iou_matrix
+from camera_perception.locate import locate_objects
+from camera_perception.object_track import ObjectTracker
+from camera_perception.types import EgoMotion, Objects
+from perception_models.accuracy.geometry import as_objects
+from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, motion_between
+
+LEAST_VISIBLE, LEAST_HEIGHT = 0.3, 8.0  # share, pixels: less is asked of nobody
+SURE_AFTER = 1_000_000_000  # ns of track until a velocity counts
+
+Follow = Callable[[Moment, "EgoMotion | None"], Objects]
+
+
+@dataclass
+class Log:
+    """One row per frame: true ids, found ids and their overlap; and the errors of matched objects."""
+
+    true_ids: list[np.ndarray] = field(default_factory=list)
+    found_ids: list[np.ndarray] = field(default_factory=list)
+    overlaps: list[np.ndarray] = field(default_factory=list)
+    ranges: list[tuple[float, float, float]] = field(default_factory=list)  # true, found, sigmas
+    speeds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    began: dict[int, int] = field(default_factory=dict)
+
+
+def follow_truth() -> Follow:
+    """A tracker that is shown the true boxes: what association alone reaches."""
+    tracker = ObjectTracker(CLASSES)
+
+    def follow(moment: Moment, motion: EgoMotion | None) -> Objects:
+        things, boxes, _ = _asked(moment)
+        size = moment.camera.height, moment.camera.width
+        located = locate_objects(as_objects(boxes, things), moment.camera, CLASSES, size)
+        return tracker.update(located, moment.stamp_ns, motion, size)
+
+    return follow
+
+
+def track_log(moments: Iterable[Moment], follow: Follow, names: tuple[str, ...] = CLASSES) -> Log:
+    """Run a drive and note what is needed to judge it."""
+    log, last = Log(), None
+    for moment in moments:
+        if last is not None and last.sequence == moment.sequence:
+            log.seconds += (moment.stamp_ns - last.stamp_ns) / 1e9
+        found = follow(moment, motion_between(last, moment) if last else None)
+        _note(log, moment, found, names)
+        last = moment
+    return log
+
+
+def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> None:
+    moving = np.array([name in MOVING for name in names] or [False])
+    found = found[moving[found.classes] & (found.track_ids > 0) & ~found.coasted]
+    asked, boxes, free = _asked(moment)
+    overlap = iou_matrix(boxes, found.boxes.astype(float)) if len(boxes) and len(found) else np.zeros((len(boxes), len(found)))
+    if len(found) and len(free):  # what nobody asked for is neither right nor wrong
+        spare = (iou_matrix(found.boxes.astype(float), free).max(axis=1) > 0.4) & ~(overlap > 0.4).any(axis=0)
+        found, overlap = found[~spare], overlap[:, ~spare]
+    log.true_ids.append(np.array([thing.track_id for thing in asked], int))
+    log.found_ids.append(found.track_ids.astype(int))
+    log.overlaps.append(overlap)
+    for row, column in zip(*np.nonzero(overlap >= 0.5)):
+        _measure(log, moment, asked[row], boxes[row], found, int(column))
+
+
+def _asked(moment: Moment) -> tuple[list[Thing], np.ndarray, np.ndarray]:
+    """Things that should be found with the boxes the picture shows, and boxes of those that need not."""
+    kinds = [thing for thing in moment.things if thing.category in MOVING]
+    boxes = [thing.box for thing in kinds]
+    large = [thing.visible >= LEAST_VISIBLE and box[3] - box[1] >= LEAST_HEIGHT for thing, box in zip(kinds, boxes)]
+    asked = [thing for thing, keep in zip(kinds, large) if keep]
+    free = [box for box, keep in zip(boxes, large) if not keep]
+    return asked, np.array([thing.box for thing in asked]).reshape(-1, 4), np.array(free).reshape(-1, 4)
+
+
+def _measure(log: Log, moment: Moment, thing: Thing, box: np.ndarray, found: Objects, row: int) -> None:
+    identity = int(found.track_ids[row])
+    began = log.began.setdefault(identity, moment.stamp_ns)
+    if np.isfinite(found.positions[row, 0]) and box[3] < moment.camera.height - 2.5 and box[0] > 2 < moment.camera.width:
+        truth = contact(thing, moment.camera, box)
+        sight = truth - moment.camera.pose[:2, 3]
+        sight = sight / np.linalg.norm(sight)
+        off = (found.positions[row, :2] - truth) @ sight
+        sigma = np.sqrt(sight @ found.position_covs[row] @ sight)
+        log.ranges.append((float(np.linalg.norm(truth)), float(off), float(off / sigma)))
+    if moment.stamp_ns - began >= SURE_AFTER and np.isfinite(found.velocities[row]).all():
+        log.speeds.append(float(np.linalg.norm(found.velocities[row] - thing.velocity)))
+
+
+def track_figures(log: Log, reach: float = 40.0) -> dict[str, float]:
+    """HOTA and switches over the drive; errors of range (to `reach` metres) and velocity."""
+    hota, clear = _trackeval(log)
+    ranges = np.array(log.ranges).reshape(-1, 3)
+    near = ranges[ranges[:, 0] < reach]
+    seen = sum(len(ids) for ids in log.true_ids) / max(len(log.true_ids), 1) * log.seconds
+    return {
+        "hota": float(np.mean(hota["HOTA"])),
+        "detection_a": float(np.mean(hota["DetA"])),
+        "association_a": float(np.mean(hota["AssA"])),
+        "id_switches_per_100_object_seconds": 100 * float(clear["IDSW"]) / max(seen, 1e-9),
+        "object_seconds": float(seen),
+        "range_error_median_percent": 100 * float(np.median(np.abs(near[:, 1]) / near[:, 0])) if len(near) else np.nan,
+        "range_inside_1_sigma_percent": 100 * float(np.mean(np.abs(near[:, 2]) < 1)) if len(near) else np.nan,
+        "velocity_rmse_m_s": float(np.sqrt(np.mean(np.square(log.speeds)))) if log.speeds else np.nan,
+        "velocity_error_median_m_s": float(np.median(log.speeds)) if log.speeds else np.nan,
+    }
+
+
+def _trackeval(log: Log) -> tuple[dict, dict]:
+    from trackeval.metrics import CLEAR, HOTA
+
+    data = {
+        "gt_ids": _dense(log.true_ids),
+        "tracker_ids": _dense(log.found_ids),
+        "similarity_scores": log.overlaps,
+        "num_timesteps": len(log.overlaps),
+        "num_gt_dets": sum(map(len, log.true_ids)),
+        "num_tracker_dets": sum(map(len, log.found_ids)),
+    }
+    data["num_gt_ids"] = len(np.unique(np.concatenate(log.true_ids or [np.zeros(0, int)])))
+    data["num_tracker_ids"] = len(np.unique(np.concatenate(log.found_ids or [np.zeros(0, int)])))
+    with redirect_stdout(StringIO()):  # it prints its settings
+        return HOTA().eval_sequence(data), CLEAR().eval_sequence(data)
+
+
+def _dense(ids: list[np.ndarray]) -> list[np.ndarray]:
+    """The same ids counted from 0 without gaps."""
+    known = np.unique(np.concatenate(ids or [np.zeros(0, int)]))
+    return [np.searchsorted(known, frame) for frame in ids]
