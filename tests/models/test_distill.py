@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 
 import pytest
@@ -140,8 +141,7 @@ def test_a_distilled_run_trains_saves_and_resumes(drawn_folder, tmp_path):
         tmp_path / "teacher.safetensors", {"average": teacher.state_dict()}, {"network": asdict(teacher.config)}
     )
     bare = tmp_path / "bare"
-    bare.mkdir()
-    (bare / "images").symlink_to(drawn_folder / "images")
+    shutil.copytree(drawn_folder / "images", bare / "images")
     words = [
         "network={size: t}", "precision=32-true", "accelerator=cpu", "data.cache=null", "picture_every=0",
         "log_every=1", "validate_every=0", "save_every=0", "stages=[{views: 8, height: 64, width: 128, batch: 2}]",
@@ -153,9 +153,8 @@ def test_a_distilled_run_trains_saves_and_resumes(drawn_folder, tmp_path):
     assert "train/distill" in (tmp_path / "run/log.jsonl").read_text()
     assert checkpoint.load_network(best)[0].config.neck == 16
     parts, _ = checkpoint.load(tmp_path / "run/last.safetensors")
-    assert [name for name in parts["model"] if name.startswith("teacher.")] == [
-        "teacher.adapter.bias",
-        "teacher.adapter.weight",
-    ]
-    training.train(config, tmp_path / "run", resume=True)
-    assert F.mse_loss(parts["model"]["teacher.adapter.weight"], torch.zeros(())) > 0
+    kept = sorted(name for name in parts["model"] if name.startswith("teacher."))
+    assert kept == ["teacher.adapter.bias", "teacher.adapter.weight"]
+    training.train(config, tmp_path / "run", resume=True)  # nothing is left to do, and all of it loads
+    again, _ = checkpoint.load(tmp_path / "run/last.safetensors")
+    assert all(torch.equal(value, again["model"][name]) for name, value in parts["model"].items())

@@ -1,0 +1,264 @@
+"""The commands that put trainings together: what they do, in which order, and that they go on where they stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: make setup-models")
+
+from perception_models import compare as comparing  # noqa: E402
+from perception_models import demo  # noqa: E402
+from perception_models.model_card import model_card  # noqa: E402
+from perception_models.settings import SettingsError, load_settings  # noqa: E402
+from perception_models.training import launch  # noqa: E402
+from perception_models.training.config import DataConfig, StageConfig, TrainConfig  # noqa: E402
+from perception_models.training.curves import draw_curves, read_log, smoothed  # noqa: E402
+
+CONFIGS = Path(demo.__file__).parent / "configs"
+STAGES = [StageConfig(views=8, height=64, width=128, batch=2)]
+
+
+# --- log and curves
+
+
+def test_what_a_resumed_run_says_again_replaces_what_it_said_before(tmp_path):
+    rows = [
+        {"step": 1, "train/lanes": 9.0},
+        {"step": 2, "train/lanes": 8.0},
+        {"step": 2, "val/iou/drivable": 0.5},
+        {"step": 3, "train/lanes": 7.0},
+        {"step": 2, "train/lanes": 7.5},  # killed after 3, resumed from 1
+        {"step": 4, "train/lanes": 6.0},
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert read_log(tmp_path / "log.jsonl") == [
+        {"step": 1, "train/lanes": 9.0},
+        {"step": 2, "train/lanes": 7.5, "val/iou/drivable": 0.5},
+        {"step": 4, "train/lanes": 6.0},
+    ]
+
+
+def test_smoothing_keeps_what_is_constant_and_follows_what_is_not():
+    assert smoothed([3.0, 3.0, 3.0]) == [3.0, 3.0, 3.0]
+    rising = smoothed([0.0] + [1.0] * 60)
+    assert rising[1] == pytest.approx(0.08)
+    assert rising[-1] > 0.99
+
+
+def test_curves_are_drawn(tmp_path):
+    rows = [
+        {"step": s, "train/lanes": 9.0 / (s + 1), "val/loss/lanes": 5.0, "val/iou/semantic": 0.1} for s in range(40)
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png")
+    picture = cv2.imread(str(tmp_path / "curves.png"))
+    assert picture.shape[1] > 2.5 * picture.shape[0]  # three panels
+    assert picture.std() > 5
+
+
+# --- runs as steps
+
+
+@pytest.mark.parametrize(
+    ("state", "patience", "done"),
+    [
+        (None, 0, False),
+        ({"step": 3, "worse": 0, "world": 1}, 0, False),
+        ({"step": 4, "worse": 0, "world": 1}, 0, True),
+        ({"step": 2, "worse": 0, "world": 2}, 0, True),
+        ({"step": 3, "worse": 2, "world": 1}, 2, True),
+        ({"step": 3, "worse": 9, "world": 1}, 0, False),
+    ],
+)
+def test_a_run_is_finished_after_its_last_step_or_an_early_stop(state, patience, done, tmp_path):
+    if state:
+        (tmp_path / "last.json").write_text(json.dumps(state))
+    assert launch.finished(TrainConfig(stages=STAGES, patience=patience), tmp_path) is done
+
+
+def test_a_run_is_started_once_and_then_resumed(tmp_path, monkeypatch):
+    commands = []
+
+    class Done:
+        returncode = 0
+
+    monkeypatch.setattr(launch.subprocess, "run", lambda command, check: commands.append(command) or Done())
+    config = TrainConfig(stages=STAGES)
+    launch.run(config, tmp_path)
+    assert "--resume" not in commands[0]
+    assert load_settings(TrainConfig, tmp_path / "config.yaml") == config
+    (tmp_path / "last.safetensors").touch()
+    launch.run(config, tmp_path)
+    assert commands[1][-1] == "--resume"
+    (tmp_path / "last.json").write_text(json.dumps({"step": 4, "worse": 0, "world": 1}))
+    launch.run(config, tmp_path)
+    assert len(commands) == 2
+    Done.returncode = 3
+    with pytest.raises(RuntimeError, match="code 3"):
+        launch.run(config, tmp_path / "other")
+
+
+# --- comparisons
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[TrainConfig]:
+    """Nothing is trained or measured; what would be is noted."""
+    configs: list[TrainConfig] = []
+
+    def run(config: TrainConfig, folder: Path) -> Path:
+        configs.append(config)
+        folder.mkdir(parents=True, exist_ok=True)
+        best = folder / "best.safetensors"
+        if not best.exists():
+            best.touch()
+        return best
+
+    def evaluate(model, data, out, limit=None):
+        out.mkdir(parents=True, exist_ok=True)
+        lanes = 0.9 if "b" in model.parent.name else 0.85
+        return {"datasets": {"drawn": {"headlines": {"lane_f1": lanes, "map50": 0.5}}}}
+
+    monkeypatch.setattr(comparing.launch, "run", run)
+    monkeypatch.setattr("perception_models.evaluation.evaluate", evaluate)
+    return configs
+
+
+def test_runs_differ_in_their_own_words_only(trained, tmp_path):
+    (tmp_path / "base.yaml").write_text("network: {size: t}\nseed: 5\n")
+    runs = {"a": [], "b": ["distill.teacher={out}/a/best.safetensors", "seed=7"]}
+    text = {"base": "base.yaml", "words": ["optimizer.lr=0.1"], "runs": runs}
+    (tmp_path / "compare.yaml").write_text(json.dumps(text))
+    out = tmp_path / "out"
+    said: list[str] = []
+    figures = comparing.compare(tmp_path / "compare.yaml", [tmp_path], out, ["optimizer.lr=0.2"], said.append)
+    assert [(c.seed, c.optimizer.lr, c.distill.teacher) for c in trained] == [
+        (5, 0.2, None),
+        (7, 0.2, f"{out}/a/best.safetensors"),
+    ]
+    assert figures == {"a": {"lane_f1": 0.85, "map50": 0.5}, "b": {"lane_f1": 0.9, "map50": 0.5}}
+    assert "| b | 0.900 (+5.0) | 0.500 (+0.0) |" in (out / "table.md").read_text()
+    assert said == ["run a", "run b"]
+
+
+def test_what_was_measured_is_not_measured_again(trained, tmp_path, monkeypatch):
+    (tmp_path / "compare.yaml").write_text(f"base: {CONFIGS / 'demo.yaml'}\nruns: {{a: []}}\n")
+    words = (tmp_path / "compare.yaml", [tmp_path], tmp_path / "out", [])
+    first = comparing.compare(*words, say=lambda _: None)
+    monkeypatch.setattr("perception_models.evaluation.evaluate", lambda *_, **__: pytest.fail("measured twice"))
+    assert comparing.compare(*words, say=lambda _: None) == first
+
+
+def test_single_task_runs_are_compared_where_they_have_a_figure():
+    text = comparing.table({"all": {"map50": 0.5, "lane_f1": 0.8}, "lanes": {"lane_f1": 0.79}})
+    assert text.splitlines()[-1] == "| lanes |  | 0.790 (-1.0) |"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("compare_*.yaml")), ids=lambda path: path.stem)
+def test_shipped_comparisons_can_be_read(path):
+    chosen = load_settings(comparing.CompareConfig, path)
+    assert len(chosen.runs) > 1
+    configs = [load_settings(TrainConfig, path.parent / chosen.base, words) for words in chosen.runs.values()]
+    assert len({json.dumps(repr(config)) for config in configs}) == len(configs)
+
+
+def test_a_comparison_of_nothing_is_an_error(tmp_path):
+    (tmp_path / "compare.yaml").write_text("base: demo.yaml\n")
+    with pytest.raises(SettingsError, match="runs is empty"):
+        comparing.compare(tmp_path / "compare.yaml", [], tmp_path, [])
+
+
+# --- the shipped model
+
+
+def test_missing_sets_are_left_out_and_named(tmp_path):
+    (tmp_path / "render").mkdir()
+    here, gone = (
+        {"kind": "labelled", "path": str(tmp_path / "render")},
+        {"kind": "labelled", "path": "/nowhere/highway"},
+    )
+    config = TrainConfig(data=DataConfig(train=[here, gone], val=[here], lights="/nowhere/crops"))
+    said: list[str] = []
+    data = demo.present(config, said.append).data
+    assert (data.train, data.val, data.lights) == ([here], [here], None)
+    assert "rendered pictures alone: /nowhere/crops, /nowhere/highway" in said[0]
+    assert demo.present(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
+
+
+def test_the_shipped_recipe_names_no_set_that_may_not_be_shipped():
+    data = load_settings(TrainConfig, demo.CONFIG).data
+    paths = " ".join([*(str(entry["path"]) for entry in data.train), str(data.lights)])
+    assert "camvid" not in paths
+    assert "kitti" not in paths
+    crops = [entry for entry in data.train if entry["kind"] == "traffic_light_crops"]
+    assert [(entry["fold"], entry["plain"]) for entry in crops] == [("train", False)]
+
+
+def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
+    steps = []
+    recipe = demo.Recipe(tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 1, 2))
+
+    def make_dataset(folder, count, seed, size, workers):
+        (folder / "images").mkdir(parents=True)
+        steps.append((folder.name, count, seed))
+
+    def train(config, folder):
+        assert [Path(e["path"]).name for e in config.data.train] == ["train"]
+        folder.mkdir()
+        (folder / "log.jsonl").write_text('{"step": 1, "train/lanes": 2.0}\n')
+        steps.append("train")
+        return folder / "best.safetensors"
+
+    def evaluate(model, sets, out):
+        assert [path.name for path in sets] == ["test"]
+        out.mkdir()
+        (out / "metrics.json").write_text("{}")
+        steps.append("evaluate")
+        return {"datasets": {"test": {"headlines": {"map50": 0.7}}}}
+
+    def export(best, out, config):
+        steps.append(("export", config.metrics and json.loads(Path(config.metrics).read_text())))
+        return []
+
+    monkeypatch.setattr("perception_models.render.dataset.make_dataset", make_dataset)
+    for name, stub in (("run", train), ("evaluate", evaluate), ("export", export)):
+        monkeypatch.setattr(demo, name, stub)
+    train_set = f"data.train=[{{kind: labelled, path: {tmp_path}/data/render/train}}]"
+    demo.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
+    assert steps == [
+        ("train", 3, 1), ("val", 1, 30_001), ("test", 2, 60_001), "train",
+        ("export", None), "evaluate", ("export", {"test": {"map50": 0.7}}),
+    ]  # fmt: skip
+    assert (tmp_path / "zoo/metrics.json").exists()
+    assert (tmp_path / "zoo/training/curves.png").exists()
+
+
+def test_the_card_tells_apart_what_was_trained_on_and_what_was_held_out():
+    assert demo.honest("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
+    assert demo.honest("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
+    folds = {"train": {"images": 8, "crops": 1.0}, "val": {"images": 2, "crops": 0.9}}
+    crops = {"headlines": {"crops": 0.98}, "slices": {"fold": {"values": folds, "spread": {}}}}
+    assert demo.honest("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
+
+
+def test_the_card_names_data_licences_and_figures():
+    data = {"train": [{"kind": "labelled", "path": "data/render/train"}, {"kind": "labelled", "path": "data/highway"}]}
+    spec = {
+        "name": "demo", "version": "1", "description": "d", "license": "Apache-2.0", "outputs": [],
+        "input": {"width": 640, "height": 384}, "metrics": {"test": {"map50": 0.6123}},
+        "training": {"step": 9, "config": {"data": {**data, "lights": "x/traffic_light_crops"}}},
+    }  # fmt: skip
+    card = model_card(spec)
+    for words in (
+        "rendered by this project",
+        "Udacity, MIT",
+        "traffic-light crops (MIT)",
+        "| test | map50 | 0.612 |",
+        "Limits",
+    ):
+        assert words in card
+    assert "Not measured yet" in model_card({**spec, "metrics": {}})
