@@ -16,7 +16,7 @@ from camera_perception.types import EgoMotion, Objects
 from perception_models.accuracy.geometry import as_objects
 from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, motion_between
 
-LEAST_VISIBLE, LEAST_HEIGHT = 0.3, 8.0  # share, pixels: less is asked of nobody
+LEAST_VISIBLE, LEAST_SIZE = 0.3, 8.0  # share, pixels of width and height: less is asked of nobody
 SURE_AFTER = 1_000_000_000  # ns of track until a velocity counts
 
 Follow = Callable[[Moment, "EgoMotion | None"], Objects]
@@ -79,7 +79,7 @@ def _asked(moment: Moment) -> tuple[list[Thing], np.ndarray, np.ndarray]:
     """Things that should be found with the boxes the picture shows, and boxes of those that need not."""
     kinds = [thing for thing in moment.things if thing.category in MOVING]
     boxes = [thing.box for thing in kinds]
-    large = [thing.visible >= LEAST_VISIBLE and box[3] - box[1] >= LEAST_HEIGHT for thing, box in zip(kinds, boxes)]
+    large = [each.visible >= LEAST_VISIBLE and (b[2:] - b[:2]).min() >= LEAST_SIZE for each, b in zip(kinds, boxes)]
     asked = [thing for thing, keep in zip(kinds, large) if keep]
     free = [box for box, keep in zip(boxes, large) if not keep]
     return asked, np.array([thing.box for thing in asked]).reshape(-1, 4), np.array(free).reshape(-1, 4)

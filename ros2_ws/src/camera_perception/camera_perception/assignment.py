@@ -25,6 +25,14 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return inside / np.maximum(areas - inside, 1e-9)
 
 
+def inside_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, 4) and (M, 4) boxes -> (N, M) intersection over the smaller of the two."""
+    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (a, b)]
+    iou = iou_matrix(a, b)
+    inside = (areas[0][:, None] + areas[1][None]) * iou / (1 + iou)
+    return inside / np.maximum(np.minimum(areas[0][:, None], areas[1][None]), 1e-9)
+
+
 def alike(names: tuple[str, ...]) -> np.ndarray:
     """(C, C) bool: classes that may be one object."""
     pairs = [[a == b or any({a, b} <= group for group in LIKE) for b in names] for a in names]

@@ -11,12 +11,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from camera_perception.assignment import NEVER, alike, iou_matrix, mahalanobis, match, near_in_image
+from camera_perception.assignment import (
+    NEVER,
+    alike,
+    inside_matrix,
+    iou_matrix,
+    mahalanobis,
+    match,
+    near_in_image,
+)
 from camera_perception.kalman import predict_ground, predict_line, seen_from, update_ground, update_line
 from camera_perception.tracks import BIAS_SHARE, Tracks, middle_and_size
 from camera_perception.types import EgoMotion, Objects
 
 WALKERS = {"pedestrian", "person", "rider", "bicycle"}
+CUT_SHARE = 0.6  # what lying wholly inside the other box is worth as overlap, for boxes cut by the image's edge
 LAMP_MEMORY, LAMP_MARGIN = 0.25, 0.15  # seconds; lead in smoothed score that changes the state shown
 
 
@@ -30,7 +39,8 @@ class TrackRules:
     doubtful_overlap: float = 0.4  # the same for doubtful detections
     show: float = 0.5  # seconds that a track which is not seen is still published
     keep: float = 1.5  # seconds after which it is forgotten
-    proven: int = 3  # times seen before a track outlives a gap
+    proven: int = 3  # times seen before a track outlives a long gap and is shown in it
+    unproven: float = 0.25  # seconds that the others are kept
     gap: float = 5.0  # seconds without a frame after which everything is new
     vehicle: float = 2.5  # m/s^2, one standard deviation of acceleration
     walker: float = 1.2
@@ -159,7 +169,7 @@ class ObjectTracker:
 
     def _alive(self, tracks: Tracks, stamp_ns: int) -> np.ndarray:
         unseen = (stamp_ns - tracks.seen) / 1e9
-        return (unseen == 0) | ((unseen <= self.rules.keep) & (tracks.hits >= self.rules.proven))
+        return unseen <= np.where(tracks.hits >= self.rules.proven, self.rules.keep, self.rules.unproven)
 
     def _shown_unseen(self, tracks: Tracks, stamp_ns: int, image_size: tuple[int, int] | None) -> np.ndarray:
         """Rows of tracks that are published though this frame does not show them."""

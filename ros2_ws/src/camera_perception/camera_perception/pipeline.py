@@ -13,7 +13,6 @@ from camera_perception.camera import Camera
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
 from camera_perception.ground import GroundNoise
-from camera_perception.ground import GroundNoise
 from camera_perception.health import HealthMonitor
 from camera_perception.lane_fit import locate_lanes
 from camera_perception.lane_roles import ego_lane
