@@ -115,6 +115,42 @@ def build_engine(
     build_command(folder, precision, batch, options, out, labelled, most_lost, force)
 
 
+calibrate = typer.Typer(no_args_is_help=True, help="Lens from a chessboard; mounting from lane lines.")
+app.add_typer(calibrate, name="calibrate")
+
+
+@calibrate.command("intrinsics")
+def calibrate_intrinsics(
+    source: Annotated[Path, typer.Argument(help="Folder of pictures of a chessboard, a video, or a recording.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="camera_info YAML; printed when not given.")] = None,
+    corners: Annotated[str, typer.Option(help="Inner corners of the board, COLUMNSxROWS.")] = "9x6",
+    model: Annotated[str, typer.Option(help="plumb_bob, rational_polynomial or equidistant.")] = "plumb_bob",
+    camera: Annotated[str | None, typer.Option(help="Image topic, where the recording has several.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the camera in the file.")] = "camera",
+) -> None:
+    """Calibrate a lens from pictures of a chessboard."""
+    from camera_perception.calibrate_command import intrinsics_command
+
+    intrinsics_command(source, out, corners, model, camera, name)
+
+
+@calibrate.command("extrinsics")
+def calibrate_extrinsics(
+    source: Annotated[Path, typer.Argument(help="A drive on a straight, marked road.")],
+    model: ModelFolder,
+    lens: Annotated[Path, typer.Option(help="camera_info YAML of the lens.")],
+    height: Annotated[float, typer.Option(help="Of the camera over the road, metres.", min=0.05)],
+    forward: Annotated[float, typer.Option(help="x of the camera in base_link, metres.")] = 0.0,
+    left: Annotated[float, typer.Option(help="y of the camera in base_link, metres.")] = 0.0,
+    camera: Annotated[str | None, typer.Option(help="Image topic, where the recording has several.")] = None,
+    engine: EngineName = "auto",
+) -> None:
+    """Find how a camera is turned, from the lane lines of a straight drive."""
+    from camera_perception.calibrate_command import extrinsics_command
+
+    extrinsics_command(source, model, lens, (forward, left, height), camera, engine)
+
+
 @app.command()
 def doctor() -> None:
     """What is installed here, and what does not work and why. Exit code 1 when a drive could not be processed."""
