@@ -203,3 +203,10 @@ def test_a_replay_gives_the_same():
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a.track_ids, b.track_ids)
         np.testing.assert_array_equal(a.boxes, b.boxes)
+
+
+def test_what_is_no_traffic_light_never_gets_a_lamp_state():
+    """The decoder gives zeros to everything but lights; a track of a car keeps them."""
+    tracker = ObjectTracker(CLASSES)
+    found = [tracker.update(seen((600, 100), kind=0, lights=[[0.0, 0.0, 0.0, 0.0]]), i * STEP) for i in range(5)]
+    assert all(not each.light_states.any() for each in found)

@@ -238,7 +238,8 @@ def _correct_lights(tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: i
     tracks.lights[rows] = (1 - share) * tracks.lights[rows] + share * fresh
     best, held = tracks.lights[rows].argmax(axis=1), tracks.held[rows]
     lead = tracks.lights[rows, best] - np.where(held >= 0, tracks.lights[rows, held], -1.0)
-    tracks.held[rows] = np.where(lead > LAMP_MARGIN, best, held)
+    shines = tracks.lights[rows, best] > 0  # only traffic lights have scores at all
+    tracks.held[rows] = np.where((lead > LAMP_MARGIN) & shines, best, held)
 
 
 def _shown_lights(tracks: Tracks) -> np.ndarray:
