@@ -43,7 +43,7 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
     some = lambda share, low, high: float(rng.uniform(low, high)) if rng.random() < share else 0.0  # noqa: E731
     return Lens(
         exposure=float(rng.normal(0.1, 0.45) - (0.9 if night else 0.3 * dark)),
-        balance=np.exp(rng.normal(0, 0.06, 3) + rng.normal(0, 0.06) * np.array([1, 0, -1])).astype(np.float32),
+        balance=np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06) * np.array([1, 0, -1])).astype(np.float32),
         gamma=float(rng.uniform(1.95, 2.45)),
         film=float(rng.uniform(0.0, 0.9)),
         contrast=float(rng.uniform(0.0, 0.7)),
@@ -98,9 +98,9 @@ def gain(image: np.ndarray) -> float:
 
 
 def white_balance(image: np.ndarray) -> np.ndarray:
-    """Automatic white balance: takes half of the cast of the road out, as grey-world cameras do."""
+    """Automatic white balance: takes most of the cast of the road out, as grey-world cameras do."""
     mean = image[image.shape[0] // 2 :: 8, ::8].mean((0, 1)) + 1e-4
-    return ((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.5
+    return ((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.7
 
 
 @lru_cache(maxsize=1)

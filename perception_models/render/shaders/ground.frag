@@ -89,7 +89,7 @@ void main() {
     float patchy = 0.5, wet = 0.0;
     WHEN(uSnow + uWet > 0.0) patchy = texture(uNoise, vWorld.xy * 0.017).a * 0.7 + texture(uNoise, vWorld.xy * 0.11).g * 0.3;
     WHEN(uSnow > 0.0) {
-        float rut = road * 0.5 * texture(uNoise, vSt * vec2(0.003, 0.19)).g + road * 0.25;
+        float rut = road * 0.5 * texture(uNoise, vSt * vec2(0.003, 0.19)).g + road * 0.36;
         base = mix(base, vec3(0.82, 0.85, 0.9), smoothstep(0.0, 0.25, uSnow - 0.55 * patchy - rut) * step(0.2, n.z));
     }
     WHEN(uWet > 0.0) {
