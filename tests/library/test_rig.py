@@ -1,0 +1,118 @@
+"""Rig files and transforms: what is right is read, what is wrong is named, what is not connected has no place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from camera_perception.camera import optical_from_rpy
+from camera_perception.errors import CalibrationError
+from camera_perception.rig import read_rig
+from camera_perception.tf_tree import TfTree, pose_from_quaternion
+
+SECOND = 1_000_000_000
+LENS = """
+image_width: 640
+image_height: 480
+camera_matrix: {rows: 3, cols: 3, data: [500, 0, 320, 0, 500, 240, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
+"""
+
+
+def test_a_rig_is_read(tmp_path):
+    (tmp_path / "front.yaml").write_text(LENS)
+    (tmp_path / "rig.yaml").write_text(
+        "cameras:\n"
+        "  - {name: front, image_topic: /front/image, pose: [1.6, 0, 1.4, 0, 0.03, 0], calibration: front.yaml}\n"
+        "  - {name: rear}\n"
+    )
+    front, rear = read_rig(tmp_path / "rig.yaml")
+    assert (front.name, front.image_topic, front.pose[2]) == ("front", "/front/image", 1.4)
+    np.testing.assert_allclose(front.camera().pose, optical_from_rpy((1.6, 0, 1.4), (0, 0.03, 0)))
+    assert (rear.image_topic, rear.pose, rear.camera()) == ("/camera/rear/image_raw", None, None)
+
+
+def test_the_example_of_the_bringup_is_a_rig(repository):
+    assert [camera.name for camera in read_rig(repository / "launch/config/rig_example.yaml")] == ["front", "rear"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("]", "cannot be read"),
+        ("", "is not of type 'object'"),
+        ("cameras: []", "cameras"),
+        ("cameras: [{image_topic: /a}]", "'name' is a required property"),
+        ("cameras: [{name: front, pose: [1, 2, 3]}]", r"cameras.0.pose"),
+        ("cameras: [{name: front, position: [1, 2, 3]}]", "'position' was unexpected"),
+        ("cameras: [{name: front, pose: [1, 0, -1, 0, 0, 0]}]", "under the road"),
+        ("cameras: [{name: a}, {name: a}]", "names a camera twice: a"),
+        ("cameras: [{name: '1 2'}]", "does not match"),
+    ],
+)
+def test_what_is_wrong_in_a_rig_is_named(tmp_path, text, words):
+    (tmp_path / "rig.yaml").write_text(text)
+    with pytest.raises(CalibrationError, match=words):
+        read_rig(tmp_path / "rig.yaml")
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(CalibrationError, match="nowhere.yaml"):
+        read_rig("nowhere.yaml")
+
+
+TURN_LEFT = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
+NONE = (0.0, 0.0, 0.0, 1.0)
+
+
+def test_a_chain_of_transforms_is_one_pose():
+    """The mast is 1 m ahead and turned left; a camera 2 m in front of it is 2 m to the left of the car's middle line."""
+    tree = TfTree()
+    tree.add("base_link", "mast", (1, 0, 1.5), TURN_LEFT)
+    tree.add("mast", "camera", (2, 0, 0), NONE)
+    np.testing.assert_allclose(tree.base_from("base_link", "camera")[:3, 3], (1, 2, 1.5), atol=1e-12)
+    np.testing.assert_allclose(tree.base_from("camera", "base_link")[:3, 3], (-2, 1, -1.5), atol=1e-12)
+
+
+def test_frames_side_by_side_meet_in_their_common_parent():
+    tree = TfTree()
+    tree.add("map", "base_link", (5, 0, 0), NONE)
+    tree.add("map", "pole", (8, 1, 3), NONE)
+    np.testing.assert_allclose(tree.base_from("base_link", "pole")[:3, 3], (3, 1, 3))
+
+
+def test_what_is_not_connected_has_no_pose():
+    tree = TfTree()
+    assert tree.base_from("base_link", "camera") is None
+    tree.add("base_link", "mast", (1, 0, 1), NONE)
+    tree.add("other", "camera", (1, 0, 1), NONE)
+    assert tree.base_from("base_link", "camera") is None
+    np.testing.assert_allclose(tree.base_from("base_link", "base_link"), np.eye(4))
+
+
+def test_a_circle_does_not_hang():
+    tree = TfTree()
+    tree.add("a", "b", (1, 0, 0), NONE)
+    tree.add("b", "a", (1, 0, 0), NONE)
+    assert tree.base_from("c", "a") is None
+
+
+def test_a_moving_transform_answers_for_its_time_only():
+    tree = TfTree()
+    for second in range(3):
+        tree.add("base_link", "gimbal", (second, 0, 1), NONE, second * SECOND)
+    assert tree.base_from("base_link", "gimbal")[0, 3] == 2
+    assert tree.base_from("base_link", "gimbal", SECOND + SECOND // 10)[0, 3] == 1
+    assert tree.base_from("base_link", "gimbal", 9 * SECOND) is None
+    tree.add("base_link", "gimbal", (7, 0, 1), NONE, 0)  # a recording began anew
+    assert tree.base_from("base_link", "gimbal")[0, 3] == 7
+
+
+@pytest.mark.parametrize("quaternion", [(0, 0, 0, 0), (float("nan"), 0, 0, 1), (5, 5, 5, 5)])
+def test_a_rotation_that_is_none_is_left_out(quaternion):
+    tree = TfTree()
+    tree.add("base_link", "camera", (1, 0, 1), quaternion)
+    assert tree.base_from("base_link", "camera") is None
+    with pytest.raises(CalibrationError, match="no unit quaternion"):
+        pose_from_quaternion((0, 0, 0), quaternion)
