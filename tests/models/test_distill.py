@@ -92,25 +92,32 @@ def test_boxes_teach_at_sure_cells_and_scores_everywhere(pair):
 
 
 def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch):
-    teacher = net(3, neck=32, fine=32).train()
-    for _ in range(4):
-        teacher(drawn_batch["images"])
-    student = net(4)
+    teacher, student = net(3, neck=32, fine=32), net(4)
+    with torch.no_grad():
+        for name, parameter in teacher.heads.named_parameters():
+            if name.endswith("bias"):
+                parameter += 2 * torch.randn_like(parameter)  # opinions of its own
     taught = Teacher(DistillConfig(), teacher, student)
     learner = Learner(student, training.Balancer(TrainConfig().balance), LossConfig(), taught)
     unknown = {"has_boxes": False, "drivable": 255, "semantic": 255}
     for name in ("lane_exists", "weather", "scene", "timeofday", *unknown):
         drawn_batch[name][:] = unknown.get(name, -1)
-    optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], 0.004)
-    history = []
-    for _ in range(25):
+
+    @torch.no_grad()
+    def disagreement() -> float:
+        """Without the teacher's own doubt, which is all that a student who agrees still pays for."""
+        theirs = taught.look(drawn_batch["images"]).outputs
+        mine = student(drawn_batch["images"])
+        return float(output_loss(mine, theirs, 2.0, 0.0) - output_loss(theirs, theirs, 2.0, 0.0))
+
+    optimizer, before = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], 0.01), disagreement()
+    for _ in range(20):
         total, losses, _ = learner(drawn_batch, TASKS)
         assert all(float(losses[task]) == 0 for task in TASKS)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        history.append(float(losses["distill"]))
-    assert history[-1] < 0.6 * history[0]
+    assert disagreement() < 0.5 * before
 
 
 def test_the_teacher_stays_as_it_is_and_out_of_the_checkpoint(drawn_batch):
