@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from perception_models.render.camera import Camera
@@ -50,6 +51,9 @@ class Raster:
             .reshape(large[1], large[0], 3)
             .astype(np.float32)
         )
+        light = cv2.patchNaNs(
+            np.clip(light, 0, 400)
+        )  # one bad pixel would spoil exposure and balance of the whole picture
         code = np.frombuffer(ids.read(components=4), np.uint8).reshape(height, width, 4)
         depth = np.frombuffer(ids.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(height, width)
         ndc = 2 * depth - 1

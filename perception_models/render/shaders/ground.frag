@@ -105,7 +105,7 @@ void main() {
         float shiny = (max(wet * 0.55, pool) + uGloss) * step(0.5, road);
         vec3 r = reflect(-toEye, normalize(n + 0.03 * (1.0 - pool) * (texture(uNoise, vSt * 0.6).rgb - 0.5)));
         r.z = abs(r.z);
-        float fresnel = 0.02 + 0.98 * pow(1.0 - max(dot(toEye, n), 0.0), 5.0);
+        float fresnel = 0.02 + 0.98 * pow(1.0 - clamp(dot(toEye, n), 0.0, 1.0), 5.0);
         c = mix(c, skyDome(r) * (1.0 - 0.55 * uTunnel), clamp(fresnel * shiny, 0.0, 0.9));
         c += uSunColor * sun * pow(max(dot(r, uSun), 0.0), mix(12.0, 200.0, wet)) * (0.10 + 1.5 * wet) * fresnel;
     }

@@ -39,7 +39,7 @@ void main() {
     if (m == 6) c += vec3(1.0, 0.05, 0.03) * own * 0.8;
     WHEN(gloss > 0.0) {
         vec3 r = reflect(-v, n);
-        float fresnel = f0 + (1.0 - f0) * pow(1.0 - max(dot(n, v), 0.0), 5.0);
+        float fresnel = f0 + (1.0 - f0) * pow(1.0 - clamp(dot(n, v), 0.0, 1.0), 5.0);
         vec3 mirrored = skyDome(r);
         if (r.z < 0.35 && uTunnel < 0.5) mirrored = mix(mirrored, mirrored * (0.35 + 0.5 * texture(uNoise, r.xy * 0.13 + vWorld.xy * 0.002).g), 1.0 - smoothstep(0.0, 0.35, r.z));
         mirrored *= mix(1.0, 0.35, uTunnel) * ao;
