@@ -162,7 +162,8 @@ def test_single_task_runs_are_compared_where_they_have_a_figure():
 def test_shipped_comparisons_can_be_read(path):
     chosen = load_settings(comparing.CompareConfig, path)
     assert len(chosen.runs) > 1
-    configs = [load_settings(TrainConfig, path.parent / chosen.base, words) for words in chosen.runs.values()]
+    runs = [[word.replace("{out}", "runs") for word in words] for words in chosen.runs.values()]
+    configs = [load_settings(TrainConfig, path.parent / chosen.base, words) for words in runs]
     assert len({json.dumps(repr(config)) for config in configs}) == len(configs)
 
 
