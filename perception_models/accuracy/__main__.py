@@ -40,7 +40,8 @@ def main(
     drives: Annotated[list[Path] | None, typer.Argument(help="Folders with rendered truth, one camera each.")] = None,
     model: Annotated[Path | None, typer.Option("--model", "-m", help="Model folder: the network in the loop.")] = None,
     engine: Annotated[str, typer.Option("--engine", "-e", help="As in camera-perception replay.")] = "auto",
-    kitti: Annotated[Path, typer.Option(help="Folder with calib, image_2, label_2.")] = SHARED / "labelled/kitti_sample",
+    kitti: Annotated[Path, typer.Option(help="Folder with calib, image_2, label_2.")] = SHARED
+    / "labelled/kitti_sample",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the figures as JSON.")] = None,
 ) -> None:
     """How right the metres are. Without folders: plain drives on a flat road, which need no pictures."""

@@ -49,7 +49,11 @@ def _projected(moment: Moment, points: np.ndarray, sigma: float, rng: np.random.
     dense = np.column_stack([x] + [np.interp(x, ahead[:, 0], ahead[:, axis]) for axis in (1, 2)])
     pixels = moment.camera.pixels_from_base(dense)
     inside = (pixels >= 0).all(axis=1) & (pixels <= (moment.camera.width, moment.camera.height)).all(axis=1)
-    pixels = pixels[inside] + (sigma * rng.normal(), 0) + np.c_[sigma * rng.normal(size=inside.sum()), np.zeros(inside.sum())]
+    pixels = (
+        pixels[inside]
+        + (sigma * rng.normal(), 0)
+        + np.c_[sigma * rng.normal(size=inside.sum()), np.zeros(inside.sum())]
+    )
     return LaneLine(pixels.astype(np.float32), 0.9) if len(pixels) >= 8 else None
 
 

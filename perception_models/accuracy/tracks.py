@@ -64,7 +64,11 @@ def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> N
     moving = np.array([name in MOVING for name in names] or [False])
     found = found[moving[found.classes] & (found.track_ids > 0) & ~found.coasted]
     asked, boxes, free = _asked(moment)
-    overlap = iou_matrix(boxes, found.boxes.astype(float)) if len(boxes) and len(found) else np.zeros((len(boxes), len(found)))
+    overlap = (
+        iou_matrix(boxes, found.boxes.astype(float))
+        if len(boxes) and len(found)
+        else np.zeros((len(boxes), len(found)))
+    )
     if len(found) and len(free):  # what nobody asked for is neither right nor wrong
         spare = (iou_matrix(found.boxes.astype(float), free).max(axis=1) > 0.4) & ~(overlap > 0.4).any(axis=0)
         found, overlap = found[~spare], overlap[:, ~spare]
@@ -88,7 +92,11 @@ def _asked(moment: Moment) -> tuple[list[Thing], np.ndarray, np.ndarray]:
 def _measure(log: Log, moment: Moment, thing: Thing, box: np.ndarray, found: Objects, row: int) -> None:
     identity = int(found.track_ids[row])
     began = log.began.setdefault(identity, moment.stamp_ns)
-    if np.isfinite(found.positions[row, 0]) and box[3] < moment.camera.height - 2.5 and box[0] > 2 < moment.camera.width:
+    if (
+        np.isfinite(found.positions[row, 0])
+        and box[3] < moment.camera.height - 2.5
+        and box[0] > 2 < moment.camera.width
+    ):
         truth = contact(thing, moment.camera, box)
         sight = truth - moment.camera.pose[:2, 3]
         sight = sight / np.linalg.norm(sight)

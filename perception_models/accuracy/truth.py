@@ -13,7 +13,8 @@ from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.types import EgoMotion
 
 CLASSES = (
-    "pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign", "misc",
+    "pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light",
+    "traffic sign", "misc",
 )  # fmt: skip
 MOVING = CLASSES[:8]
 

@@ -10,6 +10,7 @@ import pytest
 from camera_perception.calibration_doctor import CalibrationDoctor, sight
 from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.relevance import light_places, with_relevance
+from camera_perception.road_pitch import RoadPitch
 from camera_perception.status import Status
 from camera_perception.types import Detections, GroundLine, LaneLine, Objects, Relevance
 
@@ -154,3 +155,22 @@ def test_without_metres_or_for_what_is_no_light_relevance_is_unknown():
     assert with_relevance(objects(light(40, 0, 5)), 0, (), None).tolist() == [Relevance.UNKNOWN]
     assert with_relevance(objects(light(40, 0, 5)), 3, (), camera()).tolist() == [Relevance.UNKNOWN]
     assert with_relevance(objects(light(40, 0, 5)), 0, (), camera()).tolist() == [Relevance.EGO]
+
+
+def test_the_pitch_of_the_moment_follows_lines_and_goes_back_without_them():
+    pitch, true = RoadPitch(), np.radians(0.8)
+    start = pitch.sigma
+    for i in range(20):
+        pitch.update(true, i * STEP)
+    assert pitch.angle == pytest.approx(true, rel=0.2)
+    assert pitch.sigma < 0.6 * start
+    for i in range(20, 60):
+        pitch.update(None, i * STEP)
+    assert abs(pitch.angle) < 0.1 * true
+    assert pitch.sigma == pytest.approx(start, rel=0.05)
+
+
+def test_one_frame_far_off_is_not_believed():
+    pitch = RoadPitch()
+    pitch.update(np.radians(8.0), 0)
+    assert pitch.angle == 0.0

@@ -11,6 +11,8 @@ from camera_perception.errors import CalibrationError
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 LEVEL = optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0))
+RAISED = np.zeros((4, 4))
+RAISED[2, 3] = 1.0
 LENSES = [
     ("plumb_bob", []),
     ("plumb_bob", [-0.24, 0.06, 0.001, -0.0005, 0.0]),
@@ -122,7 +124,7 @@ def test_raw_images_of_a_stereo_rig_are_turned_by_r():
         ({"d": [float("nan")] * 5}, "finite"),
         ({"base_from_camera": optical_from_rpy((0, 0, -0.1), (0, 0, 0))}, "under the road"),
         ({"base_from_camera": optical_from_rpy((0, 0, float("nan")), (0, 0, 0))}, "under the road"),
-        ({"base_from_camera": np.diag([1.0, 1, 2, 1]) + np.eye(4, k=3) * 0 + np.array([[0] * 4] * 2 + [[0, 0, 0, 1]] + [[0] * 4])}, "no rotation"),
+        ({"base_from_camera": np.diag([1.0, 1.0, 2.0, 1.0]) + RAISED}, "no rotation"),
     ],
 )  # fmt: skip
 def test_a_calibration_that_cannot_be_used_says_so(change, words):

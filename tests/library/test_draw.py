@@ -255,7 +255,7 @@ def scene_from_above(**parts):
 
 def test_objects_are_drawn_at_their_metres():
     canvas = bird_eye(scene_from_above(), (720, 400), SPEC, reach=66)
-    assert tuple(canvas[360, 150]) == SKY
+    assert tuple(canvas[340, 147]) == SKY  # its rear stands at 30 m, row 360
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert np.ptp(rows) == pytest.approx(45, abs=5)  # a car of 4.5 m
     assert np.ptp(columns) == pytest.approx(18, abs=3)

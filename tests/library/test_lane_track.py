@@ -106,7 +106,7 @@ def test_without_ground_the_networks_roles_stay():
 
 
 def test_the_own_lane_by_hand():
-    """Lane 3.6 m wide whose middle is 0.3 m to the left; the lane runs 0.05 rad to the right, bending left with 500 m."""
+    """Lane 3.6 m wide, its middle 0.3 m to the left; it runs 0.05 rad to the right, bending left with 500 m."""
     left, right = (2.1, -0.05, 1e-3), (-1.5, -0.05, 1e-3)
     lane = ego_lane(on_road(left, right, positions=(-1, 1), x_min=0.0))
     assert lane.offset == pytest.approx(-0.3, abs=1e-3)

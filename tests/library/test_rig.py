@@ -67,7 +67,7 @@ NONE = (0.0, 0.0, 0.0, 1.0)
 
 
 def test_a_chain_of_transforms_is_one_pose():
-    """The mast is 1 m ahead and turned left; a camera 2 m in front of it is 2 m to the left of the car's middle line."""
+    """The mast is 1 m ahead and turned left; a camera 2 m in front of it is 2 m left of the car's middle line."""
     tree = TfTree()
     tree.add("base_link", "mast", (1, 0, 1.5), TURN_LEFT)
     tree.add("mast", "camera", (2, 0, 0), NONE)

@@ -1,6 +1,6 @@
 """Calibrate a camera: its lens from pictures of a chessboard, its mounting from lane lines and its height.
 
-After Zhang (2000), by OpenCV. Pixels here are OpenCV's, counted from the middle of the first pixel, as CameraInfo wants.
+After Zhang (2000), by OpenCV. Pixels here are OpenCV's, from the middle of the first pixel, as CameraInfo wants.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Lens:
 
 
 def find_corners(image: np.ndarray, inner: tuple[int, int]) -> np.ndarray | None:
-    """(N, 2) inner corners (columns, rows) of a chessboard in a BGR or grey image, to a tenth of a pixel; None if unseen."""
+    """(N, 2) inner corners (columns, rows) of a chessboard in a BGR or grey image; None when not all are seen."""
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
     found, corners = cv2.findChessboardCorners(grey, inner, flags=flags)
@@ -64,7 +64,8 @@ def calibrate_lens(
     inner  inner corners of the board, columns and rows
     Raises CalibrationError when too few pictures show the whole board.
     """
-    views, unused = [], {}
+    views: list[tuple[str, tuple[int, int], np.ndarray]] = []
+    unused: dict[str, str] = {}
     for name, image in images:
         corners = find_corners(image, inner) if len(views) < MOST_VIEWS else None
         if corners is None:
@@ -76,8 +77,8 @@ def calibrate_lens(
     views = [view for view in views if view[1] == size]
     if len(views) < LEAST_VIEWS:
         raise CalibrationError(
-            f"{len(views)} pictures show all {inner[0]}x{inner[1]} inner corners of the board: {LEAST_VIEWS} are needed; "
-            "fill the picture with it, tilt it, and check the number of inner corners"
+            f"{len(views)} pictures show all {inner[0]}x{inner[1]} inner corners of the board: {LEAST_VIEWS} are "
+            "needed; fill the picture with it, tilt it, and check the number of inner corners"
         )
     return _solved(views, size, inner, model, unused)
 
@@ -89,7 +90,8 @@ def _solved(views: list, size: tuple[int, int], inner: tuple[int, int], model: s
     boards = [board.reshape(-1, 1, 3)] * len(views)
     if model == FISHEYE:
         flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW
-        rms, k, d, turns, shifts = cv2.fisheye.calibrate(boards, seen, size, None, None, flags=flags)
+        start = np.eye(3), np.zeros((4, 1))
+        rms, k, d, turns, shifts = cv2.fisheye.calibrate(boards, seen, size, *start, flags=flags)
     elif model in (PLUMB_BOB, RATIONAL):
         flags = cv2.CALIB_RATIONAL_MODEL if model == RATIONAL else 0
         rms, k, d, turns, shifts = cv2.calibrateCamera(boards, seen, size, None, None, flags=flags)

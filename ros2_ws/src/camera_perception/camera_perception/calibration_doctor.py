@@ -1,8 +1,8 @@
 """Does the camera still look where its calibration says? Straight lane lines tell, without any target.
 
-Each line and the camera span a plane; the planes of both lines of the own lane meet in the direction of the road. Seen in
-base_link that direction must be level (pitch) and on average straight ahead (yaw); the angle between the planes is the
-lane's width over the camera's height, whatever the pitch.
+Each line and the camera span a plane; the planes of both lines of the own lane meet in the direction of the road. Seen
+in base_link that direction must be level (pitch) and on average straight ahead (yaw); the angle between the planes is
+the lane's width over the camera's height, whatever the pitch.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class CalibrationDoctor:
             self.reset()
             self._camera = camera
         own = {line.position: line for line in lanes}
-        sighting = self.sighting = sight(own[-1].points, own[1].points, camera, self.limits.bend) if {-1, 1} <= own.keys() else None
+        sighting = self.sighting = (
+            sight(own[-1].points, own[1].points, camera, self.limits.bend) if {-1, 1} <= own.keys() else None
+        )
         if sighting is not None:
             self._seen.append((stamp_ns, sighting))
         while self._seen and stamp_ns - self._seen[0][0] > self.limits.window * 1e9:

@@ -1,7 +1,7 @@
 """Camera model: pixels of the image as received <-> rays <-> the road plane.
 
-Pixel (0, 0) is the top-left corner of the top-left pixel, as everywhere in this library. OpenCV and CameraInfo count from
-the middle of that pixel: `from_camera_info` moves the principal point by the half pixel, which is 2 % of range at 60 m.
+Pixel (0, 0) is the top-left corner of the top-left pixel, as everywhere in this library. OpenCV and CameraInfo count
+from the middle of that pixel: `from_camera_info` moves the principal point by the half pixel, 2 % of range at 60 m.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from camera_perception.errors import CalibrationError
 
 PLUMB_BOB, RATIONAL, FISHEYE = "plumb_bob", "rational_polynomial", "equidistant"
 COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}  # how many each model may have
+NO_TURN = np.eye(3)
 SEARCH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)  # of the inverse of the distortion
 MAX_RETURN_ERROR = 0.5  # pixels; a ray that does not come back to its pixel lies outside the model
 LEAST_DESCENT = 1e-6  # of a unit ray, under which it never meets the road
@@ -96,7 +97,7 @@ class Camera:
         return replace(self, base_from_camera=pose)
 
     def rays_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, 2) u v of the image as received -> (N, 3) viewing rays in the camera frame, z = 1; nan where the lens has none."""
+        """(N, 2) u v of the image as received -> (N, 3) rays in the camera frame, z = 1; nan outside the lens."""
         points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 2)
         fx, fy, cx, cy = self.pixel_from_camera[[0, 1, 0, 1], [0, 1, 2, 2]]
         plane = (points - (cx, cy)) / (fx, fy)
@@ -115,7 +116,9 @@ class Camera:
         if self.model == FISHEYE:
             found = cv2.fisheye.undistortPoints(points, self.pixel_from_camera, lens, criteria=SEARCH).reshape(-1, 2)
         else:
-            found = cv2.undistortPointsIter(points, self.pixel_from_camera, lens, None, None, SEARCH).reshape(-1, 2)
+            found = cv2.undistortPointsIter(points, self.pixel_from_camera, lens, NO_TURN, NO_TURN, SEARCH).reshape(
+                -1, 2
+            )
         error = np.linalg.norm(self._project(np.c_[found, np.ones(len(found))]) - pixels[good], axis=1)
         found[~(error < MAX_RETURN_ERROR)] = np.nan
         rays[good] = found
@@ -141,7 +144,7 @@ class Camera:
         return self.distortion.astype(float) if len(self.distortion) else np.zeros(4)
 
     def ground_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Where the viewing rays of (N, 2) pixels meet the road: (N, 2) metres in base_link, nan at or above the horizon."""
+        """Where the rays of (N, 2) pixels meet the road: (N, 2) metres in base_link, nan at or above the horizon."""
         pose = self.pose
         rays = self.rays_from_pixels(pixels) @ pose[:3, :3].T
         origin = pose[:3, 3]
@@ -204,7 +207,10 @@ BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0
 
 
 def optical_from_rpy(xyz: Sequence[float], rpy: Sequence[float]) -> np.ndarray:
-    """base_from_camera (4, 4) of a camera mounted at xyz metres, turned by roll, pitch, yaw radians (REP 103: pitch > 0 looks down)."""
+    """base_from_camera (4, 4) of a camera at xyz metres, turned by roll, pitch, yaw radians.
+
+    Angles are those of REP 103: pitch > 0 looks down, yaw > 0 to the left.
+    """
     pose = np.eye(4)
     pose[:3, :3] = rotation(rpy) @ BODY_FROM_OPTICAL
     pose[:3, 3] = xyz

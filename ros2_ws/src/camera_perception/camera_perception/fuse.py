@@ -1,7 +1,7 @@
-"""Several cameras as one: every object moved to one time, those seen twice made one, ids that survive the change of camera.
+"""Several cameras as one: objects moved to one time, those seen twice made one, ids that survive a change of camera.
 
-Cameras err together (one road, one pitching car), so estimates are merged by covariance intersection (Julier and Uhlmann
-1997), which is never too sure whatever they share.
+Cameras err together (one road, one pitching car), so estimates are merged by covariance intersection (Julier and
+Uhlmann 1997), which is never too sure whatever they share.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class LaneFuser:
         known = [self._ids[key][0] for key in keys if key in self._ids and key[1]]
         number = min(known) if known else self._next_id
         self._next_id += not known
-        self._ids.update({key: (number, stamp_ns) for key in keys})
+        self._ids.update(dict.fromkeys(keys, (number, stamp_ns)))
         return number
 
 

@@ -18,7 +18,7 @@ LINE_PIXELS = (
     2.0  # one standard deviation of a line's u; neighbouring rows err together, hence more than a single point
 )
 FLOOR = 0.03  # metres, paint is not sharper than that
-# What roads are like, against which few or far points cannot argue: standard deviation of c0..c3 (60 m: tight bend in town).
+# What roads are like, against which few or far points cannot argue: standard deviation of c0..c3.
 ROADS = np.array([10.0, 0.5, 1 / 120, 1.5e-4])
 USUAL = np.diag(1 / ROADS**2)
 
@@ -37,7 +37,7 @@ def locate_lanes(
 
 
 def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT_NOISE) -> GroundLine | None:
-    """The cubic course of an image polyline (P, 2) on the road; None when too little of it lies on the road near enough."""
+    """The cubic course of an image polyline (P, 2) on the road; None when too little of it lies near enough."""
     return _courses([_near(points, camera, noise)])[0]
 
 
@@ -106,7 +106,7 @@ def powers(x: np.ndarray) -> np.ndarray:
 
 
 def fit_cubic(x: np.ndarray, y: np.ndarray, y_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and their (4, 4) covariance; strays count less (Huber), roads bend little.
+    """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and their (4, 4) covariance; strays count less (Huber).
 
     (P,) each, or (L, P) for L lines at once; a point of infinite y_std does not count.
     """

@@ -30,8 +30,8 @@ def y_at(line: LaneLine, x: float) -> float:
 def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[LaneLine, ...]:
     """Lines with positions counted outwards from the own lane.
 
-    The network's roles stay where they are possible: falling from left to right, the own lane around the car. Where they
-    are not, the distance to the car decides, in steps of the lane's width.
+    The network's roles stay where they are possible: rising from left to right, the own lane around the car. Where
+    they are not, the distance to the car decides, in steps of the lane's width.
     """
     near = [line for line in lines if line.ground is not None and line.ground.x_min < REACHES_NEAR]
     if not near or _possible(near):

@@ -1,7 +1,7 @@
 """From pixels to metres: objects and the road's border on the ground plane. Lane lines are in lane_fit.py.
 
-An object's position is its contact with the road on the side that the camera sees, in the middle of what it sees: for a
-car ahead the road under its rear bumper. A wrong place is worse than none: without a sound way to it there is no position.
+An object's position is its contact with the road on the side that the camera sees, in the middle of what it sees: for
+a car ahead the road under its rear bumper. A wrong place is worse than none: without a sound way there is no position.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def locate_objects(
     image_size: tuple[int, int],
     noise: GroundNoise = DEFAULT_NOISE,
 ) -> Objects:
-    """The objects with a sound box; those that stand on the road with their contact point in base_link and its covariance.
+    """The objects with a sound box; those that stand on the road with contact point in base_link and covariance.
 
     image_size  (height, width)
     """
@@ -104,7 +104,7 @@ def _by_size(
 def _best(
     ground: np.ndarray, ground_cov: np.ndarray, size: np.ndarray, size_cov: np.ndarray, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ground plane and size together where they agree; the ground plane where they do not; size where there is no ground."""
+    """Ground plane and size together where they agree; the ground plane where not; size where there is no ground."""
     planar = _useful(ground, ground_cov, camera)
     position, cov = np.where(planar[:, None], ground, size), np.where(planar[:, None, None], ground_cov, size_cov)
     both = planar & np.isfinite(size_cov).all(axis=(1, 2))

@@ -1,8 +1,8 @@
 """Objects keep their ids over frames, through gaps and occlusion.
 
-Two-stage association as in ByteTrack (Zhang et al. 2022): sure detections first, then what is left of the tracks against
-doubtful ones. Places and velocities are filtered on the road; without calibration the image plane alone decides. Time
-comes from stamps only, so that a replay gives the same ids.
+Two-stage association as in ByteTrack (Zhang et al. 2022): sure detections first, then what is left of the tracks
+against doubtful ones. Places and velocities are filtered on the road; without calibration the image plane alone
+decides. Time comes from stamps only, so that a replay gives the same ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from camera_perception.assignment import (
     NEVER,
     alike,
-    inside_matrix,
     iou_matrix,
     mahalanobis,
     match,
@@ -47,7 +46,7 @@ class TrackRules:
 
 
 class ObjectTracker:
-    """The tracks of one camera. Velocities are over the ground when the car's motion is given, else relative to the car."""
+    """The tracks of one camera. Velocities are over the ground where the car's motion is given, else relative to it."""
 
     def __init__(self, classes: tuple[str, ...], rules: TrackRules | None = None) -> None:
         self.rules = rules or TrackRules()
@@ -273,7 +272,8 @@ def _described(objects: Objects, row_of: np.ndarray, tracks: Tracks, stamp_ns: i
 
 SPEED_DOUBT = 4.0  # m/s, one standard deviation, above which a velocity is not published
 CHANGED = (
-    "track_ids", "ages", "classes", "light_states", "positions", "position_covs", "position_methods", "velocities", "velocity_covs",
+    "track_ids", "ages", "classes", "light_states", "positions", "position_covs", "position_methods",
+    "velocities", "velocity_covs",
 )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def _core(box: np.ndarray) -> np.ndarray:
 def _in_core(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
     core = _core(box)
     with np.errstate(invalid="ignore"):
-        return ((pixels >= core[:2]) & (pixels <= core[2:])).all(axis=1)
+        return np.asarray(((pixels >= core[:2]) & (pixels <= core[2:])).all(axis=1))
 
 
 def _nearest_cluster(depths: np.ndarray) -> float:

@@ -49,7 +49,7 @@ class TfTree:
         heard.append((stamp_ns, pose))
 
     def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
-        """(4, 4) pose of frame in base, at a time or the latest; None while they are not connected, or not at that time."""
+        """(4, 4) pose of frame in base, at a time or the latest; None while they are not connected at it."""
         base_chain, frame_chain = self._to_root(base.lstrip("/")), self._to_root(frame.lstrip("/"))
         common = next((name for name in frame_chain if name in base_chain), None)
         if common is None:

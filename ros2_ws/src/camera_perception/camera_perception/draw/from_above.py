@@ -132,9 +132,8 @@ def _draw_objects(canvas: np.ndarray, view: View, objects: Objects, names: tuple
         position, velocity = objects.positions[row, :2].astype(float), objects.velocities[row].astype(float)
         _draw_uncertainty(canvas, view, position, objects.position_covs[row], color)
         heading = float(np.arctan2(velocity[1], velocity[0])) if np.hypot(*velocity) > MOVING else 0.0
-        outline = view.pixels(
-            footprint(position, FOOTPRINTS.get(names[index] if index < len(names) else "", CAR), heading)
-        )
+        size = FOOTPRINTS.get(names[index] if index < len(names) else "", CAR)
+        outline = view.pixels(footprint(behind_contact(position, size, heading), size, heading))
         if not objects.coasted[row]:
             polygons(canvas, [outline], color)
         polyline(canvas, outline, WHITE if not objects.coasted[row] else color, 1, closed=True)
@@ -152,6 +151,14 @@ def _draw_uncertainty(canvas: np.ndarray, view: View, position: np.ndarray, cov:
     """The ellipse of two standard deviations, dashed."""
     if np.isfinite(cov).all():
         polylines(canvas, dashed(view.pixels(ellipse(position, cov, 2.0)), 4, 4), color, 1)
+
+
+def behind_contact(position: np.ndarray, size: tuple[float, float], heading: float) -> np.ndarray:
+    """Middle of an object (length, width) that touches the road at position on the side towards us."""
+    sight = float(np.arctan2(position[1], position[0]))
+    across, along = abs(np.sin(sight - heading)), abs(np.cos(sight - heading))
+    depth = min(size[0] / max(along, 1e-6), size[1] / max(across, 1e-6)) / 2
+    return position + depth * np.array([np.cos(sight), np.sin(sight)])
 
 
 def footprint(position: np.ndarray, size: tuple[float, float], heading: float) -> np.ndarray:
