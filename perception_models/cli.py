@@ -129,6 +129,29 @@ def export(
 
 
 @app.command()
+def quantize(
+    folder: Annotated[Path, typer.Argument(help="Model folder in fp32; the variant becomes a folder in it")],
+    precision: Annotated[str, typer.Option(help="fp16 or int8")] = "fp16",
+    calibration: Annotated[
+        Path | None, typer.Option(help="Recording, video or folder of images; int8 needs it")
+    ] = None,
+    labelled: Annotated[Path | None, typer.Option(help="Labelled images: measure and gate the loss per task")] = None,
+    count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 200,
+    most_lost: Annotated[float | None, typer.Option(help="Points a task may lose; fp16 0.2, int8 1")] = None,
+) -> None:
+    """Write MODEL/fp16 or MODEL/int8 and check it on the CPU; `camera-perception build-engine` takes it from there."""
+    with _plain_errors():
+        from perception_models.quantize import quantize as run
+
+        made = run(folder, precision, calibration, labelled, count, most_lost)
+        typer.echo(f"{made.folder}: {made.convs} convolutions in int8" if made.convs else f"{made.folder}: fp16")
+        for line in made.deviations:
+            typer.echo(f"  {line}")
+        for task, points in made.lost.items():
+            typer.echo(f"  {task:14} {points:+.2f} points lost")
+
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Option(help="Model folder, ONNX file beside its model.json, or checkpoint")],
     data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
@@ -147,6 +170,23 @@ def evaluate(
             for figure, value in figures["headlines"].items():
                 typer.echo(f"  {figure:14} {value:.3f}")
         typer.echo(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def attack(
+    checkpoint: Annotated[Path, typer.Option(help="best.safetensors of a run")],
+    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    out: Out,
+    strength: Annotated[list[float] | None, typer.Option(help="Largest change in levels of 255: 1, 2, 4")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of PGD; 1: FGSM alone")] = 10,
+    limit: Annotated[int, typer.Option(help="At most so many images of each data set")] = 100,
+) -> None:
+    """Measure a network on pictures that were changed to mislead it."""
+    with _plain_errors():
+        from perception_models.attack import attack as run
+        from perception_models.compare import table
+
+        typer.echo(table(run(checkpoint, data, out, strength or [1.0, 2.0, 4.0], steps, limit)))
 
 
 @app.command()

@@ -1,0 +1,91 @@
+"""int8 on the convolution paths of an ONNX file: Q/DQ nodes with zero point 0, as TensorRT wants them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perception_models.half import decoding_nodes, leading_to_a_conv
+
+OPS = ("Conv", "Add", "MaxPool", "Concat", "Resize")  # what may compute or move int8
+OPSET = 19  # from here on scales may be fp16
+
+
+class Images:
+    """Calibration images one by one, in the form that onnxruntime's quantiser reads."""
+
+    def __init__(self, name: str, images: Iterable[np.ndarray]) -> None:
+        self._name, self._images = name, iter(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self._images, None)
+        return None if image is None else {self._name: image[None]}
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        return iter(self.get_next, None)
+
+
+def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.ndarray]) -> int:
+    """Write source with int8 convolutions to target; returns how many convolutions are in int8.
+
+    name    of the image input
+    images  (H, W, 3) uint8, each as the network takes it
+    """
+    import onnx
+    from onnx import version_converter
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    model = onnx.load(source)
+    if model.opset_import[0].version < OPSET:
+        model = version_converter.convert_version(model, OPSET)
+    decoding_nodes(model)  # names every node
+    left = left_alone(model)
+    onnx.save(model, target)
+    quantize_static(
+        target,
+        target,
+        Images(name, images),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(OPS),
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=sorted(left),
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "DedicatedQDQPair": False,
+            "CalibMovingAverage": True,
+        },
+    )
+    return sum(node.op_type == "Conv" and node.name not in left for node in model.graph.node)
+
+
+def left_alone(model: Any) -> set[str]:
+    """Nodes that stay as they are: decoding, the first and last convolutions, everything after a softmax."""
+    trunk = leading_to_a_conv(model.graph)
+    outside = {node.name for node in model.graph.node if node.name not in trunk}  # with the last convolutions
+    convs = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    return outside | set(convs[:1]) | after_a_softmax(model.graph)
+
+
+def after_a_softmax(graph: Any) -> set[str]:
+    """Softmax nodes and what depends on them: their small differences do not survive 8 bits."""
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    queue = deque(node for node in graph.node if node.op_type == "Softmax")
+    seen = {node.name for node in queue}
+    while queue:
+        for name in queue.popleft().output:
+            fresh = [node for node in readers.get(name, []) if node.name not in seen]
+            seen.update(node.name for node in fresh)
+            queue.extend(fresh)
+    return seen
