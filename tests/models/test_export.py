@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import backend_module, infer
-from camera_perception.model_spec import load_spec
+from camera_perception.model_spec import load_spec, sha256_of
 from camera_perception.preprocess import Preprocessor
 from camera_perception.types import Task
 from perception_models import export as exporting
