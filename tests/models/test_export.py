@@ -159,8 +159,6 @@ def test_a_backend_that_differs_is_an_error(exported, tmp_path):
             weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.5), weight.name))
     onnx.save(model, tmp_path / "model.onnx")
     spec = json.loads((tmp_path / "model.json").read_text())
-    from camera_perception.model_spec import sha256_of
-
     spec["onnx"]["sha256"] = sha256_of(tmp_path / "model.onnx")
     (tmp_path / "model.json").write_text(json.dumps(spec))
     with pytest.raises(Exception, match="reference|tolerance|differ"):
