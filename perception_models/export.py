@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder: model.onnx, model.json, reference.npz, MODEL_CARD.md, checked on this machine."""
+"""From a checkpoint to a model folder: model.onnx, model.json, reference.npz, MODEL_CARD.md; checked here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from perception_models.training.checkpoint import load_network
 # Operators that TensorRT 10 and 11, OpenVINO and ONNX Runtime all take at fixed shapes.
 ALLOWED = frozenset(
     "Add ArgMax Cast Clip Concat Conv Div Exp Expand Flatten Gather GatherElements Gemm Identity MatMul MaxPool Min Mul"
-    " ReduceMax ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Squeeze Sub TopK Transpose Unsqueeze"
+    " ReduceMax ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Squeeze Sub TopK"
+    " Transpose Unsqueeze"
     .split()
 )  # fmt: skip
 
@@ -52,10 +53,10 @@ class ExportConfig:
     top: int = 100
     twin: str = "one"
     opset: int = 18
-    images: Optional[str] = None
+    images: str | None = None
     references: int = 3
     threshold: dict[str, float] = field(default_factory=dict)
-    metrics: Optional[str] = None  # metrics.json of `evaluate`, for model.json and the card
+    metrics: str | None = None  # metrics.json of `evaluate`, for model.json and the card
 
 
 def export(checkpoint: Path, folder: Path, config: ExportConfig = ExportConfig()) -> list[str]:
@@ -112,7 +113,11 @@ def agreement(folder: Path) -> list[str]:
     from camera_perception.reference import require
 
     spec, lines = load_spec(folder), []
-    for backend, options in (("onnxruntime", {}), ("openvino", {"precision": "fp32"}), ("openvino", {"precision": "bf16"})):
+    for backend, options in (
+        ("onnxruntime", {}),
+        ("openvino", {"precision": "fp32"}),
+        ("openvino", {"precision": "bf16"}),
+    ):
         module = backend_module(backend)
         reason = module.available() or _lacks(module, options)
         if reason:

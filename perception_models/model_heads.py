@@ -19,7 +19,8 @@ def model_outputs(tasks: list[str], twin: str, thresholds: dict[str, float]) -> 
         "scene": _scene(),
     }
     return [
-        {"head": task, "threshold": thresholds.get(task, 0.5 if task == "lanes" else 0.4), **heads[task]} for task in tasks
+        {"head": task, "threshold": thresholds.get(task, 0.5 if task == "lanes" else 0.4), **heads[task]}
+        for task in tasks
     ]
 
 

@@ -10,7 +10,9 @@ from torch.nn import functional as F
 class ConvBlock(nn.Sequential):
     """Convolution, batch norm, ReLU; `fuse` turns the first two into one."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int = 1, relu: bool = True):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int = 1, relu: bool = True
+    ):
         size = (kernel, kernel) if isinstance(kernel, int) else kernel
         conv = nn.Conv2d(inputs, outputs, size, stride, (size[0] // 2, size[1] // 2), bias=False)
         super().__init__(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.ReLU(inplace=True) if relu else nn.Identity())

@@ -1,6 +1,7 @@
 """The network with its post-processing inside: what the exported graph computes.
 
-Shapes are static. Only operators that TensorRT, OpenVINO and ONNX Runtime share: no NMS, no NonZero, maps leave as uint8.
+Shapes are static. Only operators that TensorRT, OpenVINO and ONNX Runtime share: no NMS, no NonZero; maps leave as
+uint8.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class CellHead(nn.Module):
 
 
 class ObjectHead(nn.Module):
-    """Twins: `many` learns from ten cells per object and teaches the trunk, `one` from a single cell and needs no NMS."""
+    """Twins: `many` learns from ten cells per object and teaches the trunk, `one` from one cell and needs no NMS."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
@@ -51,9 +51,7 @@ class ObjectHead(nn.Module):
     def forward(self, pyramid: tuple[Tensor, ...], twins: tuple[str, ...]) -> dict[str, Tensor]:
         levels = list(pyramid[-len(self.one.towers) :])
         names = ("classes", "sides", "states")
-        return {
-            f"{twin}_{name}": value for twin in twins for name, value in zip(names, getattr(self, twin)(levels))
-        }
+        return {f"{twin}_{name}": value for twin in twins for name, value in zip(names, getattr(self, twin)(levels))}
 
 
 class MaskHead(nn.Module):
@@ -68,7 +66,7 @@ class MaskHead(nn.Module):
 
 
 class LaneHead(nn.Module):
-    """Six lines by position. Each row's softmax over the columns says where the line is and pools what it looks like."""
+    """Six lines by position. A row's softmax over the columns says where the line is and pools what it looks like."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()

@@ -22,7 +22,7 @@ class PerceptionNet(nn.Module):
     """uint8 BGR images to the raw outputs of every task.
 
     Returns, for B images of H x W pixels and A cells (all levels, fine to coarse, row by row):
-    many_classes, one_classes B A 10 logits; many_sides, one_sides B A 4 log distances left, top, right, bottom in cells;
+    many_classes, one_classes B A 10 logits; many_sides, one_sides B A 4 log distances left, top, right, bottom (cells);
     many_states, one_states B A 4 logits; drivable B 3 H/4 W/4; semantic B 11 H/4 W/4; lane_heat B 6 H/8 W/8;
     lane_column B 6 H/8 cells; lane_row B 6 H/8 logits; lane_exists B 6; lane_type B 6 9; lane_color B 6 5;
     weather B 7; scene B 7; timeofday B 4.

@@ -16,9 +16,7 @@ class Backbone(nn.Module):
         super().__init__()
         inputs = [config.stem, *config.widths]
         self.stem = ConvBlock(3, config.stem, stride=2)
-        self.stages = nn.ModuleList(
-            Stage(inputs[i], inputs[i + 1], depth) for i, depth in enumerate(config.depths)
-        )
+        self.stages = nn.ModuleList(Stage(inputs[i], inputs[i + 1], depth) for i, depth in enumerate(config.depths))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = self.stem(x)

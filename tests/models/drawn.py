@@ -33,7 +33,8 @@ def _draw(folder: Path, name: str, size: tuple[int, int], rng: np.random.Generat
     semantic = np.full(size, labels.SEMANTIC.index("sky"), np.uint8)
     semantic[horizon:] = labels.SEMANTIC.index("vegetation")
     top, center = width * 0.5 + rng.uniform(-8, 8), width * 0.5 + rng.uniform(-10, 10)
-    road = np.array([(top - 4, horizon), (top + 4, horizon), (center + width * 0.4, height), (center - width * 0.4, height)])
+    near_left, near_right = (center - width * 0.4, height), (center + width * 0.4, height)
+    road = np.array([(top - 4, horizon), (top + 4, horizon), near_right, near_left])
     drivable = np.zeros(size, np.uint8)
     for target, value in ((image, (90, 90, 90)), (semantic, labels.SEMANTIC.index("road")), (drivable, 1)):
         cv2.fillPoly(target, [road.round().astype(np.int32)], value)

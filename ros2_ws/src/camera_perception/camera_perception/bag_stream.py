@@ -39,8 +39,6 @@ class Contents:
     complete: bool = True
 
 
-
-
 def scan(paths: Collection[Path]) -> Contents:
     """Read mcap files from front to back; BagError when not one message is whole."""
     topics, counts, stamps, definitions = {}, Counter[str](), [], {}

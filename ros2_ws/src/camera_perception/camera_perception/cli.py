@@ -98,7 +98,9 @@ def check_model(
 @app.command("build-engine")
 def build_engine(
     folder: Annotated[Path, typer.Argument(help="Model folder.")],
-    precision: Annotated[str, typer.Option(help="fp32, fp16, int8, fp8; auto = fp16 where the folder has it.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16, int8, fp8; auto = fp16 where the folder has it.")
+    ] = "auto",
     batch: Annotated[int, typer.Option(help="Cameras per batch; 0 = as model.json says.", min=0, max=64)] = 0,
     workspace: Annotated[int, typer.Option(help="GPU memory that building may use, MiB.", min=16)] = 2048,
     optimization_level: Annotated[int, typer.Option(help="0 builds fastest, 5 runs fastest.", min=0, max=5)] = 3,

@@ -1,6 +1,6 @@
 """The model folder: the only thing that crosses from training to the vehicle.
 
-model.onnx + model.json + reference.npz + MODEL_CARD.md. model.json is read here; everything in it is checked before use.
+model.onnx + model.json + reference.npz + MODEL_CARD.md. model.json is read here and checked before use.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class HeadSpec:
-    """One output of the network: `kind` names its decoder, `tensors` maps the decoder's names to those of the ONNX file."""
+    """One output of the network: `kind` names its decoder, `tensors` maps its names to those of the ONNX file."""
 
     head: str
     kind: str
@@ -163,7 +163,8 @@ def _head(data: dict[str, Any], folder: Path) -> HeadSpec:
     colors = tuple(tuple(color) for color in data.get("colors", ()))
     classes = tuple(data.get("classes", ()))
     if colors and len(colors) != len(classes):
-        raise ModelError(f"{folder / 'model.json'}: head '{data['head']}' has {len(classes)} classes but {len(colors)} colors")
+        counts = f"{len(classes)} classes but {len(colors)} colors"
+        raise ModelError(f"{folder / 'model.json'}: head '{data['head']}' has {counts}")
     return HeadSpec(**{**data, "classes": classes, "colors": colors})
 
 

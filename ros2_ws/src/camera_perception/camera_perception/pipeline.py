@@ -34,7 +34,9 @@ class Pipeline:
     One pipeline per camera and thread; several may share an engine when they run in the same thread.
     """
 
-    def __init__(self, spec: ModelSpec, engine: Engine, camera: Camera | None = None, base_frame: str = "base_link") -> None:
+    def __init__(
+        self, spec: ModelSpec, engine: Engine, camera: Camera | None = None, base_frame: str = "base_link"
+    ) -> None:
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
         self.engine = engine
