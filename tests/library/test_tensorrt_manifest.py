@@ -238,9 +238,9 @@ def test_what_the_user_reads_instead(monkeypatch, spec, change, says):
 
 RAW = {
     "Cannot deserialize with an empty memory buffer": "it is empty",
-    "Serialization (stdVersionRead == kSERIALIZATION_VERSION failed. Version tag does not match": "another TensorRT version",
+    "stdVersionRead == kSERIALIZATION_VERSION failed. Version tag does not match": "another TensorRT version",
     "engine plan file is generated on an incompatible device": "built for another GPU",
-    "Cuda failure: cudaError 35: CUDA driver version is insufficient for CUDA runtime version": "no usable NVIDIA driver",
+    "cudaError 35: CUDA driver version is insufficient for CUDA runtime version": "no usable NVIDIA driver",
     "[defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)": "the GPU is out of memory",
     "Error Code 7: BuildCanceled": "the build was cancelled",
     "No importer registered for op: GridThing": "uses the operation GridThing, which",

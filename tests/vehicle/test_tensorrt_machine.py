@@ -1,0 +1,123 @@
+"""On a machine with TensorRT and an NVIDIA GPU: the real thing, with one command that prints what passed.
+
+    pytest tests/vehicle -v -s --model MODEL_FOLDER
+
+Everything is skipped where TensorRT or the GPU is missing; nothing is written outside a temporary folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from camera_perception.engines import infer, tensorrt
+from camera_perception.errors import EngineError
+from camera_perception.model_spec import load_spec
+from camera_perception.reference import check
+
+
+@pytest.fixture(scope="module")
+def spec(request, tmp_path_factory):
+    if reason := tensorrt.available():
+        pytest.skip(reason)
+    given = request.config.getoption("--model", default=None)
+    if given:
+        return load_spec(Path(given))
+    from tiny_models import write_tiny_model
+
+    return load_spec(write_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def folder(spec, tmp_path_factory):
+    from camera_perception.build_engine import build_engine, summary
+
+    folder = tmp_path_factory.mktemp("engines")
+    phases = set()
+    for variant in tensorrt.variants(spec):
+        built = build_engine(variant, folder=folder, progress=lambda phase, share: phases.add(phase) or True)
+        print(f"\n{summary(built)}")
+    assert phases, "TensorRT told no progress"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def precisions(spec):
+    return [variant.precision for variant in tensorrt.variants(spec)]
+
+
+def test_every_variant_reproduces_its_reference_with_and_without_graphs(spec, folder, precisions):
+    for precision in precisions:
+        for graph in (True, False):
+            for memory in ("copy", "mapped"):
+                engine = tensorrt.load(spec, precision=precision, folder=folder, graph=graph, memory=memory)
+                assert [str(d) for d in check(engine, engine.spec) if not d.ok] == []
+                engine.close()
+
+
+def test_frames_in_flight_are_not_mixed(spec, folder):
+    engine = tensorrt.load(spec, folder=folder, slots=3)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (30, *engine.input.shape), np.uint8)
+    wanted = [infer(engine, image) for image in images]
+    flying = []
+    for image, want in zip(images, wanted):
+        if len(flying) == 3:
+            finish(engine, *flying.pop(0))
+        slot = engine.acquire()
+        slot.images[...] = image
+        engine.submit(slot)
+        flying.append((slot, want))
+    for slot, want in flying:
+        finish(engine, slot, want)
+    engine.close()
+
+
+def finish(engine, slot, wanted):
+    engine.wait(slot)
+    for name, array in slot.outputs.items():
+        np.testing.assert_array_equal(array, wanted[name])
+    engine.release(slot)
+
+
+def test_opening_and_closing_leaves_no_memory_behind(spec, folder):
+    from camera_perception.engines import cuda
+
+    tensorrt.load(spec, folder=folder).close()
+    before, _ = cuda.free_memory()
+    for _ in range(5):
+        tensorrt.load(spec, folder=folder).close()
+    after, _ = cuda.free_memory()
+    assert before - after < 8 << 20
+
+
+def test_a_cancelled_build(spec, tmp_path):
+    from camera_perception.build_engine import build_engine
+
+    with pytest.raises(EngineError, match="cancelled"):
+        build_engine(spec, folder=tmp_path, progress=lambda phase, share: False)
+    assert not list(tmp_path.glob("*.engine"))
+
+
+def test_a_damaged_plan_is_a_sentence(spec, folder):
+    from camera_perception.engine_manifest import manifests
+    from camera_perception.engines import cuda
+
+    _, manifest = next(manifests(folder))
+    plan = (folder / manifest.engine).read_bytes()
+    for broken in (plan[: len(plan) // 2], b"garbage" * 100):
+        with pytest.raises(EngineError, match="build"):
+            tensorrt.open_plan(broken, spec, cuda.use_device())
+
+
+def test_times(spec, folder, precisions):
+    """No assertion: figures for people."""
+    from camera_perception.engines.select import median_ms
+
+    for precision in precisions:
+        for memory in ("copy", "mapped"):
+            engine = tensorrt.load(spec, precision=precision, folder=folder, memory=memory)
+            print(f"\n{engine.name} {memory}: {median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}")
+            engine.close()
