@@ -10,7 +10,7 @@ import pytest
 
 from camera_perception.camera import Camera, optical_from_rpy, rotation
 from camera_perception.ground import GroundNoise, fused, ground_with_covariance
-from camera_perception.locate import locate_objects, locate_road
+from camera_perception.locate import bottom_hidden, locate_objects, locate_road
 from camera_perception.range_sensors import with_depth, with_lidar
 from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Detections, Edge, Objects, PositionMethod, Road
@@ -208,3 +208,10 @@ def test_projection_and_bottom_edges_are_those_of_kitti(shared_data):
             np.testing.assert_allclose(pixels[:, 1].max(), box[3], atol=2.5)
             seen += 1
     assert seen >= 3
+
+
+def test_where_something_nearer_hides_the_wheels_range_is_doubtful():
+    far, near = (600, 350, 680, 420), (560, 340, 720, 470)
+    alone, covered = (locate_objects(objects(*boxes), CAMERA, CLASSES, SIZE) for boxes in ((far,), (far, near)))
+    assert bottom_hidden(np.array([far, near], float)).tolist() == [True, False]
+    assert covered.position_covs[0, 0, 0] > 2 * alone.position_covs[0, 0, 0]

@@ -19,6 +19,7 @@ HANGING = {"traffic light", "traffic sign", "stop sign"}  # they stand on no roa
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
 CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
 SMALL_CONTACT = 0.1
+HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
 MAX_RANGE = 150.0  # metres
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
 DISAGREE = 12.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
@@ -62,6 +63,9 @@ def locate_objects(
     ground, ground_cov = _by_ground(objects, camera, noise)
     ground_cov = ground_cov + _contact_doubt(objects.classes, classes)
     size, size_cov = _by_size(objects, camera, classes, noise)
+    hidden = bottom_hidden(objects.boxes)
+    ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
+    size[hidden], size_cov[hidden] = np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
     off = _hanging(objects.classes, classes) | ~_useful(position, cov, camera)
     position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
@@ -84,6 +88,20 @@ def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np
     contact = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
     contact[(objects.truncated & Edge.BOTTOM) != 0] = np.nan
     return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
+
+
+def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: the lower edge lies, for half its length, in a box that reaches lower: something nearer covers it."""
+    x0, _, x1, bottom = boxes.T
+    shared = np.minimum(x1[:, None], x1[None]) - np.maximum(x0[:, None], x0[None])
+    covers = (bottom[None] > bottom[:, None] + 2) & (boxes[None, :, 1] < bottom[:, None])
+    return (covers & (shared > 0.5 * (x1 - x0)[:, None])).any(axis=1)
+
+
+def _along_sight(directions: np.ndarray, share: float) -> np.ndarray:
+    """(N, 2, 2) covariances of a doubt of so much of the range, in the line of sight only."""
+    spread = share * directions
+    return spread[:, :, None] * spread[:, None, :]
 
 
 def _contact_doubt(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:

@@ -270,7 +270,7 @@ def _described(objects: Objects, row_of: np.ndarray, tracks: Tracks, stamp_ns: i
     return replace(objects, **columns)
 
 
-SPEED_DOUBT = 4.0  # m/s, one standard deviation, above which a velocity is not published
+SPEED_DOUBT = 2.5  # m/s, one standard deviation, above which a velocity is not published
 CHANGED = (
     "track_ids", "ages", "classes", "light_states", "positions", "position_covs", "position_methods",
     "velocities", "velocity_covs",
