@@ -16,7 +16,7 @@ import pytest
 from fake_tensorrt import install
 from tiny_models import tiny_spec
 
-FRAMES = 300
+FRAMES = 100
 
 
 def measure(frames: int = FRAMES) -> dict[str, float]:
