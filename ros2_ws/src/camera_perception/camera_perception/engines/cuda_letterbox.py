@@ -94,7 +94,8 @@ class DeviceLetterbox:
         _values(launched)
 
     def close(self) -> None:
-        for memory in (self._stage, *self._halves):
+        self._stage.close()
+        for memory in self._halves:
             memory.close()
 
 
