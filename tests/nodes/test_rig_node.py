@@ -12,9 +12,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from camera_perception.errors import EngineError
+from camera_perception.rig import RigCamera
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros import shared_model
-from camera_perception_ros.rig_file import RigCamera
 from camera_perception_ros.rig_node import rig_nodes
 from camera_perception_ros.shared_model import ModelPool, SharedEngine, SharedModel
 

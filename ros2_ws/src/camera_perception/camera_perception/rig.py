@@ -31,6 +31,11 @@ class RigCamera:
     calibration: Path | None = None
     rectified: bool = False
 
+    @property
+    def namespace(self) -> str:
+        """Where the camera's node lives: beside its images."""
+        return self.image_topic.rpartition("/")[0] or f"/{self.name}"
+
     def camera(self) -> Camera | None:
         """The calibrated camera, where the rig file holds all there is to know."""
         if self.calibration is None:

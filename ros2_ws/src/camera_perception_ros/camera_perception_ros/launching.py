@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from camera_perception.rig import RigCamera
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.params import default_of
-from camera_perception_ros.rig_file import RigCamera
 
 NODE = "camera_perception"
 MALLOC = {
@@ -100,7 +100,7 @@ def rig_overrides(camera: RigCamera) -> dict[str, Any]:
     values: dict[str, Any] = {"camera_name": camera.name, "image_topic": camera.image_topic}
     if camera.camera_info_topic:
         values["camera_info_topic"] = camera.camera_info_topic
-    return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
+    return values | ({"camera_pose": list(camera.pose)} if camera.pose else {})
 
 
 def play_command(bag: str, rate: str, loop: str) -> list[str]:
@@ -186,7 +186,7 @@ def one_camera(values: Mapping[str, str], share: Path) -> list[Any]:
     ]
 
 
-def many_cameras(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> list[Any]:
+def many_cameras(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path) -> list[Any]:
     """The cameras of the rig, each in a process of its own or all in one, and the fusion node."""
     nodes = [whole_rig(values, share)] if typed("one_process", values.get("one_process", "false")) else []
     for camera in [] if nodes else cameras:
@@ -201,7 +201,7 @@ def whole_rig(values: Mapping[str, str], share: Path) -> Any:
     return node("rig_node", None, None, parameters, values, share, ["--rig", values["rig"]])
 
 
-def fusion(values: Mapping[str, str], cameras: list[RigCamera], share: Path) -> Any:
+def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path) -> Any:
     """The fusion node of a rig."""
     own = {
         "cameras": [camera.name for camera in cameras],

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
+from camera_perception.rig import RigCamera, read_rig
 from camera_perception_ros.camera_node import CameraNode
 from camera_perception_ros.launching import NODE, rig_overrides
 from camera_perception_ros.process import Stop
-from camera_perception_ros.rig_file import RigCamera, read_rig
 from camera_perception_ros.shared_model import ModelPool
 
 
@@ -30,7 +31,7 @@ def create(stop: Stop) -> list[CameraNode]:
     return nodes
 
 
-def rig_nodes(stop: Stop | None, cameras: list[RigCamera], **options: Any) -> list[CameraNode]:
+def rig_nodes(stop: Stop | None, cameras: Sequence[RigCamera], **options: Any) -> list[CameraNode]:
     """The nodes, not started. `parameter_overrides` among the options hold for every camera."""
     pool, common = ModelPool(), options.pop("parameter_overrides", [])
     return [

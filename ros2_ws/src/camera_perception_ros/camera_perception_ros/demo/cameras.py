@@ -11,7 +11,7 @@ import yaml
 from camera_perception.bag import Bag
 from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.errors import BagError
-from camera_perception_ros.rig_file import read_rig
+from camera_perception.rig import read_rig
 
 NODE = "camera_perception"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -59,7 +59,7 @@ def cameras_of(bag: Path) -> list[DemoCamera]:
     if not found:
         raise BagError(f"{bag} holds no images: its topics are {', '.join(sorted(topics)) or 'none'}")
     rig = bag / "rig.yaml"
-    poses = {camera.name: camera.pose for camera in read_rig(rig)} if rig.is_file() else {}
+    poses = {camera.name: camera.pose for camera in read_rig(rig) if camera.pose} if rig.is_file() else {}
     return [DemoCamera(c.name, c.topic, c.transport, poses.get(c.name, c.pose)) for c in found.values()]
 
 
