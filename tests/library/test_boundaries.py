@@ -32,6 +32,7 @@ HOMES = {
 BORROWS = {
     ("decode", "lanes"): "a decoder of lanes gives them in the order and with the roles of lanes.py",
     ("decode", "preprocess"): "what was letterboxed comes back through the same Letterbox",
+    ("engines", "preprocess"): "the letterbox on the GPU halves and places as the one on the CPU does",
     ("locate", "camera"): "to locate is to look through a camera",
     ("lane_fit", "camera"): "to locate is to look through a camera",
     ("ground", "camera"): "to locate is to look through a camera",
