@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 
 from camera_perception.camera import Camera
 from camera_perception.errors import CalibrationError
 from camera_perception.status import Status
 from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.convert import camera_from_message, pose_from_transform
+from camera_perception_ros.convert import camera_from_message
+from camera_perception_ros.transforms import listen
 
 # What makes two CameraInfo messages the same camera.
 OF_THE_CAMERA = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
@@ -22,9 +22,9 @@ class Calibration:
     """Follows CameraInfo. camera is None until lens and mounting are known; `text` says what is missing."""
 
     def __init__(self, node: Node, params: CameraParams) -> None:
-        self._node, self._params = node, params
+        self._params = params
         self._last: tuple[Any, ...] | None = None
-        self._buffer = None if any(params.camera_pose) else _tf_buffer(node)
+        self._transforms = None if any(params.camera_pose) else listen(node)
         self.camera: Camera | None = None
         self.flags = Status.UNCALIBRATED
         self.text = f"no CameraInfo on {params.info_topic} yet"
@@ -41,6 +41,11 @@ class Calibration:
         except CalibrationError as error:
             self.camera, self.flags, self.text = None, Status.UNCALIBRATED, str(error)
 
+    def close(self) -> None:
+        """Stop listening to TF."""
+        if self._transforms is not None:
+            self._transforms.close()
+
     def _accept(self, camera: Camera) -> None:
         self.camera = camera
         self.flags = Status(0) if camera.metric else Status.TF_MISSING
@@ -53,17 +58,4 @@ class Calibration:
     def _pose(self, frame_id: str) -> Any:
         if any(self._params.camera_pose):
             return self._params.camera_pose
-        if self._buffer is None or not self._buffer.can_transform(self._params.base_frame, frame_id, Time()):
-            return None
-        return pose_from_transform(self._buffer.lookup_transform(self._params.base_frame, frame_id, Time()).transform)
-
-
-def _tf_buffer(node: Node) -> Any:
-    """A TF buffer that listens, or None where tf2_ros is not installed."""
-    try:
-        from tf2_ros import Buffer, TransformListener
-    except ImportError:
-        return None
-    buffer = Buffer(node=node)
-    buffer.listener = TransformListener(buffer, node)  # lives as long as the buffer
-    return buffer
+        return self._transforms.base_from(self._params.base_frame, frame_id) if self._transforms else None

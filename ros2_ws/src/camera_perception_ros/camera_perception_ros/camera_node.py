@@ -153,6 +153,7 @@ class CameraNode(LifecycleNode):
             return
         self._perceiver.model.engine.close()
         self._perceiver = None
+        self._calibration.close()
         self.destroy_lifecycle_publisher(self._publisher)
         self.destroy_publisher(self._model_info)
         if self._outputs is not None:

@@ -20,6 +20,7 @@ from camera_perception.errors import BadImage
 from camera_perception.image import decode_compressed, decode_image
 from camera_perception.model_spec import HeadSpec
 from camera_perception.odometry import yaw_of
+from camera_perception.tf_tree import pose_from_quaternion
 from camera_perception.types import ClassMap, Frame, Task
 from camera_perception_msgs.msg import HeadInfo, ModelInfo
 from camera_perception_ros.bridge import fallback
@@ -142,16 +143,9 @@ def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | No
 
 
 def pose_from_transform(transform: Any) -> np.ndarray:
-    """base_from_camera (4, 4) of a geometry_msgs/Transform."""
-    x, y, z, w = (getattr(transform.rotation, axis) for axis in "xyzw")
-    pose = np.eye(4)
-    pose[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    pose[:3, 3] = [getattr(transform.translation, axis) for axis in "xyz"]
-    return pose
+    """base_from_camera (4, 4) of a geometry_msgs/Transform; CalibrationError when its rotation is none."""
+    at, turned = transform.translation, transform.rotation
+    return pose_from_quaternion((at.x, at.y, at.z), (turned.x, turned.y, turned.z, turned.w))
 
 
 def pose_from_odometry(message: Odometry) -> tuple[int, float, float, float]:
