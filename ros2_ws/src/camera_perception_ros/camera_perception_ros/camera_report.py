@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+from camera_perception.calibration_doctor import Diagnosis
+from camera_perception.camera import Camera
 from camera_perception.status import Status
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.diagnostics import ERROR, OK, STALE, WARN, array_of, level_of, names_of, percentile, status
@@ -62,5 +65,26 @@ def _model(node: str, state: State) -> DiagnosticStatus:
 def _calibration(node: str, state: State) -> DiagnosticStatus | None:
     if state.calibration is None:
         return None
-    level = WARN if state.calibration.flags else OK
-    return status(f"{node}: Calibration", level, state.calibration.text, node, {})
+    level, text, values = OK, state.calibration.text, {}
+    if state.perceiver is not None and state.calibration.camera is not None:
+        doctor = state.perceiver.pipeline.calibration
+        if doctor.diagnosis.flags:
+            level, text = WARN, "lane lines disagree with the camera's pose: calibrate it again"
+        values = _measured(doctor.diagnosis, state.calibration.camera, doctor.lane_width)
+    if state.calibration.flags:
+        level, text = WARN, state.calibration.text
+    return status(f"{node}: Calibration", level, text, node, values)
+
+
+def _measured(found: Diagnosis, camera: Camera, lane_width: float) -> dict[str, object]:
+    """What straight lane lines say: how the camera is turned against its pose, and how high it sits on usual lanes."""
+    values: dict[str, object] = {"straight_frames": found.frames}
+    if not found.frames or not camera.metric:
+        return values
+    height = float(camera.pose[2, 3]) * lane_width / found.width if found.width > 0 else math.nan
+    return values | {
+        "pitch_off_deg": math.degrees(found.pitch),
+        "yaw_off_deg": math.degrees(found.yaw),
+        "height_m": height,
+        "lane_width_m": found.width,
+    }
