@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from driving import RELIABLE, Ear, parameters
-from geometry_msgs.msg import Point
+from geometry_msgs.msg import Point, Point32
 from rclpy.node import Node
 
 from camera_perception_msgs.msg import (
     CameraHealth,
     DetectedObject,
+    DrivableArea,
     FusedPerception,
     LaneLine,
     PerceptionFrame,
@@ -121,6 +122,37 @@ def test_with_odometry_everything_is_moved_to_now():
     message = merger.merge(NOW)
     assert message.motion_compensated
     assert message.objects[0].position.x == pytest.approx(28.0, abs=0.01)
+
+
+def road_frame(stamp_ns: int, x_min: float, x_max: float, ahead: float) -> PerceptionFrame:
+    """A camera that sees a free strip, 10 m wide."""
+    corners = ((x_min, -5.0), (x_max, -5.0), (x_max, 5.0), (x_min, 5.0))
+    ground = [Point32(x=x, y=y) for x, y in corners]
+    return frame(stamp_ns, road=DrivableArea(has_ground=True, ground=ground, free_distance_ahead=ahead))
+
+
+def test_the_road_is_that_of_all_cameras():
+    front, rear = road_frame(NOW, 0.0, 20.0, 20.0), road_frame(NOW, -15.0, 5.0, float("nan"))
+    road = merge([state("rear", rear), state("front", front)], NOW, "base_link", 0.5).road
+    reach = [point.x for point in road.ground]
+    assert (min(reach), max(reach)) == pytest.approx((-15.0, 20.0), abs=1.0)
+    assert (road.has_ground, road.free_distance_ahead) == (True, 20.0)
+    assert road.coverage != road.coverage
+
+
+def test_the_road_comes_nearer_as_the_car_drives():
+    merger = Merger([state("front", road_frame(NOW - 100 * MS, 0.0, 20.0, 20.0))], "base_link", 0.5)
+    for number in range(21):
+        merger.odometry.add(NOW - 200 * MS + number * 10 * MS, 0.2 * number, 0.0, 0.0)  # 20 m/s
+    road = merger.merge(NOW).road
+    assert max(point.x for point in road.ground) == pytest.approx(18.0, abs=0.01)
+    assert road.free_distance_ahead == pytest.approx(18.0, abs=0.01)
+
+
+def test_no_road_is_said_to_be_none():
+    road = merge([state("front", frame(NOW))], NOW, "base_link", 0.5).road
+    assert (road.has_ground, len(road.ground)) == (False, 0)
+    assert road.free_distance_ahead != road.free_distance_ahead
 
 
 def test_the_rate_and_the_counts_of_a_camera_are_reported():

@@ -17,6 +17,7 @@ from camera_perception_msgs.msg import (
 )
 from camera_perception_ros.convert import stamp_ns, time_from_ns
 from camera_perception_ros.convert_fused import lane_message, message_from_fused, view_from_frame
+from camera_perception_ros.merge_road import joined_road
 
 NAN = float("nan")
 
@@ -89,7 +90,8 @@ class Merger:
         class_ids = {found.class_name: found.class_id for frame in metric.values() for found in frame.objects}
         message.objects = message_from_fused(self._objects.update(views, now_ns, self.odometry.between), class_ids)
         message.lanes = [lane_message(lane) for lane in self._lanes.update(views, now_ns, self.odometry.between)]
-        _take_ego_lane_and_road(message, metric)
+        _take_ego_lane(message, metric)
+        message.road = joined_road(views, now_ns, self.odometry.between)
 
 
 def _union(flags: object) -> int:
@@ -122,15 +124,10 @@ def _health(camera: CameraState, now_ns: int, max_age: float) -> CameraHealth:
     return health
 
 
-def _take_ego_lane_and_road(message: FusedPerception, metric: dict[int, PerceptionFrame]) -> None:
+def _take_ego_lane(message: FusedPerception, metric: dict[int, PerceptionFrame]) -> None:
     lane = next((frame.ego_lane for frame in metric.values() if frame.ego_lane.valid), None)
     for name in message.ego_lane.get_fields_and_field_types():
         setattr(message.ego_lane, name, getattr(lane, name) if lane else (False if name == "valid" else NAN))
-    road = next((frame.road for frame in metric.values() if frame.road.has_ground), None)
-    message.road.coverage = NAN
-    message.road.free_distance_ahead = road.free_distance_ahead if road else NAN
-    if road:
-        message.road.has_ground, message.road.ground = True, road.ground
 
 
 def _take_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> None:
