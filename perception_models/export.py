@@ -181,7 +181,7 @@ def _write_spec(final: FinalNet, folder: Path, config: ExportConfig, state: dict
         "license": config.license,
         "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
         "input": {"name": "images", "width": final.size[1], "height": final.size[0]},
-        "outputs": model_outputs(final.net.config.tasks, config.twin, config.threshold),
+        "outputs": model_outputs(final.net.config.tasks, config.threshold),
         "training": {"step": state["step"], "config": state["config"], "export": asdict(config)},
         "metrics": json.loads(Path(config.metrics).read_text("utf-8")) if config.metrics else {},
     }

@@ -6,13 +6,15 @@ from typing import Any
 
 from perception_models.data import labels
 
-NMS_IOU = 0.6  # for the twin that finds objects several times
+# Twin `many` finds objects several times. Twin `one` should not, but does while it is young: after 46,000 views NMS over
+# its 100 rows took the average precision of vehicles from 0.41 to 0.52.
+NMS_IOU = 0.6
 
 
-def model_outputs(tasks: list[str], twin: str, thresholds: dict[str, float]) -> list[dict[str, Any]]:
+def model_outputs(tasks: list[str], thresholds: dict[str, float]) -> list[dict[str, Any]]:
     """One entry per task, in the order of `tasks`."""
     heads = {
-        "objects": _objects(twin),
+        "objects": _objects(),
         "drivable": _class_map("drivable", labels.DRIVABLE),
         "semantic": _class_map("semantic", labels.SEMANTIC),
         "lanes": _lanes(),
@@ -24,12 +26,12 @@ def model_outputs(tasks: list[str], twin: str, thresholds: dict[str, float]) -> 
     ]
 
 
-def _objects(twin: str) -> dict[str, Any]:
+def _objects() -> dict[str, Any]:
     return {
         "kind": "topk_boxes",
         "tensors": {name: name for name in ("boxes", "scores", "classes", "light_states")},
         "classes": list(labels.OBJECTS),
-        "nms_iou": NMS_IOU if twin == "many" else None,
+        "nms_iou": NMS_IOU,
         "options": {"light_states": list(labels.LIGHT_STATES), "light_class": labels.OBJECTS[labels.LIGHT]},
     }
 
