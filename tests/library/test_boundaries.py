@@ -126,7 +126,7 @@ def test_a_heavy_package_is_named_only_at_home(package):
     assert strangers == []
 
 
-@pytest.mark.parametrize("package", ["cv_bridge", "foxglove_msgs", "tf2_ros", "vision_msgs"])
+@pytest.mark.parametrize("package", ["cv_bridge", "foxglove_msgs", "tf2_msgs", "tf2_ros", "vision_msgs"])
 def test_an_optional_ros_package_is_named_in_one_file_of_the_nodes(package):
     assert len([file for file in NODES.rglob("*.py") if package in packages(file)]) <= 1
 
