@@ -12,11 +12,12 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from camera_perception.bag_types import PERCEPTION_FRAME
 from camera_perception.bag_writer import BagWriter
-from camera_perception.draw import overlay
+from camera_perception.draw import bird_eye, overlay, side_by_side
 from camera_perception.engines import Engine
 from camera_perception.errors import BadImage, BagError
 from camera_perception.film import Film, Rate, Samples
@@ -71,7 +72,7 @@ def replay(
             result.frames.append(fields)
             rate.add(stamp_ns)
             if perception is not None and (video or samples.wants(len(result.frames) - 1)):
-                picture = overlay(perception.frame.image, perception, spec)
+                picture = drawn(perception, spec, from_above=source.calibration is not None)
                 film.add(picture, rate)
                 samples.add(len(result.frames) - 1, picture)
     result.seconds = (perf_counter_ns() - started) / 1e9
@@ -80,6 +81,15 @@ def replay(
     facts = facts_of(source, spec, engine, result)
     write_report(result.folder / "report.html", result.frames, facts=facts, samples=samples.pictures, spec=spec)
     return result
+
+
+def drawn(perception: Perception, spec: ModelSpec, from_above: bool) -> np.ndarray:
+    """The overlay, with the scene from above beside it where the camera is calibrated."""
+    picture = overlay(perception.frame.image, perception, spec)
+    if not from_above:
+        return picture
+    height = len(picture)
+    return side_by_side(picture, bird_eye(perception, (height, height * 2 // 3), spec))
 
 
 def run(
