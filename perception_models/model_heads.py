@@ -6,8 +6,8 @@ from typing import Any
 
 from perception_models.data import labels
 
-# Twin `many` finds objects several times. Twin `one` should not, but does while it is young: after 46,000 views NMS over
-# its 100 rows took the average precision of vehicles from 0.41 to 0.52.
+# Twin `many` finds objects several times. Twin `one` should not, but does while it is young: after 46,000 views NMS
+# over its 100 rows took the average precision of vehicles from 0.41 to 0.52.
 NMS_IOU = 0.6
 
 
