@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -222,3 +223,24 @@ def rpy_of(base_from_camera: np.ndarray) -> tuple[float, float, float]:
     turn = base_from_camera[:3, :3] @ BODY_FROM_OPTICAL.T
     pitch = -np.arcsin(np.clip(turn[2, 0], -1, 1))
     return float(np.arctan2(turn[2, 1], turn[2, 2])), float(pitch), float(np.arctan2(turn[1, 0], turn[0, 0]))
+
+
+def camera_from_info(info: Any, base_from_camera: np.ndarray | None, rectified: bool) -> Camera:
+    """The camera that a sensor_msgs/CameraInfo describes, whoever read the message (rclpy, rosbags).
+
+    CalibrationError when it holds no calibration.
+    """
+    roi = info.roi
+    return Camera.from_camera_info(
+        info.width,
+        info.height,
+        info.k,
+        info.d,
+        info.distortion_model,
+        r=info.r,
+        p=info.p,
+        binning=(info.binning_x, info.binning_y),
+        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        rectified=rectified,
+        base_from_camera=base_from_camera,
+    )

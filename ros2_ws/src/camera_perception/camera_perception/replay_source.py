@@ -12,7 +12,7 @@ import numpy as np
 
 from camera_perception.bag import SUFFIXES, Bag, RawMessage
 from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
-from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.errors import BadImage, BagError, CalibrationError
 from camera_perception.image import decode_compressed, decode_image
 from camera_perception.types import Frame
@@ -136,24 +136,6 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
         return camera_from_info(deserialize(message.kind, message.data), pose, rectified="image_rect" in topic)
     except CalibrationError:
         return None
-
-
-def camera_from_info(info: Any, base_from_camera: np.ndarray | None, rectified: bool) -> Camera:
-    """The camera that a sensor_msgs/CameraInfo describes; CalibrationError when it holds no calibration."""
-    roi = info.roi
-    return Camera.from_camera_info(
-        info.width,
-        info.height,
-        info.k,
-        info.d,
-        info.distortion_model,
-        r=info.r,
-        p=info.p,
-        binning=(info.binning_x, info.binning_y),
-        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
-        rectified=rectified,
-        base_from_camera=base_from_camera,
-    )
 
 
 def _from_images(path: Path, images: list[Path]) -> Source:

@@ -15,7 +15,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.errors import BadImage
 from camera_perception.image import decode_compressed, decode_image
 from camera_perception.model_spec import HeadSpec
@@ -126,20 +126,7 @@ def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | No
     if isinstance(pose, list):
         x, y, z, roll, pitch, yaw = pose
         pose = optical_from_rpy((x, y, z), (roll, pitch, yaw))
-    roi = message.roi
-    return Camera.from_camera_info(
-        message.width,
-        message.height,
-        message.k,
-        message.d,
-        message.distortion_model,
-        r=message.r,
-        p=message.p,
-        binning=(message.binning_x, message.binning_y),
-        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
-        rectified=rectified,
-        base_from_camera=pose,
-    )
+    return camera_from_info(message, pose, rectified)
 
 
 def pose_from_transform(transform: Any) -> np.ndarray:
