@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from camera_perception.draw import bird_eye, overlay, side_by_side
-from camera_perception.draw.boxes import label_texts, light_state
+from camera_perception.draw import bird_eye, overlay, side_by_side, stacked
+from camera_perception.draw.boxes import label_texts
 from camera_perception.draw.colors import LINE_COLORS, ORANGE, SKY
-from camera_perception.draw.from_above import GROUND, View, ellipse, footprint
+from camera_perception.draw.from_above import GROUND, View
 from camera_perception.draw.header import header_texts
 from camera_perception.draw.ink import chip, dashed, stamp, text_mask
+from camera_perception.footprint import ellipse, rectangle
 from camera_perception.model_spec import HeadSpec, InputSpec, ModelSpec
 from camera_perception.status import Status
+from camera_perception.surroundings import light_state, surroundings_of
 from camera_perception.types import (
     ClassMap,
     Detections,
@@ -231,12 +233,12 @@ def test_dashes_have_their_length_and_stay_on_the_line():
 
 def test_the_view_from_above_has_x_up_and_y_to_the_left():
     """720 rows for 6 m behind and 66 m ahead are 10 pixels per metre."""
-    view = View.ahead((720, 400), 66)
+    view = View.between((720, 400), 66)
     np.testing.assert_allclose(view.pixels(np.array([[0, 0], [10, 0], [0, 5]])), [[200, 660], [200, 560], [150, 660]])
 
 
 def test_a_footprint_is_turned_from_x_towards_y():
-    corners = footprint(np.array([10.0, 2.0]), (4.0, 2.0), np.pi / 2)
+    corners = rectangle(np.array([10.0, 2.0]), (4.0, 2.0), np.pi / 2)
     np.testing.assert_allclose(np.ptp(corners, axis=0), (2, 4))
     np.testing.assert_allclose(corners.mean(axis=0), (10, 2))
     np.testing.assert_allclose(corners[0], (9, 4))  # front left: ahead is y, left is -x
@@ -253,8 +255,12 @@ def scene_from_above(**parts):
     return replace(perception(objects=replace(one, **parts)), base_frame="base_link")
 
 
+def seen_from_above(seen):
+    return bird_eye(surroundings_of(seen, SPEC), (720, 400), reach=66)
+
+
 def test_objects_are_drawn_at_their_metres():
-    canvas = bird_eye(scene_from_above(), (720, 400), SPEC, reach=66)
+    canvas = seen_from_above(scene_from_above())
     assert tuple(canvas[340, 147]) == SKY  # its rear stands at 30 m, row 360
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert np.ptp(rows) == pytest.approx(45, abs=5)  # a car of 4.5 m
@@ -262,7 +268,7 @@ def test_objects_are_drawn_at_their_metres():
 
 
 def test_the_arrow_points_where_the_object_goes_and_so_does_the_object():
-    canvas = bird_eye(scene_from_above(velocities=np.array([[0, -10]], np.float32)), (720, 400), SPEC, reach=66)
+    canvas = seen_from_above(scene_from_above(velocities=np.array([[0, -10]], np.float32)))
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert columns.max() == pytest.approx(250, abs=4)  # ten metres in one second, to the right
     assert np.ptp(rows[columns < 150]) == pytest.approx(18, abs=3)
@@ -274,19 +280,17 @@ def test_lanes_road_and_missing_calibration_from_above():
     line = LaneLine(np.zeros((2, 2), np.float32), 0.9, -1, LineType.SOLID, 0.9, LineColor.WHITE, 0.9, ground=ground)
     road = Road(np.zeros((0, 2), np.float32), np.array([[2, 2], [40, 2], [40, -2], [2, -2]], np.float32), 40.0, 0.4)
     seen = replace(perception(lanes=(line,), road=road), base_frame="base_link")
-    canvas = bird_eye(seen, (720, 400), SPEC, reach=66)
+    canvas = seen_from_above(seen)
     assert tuple(canvas[455, 182]) == (255, 255, 255)
     assert tuple(canvas[455, 205]) != GROUND  # road
     assert tuple(canvas[455, 105]) == GROUND
-    assert (
-        bird_eye(perception(), (720, 400)) != bird_eye(replace(perception(), base_frame="base_link"), (720, 400))
-    ).any()
+    assert (seen_from_above(perception()) != seen_from_above(replace(perception(), base_frame="base_link"))).any()
 
 
 def test_nan_metres_are_not_drawn():
     unknown = replace(perception(objects=objects((0, 0, 9, 9, 0))), base_frame="base_link")
     empty = replace(perception(), base_frame="base_link")
-    np.testing.assert_array_equal(bird_eye(unknown, (720, 400), SPEC), bird_eye(empty, (720, 400), SPEC))
+    np.testing.assert_array_equal(seen_from_above(unknown), seen_from_above(empty))
 
 
 def test_side_by_side_keeps_the_left_picture():
@@ -295,3 +299,12 @@ def test_side_by_side_keeps_the_left_picture():
     assert both.shape == (100, 200 + 4 + 80, 3)
     np.testing.assert_array_equal(both[:, :200], left)
     assert (both[:, 204:] == 9).all()
+
+
+def test_pictures_of_any_shape_share_tiles():
+    tall, wide = np.full((100, 50, 3), 7, np.uint8), np.full((25, 100, 3), 9, np.uint8)
+    both = stacked([tall, wide], 1, (50, 100), gap=2)
+    assert both.shape == (102, 100, 3)
+    assert (both[:50, 38:62] == 7).all()  # half as high, in the middle
+    assert (both[64:89] == 9).all()
+    assert stacked([tall, wide, tall], 2, (50, 100), gap=2).shape == (102, 202, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.free_space import FREE, OCCUPIED, UNKNOWN, joined, occupancy
+from camera_perception.free_space import joined
 from camera_perception.fuse import ObjectFuser, intersection
 from camera_perception.fuse_lanes import LaneFuser
 from camera_perception.fused_types import CameraView
@@ -183,13 +183,6 @@ def test_odometry_turns_and_interpolates():
     assert odometry.between(0, 5000 * MS) is None
     odometry.add(-9000 * MS, 0.0, 0.0, 0.0)  # a bag that began anew
     assert odometry.between(0, 50 * MS) is None
-
-
-def test_cells_are_free_occupied_or_unknown():
-    square = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)
-    grid = occupancy([square], np.array([[10.0, 0.0, 1.0]]))
-    at = {(x, y): grid.cells[int((y + 30) / 0.5), int((x + 20) / 0.5)] for x, y in ((10, 0), (15, 3), (15, 9), (-3, 0))}
-    assert at == {(10, 0): OCCUPIED, (15, 3): FREE, (15, 9): UNKNOWN, (-3, 0): UNKNOWN}
 
 
 def test_two_free_roads_become_one():

@@ -29,12 +29,12 @@ class Grid:
 
 def occupancy(
     polygons: Sequence[np.ndarray],
-    objects: np.ndarray,
+    footprints: Sequence[np.ndarray],
     size: tuple[float, float] = (100.0, 60.0),
     behind: float = 20.0,
     resolution: float = 0.5,
 ) -> Grid:
-    """Free where a polygon (M, 2) says so, occupied around objects (N, 3: x, y, radius in metres), else unknown.
+    """Free where a polygon (M, 2) says so, occupied in the footprints (4, 2) of things, else unknown.
 
     size    metres along x and y
     behind  metres of it behind the car
@@ -42,12 +42,10 @@ def occupancy(
     shape = round(size[1] / resolution), round(size[0] / resolution)
     origin = -behind, -size[1] / 2
     canvas = np.zeros(shape, np.uint8)
-    for polygon in polygons:
-        if len(polygon) >= 3:
-            cv2.fillPoly(canvas, [_fixed(polygon, origin, resolution)], 1, shift=4)
-    for x, y, radius in objects:
-        centre = _fixed(np.array([[x, y]]), origin, resolution)[0].tolist()
-        cv2.circle(canvas, centre, round(16 * radius / resolution), 2, cv2.FILLED, shift=4)
+    for value, outlines in ((1, polygons), (2, footprints)):
+        for outline in outlines:
+            if len(outline) >= 3:
+                cv2.fillPoly(canvas, [_fixed(outline, origin, resolution)], value, shift=4)
     return Grid(np.array((UNKNOWN, FREE, OCCUPIED), np.int8)[canvas], resolution, origin)
 
 

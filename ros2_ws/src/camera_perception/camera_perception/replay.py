@@ -27,6 +27,7 @@ from camera_perception.pipeline import Pipeline
 from camera_perception.replay_source import Arrival, Source
 from camera_perception.report import write_report
 from camera_perception.status import Status
+from camera_perception.surroundings import surroundings_of
 from camera_perception.types import Perception
 
 OUTPUTS = ("perception.mcap", "overlay.mp4", "report.html")
@@ -89,7 +90,7 @@ def drawn(perception: Perception, spec: ModelSpec, from_above: bool) -> np.ndarr
     if not from_above:
         return picture
     height = len(picture)
-    return side_by_side(picture, bird_eye(perception, (height, height * 2 // 3), spec))
+    return side_by_side(picture, bird_eye(surroundings_of(perception, spec), (height, height * 2 // 3)))
 
 
 def run(

@@ -7,6 +7,7 @@ import numpy as np
 from camera_perception.draw.colors import LIGHT_COLORS, NIGHT, SHADOW, Color, class_color
 from camera_perception.draw.ink import Rect, chip, chip_size, dashed, polyline, text_size
 from camera_perception.model_spec import ModelSpec
+from camera_perception.surroundings import class_name, light_state
 from camera_perception.types import NO_TRACK, Objects
 
 TINY = 1.2  # boxes lower than this many text heights get no text
@@ -64,28 +65,18 @@ def _draw_chip(
 
 def label_texts(objects: Objects, row: int, spec: ModelSpec, state: str = "") -> tuple[str, str]:
     """What the chip says when there is room, and when there is little."""
-    index = int(objects.classes[row])
-    name = state or (spec.classes[index] if 0 <= index < len(spec.classes) else f"class {index}")
+    name = state or class_name(spec.classes, int(objects.classes[row]))
     track = f" #{objects.track_ids[row]}" if objects.track_ids[row] != NO_TRACK else ""
     away = float(np.hypot(*objects.positions[row, :2]))
     metres = f"  {away:.0f} m" if np.isfinite(away) else ""
     return f"{name}{track} {objects.scores[row]:.2f}{metres}", metres.strip() or name
 
 
-def light_state(objects: Objects, row: int, spec: ModelSpec) -> str:
-    """Name of the most likely state of a traffic light; "" for everything else."""
-    head = spec.head("objects")
-    states = head.options.get("light_states", ()) if head else ()
-    scores = objects.light_states[row]
-    known = len(states) == len(scores) > 0 and np.nanmax(np.nan_to_num(scores)) > 0
-    return str(states[int(np.nan_to_num(scores).argmax())]) if known else ""
-
-
 def _color(objects: Objects, row: int, spec: ModelSpec) -> Color:
     state = light_state(objects, row, spec)
-    return (
-        LIGHT_COLORS.get(state, LIGHT_COLORS["none"]) if state else class_color(spec.classes, int(objects.classes[row]))
-    )
+    if state:
+        return LIGHT_COLORS.get(state, LIGHT_COLORS["none"])
+    return class_color(class_name(spec.classes, int(objects.classes[row])))
 
 
 def _place(canvas: np.ndarray, box: np.ndarray, size: tuple[int, int], taken: list[Rect]) -> tuple[int, int] | None:

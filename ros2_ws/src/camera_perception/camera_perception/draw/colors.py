@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from camera_perception.types import LineColor, LineType
 
 Color = tuple[int, int, int]
@@ -32,7 +34,13 @@ CLASS_COLORS: dict[str, Color] = {
 }
 OTHERS = (SKY, ORANGE, PURPLE, YELLOW, GREEN, VERMILLION, BLUE)
 
-LIGHT_COLORS: dict[str, Color] = {"red": (60, 60, 245), "yellow": YELLOW, "green": (140, 220, 60), "none": GREY}
+LIGHT_COLORS: dict[str, Color] = {
+    "red": (60, 60, 245),
+    "yellow": YELLOW,
+    "amber": YELLOW,
+    "green": (140, 220, 60),
+    "none": GREY,
+}
 
 LINE_COLORS: dict[LineColor, Color] = {
     LineColor.WHITE: WHITE,
@@ -43,10 +51,9 @@ LINE_COLORS: dict[LineColor, Color] = {
 }
 
 
-def class_color(names: tuple[str, ...], index: int) -> Color:
-    """The colour of a class by its name, or by its number when the name is new."""
-    name = names[index] if 0 <= index < len(names) else ""
-    return CLASS_COLORS.get(name, OTHERS[index % len(OTHERS)])
+def class_color(name: str) -> Color:
+    """The colour of a class; a class that is not listed always gets the same one of the others."""
+    return CLASS_COLORS.get(name) or OTHERS[crc32(name.encode()) % len(OTHERS)]
 
 
 def line_color(kind: LineType, color: LineColor) -> Color:

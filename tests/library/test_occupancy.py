@@ -1,0 +1,54 @@
+"""Cells around the car are free, occupied or unknown, by hand-made polygons and things."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from camera_perception.footprint import CAR, behind_contact, covered, heading_of
+from camera_perception.free_space import FREE, OCCUPIED, UNKNOWN, Grid, occupancy
+
+STANDING = np.full(2, np.nan)
+SQUARE = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)
+
+
+def at(grid: Grid, x: float, y: float) -> int:
+    """The cell that holds a place, by the definition of nav_msgs/OccupancyGrid."""
+    column, row = (int((value - start) // grid.resolution) for value, start in zip((x, y), grid.origin))
+    return int(grid.cells[row, column])
+
+
+def test_without_anything_nothing_is_known():
+    grid = occupancy([], [])
+    assert grid.cells.shape == (120, 200)  # 60 m across, 100 m along
+    assert (grid.cells == UNKNOWN).all()
+
+
+def test_cells_are_free_occupied_or_unknown():
+    grid = occupancy([SQUARE], [covered(np.array([10.0, 0.0]), "car", STANDING)])
+    places = {(10.3, 0.3): OCCUPIED, (14.3, 0.3): OCCUPIED, (15.3, 0.3): FREE, (9.2, 0.3): FREE, (12.3, 1.8): FREE}
+    places |= {(15.3, 9.0): UNKNOWN, (-3.0, 0.0): UNKNOWN}
+    assert {place: at(grid, *place) for place in places} == places
+
+
+def test_the_share_of_occupied_cells_is_the_area_of_the_things():
+    grid = occupancy([], [covered(np.array([20.0, 10.0]), "bus", STANDING)], resolution=0.1)
+    assert (grid.cells == OCCUPIED).sum() * 0.01 == pytest.approx(11.0 * 2.6, rel=0.1)
+
+
+@pytest.mark.parametrize("place", [(1e6, 0.0), (-60.0, 3.0)])
+def test_what_is_out_of_the_grid_changes_nothing(place):
+    assert (occupancy([], [covered(np.array(place), "car", STANDING)]).cells == UNKNOWN).all()
+
+
+@pytest.mark.parametrize(
+    ("position", "velocity", "middle"),
+    [
+        ((10.0, 0.0), (np.nan, np.nan), (12.25, 0.0)),  # ahead: half its length behind the contact
+        ((10.0, 0.0), (0.0, 8.0), (10.925, 0.0)),  # it crosses: half its width
+        ((0.0, 5.0), (np.nan, np.nan), (0.0, 5.925)),  # beside us: half its width
+    ],
+)
+def test_a_body_stands_behind_the_place_where_it_touches_the_road(position, velocity, middle):
+    found = behind_contact(np.array(position), CAR[:2], heading_of(np.array(velocity)))
+    np.testing.assert_allclose(found, middle, atol=1e-6)
