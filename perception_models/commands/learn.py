@@ -1,0 +1,79 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception_models.commands.options import Config, Out, Overrides, plain_errors
+
+
+def train(
+    overrides: Overrides = None,
+    config: Config = None,
+    out: Out = Path("runs/run"),
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out, as if it had never stopped")] = False,
+) -> None:
+    """Train a network: runs/NAME/best.safetensors, last.safetensors, log.jsonl, tensorboard/."""
+    with plain_errors():
+        from perception_models.settings import load_settings
+        from perception_models.train import train as run
+        from perception_models.training.config import TrainConfig
+
+        best = run(load_settings(TrainConfig, config, overrides), out, resume)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            typer.echo(
+                f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER"
+            )
+
+
+def distill(
+    teacher: Annotated[Path, typer.Option(help="best.safetensors of a larger network")],
+    overrides: Overrides = None,
+    config: Config = None,
+    out: Out = Path("runs/distilled"),
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out, as if it had never stopped")] = False,
+) -> None:
+    """Train a network that also learns from a larger one; data without any labels help too."""
+    train([*(overrides or []), f"distill.teacher={teacher}"], config, out, resume)
+
+
+def compare(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="perception_models/configs/compare_*.yaml, or your own")
+    ],
+    data: Annotated[list[Path], typer.Option(help="Folder of labelled data to measure on, or one that holds several")],
+    out: Out,
+    overrides: Overrides = None,
+    limit: Annotated[int | None, typer.Option(help="Measure at most so many images of each data set")] = None,
+) -> None:
+    """Train and measure what a file lists, one after the other, and print a table; run again to go on."""
+    with plain_errors():
+        from perception_models.compare import compare as run
+        from perception_models.compare import table
+
+        typer.echo(table(run(config, data, out, overrides or [], typer.echo, limit)))
+
+
+def train_demo(
+    overrides: Overrides = None,
+    out: Out = Path("perception_models/zoo/demo"),
+    run: Annotated[Path, typer.Option(help="Folder of the training")] = Path("runs/demo"),
+    data: Annotated[Path, typer.Option(help="Folder for rendered pictures")] = Path("data"),
+    real: Annotated[Path, typer.Option(help="Real labelled sets; without them rendered pictures have to do")] = Path(
+        "../shared/data/labelled"
+    ),
+    pictures: Annotated[int, typer.Option(help="Rendered pictures to train on")] = 6000,
+    workers: Annotated[int, typer.Option(help="Processes that render")] = 2,
+) -> None:
+    """Make the shipped model again: render, train, export, measure. Run again to go on where it stopped."""
+    with plain_errors():
+        from perception_models.demo import Recipe, make_demo
+
+        counts = (pictures, max(pictures // 20, 1), max(pictures // 10, 1))
+        metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
+        for name, figures in metrics["datasets"].items():
+            typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures["headlines"].items()))

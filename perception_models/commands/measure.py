@@ -1,0 +1,46 @@
+"""Commands that say how good a model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception_models.commands.options import Out, plain_errors
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Model folder, ONNX file beside its model.json, or checkpoint")],
+    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    out: Out,
+    protocol: Annotated[str, typer.Option(help="own, or yolop: also the figures of papers on BDD100K")] = "own",
+    limit: Annotated[int | None, typer.Option(help="At most so many images of each data set")] = None,
+    mirrored: Annotated[bool, typer.Option(help="Look at every image in a mirror")] = False,
+    engine: Annotated[str, typer.Option(help="Backend of the vehicle's library")] = "onnxruntime",
+) -> None:
+    """Measure a model with the vehicle's own decoder: metrics.json and report.html."""
+    with plain_errors():
+        from perception_models.evaluation import evaluate as run
+
+        for name, figures in run(model, data, out, protocol, limit, mirrored, engine)["datasets"].items():
+            typer.echo(f"{name} ({figures['images']} images)")
+            for figure, value in figures["headlines"].items():
+                typer.echo(f"  {figure:14} {value:.3f}")
+        typer.echo(f"report: {out / 'report.html'}")
+
+
+def attack(
+    checkpoint: Annotated[Path, typer.Option(help="best.safetensors of a run")],
+    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    out: Out,
+    strength: Annotated[list[float] | None, typer.Option(help="Largest change in levels of 255: 1, 2, 4")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of PGD; 1: FGSM alone")] = 10,
+    limit: Annotated[int, typer.Option(help="At most so many images of each data set")] = 100,
+) -> None:
+    """Measure a network on pictures that were changed to mislead it."""
+    with plain_errors():
+        from perception_models.attack import attack as run
+        from perception_models.compare import table
+
+        typer.echo(table(run(checkpoint, data, out, strength or [1.0, 2.0, 4.0], steps, limit)))

@@ -1,0 +1,55 @@
+"""Commands that make models from models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception_models.commands.options import Config, Out, Overrides, plain_errors
+
+
+def export(
+    out: Out,
+    checkpoint: Annotated[Path | None, typer.Option(help="best.safetensors of a run")] = None,
+    untrained: Annotated[str, typer.Option(help="Instead of a checkpoint: random weights of size n, s or m")] = "",
+    overrides: Overrides = None,
+    config: Config = None,
+) -> None:
+    """Write a model folder and check that ONNX Runtime and OpenVINO say what torch says."""
+    with plain_errors():
+        from perception_models.export import ExportConfig
+        from perception_models.export import export as run
+        from perception_models.settings import load_settings
+
+        if bool(checkpoint) == bool(untrained):
+            raise ValueError("give either --checkpoint or --untrained")
+        if checkpoint is None:
+            from perception_models.untrained import write_untrained
+
+            checkpoint = write_untrained(out / "untrained.safetensors", untrained)
+        for line in run(checkpoint, out, load_settings(ExportConfig, config, overrides)):
+            typer.echo(line)
+
+
+def quantize(
+    folder: Annotated[Path, typer.Argument(help="Model folder in fp32; the variant becomes a folder in it")],
+    precision: Annotated[str, typer.Option(help="fp16 or int8")] = "fp16",
+    calibration: Annotated[
+        Path | None, typer.Option(help="Recording, video or folder of images; int8 needs it")
+    ] = None,
+    labelled: Annotated[Path | None, typer.Option(help="Labelled images: measure and gate the loss per task")] = None,
+    count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 200,
+    most_lost: Annotated[float | None, typer.Option(help="Points a task may lose; fp16 0.2, int8 1")] = None,
+) -> None:
+    """Write MODEL/fp16 or MODEL/int8 and check it on the CPU; `camera-perception build-engine` takes it from there."""
+    with plain_errors():
+        from perception_models.quantize import quantize as run
+
+        made = run(folder, precision, calibration, labelled, count, most_lost)
+        typer.echo(f"{made.folder}: {made.convs} convolutions in int8" if made.convs else f"{made.folder}: fp16")
+        for line in made.deviations:
+            typer.echo(f"  {line}")
+        for task, points in made.lost.items():
+            typer.echo(f"  {task:14} {points:+.2f} points lost")
