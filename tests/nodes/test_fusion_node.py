@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from driving import RELIABLE, Ear, parameters
 from geometry_msgs.msg import Point, Point32
+from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
 
 from camera_perception_msgs.msg import (
     CameraHealth,
@@ -196,6 +198,27 @@ def test_the_node_goes_on_when_a_camera_dies(context, executor, spin_until):
     assert [camera.stale for camera in ear.heard[-1].cameras] == [False, True]
     sequence = [message.seq for message in ear.heard]
     assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
+
+
+def test_the_grid_and_the_markers_come_while_somebody_listens(context, executor, spin_until):
+    options = {"context": context, "use_global_arguments": False}
+    node = FusionNode(parameter_overrides=parameters(cameras=["front", "rear"], rate=50.0), **options)
+    outside = Node("outside", **options)
+    for each in (node, outside):
+        executor.add_node(each)
+    node.start()
+    now = outside.get_clock().now().nanoseconds
+    for camera, x in zip(node._merger.cameras, (10.0, -10.0)):
+        camera.take(road_frame(now, x - 5.0, x + 5.0, float("nan")))
+    assert not node._outputs.wanted()
+    grids, marked = Ear(outside, OccupancyGrid, "/fusion/occupancy"), Ear(outside, MarkerArray, "/fusion/markers")
+    spin_until(lambda: grids.heard and marked.heard, what="grid and markers")
+    grid = grids.heard[0]
+    assert grid.header.frame_id == "base_link"
+    assert list(grid.data).count(0) == pytest.approx(2 * 10 * 10 / 0.5**2, rel=0.15)  # both roads, though apart
+    assert {marker.ns for marker in marked.heard[0].markers} == {"road"}
+    node.trigger_deactivate()
+    node.trigger_cleanup()
 
 
 @pytest.mark.parametrize(

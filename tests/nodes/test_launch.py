@@ -12,7 +12,7 @@ import yaml
 from camera_perception.rig import RigCamera, read_rig
 from camera_perception_ros import launching
 from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.fusion_node import FusionParams
+from camera_perception_ros.fusion_params import FusionParams
 from camera_perception_ros.outputs import standard_outputs
 from camera_perception_ros.params import default_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,46 +15,17 @@ from camera_perception.errors import PerceptionError
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.camera_input import ODOMETRY
 from camera_perception_ros.convert import pose_from_odometry
+from camera_perception_ros.convert_fused import surroundings_from_fused
 from camera_perception_ros.diagnostics import OK, STALE, WARN, array_of, status
+from camera_perception_ros.fused_outputs import fused_outputs
+from camera_perception_ros.fusion_params import FusionParams
 from camera_perception_ros.merge import CameraState, Merger
-from camera_perception_ros.params import ParameterError, Parameters, param
+from camera_perception_ros.outputs import OutputPublishers
+from camera_perception_ros.params import Parameters
 from camera_perception_ros.process import Stop
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-@dataclass(frozen=True)
-class FusionParams:
-    cameras: list[str] = param([""], "Names of the cameras, as they appear in FusedPerception. Required.")
-    topics: list[str] = param(
-        [""], "PerceptionFrame topic of each camera; an empty list means CAMERA/camera_perception/perception."
-    )
-    rate: float = param(20.0, "FusedPerception messages per second.", low=0.1, high=200.0)
-    max_age: float = param(0.5, "Seconds after which a camera's frame is left out.", low=0.01, high=60.0, live=True)
-    base_frame: str = param(
-        "base_link", "Frame of the fused message; frames in another one give only health and scene."
-    )
-    odometry_topic: str = param("", "Odometry of base_frame: what was seen is moved to now with the car's motion.")
-    autostart: bool = param(False, "Configure and activate without being asked.", read_only=True)
-
-    def check(self) -> None:
-        if not self.names:
-            raise ParameterError("parameter 'cameras' is empty: name the cameras to fuse")
-        if len(set(self.names)) != len(self.names):
-            raise ParameterError("parameter 'cameras' names a camera twice")
-        if any(self.topics) and len(self.topics) != len(self.names):
-            raise ParameterError(f"parameter 'topics' has {len(self.topics)} entries for {len(self.names)} cameras")
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name in self.cameras if name]
-
-    @property
-    def topic_of(self) -> dict[str, str]:
-        """Camera name: topic of its frames."""
-        given = self.topics if any(self.topics) else [f"{name}/camera_perception/perception" for name in self.names]
-        return dict(zip(self.names, given))
 
 
 class FusionNode(LifecycleNode):
@@ -76,6 +46,7 @@ class FusionNode(LifecycleNode):
             return FAILURE
         self._merger = self._fresh_merger()
         self._publisher = self.create_lifecycle_publisher(FusedPerception, "~/fused", RELIABLE)
+        self._outputs = OutputPublishers(self, fused_outputs(), RELIABLE)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -100,6 +71,7 @@ class FusionNode(LifecycleNode):
         self._pause()
         if self._merger is not None:
             self.destroy_lifecycle_publisher(self._publisher)
+            self._outputs.close()
         self._merger = None
         return SUCCESS
 
@@ -145,6 +117,8 @@ class FusionNode(LifecycleNode):
         message.seq, self._sequence = self._sequence, self._sequence + 1
         message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
         self._publisher.publish(message)
+        if self._outputs.wanted():
+            self._outputs.publish(surroundings_from_fused(message, self._merger.roads), message.header)
 
     def _report(self) -> None:
         if not self._active or self._merger is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from camera_perception.fuse import ObjectFuser
 from camera_perception.fuse_lanes import LaneFuser
 from camera_perception.odometry import Odometry
@@ -17,7 +19,7 @@ from camera_perception_msgs.msg import (
 )
 from camera_perception_ros.convert import stamp_ns, time_from_ns
 from camera_perception_ros.convert_fused import lane_message, message_from_fused, view_from_frame
-from camera_perception_ros.merge_road import joined_road
+from camera_perception_ros.merge_road import joined_road, moved_roads
 
 NAN = float("nan")
 
@@ -61,6 +63,7 @@ class Merger:
         """max_age in seconds, for frames"""
         self.cameras, self.base_frame, self.max_age = list(cameras), base_frame, max_age
         self.odometry = Odometry()
+        self.roads: list[np.ndarray] = []  # free roads of the last message, camera by camera
         self._objects, self._lanes = ObjectFuser(len(self.cameras)), LaneFuser()
 
     def merge(self, now_ns: int) -> FusedPerception:
@@ -91,7 +94,8 @@ class Merger:
         message.objects = message_from_fused(self._objects.update(views, now_ns, self.odometry.between), class_ids)
         message.lanes = [lane_message(lane) for lane in self._lanes.update(views, now_ns, self.odometry.between)]
         _take_ego_lane(message, metric)
-        message.road = joined_road(views, now_ns, self.odometry.between)
+        self.roads = moved_roads(views, now_ns, self.odometry.between)
+        message.road = joined_road(self.roads, views, now_ns, self.odometry.between)
 
 
 def _union(flags: object) -> int:

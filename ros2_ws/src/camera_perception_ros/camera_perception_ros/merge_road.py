@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point32
@@ -17,14 +17,22 @@ from camera_perception_msgs.msg import DrivableArea
 STILL = EgoMotion(0.0, 0.0, 0.0)
 
 
-def joined_road(views: Mapping[int, CameraView], now_ns: int, motion: Motion) -> DrivableArea:
-    """The union of the polygons, moved with the car to now; the free distance of the first camera that knows one.
+def moved_roads(views: Mapping[int, CameraView], now_ns: int, motion: Motion) -> list[np.ndarray]:
+    """The polygon of each camera that sees a free road, moved with the car to now.
 
     motion  of the car between two times; None between times it does not know, then a polygon stays as it was seen
     """
-    moves = [(view, motion(view.stamp_ns, now_ns) or STILL) for view in views.values()]
-    ground = joined([_moved(view.polygon, move) for view, move in moves])
-    ahead = (view.free_distance - move.x for view, move in moves if np.isfinite(view.free_distance))
+    seen = [view for view in views.values() if len(view.polygon) >= 3]
+    return [_moved(view.polygon, motion(view.stamp_ns, now_ns) or STILL) for view in seen]
+
+
+def joined_road(
+    roads: Sequence[np.ndarray], views: Mapping[int, CameraView], now_ns: int, motion: Motion
+) -> DrivableArea:
+    """The union of polygons; the free distance of the first camera that knows one."""
+    ground = joined(roads)
+    known = (view for view in views.values() if np.isfinite(view.free_distance))
+    ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STILL).x for view in known)
     return DrivableArea(
         has_ground=len(ground) > 0,
         ground=[Point32(x=float(x), y=float(y)) for x, y in ground],

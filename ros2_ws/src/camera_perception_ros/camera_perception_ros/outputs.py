@@ -1,9 +1,10 @@
-"""What a camera node publishes beside PerceptionFrame, each only while somebody listens."""
+"""What a node publishes beside its main message, each only while somebody listens; and what a camera node has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,20 +17,20 @@ from visualization_msgs.msg import MarkerArray
 
 from camera_perception.draw import overlay
 from camera_perception.model_spec import ModelSpec
+from camera_perception.surroundings import surroundings_of
 from camera_perception.types import ClassMap, Perception
 from camera_perception_ros import convert
-from camera_perception_ros.markers import lane_path, markers
-
-Build = Callable[[Perception, Header, ModelSpec], Any]
+from camera_perception_ros.lane_paths import lane_path
+from camera_perception_ros.markers import Shown, markers
 
 
 @dataclass(frozen=True)
 class Output:
-    """One topic on demand. build returns None when this frame has nothing for it."""
+    """One topic on demand. build gets what OutputPublishers.publish gets, and returns None to say nothing."""
 
     topic: str
     type: type
-    build: Build
+    build: Callable[..., Any]
 
 
 def _shown(perception: Perception) -> ClassMap | None:
@@ -56,14 +57,22 @@ def standard_outputs(jpeg_quality: Callable[[], int]) -> list[Output]:
     def jpeg(perception: Perception, header: Header, spec: ModelSpec) -> CompressedImage:
         return convert.message_from_jpeg(overlay(perception.frame.image, perception, spec), jpeg_quality(), header)
 
+    shown = Shown()
+
+    def marked(perception: Perception, header: Header, spec: ModelSpec) -> MarkerArray:
+        return shown.changed_to(markers(surroundings_of(perception, spec), header))
+
+    def path(perception: Perception, header: Header, spec: ModelSpec, position: int) -> Path:
+        return lane_path(surroundings_of(perception, spec), header, position)
+
     return [
         Output("~/overlay", Image, _overlay),
         Output("~/overlay/compressed", CompressedImage, jpeg),
         Output("~/segmentation/mask", Image, _mask),
         Output("~/segmentation/color", Image, _colors),
-        Output("~/markers", MarkerArray, markers),
-        Output("~/lane_left", Path, lambda perception, header, spec: lane_path(perception, header, -1)),
-        Output("~/lane_right", Path, lambda perception, header, spec: lane_path(perception, header, 1)),
+        Output("~/markers", MarkerArray, marked),
+        Output("~/lane_left", Path, partial(path, position=-1)),
+        Output("~/lane_right", Path, partial(path, position=1)),
     ]
 
 
@@ -97,10 +106,11 @@ class OutputPublishers:
         """Whether anybody listens to any of them."""
         return any(publisher.get_subscription_count() for _, publisher in self._publishers)
 
-    def publish(self, perception: Perception, header: Header, spec: ModelSpec) -> None:
+    def publish(self, *seen: Any) -> None:
+        """Hand what was seen to the builders; a camera node gives perception, header and model spec."""
         for output, publisher in self._publishers:
             if publisher.get_subscription_count():
-                message = output.build(perception, header, spec)
+                message = output.build(*seen)
                 if message is not None:
                     publisher.publish(message)
 

@@ -81,3 +81,20 @@ def _normals(points: np.ndarray) -> np.ndarray:
     """(P, 2) unit vectors to the right of a line that is walked from near to far."""
     dx, dy = np.gradient(points, axis=0).T
     return np.column_stack((-dy, dx)) / np.maximum(np.hypot(dx, dy), 1e-9)[:, None]
+
+
+def strokes_on_road(line: LaneLine, width: float) -> list[np.ndarray]:
+    """The middles of what is painted of a line: (P, 2) metres in base_link, one for each dash; width of a single line.
+
+    Empty for a line without ground.
+    """
+    if line.ground is None or len(line.ground.points) < 2:
+        return []
+    points = line.ground.points.astype(float)
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T)))) / width
+    left = _normals(points)  # to the right in pictures, whose second axis points down
+    strokes = []
+    for across, _, dashes in STROKES[line.line_type]:
+        middle = points - across * width * left
+        strokes += [_piece(middle, along, start, end) for start, end in _intervals(along[-1], dashes)]
+    return strokes
