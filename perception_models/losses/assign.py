@@ -29,6 +29,19 @@ class Assignment:
     weight: Tensor
 
 
+@dataclass
+class Pairs:
+    """P cells that may answer for one of N objects: few of all that could be formed, so all that follows is cheap.
+
+    which (P,) number of the object, rising; image, row (P,) its place in the label arrays; cell (P,)
+    """
+
+    which: Tensor
+    image: Tensor
+    row: Tensor
+    cell: Tensor
+
+
 @torch.no_grad()
 def assign(
     probabilities: Tensor, predicted: Tensor, centers: Tensor, boxes: Tensor, classes: Tensor, valid: Tensor, top: int
@@ -37,52 +50,64 @@ def assign(
 
     probabilities B A C; predicted B A 4 and boxes B M 4 network pixels; centers A 2; classes B M; valid B M bool
     """
-    overlap = iou(boxes.unsqueeze(2), predicted.unsqueeze(1))  # B M A
-    wanted = classes.clamp(min=0).unsqueeze(-1).expand(-1, -1, predicted.shape[1])
-    score = probabilities.transpose(1, 2).gather(1, wanted)
-    inside = _may_answer(centers, boxes, top) & valid.unsqueeze(-1)
-    align = score.pow(ALIGN_SCORE) * overlap.pow(ALIGN_IOU) * inside
-    chosen = _top_cells(align, inside, top)
-    owner = torch.where(chosen, overlap + 1e-6, -1.0).max(1)  # a cell between two objects takes the closer fit
-    taken = owner.values > 0
-    mine = chosen & (owner.indices.unsqueeze(1) == torch.arange(boxes.shape[1], device=boxes.device).view(1, -1, 1))
-    quality = _quality(align * mine, overlap * mine)
-    weight = quality.gather(1, owner.indices.unsqueeze(1)).squeeze(1) * taken  # B A
-    column = classes.clamp(min=0).gather(1, owner.indices)
-    scores = torch.zeros_like(probabilities).scatter_(2, column.unsqueeze(-1), weight.unsqueeze(-1))
-    return Assignment(scores, owner.indices, taken, weight)
+    pairs = _candidates(centers, boxes, valid, top)
+    overlap = iou(boxes[pairs.image, pairs.row], predicted[pairs.image, pairs.cell])
+    wanted = classes[pairs.image, pairs.row]
+    align = probabilities[pairs.image, pairs.cell, wanted].pow(ALIGN_SCORE) * overlap.pow(ALIGN_IOU)
+    mine = _owned(pairs, overlap, _best_of_each(pairs.which, align) < top, predicted.shape[1])
+    quality = _quality(align[mine], overlap[mine], pairs.which[mine])
+    place = (pairs.image[mine], pairs.cell[mine])
+    scores, rows = torch.zeros_like(probabilities), torch.zeros_like(probabilities[..., 0], dtype=torch.int64)
+    scores[(*place, wanted[mine])], rows[place] = quality, pairs.row[mine]
+    taken = torch.zeros_like(rows, dtype=torch.bool)
+    taken[place] = True
+    return Assignment(scores, rows, taken, scores.sum(-1))
 
 
 def centers_inside(centers: Tensor, boxes: Tensor, min_side: float = 0.0) -> Tensor:
-    """B M A: is the centre of each cell inside each box, boxes grown to at least `min_side`?"""
+    """... A: is the centre of each cell inside each box ... 4, boxes grown to at least `min_side`?"""
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
     half = (boxes[..., 2:] - boxes[..., :2]).clamp(min=min_side) / 2
-    offset = centers.view(1, 1, -1, 2) - middle.unsqueeze(2)
-    return (offset.abs() < half.unsqueeze(2)).all(-1)
+    x, y = ((centers[:, i] - middle[..., i : i + 1]).abs() < half[..., i : i + 1] for i in (0, 1))
+    return x & y
 
 
-def _may_answer(centers: Tensor, boxes: Tensor, top: int) -> Tensor:
-    """B M A: cells near each object; if only one will answer, and there are cells inside the object, then one of those.
+def _candidates(centers: Tensor, boxes: Tensor, valid: Tensor, top: int) -> Pairs:
+    """Cells near each object; if only one will answer, and there are cells inside the object, then one of those.
 
     Distances to the sides are positive, so a cell outside a small object cannot say exactly where that ends.
     """
-    near = centers_inside(centers, boxes, MIN_SIDE)
-    if top > 1:
-        return near
-    inside = centers_inside(centers, boxes)
-    return torch.where(inside.any(-1, keepdim=True), inside, near)
+    image, row = valid.nonzero(as_tuple=True)
+    objects = boxes[image, row]
+    near = centers_inside(centers, objects, MIN_SIDE)  # N A
+    if top == 1:
+        inside = centers_inside(centers, objects)
+        near = torch.where(inside.any(-1, keepdim=True), inside, near)
+    which, cell = near.nonzero(as_tuple=True)
+    return Pairs(which, image[which], row[which], cell)
 
 
-def _top_cells(align: Tensor, inside: Tensor, top: int) -> Tensor:
-    """B M A bool: the `top` best aligned cells of each object, only inside it."""
-    # Cells inside come first even where nothing predicted touches the object.
-    rows = align.masked_fill(~inside, -1).topk(min(top, align.shape[-1]), -1).indices
-    return torch.zeros_like(inside).scatter_(-1, rows, True) & inside
+def _best_of_each(group: Tensor, value: Tensor) -> Tensor:
+    """Rank from 0 of each value among those of its group, highest first; of equals the first."""
+    order = value.argsort(descending=True, stable=True)
+    order = order[group[order].argsort(stable=True)]
+    sizes = torch.bincount(group)
+    rank = torch.arange(len(group), device=group.device) - (sizes.cumsum(0) - sizes)[group[order]]
+    return torch.empty_like(rank).scatter_(0, order, rank)
 
 
-def _quality(align: Tensor, overlap: Tensor) -> Tensor:
+def _owned(pairs: Pairs, overlap: Tensor, chosen: Tensor, cells: int) -> Tensor:
+    """Numbers of the chosen pairs that stand: a cell between two objects takes the closer fit."""
+    chosen = chosen.nonzero().squeeze(1)
+    return chosen[_best_of_each(pairs.image[chosen] * cells + pairs.cell[chosen], overlap[chosen]) == 0]
+
+
+def _quality(align: Tensor, overlap: Tensor, which: Tensor) -> Tensor:
     """Alignment scaled so that the best cell of each object gets its IoU (equation 4 of the paper).
 
     The sixth power of a poor IoU is tiny, so only the smallest numbers are kept from dividing by zero.
     """
-    return align / align.amax(-1, keepdim=True).clamp(min=1e-37) * overlap.amax(-1, keepdim=True)
+    if not len(which):
+        return align
+    best = lambda value: value.new_zeros(int(which.max()) + 1).scatter_reduce_(0, which, value, "amax")[which]  # noqa: E731
+    return align / best(align).clamp(min=1e-37) * best(overlap)

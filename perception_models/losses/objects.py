@@ -43,8 +43,9 @@ def _focused(logits: Tensor, scores: Tensor) -> Tensor:
 
 def _counted_cells(batch: dict[str, Tensor], centers: Tensor, given: Assignment) -> Tensor:
     """B A C: 0 where a cell may not be judged: image or class without box labels, or inside an ignored object."""
-    ignored = (batch["ignored"] & (batch["classes"] >= 0)).unsqueeze(-1)
-    hidden = (centers_inside(centers, batch["boxes"]) & ignored).any(1) & ~given.taken
+    image, row = (batch["ignored"] & (batch["classes"] >= 0)).nonzero(as_tuple=True)
+    inside = centers_inside(centers, batch["boxes"][image, row]).float()
+    hidden = torch.zeros_like(given.weight).index_add_(0, image, inside).bool() & ~given.taken
     counts = (batch["has_boxes"].unsqueeze(1) & ~hidden).unsqueeze(-1).expand_as(given.scores)
     # Sets that label only some classes say nothing about the others, but what they do label counts.
     return (counts & (batch["known_classes"].unsqueeze(1) | (given.scores > 0))).float()
