@@ -13,10 +13,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 COMMANDS = (
     learn.train,
     learn.distill,
+    learn.search,
     learn.compare,
     learn.train_demo,
     models.export,
     models.quantize,
+    models.precisions,
     measure.evaluate,
     measure.attack,
     data.check_data,

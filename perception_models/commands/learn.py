@@ -41,6 +41,19 @@ def distill(
     train([*(overrides or []), f"distill.teacher={teacher}"], config, out, resume)
 
 
+def search(
+    config: Annotated[Path, typer.Option("--config", "-c", help="perception_models/configs/search.yaml, or your own")],
+    out: Out,
+    overrides: Overrides = None,
+) -> None:
+    """Find good values for a training by many short ones: table.md, search.png, best.yaml; run again to go on."""
+    with plain_errors():
+        from perception_models.search.run import search as run
+
+        best = run(config, out, overrides or [], typer.echo)
+        typer.echo(f"{out / 'table.md'}, {out / 'search.png'}\ntrain with the best: perception-models train -c {best}")
+
+
 def compare(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="perception_models/configs/compare_*.yaml, or your own")

@@ -53,3 +53,27 @@ def quantize(
             typer.echo(f"  {line}")
         for task, points in made.lost.items():
             typer.echo(f"  {task:14} {points:+.2f} points lost")
+
+
+def precisions(
+    folder: Annotated[Path, typer.Argument(help="Model folder in fp32; nothing is written to it")],
+    calibration: Annotated[Path, typer.Option(help="Recording, video or folder of images for int8")],
+    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    out: Out = Path("out/precisions"),
+    limit: Annotated[int, typer.Option(help="At most so many images of each data set", min=1)] = 100,
+    count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 100,
+    page: Annotated[Path | None, typer.Option(help="Markdown page with marks to put the table between")] = None,
+) -> None:
+    """What fp16 and int8 lose per task against fp32, measured on the CPU: a table."""
+    with plain_errors():
+        from camera_perception.bench.report import put_into
+        from camera_perception.model_spec import load_spec
+        from perception_models.precisions import markdown
+        from perception_models.precisions import precisions as run
+
+        places = " ".join(f"--data {path}" for path in data)
+        command = f"perception-models precisions {folder} --calibration {calibration} {places} --limit {limit}"
+        text = markdown(run(folder, calibration, data, out, limit, count), command, load_spec(folder))
+        if page is not None:
+            put_into(page, text, "precisions")
+        typer.echo(text)

@@ -30,12 +30,16 @@ def run(config: TrainConfig, folder: Path) -> Path:
     In processes of its own, because several devices start the whole command line again.
     """
     if not finished(config, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = folder / "config.yaml"
-        settings.write_text(yaml.safe_dump(asdict(config), sort_keys=False), "utf-8")
-        resume = ["--resume"] if (folder / "last.safetensors").exists() else []
-        command = [sys.executable, "-m", "perception_models", "train", "-c", str(settings), "-o", str(folder), *resume]
-        done = subprocess.run(command, check=False)
+        done = subprocess.run(command(config, folder), check=False)
         if done.returncode:
             raise RuntimeError(f"the training in {folder} ended with code {done.returncode}: see its messages above")
     return folder / "best.safetensors"
+
+
+def command(config: TrainConfig, folder: Path) -> list[str]:
+    """The words that start this training or continue it; its configuration is left in config.yaml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "config.yaml"
+    settings.write_text(yaml.safe_dump(asdict(config), sort_keys=False), "utf-8")
+    resume = ["--resume"] if (folder / "last.safetensors").exists() else []
+    return [sys.executable, "-m", "perception_models", "train", "-c", str(settings), "-o", str(folder), *resume]

@@ -1,0 +1,154 @@
+"""The search on trainings that are a formula: what is best is known."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import yaml
+
+pytest.importorskip("torch", reason="needs torch: make setup-models")
+pytest.importorskip("optuna", reason="needs optuna: make setup-models")
+
+import optuna
+
+from perception_models.search import run as searching
+from perception_models.search.config import SearchConfig, read_plan
+from perception_models.search.run import open_study, search
+from perception_models.search.trial import kept, watch
+from perception_models.settings import SettingsError, load_settings
+from perception_models.training import launch
+from perception_models.training.config import TrainConfig
+
+# Best at lr 0.003. A run of four validations; DIVERGES and SLEEPS by its name.
+FAKE = """
+import json, math, sys, time, yaml
+folder = sys.argv[1]
+config = yaml.safe_load(open(folder + "/config.yaml"))
+lr = config["optimizer"]["lr"]
+for step in range(1, 5):
+    score = -((math.log10(lr / 0.003)) ** 2) - 1 / step
+    with open(folder + "/log.jsonl", "a") as log:
+        log.write(json.dumps({"step": step * 10, "val/score": score, "val/iou/drivable": -score}) + "\\n")
+    if config["name"] == "diverges" and step == 2:
+        sys.exit(1)
+    time.sleep(60 if config["name"] == "sleeps" else 0.0)
+"""
+
+
+@pytest.fixture(autouse=True)
+def formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(config: TrainConfig, folder: Path) -> list[str]:
+        real(config, folder)
+        return [sys.executable, "-c", FAKE, str(folder)]
+
+    real = launch.command
+    monkeypatch.setattr(launch, "command", command)
+
+
+def plan_file(folder: Path, **changes: object) -> Path:
+    (folder / "base.yaml").write_text("data: {train: [{kind: labelled, path: a}], val: [{kind: labelled, path: a}]}")
+    lr = {"kind": "float", "low": 1e-5, "high": 1.0, "log": True}
+    wish = {"base": "base.yaml", "trials": 5, "start": 3, "space": {"optimizer.lr": lr}, **changes}
+    (folder / "search.yaml").write_text(yaml.safe_dump(wish))
+    return folder / "search.yaml"
+
+
+def test_a_search_writes_table_picture_and_the_best_configuration(tmp_path):
+    words = ["stages=[{views: 8}]"]
+    neck = {"kind": "choice", "choices": [48, 64]}
+    space = {"optimizer.lr": {"kind": "float", "low": 1e-5, "high": 1.0, "log": True}, "network.neck": neck}
+    said: list[str] = []
+    best = search(plan_file(tmp_path, words=words, space=space), tmp_path / "out", ["name=short"], said.append)
+    config = load_settings(TrainConfig, best)
+    header, _, *rows = (row.strip("| ").split(" | ") for row in (tmp_path / "out/table.md").read_text().splitlines())
+    assert len(rows) == 5
+    assert config.optimizer.lr == pytest.approx(float(rows[0][header.index("optimizer.lr")]), rel=1e-3)
+    assert config.network["neck"] in (48, 64)
+    assert (config.name, config.stages[0].views) == ("run", 20000)  # words were for the search alone
+    scores = [float(row[1]) for row in rows if "*" not in row[1]]
+    assert scores == sorted(scores, reverse=True)
+    assert cv2.imread(str(tmp_path / "out/search.png")).std() > 10
+    assert len(said) == 6
+
+
+def test_a_search_goes_on_where_it_was_and_tries_again_what_was_interrupted(tmp_path, monkeypatch):
+    config, out = plan_file(tmp_path, pruner="none", trials=2), tmp_path / "out"
+    search(config, out, [], lambda _: None)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = plan_file(tmp_path, pruner="none", trials=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(searching, "watch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(config, out, [], lambda _: None)
+    study = open_study(SearchConfig(), out)
+    killed = study.ask({"optimizer.lr": optuna.distributions.FloatDistribution(1e-5, 1.0, log=True)})
+    killed.set_user_attr("folder", "trial_003")
+    wanted = {study.trials[2].params["optimizer.lr"], killed.params["optimizer.lr"]}
+
+    search(config, out, [], lambda _: None)
+    done = [t for t in open_study(SearchConfig(), out).trials if t.state is optuna.trial.TrialState.COMPLETE]
+    assert {t.user_attrs["folder"] for t in done} == {f"trial_{i:03d}" for i in range(4)}
+    assert {t.params["optimizer.lr"] for t in done[2:]} == wanted
+    assert len({t.params["optimizer.lr"] for t in done}) == 4  # the sampler does not repeat itself
+
+
+def test_a_hopeless_training_is_stopped_at_once(tmp_path):
+    points, complete = watch(TrainConfig(name="sleeps"), tmp_path, lambda points: True, "val/score")
+    assert (len(points), complete) == (1, False)
+
+
+def test_a_training_that_diverges_counts_as_stopped_early(tmp_path):
+    with pytest.raises(RuntimeError, match="no training went to its end"):
+        search(plan_file(tmp_path, trials=1), tmp_path / "out", ["name=diverges"], lambda _: None)
+    (trial,) = open_study(SearchConfig(), tmp_path / "out").trials
+    assert trial.state is optuna.trial.TrialState.PRUNED
+    assert len(trial.intermediate_values) == 2
+
+
+def test_a_training_that_never_says_the_objective_ends_the_search(tmp_path):
+    with pytest.raises(RuntimeError, match="validate_every"):
+        search(plan_file(tmp_path, objective="val/iou/lanes"), tmp_path / "out", [], lambda _: None)
+
+
+def test_the_objective_is_that_of_the_network_which_is_kept(tmp_path):
+    rows = [(10, -3.0, 0.2), (20, -1.0, 0.5), (30, -2.0, 0.9)]
+    lines = [f'{{"step": {s}, "val/score": {score}, "val/iou/drivable": {iou}}}\n' for s, score, iou in rows]
+    (tmp_path / "log.jsonl").write_text("".join(lines))
+    assert kept(tmp_path, "val/iou/drivable") == [(10, 0.2), (20, 0.5), (30, 0.5)]
+    (tmp_path / "log.jsonl").write_text("".join(lines)[:-9])
+    assert kept(tmp_path, "val/score") == []  # a line is being written
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({}, "space is empty"),
+        ({"optimizer.lr": {"kind": "real"}}, "unknown kind 'real'"),
+        ({"optimizer.lr": {"low": 0.0, "high": 1.0, "log": True}}, "log needs a low above 0"),
+        ({"optimizer.lr": {"low": 1.0, "high": 1.0}}, "low must be below high"),
+        ({"optimizer.kind": {"kind": "choice"}}, "needs choices"),
+        ({"optimizer.rate": {"low": 0.0, "high": 1.0}}, "rate"),
+        ({"loss.boxes": {"low": 0.1, "high": 1.0}}, "smaller weight"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_before_anything_runs(space, message, tmp_path):
+    with pytest.raises(SettingsError, match=message):
+        read_plan(plan_file(tmp_path, space=space), [])
+
+
+def test_without_validation_data_nothing_can_be_better(tmp_path):
+    with pytest.raises(SettingsError, match="data.val"):
+        read_plan(plan_file(tmp_path), ["data.val=[]"])
+
+
+def test_the_configuration_file_shows_every_value():
+    path = Path(__file__).resolve().parents[2] / "perception_models/configs/search.yaml"
+    plan = read_plan(path, [])
+    shown = yaml.safe_load(path.read_text())
+    assert set(shown) == set(vars(plan.config))
