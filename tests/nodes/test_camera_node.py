@@ -332,7 +332,10 @@ class Failing:
         self.perceiver, self.times, self.opened = perceiver, times, 0
         self.real, perceiver.pipeline.run = perceiver.pipeline.run, self.run
         perceiver.model = SimpleNamespace(
-            spec=perceiver.model.spec, engine=perceiver.model.engine, reopened=self.reopened
+            spec=perceiver.model.spec,
+            engine=perceiver.model.engine,
+            reopened=self.reopened,
+            close=perceiver.model.close,
         )
 
     def run(self, frame: Any, motion: Any = None) -> Any:

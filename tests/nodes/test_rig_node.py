@@ -15,6 +15,7 @@ from camera_perception.errors import EngineError
 from camera_perception.rig import RigCamera
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros import shared_model
+from camera_perception_ros.model import ModelChoice
 from camera_perception_ros.rig_node import rig_nodes
 from camera_perception_ros.shared_model import ModelPool, SharedEngine, SharedModel
 
@@ -83,17 +84,17 @@ def test_the_last_camera_closes_the_engine(monkeypatch):
 
     def open_model(*asked: Any) -> Any:
         opened.append(CountingEngine())
-        return SimpleNamespace(spec=None, engine=opened[-1], backend="auto", threads=0)
+        return SimpleNamespace(spec=None, engine=opened[-1], choice=asked[0])
 
     monkeypatch.setattr(shared_model, "open_model", open_model)
     pool = ModelPool()
-    first, second = pool.open("m", "auto", 0), pool.open("m", "auto", 0)
+    first, second = pool.open(ModelChoice("m")), pool.open(ModelChoice("m"))
     assert first.engine is second.engine
     first.engine.close()
     assert not opened[0].closed
     second.engine.close()
     assert opened[0].closed
-    pool.open("m", "auto", 0)
+    pool.open(ModelChoice("m"))
     assert len(opened) == 2
 
 

@@ -190,7 +190,7 @@ def build_command(
     import typer
 
     spec = load_spec(folder)
-    chosen = tensorrt.variant(spec, precision) if precision != "auto" else _default(spec)
+    chosen = chosen_variant(spec, precision)
     if batch:
         chosen = replace(chosen, input=replace(chosen.input, batch=batch))
     measure = labelled_measure(labelled) if labelled else None
@@ -199,8 +199,10 @@ def build_command(
     typer.echo(summary(built))
 
 
-def _default(spec: ModelSpec) -> ModelSpec:
-    """fp16 where the folder has it: half the time at no loss worth naming."""
+def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:
+    """The variant to build; auto is fp16 where the folder has it: half the time at no loss worth naming."""
+    if precision != "auto":
+        return tensorrt.variant(spec, precision)
     try:
         return tensorrt.variant(spec, "fp16")
     except ModelError as error:

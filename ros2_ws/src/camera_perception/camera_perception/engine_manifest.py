@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from camera_perception.errors import EngineError
+from camera_perception.errors import EngineBusy, EngineError
 from camera_perception.model_spec import ModelSpec, sha256_of
 
 SCHEMA = 1
@@ -246,7 +246,7 @@ def only_builder(folder: Path, key: EngineKey) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise EngineError(
+            raise EngineBusy(
                 f"another process is building this engine in {folder}: wait for it, or stop it"
             ) from error
         yield

@@ -21,6 +21,14 @@ class EngineError(PerceptionError):
     """A backend is not installed, refuses the model, or failed while running."""
 
 
+class EngineMissing(EngineError):
+    """The backend is there, but no engine was built for this model on this machine; the text holds the command."""
+
+
+class EngineBusy(EngineError):
+    """Another process is building the same engine."""
+
+
 class CalibrationError(PerceptionError):
     """Intrinsics or extrinsics cannot be used for metres."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from camera_perception.engines import Engine, Slot, Tensor
 from camera_perception.errors import EngineError, PerceptionError
@@ -111,7 +111,19 @@ class BuildState:
         return f"building the engine: {self.share:.0%} ({self.phase})" if self.state == "building" else self.message
 
 
-class BackgroundBuild:
+class Built(Protocol):
+    """What a build makes: an engine, or a model around one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def close(self) -> Any: ...
+
+
+BuiltT = TypeVar("BuiltT", bound=Built)
+
+
+class BackgroundBuild(Generic[BuiltT]):
     """Runs a build in a thread of its own, which TensorRT leaves without holding Python up.
 
     build     takes a progress callback and returns a checked engine:
@@ -120,7 +132,7 @@ class BackgroundBuild:
     """
 
     def __init__(
-        self, build: Callable[[Callable[[str, float], bool]], Engine], finished: Callable[[Engine], Any]
+        self, build: Callable[[Callable[[str, float], bool]], BuiltT], finished: Callable[[BuiltT], Any]
     ) -> None:
         self._state, self._stop = BuildState(), threading.Event()
         self._build, self._finished = build, finished

@@ -60,6 +60,10 @@ class ObjectTracker:
         self._tracks: Tracks | None = None
         self._stamp_ns: int | None = None
 
+    def number_after(self, before: ObjectTracker) -> None:
+        """Use no id that another tracker has used."""
+        self._next_id = max(self._next_id, before._next_id)
+
     def update(
         self,
         objects: Objects,

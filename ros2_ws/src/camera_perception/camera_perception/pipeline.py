@@ -65,6 +65,23 @@ class Pipeline:
         timing = Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
         return replace(perception, timing=timing)
 
+    def tune(self, thresholds: Mapping[str, float]) -> None:
+        """Least scores of heads; those that are not named have the model's own."""
+        own = {head.head: head.threshold for head in self.spec.heads}
+        self.thresholds = own | {head: value for head, value in thresholds.items() if head in own}
+
+    def go_on_from(self, before: Pipeline) -> None:
+        """Take over what a pipeline of the same camera with another model remembers.
+
+        Tracks go on when both models name the same objects and lamps; else they begin anew, with ids never used.
+        """
+        self._health, self._lanes = before._health, before._lanes
+        self.calibration, self._pitch = before.calibration, before._pitch
+        if _names(self.spec) == _names(before.spec):
+            self._objects = before._objects
+        else:
+            self._objects.number_after(before._objects)
+
     def reset(self) -> None:
         """Forget the past: after a clock jump, a bag loop, a new resolution."""
         self._objects.reset()
@@ -128,6 +145,12 @@ class Pipeline:
         size = frame.image.shape[1], frame.image.shape[0]
         fits = camera is not None and camera.metric and (camera.width, camera.height) == size
         return camera if fits else None
+
+
+def _names(spec: ModelSpec) -> tuple[object, ...]:
+    """What tracks hold on to."""
+    head = spec.head("objects")
+    return spec.classes, light_class(spec), tuple(head.options.get("light_states", ())) if head else ()
 
 
 def light_class(spec: ModelSpec) -> int:

@@ -15,27 +15,28 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from camera_perception.errors import PerceptionError
+from camera_perception.model_spec import ModelSpec
 from camera_perception.types import Perception
-from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
+from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros import camera_report
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.camera_input import CameraInput
 from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.convert import model_info, pose_from_odometry
-from camera_perception_ros.model import Model, open_model
+from camera_perception_ros.convert import pose_from_odometry
+from camera_perception_ros.model import Model, ModelChoice, open_model
+from camera_perception_ros.model_server import ModelServer
 from camera_perception_ros.outputs import OutputPublishers, optional_outputs, standard_outputs
 from camera_perception_ros.params import Parameters
 from camera_perception_ros.perceive import Perceiver
-from camera_perception_ros.process import Stop, Stopped, in_background
+from camera_perception_ros.process import Stop, Stopped
 from camera_perception_ros.worker import Worker
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -45,10 +46,10 @@ class CameraNode(LifecycleNode):
         self,
         stop: Stop | None = None,
         name: str = "camera",
-        open_model: Callable[[str, str, int], Model] = open_model,
+        open_model: Callable[[ModelChoice], Model] = open_model,
         **options: Any,
     ) -> None:
-        """open_model makes a Model of model folder, backend and threads: cameras of one process may share one."""
+        """open_model makes a Model of a choice: cameras of one process may share one."""
         super().__init__(name, **options)
         self._stop = stop
         self._open_model = open_model
@@ -56,7 +57,7 @@ class CameraNode(LifecycleNode):
         self._perceiver: Perceiver | None = None
         self._input: CameraInput | None = None
         self._worker: Worker[Any] | None = None
-        self._drawer: Worker[tuple[Perception, Header]] | None = None
+        self._drawer: Worker[tuple[Perception, Header, ModelSpec]] | None = None
         self._outputs: OutputPublishers | None = None
         self._last_image = time.monotonic()
         self._why_silent = ""
@@ -72,7 +73,6 @@ class CameraNode(LifecycleNode):
             self._configure()
         except PerceptionError as error:
             self.get_logger().error(f"cannot configure: {error}")
-            self._close_model()
             return FAILURE
         except Stopped:
             return FAILURE
@@ -116,20 +116,27 @@ class CameraNode(LifecycleNode):
 
     def _configure(self) -> None:
         params = self.params = self._declared.read()
-        model = in_background(lambda: self._open_model(params.model, params.engine, params.engine_threads), self._stop)
         self._name = params.camera_name or self.get_namespace().rpartition("/")[2] or self.get_name()
         self._calibration = Calibration(self, params)
-        self._perceiver = Perceiver(
-            model, self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger()
-        )
-        self._perceiver.tune(params.thresholds, params.max_input_age)
+        self._perceiver = self._ready(params)
         self._publisher = self.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
         optional, missing = optional_outputs()
         self._outputs = OutputPublishers(self, standard_outputs(lambda: self.params.jpeg_quality) + optional, RELIABLE)
         if missing:
             self.get_logger().info(f"not installed, so without their outputs: {', '.join(missing)}")
-        self._model_info = self.create_publisher(ModelInfo, "~/model_info", LATCHED)
-        self._model_info.publish(model_info(model, self._name, self.get_clock().now().to_msg()))
+
+    def _ready(self, params: CameraParams) -> Perceiver:
+        """A perceiver with its model, or what stands in for it."""
+        perceiver = Perceiver(self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger())
+        perceiver.tune(params.thresholds, params.max_input_age)
+        self._models = ModelServer(self, params, perceiver, self._open_model, self._name)
+        try:
+            self._models.open(self._stop)
+        except (PerceptionError, Stopped):
+            self._models.close()
+            self._calibration.close()
+            raise
+        return perceiver
 
     def _pause(self) -> None:
         if self._input is not None:
@@ -151,11 +158,10 @@ class CameraNode(LifecycleNode):
     def _close_model(self) -> None:
         if self._perceiver is None:
             return
-        self._perceiver.model.engine.close()
+        self._models.close()
         self._perceiver = None
         self._calibration.close()
         self.destroy_lifecycle_publisher(self._publisher)
-        self.destroy_publisher(self._model_info)
         if self._outputs is not None:
             self._outputs.close()
 
@@ -183,12 +189,19 @@ class CameraNode(LifecycleNode):
             self._perceiver.tune(params.thresholds, params.max_input_age)
 
     def _report(self) -> None:
-        if self._perceiver is not None and self._perceiver.broken and self._worker is not None:
-            self.get_logger().error(f"the engine failed twice, the camera is deactivated: {self._perceiver.broken}")
-            self.trigger_deactivate()
+        self._give_up_on_a_broken_engine()
         self._notice_silence()
         message = camera_report.report(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), self._state())
         self._diagnostics.publish(message)
+
+    def _give_up_on_a_broken_engine(self) -> None:
+        if self._perceiver is None or self._worker is None:
+            return
+        if self._perceiver.stuck:
+            self._perceiver.broken = "the engine does not come back: look at dmesg, then start the node again"
+        if self._perceiver.broken:
+            self.get_logger().error(f"the engine is lost, the camera is deactivated: {self._perceiver.broken}")
+            self.trigger_deactivate()
 
     def _state(self) -> camera_report.State:
         slot = self._worker.slot if self._worker is not None else None
@@ -200,6 +213,7 @@ class CameraNode(LifecycleNode):
             received=slot.received if slot is not None else 0,
             replaced=slot.replaced if slot is not None else 0,
             why_silent=self._why_silent,
+            build=self._models.build if self._perceiver is not None else None,
         )
 
     def _notice_silence(self) -> None:
@@ -219,14 +233,15 @@ class CameraNode(LifecycleNode):
 
     def _publish(self, message: PerceptionFrame, perception: Perception | None) -> None:
         self._publisher.publish(message)
-        if perception is not None and self._drawer is not None and self._outputs is not None and self._outputs.wanted():
-            self._drawer.slot.put((perception, message.header))
+        if perception is None or self._perceiver is None or self._perceiver.model is None:
+            return
+        if self._drawer is not None and self._outputs is not None and self._outputs.wanted():
+            self._drawer.slot.put((perception, message.header, self._perceiver.model.spec))
 
     def _draw(self, taken: Any) -> None:
         """In a thread of its own: pictures for people never hold up the next frame, they skip it."""
-        perception, header = taken.item
-        if self._outputs is not None and self._perceiver is not None:
-            self._outputs.publish(perception, header, self._perceiver.model.spec)
+        if self._outputs is not None:
+            self._outputs.publish(*taken.item)
 
     def _work_failed(self, error: Exception) -> None:
         self.get_logger().error(f"a frame was lost: {error!r}", throttle_duration_sec=5.0)

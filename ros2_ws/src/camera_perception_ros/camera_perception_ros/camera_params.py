@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from camera_perception.engines import tensorrt
+from camera_perception_ros.model import ModelChoice
 from camera_perception_ros.params import ParameterError, param
 
 BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")
@@ -21,6 +23,16 @@ class CameraParams:
         "Backend: auto (the fastest that passes the model's reference check), tensorrt, openvino, onnxruntime "
         "or recorded; :PRECISION may follow.",
     )
+    build_engine: str = param(
+        "never",
+        "When TensorRT is asked for and no engine was built for this machine: never stops configure with the command "
+        "that builds one, background builds it while the node runs.",
+        choices=("never", "background"),
+    )
+    engine_meanwhile: str = param(
+        "onnxruntime", "Backend that serves while an engine is built; empty: images are answered with ENGINE_ERROR."
+    )
+    gpu_letterbox: bool = param(False, "Let the GPU resize images; for cameras much larger than the network.")
     engine_threads: int = param(0, "CPU threads of the backend; 0 lets it decide.", low=0, high=256)
     camera_name: str = param("", "Name of this camera in messages; empty takes the namespace's last part.")
 
@@ -71,14 +83,23 @@ class CameraParams:
     )
 
     def check(self) -> None:
-        if self.engine.partition(":")[0] not in BACKENDS:
-            raise ParameterError(f"parameter 'engine' is '{self.engine}': expected one of {', '.join(BACKENDS)}")
+        for name, backend in (("engine", self.engine), ("engine_meanwhile", self.engine_meanwhile or "auto")):
+            if backend.partition(":")[0] not in BACKENDS:
+                raise ParameterError(f"parameter '{name}' is '{backend}': expected one of {', '.join(BACKENDS)}")
         if len(self.camera_pose) != 6:
             raise ParameterError(
                 f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw"
             )
         if any(self.camera_pose) and self.camera_pose[2] <= 0.0:
             raise ParameterError("parameter 'camera_pose' puts the camera at or under the road: z must be > 0")
+
+    @property
+    def choice(self) -> ModelChoice:
+        """What the node runs. To build engines in the background, auto means TensorRT where that is installed."""
+        backend = self.engine
+        if self.build_engine == "background" and backend == "auto" and tensorrt.available() is None:
+            backend = "tensorrt"
+        return ModelChoice(self.model, backend, self.engine_threads, self.gpu_letterbox)
 
     @property
     def thresholds(self) -> dict[str, float]:

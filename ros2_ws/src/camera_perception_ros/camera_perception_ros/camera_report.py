@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from camera_perception.calibration_doctor import Diagnosis
 from camera_perception.camera import Camera
+from camera_perception.live_engine import BuildState
 from camera_perception.status import Status
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.diagnostics import ERROR, OK, STALE, WARN, array_of, level_of, names_of, percentile, status
@@ -27,6 +28,7 @@ class State:
     received: int
     replaced: int
     why_silent: str
+    build: BuildState | None = None
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
@@ -52,21 +54,30 @@ def _input(node: str, state: State) -> DiagnosticStatus:
 
 def _model(node: str, state: State) -> DiagnosticStatus:
     perceiver = state.perceiver
-    if perceiver is None:
-        return status(f"{node}: Model", WARN, f"no model loaded ({state.lifecycle})", node, {})
-    engine, counts = perceiver.model.engine, perceiver.counts
-    values = {"engine": engine.name, "engine_id": engine.engine_id, "model": perceiver.model.spec.name}
+    model = perceiver.model if perceiver else None
+    if perceiver is None or model is None:
+        text = state.build.text if state.build else f"no model loaded ({state.lifecycle})"
+        return status(f"{node}: Model", WARN, text, node, _progress(state.build))
+    engine, counts = model.engine, perceiver.counts
+    values: dict[str, object] = {"engine": engine.name, "engine_id": engine.engine_id, "model": model.spec.name}
     for name, series in (("age_ms", counts.ages_ms), ("inference_ms", counts.inference_ms)):
         values |= {f"{name} p{int(100 * share)}": f"{percentile(series, share):.1f}" for share in (0.5, 0.95, 0.99)}
-    level = ERROR if perceiver.broken else OK
-    return status(f"{node}: Model", level, perceiver.broken or "running", engine.name, values)
+    level, text = (ERROR, perceiver.broken) if perceiver.broken else (OK, "running")
+    if level == OK and state.build is not None and state.build.state != "done":
+        level, text = WARN, state.build.text
+    return status(f"{node}: Model", level, text, engine.name, values | _progress(state.build))
+
+
+def _progress(build: BuildState | None) -> dict[str, object]:
+    """How far the engine is that is built in the background."""
+    return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.share:.0%}"}
 
 
 def _calibration(node: str, state: State) -> DiagnosticStatus | None:
     if state.calibration is None:
         return None
     level, text, values = OK, state.calibration.text, {}
-    if state.perceiver is not None and state.calibration.camera is not None:
+    if state.perceiver is not None and state.perceiver.pipeline is not None and state.calibration.camera is not None:
         doctor = state.perceiver.pipeline.calibration
         if doctor.diagnosis.flags:
             level, text = WARN, "lane lines disagree with the camera's pose: calibrate it again"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,30 @@ from camera_perception.engines.select import load_engine
 from camera_perception.errors import ModelError
 from camera_perception.model_spec import ModelSpec, load_spec
 
+CLOSING = 5.0  # seconds; a GPU that is gone can hold the driver's calls for ever
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model, and on what it runs.
+
+    folder        with model.json and model.onnx
+    backend       as the parameter `engine`: auto, or a backend, :PRECISION may follow
+    threads       of the CPU; 0 lets the backend decide
+    gpu_letterbox let the GPU resize the image, where the backend can
+    """
+
+    folder: str
+    backend: str = "auto"
+    threads: int = 0
+    gpu_letterbox: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What load_engine gets."""
+        options: dict[str, Any] = {"threads": self.threads} if self.threads else {}
+        return options | ({"letterbox": True} if self.gpu_letterbox else {})
+
 
 @dataclass(frozen=True)
 class Model:
@@ -19,29 +44,42 @@ class Model:
 
     spec: ModelSpec
     engine: Engine
-    backend: str
-    threads: int
+    choice: ModelChoice
+
+    @property
+    def name(self) -> str:
+        """Of the engine, for people."""
+        return self.engine.name
 
     def reopened(self) -> Model:
         """The same model with a fresh engine; the old one is closed whether it likes it or not."""
+        self.close()
+        return replace(self, engine=open_engine(self.spec, self.choice))
+
+    def close(self) -> bool:
+        """Close the engine; False when it does not come back from that: its thread is left behind."""
+        thread = threading.Thread(target=self._close, name="closing", daemon=True)
+        thread.start()
+        thread.join(CLOSING)
+        return not thread.is_alive()
+
+    def _close(self) -> None:
         try:
             self.engine.close()
-        except Exception:
+        except Exception:  # it failed before, or it would not be closed in mid-run
             pass
-        return Model(self.spec, open_engine(self.spec, self.backend, self.threads), self.backend, self.threads)
 
 
-def open_model(folder: str, backend: str, threads: int) -> Model:
+def open_model(choice: ModelChoice) -> Model:
     """Load and try a model folder; PerceptionError says what is wrong and what to do."""
-    if not folder:
+    if not choice.folder:
         raise ModelError("parameter 'model' is empty: give the folder that holds model.json and model.onnx")
-    spec = load_spec(folder)
-    return Model(spec, open_engine(spec, backend, threads), backend, threads)
+    spec = load_spec(choice.folder)
+    return Model(spec, open_engine(spec, choice), choice)
 
 
-def open_engine(spec: ModelSpec, backend: str, threads: int) -> Engine:
+def open_engine(spec: ModelSpec, choice: ModelChoice) -> Engine:
     """A warm engine: the first run pays for lazy allocations, not the first image."""
-    options: dict[str, Any] = {"threads": threads} if threads else {}
-    engine = load_engine(spec, backend, **options)
+    engine = load_engine(spec, choice.backend, **choice.options)
     infer(engine, np.zeros(engine.input.shape, engine.input.dtype))
     return engine

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from rclpy.clock import Clock
 
-from camera_perception.errors import BadImage, EngineError, UnknownEncoding
+from camera_perception.errors import BadImage, EngineError, PerceptionError, UnknownEncoding
 from camera_perception.message import failed_fields, perception_fields
 from camera_perception.odometry import Odometry
 from camera_perception.pipeline import Pipeline
@@ -22,35 +24,91 @@ from camera_perception_ros.diagnostics import Counts
 from camera_perception_ros.model import Model
 from camera_perception_ros.slot import Taken
 
+STUCK = 20.0  # seconds; opening an engine again takes less, and a GPU that is gone answers never
+
 
 class Perceiver:
     """One camera's pipeline with its engine; every image taken gets exactly one PerceptionFrame.
 
-    An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop.
+    An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop. Before
+    the first `serve` there is no model: images are answered with ENGINE_ERROR.
+    extra  flags of every frame, from outside
     """
 
-    def __init__(
-        self, model: Model, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any
-    ) -> None:
-        self.model = model
-        self.pipeline = Pipeline(model.spec, model.engine, base_frame=base_frame)
+    def __init__(self, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any) -> None:
+        self.model: Model | None = None
+        self.pipeline: Pipeline | None = None
         self.counts = Counts()
         self.broken = ""
+        self.extra = Status(0)
         self.max_input_age = 0.0
         self._calibration, self._clock, self._name, self._log = calibration, clock, camera_name, log
-        self._restarted = False
+        self._base_frame, self._thresholds = base_frame, dict[str, float]()
+        self._meanwhile = self._restarted = self._closed = False
+        self._turn = threading.Lock()  # held for a frame: models change between two of them
+        self._busy_since: float | None = None
         self.odometry = Odometry()
         self._last_ns: int | None = None
         self._motion: EgoMotion | None = None
 
     def tune(self, thresholds: dict[str, float], max_input_age: float) -> None:
         """Thresholds of heads, the others keep the model's own; seconds until an image is stale."""
-        own = {head.head: head.threshold for head in self.model.spec.heads}
-        self.pipeline.thresholds.update({**own, **{head: value for head, value in thresholds.items() if head in own}})
-        self.max_input_age = max_input_age
+        self._thresholds, self.max_input_age = thresholds, max_input_age
+        if self.pipeline is not None:
+            self.pipeline.tune(thresholds)
+
+    def serve(self, model: Model, meanwhile: bool = False) -> None:
+        """Use a model from the next image on, and close the one before. From any thread.
+
+        EngineError or ModelError when it fails on a grey picture; it is closed then, and the one before goes on.
+        meanwhile  it only stands in until a better one is ready
+        """
+        try:
+            pipeline = tried(model, self._base_frame)
+            pipeline.tune(self._thresholds)
+            self._take_turn()
+        except PerceptionError:
+            model.close()
+            raise
+        try:
+            if self._closed:
+                before: Model | None = model
+            else:
+                before, self.model = self.model, model
+                if self.pipeline is not None:
+                    pipeline.go_on_from(self.pipeline)
+                self.pipeline, self._meanwhile, self._restarted, self.broken = pipeline, meanwhile, False, ""
+        finally:
+            self._turn.release()
+        if before is not None:
+            before.close()
+
+    def _take_turn(self) -> None:
+        if not self._turn.acquire(timeout=STUCK):
+            raise EngineError("the engine in use does not come back: deactivate, clean up and configure the node again")
+
+    def close(self) -> None:
+        """Give the engine back; a model that arrives later is closed at once."""
+        self._closed = True
+        if self.model is not None and not self.model.close():
+            self._log.error("the engine cannot be closed; it is left behind until the process ends")
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the frame at hand has taken so long that it will not come back."""
+        since = self._busy_since
+        return since is not None and time.monotonic() - since > STUCK
 
     def work(self, taken: Taken[Any], publish: Callable[[PerceptionFrame, Perception | None], None]) -> None:
         """Process one image message and publish the answer."""
+        with self._turn:
+            self._busy_since = time.monotonic()
+            try:
+                self._work(taken, publish)
+            finally:
+                self._busy_since = None
+
+    def _work(self, taken: Taken[Any], publish: Callable[[PerceptionFrame, Perception | None], None]) -> None:
         header = taken.item.header
         flags = self._flags_of_arrival(taken)
         counts = {"frame_seq": taken.seq, "frames_dropped": taken.replaced}
@@ -73,30 +131,33 @@ class Perceiver:
         started = time.perf_counter_ns()
         frame = frame_from_message(message)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
+        if self.pipeline is None:
+            raise EngineError("no engine yet: see /diagnostics for how far it is built")
         self.pipeline.camera = self._calibration.camera
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
-        perception = self._run(frame)
+        perception = self._run(self.pipeline, frame)
         flags |= Status(perception.status_flags) | self._calibration.flags
         timing = replace(perception.timing, decode_ms=decode_ms)
         return replace(perception, status_flags=int(flags), timing=timing), decode_ms
 
-    def _run(self, frame: Frame) -> Perception:
+    def _run(self, pipeline: Pipeline, frame: Frame) -> Perception:
         try:
-            return self.pipeline.run(frame, self._motion)
+            return pipeline.run(frame, self._motion)
         except EngineError as error:
             if self._restarted:
                 self.broken = str(error)
                 raise
             self._log.error(f"the engine failed and is started again: {error}")
             self._restarted = True
-            return self._run_again(frame)
+            return self._run_again(pipeline, frame)
 
-    def _run_again(self, frame: Frame) -> Perception:
+    def _run_again(self, pipeline: Pipeline, frame: Frame) -> Perception:
+        assert self.model is not None
         try:
             self.model = self.model.reopened()
-            self.pipeline.engine = self.model.engine
-            return self.pipeline.run(frame, self._motion)
+            pipeline.engine = self.model.engine
+            return pipeline.run(frame, self._motion)
         except EngineError as error:
             self.broken = str(error)
             raise
@@ -104,6 +165,7 @@ class Perceiver:
     def _message(
         self, perception: Perception, header: Any, decode_ms: float, counts: dict[str, Any]
     ) -> PerceptionFrame:
+        assert self.model is not None
         fields = perception_fields(
             perception,
             self.model.spec,
@@ -115,7 +177,8 @@ class Perceiver:
         return message_from_fields(PerceptionFrame, {**fields, "header": header})
 
     def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
-        flags = Status.DROPPING if taken.replaced else Status(0)
+        flags = self.extra | (Status.DROPPING if taken.replaced else Status(0))
+        flags |= Status.CPU_FALLBACK if self._meanwhile else Status(0)
         late = self.max_input_age and self._age_ms(taken.item.header.stamp) > 1e3 * self.max_input_age
         return flags | Status.STALE_INPUT if late else flags
 
@@ -136,3 +199,10 @@ class Perceiver:
         self.counts.ages_ms.append(message.age_ms)
         if message.inference_ms == message.inference_ms:
             self.counts.inference_ms.append(message.inference_ms)
+
+
+def tried(model: Model, base_frame: str) -> Pipeline:
+    """A pipeline for a model that has taken a picture through all its steps."""
+    grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
+    Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
+    return Pipeline(model.spec, model.engine, base_frame=base_frame)

@@ -17,6 +17,7 @@ from camera_perception.errors import PerceptionError
 if TYPE_CHECKING:
     from rclpy.executors import Executor
     from rclpy.node import Node
+    from rclpy.task import Future
 
 T = TypeVar("T")
 
@@ -130,6 +131,22 @@ def in_background(work: Callable[[], T], stop: Stop | None) -> T:
     if failed:
         raise failed[0]
     return done[0]
+
+
+def when_done(work: Callable[[], T]) -> Future:
+    """A future with the result of work, done in a thread; for callbacks that must not hold up the others."""
+    from rclpy.task import Future
+
+    future: Future = Future()
+
+    def target() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=target, name="loading", daemon=True).start()
+    return future
 
 
 def leave_with(code: int) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from camera_perception.engines import Engine, Slot
-from camera_perception_ros.model import Model, open_model
+from camera_perception_ros.model import Model, ModelChoice, open_model
 
 
 class SharedEngine:
@@ -66,28 +66,27 @@ class SharedModel(Model):
         engine = self.engine
         assert isinstance(engine, SharedEngine)
         failed = engine.present
-        engine.replace(failed, Model(self.spec, failed, self.backend, self.threads))
+        engine.replace(failed, Model(self.spec, failed, self.choice))
         return self
 
 
 class ModelPool:
-    """Opens each model once: a camera that asks for the same folder, backend and threads shares it."""
+    """Opens each model once: a camera that makes the same choice shares it."""
 
     def __init__(self) -> None:
         self._opening = threading.Lock()
-        self._models: dict[tuple[str, str, int], SharedModel] = {}
+        self._models: dict[ModelChoice, SharedModel] = {}
 
-    def open(self, folder: str, backend: str, threads: int) -> Model:
+    def open(self, choice: ModelChoice) -> Model:
         """As model.open_model."""
         with self._opening:
-            model = self._models.get((folder, backend, threads))
+            model = self._models.get(choice)
             if model is None or not isinstance(model.engine, SharedEngine) or model.engine.users == 0:
-                model = _shared(open_model(folder, backend, threads))
-                self._models[folder, backend, threads] = model
+                model = self._models[choice] = _shared(open_model(choice))
             assert isinstance(model.engine, SharedEngine)
             model.engine.users += 1
             return model
 
 
 def _shared(model: Model) -> SharedModel:
-    return SharedModel(model.spec, SharedEngine(model.engine), model.backend, model.threads)
+    return SharedModel(model.spec, SharedEngine(model.engine), model.choice)

@@ -15,7 +15,7 @@ import numpy as np
 
 from camera_perception.engines import BACKENDS, Engine, backend_module
 from camera_perception.engines.choice import Candidate, cache_path, remember, remembered
-from camera_perception.errors import EngineError, ModelError
+from camera_perception.errors import EngineError, EngineMissing, ModelError
 from camera_perception.model_spec import ModelSpec
 from camera_perception.reference import require
 
@@ -99,7 +99,8 @@ def _fastest(spec: ModelSpec, tried: list[Candidate], path: Path, options: dict[
             engine = open_checked(spec, candidate, **options)
         except (EngineError, ModelError) as error:
             reasons.append(f"{candidate.text}: {error}")
-            log.info("engine %s is not used: %s", candidate.text, error)
+            level = logging.WARNING if isinstance(error, EngineMissing) else logging.INFO
+            log.log(level, "engine %s is not used: %s", candidate.text, error)
             continue
         elapsed = milliseconds[candidate.text] = median_ms(engine)
         if best is None or elapsed < best[0]:

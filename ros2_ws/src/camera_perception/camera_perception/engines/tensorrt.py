@@ -11,7 +11,7 @@ from camera_perception.engines import Engine, cuda
 from camera_perception.engines.choice import cache_folder
 from camera_perception.engines.graph import check_slots
 from camera_perception.engines.select import median_ms
-from camera_perception.errors import EngineError, ModelError
+from camera_perception.errors import EngineError, EngineMissing, ModelError
 from camera_perception.model_spec import ModelSpec, load_spec
 
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")
@@ -86,7 +86,7 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
         return min(found, key=lambda pair: pair[1].milliseconds)
     misses = [miss for v in wanted for miss in near_misses(folder, EngineKey.of(v, here))]
     why = f"; the nearest was built for {min(misses, key=len)}" if misses else ""
-    raise EngineError(
+    raise EngineMissing(
         f"no TensorRT engine of model '{spec.name}' for this machine is in {folder}{why}: "
         f"build one with `{command(spec, precision)}`"
     )
