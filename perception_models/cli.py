@@ -18,6 +18,7 @@ COMMANDS = (
     learn.train_demo,
     models.export,
     models.quantize,
+    models.prune,
     models.precisions,
     measure.evaluate,
     measure.attack,

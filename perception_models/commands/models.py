@@ -77,3 +77,30 @@ def precisions(
         if page is not None:
             put_into(page, text, "precisions")
         typer.echo(text)
+
+
+def prune(
+    checkpoint: Annotated[Path, typer.Argument(help="best.safetensors of a run")],
+    out: Out,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="channels over --keep: stem, widths, neck, fine: neck=48")
+    ] = None,
+    keep: Annotated[float, typer.Option(help="Share of the channels that stay, rounded to multiples of 16")] = 0.75,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Labelled images that tell what matters (Taylor); else the weights do")
+    ] = None,
+    images: Annotated[int, typer.Option(help="So many of them", min=1)] = 32,
+    speed: Annotated[bool, typer.Option(help="Measure both on this CPU, exported, one thread")] = True,
+) -> None:
+    """Cut the channels that carry least: OUT/pruned.safetensors, and OUT/finetune.yaml to train the rest again."""
+    with plain_errors():
+        from perception_models.prune import labelled_batch, pruned_speed
+        from perception_models.prune import prune as run
+
+        made = run(checkpoint, out, keep, overrides, labelled_batch(checkpoint, data, images) if data else None)
+        for name, (before, after) in {"parameters": made.parameters, "MACs": made.macs}.items():
+            typer.echo(f"{name:10} {before:>13,} -> {after:>13,}  {after / before:.2f}")
+        if speed:
+            before, after = pruned_speed(checkpoint, made.checkpoint)
+            typer.echo(f"{'CPU time':10} {1000 * before:10.1f} ms -> {1000 * after:10.1f} ms  {after / before:.2f}")
+        typer.echo(f"let it recover: perception-models train -c {made.config} -o {out / 'run'} optimizer.lr=0.0005")

@@ -1,0 +1,133 @@
+"""Pruning: what did nothing is found and cut, and what is left is a network like any other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from perception_models.losses import LossConfig, task_losses
+from perception_models.network import NetworkConfig, PerceptionNet, of_size
+from perception_models.prune import cut, prune, smaller
+from perception_models.settings import SettingsError, load_settings
+from perception_models.train import build_network
+from perception_models.training import checkpoint
+from perception_models.training.config import StageConfig, TrainConfig
+
+SIZE = (64, 128)
+TWICE = dict(stem=32, widths=[32, 32, 64, 64], neck=32, fine=32)
+
+
+def settled(config: NetworkConfig, images: torch.Tensor) -> PerceptionNet:
+    """Random weights; batch norms know what they see."""
+    torch.manual_seed(0)
+    net = PerceptionNet(config).train()
+    with torch.no_grad():
+        for _ in range(3):
+            net(images)
+    return net.eval()
+
+
+def padded(small: PerceptionNet, config: NetworkConfig) -> PerceptionNet:
+    """The same function with twice the channels: every second one is dead."""
+    net, tensors = PerceptionNet(config), small.state_dict()
+    for name, target in net.state_dict().items():
+        value = tensors[name]
+        target.fill_(1.0 if name.endswith("running_var") else 0.0)
+        live = tuple(slice(None, None, big // now) for big, now in zip(target.shape, value.shape))
+        target[live] = value
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def small(drawn_targets) -> PerceptionNet:
+    return settled(of_size("t"), drawn_targets["images"])
+
+
+@pytest.mark.parametrize("way", ["magnitude", "taylor"])
+def test_dead_channels_are_found_everywhere_and_the_function_stays(way, small, drawn_batch):
+    big = padded(small, replace(small.config, **TWICE))
+    images = drawn_batch["images"]
+    with torch.no_grad():
+        wanted = small(images)
+        for name, value in big(images).items():
+            torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-4)
+    made = cut(big, small.config, SIZE, drawn_batch if way == "taylor" else None)
+    with torch.no_grad():
+        for name, value in made(images).items():
+            torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-4)
+    if way == "magnitude":  # Taylor may keep another of the channels that never fire on this batch
+        assert all(torch.equal(made.state_dict()[name], value) for name, value in small.state_dict().items())
+
+
+def test_what_the_loss_needs_survives_though_its_weights_are_small(small, drawn_batch):
+    """Small weights before a batch norm change nothing: magnitude falls for them, Taylor does not."""
+    config = replace(small.config, neck=32)
+    net = settled(config, drawn_batch["images"])
+    before = cost(net, drawn_batch)
+    weighed = cost(cut(net, small.config, SIZE), drawn_batch)
+    felt = cost(cut(net, small.config, SIZE, drawn_batch), drawn_batch)
+    assert abs(felt - before) < abs(weighed - before)
+
+
+@torch.no_grad()
+def cost(net: PerceptionNet, batch: dict) -> float:
+    return float(sum(task_losses(net(batch["images"]), batch, LossConfig(), net.config.strides).values()))
+
+
+@pytest.fixture(scope="module")
+def trained(small, tmp_path_factory):
+    """A checkpoint of a network that has channels to spare."""
+    path = tmp_path_factory.mktemp("run") / "best.safetensors"
+    net = padded(small, replace(small.config, **TWICE))
+    stage = StageConfig(height=SIZE[0], width=SIZE[1])
+    config = TrainConfig(network=asdict(net.config) | {"size": "t"}, stages=[stage])
+    checkpoint.save(path, {"average": net.state_dict()}, {"network": asdict(net.config), "config": asdict(config)})
+    return path
+
+
+def test_a_pruned_checkpoint_loads_says_what_it_costs_and_starts_a_training(trained, small, tmp_path):
+    made = prune(trained, tmp_path / "out", keep=0.5)
+    assert asdict(made.network) == asdict(small.config)
+    net, _ = checkpoint.load_network(made.checkpoint)
+    assert made.parameters[1] == sum(p.numel() for p in net.parameters()) < 0.35 * made.parameters[0]
+    assert made.macs[1] < 0.35 * made.macs[0]
+    start = build_network(load_settings(TrainConfig, made.config))
+    assert all(torch.equal(v, start.state_dict()[n]) for n, v in net.state_dict().items())
+
+
+def test_the_network_that_was_pruned_stays_as_it_is(small, drawn_batch):
+    before = {name: value.clone() for name, value in small.state_dict().items()}
+    cut(small, replace(small.config, neck=8), SIZE, drawn_batch)
+    assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
+    assert all(p.grad is None for p in small.parameters())
+
+
+def test_a_share_is_rounded_to_what_kernels_like():
+    n = smaller(of_size("n"), 0.75)
+    assert (n.stem, n.widths, n.neck, n.fine) == (16, [32, 48, 64, 96], 48, 32)
+    assert smaller(of_size("s"), 1.0) == of_size("s")
+    own = smaller(of_size("n"), 1.0, ["neck=48", "widths=[16, 32, 64, 96]"])
+    assert (own.neck, own.widths, own.stem) == (48, [16, 32, 64, 96], 16)
+
+
+@pytest.mark.parametrize(
+    ("keep", "words", "message"),
+    [
+        (0.0, [], "above 0"),
+        (0.5, ["neck=80"], "neck: pruning takes channels away"),
+        (0.5, ["widths=[16, 16]"], "widths: pruning takes"),
+        (0.5, ["depths=[1, 1, 1, 1]"], "depths: pruning changes"),
+        (0.5, ["neck=wide"], "wide"),
+    ],
+)
+def test_wishes_that_pruning_cannot_fulfil_are_refused(keep, words, message):
+    with pytest.raises(SettingsError, match=message):
+        smaller(of_size("n"), keep, words)
+
+
+def test_attention_is_refused():
+    net = PerceptionNet(of_size("t", attention=True))
+    with pytest.raises(SettingsError, match="attention"):
+        cut(net, replace(net.config, neck=8), SIZE)
