@@ -94,10 +94,14 @@ def test_the_demo_accounts_for_every_frame_and_leaves_its_files(drive, tiny_mode
         assert numbers["sent"] == IMAGES
         assert numbers["received"] + numbers["replaced"] == IMAGES
         assert numbers["headers_not_of_an_input"] == 0
-    assert cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 0
+    film = cv2.VideoCapture(str(out / "overlay.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+    size = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    assert size == (1636, 1084)  # both cameras over each other, the scene from above beside them
     assert "data:image/png;base64" in (out / "report.html").read_text()
     with Bag(out / "perception.mcap") as bag:
         fused = [deserialize(message.kind, message.data) for message in bag.messages(["/fusion/fused"])]
+        assert {"/fusion/markers", "/fusion/occupancy"} <= bag.topics.keys()
     assert any(not camera.stale for message in fused for camera in message.cameras)
     assert any(len(message.lanes) for message in fused)
     assert np.isfinite([message.age_ms for message in fused if message.status != 2]).all()

@@ -76,10 +76,10 @@ def _draw_grid(canvas: np.ndarray, view: View, reach: float) -> None:
     side = view.size[1] / view.scale / 2
     for y in np.arange(-10 * (side // 10), side, 10):
         polyline(canvas, view.pixels(np.array([(-view.behind, y), (reach, y)])), GRID_INK, 1)
-    for x in np.arange(-10 * (view.behind // 10), reach, 10):
+    for x in range(-10 * int(view.behind // 10), int(np.ceil(reach)), 10):
         ends = view.pixels(np.array([(x, side), (x, -side)]))
         polyline(canvas, ends, GRID_INK, 1)
-        write(canvas, f"{x:.0f} m", round(view.text * 0.5), round(ends[0, 1] - view.text * 1.6), view.text, GREY)
+        write(canvas, f"{x} m", round(view.text * 0.5), round(ends[0, 1] - view.text * 1.6), view.text, GREY)
 
 
 def _draw_road(canvas: np.ndarray, view: View, seen: Surroundings) -> None:
@@ -125,6 +125,8 @@ def _draw_velocity(canvas: np.ndarray, view: View, position: np.ndarray, velocit
 
 
 def _draw_uncertainty(canvas: np.ndarray, view: View, position: np.ndarray, cov: np.ndarray, color: Color) -> None:
-    """The ellipse of two standard deviations, dashed."""
+    """The ellipse of two standard deviations, dashed; far things have large ones, whose dashes are longer."""
     if np.isfinite(cov).all():
-        polylines(canvas, dashed(view.pixels(ellipse(position, cov, 2.0)), 4, 4), color, 1)
+        ring = view.pixels(ellipse(position, cov, 2.0))
+        dash = max(4.0, float(np.ptp(ring, axis=0).max()) / 40)
+        polylines(canvas, dashed(ring, dash, dash), color, 1)

@@ -112,7 +112,8 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         for camera in cameras
         for name in ("perception", "overlay/compressed", "model_info", "markers")
     ]
-    recorder = {"output": str(settings.recording), "topics": [*outputs, "/fusion/fused", "/diagnostics"]}
+    fused = [f"/fusion/{name}" for name in ("fused", "markers", "occupancy")]
+    recorder = {"output": str(settings.recording), "topics": [*outputs, *fused, "/diagnostics"]}
     processes.start(
         "bag_recorder", "bag_recorder_node", "--params-file", write_params(params / "bag_recorder.yaml", recorder)
     )

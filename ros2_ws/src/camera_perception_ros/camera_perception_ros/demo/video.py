@@ -1,7 +1,8 @@
-"""The overlays of all cameras side by side as one video, each image as long as it was the latest."""
+"""One video of the demo: the overlays of all cameras, and beside them what the fusion knows, from above."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +11,79 @@ import numpy as np
 
 from camera_perception.bag import Bag
 from camera_perception.bag_types import deserialize
+from camera_perception.draw import bird_eye, side_by_side, stacked
+from camera_perception_ros.convert import stamp_ns
+from camera_perception_ros.convert_fused import surroundings_from_fused
 from camera_perception_ros.demo.cameras import DemoCamera
 
-HEIGHT = 540
+FUSED = "/fusion/fused"
+TILE = 540, 960  # height and width of each camera's picture
+REACH, BEHIND = 52.0, 8.0  # metres from above: what cameras see well
 
 
-def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 25.0) -> int:
+class Wall:
+    """What is to be seen now: the latest picture of each camera, the latest scene from above."""
+
+    def __init__(self, cameras: list[DemoCamera]) -> None:
+        self._pictures: dict[str, np.ndarray | None] = {camera.output("overlay/compressed"): None for camera in cameras}
+        self._fused: Any = None
+
+    @property
+    def topics(self) -> list[str]:
+        return [*self._pictures, FUSED]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every camera has shown something."""
+        return all(picture is not None for picture in self._pictures.values())
+
+    def take(self, topic: str, message: Any) -> None:
+        if topic == FUSED:
+            self._fused = message
+        else:
+            self._pictures[topic] = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
+
+    def picture(self) -> np.ndarray:
+        """Up to two cameras over each other, more in two columns."""
+        shown = [picture for picture in self._pictures.values() if picture is not None]
+        tiles = stacked(shown, 1 if len(shown) < 3 else 2, TILE)
+        if self._fused is None:
+            return tiles
+        size = len(tiles), round(len(tiles) * 0.62)
+        above = bird_eye(surroundings_from_fused(self._fused), size, REACH, BEHIND)
+        return _even(side_by_side(tiles, above))
+
+
+def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 20.0) -> int:
     """Returns the number of frames written; 0 when the recording holds no overlays."""
-    topics = {camera.output("overlay/compressed"): index for index, camera in enumerate(cameras)}
-    latest: list[np.ndarray | None] = [None] * len(cameras)
-    writer, written, first_ns = None, 0, 0
-    with Bag(bag) as recording:
-        for raw in recording.messages(topics):
-            message = deserialize(raw.kind, raw.data)
-            stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-            first_ns = first_ns or stamp_ns
-            while writer is not None and written < (stamp_ns - first_ns) * rate / 1e9:
-                writer.write(_beside(latest))
-                written += 1
-            latest[topics[raw.topic]] = _scaled(cv2.imdecode(message.data, cv2.IMREAD_COLOR))
-            if writer is None and all(image is not None for image in latest):
-                size = _beside(latest).shape[1::-1]
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-    if writer is not None:
-        writer.write(_beside(latest))
-        writer.release()
+    writer, written = None, 0
+    for picture in _frames(bag, Wall(cameras), rate):
+        if writer is None:
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, picture.shape[1::-1])
+        writer.write(picture)
         written += 1
+    if writer is not None:
+        writer.release()
     return written
 
 
-def _scaled(image: Any) -> np.ndarray:
-    width = round(image.shape[1] * HEIGHT / image.shape[0] / 2) * 2
-    return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA)
+def _frames(bag: Path, wall: Wall, rate: float) -> Iterator[np.ndarray]:
+    """A picture for each frame of the video, from when all cameras have shown something."""
+    first_ns, count = 0, 0
+    with Bag(bag) as recording:
+        for raw in recording.messages(wall.topics):
+            message = deserialize(raw.kind, raw.data)
+            if wall.complete:
+                now_ns = stamp_ns(message.header.stamp)
+                first_ns = first_ns or now_ns
+                while count < (now_ns - first_ns) * rate / 1e9:
+                    yield wall.picture()
+                    count += 1
+            wall.take(raw.topic, message)
+    if wall.complete:
+        yield wall.picture()
 
 
-def _beside(images: list[np.ndarray | None]) -> np.ndarray:
-    return np.hstack([image for image in images if image is not None])
+def _even(picture: np.ndarray) -> np.ndarray:
+    """Without the last row or column that video encoders do not take."""
+    return picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2]
