@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     import rclpy
+    from camera_rig import Rig
 
 
 def domain_id(run: str, worker: str) -> int:
@@ -68,3 +69,26 @@ def spin_until(executor: rclpy.executors.Executor) -> Callable[..., None]:
             executor.spin_once(timeout_sec=0.05)
 
     return spin_until
+
+
+@pytest.fixture
+def rig(context, executor, spin_until, tiny_model) -> Iterator[Callable[..., Rig]]:
+    """rig(**parameters): a camera node with the tiny model on real topics; closed after the test."""
+    from camera_rig import Rig
+
+    made: list[Rig] = []
+
+    def build(**overrides: object) -> Rig:
+        values = {
+            "model": str(tiny_model),
+            "engine": "onnxruntime",
+            "engine_threads": 1,
+            "transport": "raw",
+            "input_depth": 50,
+        }
+        made.append(Rig(context, executor, spin_until, **{**values, **overrides}))
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.node.close()

@@ -18,7 +18,7 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from camera_perception.errors import EngineError
@@ -27,61 +27,6 @@ from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
 from camera_perception_ros.camera_node import CameraNode
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]
-
-
-class Rig:
-    """A camera node, and around it a camera that sends and a listener."""
-
-    def __init__(self, context: Any, executor: Any, spin_until: Any, **overrides: Any) -> None:
-        options = {"context": context, "use_global_arguments": False}
-        self.node = CameraNode(namespace="/front", parameter_overrides=parameters(**overrides), **options)
-        self.outside = Node("outside", **options)
-        for node in (self.node, self.outside):
-            executor.add_node(node)
-        self.spin_until = spin_until
-        self.raw = self.outside.create_publisher(Image, "/front/image_raw", RELIABLE)
-        self.infos = self.outside.create_publisher(CameraInfo, "/front/camera_info", RELIABLE)
-        self.perception = Ear(self.outside, PerceptionFrame, "/front/camera/perception")
-
-    def activate(self) -> None:
-        self.node.start()
-        assert self.state == "active"
-        self.spin_until(
-            lambda: self.raw.get_subscription_count() and self.infos.get_subscription_count(), what="subscribing"
-        )
-        self.spin_until(lambda: self.node._publisher.get_subscription_count(), what="a listener")
-
-    @property
-    def state(self) -> str:
-        return self.node._state_machine.current_state[1]
-
-    def send(self, *messages: Image) -> None:
-        for message in messages:
-            self.raw.publish(message)
-
-    def answers(self, count: int) -> list[PerceptionFrame]:
-        self.spin_until(lambda: len(self.perception.heard) >= count, what=f"{count} answers")
-        return self.perception.heard
-
-
-@pytest.fixture
-def rig(context, executor, spin_until, tiny_model):
-    made: list[Rig] = []
-
-    def build(**overrides: Any) -> Rig:
-        values = {
-            "model": str(tiny_model),
-            "engine": "onnxruntime",
-            "engine_threads": 1,
-            "transport": "raw",
-            "input_depth": 50,
-        }
-        made.append(Rig(context, executor, spin_until, **{**values, **overrides}))
-        return made[-1]
-
-    yield build
-    for each in made:
-        each.node.close()
 
 
 def test_every_image_is_answered_or_counted_and_headers_are_those_of_the_images(rig):

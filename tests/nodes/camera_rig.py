@@ -1,0 +1,47 @@
+"""A camera node in this process, with a camera before it and a listener behind it, on real topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driving import RELIABLE, Ear, parameters
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.camera_node import CameraNode
+
+
+class Rig:
+    """A camera node, and around it a camera that sends and a listener."""
+
+    def __init__(self, context: Any, executor: Any, spin_until: Any, **overrides: Any) -> None:
+        options = {"context": context, "use_global_arguments": False}
+        self.node = CameraNode(namespace="/front", parameter_overrides=parameters(**overrides), **options)
+        self.outside = Node("outside", **options)
+        for node in (self.node, self.outside):
+            executor.add_node(node)
+        self.spin_until = spin_until
+        self.raw = self.outside.create_publisher(Image, "/front/image_raw", RELIABLE)
+        self.infos = self.outside.create_publisher(CameraInfo, "/front/camera_info", RELIABLE)
+        self.perception = Ear(self.outside, PerceptionFrame, "/front/camera/perception")
+
+    def activate(self) -> None:
+        self.node.start()
+        assert self.state == "active"
+        self.spin_until(
+            lambda: self.raw.get_subscription_count() and self.infos.get_subscription_count(), what="subscribing"
+        )
+        self.spin_until(lambda: self.node._publisher.get_subscription_count(), what="a listener")
+
+    @property
+    def state(self) -> str:
+        return self.node._state_machine.current_state[1]
+
+    def send(self, *messages: Image) -> None:
+        for message in messages:
+            self.raw.publish(message)
+
+    def answers(self, count: int) -> list[PerceptionFrame]:
+        self.spin_until(lambda: len(self.perception.heard) >= count, what=f"{count} answers")
+        return self.perception.heard
