@@ -12,6 +12,7 @@ from typing import Any
 from camera_perception.rig import RigCamera
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.params import default_of
+from camera_perception_ros.views import written
 
 NODE = "camera_perception"
 MALLOC = {
@@ -50,7 +51,8 @@ COMMON = (
         "autostart",
     ),
     Argument("respawn", "true", "Start a node again when its process dies."),
-    Argument("rviz", "false", "Show overlay, objects and lanes in RViz."),
+    Argument("rviz", "false", "Show overlay, objects, lanes and road in RViz."),
+    Argument("foxglove", "false", "Start foxglove_bridge and write a layout to import; needs that package."),
     Argument("log_level", "info", "debug, info, warn or error."),
 )
 CAMERA = (
@@ -164,25 +166,31 @@ def params_file(values: Mapping[str, str], share: Path) -> str:
     return values.get("params_file") or str(share / "config" / "perception.param.yaml")
 
 
-def rviz(values: Mapping[str, str], share: Path) -> list[Any]:
-    """RViz with our view, when asked for."""
+def views(values: Mapping[str, str], share: Path, view: str, cameras: Mapping[str, str]) -> list[Any]:
+    """RViz and Foxglove, as asked for; view is camera or rig, cameras are names with their namespaces."""
+    from launch.actions import LogInfo
     from launch_ros.actions import Node
 
-    if not typed("rviz", values.get("rviz", "false")):
-        return []
-    return [
-        Node(
-            package="rviz2", executable="rviz2", arguments=["-d", str(share / "rviz" / "perception.rviz")], output="log"
-        )
-    ]
+    time = [{"use_sim_time": typed("use_sim_time", values.get("use_sim_time") or "false")}]
+    shown: list[Any] = []
+    if typed("rviz", values.get("rviz") or "false"):
+        file = written(share / "rviz" / f"{view}.rviz", cameras)
+        shown.append(Node(package="rviz2", executable="rviz2", arguments=["-d", file], parameters=time, output="log"))
+    if typed("foxglove", values.get("foxglove") or "false"):
+        file = written(share / "foxglove" / f"{view}.json", cameras)
+        shown.append(Node(package="foxglove_bridge", executable="foxglove_bridge", parameters=time, output="log"))
+        shown.append(LogInfo(msg=f"Foxglove: connect to ws://localhost:8765 and import the layout {file}"))
+    return shown
 
 
 def one_camera(values: Mapping[str, str], share: Path) -> list[Any]:
     """The camera node of perception.launch.py and replay.launch.py."""
     given = overrides(COMMON + CAMERA, values)
+    namespace = "/" + values["namespace"].strip("/")
+    name = values.get("camera_name") or namespace.rpartition("/")[2]
     return [
-        node("camera_node", NODE, values["namespace"], [params_file(values, share), given], values, share),
-        *rviz(values, share),
+        node("camera_node", NODE, namespace, [params_file(values, share), given], values, share),
+        *views(values, share, "camera", {name: namespace}),
     ]
 
 
@@ -192,7 +200,8 @@ def many_cameras(values: Mapping[str, str], cameras: Sequence[RigCamera], share:
     for camera in [] if nodes else cameras:
         given = {**overrides(COMMON, values), **rig_overrides(camera)}
         nodes.append(node("camera_node", NODE, camera.namespace, [params_file(values, share), given], values, share))
-    return [*nodes, fusion(values, cameras, share), *rviz(values, share)]
+    shown = views(values, share, "rig", {camera.name: camera.namespace for camera in cameras})
+    return [*nodes, fusion(values, cameras, share), *shown]
 
 
 def whole_rig(values: Mapping[str, str], share: Path) -> Any:
