@@ -162,6 +162,8 @@ def jetson(root, **files):
         "sys/class/thermal/cooling_device0/type": "gpu-throttle-alert",
         "sys/class/thermal/cooling_device0/cur_state": "0",
         "sys/devices/platform/gpu.0/load": "730",
+        "sys/class/devfreq/17000000.gpu/cur_freq": "624750000",
+        "sys/class/devfreq/17000000.gpu/max_freq": "1300500000",
         **files,
     }.items():
         path = root / name
@@ -177,6 +179,7 @@ def test_a_jetson_is_read_from_sysfs(tmp_path):
         "gpu temperature": "52 C",
         "gpu load": "73%",
         "gpu memory": "1 of 1 MiB",
+        "gpu clock": "625 of 1300 MHz",
         "gpu throttled": "no",
     }
     assert not reading.hot
@@ -195,7 +198,7 @@ def test_a_board_without_those_files_is_read_as_far_as_it_goes(tmp_path):
 
 
 class FakeNvml(ModuleType):
-    NVML_TEMPERATURE_GPU = 0
+    NVML_TEMPERATURE_GPU = NVML_CLOCK_SM = 0
     NVMLError = type("NVMLError", (Exception,), {})
 
     def __init__(self, lost=False, driver=True):
@@ -223,6 +226,12 @@ class FakeNvml(ModuleType):
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
         return 0x40 | 0x4 | 0x1
 
+    def nvmlDeviceGetClockInfo(self, handle, clock):
+        return 1980
+
+    def nvmlDeviceGetMaxClockInfo(self, handle, clock):
+        raise self.NVMLError("Not Supported")
+
     def nvmlDeviceGetTemperature(self, handle, sensor):
         return 84
 
@@ -233,6 +242,7 @@ def test_a_desktop_is_read_through_nvml(monkeypatch, tmp_path):
     assert (reading.name, reading.temperature, reading.load) == ("NVIDIA RTX 4090", 84.0, None)
     assert reading.throttled == "power cap, heat (hardware)"
     assert reading.values["gpu memory"] == "1024 of 24576 MiB"
+    assert reading.values["gpu clock"] == "1980 MHz"
 
 
 def test_nothing_to_read(monkeypatch, tmp_path):

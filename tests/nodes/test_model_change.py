@@ -20,6 +20,7 @@ from camera_perception.build_engine import build_engine
 from camera_perception.engines import cuda
 from camera_perception.model_spec import load_spec
 from camera_perception.status import Status
+from camera_perception.telemetry import GpuReading
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros import perceive
@@ -92,7 +93,7 @@ def said(diagnostics: Ear, words: str) -> bool:
     return any(words in status.message for message in diagnostics.heard for status in message.status)
 
 
-def level_image(it: Any, number: int) -> PerceptionFrame:
+def answer_to(it: Any, number: int) -> PerceptionFrame:
     """The answer to one image."""
     before = len(it.perception.heard)
     it.send(image_message(number))
@@ -106,13 +107,13 @@ def test_another_model_takes_over_between_two_frames_and_tracks_go_on(rig, tiny_
     it = rig()
     it.activate()
     heard = infos(it)
-    ids = {found.track_id for found in level_image(it, 1).objects}
+    ids = {found.track_id for found in answer_to(it, 1).objects}
     answer = ask(it, other_model(tiny_model, tmp_path / "other"))
     assert answer.success, answer.message
     assert answer.message == "tiny 2 on onnxruntime cpu"
     it.spin_until(lambda: len(heard) == 2, what="model info once more")
     assert [info.model_version for info in heard] == ["1", "2"]
-    frame = level_image(it, 1000)
+    frame = answer_to(it, 1000)
     assert ids & {found.track_id for found in frame.objects}
     assert not any(frame.status_flags & Status.ENGINE_ERROR for frame in it.perception.heard)
     assert it.state == "active"
@@ -127,7 +128,7 @@ def test_images_are_answered_while_a_model_is_loaded(rig, tiny_model, tmp_path):
     it.spin_until(client.service_is_ready, what="the service")
     answer = client.call_async(LoadModel.Request(path=other_model(tiny_model, tmp_path / "other")))
     for number in range(5):
-        assert level_image(it, number).tasks_valid & PerceptionFrame.OBJECTS
+        assert answer_to(it, number).tasks_valid & PerceptionFrame.OBJECTS
     assert not answer.done()
     go.set()
     it.spin_until(answer.done, what="an answer of load_model")
@@ -160,19 +161,19 @@ def test_a_model_that_fails_leaves_the_present_one(rig, tiny_model, tmp_path, da
     assert not answer.success
     assert answer.message.startswith("the present model goes on: ")
     assert says in answer.message
-    assert level_image(it, 1000).tasks_valid & PerceptionFrame.OBJECTS
+    assert answer_to(it, 1000).tasks_valid & PerceptionFrame.OBJECTS
     assert len(heard) == 1
 
 
 def test_a_model_with_other_classes_begins_new_tracks_with_new_ids(rig, tiny_model, tmp_path):
     it = rig()
     it.activate()
-    ids = {found.track_id for found in level_image(it, 1).objects}
+    ids = {found.track_id for found in answer_to(it, 1).objects}
     outputs = json.loads((tiny_model / "model.json").read_text())["outputs"]
     objects = next(output for output in outputs if output["head"] == "objects")
     objects["classes"] = [name.replace("car", "vehicle") for name in objects["classes"]]
     assert ask(it, other_model(tiny_model, tmp_path / "other", outputs=outputs)).success
-    frame = level_image(it, 1000)
+    frame = answer_to(it, 1000)
     assert frame.objects
     assert ids.isdisjoint(found.track_id for found in frame.objects)
 
@@ -195,14 +196,14 @@ def test_an_engine_is_built_while_another_serves(rig, fake, slow_build, engine):
     it.activate()
     heard = infos(it)
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    frame = level_image(it, 0)
+    frame = answer_to(it, 0)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert frame.status_flags & Status.CPU_FALLBACK
     it.spin_until(lambda: said(diagnostics, "building the engine: 25% (Building engine)"), what="progress")
     slow_build.set()
     it.spin_until(lambda: len(heard) == 2, 30, what="model info once more")
     assert [info.backend for info in heard] == ["onnxruntime", "tensorrt"]
-    frame = level_image(it, 1)
+    frame = answer_to(it, 1)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert not frame.status_flags & Status.CPU_FALLBACK
     diagnostics.heard.clear()
@@ -213,13 +214,13 @@ def test_topics_are_there_before_the_engine_is(rig, fake, slow_build):
     it = rig(engine="tensorrt", build_engine="background", engine_meanwhile="")
     it.activate()
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    frame = level_image(it, 0)
+    frame = answer_to(it, 0)
     assert (frame.status, frame.tasks_valid) == (PerceptionFrame.INVALID, 0)
     assert frame.status_flags & Status.ENGINE_ERROR
     it.spin_until(lambda: said(diagnostics, "building the engine"), what="progress")
     slow_build.set()
     assert infos(it)[0].backend == "tensorrt"
-    assert level_image(it, 1).tasks_valid & PerceptionFrame.OBJECTS
+    assert answer_to(it, 1).tasks_valid & PerceptionFrame.OBJECTS
     assert it.state == "active"
 
 
@@ -229,7 +230,7 @@ def test_a_build_that_fails_leaves_what_serves(rig, fake):
     it.activate()
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
     it.spin_until(lambda: said(diagnostics, "give more --workspace"), what="the reason in diagnostics")
-    assert level_image(it, 0).tasks_valid & PerceptionFrame.OBJECTS
+    assert answer_to(it, 0).tasks_valid & PerceptionFrame.OBJECTS
 
 
 def test_cleaning_up_cancels_the_build(rig, fake, slow_build):
@@ -252,14 +253,14 @@ def on_gpu(rig, fake, tiny_model):
     build_engine(load_spec(tiny_model))
     it = rig(engine="tensorrt")
     it.activate()
-    assert level_image(it, 0).tasks_valid & PerceptionFrame.OBJECTS
+    assert answer_to(it, 0).tasks_valid & PerceptionFrame.OBJECTS
     return it
 
 
 @pytest.mark.parametrize("error", ["cudaErrorLaunchFailure", "cudaErrorMemoryAllocation", "cudaErrorECCUncorrectable"])
 def test_one_cuda_error_is_survived_by_opening_the_engine_again(on_gpu, fake, error, capfd):
     fake.cuda.fail("cudaGraphLaunch", error)
-    assert level_image(on_gpu, 1).tasks_valid & PerceptionFrame.OBJECTS
+    assert answer_to(on_gpu, 1).tasks_valid & PerceptionFrame.OBJECTS
     assert f"({error})" in capfd.readouterr().err
     assert on_gpu.state == "active"
 
@@ -267,9 +268,9 @@ def test_one_cuda_error_is_survived_by_opening_the_engine_again(on_gpu, fake, er
 def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
     diagnostics = Ear(on_gpu.outside, DiagnosticArray, "/diagnostics")
     fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
-    level_image(on_gpu, 1)
+    answer_to(on_gpu, 1)
     fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
-    frame = level_image(on_gpu, 2)
+    frame = answer_to(on_gpu, 2)
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
@@ -283,7 +284,7 @@ def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
 def test_a_gpu_that_answers_no_more_hangs_nothing(on_gpu, fake, monkeypatch):
     monkeypatch.setattr(cuda.Event.wait, "__defaults__", (0.05,))
     fake.cuda.hang = True
-    frame = level_image(on_gpu, 1)
+    frame = answer_to(on_gpu, 1)
     assert frame.status_flags & Status.ENGINE_ERROR
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
 
@@ -301,3 +302,30 @@ def test_a_driver_call_that_never_returns_is_left_behind(on_gpu, monkeypatch):
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     never.set()
+
+
+# The GPU is warm
+
+
+def test_the_gpu_is_in_diagnostics_and_heat_in_every_frame(rig, monkeypatch):
+    readings = [GpuReading("Orin", 90.0, 0.5, 1 << 30, 8 << 30, "heat", 306.0, 1300.0)]
+    monkeypatch.setattr("camera_perception_ros.camera_node.gpu_reader", lambda: lambda: readings[0])
+    it = rig()
+    it.activate()
+    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
+    it.spin_until(lambda: said(diagnostics, "slowed down: heat"), what="the GPU in diagnostics")
+    part = next(part for part in diagnostics.heard[-1].status if part.name.endswith("GPU"))
+    values = {pair.key: pair.value for pair in part.values}
+    assert (values["gpu temperature"], values["gpu clock"]) == ("90 C", "306 of 1300 MHz")
+    assert answer_to(it, 0).status_flags & Status.THERMAL
+    readings[0] = GpuReading("Orin", 50.0)
+    it.spin_until(lambda: "50 C" in str(diagnostics.heard[-1]), what="a cool GPU")
+    assert not answer_to(it, 1).status_flags & Status.THERMAL
+
+
+def test_without_a_gpu_nothing_is_said_about_one(rig, monkeypatch):
+    monkeypatch.setattr("camera_perception_ros.camera_node.gpu_reader", lambda: None)
+    it = rig()
+    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
+    it.spin_until(lambda: diagnostics.heard, what="diagnostics")
+    assert not [part for part in diagnostics.heard[0].status if part.name.endswith("GPU")]

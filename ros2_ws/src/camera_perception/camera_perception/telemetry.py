@@ -1,13 +1,15 @@
-"""How the GPU is: temperature, throttling, load, memory. NVML on desktops and servers, sysfs on Jetson."""
+"""How the GPU is: temperature, throttling, clock, load, memory. NVML on desktops and servers, sysfs on Jetson."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HOT = 85.0  # degrees Celsius; Orin begins to slow down at 99, desktop cards at 83 to 90
+from camera_perception.gpu_reading import GpuReading
+from camera_perception.jetson import read_jetson
+
+__all__ = ["GpuReading", "gpu_reader", "read_nvml"]
 
 # NVML's reasons for a lower clock that mean heat or power, not idleness or the user's wish.
 THROTTLING = (
@@ -17,38 +19,6 @@ THROTTLING = (
     (0x40, "heat (hardware)"),
     (0x80, "power brake"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class GpuReading:
-    """One look at the GPU; None is not known.
-
-    temperature in degrees Celsius; load 0..1; memory in bytes; throttled says why the clock is low, "" when it is not
-    """
-
-    name: str
-    temperature: float | None = None
-    load: float | None = None
-    memory_used: int | None = None
-    memory_total: int | None = None
-    throttled: str = ""
-
-    @property
-    def values(self) -> dict[str, str]:
-        """For /diagnostics: what is known, in words."""
-        known = {"gpu": self.name}
-        if self.temperature is not None:
-            known["gpu temperature"] = f"{self.temperature:.0f} C"
-        if self.load is not None:
-            known["gpu load"] = f"{self.load:.0%}"
-        if self.memory_used is not None and self.memory_total:
-            known["gpu memory"] = f"{self.memory_used / 2**20:.0f} of {self.memory_total / 2**20:.0f} MiB"
-        known["gpu throttled"] = self.throttled or "no"
-        return known
-
-    @property
-    def hot(self) -> bool:
-        return bool(self.throttled) or (self.temperature is not None and self.temperature >= HOT)
 
 
 def gpu_reader(index: int = 0, root: Path = Path("/")) -> Callable[[], GpuReading | None] | None:
@@ -92,60 +62,6 @@ def read_nvml(nvml: Any, handle: Any) -> GpuReading | None:
         memory.used if memory else None,
         memory.total if memory else None,
         ", ".join(text for bit, text in THROTTLING if reasons & bit),
+        ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        ask(nvml.nvmlDeviceGetMaxClockInfo, nvml.NVML_CLOCK_SM),
     )
-
-
-def read_jetson(root: Path = Path("/")) -> GpuReading:
-    """From sysfs; files that a board lacks are left out."""
-    used, total = _memory(root / "proc/meminfo")
-    model = _text(root / "proc/device-tree/model").rstrip("\0") or "Jetson"
-    return GpuReading(model, _temperature(root), _load(root), used, total, _throttled(root))
-
-
-def _temperature(root: Path) -> float | None:
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        if "gpu" in _text(zone / "type").lower():
-            value = _number(zone / "temp")
-            return None if value is None else value / 1000
-    return None
-
-
-def _load(root: Path) -> float | None:
-    """Per mille, at a place that moved with the L4T release."""
-    places = (
-        "sys/devices/platform/gpu.0/load",
-        "sys/devices/gpu.0/load",
-        "sys/devices/platform/bus@0/17000000.gpu/load",
-    )
-    values = [value for place in places if (value := _number(root / place)) is not None]
-    return values[0] / 1000 if values else None
-
-
-def _throttled(root: Path) -> str:
-    """A cooling device of the GPU above its rest state means that heat holds the clock down."""
-    for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
-        if "gpu" in _text(device / "type").lower() and (_number(device / "cur_state") or 0) > 0:
-            return "heat"
-    return ""
-
-
-def _memory(meminfo: Path) -> tuple[int | None, int | None]:
-    """CPU and GPU of a Jetson share their memory."""
-    rows = dict(line.split(":", 1) for line in _text(meminfo).splitlines() if ":" in line)
-    try:
-        total, free = (int(rows[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
-    except (KeyError, ValueError, IndexError):
-        return None, None
-    return total - free, total
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text.lstrip("-").isdigit() else None

@@ -21,6 +21,8 @@ from std_msgs.msg import Header
 
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import ModelSpec
+from camera_perception.status import Status
+from camera_perception.telemetry import GpuReading, gpu_reader
 from camera_perception.types import Perception
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros import camera_report
@@ -61,6 +63,7 @@ class CameraNode(LifecycleNode):
         self._outputs: OutputPublishers | None = None
         self._last_image = time.monotonic()
         self._why_silent = ""
+        self._read_gpu = gpu_reader()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time the node must look for images before the first /clock.
         self._timer = self.create_timer(1.0, self._report, clock=STEADY)
@@ -213,8 +216,16 @@ class CameraNode(LifecycleNode):
             received=slot.received if slot is not None else 0,
             replaced=slot.replaced if slot is not None else 0,
             why_silent=self._why_silent,
+            gpu=self._gpu(),
             build=self._models.build if self._perceiver is not None else None,
         )
+
+    def _gpu(self) -> GpuReading | None:
+        """A look at the GPU, where there is one; frames say when it is hot."""
+        reading = self._read_gpu() if self._read_gpu is not None else None
+        if self._perceiver is not None:
+            self._perceiver.extra = Status.THERMAL if reading is not None and reading.hot else Status(0)
+        return reading
 
     def _notice_silence(self) -> None:
         if self._input is None or time.monotonic() - self._last_image < self.params.silence:

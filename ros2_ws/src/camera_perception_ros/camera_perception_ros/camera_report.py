@@ -12,6 +12,7 @@ from camera_perception.calibration_doctor import Diagnosis
 from camera_perception.camera import Camera
 from camera_perception.live_engine import BuildState
 from camera_perception.status import Status
+from camera_perception.telemetry import GpuReading
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.diagnostics import ERROR, OK, STALE, WARN, array_of, level_of, names_of, percentile, status
 from camera_perception_ros.perceive import Perceiver
@@ -29,11 +30,12 @@ class State:
     replaced: int
     why_silent: str
     build: BuildState | None = None
+    gpu: GpuReading | None = None
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
-    """One status per part of the node: Input, Model, Calibration."""
-    parts = [_input(node, state), _model(node, state), _calibration(node, state)]
+    """One status per part of the node: Input, Model, GPU where there is one, Calibration."""
+    parts = [_input(node, state), _model(node, state), _gpu(node, state.gpu), _calibration(node, state)]
     return array_of(stamp, [part for part in parts if part is not None])
 
 
@@ -66,6 +68,15 @@ def _model(node: str, state: State) -> DiagnosticStatus:
     if level == OK and state.build is not None and state.build.state != "done":
         level, text = WARN, state.build.text
     return status(f"{node}: Model", level, text, engine.name, values | _progress(state.build))
+
+
+def _gpu(node: str, reading: GpuReading | None) -> DiagnosticStatus | None:
+    if reading is None:
+        return None
+    level, text = (WARN, f"slowed down: {reading.throttled}") if reading.throttled else (OK, "ok")
+    if reading.hot and not reading.throttled:
+        level, text = WARN, "hot"
+    return status(f"{node}: GPU", level, text, reading.name, reading.values)
 
 
 def _progress(build: BuildState | None) -> dict[str, object]:
