@@ -46,6 +46,11 @@ class BagWriter:
     def file(self) -> Path:
         return self.path if self.path.suffix == ".mcap" else self.path / f"{self.path.name}_0.mcap"
 
+    @property
+    def topics(self) -> list[str]:
+        """Those announced so far."""
+        return list(self._channels)
+
     def add_topic(self, topic: str, kind: str, text: str | None = None) -> None:
         """Announce a topic; `text` is its message definition, where it is not one of the known types."""
         if topic in self._channels:

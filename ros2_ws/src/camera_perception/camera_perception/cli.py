@@ -176,6 +176,34 @@ def repair_bag(
         typer.echo(f"  {count:8d}  {topic}")
 
 
+@app.command()
+def anonymize(
+    source: Annotated[Path, typer.Argument(help="A rosbag2 recording, a video, an image or a folder of images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New recording, new folder of images, or new .mp4.")],
+    model: ModelFolder,
+    how: Annotated[str, typer.Option(help="mosaic, blur or fill; fill alone leaves nothing to guess from.")] = "mosaic",
+    whole: Annotated[bool, typer.Option("--whole", help="Cover whole people and vehicles.")] = False,
+    least: Annotated[float, typer.Option(help="Score from which on a find counts.", min=0.0, max=1.0)] = 0.2,
+    margin: Annotated[float, typer.Option(help="Added on every side, as a share of the region.", min=0.0)] = 0.15,
+    hold: Annotated[
+        float | None,
+        typer.Option(help="Seconds before and after a find that are covered too; 0.5, for image files 0.", min=0.0),
+    ] = None,
+    faces: Annotated[bool, typer.Option("--faces", help="Also look for faces with OpenCV's cascades.")] = False,
+    quality: Annotated[int, typer.Option(help="Of jpeg images that are written again.", min=1, max=100)] = 95,
+    keep: Annotated[list[str] | None, typer.Option(help="Topic with pictures to pass on as it is; repeatable.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Topic to leave out; repeatable.")] = None,
+    engine: EngineName = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Cover heads and number plates; everything else passes on unchanged. A report says what was covered."""
+    from camera_perception.privacy.command import anonymize_command, usual_hold
+    from camera_perception.privacy.regions import Settings
+
+    settings = Settings(how, margin, usual_hold(source) if hold is None else hold, whole, quality)
+    anonymize_command(source, out, model, settings, least, faces, keep or [], drop or [], engine, threads)
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def bench(context: typer.Context) -> None:
     """Measure this machine: engines, stages, transport."""

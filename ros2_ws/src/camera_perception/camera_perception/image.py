@@ -97,16 +97,26 @@ def decode_image(
     returns  (H, W, 3) uint8 BGR; a read-only view into data for bgr8. 16 bits are scaled to 8 by 255/65535.
     raises   UnknownEncoding; BadImage when size, step and data do not fit together
     """
-    layout = ENCODINGS.get(encoding)
-    if layout is None and fallback is not None:
+    if encoding not in ENCODINGS and fallback is not None:
         return fallback(encoding, height, width, step, is_bigendian, data)
-    if layout is None:
-        raise UnknownEncoding(f"image encoding '{encoding}' is unknown: expected one of {', '.join(ENCODINGS)}")
-    _check_size(encoding, layout, height, width)
-    rows = _rows(encoding, layout, height, width, step, data)
+    rows = samples_of(encoding, height, width, step, data)
+    layout = ENCODINGS[encoding]
     if layout.dtype is np.uint16:
         return _to_8_bits(layout.to_bgr(_native(rows, is_bigendian)))
     return layout.to_bgr(rows)
+
+
+def samples_of(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
+    """The samples of a raw image message as they lie in memory: a view of data, writable where data is.
+
+    returns (rows, W, channels), or (rows, W) for one channel; 16-bit samples in the byte order of the message
+    raises  as decode_image does
+    """
+    layout = ENCODINGS.get(encoding)
+    if layout is None:
+        raise UnknownEncoding(f"image encoding '{encoding}' is unknown: expected one of {', '.join(ENCODINGS)}")
+    _check_size(encoding, layout, height, width)
+    return _rows(encoding, layout, height, width, step, data)
 
 
 def _check_size(encoding: str, layout: Encoding, height: int, width: int) -> None:

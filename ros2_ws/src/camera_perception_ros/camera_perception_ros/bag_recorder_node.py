@@ -12,9 +12,11 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.errors import BagError
+from camera_perception.privacy.bag_cameras import shows_pictures
+from camera_perception.privacy.live import open_live_cover
 from camera_perception_ros.params import ParameterError, Parameters, param
 from camera_perception_ros.process import Stop
-from camera_perception_ros.record_writer import RecordWriter
+from camera_perception_ros.record_writer import RecordWriter, unchanged
 from camera_perception_ros.serialized import message_class
 
 fixed = partial(param, read_only=True)
@@ -29,10 +31,14 @@ class RecorderParams:
     )
     queue_mib: int = fixed(512, "Memory that may wait for a slow disk; more is dropped and counted.", low=1, high=65536)
     depth: int = fixed(100, "History of the subscriptions.", low=1, high=10000)
+    anonymize: bool = fixed(False, "Cover heads and number plates in images before they are written; needs 'model'.")
+    model: str = fixed("", "Model folder that finds people and vehicles, for 'anonymize'.")
 
     def check(self) -> None:
         if not self.output:
             raise ParameterError("parameter 'output' is empty: give the folder to record into")
+        if self.anonymize and not self.model:
+            raise ParameterError("parameter 'model' is empty: 'anonymize' needs a model that finds people and vehicles")
 
 
 class BagRecorderNode(Node):
@@ -41,7 +47,10 @@ class BagRecorderNode(Node):
         self._stop = stop
         self.params = Parameters(self, RecorderParams).read()
         limit_bytes = self.params.queue_mib << 20
-        self._writer = RecordWriter(self.params.output, self.params.format_version, limit_bytes, self._failed)
+        self._cover = open_live_cover(self.params.model) if self.params.anonymize else None
+        self._writer = RecordWriter(
+            self.params.output, self.params.format_version, limit_bytes, self._failed, self._cover or unchanged
+        )
         self._known: set[str] = set()
         self._timer = self.create_timer(0.2, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._discover()
@@ -57,6 +66,9 @@ class BagRecorderNode(Node):
         cls = message_class(kind)
         if cls is None:
             self.get_logger().warning(f"{topic} is not recorded: {kind} is not installed")
+            return
+        if self._cover is not None and shows_pictures(kind):
+            self.get_logger().warning(f"{topic} is not recorded: heads and plates in {kind} cannot be covered")
             return
         try:
             self._writer.add_topic(topic, kind)
@@ -87,6 +99,8 @@ class BagRecorderNode(Node):
     def close(self) -> None:
         """Called when the process ends: writes what is queued and the metadata."""
         self._writer.close()
+        if self._cover is not None:
+            self._cover.close()
         counts = ", ".join(f"{topic} {count}" for topic, count in sorted(self._writer.written.items())) or "nothing"
         lost = f", {self._writer.lost} lost" if self._writer.lost else ""
         self.get_logger().info(f"recorded {counts}{lost} in {self.params.output}")

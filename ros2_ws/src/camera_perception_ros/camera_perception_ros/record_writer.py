@@ -11,15 +11,26 @@ from camera_perception.bag_writer import BagWriter
 from camera_perception.errors import BagError
 from camera_perception_ros.message_types import register
 
+Change = Callable[[str, str, bytes], "bytes | None"]
+
+
+def unchanged(topic: str, kind: str, data: bytes) -> bytes | None:
+    return data
+
 
 class RecordWriter:
     """Takes (topic, time, bytes) from any thread and writes them in one of its own.
 
+    change  called there with topic, type and bytes; gives the bytes to record, or None for none
+
     When the disk fails, `failed` gets one line, what was written is closed, and the rest is counted as lost.
     """
 
-    def __init__(self, folder: str, version: int, limit_bytes: int, failed: Callable[[str], None]) -> None:
-        self._limit, self._failed = limit_bytes, failed
+    def __init__(
+        self, folder: str, version: int, limit_bytes: int, failed: Callable[[str], None], change: Change = unchanged
+    ) -> None:
+        self._limit, self._failed, self._change = limit_bytes, failed, change
+        self._kinds: dict[str, str] = {}
         self._bag = BagWriter(folder, version=version)
         self._queue: deque[tuple[str, int, bytes]] = deque()
         self._queued_bytes = 0
@@ -36,6 +47,7 @@ class RecordWriter:
         register(typestore(), kind)
         with self._changed:
             self._bag.add_topic(topic, kind)
+            self._kinds[topic] = kind
 
     def put(self, topic: str, stamp_ns: int, data: bytes) -> None:
         """Queue a message; it is lost when the disk is broken or too slow for `limit_bytes` of queue."""
@@ -62,10 +74,14 @@ class RecordWriter:
             self.lost += 1
             return
         try:
+            allowed = self._change(topic, self._kinds[topic], data)
+            if allowed is None:
+                self.lost += 1
+                return
             with self._changed:
-                self._bag.write(topic, stamp_ns, data)
+                self._bag.write(topic, stamp_ns, allowed)
             self.written[topic] += 1
-        except BagError as error:
+        except Exception as error:  # of the disk or the network: the thread must not end without a word
             self.lost += 1
             self.broken = f"recording stopped: {error}; what was recorded until then can be read"
             self._failed(self.broken)
@@ -75,6 +91,10 @@ class RecordWriter:
         with self._changed:
             self._closing = True
             self._changed.notify()
+        self._thread.join(10.0)
+        with self._changed:  # what is too slow for that is lost, and counted
+            self.lost += len(self._queue)
+            self._queue.clear()
         self._thread.join(10.0)
         try:
             self._bag.close()

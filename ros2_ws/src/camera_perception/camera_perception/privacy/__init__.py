@@ -1,0 +1,1 @@
+"""People's heads and number plates made unrecognisable in recorded images."""
