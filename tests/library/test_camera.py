@@ -74,6 +74,16 @@ def test_road_to_pixels_and_back(lens):
     np.testing.assert_allclose(seen.ground_from_pixels(pixels), road, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("lens", LENSES)
+def test_slopes_of_rays_are_their_differences(lens):
+    seen, pixels, step = camera(lens=lens), np.array([[200.0, 150], [640, 300], [1000, 600]]), 1e-2
+    rays, slopes = seen.rays_with_slopes(pixels)
+    for axis, shift in enumerate(np.eye(2) * step):
+        change = (seen.rays_from_pixels(pixels + shift) - seen.rays_from_pixels(pixels - shift)) / (2 * step)
+        np.testing.assert_allclose(np.broadcast_to(slopes, (3, 2, 2))[:, :, axis], change[:, :2], rtol=1e-4, atol=1e-8)
+    assert (rays == seen.rays_from_pixels(pixels)).all()
+
+
 def test_a_point_behind_the_camera_has_no_pixel():
     assert np.isnan(camera().pixels_from_base(np.array([[-5.0, 0, 0]]))).all()
 

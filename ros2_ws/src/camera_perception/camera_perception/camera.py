@@ -7,7 +7,8 @@ from the middle of that pixel: `from_camera_info` moves the principal point by t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,9 +18,11 @@ from camera_perception.errors import CalibrationError
 
 PLUMB_BOB, RATIONAL, FISHEYE = "plumb_bob", "rational_polynomial", "equidistant"
 COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}  # how many each model may have
-NO_TURN = np.eye(3)
+NO_TURN, NOWHERE = np.eye(3), np.zeros(3)
 SEARCH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)  # of the inverse of the distortion
 MAX_RETURN_ERROR = 0.5  # pixels; a ray that does not come back to its pixel lies outside the model
+# Columns of OpenCV's projection Jacobians that belong to x and y of a shift of the camera.
+SHIFT = {PLUMB_BOB: slice(3, 5), RATIONAL: slice(3, 5), FISHEYE: slice(11, 13)}
 LEAST_DESCENT = 1e-6  # of a unit ray, under which it never meets the road
 
 
@@ -94,36 +97,45 @@ class Camera:
     def pitched(self, angle: float) -> Camera:
         """The same camera looking `angle` radians further down, turned about the car's lateral axis."""
         pose = self.pose.copy()
-        pose[:3, :3] = rotation((0.0, angle, 0.0)) @ pose[:3, :3]
-        return replace(self, base_from_camera=pose)
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        pose[:3:2, :3] = turn @ pose[:3:2, :3]
+        return self._posed(pose)
+
+    def _posed(self, pose: np.ndarray) -> Camera:
+        """The same lens at a pose that is known to be one: each frame has its own, checking it would cost the most."""
+        posed = copy(self)
+        object.__setattr__(posed, "base_from_camera", pose)
+        return posed
 
     def rays_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """(N, 2) u v of the image as received -> (N, 3) rays in the camera frame, z = 1; nan outside the lens."""
-        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 2)
-        fx, fy, cx, cy = self.pixel_from_camera[[0, 1, 0, 1], [0, 1, 2, 2]]
-        plane = (points - (cx, cy)) / (fx, fy)
-        if np.any(self.distortion) or self.model == FISHEYE:
-            plane = self._undistorted(points, plane)
-        rays = np.ones((len(plane), 3))
-        rays[:, :2] = plane
-        return rays
+        return self.rays_with_slopes(pixels)[0]
 
-    def _undistorted(self, pixels: np.ndarray, plane: np.ndarray) -> np.ndarray:
-        rays = np.full((len(plane), 2), np.nan)
-        good = np.isfinite(pixels).all(axis=1)
-        if not good.any():
-            return rays
-        points, lens = pixels[good].reshape(-1, 1, 2), self._lens()
+    def rays_with_slopes(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays (N, 3) of (N, 2) pixels, and how their x y change per pixel of u v: (N, 2, 2), or (1, 2, 2) for all."""
+        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 2)
+        rays, focal = np.ones((len(points), 3)), self.pixel_from_camera.diagonal()[:2]
+        if self.distorts and len(points):
+            return rays, self._undistort(points, rays)
+        np.divide(points - self.pixel_from_camera[:2, 2], focal, out=rays[:, :2])
+        return rays, np.diag(1 / focal)[None]
+
+    @property
+    def distorts(self) -> bool:
+        """Whether the lens bends rays; of rectified images it does not."""
+        return self.model == FISHEYE or any(self.distortion.tolist())
+
+    def _undistort(self, pixels: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """Write the rays of pixels into rays, nan where they do not lead back to their pixel; returns the slopes."""
+        points, lens = pixels[:, None], self._lens()
         if self.model == FISHEYE:
-            found = cv2.fisheye.undistortPoints(points, self.pixel_from_camera, lens, criteria=SEARCH).reshape(-1, 2)
+            found = cv2.fisheye.undistortPoints(points, self.pixel_from_camera, lens, criteria=SEARCH)
         else:
-            found = cv2.undistortPointsIter(points, self.pixel_from_camera, lens, NO_TURN, NO_TURN, SEARCH).reshape(
-                -1, 2
-            )
-        error = np.linalg.norm(self._project(np.c_[found, np.ones(len(found))]) - pixels[good], axis=1)
-        found[~(error < MAX_RETURN_ERROR)] = np.nan
-        rays[good] = found
-        return rays
+            found = cv2.undistortPointsIter(points, self.pixel_from_camera, lens, NO_TURN, NO_TURN, SEARCH)
+        rays[:, :2] = found[:, 0]
+        back, by_plane = self._project(rays)
+        rays[~(np.square(back - pixels).sum(axis=1) < MAX_RETURN_ERROR**2), :2] = np.nan
+        return _inverse(by_plane)
 
     def pixels_from_base(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) metres in base_link -> (N, 2) u v; nan for points behind the camera."""
@@ -132,14 +144,14 @@ class Camera:
         pixels = np.full((len(in_camera), 2), np.nan)
         front = in_camera[:, 2] > 1e-3
         if front.any():
-            pixels[front] = self._project(in_camera[front])
+            pixels[front] = self._project(in_camera[front])[0]
         return pixels
 
-    def _project(self, in_camera: np.ndarray) -> np.ndarray:
-        none = np.zeros(3)
+    def _project(self, in_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) pixels of (N, 3) points in the camera frame, and (N, 2, 2) their changes with x and y."""
         project = cv2.fisheye.projectPoints if self.model == FISHEYE else cv2.projectPoints
-        points = np.nan_to_num(in_camera).reshape(-1, 1, 3)
-        return project(points, none, none, self.pixel_from_camera, self._lens())[0].reshape(-1, 2)
+        pixels, jacobian = project(in_camera[:, None], NOWHERE, NOWHERE, self.pixel_from_camera, self._lens())
+        return pixels[:, 0], jacobian.reshape(len(in_camera), 2, -1)[:, :, SHIFT[self.model]]
 
     def _lens(self) -> np.ndarray:
         return self.distortion.astype(float) if len(self.distortion) else np.zeros(4)
@@ -152,6 +164,13 @@ class Camera:
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.where(rays[:, 2] < -LEAST_DESCENT, -origin[2] / rays[:, 2], np.nan)
         return origin[:2] + distance[:, None] * rays[:, :2]
+
+
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    """Of (N, 2, 2), without an error where there is none."""
+    (a, b), (c, d) = matrices.transpose(1, 2, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (np.stack((d, -b, -c, a), axis=1) / (a * d - b * c)[:, None]).reshape(-1, 2, 2)
 
 
 def _check_lens(camera: Camera) -> None:

@@ -35,37 +35,26 @@ def ground_with_covariance(
     sigmas  (N, 2) one standard deviation of u and v, pixels
     returns (N, 2) metres in base_link and (N, 2, 2) square metres; nan at or above the horizon
     """
-    n, pose = len(pixels), camera.pose
-    pixels = np.asarray(pixels, float)
-    probes = np.concatenate((pixels, pixels + (1.0, 0.0), pixels + (0.0, 1.0)))
-    rays = camera.rays_from_pixels(probes) @ pose[:3, :3].T
-    ray, by_u, by_v = rays[:n], rays[n : 2 * n] - rays[:n], rays[2 * n :] - rays[:n]
-    ray = np.where(ray[:, 2:] < -1e-6, ray, np.nan)
-    height = pose[2, 3]
-    slant = ray[:, :2] / ray[:, 2:]  # metres along the road per metre of height, negative: the ray goes down
-    lateral, forward = pose[:3, 0], pose[:3, 2]
-    changes = np.stack(
-        (
-            _shift(ray, slant, height, by_u) * sigmas[:, :1],
-            _shift(ray, slant, height, by_v) * sigmas[:, 1:],
-            _shift(ray, slant, height, _turned(ray, lateral)) * noise.pitch,
-            _shift(ray, slant, height, _turned(ray, forward)) * noise.roll,
-            -slant * noise.height,
-        )
-    )  # 5 N 2
-    cov = changes.transpose(1, 2, 0) @ changes.transpose(1, 0, 2)
-    return pose[:2, 3] - height * slant, cov
+    pose = camera.pose
+    turn, height = pose[:3, :3], pose[2, 3]
+    rays, slopes = camera.rays_with_slopes(pixels)
+    rays = rays @ turn.T
+    rays[rays[:, 2] > -1e-6] = np.nan
+    slant = rays[:, :2] / rays[:, 2:]  # metres along the road per metre of height, negative: the ray goes down
+    # How the ray changes by the doubt of u, of v, of pitch (a turn about the camera's x), of roll (about its z).
+    bent = np.empty((4, *rays.shape))
+    np.multiply(slopes.transpose(2, 0, 1) @ turn[:, :2].T, sigmas.T[:, :, None], out=bent[:2])
+    np.matmul(rays, _turns(turn[:, [0, 2]] * (noise.pitch, noise.roll)), out=bent[2:])
+    changes = np.empty((5, *slant.shape))
+    np.multiply(bent[..., :2] - slant * bent[..., 2:], -height / rays[:, 2:], out=changes[:4])
+    np.multiply(slant, -noise.height, out=changes[4])
+    return pose[:2, 3] - height * slant, changes.transpose(1, 2, 0) @ changes.transpose(1, 0, 2)
 
 
-def _turned(rays: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """How (N, 3) rays change with a turn about an axis, per radian: axis x ray. np.cross takes ten times as long."""
-    x, y, z = axis
-    return rays @ np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
-
-
-def _shift(ray: np.ndarray, slant: np.ndarray, height: float, change: np.ndarray) -> np.ndarray:
-    """How a point on the road moves when its ray changes: derivative of -height * ray_xy / ray_z."""
-    return -height * (change[:, :2] - slant * change[:, 2:]) / ray[:, 2:]
+def _turns(axes: np.ndarray) -> np.ndarray:
+    """(2, 3, 3): rays (N, 3) @ these are how rays change per radian of a turn about the columns of axes, axis x ray."""
+    (x, p), (y, q), (z, r) = axes.tolist()
+    return np.array([[[0, z, -y], [-z, 0, x], [y, -x, 0]], [[0, r, -q], [-r, 0, p], [q, -p, 0]]])
 
 
 def fused(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
