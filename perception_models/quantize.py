@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from perception_models.half import half_precision
 from perception_models.quantized_convs import quantize_convs
 
 PRECISIONS = ("fp16", "int8")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def quantize(
         raise ModelError(f"{folder} is {spec.precision} already: quantise the fp32 model that it was made from")
     if precision == "int8" and calibration is None:
         raise ModelError("int8 needs --calibration: a recording, a video or a folder of images, 100 or more")
+    if precision == "int8" and labelled is None:
+        log.warning("nothing says what int8 costs: give --labelled, or compare with `perception-models precisions`")
     with tempfile.TemporaryDirectory(dir=folder) as work:
         part = Path(work) / precision
         part.mkdir()

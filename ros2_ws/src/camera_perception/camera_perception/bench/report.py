@@ -19,17 +19,15 @@ def write(out: Path, figures: dict[str, Any], tables: Sequence[Table], command: 
     (out / "bench.md").write_text(markdown(figures["metadata"], tables, command), "utf-8")
 
 
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
-
-
-def put_into(page: Path, text: str) -> None:
+def put_into(page: Path, text: str, mark: str = "bench") -> None:
     """Replace what stands between the two marks of a page; PerceptionError when it has none."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     try:
-        before, rest = page.read_text("utf-8").split(BEGIN, 1)
-        after = rest.split(END, 1)[1]
+        before, rest = page.read_text("utf-8").split(begin, 1)
+        after = rest.split(end, 1)[1]
     except (OSError, ValueError, IndexError):
-        raise PerceptionError(f"{page} has no place for the figures: add the lines {BEGIN} and {END}") from None
-    page.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}", "utf-8")
+        raise PerceptionError(f"{page} has no place for the figures: add the lines {begin} and {end}") from None
+    page.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", "utf-8")
 
 
 def markdown(metadata: dict[str, Any], tables: Sequence[Table], command: str) -> str:
