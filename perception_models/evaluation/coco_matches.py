@@ -14,6 +14,8 @@ from perception_models.data.sample import Boxes
 from perception_models.evaluation.curve import Curve
 
 FP_PER_FRAME = 0.5
+# COCO's ranges of area in pixels of the picture: small is below 32 x 32, large from 96 x 96.
+AREAS = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class CocoMatches:
         with contextlib.redirect_stdout(io.StringIO()):
             self._eval = COCOeval(truth, _found(truth, records, category_of), "bbox")
             params = self._eval.params
-            params.maxDets, params.areaRng, params.areaRngLbl = [100], [[0, 1e10]], ["all"]
+            params.maxDets, params.areaRng, params.areaRngLbl = [100], list(map(list, AREAS.values())), list(AREAS)
             self._eval.evaluate()
             self._eval.accumulate()
-        self._precision = self._eval.eval["precision"][..., 0, 0]  # IoU, recall, category; -1 where nothing is labelled
+        self._by_area = self._eval.eval["precision"][..., 0]  # IoU, recall, category, area; -1: nothing labelled
+        self._precision = self._by_area[..., 0]
 
     def curve(self, category: int) -> Curve:
         rows = self._rows(category)
@@ -63,14 +66,19 @@ class CocoMatches:
             "labelled": curve.labelled,
             "ap": float(precision.mean()) if known else None,
             "ap50": float(precision[0].mean()) if known else None,
+            **{f"ap50_{area}": self._ap50(category, i) for i, area in enumerate(AREAS) if i},
             "recall": curve.recall_at(threshold),
             "precision": curve.precision_at(threshold),
             f"recall_at_{FP_PER_FRAME}_fp_per_frame": curve.recall_at_false_positives(FP_PER_FRAME),
             "max_recall": curve.recall_at(-np.inf),
         }
 
+    def _ap50(self, category: int, area: int) -> float | None:
+        value = float(self._by_area[0, :, self.categories.index(category), area].mean())
+        return value if value >= 0 else None
+
     def _rows(self, category: int) -> list[dict[str, Any]]:
-        first = self.categories.index(category) * self.images
+        first = self.categories.index(category) * len(AREAS) * self.images
         return [row for row in self._eval.evalImgs[first : first + self.images] if row is not None]
 
 

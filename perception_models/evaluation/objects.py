@@ -12,7 +12,7 @@ from camera_perception.types import Detections
 from perception_models.data.labels import OBJECTS, VEHICLES
 from perception_models.data.sample import ALL_CLASSES, Boxes
 from perception_models.data.scalabel import ALIASES
-from perception_models.evaluation.coco_matches import FP_PER_FRAME, CocoMatches, ObjectRecord
+from perception_models.evaluation.coco_matches import AREAS, FP_PER_FRAME, CocoMatches, ObjectRecord
 from perception_models.evaluation.curve import Curve
 from perception_models.evaluation.lights import iou
 from perception_models.evaluation.scores import calibration_error, reliability
@@ -49,6 +49,7 @@ def summarise(records: Sequence[ObjectRecord], threshold: float, curves: bool = 
         "images": len(records),
         "map": mean([row["ap"] for row in present]),
         "map50": mean([row["ap50"] for row in present]),
+        **{f"map50_{area}": mean([row[f"ap50_{area}"] for row in present]) for area in list(AREAS)[1:]},
         "vehicles": merged,
         "vehicle_map50": mean([rows[name]["ap50"] for name in VEHICLES]),
         "recall": every.recall_at(threshold),

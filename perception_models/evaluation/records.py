@@ -89,6 +89,8 @@ def summarise(records: Sequence[Record], threshold: float, curves: bool = True) 
 HEADLINES = {
     "map50": ("objects", "map50"),
     "vehicle_ap50": ("objects", "vehicles", "ap50"),
+    "vehicle_ap50_medium": ("objects", "vehicles", "ap50_medium"),
+    "vehicle_ap50_large": ("objects", "vehicles", "ap50_large"),
     "light_recall": ("lights", "recall"),
     "lane_f1": ("lanes", "f1"),
     "ego_lane_f1": ("lanes", "ego", "f1"),

@@ -130,6 +130,16 @@ def test_average_precision_and_recalls_equal_a_slow_count(seed):
         assert got["max_recall"] == pytest.approx(recall[-1])
 
 
+def test_small_medium_and_large_objects_are_told_apart_as_coco_does():
+    labels = [[0, 0, 20, 20, CAR, 0], [50, 0, 100, 50, CAR, 0], [200, 0, 400, 200, CAR, 0]]
+    found = [[51, 0, 100, 50, 0.9, CAR], [200, 0, 400, 199, 0.8, CAR]]
+    out = summary([(found, labels)])
+    car = out["classes"]["car"]
+    assert [car[f"ap50_{area}"] for area in ("small", "medium", "large")] == pytest.approx([0, 1, 1])
+    assert [out[f"map50_{area}"] for area in ("small", "large")] == pytest.approx([0, 1])
+    assert out["classes"]["bus"]["ap50_small"] is None
+
+
 def test_without_any_detection_recall_is_zero_not_unknown():
     out = summary([([], [[0, 0, 20, 20, CAR, 0]])])
     assert (out["map50"], out["recall"], out["precision"]) == (0, 0, None)
