@@ -13,6 +13,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 COMMANDS = (
     learn.train,
     learn.distill,
+    learn.pretrain,
     learn.search,
     learn.compare,
     learn.train_demo,

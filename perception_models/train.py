@@ -16,6 +16,7 @@ from tqdm import tqdm
 from perception_models.balancing import Balancer
 from perception_models.losses import TASKS
 from perception_models.network import PerceptionNet, of_size
+from perception_models.pretraining import MaskedLearner
 from perception_models.settings import SettingsError
 from perception_models.training import checkpoint
 from perception_models.training.average import Average
@@ -23,7 +24,6 @@ from perception_models.training.config import TrainConfig
 from perception_models.training.feed import Feed, loader, validation_batches
 from perception_models.training.learner import Learner
 from perception_models.training.logbook import Logbook
-from perception_models.training.pictures import contact_sheet
 from perception_models.training.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
 from perception_models.training.steps import (
     build_optimizer,
@@ -69,7 +69,7 @@ class Run:
         self.net = build_network(config)
         if fabric.is_global_zero:
             self.average = Average(self.net, config.average).to(fabric.device)
-        learner = Learner(self.net, Balancer(config.balance), config.loss, _teacher(config, self.net))
+        learner = build_learner(config, self.net)
         learner.to(memory_format=torch.channels_last)
         self.learner, self.optimizer = fabric.setup(learner, build_optimizer(learner, config.optimizer))
         self.plain = learner
@@ -142,7 +142,7 @@ class Run:
             self._log_losses(number, step, losses, bar)
         if _due(number, config.picture_every) and self.fabric.is_global_zero:
             images = (self._validation[0] if self._validation else batch)["images"][:4]
-            self.log.picture(number, "predictions", contact_sheet(self.average.net, images))
+            self.log.picture(number, "predictions", self.plain.sheet(self.average.net, images))
         if _due(number, config.validate_every):
             self._validate(number)
         if _due(number, config.save_every):
@@ -204,7 +204,7 @@ class Run:
             "optimizer": checkpoint.optimizer_tensors(self.optimizer.optimizer),
         }
         checkpoint.save(self.last, parts, self._state(number))
-        if not self.best.exists():
+        if not self.best.exists() or not self.config.data.val:
             checkpoint.save(self.best, {"average": average}, self._state(number))
 
     def load(self) -> None:
@@ -232,6 +232,15 @@ def build_network(config: TrainConfig) -> PerceptionNet:
     if config.transfer.weights:
         checkpoint.transfer(net, config.transfer.weights, config.transfer.replace)
     return net
+
+
+def build_learner(config: TrainConfig, net: PerceptionNet) -> Learner | MaskedLearner:
+    """What turns a batch into losses: labels and perhaps a teacher, or the picture itself."""
+    if not config.pretrain.hidden:
+        return Learner(net, Balancer(config.balance), config.loss, _teacher(config, net))
+    if not 0 < config.pretrain.hidden < 1:
+        raise SettingsError(f"pretrain.hidden={config.pretrain.hidden}: expected a share above 0 and below 1")
+    return MaskedLearner(net, config.pretrain.hidden)
 
 
 def _teacher(config: TrainConfig, net: PerceptionNet) -> torch.nn.Module | None:

@@ -41,6 +41,26 @@ def distill(
     train([*(overrides or []), f"distill.teacher={teacher}"], config, out, resume)
 
 
+def pretrain(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Pictures without labels: data sets, folders, videos, recordings")
+    ],
+    out: Out,
+    words: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="key=value over the configuration: -s network.size=s")
+    ] = None,
+    config: Config = None,
+    period: Annotated[float, typer.Option(help="Seconds between the frames taken from videos and recordings")] = 0.5,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out, as if it had never stopped")] = False,
+) -> None:
+    """Train the trunk to fill in hidden parts of pictures; then: train transfer.weights=OUT/best.safetensors."""
+    with plain_errors():
+        from perception_models.pretraining.settings import pretrain_words
+
+        chosen = pretrain_words(sources, out, period)
+    train([*chosen, *(words or [])], config, out, resume)
+
+
 def search(
     config: Annotated[Path, typer.Option("--config", "-c", help="perception_models/configs/search.yaml, or your own")],
     out: Out,

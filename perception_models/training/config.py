@@ -115,6 +115,16 @@ class DistillConfig:
 
 
 @dataclass
+class PretrainConfig:
+    """Learn from the pictures alone; see perception_models.pretraining.
+
+    hidden  share of each picture that is hidden and to be filled in, about 0.6; 0: learn from labels
+    """
+
+    hidden: float = 0.0
+
+
+@dataclass
 class TrainConfig:
     """One run.
 
@@ -137,6 +147,7 @@ class TrainConfig:
     phases: list[PhaseConfig] = field(default_factory=list)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     accelerator: str = "auto"
     precision: str = "bf16-mixed"
     devices: int = 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from perception_models.balancing import Balancer, agreement
 from perception_models.losses import LossConfig, task_losses
 from perception_models.network import PerceptionNet
+from perception_models.training.pictures import contact_sheet
 
 
 class Learner(nn.Module):
@@ -42,3 +44,7 @@ class Learner(nn.Module):
             if self.teacher is not None:
                 losses["distill"] = self.teacher(knowledge, pyramid, outputs)
         return losses
+
+    def sheet(self, average: PerceptionNet, images: Tensor) -> np.ndarray:
+        """What the averaged network sees in images (B, H, W, 3) uint8, drawn."""
+        return contact_sheet(average, images)
