@@ -21,6 +21,7 @@ from camera_perception.lanes import road_from_drivable
 from camera_perception.locate import locate_objects, locate_road
 from camera_perception.model_spec import ModelSpec
 from camera_perception.object_track import ObjectTracker
+from camera_perception.pixels_only import pixels_only
 from camera_perception.preprocess import Letterbox, Preprocessor
 from camera_perception.relevance import with_relevance
 from camera_perception.road_pitch import RoadPitch
@@ -113,13 +114,15 @@ class Pipeline:
             camera = self._as_it_looks_now(camera, frame.stamp_ns) if diagnosis.metric else None
         if camera is None:
             flags |= Status.UNCALIBRATED
+        if flags & Status.IMAGE_FROZEN:  # where things were, not where they are
+            camera = None
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size, noise)
         road = road_from_drivable(seen.drivable, size) if seen.drivable else None
         lanes = self._lanes.update(locate_lanes(seen.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._objects.update(objects, frame.stamp_ns, motion, size)
         objects = replace(objects, relevances=with_relevance(objects, self._light_class, lanes, camera))
-        return Perception(
+        perception = Perception(
             frame=frame,
             tasks=seen.tasks,
             objects=objects,
@@ -133,6 +136,7 @@ class Pipeline:
             ego_lane=ego_lane(lanes, self._lanes.usual_width),
             velocity_over_ground=motion is not None,
         )
+        return perception if camera is not None else pixels_only(perception)
 
     def _as_it_looks_now(self, camera: Camera, stamp_ns: int) -> Camera:
         """The camera against the road of this frame: the car nods, the road slopes."""

@@ -1,0 +1,159 @@
+"""Bad input gives output without metres and a status that says why, or metres that are right; never wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.engines.select import load_engine
+from camera_perception.model_spec import load_spec
+from camera_perception.pipeline import Pipeline
+from camera_perception.status import Status
+from camera_perception.types import Frame, Perception
+
+MS, START = 1_000_000, 1_000_000_000_000
+WHY = Status.UNCALIBRATED | Status.TF_MISSING | Status.IMAGE_FROZEN | Status.CLOCK_JUMP
+
+
+def camera(width: int = 160, height: int = 96, pose: np.ndarray | None = None) -> Camera:
+    k = np.array([[120.0, 0, 80], [0, 120, 48], [0, 0, 1]])
+    pose = optical_from_rpy((1.5, 0.0, 1.4), (0.0, 0.05, 0.0)) if pose is None else pose
+    return Camera(width, height, k, np.zeros(0), base_from_camera=pose)
+
+
+def picture(seed: int, size: tuple[int, int] = (96, 160)) -> np.ndarray:
+    """A lit road and a bright car."""
+    image = np.random.default_rng(seed).integers(90, 120, (*size, 3), dtype=np.uint8)
+    image[58:72, 60:90] = 250
+    return image
+
+
+def frame(number: int, stamp_ns: int | None = None, **more: Any) -> Frame:
+    return Frame(picture(number, **more), START + number * 50 * MS if stamp_ns is None else stamp_ns, "front")
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_model):
+    return load_spec(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def engine(spec):
+    engine = load_engine(spec, "onnxruntime")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def pipeline(spec, engine):
+    return Pipeline(spec, engine, camera())
+
+
+def metres(perception: Perception) -> bool:
+    """Whether anything in it is metric."""
+    objects, road = perception.objects, perception.road
+    places = (objects.positions, objects.velocities, objects.ground_widths)
+    found = any(np.isfinite(values).any() for values in places)
+    lanes = any(line.ground is not None for line in perception.lanes)
+    ground = road is not None and (len(road.polygon) > 0 or np.isfinite(road.free_distance_ahead))
+    return bool(found or lanes or ground or perception.ego_lane is not None or perception.base_frame)
+
+
+def test_good_input_has_metres_and_nothing_to_complain_about(pipeline):
+    for number in range(4):
+        seen = pipeline.run(frame(number))
+    assert metres(seen)
+    assert not Status(seen.status_flags) & WHY
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, replace(camera(), base_from_camera=None), camera(width=320), camera(height=480)],
+    ids=["none", "no pose", "other width", "other height"],
+)
+def test_a_camera_that_is_not_known_gives_no_metres(pipeline, wrong):
+    pipeline.camera = wrong
+    seen = pipeline.run(frame(0))
+    assert len(seen.objects)
+    assert not metres(seen)
+    assert Status(seen.status_flags) & Status.UNCALIBRATED
+
+
+def test_a_camera_that_is_lost_in_mid_drive_takes_the_metres_with_it(pipeline):
+    for number in range(4):
+        pipeline.run(frame(number))
+    pipeline.camera = None
+    seen = pipeline.run(frame(4))
+    assert not metres(seen)
+    assert Status(seen.status_flags) & Status.UNCALIBRATED
+
+
+def test_a_changed_resolution_has_no_metres_until_its_calibration_comes(pipeline):
+    for number in range(4):
+        pipeline.run(frame(number))
+    seen = [pipeline.run(frame(4 + number, size=(192, 320))) for number in range(3)]
+    assert [metres(each) for each in seen] == [False] * 3
+    assert Status(seen[0].status_flags) & Status.RESOLUTION_CHANGED
+    assert all(Status(each.status_flags) & Status.UNCALIBRATED for each in seen)
+    pipeline.camera = camera(320, 192)
+    assert metres(pipeline.run(frame(7, size=(192, 320))))
+
+
+def test_a_frozen_picture_has_no_metres(pipeline):
+    for number in range(4):
+        pipeline.run(frame(number))
+    still = picture(4)
+    seen = [pipeline.run(Frame(still, START + (4 + number) * 50 * MS)) for number in range(14)]
+    frozen = [bool(Status(each.status_flags) & Status.IMAGE_FROZEN) for each in seen]
+    assert frozen[-1]
+    assert not any(metres(each) for each, stands in zip(seen, frozen) if stands)
+    assert not Status(seen[-1].status_flags) & Status.UNCALIBRATED  # that is not the reason
+    assert metres(pipeline.run(frame(20)))
+
+
+def test_an_image_twice_changes_no_place_and_makes_nothing_fast(pipeline):
+    for number in range(12):
+        once = pipeline.run(frame(number))
+    again = pipeline.run(frame(11))
+    assert again.objects.track_ids.tolist() == once.objects.track_ids.tolist()
+    np.testing.assert_allclose(again.objects.positions, once.objects.positions, rtol=0.02)
+    assert not np.nan_to_num(np.abs(again.objects.velocities)).max() > 1.0
+
+
+@pytest.mark.parametrize("back_ms", [20, 400, 60_000])
+def test_a_stamp_that_goes_back_is_said_and_gives_no_velocity(pipeline, back_ms):
+    for number in range(12):
+        before = pipeline.run(frame(number))
+    back = pipeline.run(frame(12, START + 550 * MS - back_ms * MS))
+    assert Status(back.status_flags) & Status.CLOCK_JUMP
+    assert np.isnan(back.objects.velocities).all()
+    np.testing.assert_allclose(back.objects.positions, before.objects.positions, rtol=0.1)
+
+
+class Broken:
+    """An engine whose boxes hold a value that is none."""
+
+    def __init__(self, engine: Any, value: float, rows: slice) -> None:
+        self._engine, self._value, self._rows = engine, value, rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def wait(self, slot: Any) -> None:
+        self._engine.wait(slot)
+        slot.outputs["boxes"][0, self._rows] = self._value
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [slice(None), slice(0, 1)], ids=["all", "the first"])
+def test_boxes_that_are_none_are_no_objects(spec, engine, value, rows):
+    pipeline = Pipeline(spec, Broken(engine, value, rows), camera())
+    for number in range(4):
+        seen = pipeline.run(frame(number))
+        assert np.isfinite(seen.objects.boxes).all()
+    assert not (rows == slice(None) and len(seen.objects))
+    assert seen.lanes  # the rest of the picture is as good as ever
