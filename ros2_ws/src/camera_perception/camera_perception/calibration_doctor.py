@@ -7,6 +7,7 @@ the lane's width over the camera's height, whatever the pitch.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,34 +106,49 @@ class CalibrationDoctor:
 
 def sight(left: np.ndarray, right: np.ndarray, camera: Camera, bend: float = 0.002) -> Sighting | None:
     """What two lane lines (P, 2) in pixels say about the camera; None unless both are long and straight."""
-    normals = [_plane(points, camera, bend) for points in (left, right)]
-    if normals[0] is None or normals[1] is None:
+    if not (_long(left, camera) and _long(right, camera)):
         return None
-    along = np.cross(normals[0], normals[1])
-    if np.linalg.norm(along) < 0.05:
+    rays = camera.rays_from_pixels(np.concatenate((left, right)))
+    normals = _planes(rays[: len(left)], rays[len(left) :], bend)
+    if normals is None:
         return None
-    along = camera.pose[:3, :3] @ (along / np.linalg.norm(along))
-    along = along if along[0] > 0 else -along
-    side = np.cross((0.0, 0.0, 1.0), along)
-    side /= np.linalg.norm(side)
-    up = np.cross(along, side)
-    places = [_across(camera.pose[:3, :3] @ normal, side, up) * camera.pose[2, 3] for normal in normals]
-    pitch, yaw = np.arctan2(along[2], np.hypot(along[0], along[1])), -np.arctan2(along[1], along[0])
-    return Sighting(float(pitch), float(yaw), float(places[0] - places[1]))
+    a, b = (normals @ camera.pose[:3, :3].T).tolist()
+    x, y, z = _cross(a, b)
+    length = math.copysign(math.hypot(x, y, z), x)  # ahead, whichever way the planes were turned
+    if abs(length) < 0.05:
+        return None
+    along = x, y, z = x / length, y / length, z / length
+    side = -y, x, 0.0
+    leans = [_dot(normal, side) for normal in (a, b)]
+    if 0.0 in leans:  # a plane that never meets the road, or lines straight up
+        return None
+    left_y, right_y = (_dot(normal, _cross(along, side)) / lean for normal, lean in zip((a, b), leans))
+    width = float(camera.pose[2, 3]) * (left_y - right_y)
+    return Sighting(math.atan2(z, math.hypot(x, y)), -math.atan2(y, x), width)
 
 
-def _plane(points: np.ndarray, camera: Camera, bend: float) -> np.ndarray | None:
-    """Normal of the plane that the camera and a line lie in; None when the line is short or bends."""
-    if len(points) < 8 or not np.ptp(points[:, 1]) > 0.1 * camera.height:
-        return None
-    rays = camera.rays_from_pixels(points)
-    rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
-    if not np.isfinite(rays).all():
-        return None
-    normal = np.linalg.svd(rays)[2][2]
-    return normal if np.sqrt(np.mean((rays @ normal) ** 2)) < bend else None
+def _long(points: np.ndarray, camera: Camera) -> bool:
+    return len(points) >= 8 and bool(np.ptp(points[:, 1]) > 0.1 * camera.height)
 
 
-def _across(normal: np.ndarray, side: np.ndarray, up: np.ndarray) -> float:
-    """Where the plane meets the road: metres to the left per metre below the camera."""
-    return float((normal @ up) / (normal @ side))
+def _planes(left: np.ndarray, right: np.ndarray, bend: float) -> np.ndarray | None:
+    """(2, 3) normals of the planes that the camera and each line lie in; None when a line bends or leaves the lens."""
+    scatter = np.empty((2, 3, 3))
+    for out, rays in zip(scatter, (left, right)):
+        np.matmul((rays / np.einsum("ij,ij->i", rays, rays)[:, None]).T, rays / len(rays), out=out)
+    if not np.isfinite(scatter).all():
+        return None
+    spread, axes = np.linalg.eigh(scatter)  # the least spread first: mean square by which rays leave the plane
+    return axes[:, :, 0] if spread[:, 0].max() < bend**2 else None
+
+
+Triple = Sequence[float]
+
+
+def _cross(a: Triple, b: Triple) -> tuple[float, float, float]:
+    """Of three numbers each: numpy takes fifty times as long."""
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
+def _dot(a: Triple, b: Triple) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

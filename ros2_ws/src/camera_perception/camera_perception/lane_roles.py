@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from camera_perception.types import EgoLane, LaneLine
 
@@ -20,11 +19,11 @@ def y_at(line: LaneLine, x: float) -> float:
     """Metres to the left at x metres ahead; before the line begins it goes on straight. nan without ground."""
     if line.ground is None:
         return float("nan")
-    c = line.ground.poly.astype(float)
+    c0, c1, c2, c3 = line.ground.poly.tolist()
     start = max(x, min(line.ground.x_min, REACHES_NEAR))
-    value = c @ np.power(start, np.arange(4))
-    slope = c[1:] @ (np.arange(1, 4) * np.power(start, np.arange(3)))
-    return float(value + slope * (x - start))
+    value = c0 + start * (c1 + start * (c2 + start * c3))
+    slope = c1 + start * (2 * c2 + start * 3 * c3)
+    return value + slope * (x - start)
 
 
 def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[LaneLine, ...]:
@@ -42,12 +41,11 @@ def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[La
 
 
 def _possible(lines: Sequence[LaneLine]) -> bool:
-    ordered = sorted(lines, key=lambda line: -y_at(line, LOOK))
-    positions = [line.position for line in ordered]
-    sides = all(np.sign(-line.position) == np.sign(y_at(line, LOOK)) for line in ordered)
+    placed = sorted(((y_at(line, LOOK), line.position) for line in lines), key=lambda place: -place[0])
+    positions = [position for _, position in placed]
+    sides = all(y != 0 and position != 0 and (y < 0) == (position > 0) for y, position in placed)
     rising = all(a < b for a, b in zip(positions, positions[1:]))
-    ego = all(abs(y_at(line, LOOK)) < 1.5 * LANE_WIDTH for line in ordered if abs(line.position) == 1)
-    return 0 not in positions and rising and sides and ego
+    return rising and sides and all(abs(y) < 1.5 * LANE_WIDTH for y, position in placed if abs(position) == 1)
 
 
 def _counted(places: dict[int, float], side: int, width: float) -> dict[int, int]:
@@ -75,18 +73,22 @@ def ego_lane(lines: Sequence[LaneLine], usual_width: float = LANE_WIDTH, half_ca
     }
     if not own:
         return None
-    left, right = (y_at(own[side], 0.0) if side in own else float("nan") for side in (-1, 1))
+    left, right = (y_at(own[side], 0.0) if side in own else math.nan for side in (-1, 1))
     width = left - right
-    middle = np.nanmean(
-        (left - (usual_width if np.isnan(right) else width) / 2, right + (usual_width if np.isnan(left) else width) / 2)
-    )
-    polys = [line.ground.poly for line in own.values() if line.ground is not None]
-    slope, bend = np.mean([poly[1] for poly in polys]), np.mean([2 * poly[2] for poly in polys])
+    polys = [line.ground.poly.tolist() for line in own.values() if line.ground is not None]
+    slope, bend = (sum(poly[power] for poly in polys) / len(polys) for power in (1, 2))
     return EgoLane(
-        offset=float(-middle),
-        heading=float(-np.arctan(slope)),
-        curvature=float(bend / (1 + slope**2) ** 1.5),
-        width=float(width),
-        margin_left=float(left - half_car),
-        margin_right=float(-right - half_car),
+        offset=-_middle(left, right, usual_width),
+        heading=-math.atan(slope),
+        curvature=2 * bend / (1 + slope**2) ** 1.5,
+        width=width,
+        margin_left=left - half_car,
+        margin_right=-right - half_car,
     )
+
+
+def _middle(left: float, right: float, usual_width: float) -> float:
+    """Metres to the left of the lane's middle; one of its lines may be nan."""
+    if math.isnan(right):
+        return left - usual_width / 2
+    return right + usual_width / 2 if math.isnan(left) else (left + right) / 2

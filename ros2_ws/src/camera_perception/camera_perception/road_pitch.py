@@ -5,12 +5,12 @@ One angle, pulled back to the calibration in about a second, corrected by lane l
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 MEMORY = 1.0  # seconds
-USUAL = np.radians(0.4)  # one standard deviation of nodding and slope together
-SEEN = np.radians(0.35)  # one standard deviation of what the lines of one frame say
-FLOOR = np.radians(0.12)  # nobody is surer than that
+USUAL = math.radians(0.4)  # one standard deviation of nodding and slope together
+SEEN = math.radians(0.35)  # one standard deviation of what the lines of one frame say
+FLOOR = math.radians(0.12)  # nobody is surer than that
 FAR_OFF = 4.0  # standard deviations, from where on a frame is not believed
 
 
@@ -31,7 +31,7 @@ class RoadPitch:
 
     @property
     def sigma(self) -> float:
-        return float(max(np.sqrt(self._variance), FLOOR))
+        return max(math.sqrt(self._variance), FLOOR)
 
     def update(self, seen: float | None, stamp_ns: int) -> None:
         """One frame later; seen is what its lane lines say, radians, or None without straight lines."""
@@ -39,9 +39,9 @@ class RoadPitch:
         if seconds < 0:
             self.reset()
         self._stamp_ns = stamp_ns
-        keep = float(np.exp(-max(seconds, 0.0) / MEMORY))
+        keep = math.exp(-max(seconds, 0.0) / MEMORY)
         self._mean, self._variance = keep * self._mean, keep**2 * self._variance + (1 - keep**2) * USUAL**2
-        if seen is None or abs(seen - self._mean) > FAR_OFF * np.sqrt(self._variance + SEEN**2):
+        if seen is None or abs(seen - self._mean) > FAR_OFF * math.sqrt(self._variance + SEEN**2):
             return
         gain = self._variance / (self._variance + SEEN**2)
         self._mean, self._variance = self._mean + gain * (seen - self._mean), (1 - gain) * self._variance
