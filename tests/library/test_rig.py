@@ -5,32 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.camera import optical_from_rpy
 from camera_perception.errors import CalibrationError
 from camera_perception.rig import read_rig
 from camera_perception.tf_tree import TfTree, pose_from_quaternion
 
 SECOND = 1_000_000_000
-LENS = """
-image_width: 640
-image_height: 480
-camera_matrix: {rows: 3, cols: 3, data: [500, 0, 320, 0, 500, 240, 0, 0, 1]}
-distortion_model: plumb_bob
-distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
-"""
 
 
 def test_a_rig_is_read(tmp_path):
-    (tmp_path / "front.yaml").write_text(LENS)
     (tmp_path / "rig.yaml").write_text(
         "cameras:\n"
-        "  - {name: front, image_topic: /front/image, pose: [1.6, 0, 1.4, 0, 0.03, 0], calibration: front.yaml}\n"
+        "  - {name: front, image_topic: /front/image, pose: [1.6, 0, 1.4, 0, 0.03, 0],\n"
+        "     calibration: front.yaml, rectified: true}\n"
         "  - {name: rear}\n"
     )
     front, rear = read_rig(tmp_path / "rig.yaml")
     assert (front.name, front.image_topic, front.pose[2]) == ("front", "/front/image", 1.4)
-    np.testing.assert_allclose(front.camera().pose, optical_from_rpy((1.6, 0, 1.4), (0, 0.03, 0)))
-    assert (rear.image_topic, rear.pose, rear.camera()) == ("/camera/rear/image_raw", None, None)
+    assert (front.calibration, front.rectified) == (tmp_path / "front.yaml", True)
+    assert (rear.image_topic, rear.pose) == ("/camera/rear/image_raw", None)
+    assert (rear.calibration, rear.rectified) == (None, False)
 
 
 def test_the_example_of_the_bringup_is_a_rig(repository):
@@ -49,6 +42,7 @@ def test_the_example_of_the_bringup_is_a_rig(repository):
         ("cameras: [{name: front, pose: [1, 0, -1, 0, 0, 0]}]", "under the road"),
         ("cameras: [{name: a}, {name: a}]", "names a camera twice: a"),
         ("cameras: [{name: '1 2'}]", "does not match"),
+        ("cameras: [{name: a, calibration: a.yaml}]", "'pose' is a dependency of 'calibration'"),
     ],
 )
 def test_what_is_wrong_in_a_rig_is_named(tmp_path, text, words):

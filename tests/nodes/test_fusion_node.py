@@ -236,3 +236,37 @@ def test_wrong_parameters_leave_it_unconfigured(context, executor, capfd, overri
     node.start()
     assert node._state_machine.current_state[1] == "unconfigured"
     assert words in capfd.readouterr().err
+
+
+def test_a_frame_that_comes_after_a_newer_one_is_counted_and_left_out():
+    camera = state("front", frame(NOW, seen(20.0)), frame(NOW - 100 * MS, seen(21.0)), frame(NOW, seen(5.0)))
+    message = merge([camera], NOW, "base_link", 0.5)
+    assert [found.position.x for found in message.objects] == [20.0]
+    assert message.cameras[0].frames_received == 3
+
+
+def test_a_recording_that_begins_anew_is_followed():
+    camera = state("front", frame(NOW, seen(20.0)), frame(NOW - 5000 * MS, seen(8.0)))
+    message = merge([camera], NOW - 4990 * MS, "base_link", 0.5)
+    assert [found.position.x for found in message.objects] == [8.0]
+
+
+def test_what_an_invalid_frame_says_is_not_believed():
+    """A frozen camera goes on sending: its health is told, its objects, lights and scene are not."""
+    still = frame(NOW, seen(20.0), status=PerceptionFrame.INVALID, status_flags=PerceptionFrame.IMAGE_FROZEN)
+    still.traffic_lights = [TrafficLight(score=0.9)]
+    still.scene = [SceneAttribute(name="weather", label="rainy", score=0.9)]
+    message = merge([state("front", still), state("rear", frame(NOW, seen(-9.0)))], NOW, "base_link", 0.5)
+    assert [found.position.x for found in message.objects] == [-9.0]
+    assert (message.traffic_lights, message.scene) == ([], [])
+    assert message.status == PerceptionFrame.DEGRADED
+    assert message.status_flags & PerceptionFrame.IMAGE_FROZEN
+    assert [camera.status for camera in message.cameras] == [PerceptionFrame.INVALID, PerceptionFrame.OK]
+
+
+def test_places_that_are_no_numbers_are_left_out():
+    nowhere = seen(float("nan"))
+    vague = seen(12.0)
+    vague.position_cov = np.full(4, np.nan, np.float32)
+    message = merge([state("front", frame(NOW, nowhere, vague, seen(20.0)))], NOW, "base_link", 0.5)
+    assert [found.position.x for found in message.objects] == [20.0]

@@ -92,6 +92,13 @@ def test_the_example_rig_can_be_read():
     assert launching.rig_overrides(cameras[0])["camera_pose"][2] == 1.4
 
 
+def test_a_rig_file_gives_the_lens_to_the_node_of_its_camera(tmp_path):
+    rig = tmp_path / "rig.yaml"
+    rig.write_text("cameras: [{name: front, pose: [1, 0, 1.4, 0, 0, 0], calibration: lens.yaml, rectified: true}]")
+    given = launching.rig_overrides(read_rig(rig)[0])
+    assert (given["calibration_file"], given["rectified"]) == (str(tmp_path / "lens.yaml"), True)
+
+
 def test_a_camera_without_a_pose_leaves_it_to_tf():
     assert "camera_pose" not in launching.rig_overrides(RigCamera("front", "/front/image_raw"))
 

@@ -29,6 +29,7 @@ class QuietNode:
     def __init__(self) -> None:
         self.topics: list[str] = []
         self.said: list[str] = []
+        self.timers: list[Any] = []
 
     def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> str:
         self.topics.append(topic)
@@ -36,6 +37,13 @@ class QuietNode:
 
     def destroy_subscription(self, topic: str) -> None:
         self.topics.remove(topic)
+
+    def create_timer(self, seconds: float, callback: Any, clock: Any) -> Any:
+        self.timers.append(callback)
+        return callback
+
+    def destroy_timer(self, callback: Any) -> None:
+        self.timers.remove(callback)
 
     def get_logger(self) -> Any:
         return SimpleNamespace(info=self.said.append)
@@ -74,7 +82,20 @@ def test_a_calibration_finds_the_camera_by_what_it_heard(without_tf2_ros):
     assert calibration.flags == Status(0)
     np.testing.assert_allclose(calibration.camera.pose, optical_from_rpy((1.5, 0, 1.4), (0, 0, 0)), atol=1e-12)
     calibration.close()
-    assert node.topics == []
+    assert (node.topics, node.timers) == ([], [])
+
+
+def test_tf_that_comes_after_the_only_camera_info_is_found(without_tf2_ros):
+    without_tf2_ros.setitem(sys.modules, "tf2_msgs.msg", SimpleNamespace(TFMessage=object))
+    without_tf2_ros.setitem(sys.modules, "tf2_msgs", SimpleNamespace())
+    node = QuietNode()
+    calibration = Calibration(node, CameraParams())
+    calibration.on_info(camera_info())
+    node.timers[0]()
+    assert (calibration.flags, calibration.camera.metric) == (Status.TF_MISSING, False)
+    calibration._transforms.on_static(tf("base_link", "front_optical_frame", (1.5, 0, 1.4), OPTICAL))
+    node.timers[0]()
+    assert (calibration.flags, calibration.camera.metric) == (Status(0), True)
 
 
 def test_a_moving_transform_is_the_latest():

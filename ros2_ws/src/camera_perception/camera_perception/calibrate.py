@@ -127,18 +127,19 @@ def camera_info_yaml(lens: Lens, name: str) -> str:
     )
 
 
-def camera_from_yaml(path: Path | str, base_from_camera: np.ndarray | None = None) -> Camera:
-    """The camera of such a file; CalibrationError says what is wrong with it."""
+def camera_from_yaml(path: Path | str, base_from_camera: np.ndarray | None = None, rectified: bool = False) -> Camera:
+    """The camera of such a file; rectified: of images without distortion. CalibrationError says what is wrong."""
     try:
         content = yaml.safe_load(Path(path).read_text("utf-8"))
         size = int(content["image_width"]), int(content["image_height"])
         k, d = content["camera_matrix"]["data"], content["distortion_coefficients"]["data"]
+        p = content["projection_matrix"]["data"] if rectified else ()
         model = content.get("distortion_model", PLUMB_BOB)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise CalibrationError(
             f"{path} is no camera calibration ({error!r}): expected a ROS camera_info file"
         ) from error
-    return Camera.from_camera_info(*size, k, d, model, base_from_camera=base_from_camera)
+    return Camera.from_camera_info(*size, k, d, model, p=p, rectified=rectified, base_from_camera=base_from_camera)
 
 
 def mounting(

@@ -10,8 +10,6 @@ from typing import Any
 
 import yaml
 
-from camera_perception.calibrate import camera_from_yaml
-from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.errors import CalibrationError
 
 
@@ -20,8 +18,8 @@ class RigCamera:
     """One camera of a rig.
 
     pose         x y z metres, roll pitch yaw radians in base_link; None when TF knows it
-    calibration  camera_info YAML of its lens; None when CameraInfo is published
-    rectified    its images are image_rect
+    calibration  camera_info YAML of its lens, needs pose; None when CameraInfo is published
+    rectified    its images are rectified, whatever their topic is called
     """
 
     name: str
@@ -35,12 +33,6 @@ class RigCamera:
     def namespace(self) -> str:
         """Where the camera's node lives: beside its images."""
         return self.image_topic.rpartition("/")[0] or f"/{self.name}"
-
-    def camera(self) -> Camera | None:
-        """The calibrated camera, where the rig file holds all there is to know."""
-        if self.calibration is None:
-            return None
-        return camera_from_yaml(self.calibration, optical_from_rpy(self.pose[:3], self.pose[3:]) if self.pose else None)
 
 
 def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
@@ -77,6 +69,6 @@ def _camera(entry: dict[str, Any], folder: Path) -> RigCamera:
         image_topic=entry.get("image_topic", f"/camera/{entry['name']}/image_raw"),
         camera_info_topic=entry.get("camera_info_topic", ""),
         pose=tuple(map(float, entry["pose"])) if any(entry.get("pose", ())) else None,
-        calibration=folder / entry["calibration"] if "calibration" in entry else None,
+        calibration=(folder / entry["calibration"]).absolute() if "calibration" in entry else None,
         rectified=bool(entry.get("rectified", False)),
     )

@@ -4,47 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
-from camera_perception.camera import Camera
+from camera_perception.calibrate import camera_from_yaml
+from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.errors import CalibrationError
 from camera_perception.status import Status
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.convert import camera_from_message
 from camera_perception_ros.transforms import listen
 
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 # What makes two CameraInfo messages the same camera.
 OF_THE_CAMERA = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
 
 
 class Calibration:
-    """Follows CameraInfo. camera is None until lens and mounting are known; `text` says what is missing."""
+    """Follows CameraInfo, or reads a file. camera is None until the lens is known; `text` says what is missing.
+
+    CalibrationError when the file is no calibration. What CameraInfo gets wrong is in `text`.
+    """
 
     def __init__(self, node: Node, params: CameraParams) -> None:
-        self._params = params
-        self._last: tuple[Any, ...] | None = None
+        self._params, self._node = params, node
+        self._last: CameraInfo | None = None
         self._transforms = None if any(params.camera_pose) else listen(node)
+        # TF may come long after a CameraInfo that is published once.
+        self._timer = node.create_timer(0.5, self._look_again, clock=STEADY) if self._transforms is not None else None
         self.camera: Camera | None = None
         self.flags = Status.UNCALIBRATED
         self.text = f"no CameraInfo on {params.info_topic} yet"
+        if params.calibration_file:
+            pose = optical_from_rpy(params.camera_pose[:3], params.camera_pose[3:])
+            self._accept(camera_from_yaml(params.calibration_file, pose, params.without_distortion))
 
     def on_info(self, message: CameraInfo) -> None:
         """Take over a CameraInfo when it differs from the one before, or as long as TF does not know the mounting."""
-        key = tuple(str(getattr(message, name)) for name in OF_THE_CAMERA) + (message.header.frame_id,)
-        if key == self._last and not self.flags & Status.TF_MISSING:
+        same = self._last is not None and _key(self._last) == _key(message)
+        if self._params.calibration_file or (same and not self.flags & Status.TF_MISSING):
             return
-        self._last = key
+        self._last = message
         try:
-            rectified = self._params.image_topic.endswith("image_rect")
-            self._accept(camera_from_message(message, self._pose(message.header.frame_id), rectified))
+            pose = self._pose(message.header.frame_id)
+            self._accept(camera_from_message(message, pose, self._params.without_distortion))
         except CalibrationError as error:
             self.camera, self.flags, self.text = None, Status.UNCALIBRATED, str(error)
 
     def close(self) -> None:
         """Stop listening to TF."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
         if self._transforms is not None:
             self._transforms.close()
+
+    def _look_again(self) -> None:
+        if self._last is not None and self.flags & Status.TF_MISSING:
+            self.on_info(self._last)
 
     def _accept(self, camera: Camera) -> None:
         self.camera = camera
@@ -59,3 +76,7 @@ class Calibration:
         if any(self._params.camera_pose):
             return self._params.camera_pose
         return self._transforms.base_from(self._params.base_frame, frame_id) if self._transforms else None
+
+
+def _key(message: CameraInfo) -> tuple[str, ...]:
+    return (*(str(getattr(message, name)) for name in OF_THE_CAMERA), message.header.frame_id)

@@ -56,6 +56,10 @@ class CameraParams:
         "Mounting in base_frame: x y z in metres, roll pitch yaw in radians (x forward, pitch > 0 looks down). "
         "All zero: ask TF.",
     )
+    calibration_file: str = param(
+        "", "camera_info YAML of the lens instead of CameraInfo; needs camera_pose. Empty: follow CameraInfo."
+    )
+    rectified: bool = param(False, "The images are rectified; true of itself where their topic says image_rect.")
 
     odometry_topic: str = param(
         "", "Odometry of base_frame: velocities are over the ground with it, else relative to the car."
@@ -90,6 +94,8 @@ class CameraParams:
             raise ParameterError(
                 f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw"
             )
+        if self.calibration_file and not any(self.camera_pose):
+            raise ParameterError("parameter 'calibration_file' needs 'camera_pose': CameraInfo would name the frame")
         if any(self.camera_pose) and self.camera_pose[2] <= 0.0:
             raise ParameterError("parameter 'camera_pose' puts the camera at or under the road: z must be > 0")
 
@@ -107,6 +113,11 @@ class CameraParams:
         heads = ("objects", "lanes", "drivable", "semantic", "scene")
         values = {head: getattr(self, f"{head}_threshold") for head in heads}
         return {head: value for head, value in values.items() if value >= 0.0}
+
+    @property
+    def without_distortion(self) -> bool:
+        """Whether P describes the images, and K and D do not."""
+        return self.rectified or "image_rect" in self.image_topic.rpartition("/")[2]
 
     @property
     def info_topic(self) -> str:

@@ -102,6 +102,10 @@ def rig_overrides(camera: RigCamera) -> dict[str, Any]:
     values: dict[str, Any] = {"camera_name": camera.name, "image_topic": camera.image_topic}
     if camera.camera_info_topic:
         values["camera_info_topic"] = camera.camera_info_topic
+    if camera.calibration is not None:
+        values["calibration_file"] = str(camera.calibration)
+    if camera.rectified:
+        values["rectified"] = True
     return values | ({"camera_pose": list(camera.pose)} if camera.pose else {})
 
 

@@ -22,6 +22,7 @@ from camera_perception_ros.convert_fused import lane_message, message_from_fused
 from camera_perception_ros.merge_road import joined_road, moved_roads
 
 NAN = float("nan")
+LATE = 1.0  # seconds that a frame may come after a newer one
 
 
 @dataclass
@@ -38,15 +39,21 @@ class CameraState:
     rate: float = NAN
 
     def take(self, frame: PerceptionFrame) -> None:
-        if self.frame is not None:
-            period = (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
-            if period <= 0:  # a recording began anew
-                self.rate = NAN
-            else:
-                self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
-        self.frame = frame
+        """Keep a frame, unless a newer one is here already; a long way back is a recording that began anew."""
         self.received += 1
         self.dropped += frame.frames_dropped
+        period = self._seconds_since(frame)
+        if -LATE < period <= 0:
+            return
+        self.frame = frame
+        if period <= 0 or period != period:
+            self.rate = NAN
+        else:
+            self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
+
+    def _seconds_since(self, frame: PerceptionFrame) -> float:
+        """From the frame before to this one; nan for the first."""
+        return NAN if self.frame is None else (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
 
     def age_ms(self, now_ns: int) -> float:
         return NAN if self.frame is None else (now_ns - stamp_ns(self.frame.header.stamp)) / 1e6
@@ -77,11 +84,12 @@ class Merger:
         message.header.stamp, message.header.frame_id = time_from_ns(now_ns), self.base_frame
         message.age_ms = max((self.cameras[index].age_ms(now_ns) for index in fresh), default=NAN)
         message.status_flags = _union(frame.status_flags for frame in fresh.values())
-        message.tasks_valid = _union(frame.tasks_valid for frame in fresh.values())
         message.status = _status(fresh, self.cameras)
-        self._take_metres(message, fresh, now_ns)
-        _take_lights(message, fresh)
-        message.scene = _scene(fresh)
+        usable = {index: frame for index, frame in fresh.items() if frame.status != PerceptionFrame.INVALID}
+        message.tasks_valid = _union(frame.tasks_valid for frame in usable.values())
+        self._take_metres(message, usable, now_ns)
+        _take_lights(message, usable)
+        message.scene = _scene(usable)
         return message
 
     def _take_metres(self, message: FusedPerception, fresh: dict[int, PerceptionFrame], now_ns: int) -> None:
