@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from fake_cuda import ALIGNMENT, FakeCuda
+from fake_kernels import FakeDriver, FakeNvrtc
 from onnx import TensorProto, numpy_helper
 
 MAGIC = b"ftrt"
@@ -31,7 +32,7 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
     """Stand-ins for tensorrt and cuda.bindings for the length of a test; importing the real ones is undone, too."""
     fake = FakeTensorRt(version, cuda or FakeCuda())
     bindings = ModuleType("cuda.bindings")
-    bindings.runtime = fake.cuda
+    bindings.runtime, bindings.driver, bindings.nvrtc = fake.cuda, fake.driver, fake.nvrtc
     for name, module in {
         "tensorrt": fake.module,
         "cuda": ModuleType("cuda"),
@@ -44,7 +45,7 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
         package = importlib.import_module("camera_perception.engines")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)
-    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda"), "_lost", False)
+    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda_errors"), "_lost", False)
     return fake
 
 
@@ -143,6 +144,7 @@ class FakeTensorRt:
 
     def __init__(self, version: str, cuda: FakeCuda) -> None:
         self.version, self.cuda = version, cuda
+        self.driver, self.nvrtc = FakeDriver(cuda), FakeNvrtc()
         self.workspace = 1 << 20
         self.refuse_cuda_graph = False
         self.corrupt = self.broken_node = ""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.engines.cuda_letterbox import KERNEL, TYPES
+from camera_perception.engines.cuda_kernel import KERNEL, TYPES
 from camera_perception.model_spec import InputSpec
 from camera_perception.preprocess import Letterbox, Preprocessor, halvings
 

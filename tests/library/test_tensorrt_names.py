@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_cuda import FakeCuda
+from fake_kernels import FakeDriver, FakeNvrtc
 from fake_tensorrt import FakeTensorRt
 
 REPOSITORY = Path(__file__).parents[2]
@@ -171,6 +172,16 @@ def test_the_stand_in_for_cuda_has_nvidias_names():
     for kind in ("cudaError_t", "cudaMemcpyKind", "cudaStreamCaptureMode"):
         for member in getattr(FakeCuda, kind):
             assert int(getattr(getattr(runtime, kind), member.name)) == int(member)
+
+
+@pytest.mark.parametrize(
+    ("module", "stand_in", "prefix"), [("driver", FakeDriver, "cu"), ("nvrtc", FakeNvrtc, "nvrtc")]
+)
+def test_the_stand_ins_for_kernels_have_nvidias_names(module, stand_in, prefix):
+    real = pytest.importorskip(f"cuda.bindings.{module}", reason="needs cuda-bindings")
+    ours = {name for name in dir(stand_in) if name.startswith(prefix) and name != "cuda"}
+    assert ours
+    assert {name for name in ours if not hasattr(real, name)} == set()
 
 
 def test_our_cuda_file_meets_a_machine_without_driver():

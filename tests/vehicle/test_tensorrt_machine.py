@@ -82,6 +82,25 @@ def finish(engine, slot, wanted):
     engine.release(slot)
 
 
+def test_the_gpu_letterboxes_as_the_cpu_does(spec, folder):
+    import cv2
+
+    from camera_perception.pipeline import Pipeline
+    from camera_perception.types import Frame
+
+    coarse = np.random.default_rng(0).integers(0, 256, (18, 32, 3), np.uint8)
+    frame = Frame(cv2.resize(coarse, (1280, 720), interpolation=cv2.INTER_CUBIC), 1)
+    seen = []
+    for letterbox in (False, True):
+        engine = tensorrt.load(spec, folder=folder, letterbox=letterbox)
+        seen.append(Pipeline(spec, engine).run(frame))
+        assert (engine.acquire().take is not None) == letterbox
+        engine.close()
+    assert seen[0].tasks == seen[1].tasks
+    if seen[0].drivable:
+        assert np.mean(seen[0].drivable.ids != seen[1].drivable.ids) < 0.02
+
+
 def test_opening_and_closing_leaves_no_memory_behind(spec, folder):
     from camera_perception.engines import cuda
 

@@ -11,7 +11,7 @@ import numpy as np
 from camera_perception.calibration_doctor import CalibrationDoctor
 from camera_perception.camera import Camera
 from camera_perception.decode.heads import check_all, decode_all
-from camera_perception.engines import Engine
+from camera_perception.engines import Engine, Slot
 from camera_perception.ground import GroundNoise
 from camera_perception.health import HealthMonitor
 from camera_perception.lane_fit import locate_lanes
@@ -95,7 +95,7 @@ class Pipeline:
         slot = self.engine.acquire()
         try:
             started = perf_counter_ns()
-            letterbox: Letterbox = self._preprocess(frame.image, slot.images[0])
+            letterbox = self._fill(slot, frame.image)
             submitted = perf_counter_ns()
             self.engine.submit(slot)
             health = self._health.update(frame)  # while the network computes
@@ -105,6 +105,11 @@ class Pipeline:
         finally:
             self.engine.release(slot)
         return seen, Status(health.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
+
+    def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:
+        """The image into the network's input, by the device where it can."""
+        take = getattr(slot, "take", None)
+        return take(image) if take is not None else self._preprocess(image, slot.images[0])
 
     def _understand(self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None) -> Perception:
         camera, size = self._usable_camera(frame), frame.image.shape[:2]

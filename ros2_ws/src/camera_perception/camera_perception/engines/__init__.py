@@ -26,6 +26,9 @@ class Slot(Protocol):
 
     images  the input buffer, filled in place by preprocessing before submit
     outputs name: buffer, valid from wait() until release()
+
+    Where the device preprocesses, a slot also has `take`: a function that takes the source image (H, W, 3) uint8 BGR
+    instead of `images` being filled, and returns the preprocess.Letterbox; None or absent where it does not.
     """
 
     images: np.ndarray

@@ -6,60 +6,28 @@ Worth it where the camera is much larger than the network and the CPU is busy. T
 
 from __future__ import annotations
 
-import ctypes
+import logging
 from math import prod
-from typing import Any
 
 import numpy as np
 
-from camera_perception.engines.cuda import CudaError, DeviceMemory, Stream, Twin
+from camera_perception.engines.cuda import Stream
+from camera_perception.engines.cuda_kernel import TYPES, Kernel, values
+from camera_perception.engines.cuda_memory import DeviceMemory, Twin
 from camera_perception.errors import EngineError
+from camera_perception.model_spec import InputSpec
 from camera_perception.preprocess import Letterbox, halvings
 
-# One thread per pixel of the target (dw x dh, 3 bytes each). The image fills width x height of it from (left, top);
-# the rest becomes pad. swap reverses the colour order.
-KERNEL = r"""
-__device__ void place(int at, int target, int source, int* low, int* high, int* weight) {
-    float x = (float)((at + 0.5) * ((double)source / target) - 0.5);
-    int floor_x = x < 0 ? 0 : (int)x;
-    float part = x < 0 ? 0.0f : x - (float)floor_x;
-    if (floor_x >= source - 1) { floor_x = source - 1; part = 0.0f; }
-    *low = floor_x;
-    *high = floor_x + 1 < source ? floor_x + 1 : floor_x;
-    *weight = (int)(part * 2048.0f + 0.5f);
-}
+log = logging.getLogger(__name__)
 
-extern "C" __global__ void letterbox(const unsigned char* image, int columns, int rows, unsigned char* target, int dw,
-                                     int dh, int left, int top, int width, int height, int pad, int swap) {
-    int u = blockIdx.x * blockDim.x + threadIdx.x, v = blockIdx.y * blockDim.y + threadIdx.y;
-    if (u >= dw || v >= dh) return;
-    unsigned char* out = target + 3 * (v * dw + u);
-    int x = u - left, y = v - top;
-    if (x < 0 || y < 0 || x >= width || y >= height) {
-        out[0] = out[1] = out[2] = (unsigned char)pad;
-        return;
-    }
-    int x0, x1, wx, y0, y1, wy;
-    place(x, width, columns, &x0, &x1, &wx);
-    place(y, height, rows, &y0, &y1, &wy);
-    for (int c = 0; c < 3; ++c) {
-        int a = image[3 * (y0 * columns + x0) + c], b = image[3 * (y0 * columns + x1) + c];
-        int d = image[3 * (y1 * columns + x0) + c], e = image[3 * (y1 * columns + x1) + c];
-        int upper = a * (2048 - wx) + b * wx, lower = d * (2048 - wx) + e * wx;
-        out[swap ? 2 - c : c] = (unsigned char)((upper * (2048 - wy) + lower * wy + (1 << 21)) >> 22);
-    }
-}
-"""
 BLOCK = 32, 8  # threads
-TYPES = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, *[ctypes.c_int] * 8)
 
 
 class DeviceLetterbox:
     """Letterboxes images of one size. Owns its staging and halving buffers: nothing is allocated per frame."""
 
-    def __init__(self, box: Letterbox, pad: int = 114, rgb: bool = False) -> None:
-        self.box, self._pad, self._rgb = box, pad, int(rgb)
-        self._kernel = compile_kernel()
+    def __init__(self, box: Letterbox, kernel: Kernel, pad: int = 114, rgb: bool = False) -> None:
+        self.box, self._pad, self._rgb, self._kernel = box, pad, int(rgb), kernel
         self._stage = Twin(prod(box.image_size) * 3)
         self.image = self._stage.host.array(0, (*box.image_size, 3), np.dtype(np.uint8))
         self._sizes = halvings(box)
@@ -88,10 +56,12 @@ class DeviceLetterbox:
     ) -> None:
         from cuda.bindings import driver
 
-        values = (source, size[1], size[0], target, shape[1], shape[0], *place, self._pad, swap)
+        arguments = (source, size[1], size[0], target, shape[1], shape[0], *place, self._pad, swap)
         blocks = -(-shape[1] // BLOCK[0]), -(-shape[0] // BLOCK[1])
-        launched = driver.cuLaunchKernel(self._kernel, *blocks, 1, *BLOCK, 1, 0, stream.handle, (values, TYPES), 0)
-        _values(launched)
+        launched = driver.cuLaunchKernel(
+            self._kernel.function, *blocks, 1, *BLOCK, 1, 0, stream.handle, (arguments, TYPES), 0
+        )
+        values(launched)
 
     def close(self) -> None:
         self._stage.close()
@@ -99,25 +69,43 @@ class DeviceLetterbox:
             memory.close()
 
 
-def compile_kernel() -> Any:
-    """The kernel for the current device, compiled by NVRTC; EngineError holds the compiler's words."""
-    from cuda.bindings import driver, nvrtc
+class SlotLetterbox:
+    """The letterbox of a slot: made for the size of its first image, and anew when that changes."""
 
-    program = _values(nvrtc.nvrtcCreateProgram(KERNEL.encode(), b"letterbox.cu", 0, [], []))
-    if nvrtc.nvrtcCompileProgram(program, 0, [])[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        said = bytearray(_values(nvrtc.nvrtcGetProgramLogSize(program)))
-        nvrtc.nvrtcGetProgramLog(program, said)
-        raise EngineError(f"the letterbox kernel does not compile ({said.decode().strip()}): letterbox on the CPU")
-    code = bytearray(_values(nvrtc.nvrtcGetPTXSize(program)))
-    _values(nvrtc.nvrtcGetPTX(program, code))
-    held = np.frombuffer(code, np.uint8)  # alive until the driver has read it
-    module = _values(driver.cuModuleLoadData(held.ctypes.data))
-    return _values(driver.cuModuleGetFunction(module, b"letterbox"))
+    def __init__(self, spec: InputSpec, kernel: Kernel) -> None:
+        self._spec, self._kernel = spec, kernel
+        self._device: DeviceLetterbox | None = None
+        self.full = False  # an image waits to be uploaded
+
+    def take(self, image: np.ndarray) -> Letterbox:
+        """Put a source image (H, W, 3) uint8 BGR in; returns where it will sit in the network's input."""
+        if self._device is None or self._device.box.image_size != image.shape[:2]:
+            self.close()
+            box = Letterbox.fit((image.shape[0], image.shape[1]), self._spec.size, self._spec.align)
+            self._device = DeviceLetterbox(box, self._kernel, self._spec.pad, self._spec.color == "rgb")
+        self._device.image[...] = image
+        self.full = True
+        return self._device.box
+
+    def upload(self, target: int, stream: Stream) -> None:
+        """The image that was taken -> the network's input at device address target."""
+        assert self._device is not None, "an image is taken before it is uploaded"
+        self.full = False
+        self._device(target, stream)
+
+    def close(self) -> None:
+        if self._device is not None:
+            self._device.close()
+            self._device = None
 
 
-def _values(result: tuple) -> Any:
-    """What a call of the driver or of NVRTC returned; CudaError when it failed."""
-    error, *values = result
-    if int(error):
-        raise CudaError(error.name, "the letterbox kernel failed: letterbox on the CPU")
-    return values[0] if len(values) == 1 else values
+def compiled_for(spec: InputSpec) -> Kernel | None:
+    """The kernel, or None with a warning where the input or the machine does not allow it: then the CPU letterboxes."""
+    if spec.dtype != "uint8" or spec.layout != "nhwc" or spec.batch != 1:
+        log.warning("the GPU letterboxes only into uint8 NHWC inputs of batch 1: the CPU does it for this model")
+        return None
+    try:
+        return Kernel()
+    except (EngineError, ImportError) as error:
+        log.warning("the GPU cannot letterbox, so the CPU does: %s", error)
+        return None

@@ -21,6 +21,7 @@ from camera_perception.reference import require
 
 WARM_UP_RUNS = 2
 TIMED_RUNS = 15
+OF_SOME = ("threads", "letterbox")  # options that not every backend has use for
 TIMED_SECONDS = 1.0  # per candidate, whichever ends first
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def load_engine(spec: ModelSpec, backend: str = "auto", *, check: bool = True, *
 
     backend "auto", a name of engines.BACKENDS, or name:precision such as "openvino:bf16"
     check   False skips the reference check; for tools that report deviations themselves
-    options go to the backend's load; with auto only those that every backend knows: slots, threads
+    options go to the backend's load; with auto only slots, threads, letterbox
     """
     if backend == "auto":
         return choose(spec, **options)
@@ -50,8 +51,9 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
     module = backend_module(candidate.backend)
     if reason := module.available():
         raise EngineError(reason)
-    if "threads" not in signature(module.load).parameters:
-        options.pop("threads", None)  # of the CPU; not every backend has use for them
+    for name in OF_SOME:
+        if name not in signature(module.load).parameters:
+            options.pop(name, None)
     try:
         engine = module.load(spec, **{**candidate.options, **options})
     except TypeError as error:

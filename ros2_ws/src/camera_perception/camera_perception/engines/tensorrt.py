@@ -39,6 +39,7 @@ def load(
     memory: str = "auto",
     graph: bool = True,
     background: bool = False,
+    letterbox: bool = False,
 ) -> Engine:
     """Open the engine that was built for this model and machine; EngineError gives the command that builds one.
 
@@ -48,6 +49,7 @@ def load(
     memory     copy; mapped = memory shared by CPU and GPU; auto = what is faster here
     graph      replay CUDA graphs
     background low stream priority
+    letterbox  slots take source images, which the GPU resizes: for cameras much larger than the network
     """
     if reason := available():
         raise EngineError(reason)
@@ -57,7 +59,8 @@ def load(
     place = Path(folder) if folder else engine_folder()
     variant, manifest = find(spec, precision, machine(device), place)
     plan = read_plan(place, manifest)
-    return open_plan(plan, variant, device, memory, slots=check_slots(slots), graph=graph, background=background)
+    options = {"slots": check_slots(slots), "graph": graph, "background": background, "letterbox": letterbox}
+    return open_plan(plan, variant, device, memory, **options)
 
 
 def open_plan(plan: bytes, spec: ModelSpec, device: cuda.Device, memory: str = "auto", **options: object) -> Engine:

@@ -13,49 +13,18 @@ import numpy as np
 import tensorrt as trt
 
 from camera_perception.engines import Tensor, cuda
+from camera_perception.engines.cuda_kernel import Kernel
+from camera_perception.engines.cuda_letterbox import SlotLetterbox, compiled_for
 from camera_perception.engines.graph import check_input, check_names, check_outputs, engine_id, wanted_outputs
 from camera_perception.engines.slots import FreeSlots
 from camera_perception.engines.tensorrt_errors import meaning
 from camera_perception.engines.tensorrt_log import LOGGER, ErrorRecorder
+from camera_perception.engines.tensorrt_slot import TensorRtSlot
 from camera_perception.errors import EngineError
 from camera_perception.model_spec import ModelSpec
 
 log = logging.getLogger(__name__)
 INPUT = trt.TensorIOMode.INPUT
-
-
-class Block:
-    """Tensors side by side in one piece of memory, each at an address that TensorRT takes."""
-
-    def __init__(self, tensors: Iterable[Tensor], mapped: bool) -> None:
-        tensors, offsets, end = list(tensors), [], 0
-        for tensor in tensors:
-            offsets.append(end)
-            end += cuda.aligned(int(np.prod(tensor.shape)) * tensor.dtype.itemsize)
-        self.memory = cuda.Twin(end, mapped=mapped)
-        self.arrays = {t.name: self.memory.host.array(at, t.shape, t.dtype) for t, at in zip(tensors, offsets)}
-        self.addresses = {t.name: self.memory.address + at for t, at in zip(tensors, offsets)}
-
-
-class TensorRtSlot:
-    """One frame in flight: its two blocks, its marks in the streams, its recorded graph."""
-
-    def __init__(self, image: Tensor, outputs: Iterable[Tensor], wanted: Iterable[str], mapped: bool) -> None:
-        self.taken, self.given = Block([image], mapped), Block(outputs, mapped)
-        self.images = self.taken.arrays[image.name]
-        self.outputs = {name: self.given.arrays[name] for name in wanted}
-        self.addresses = {**self.taken.addresses, **self.given.addresses}
-        self.uploaded, self.computed, self.done = cuda.Event(), cuda.Event(), cuda.Event()
-        self.graph: cuda.Graph | None = None
-        self.busy = False
-
-    def close(self) -> None:
-        if self.graph is not None:
-            self.graph.close()
-        for event in (self.uploaded, self.computed, self.done):
-            event.close()
-        self.taken.memory.close()
-        self.given.memory.close()
 
 
 class TensorRtEngine:
@@ -65,6 +34,7 @@ class TensorRtEngine:
     mapped     memory that CPU and GPU share instead of copies
     graph      record each slot's work once and replay it; falls back to plain launches where that is refused
     background low stream priority: gives way to other networks on the same GPU
+    letterbox  slots take source images as they are, and the GPU letterboxes them
     """
 
     def __init__(
@@ -77,6 +47,7 @@ class TensorRtEngine:
         mapped: bool = False,
         graph: bool = True,
         background: bool = False,
+        letterbox: bool = False,
         build: str = "camera-perception build-engine",
     ) -> None:
         self.spec, self.device, self.slots, self.mapped = spec, device, slots, mapped
@@ -93,7 +64,9 @@ class TensorRtEngine:
         self._bound: TensorRtSlot | None = None
         self._slots: list[TensorRtSlot] = []
         self._streams: list[cuda.Stream] = []
+        self._kernel: Kernel | None = None
         try:
+            self._kernel = compiled_for(spec.input) if letterbox else None
             self._allocate(tensors.values(), int(background))
             self._warm_up(graph)
         except EngineError:
@@ -107,7 +80,7 @@ class TensorRtEngine:
     def submit(self, slot: TensorRtSlot) -> None:
         upload, compute, download = self._streams
         slot.busy = True
-        slot.taken.memory.upload(upload)
+        slot.upload(upload)
         slot.uploaded.record(upload)
         slot.uploaded.hold(compute)
         if slot.graph is None:
@@ -145,6 +118,8 @@ class TensorRtEngine:
             slot.close()
         for stream in self._streams:
             stream.close()
+        if self._kernel is not None:
+            self._kernel.close()
         del self._context, self._engine, self._runtime  # in this order
 
     def _open(self, plan: bytes) -> None:
@@ -165,7 +140,10 @@ class TensorRtEngine:
         for _ in range(3):  # upload, compute, download
             self._streams.append(cuda.Stream(priority))
         for _ in range(self.slots):
-            self._slots.append(TensorRtSlot(self.input, outputs, self.outputs, self.mapped))
+            slot = TensorRtSlot(self.input, outputs, self.outputs, self.mapped)
+            self._slots.append(slot)
+            if self._kernel is not None:
+                slot.let_gpu_letterbox(SlotLetterbox(self.spec.input, self._kernel))
 
     def _warm_up(self, graph: bool) -> None:
         """The first launch is slow, and a graph may only be recorded after one."""

@@ -1,0 +1,99 @@
+"""Stand-ins for cuda.bindings.driver and nvrtc: the one kernel of this project, done by OpenCV when its turn comes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+from fake_cuda import FakeCuda, cudaError_t
+
+OK = cudaError_t.cudaSuccess
+PTX = b"// letterbox"
+
+
+class nvrtcResult(IntEnum):
+    NVRTC_SUCCESS = 0
+    NVRTC_ERROR_COMPILATION = 6
+
+
+class FakeNvrtc:
+    """Compiles what contains the kernel; `broken` is what the compiler says when it refuses."""
+
+    nvrtcResult = nvrtcResult
+
+    def __init__(self) -> None:
+        self.broken = ""
+
+    def nvrtcCreateProgram(self, source, name, count, headers, names):
+        assert isinstance(source, bytes)
+        assert b"__global__ void letterbox" in source
+        return nvrtcResult.NVRTC_SUCCESS, SimpleNamespace()
+
+    def nvrtcCompileProgram(self, program, count, options):
+        return (nvrtcResult.NVRTC_ERROR_COMPILATION if self.broken else nvrtcResult.NVRTC_SUCCESS,)
+
+    def nvrtcGetProgramLogSize(self, program):
+        return nvrtcResult.NVRTC_SUCCESS, len(self.broken)
+
+    def nvrtcGetProgramLog(self, program, log):
+        log[:] = self.broken.encode()
+        return (nvrtcResult.NVRTC_SUCCESS,)
+
+    def nvrtcGetPTXSize(self, program):
+        return nvrtcResult.NVRTC_SUCCESS, len(PTX)
+
+    def nvrtcGetPTX(self, program, code):
+        code[:] = PTX
+        return (nvrtcResult.NVRTC_SUCCESS,)
+
+
+class FakeDriver:
+    """The calls of the driver API that start kernels; what they do waits in the stream like all other work."""
+
+    def __init__(self, cuda: FakeCuda) -> None:
+        self.cuda, self.modules = cuda, set()
+
+    def cuModuleLoadData(self, address):
+        assert isinstance(address, int)
+        module = SimpleNamespace()
+        self.modules.add(id(module))
+        self.kept = module
+        return OK, module
+
+    def cuModuleUnload(self, module):
+        self.modules.remove(id(module))
+        return (OK,)
+
+    def cuModuleGetFunction(self, module, name):
+        assert id(module) in self.modules
+        assert name == b"letterbox"
+        return OK, SimpleNamespace(module=id(module))
+
+    def cuLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, arguments, extra):
+        if failure := self.cuda._failure("cuLaunchKernel"):
+            return (failure,)
+        assert function.module in self.modules, "the module was unloaded"
+        values, types = arguments
+        assert len(values) == len(types) == 12
+        assert (gz, bz, shared, extra) == (1, 1, 0, 0)
+        assert bx * by <= 1024
+        assert gx * bx >= values[4], "threads for every column"
+        assert gy * by >= values[5], "threads for every row"
+        self.cuda.put(stream, "letterbox", lambda: self._letterbox(*values))
+        return (OK,)
+
+    def _letterbox(self, source, columns, rows, target, dw, dh, left, top, width, height, pad, swap):
+        image, out = self._pixels(source, rows, columns), self._pixels(target, dh, dw)
+        out[...] = pad
+        out[top : top + height, left : left + width] = cv2.resize(image, (width, height))
+        if swap:
+            out[...] = out[..., ::-1].copy()
+
+    def _pixels(self, address: int, rows: int, columns: int) -> Any:
+        piece = self.cuda.live(address)
+        assert address + 3 * rows * columns <= piece.address + piece.nbytes, "the image leaves its memory"
+        start = address - piece.owner.ctypes.data
+        return np.ndarray((rows, columns, 3), np.uint8, piece.owner, start)
