@@ -43,7 +43,7 @@ def follow_truth() -> Follow:
         things, boxes, _ = _asked(moment)
         size = moment.camera.height, moment.camera.width
         located = locate_objects(as_objects(boxes, things), moment.camera, CLASSES, size)
-        return tracker.update(located, moment.stamp_ns, motion, size)
+        return tracker.update(located, moment.stamp_ns, motion, size, moment.camera)
 
     return follow
 

@@ -10,7 +10,7 @@ import pytest
 from camera_perception.assignment import iou_matrix, mahalanobis
 from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
 from camera_perception.object_track import ObjectTracker
-from camera_perception.types import NO_TRACK, Detections, EgoMotion, Objects, PositionMethod
+from camera_perception.types import Detections, EgoMotion, Objects, PositionMethod
 
 CLASSES = ("car", "truck", "pedestrian", "traffic light")
 STEP = 50_000_000  # 20 Hz
@@ -62,9 +62,18 @@ def test_filters_agree_with_the_textbook():
     assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
     mean, cov = predict_ground(np.array([[1.0, 2, 3, 4]]), np.zeros((1, 4, 4)), 0.5, np.array([2.0]))
     np.testing.assert_allclose(mean, [[2.5, 4, 3, 4]])
-    assert cov[0, 0, 0] == pytest.approx((2.0 * 0.125) ** 2)
+    assert (cov[0, 0, 0], cov[0, 0, 2], cov[0, 2, 2]) == pytest.approx((4 * 0.5**3 / 3, 4 * 0.5**2 / 2, 4 * 0.5))
     mean, cov = update_ground(np.zeros((1, 4)), np.eye(4)[None] * 4, np.array([[3.0, 0]]), np.eye(2)[None])
     assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
+
+
+def test_doubt_grows_by_time_not_by_frames():
+    start = np.zeros((1, 4)), np.diag([1.0, 1, 4, 4])[None]
+    once = predict_ground(*start, 0.4, np.array([1.5]))
+    often = start
+    for _ in range(8):
+        often = predict_ground(*often, 0.05, np.array([1.5]))
+    np.testing.assert_allclose(often[1], once[1])
 
 
 def test_a_standing_thing_moves_in_the_axes_of_a_turning_car():
@@ -102,7 +111,7 @@ def test_doubtful_detections_go_on_with_tracks_but_begin_none():
     tracker = ObjectTracker(CLASSES)
     sure, doubtful = seen((200, 300)), seen((202, 300), (900, 300), scores=[0.2, 0.2])
     found = run(tracker, [sure, sure, doubtful])
-    assert found[-1].track_ids.tolist() == [1, NO_TRACK]
+    assert found[-1].track_ids.tolist() == [1]
 
 
 @pytest.mark.parametrize("stamps", [(0, STEP, -STEP), (0, STEP, 100 * STEP + STEP * 20)])

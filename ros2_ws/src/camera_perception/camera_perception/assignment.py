@@ -12,6 +12,7 @@ LIKE = (
     {"pedestrian", "person", "rider"},
     {"bicycle", "motorcycle", "rider"},
 )
+VEHICLES = LIKE[:1]  # a rider and the bicycle under it are two things, a car and the van in its place are not
 
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -33,9 +34,9 @@ def inside_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return inside / np.maximum(np.minimum(areas[0][:, None], areas[1][None]), 1e-9)
 
 
-def alike(names: tuple[str, ...]) -> np.ndarray:
-    """(C, C) bool: classes that may be one object."""
-    pairs = [[a == b or any({a, b} <= group for group in LIKE) for b in names] for a in names]
+def alike(names: tuple[str, ...], groups: tuple[set[str], ...] = LIKE) -> np.ndarray:
+    """(C, C) bool: classes that may be one object, seen one after the other."""
+    pairs = [[a == b or any({a, b} <= group for group in groups) for b in names] for a in names]
     return np.array(pairs, bool).reshape(len(names), len(names))
 
 
@@ -48,11 +49,11 @@ def mahalanobis(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarr
 
 
 def near_in_image(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N, M) bool: boxes of about one size, whose middles lie less than one size apart."""
+    """(N, M) bool: boxes of about one size, whose middles lie less than two sizes apart."""
     a_size, b_size = (np.sqrt(np.maximum((c[:, 2] - c[:, 0]) * (c[:, 3] - c[:, 1]), 1e-6)) for c in (a, b))
     u, v = ((a[:, i] + a[:, j])[:, None] / 2 - (b[:, i] + b[:, j])[None] / 2 for i, j in ((0, 2), (1, 3)))
     small, large = np.minimum(a_size[:, None], b_size[None]), np.maximum(a_size[:, None], b_size[None])
-    return (u * u + v * v < large * large) & (large < 1.7 * small)
+    return (u * u + v * v < 4 * large * large) & (large < 1.7 * small)
 
 
 def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

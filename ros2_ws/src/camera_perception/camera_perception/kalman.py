@@ -8,13 +8,15 @@ from camera_perception.types import EgoMotion
 
 
 def predict_ground(
-    mean: np.ndarray, cov: np.ndarray, seconds: float, acceleration: np.ndarray
+    mean: np.ndarray, cov: np.ndarray, seconds: float, drift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 4) x y vx vy and (T, 4, 4) after some seconds; acceleration (T,) m/s^2 is one standard deviation."""
-    step = np.eye(4)
-    step[0, 2] = step[1, 3] = seconds
-    push = np.array([[seconds**2 / 2, 0], [0, seconds**2 / 2], [seconds, 0], [0, seconds]])
-    return mean @ step.T, step @ cov @ step.T + acceleration[:, None, None] ** 2 * (push @ push.T)
+    """(T, 4) x y vx vy and (T, 4, 4) after some seconds.
+
+    drift (T,) change of velocity, one standard deviation in m/s per square root of a second: the same at any frame rate
+    """
+    step, noise = walked(seconds)
+    step, noise = np.kron(step, np.eye(2)), np.kron(noise, np.eye(2))
+    return mean @ step.T, step @ cov @ step.T + np.square(drift)[:, None, None] * noise
 
 
 def update_ground(
@@ -55,9 +57,15 @@ def predict_line(mean: np.ndarray, cov: np.ndarray, seconds: float, drift: np.nd
 
     drift (...) change of speed, one standard deviation per square root of a second
     """
+    step, noise = walked(seconds)
+    return mean @ step.T, step @ cov @ step.T + np.square(drift)[..., None, None] * noise
+
+
+def walked(seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """(2, 2) transition of a place and its speed, (2, 2) covariance that unit drift of the speed adds."""
     step = np.array([[1.0, seconds], [0.0, 1.0]])
     noise = np.array([[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]])
-    return mean @ step.T, step @ cov @ step.T + np.square(drift)[..., None, None] * noise
+    return step, noise
 
 
 def update_line(

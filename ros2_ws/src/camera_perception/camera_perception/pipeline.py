@@ -125,7 +125,7 @@ class Pipeline:
         objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size, noise)
         road = road_from_drivable(seen.drivable, size) if seen.drivable else None
         lanes = self._lanes.update(locate_lanes(seen.lanes, camera, noise), frame.stamp_ns, motion)
-        objects = self._objects.update(objects, frame.stamp_ns, motion, size)
+        objects = self._objects.update(objects, frame.stamp_ns, motion, size, camera)
         objects = replace(objects, relevances=with_relevance(objects, self._light_class, lanes, camera))
         perception = Perception(
             frame=frame,

@@ -8,14 +8,14 @@ from camera_perception.camera import Camera
 
 # Height in metres and its standard deviation. Classes whose size says little are not listed.
 HEIGHTS = {
-    "car": (1.56, 0.16),
-    "truck": (3.4, 0.6),
-    "bus": (3.15, 0.25),
+    "car": (1.6, 0.25),
+    "truck": (3.4, 0.5),
+    "bus": (3.2, 0.35),
     "pedestrian": (1.70, 0.14),
     "person": (1.70, 0.14),
-    "rider": (1.72, 0.15),
-    "bicycle": (1.15, 0.15),
-    "motorcycle": (1.25, 0.2),
+    "rider": (1.6, 0.2),
+    "bicycle": (1.05, 0.12),
+    "motorcycle": (1.3, 0.15),
 }
 
 

@@ -23,9 +23,12 @@ class Tracks:
     scores       (T,)   of the last detection
     lights       (T, S) smoothed scores of light states
     held         (T,)   light state that is shown; -1 none yet
+    last         (T, 4) the box that was last seen, x0 y0 x1 y1
     box          (T, 4, 2), box_cov (T, 4, 2, 2)  middle u v, width, height in pixels, each with its speed
     place        (T, 4), place_cov (T, 4, 4)      x y vx vy in base_link, metres
+    haste        (T,)   m/s, how fast it may be as long as that is not known: one standard deviation
     bias         (T, 2, 2) the part of the uncertainty of places that does not shrink by looking often
+    box_noise, place_noise (T,)  variance of what is seen over what was expected of it, learned from surprises
     methods, truncated, widths (T,) as in Objects
     """
 
@@ -39,11 +42,15 @@ class Tracks:
     scores: np.ndarray
     lights: np.ndarray
     held: np.ndarray
+    last: np.ndarray
     box: np.ndarray
     box_cov: np.ndarray
     place: np.ndarray
     place_cov: np.ndarray
+    haste: np.ndarray
     bias: np.ndarray
+    box_noise: np.ndarray
+    place_noise: np.ndarray
     methods: np.ndarray
     truncated: np.ndarray
     widths: np.ndarray
@@ -62,6 +69,11 @@ class Tracks:
         """(T, 4) x0 y0 x1 y1 as predicted or seen."""
         middle, half = self.box[:, :2, 0], np.maximum(self.box[:, 2:, 0], 1.0) / 2
         return np.concatenate((middle - half, middle + half), axis=1)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(T,) what was seen most."""
+        return self.votes.argmax(axis=1)
 
     @property
     def covs(self) -> np.ndarray:
@@ -91,17 +103,22 @@ class Tracks:
             scores=objects.scores.astype(float),
             lights=objects.light_states.astype(float),
             held=np.full(n, -1),
+            last=objects.boxes.astype(float),
             box=np.stack((middle_and_size(objects.boxes), np.zeros((n, 4))), axis=2),
             box_cov=box_cov,
             place=np.column_stack((objects.positions[:, :2], np.zeros((n, 2)))).astype(float),
             place_cov=place_cov,
+            haste=speed,
             bias=share,
+            box_noise=np.ones(n),
+            place_noise=np.ones(n),
             methods=objects.position_methods,
             truncated=objects.truncated,
             widths=objects.ground_widths,
         )
 
 
+YOUNG = 2  # sightings up to which a box has no speed of its own worth the name
 BIAS_SHARE = 0.5  # of a place's variance: mounting, slope and contact point err in one direction for seconds
 
 
