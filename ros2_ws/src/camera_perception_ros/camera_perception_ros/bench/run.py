@@ -21,6 +21,7 @@ from camera_perception.bench.figures import PREFIX
 from camera_perception.bench.machine import machine, model_metadata
 from camera_perception.bench.report import put_into, write
 from camera_perception.bench.tables import Table
+from camera_perception.bench.tensorrt_host import measure_tensorrt_host, tensorrt_host_table
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
 from camera_perception_ros.bench import cameras, lockstep, message_components, streams, transport
@@ -34,7 +35,7 @@ from camera_perception_ros.demo.defaults import default_model
 from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-PARTS = ("around", "transport", "rates", "overload", "cameras", "components")
+PARTS = ("around", "transport", "rates", "overload", "cameras", "components", "tensorrt")
 EXTRA = ("second", "third", "fourth")
 
 
@@ -137,6 +138,9 @@ def run(settings: Settings) -> tuple[dict[str, Any], list[Table]]:
                 desk.close()
     if "components" in settings.parts:
         _components(settings, figures, tables)
+    if "tensorrt" in settings.parts and (host := measure_tensorrt_host(Path.cwd())):
+        figures["tensorrt_host"] = host
+        tables.append(tensorrt_host_table(host))
     return figures, tables
 
 
