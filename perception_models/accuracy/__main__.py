@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from camera_perception.text_table import text_table
+from perception_models.accuracy.crossing import crossing_figures
 from perception_models.accuracy.geometry import geometry_figures
 from perception_models.accuracy.kitti import kitti_figures
 from perception_models.accuracy.lanes import lane_figures, lane_log, see_truth
 from perception_models.accuracy.tracks import follow_truth, track_figures, track_log
 from perception_models.accuracy.truth import Moment, plain_drive, read_drive
 
+BAGS = Path(__file__).resolve().parents[2] / "bags"
 SHARED = Path(__file__).resolve().parents[2].parent / "shared/data"
 
 # What we want: figure -> (limit, whether less is better)
@@ -32,6 +34,7 @@ GOALS = {
     "lanes/lateral_error_20_m_median_m": (0.15, True),
     "lanes/heading_error_median_deg": (0.5, True),
     "lanes/ego_roles_right_percent": (98.0, False),
+    "cameras/id_kept_percent": (100.0, False),
     "kitti/range_error_median_percent": (8.0, True),
 }
 
@@ -52,6 +55,8 @@ def main(
     if rendered:
         figures["geometry rendered"] = geometry_figures([moment for drive in rendered for moment in drive])
         figures["lanes"] = lane_figures(lane_log([moment for drive in rendered for moment in drive], see_truth()))
+    if (BAGS / "demo_drive").is_dir():
+        figures["cameras"] = crossing_figures(BAGS / "demo_drive", BAGS / "rig_demo.yaml")
     if kitti.is_dir():
         figures["kitti"] = kitti_figures(kitti)
     if model is not None and rendered:

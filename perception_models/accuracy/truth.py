@@ -62,7 +62,12 @@ def read_drive(folder: Path) -> list[Moment]:
 
 def _moment(row: dict, folder: Path) -> Moment:
     image = folder / "images" / row["name"]
-    width, height = _size(image)
+    return moment_of(row, _size(image), image)
+
+
+def moment_of(row: dict, size: tuple[int, int], image: Path | None = None) -> Moment:
+    """One line of a truth file; size is width and height of the picture."""
+    width, height = size
     fx, fy, cx, cy = row["intrinsics"]
     k = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], float)
     pose = np.array(row["base_from_camera"], float)

@@ -125,6 +125,13 @@ def test_a_position_only_where_it_is_sound(box, kind, method):
     assert np.isfinite(found.position_covs[0]).all() == (method != PositionMethod.NONE)
 
 
+def test_a_strip_that_the_edge_of_the_image_leaves_has_no_place():
+    """The front of a bus comes into view by its corner: the strip's lower end is a window, far above its wheels."""
+    strip, half, inside = (1274, 330, 1280, 380), (1230, 330, 1280, 420), (900, 330, 906, 380)
+    found = locate_objects(objects(strip, half, inside), CAMERA, CLASSES, SIZE)
+    assert np.isfinite(found.positions[:, 0]).tolist() == [False, True, True]
+
+
 def test_size_helps_the_ground_plane_when_the_pitch_is_doubtful():
     """A car 1.56 m high at 30 m; the camera nods by 0.3 degrees and does not know it."""
     nod = np.radians(0.3)

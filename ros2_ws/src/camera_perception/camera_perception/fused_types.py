@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from camera_perception.types import LaneLine
+from camera_perception.surroundings import class_name
+from camera_perception.types import LaneLine, Perception
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,28 @@ class CameraView:
     lanes: tuple[LaneLine, ...] = ()
     polygon: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     free_distance: float = float("nan")
+
+
+def view_of(perception: Perception, classes: tuple[str, ...]) -> CameraView:
+    """What the fusion takes of a camera's perception; rows are those of its objects, also where they have no place."""
+    objects, road = perception.objects, perception.road
+    return CameraView(
+        stamp_ns=perception.frame.stamp_ns,
+        names=tuple(class_name(classes, int(index)) for index in objects.classes),
+        scores=objects.scores,
+        track_ids=objects.track_ids,
+        positions=objects.positions[:, :2],
+        position_covs=objects.position_covs,
+        velocities=objects.velocities,
+        velocity_covs=objects.velocity_covs,
+        over_ground=perception.velocity_over_ground,
+        methods=objects.position_methods,
+        ground_widths=objects.ground_widths,
+        coasted=objects.coasted,
+        lanes=tuple(line for line in perception.lanes if line.ground is not None),
+        polygon=road.polygon if road is not None else np.zeros((0, 2)),
+        free_distance=road.free_distance_ahead if road is not None else float("nan"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
