@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from camera_perception.calibration_doctor import Diagnosis
 from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.drift.monitor import Judgement, Moved
 from camera_perception.status import Status
 from camera_perception_ros.camera_report import State, report
 from camera_perception_ros.diagnostics import Counts
@@ -25,6 +26,7 @@ def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> Diagn
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(diagnosis=diagnosis, lane_width=3.5)
     perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=SimpleNamespace(calibration=doctor))
+    perceiver.drift = None
     calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
     state = State("active", perceiver, calibration, "raw", 0, 0, "")
     return report("/front", Time(), state).status[-1]
@@ -50,3 +52,42 @@ def test_what_lane_lines_measured_is_said_in_degrees_and_metres():
 def test_what_is_missing_comes_before_what_was_measured():
     said = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
     assert (said.level, said.message) == (DiagnosticStatus.WARN, "pose unknown")
+
+
+def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
+    profile = SimpleNamespace(window=60.0, source="spring drives")
+    drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
+    model = SimpleNamespace(engine=SimpleNamespace(name="fake", engine_id="0"), spec=SimpleNamespace(name="fake"))
+    perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=None, drift=drift)
+    said = report("/front", Time(), State("active", perceiver, None, "raw", 0, 0, "")).status
+    return next((part for part in said if part.name == "/front: Drift"), None)
+
+
+def test_without_a_profile_nothing_is_said_about_drift():
+    assert drift_status(None) is None
+
+
+def test_the_figure_that_moved_is_named_with_how_far_and_how_far_it_may():
+    said = drift_status(Judgement((Moved("lane scores", 0.05, 0.2), Moved("weather", 0.9, 0.12)), ""))
+    assert said is not None
+    assert said.level == DiagnosticStatus.WARN
+    assert said.message == "not what this network usually says: weather (0.90, up to 0.12)"
+    assert {pair.key: pair.value for pair in said.values} == {
+        "window": "60 s",
+        "profile": "spring drives",
+        "lane scores": "0.050 of 0.200",
+        "weather": "0.900 of 0.120",
+    }
+
+
+@pytest.mark.parametrize(
+    ("judgement", "text"),
+    [
+        (Judgement(), "the first window is not full yet"),
+        (Judgement((Moved("weather", 0.1, 0.12),), ""), "as usual"),
+    ],
+)
+def test_before_a_window_is_full_and_when_nothing_moved_all_is_well(judgement, text):
+    said = drift_status(judgement)
+    assert said is not None
+    assert (said.level, said.message) == (DiagnosticStatus.OK, text)

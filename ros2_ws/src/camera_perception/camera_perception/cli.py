@@ -204,6 +204,24 @@ def anonymize(
     anonymize_command(source, out, model, settings, least, faces, keep or [], drop or [], engine, threads)
 
 
+@app.command()
+def profile(
+    sources: Annotated[list[Path], typer.Argument(help="Drives on which the model was good: recordings, videos.")],
+    model: ModelFolder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File; MODEL/profile.json by default.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Compare the drives with this profile instead.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Image topic, where a recording has several.")] = None,
+    threshold: Annotated[list[str] | None, typer.Option(help="HEAD=SCORE, as the node is tuned; repeatable.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier profile.")] = False,
+    engine: EngineName = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Write down what a model usually says, for the nodes to compare with; or compare here, exit code 1 if it moved."""
+    from camera_perception.drift.command import profile_command
+
+    profile_command(sources, model, out, against, camera, threshold or [], force, engine, threads)
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def bench(context: typer.Context) -> None:
     """Measure this machine: engines, stages, transport."""

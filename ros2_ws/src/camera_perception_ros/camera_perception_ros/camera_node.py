@@ -132,6 +132,7 @@ class CameraNode(LifecycleNode):
         """A perceiver with its model, or what stands in for it."""
         perceiver = Perceiver(self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger())
         perceiver.tune(params.thresholds, params.max_input_age)
+        perceiver.profile = params.profile
         self._models = ModelServer(self, params, perceiver, self._open_model, self._name)
         try:
             self._models.open(self._stop)

@@ -34,6 +34,11 @@ class CameraParams:
     )
     gpu_letterbox: bool = param(False, "Let the GPU resize images; for cameras much larger than the network.")
     engine_threads: int = param(0, "CPU threads of the backend; 0 lets it decide.", low=0, high=256)
+    profile: str = param(
+        "",
+        "What the network usually says, as `camera-perception profile` writes it: diagnostics warn when it says "
+        "something else. Empty takes the model folder's profile.json, where there is one.",
+    )
     camera_name: str = param("", "Name of this camera in messages; empty takes the namespace's last part.")
 
     image_topic: str = param(

@@ -34,8 +34,14 @@ class State:
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
-    """One status per part of the node: Input, Model, GPU where there is one, Calibration."""
-    parts = [_input(node, state), _model(node, state), _gpu(node, state.gpu), _calibration(node, state)]
+    """One status per part of the node: Input, Model, GPU where there is one, Drift with a profile, Calibration."""
+    parts = [
+        _input(node, state),
+        _model(node, state),
+        _gpu(node, state.gpu),
+        _drift(node, state.perceiver),
+        _calibration(node, state),
+    ]
     return array_of(stamp, [part for part in parts if part is not None])
 
 
@@ -82,6 +88,18 @@ def _gpu(node: str, reading: GpuReading | None) -> DiagnosticStatus | None:
 def _progress(build: BuildState | None) -> dict[str, object]:
     """How far the engine is that is built in the background."""
     return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.share:.0%}"}
+
+
+def _drift(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
+    """Whether the network still says what it usually says; nothing without a profile."""
+    if perceiver is None or perceiver.drift is None:
+        return None
+    found, profile = perceiver.drift.judgement, perceiver.drift.profile
+    moved = ", ".join(f"{figure.name} ({figure.divergence:.2f}, up to {figure.limit:.2f})" for figure in found.moved)
+    text = f"not what this network usually says: {moved}" if moved else found.why or "as usual"
+    values: dict[str, object] = {"window": f"{profile.window:.0f} s", "profile": profile.source}
+    values |= {figure.name: f"{figure.divergence:.3f} of {figure.limit:.3f}" for figure in found.figures}
+    return status(f"{node}: Drift", WARN if moved else OK, text, node, values)
 
 
 def _calibration(node: str, state: State) -> DiagnosticStatus | None:

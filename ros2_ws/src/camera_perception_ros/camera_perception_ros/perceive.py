@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from rclpy.clock import Clock
 
-from camera_perception.errors import BadImage, EngineError, PerceptionError, UnknownEncoding
+from camera_perception.drift.monitor import DriftMonitor, open_monitor
+from camera_perception.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
 from camera_perception.message import failed_fields, perception_fields
 from camera_perception.odometry import Odometry
 from camera_perception.pipeline import Pipeline
@@ -32,7 +33,8 @@ class Perceiver:
 
     An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop. Before
     the first `serve` there is no model: images are answered with ENGINE_ERROR.
-    extra  flags of every frame, from outside
+    extra    flags of every frame, from outside
+    profile  file of what the network usually says; "" takes the model folder's own, where there is one
     """
 
     def __init__(self, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any) -> None:
@@ -40,6 +42,8 @@ class Perceiver:
         self.pipeline: Pipeline | None = None
         self.counts = Counts()
         self.broken = ""
+        self.drift: DriftMonitor | None = None
+        self.profile = ""
         self.extra = Status(0)
         self.max_input_age = 0.0
         self._calibration, self._clock, self._name, self._log = calibration, clock, camera_name, log
@@ -66,6 +70,7 @@ class Perceiver:
         try:
             pipeline = tried(model, self._base_frame)
             pipeline.tune(self._thresholds)
+            drift = self._watching(model)
             self._take_turn()
         except PerceptionError:
             model.close()
@@ -77,11 +82,20 @@ class Perceiver:
                 before, self.model = self.model, model
                 if self.pipeline is not None:
                     pipeline.go_on_from(self.pipeline)
+                self.drift = drift
                 self.pipeline, self._meanwhile, self._restarted, self.broken = pipeline, meanwhile, False, ""
         finally:
             self._turn.release()
         if before is not None:
             before.close()
+
+    def _watching(self, model: Model) -> DriftMonitor | None:
+        """A camera without a profile that fits sees as well as any; only nobody watches what it says."""
+        try:
+            return open_monitor(model.spec, self.profile)
+        except ModelError as error:
+            self._log.warning(f"what the network says is not watched: {error}")
+            return None
 
     def _take_turn(self) -> None:
         if not self._turn.acquire(timeout=STUCK):
@@ -126,6 +140,8 @@ class Perceiver:
         message.age_ms = self._age_ms(header.stamp)
         self._note(message)
         publish(message, perception)
+        if self.drift is not None and self.pipeline is not None and perception is not None:
+            self.drift.update(perception, self.pipeline.thresholds)
 
     def _perceive(self, message: Any, flags: Status) -> tuple[Perception, float]:
         started = time.perf_counter_ns()
