@@ -23,6 +23,7 @@ COMMANDS = (
     models.precisions,
     measure.evaluate,
     measure.attack,
+    measure.explain,
     data.check_data,
     data.cache_data,
 )

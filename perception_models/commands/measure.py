@@ -44,3 +44,25 @@ def attack(
         from perception_models.compare import table
 
         typer.echo(table(run(checkpoint, data, out, strength or [1.0, 2.0, 4.0], steps, limit)))
+
+
+def explain(
+    model: Annotated[Path, typer.Option(help="Model folder (needs no torch), or checkpoint")],
+    images: Annotated[Path, typer.Option(help="Image, folder of images, video or recording")],
+    out: Out,
+    method: Annotated[
+        str, typer.Option(help="occlusion (any model), gradients (checkpoints), auto: gradients if possible")
+    ] = "auto",
+    every: Annotated[int, typer.Option(help="Take every n-th image", min=1)] = 1,
+    objects: Annotated[int, typer.Option(help="The so many surest objects of an image", min=0)] = 6,
+    masks: Annotated[int, typer.Option(help="Looks per image of occlusion; more are sharper and slower", min=10)] = 400,
+) -> None:
+    """Show which pixels made the network say that: a sheet per image and explain.json."""
+    with plain_errors():
+        from perception_models.explain.run import explain as run
+
+        for path, rows in run(model, images, out, method, every, objects, masks):
+            typer.echo(path)
+            for row in rows:
+                left = f"{row['left_without_evidence']:.2f} ({row['left_without_elsewhere']:.2f} elsewhere)"
+                typer.echo(f"  {row['said']:36} without its evidence {left}")

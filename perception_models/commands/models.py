@@ -14,6 +14,7 @@ def export(
     out: Out,
     checkpoint: Annotated[Path | None, typer.Option(help="best.safetensors of a run")] = None,
     untrained: Annotated[str, typer.Option(help="Instead of a checkpoint: random weights of size n, s or m")] = "",
+    batch: Annotated[int | None, typer.Option(help="Images at once: cameras of a rig that share the network")] = None,
     overrides: Overrides = None,
     config: Config = None,
 ) -> None:
@@ -29,7 +30,8 @@ def export(
             from perception_models.untrained import write_untrained
 
             checkpoint = write_untrained(out / "untrained.safetensors", untrained)
-        for line in run(checkpoint, out, load_settings(ExportConfig, config, overrides)):
+        words = [*(overrides or []), *([f"batch={batch}"] if batch is not None else [])]
+        for line in run(checkpoint, out, load_settings(ExportConfig, config, words)):
             typer.echo(line)
 
 
