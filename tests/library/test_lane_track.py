@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.lane_filter import moved_cubic
 from camera_perception.lane_fit import ground_line, locate_lanes
 from camera_perception.lane_roles import ego_lane, with_roles
-from camera_perception.lane_track import LaneTracker, moved_cubic
+from camera_perception.lane_track import LaneTracker
 from camera_perception.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])

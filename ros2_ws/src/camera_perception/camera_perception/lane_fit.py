@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,66 +29,76 @@ def locate_lanes(
     """Lane lines with their course on the road where the camera is calibrated."""
     if camera is None or not lanes:
         return lanes
-    # All lines in one go: a call for each costs five times as much.
-    ground, cov = _near(np.concatenate([lane.points for lane in lanes]), camera, noise)
-    ends = np.cumsum([len(lane.points) for lane in lanes])[:-1]
-    courses = _courses(list(zip(np.split(ground, ends), np.split(cov, ends))))
+    courses = _courses([lane.points for lane in lanes], camera, noise)
     return tuple(replace(lane, ground=course) for lane, course in zip(lanes, courses))
 
 
 def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT_NOISE) -> GroundLine | None:
     """The cubic course of an image polyline (P, 2) on the road; None when too little of it lies near enough."""
-    return _courses([_near(points, camera, noise)])[0]
+    return _courses([points], camera, noise)[0]
 
 
-def _near(points: np.ndarray, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 2) pixels -> (P, 2) metres and (P, 2, 2) covariances; nan for points too far or too doubtful to be used."""
-    sigmas = np.tile((LINE_PIXELS, 0.0), (len(points), 1))
-    ground, cov = ground_with_covariance(points, sigmas, camera, noise)
+def _courses(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> list[GroundLine | None]:
+    """Of image polylines (P, 2). All points of all lines go through each step at once: it is the calls that cost."""
+    points, cov, counts = _near(lines, camera, noise)
+    ends = np.cumsum(counts)
+    if not len(points):
+        return [None] * len(lines)
+    span = points[np.maximum(ends - 1, 0), 0] - points[np.minimum(ends - counts, len(points) - 1), 0]
+    long = (counts >= LEAST_POINTS) & (span >= LEAST_LENGTH)
+    rows = np.repeat(long, counts)
+    courses = iter(_fitted(points[rows], cov[rows], counts[long]))
+    return [next(courses) if enough else None for enough in long.tolist()]
+
+
+def _near(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of all lines the points that are near and sure enough: (N, 2) metres, (N, 2, 2) covariances, (L,) how many each.
+
+    Line after line, each from near to far.
+    """
+    pixels, number = np.concatenate(lines), np.repeat(np.arange(len(lines)), [len(line) for line in lines])
+    ground, cov = ground_with_covariance(pixels, np.broadcast_to((LINE_PIXELS, 0.0), pixels.shape), camera, noise)
+    x = ground[:, 0]
     with np.errstate(invalid="ignore"):
-        near = (ground[:, 0] < REACH) & (np.sqrt(cov[:, 0, 0]) < MAX_SHARE * np.abs(ground[:, 0] - camera.pose[0, 3]))
-    ground[~near] = np.nan
-    return ground, cov
+        near = (x < REACH) & (cov[:, 0, 0] < np.square(MAX_SHARE * (x - camera.pose[0, 3])))
+    rows = np.lexsort((x, number))
+    rows = rows[near[rows]]
+    return ground[rows], cov[rows], np.bincount(number[near], minlength=len(lines))
 
 
-def _courses(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[GroundLine | None]:
-    """Points and covariances of lines as _near gives them; None for lines with too few points."""
-    measured = [_measured(ground, cov) for ground, cov in lines]
-    polys = iter(_fit_all([line for line in measured if line is not None]))
-    return [None if line is None else _ground_line(line, next(polys)) for line in measured]
+def _fitted(points: np.ndarray, cov: np.ndarray, counts: np.ndarray) -> Iterator[GroundLine]:
+    """Courses of lines whose points follow each other, counts (L,) of each line."""
+    if not len(counts):
+        return
+    y_std = across(cov, slopes(points, counts))
+    polys = fit_cubic(*padded(np.column_stack((points, y_std)), counts))[0].astype(np.float32)
+    single, single_std, end = points.astype(np.float32), y_std.astype(np.float32), 0
+    for poly, count in zip(polys, counts.tolist()):
+        start, end = end, end + count
+        x_min, x_max = points[[start, end - 1], 0].tolist()
+        yield GroundLine(single[start:end], single_std[start:end], poly, x_min, x_max)
 
 
-def _measured(ground: np.ndarray, cov: np.ndarray) -> np.ndarray | None:
-    """(3, P) x, y and standard deviation of y of the usable points, near to far; None when these say too little."""
-    order = np.argsort(ground[:, 0], kind="stable")
-    order = order[: np.isfinite(ground[:, 0]).sum()]  # nan is sorted to the end
-    x, y = ground[order].T
-    if len(x) < LEAST_POINTS or x[-1] - x[0] < LEAST_LENGTH:
-        return None
-    return np.stack((x, y, across(cov[order], slopes(x + 1e-3 * np.arange(len(x)), y))))
+def padded(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Lines of (N, 3) x, y, y_std that follow each other as (3, L, P), filled up with points of infinite y_std."""
+    places = np.arange(counts.max()) < counts[:, None]
+    lines = np.zeros((3, *places.shape))
+    lines[2] = np.inf
+    lines[:, places] = rows.T
+    return lines
 
 
-def _fit_all(lines: Sequence[np.ndarray]) -> np.ndarray:
-    """(L, 4) cubics of (3, P) lines: of different length, filled up with points of no weight."""
-    padded = np.zeros((len(lines), 3, max((line.shape[1] for line in lines), default=0)))
-    padded[:, 2] = np.inf
-    for row, line in zip(padded, lines):
-        row[:, : line.shape[1]] = line
-    return fit_cubic(*padded.transpose(1, 0, 2))[0]
-
-
-def _ground_line(line: np.ndarray, poly: np.ndarray) -> GroundLine:
-    x, _, y_std = line
-    points = line[:2].T.astype(np.float32)
-    return GroundLine(points, y_std.astype(np.float32), poly.astype(np.float32), float(x[0]), float(x[-1]))
-
-
-def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(P,) dy/dx at each of P > 1 points, from both neighbours: np.gradient(y, x) in a fifth of its time."""
-    steps = x[1:] - x[:-1]
-    each = (y[1:] - y[:-1]) / steps
-    between = (each[:-1] * steps[1:] + each[1:] * steps[:-1]) / (steps[:-1] + steps[1:])
-    return np.concatenate((each[:1], between, each[-1:]))
+def slopes(points: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(N,) dy/dx at each of (N, 2) points, from both neighbours of its line as np.gradient has it; counts > 1 (L,)."""
+    ends = np.cumsum(counts)
+    with np.errstate(divide="ignore", invalid="ignore"):  # from one line to the next
+        steps, rise = (points[1:] - points[:-1]).T
+        steps = steps + 1e-3
+        each = rise / steps
+        slope = np.empty(len(points))
+        slope[1:-1] = (each[:-1] * steps[1:] + each[1:] * steps[:-1]) / (steps[:-1] + steps[1:])
+    slope[ends - counts], slope[ends - 1] = each[ends - counts], each[ends - 2]
+    return slope
 
 
 def across(cov: np.ndarray, slope: np.ndarray) -> np.ndarray:

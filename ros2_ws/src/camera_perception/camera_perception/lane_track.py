@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from camera_perception.lane_fit import fit_cubic, powers
+from camera_perception.lane_filter import Track, corrected, predict
+from camera_perception.lane_fit import powers
 from camera_perception.lane_roles import LANE_WIDTH, with_roles
 from camera_perception.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
 
@@ -16,25 +17,7 @@ GAP = 1.0  # seconds after which a line that is not seen is forgotten, and after
 PROBES = np.array([6.0, 10.0, 15.0, 22.0])  # metres ahead, where lines are compared
 AT_PROBES = powers(PROBES).T
 SAME = 1.2, 40.0  # metres, pixels: lines on average further apart than that are two
-# Change of c0..c3 per square root of a second, one standard deviation: swerving, bends that begin.
-DRIFT = np.array([0.3, 0.02, 1e-3, 8e-6])
-DRIFT_KNOWN = np.array([0.15, 0.01, 6e-4, 5e-6])  # with the car's own motion taken out
-LIKE_POINTS = 2.0  # so many independent points is a line of any number of neighbouring ones worth
-BIAS_SHARE = 0.5  # of the variance of a point, which does not shrink over frames
 FADE = 0.93  # of votes per frame
-
-
-@dataclass
-class Track:
-    """One line over time; mean (4,) and cov (4, 4) of its cubic are None without ground."""
-
-    number: int
-    line: LaneLine
-    seen_ns: int
-    mean: np.ndarray | None = None
-    cov: np.ndarray | None = None
-    types: dict[LineType, float] = field(default_factory=dict)
-    colors: dict[LineColor, float] = field(default_factory=dict)
 
 
 class LaneTracker:
@@ -59,13 +42,14 @@ class LaneTracker:
         if not 0 <= seconds <= GAP:
             self._tracks = []
         self._stamp_ns = stamp_ns
-        for track in self._tracks:
-            _predict(track, seconds, motion)
+        predict([track for track in self._tracks if track.mean is not None], seconds, motion)
         tracks = self._matched(lanes)
         for track, line in zip(tracks, lanes):
-            _correct(track, line, stamp_ns)
+            _note(track, line, stamp_ns)
+        courses = corrected([track for track in tracks if track.line.ground is not None])
         self._tracks = [track for track in self._tracks if stamp_ns - track.seen_ns <= GAP * 1e9]
-        found = with_roles([_shown(track) for track in tracks], self.usual_width)
+        shown = [_shown(track, next(courses) if track.line.ground is not None else None) for track in tracks]
+        found = with_roles(shown, self.usual_width)
         self._note_width(found)
         return found
 
@@ -106,54 +90,27 @@ def _distances(tracks: Sequence[Track], lanes: Sequence[LaneLine]) -> np.ndarray
 
 
 def _distance_in_image(a: np.ndarray, b: np.ndarray) -> float:
-    top, bottom = max(a[:, 1].min(), b[:, 1].min()), min(a[:, 1].max(), b[:, 1].max())
+    """Of two polylines (P, 2) from near to far, in rows that both cross. Plain numbers take a fifth of numpy's time."""
+    (u_a, v_a), (u_b, v_b) = (points[::-1].T.tolist() for points in (a, b))
+    top, bottom = max(v_a[0], v_b[0]), min(v_a[-1], v_b[-1])
     if bottom <= top:
         return 1e3
-    rows = np.linspace(top, bottom, 6)
-    u = [np.interp(rows, points[::-1, 1], points[::-1, 0]) for points in (a, b)]
-    return float(np.abs(u[0] - u[1]).mean() / SAME[1])
+    rows = [top + step * (bottom - top) / 5 for step in range(6)]
+    return sum(abs(_between(v_a, u_a, row) - _between(v_b, u_b, row)) for row in rows) / 6 / SAME[1]
 
 
-def _predict(track: Track, seconds: float, motion: EgoMotion | None) -> None:
-    if track.mean is None or track.cov is None:
-        return
-    if motion is not None:
-        track.mean = moved_cubic(track.mean, motion)
-    drift = DRIFT if motion is None else DRIFT_KNOWN
-    track.cov = track.cov + np.diag(drift**2) * seconds
+def _between(x: list[float], y: list[float], at: float) -> float:
+    """np.interp of one number, x rising."""
+    after = min(max(bisect_right(x, at), 1), len(x) - 1)
+    share = (at - x[after - 1]) / ((x[after] - x[after - 1]) or 1.0)
+    return y[after - 1] + min(max(share, 0.0), 1.0) * (y[after] - y[after - 1])
 
 
-def moved_cubic(poly: np.ndarray, motion: EgoMotion) -> np.ndarray:
-    """The same line y = c0 + c1 x + ... seen from a car that has moved."""
-    x = np.linspace(0.0, 60.0, 13)
-    points = np.column_stack((x, powers(x) @ poly)) - (motion.x, motion.y)
-    c, s = np.cos(motion.yaw), np.sin(motion.yaw)
-    turned = points @ np.array([[c, -s], [s, c]])
-    return np.asarray(np.polynomial.polynomial.polyfit(turned[:, 0], turned[:, 1], 3))
-
-
-def _correct(track: Track, line: LaneLine, stamp_ns: int) -> None:
+def _note(track: Track, line: LaneLine, stamp_ns: int) -> None:
     track.seen_ns = stamp_ns
     _vote(track.types, line.line_type, LineType.UNKNOWN, line.type_score or line.score)
     _vote(track.colors, line.color, LineColor.UNKNOWN, line.color_score or line.score)
     track.line = line
-    if line.ground is None:
-        return
-    ground = line.ground
-    if track.mean is None or track.cov is None:
-        track.mean, track.cov = fit_cubic(ground.points[:, 0], ground.points[:, 1], _apart(ground))
-        return
-    # The measurement is the frame's own robust fit, its worth that of a few independent points.
-    terms = powers(ground.points[:, 0])
-    worth = terms.T / np.square(_apart(ground)) @ terms
-    before = np.linalg.inv(track.cov)
-    track.cov = np.linalg.inv(before + worth)
-    track.mean = track.cov @ (before @ track.mean + worth @ ground.poly)
-
-
-def _apart(ground: GroundLine) -> np.ndarray:
-    """y_std as if the points were independent."""
-    return ground.y_std.astype(float) * np.sqrt(max(len(ground.points) / LIKE_POINTS, 1.0))
 
 
 def _vote(votes: dict, choice: LineType | LineColor, unknown: LineType | LineColor, score: float) -> None:
@@ -163,30 +120,25 @@ def _vote(votes: dict, choice: LineType | LineColor, unknown: LineType | LineCol
         votes[choice] = votes.get(choice, 0.0) + score
 
 
-def _shown(track: Track) -> LaneLine:
-    line = replace(track.line, lane_id=track.number)
-    if track.types:
-        kind = max(track.types, key=track.types.__getitem__)
-        line = replace(line, line_type=kind, type_score=_share(track.types, kind, line.type_score))
-    if track.colors:
-        color = max(track.colors, key=track.colors.__getitem__)
-        line = replace(line, color=color, color_score=_share(track.colors, color, line.color_score))
-    return replace(line, ground=_calm(track)) if line.ground is not None else line
+def _shown(track: Track, course: GroundLine | None) -> LaneLine:
+    """The line of this frame as the track knows it."""
+    line = track.line
+    kind = max(track.types, key=track.types.__getitem__, default=None)
+    color = max(track.colors, key=track.colors.__getitem__, default=None)
+    return LaneLine(
+        line.points,
+        line.score,
+        line.position,
+        line.line_type if kind is None else kind,
+        line.type_score if kind is None else _share(track.types, kind, line.type_score),
+        line.color if color is None else color,
+        line.color_score if color is None else _share(track.colors, color, line.color_score),
+        track.number,
+        course,
+    )
 
 
 def _share(votes: dict, winner: LineType | LineColor, score: float) -> float:
     """How unanimous the vote is, at most as sure as the frame's own score where it agrees."""
     share = votes[winner] / max(sum(votes.values()), 1e-9)
     return float(share * min(max(score, 0.0) or 1.0, 1.0))
-
-
-def _calm(track: Track) -> GroundLine | None:
-    ground = track.line.ground
-    if ground is None or track.mean is None or track.cov is None:
-        return ground
-    terms = powers(ground.points[:, 0])
-    variance = np.einsum("pi,ij,pj->p", terms, track.cov, terms) + BIAS_SHARE * np.square(ground.y_std)
-    points = np.column_stack((ground.points[:, 0], terms @ track.mean)).astype(np.float32)
-    return GroundLine(
-        points, np.sqrt(variance).astype(np.float32), track.mean.astype(np.float32), ground.x_min, ground.x_max
-    )

@@ -9,7 +9,8 @@ options  positions: L ints, -1 left and +1 right line of the own lane, outwards 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,33 +45,43 @@ def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineCo
 
 def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     found = np.flatnonzero(arrays["score"] >= threshold)
-    x = arrays["x"][found].astype(np.float64)
-    v = (np.arange(x.shape[1]) + 0.5) * letterbox.input_size[0] / x.shape[1]
-    points = letterbox.image_from_input(np.stack((x, np.broadcast_to(v, x.shape)), axis=-1))[:, ::-1]
-    shown = (arrays["row_score"][found] >= head.options.get("row_threshold", 0.5))[:, ::-1]
-    shown = shown & inside(points, letterbox.image_size)
-    lines = [
-        _line(arrays, row, points[i, shown[i]], head) for i, row in enumerate(found.tolist()) if shown[i].sum() >= 2
-    ]
-    return Part(Task.LANES, lanes=left_to_right(lines))
+    points = letterbox.image_from_input(_near_to_far(arrays["x"][found], letterbox.input_size[0]))
+    shown = arrays["row_score"][found, ::-1] >= head.options.get("row_threshold", 0.5)
+    shown &= inside(points, letterbox.image_size)
+    points = points.astype(np.float32)
+    lines = _lines(arrays, found, [line[rows] for line, rows in zip(points, shown)], head.options)
+    return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))
 
 
-def _line(arrays: Arrays, row: int, points: np.ndarray, head: HeadSpec) -> LaneLine:
-    line_type, type_score = _best(arrays["type"][row], head.options["line_types"])
-    color, color_score = _best(arrays["color"][row], head.options["line_colors"])
-    return LaneLine(
-        points.astype(np.float32),
-        min(float(arrays["score"][row]), 1.0),
-        position=int(head.options["positions"][row]),
-        line_type=LineType[line_type],
-        type_score=type_score,
-        color=LineColor[color],
-        color_score=color_score,
-    )
+def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
+    """(L, R) network columns -> (L, R, 2) network pixels u v, from the bottom up."""
+    points = np.empty((*x.shape, 2))
+    points[..., 0] = x[:, ::-1]
+    points[..., 1] = ((np.arange(x.shape[1]) + 0.5) * height / x.shape[1])[::-1]
+    return points
 
 
-def _best(probabilities: np.ndarray, names: list[str]) -> tuple[str, float]:
-    """Most probable name, as the enums spell it, and its probability."""
-    index = int(probabilities.argmax())
-    score = float(probabilities[index])
-    return (names[index].upper(), score) if 0 <= score < np.inf else ("UNKNOWN", 0.0)  # of nan, argmax is the nan
+def _lines(
+    arrays: Arrays, rows: np.ndarray, points: Sequence[np.ndarray], options: Mapping[str, Any]
+) -> Iterator[LaneLine]:
+    """Lines of these rows of the network's output; points of each."""
+    types = _best(arrays["type"][rows], options["line_types"])
+    colors = _best(arrays["color"][rows], options["line_colors"])
+    columns = zip(rows.tolist(), points, arrays["score"][rows].tolist(), types, colors)
+    for row, line, score, (line_type, type_score), (color, color_score) in columns:
+        yield LaneLine(
+            line,
+            min(score, 1.0),
+            position=int(options["positions"][row]),
+            line_type=LineType[line_type],
+            type_score=type_score,
+            color=LineColor[color],
+            color_score=color_score,
+        )
+
+
+def _best(probabilities: np.ndarray, names: list[str]) -> list[tuple[str, float]]:
+    """Of each row (L, C) the most probable name, as the enums spell it, and its probability."""
+    best = zip(probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist())
+    # Of nan, argmax is the nan.
+    return [(names[index].upper(), score) if 0 <= score < np.inf else ("UNKNOWN", 0.0) for index, score in best]
