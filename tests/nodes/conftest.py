@@ -28,8 +28,8 @@ os.environ["ROS_DOMAIN_ID"] = str(
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_LOCALHOST_ONLY"] = "1"
 
-# Killed processes leave their segment in /dev/shm: tests use a small one.
-os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).with_name("fastdds_small.xml"))
+# Tests kill nodes: see the file. `make demo` and `make bench` use shared memory.
+os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).with_name("fastdds_udp.xml"))
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"]
 
 

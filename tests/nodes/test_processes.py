@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +51,6 @@ def processes():
         if process.poll() is None:
             process.kill()
             process.wait()
-    subprocess.run([shutil.which("fastdds") or "true", "shm", "clean"], capture_output=True, check=False)
 
 
 @pytest.mark.parametrize(("delay", "number"), [(0.0, signal.SIGINT), (0.4, signal.SIGTERM), (2.0, signal.SIGINT)])
