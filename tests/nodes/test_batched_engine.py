@@ -1,0 +1,156 @@
+"""Cameras of a rig whose images go through the network together: each gets its own answer, nobody waits for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from camera_perception.engines import Tensor
+from camera_perception.engines.slots import FreeSlots
+from camera_perception.errors import EngineError
+from camera_perception_ros import batched_engine, shared_model
+from camera_perception_ros.batched_engine import BatchedEngine
+from camera_perception_ros.model import ModelChoice
+from camera_perception_ros.shared_model import ModelPool
+
+BATCH = 3
+
+
+class Doubling:
+    """A batch of three: outputs are the inputs times two; counts how often it runs, fails when it is told to."""
+
+    name, engine_id, precision, slots = "doubling", "0", "fp32", 1
+    input = Tensor("images", (BATCH, 2), np.dtype(np.uint8))
+    outputs = {"out": Tensor("out", (BATCH, 2), np.dtype(np.uint8))}
+
+    def __init__(self) -> None:
+        images, out = (np.zeros((BATCH, 2), np.uint8) for _ in range(2))
+        self._free = FreeSlots([SimpleNamespace(images=images, outputs={"out": out})])
+        self.runs, self.fails, self.closed = 0, "", False
+
+    def acquire(self) -> Any:
+        return self._free.acquire()
+
+    def submit(self, slot: Any) -> None:
+        self.runs += 1
+        if self.fails:
+            raise EngineError(self.fails)
+        time.sleep(0.002)
+        slot.outputs["out"][:] = 2 * slot.images
+
+    def wait(self, slot: Any) -> None:
+        pass
+
+    def release(self, slot: Any) -> None:
+        self._free.release(slot)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def see(engine: BatchedEngine, value: int) -> int:
+    """One image of a camera: the value it gets back."""
+    slot = engine.acquire()
+    try:
+        slot.images[0] = value
+        engine.submit(slot)
+        engine.wait(slot)
+        return int(slot.outputs["out"][0, 0])
+    finally:
+        engine.release(slot)
+
+
+def shared(users: int) -> tuple[BatchedEngine, Doubling]:
+    inner = Doubling()
+    engine = BatchedEngine(inner)  # type: ignore[arg-type]
+    engine.users = users
+    return engine, inner
+
+
+def in_threads(*works: Any) -> None:
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("cameras", [1, 2, 3, 5])
+def test_every_camera_gets_its_own_answers(cameras):
+    engine, inner = shared(cameras)
+    got: dict[int, list[int]] = {}
+
+    def camera(number: int) -> None:
+        got[number] = [see(engine, 10 * number + round) for round in range(10)]
+
+    in_threads(*(lambda number=number: camera(number) for number in range(cameras)))
+    assert got == {number: [2 * (10 * number + round) for round in range(10)] for number in range(cameras)}
+    assert inner._free.acquire()
+
+
+def test_cameras_that_come_together_run_once(monkeypatch):
+    monkeypatch.setattr(batched_engine, "PATIENCE", 10.0)
+    engine, inner = shared(3)
+    in_threads(*(lambda value=value: see(engine, value) for value in range(3)))
+    assert inner.runs == 1
+
+
+def test_a_camera_that_comes_alone_does_not_wait_for_ever():
+    engine, inner = shared(3)
+    assert see(engine, 7) == 14
+    assert inner.runs == 1
+
+
+def test_a_failure_reaches_every_camera_and_ends_with_the_batch():
+    engine, inner = shared(3)
+    inner.fails = "the accelerator went away: look at dmesg"
+    said: list[str] = []
+
+    def camera() -> None:
+        with pytest.raises(EngineError) as caught:
+            see(engine, 1)
+        said.append(str(caught.value))
+
+    in_threads(camera, camera, camera)
+    assert said == [inner.fails] * 3
+    inner.fails = ""
+    assert see(engine, 2) == 4
+
+
+def test_a_camera_that_breaks_off_holds_up_nobody():
+    engine, _ = shared(2)
+    unsubmitted = engine.acquire()
+    thread = threading.Thread(target=lambda: see(engine, 1), daemon=True)
+    thread.start()
+    engine.release(unsubmitted)
+    thread.join(10)
+    assert not thread.is_alive()
+    gone = engine.acquire()
+    engine.submit(gone)
+    engine.release(gone)
+    assert see(engine, 3) == 6
+
+
+def test_a_failed_engine_is_replaced_once_for_all():
+    engine, inner = shared(2)
+    fresh = Doubling()
+    model = SimpleNamespace(reopened=lambda: SimpleNamespace(engine=fresh))
+    in_threads(*(lambda: engine.replace(inner, model) for _ in range(2)))
+    assert engine.present is fresh
+    assert see(engine, 4) == 8
+
+
+def test_a_pool_runs_models_with_a_batch_together(monkeypatch):
+    monkeypatch.setattr(
+        shared_model, "open_model", lambda choice: SimpleNamespace(spec=None, engine=Doubling(), choice=choice)
+    )
+    pool = ModelPool()
+    first, second = pool.open(ModelChoice("m")), pool.open(ModelChoice("m"))
+    assert isinstance(first.engine, BatchedEngine)
+    assert (first.engine is second.engine, first.engine.users) == (True, 2)
