@@ -35,8 +35,14 @@ def test_help_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
     )
     assert done.returncode == 0, done.stderr
-    for command in ("replay", "inspect-onnx", "check-model", "doctor", "repair-bag", "bench"):
+    for command in ("replay", "inspect-onnx", "check-model", "doctor", "repair-bag", "anonymize", "profile", "bench"):
         assert command in done.stdout
+
+
+def test_help_explains_arguments_too():
+    """Not every click does so for every typer: both are pinned."""
+    said = run("replay", "--help")
+    assert "A rosbag2 recording, a video" in " ".join(said.output.split())
 
 
 @pytest.mark.parametrize(
