@@ -149,7 +149,7 @@ class FakeTensorRt:
         self.refuse_cuda_graph = False
         self.corrupt = self.broken_node = ""
         self.fail_launch: tuple[int, str] | None = None
-        self.no_context = False
+        self.no_context = self.no_driver = False
         self.launches = 0
         self.loggers: list[Any] = []
         self.recorder: Any = None
@@ -479,6 +479,8 @@ class Runtime:
         """TensorRT's own words, collected from real failures."""
         scene = self.scene
         serialization = "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Serialization assertion "
+        if scene.no_driver:
+            return "CUDA initialization failure with error: 35 (cudaError 35: CUDA driver version is insufficient)"
         if not data:
             return "IRuntime: Error Code 3: API Usage Error (Cannot deserialize with an empty memory buffer)"
         if data[:4] != MAGIC:

@@ -205,7 +205,8 @@ def refusal(monkeypatch, spec, change, version="10.3.0"):
     from camera_perception.engines.tensorrt_builder import build_plan
 
     plan = build_plan(spec, BuildOptions(), lambda phase, share: True).data
-    plan = change(fake, plan) or plan
+    changed = change(fake, plan)
+    plan = plan if changed is None else changed
     with pytest.raises(EngineError) as caught:
         tensorrt.open_plan(plan, spec, cuda.use_device())
     assert fake.cuda.leaks() == {}
@@ -220,6 +221,14 @@ def set_gpu(fake, plan):
     fake.cuda.capability = (7, 5)
 
 
+def take_driver(fake, plan):
+    fake.no_driver = True
+
+
+def fill_memory(fake, plan):
+    fake.no_context = True
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -227,12 +236,16 @@ def set_gpu(fake, plan):
         (set_version, "written by another TensorRT (format 239, this one reads 237): build it again with `camera-"),
         (lambda fake, plan: plan[:-10], "it is cut off: copy it again, or build it again with"),
         (lambda fake, plan: b"garbage" + plan, "it is not a TensorRT engine: build one with"),
+        (lambda fake, plan: b"", "it is empty: build it again with `camera-perception build-engine"),
+        (lambda fake, plan: b"vtrt" + plan[4:], "it is not a TensorRT engine: build one with"),
+        (take_driver, "there is no usable NVIDIA driver: install one (nvidia-smi must work), or start the container"),
+        (fill_memory, "the GPU is out of memory: close other programs"),
     ],
-    ids=["incompatible device", "version tag", "truncated", "garbage"],
+    ids=["incompatible device", "version tag", "truncated", "garbage", "empty", "TensorRT RTX", "driver", "memory"],
 )
 def test_what_the_user_reads_instead(monkeypatch, spec, change, says):
     text = refusal(monkeypatch, spec, change)
-    assert text.startswith("the engine cannot be loaded: ")
+    assert text.startswith(("the engine cannot be loaded: ", "the engine cannot be started: "))
     assert says in text
 
 

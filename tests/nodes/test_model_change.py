@@ -190,6 +190,46 @@ def test_without_an_engine_configure_refuses_and_says_what_to_type(rig, fake, ti
     assert f"build one with `camera-perception build-engine {tiny_model} --precision fp16`" in said[0]
 
 
+def no_driver(fake: Any) -> None:
+    fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+
+
+def no_gpu(fake: Any) -> None:
+    fake.cuda.devices = 0
+
+
+def full(fake: Any) -> None:
+    fake.no_context = True
+
+
+def newer(fake: Any) -> None:
+    fake.module.__version__ = fake.version = "10.16.2"
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (no_driver, "no usable NVIDIA driver: install one (nvidia-smi must work)"),
+        (no_gpu, "no NVIDIA GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES"),
+        (full, "the GPU is out of memory: close other programs"),
+        (
+            newer,
+            "the nearest was built for TensorRT 10.3.0, here is 10.16.2: build one with `camera-perception build-eng",
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_the_user_of_the_node_reads(rig, fake, tiny_model, capfd, harm, says):
+    build_engine(load_spec(tiny_model))
+    harm(fake)
+    it = rig(engine="tensorrt")
+    it.node.trigger_configure()
+    assert it.state == "unconfigured"
+    lines = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
+    assert len(lines) == 1
+    assert says in lines[0]
+
+
 @pytest.mark.parametrize("engine", ["tensorrt", "auto"])
 def test_an_engine_is_built_while_another_serves(rig, fake, slow_build, engine):
     it = rig(engine=engine, build_engine="background")
