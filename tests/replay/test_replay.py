@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import cv2
@@ -136,6 +137,14 @@ def test_without_mounting_nothing_becomes_metric(drive, spec, engine, tmp_path):
     assert len(frames) == 2
     assert {frame["base_frame"] for frame in frames} == {""}
     assert not any(thing["has_position"] for frame in frames for thing in frame["objects"])
+
+
+@pytest.mark.parametrize("camera", ["front", "left"])
+def test_a_recording_that_brings_tf_static_needs_no_mounting(repository, camera):
+    source = open_source(repository / "bags/demo_drive", f"/camera/{camera}/image_raw/compressed")
+    truth = json.loads((repository / f"bags/demo_drive/truth_{camera}.jsonl").open().readline())
+    assert source.calibration is not None
+    np.testing.assert_allclose(source.calibration.pose, truth["base_from_camera"], atol=1e-6)
 
 
 def test_images_and_videos_are_replayed_too(tmp_path, spec, engine):

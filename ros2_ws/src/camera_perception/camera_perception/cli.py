@@ -53,7 +53,7 @@ def replay(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for perception.mcap, overlay.mp4, report.html.")],
     camera: Annotated[str | None, typer.Option(help="Image topic, where the recording has several.")] = None,
     mount: Annotated[
-        str | None, typer.Option(help="Camera in base_link: x,y,z,roll,pitch,yaw (metres, radians). Gives metres.")
+        str | None, typer.Option(help="Camera in base_link: x,y,z,roll,pitch,yaw in metres, radians; else /tf_static.")
     ] = None,
     engine: EngineName = "auto",
     threads: Threads = 0,
@@ -110,8 +110,8 @@ def build_engine(
     force: Annotated[bool, typer.Option("--force", "-f", help="Build although a fitting engine exists.")] = False,
 ) -> None:
     """Build a TensorRT engine for this GPU and prove that it computes what the model computes."""
-    from camera_perception.build_engine import build_command
-    from camera_perception.engine_manifest import BuildOptions
+    from camera_perception.build_command import build_command
+    from camera_perception.engine_key import BuildOptions
 
     options = BuildOptions(workspace, optimization_level)
     build_command(folder, precision, batch, options, out, labelled, most_lost, force)

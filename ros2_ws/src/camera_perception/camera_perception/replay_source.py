@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from camera_perception.bag import SUFFIXES, Bag, RawMessage
+from camera_perception.bag_mounting import mounting
 from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
 from camera_perception.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.errors import BadImage, BagError, CalibrationError
@@ -54,7 +55,7 @@ def open_source(path: Path | str, topic: str | None = None, mount: tuple[float, 
     """The images of a rosbag2 recording, a video file, an image file or a folder of image files.
 
     topic which camera of a recording; needed when it holds several
-    mount x y z roll pitch yaw of the camera in base_link; without it nothing becomes metric
+    mount x y z roll pitch yaw of the camera in base_link; else a recording's /tf_static counts
     BagError says what was expected when path is none of these.
     """
     path = Path(path)
@@ -124,16 +125,20 @@ def _pixels(kind: str, ros: Any) -> np.ndarray:
 
 
 def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camera | None:
-    """From the first CameraInfo beside the images; None when there is none or it is empty (K = 0)."""
+    """From the first CameraInfo beside the images; None when there is none or it is empty (K = 0).
+
+    The mounting is the one given, else that of /tf_static.
+    """
     info = info_topic(topic)
     if bag.topics.get(info) != CAMERA_INFO:
         return None
     message = next(bag.messages([info]), None)
     if message is None:
         return None
-    pose = optical_from_rpy(mount[:3], mount[3:]) if mount else None
+    ros = deserialize(message.kind, message.data)
+    pose = optical_from_rpy(mount[:3], mount[3:]) if mount else mounting(bag, ros.header.frame_id)
     try:
-        return camera_from_info(deserialize(message.kind, message.data), pose, rectified="image_rect" in topic)
+        return camera_from_info(ros, pose, rectified="image_rect" in topic)
     except CalibrationError:
         return None
 
