@@ -27,6 +27,8 @@ ALLOWED = frozenset(
     .split()
 )  # fmt: skip
 
+MOST_CAMERAS = 64  # what model.json allows
+
 
 class ExportError(RuntimeError):
     """The exported graph is not what the vehicle needs; the message says how it differs."""
@@ -37,6 +39,7 @@ class ExportConfig:
     """How to export.
 
     height, width  network input, multiples of 32; 0 takes the last training stage's
+    batch          images that go through the network together: cameras of a rig that share it
     top            objects that leave the graph
     twin           one (no NMS needed) or many (model.json then asks the vehicle for NMS)
     opset          18 to 20
@@ -50,6 +53,7 @@ class ExportConfig:
     description: str = ""
     height: int = 0
     width: int = 0
+    batch: int = 1
     top: int = 100
     twin: str = "one"
     opset: int = 18
@@ -61,11 +65,13 @@ class ExportConfig:
 
 def export(checkpoint: Path, folder: Path, config: ExportConfig = ExportConfig()) -> list[str]:
     """Write the folder; returns one line per backend that agreed. ExportError or EngineError when one does not."""
+    if not 1 <= config.batch <= MOST_CAMERAS:
+        raise ExportError(f"batch {config.batch}: give 1 to {MOST_CAMERAS}, the cameras that share the network")
     net, state = load_network(checkpoint)
     size = _size(config, state)
     final = FinalNet(deployable(net), size, config.top, config.twin).eval()
     folder.mkdir(parents=True, exist_ok=True)
-    write_onnx(final, folder / "model.onnx", config.opset)
+    write_onnx(final, folder / "model.onnx", config.opset, config.batch)
     _write_reference(final, folder, config)
     _write_spec(final, folder, config, state)
     (folder / "MODEL_CARD.md").write_text(model_card(json.loads((folder / "model.json").read_text())), "utf-8")
@@ -81,11 +87,11 @@ def deployable(net: PerceptionNet) -> PerceptionNet:
     return net
 
 
-def write_onnx(final: FinalNet, path: Path, opset: int) -> None:
+def write_onnx(final: FinalNet, path: Path, opset: int, batch: int = 1) -> None:
     """Static shapes, one file, only ALLOWED operators."""
     import onnx
 
-    images = torch.zeros(1, *final.size, 3, dtype=torch.uint8)
+    images = torch.zeros(batch, *final.size, 3, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision, which we do not use, is missing
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
@@ -180,7 +186,7 @@ def _write_spec(final: FinalNet, folder: Path, config: ExportConfig, state: dict
         "description": config.description or f"multi-task driving perception, size {final.net.config.size}",
         "license": config.license,
         "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
-        "input": {"name": "images", "width": final.size[1], "height": final.size[0]},
+        "input": {"name": "images", "width": final.size[1], "height": final.size[0], "batch": config.batch},
         "outputs": model_outputs(final.net.config.tasks, config.threshold),
         "training": {"step": state["step"], "config": state["config"], "export": asdict(config)},
         "metrics": json.loads(Path(config.metrics).read_text("utf-8")) if config.metrics else {},

@@ -81,7 +81,8 @@ def _write_onnx(spec: ModelSpec, precision: str, part: Path, calibration: Path |
     if calibration is None:
         model = onnx.load(spec.onnx_path)
     else:
-        convs = quantize_convs(spec.onnx_path, path, spec.input.name, calibration_images(spec, calibration, count))
+        images = calibration_images(spec, calibration, count)
+        convs = quantize_convs(spec.onnx_path, path, spec.input.name, images, spec.input.batch)
         model = onnx.load(path)
     onnx.save(half_precision(model), path)
     return convs

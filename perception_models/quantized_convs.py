@@ -20,22 +20,23 @@ OPSET = 19  # from here on scales may be fp16
 class Images:
     """Calibration images one by one, in the form that onnxruntime's quantiser reads."""
 
-    def __init__(self, name: str, images: Iterable[np.ndarray]) -> None:
-        self._name, self._images = name, iter(images)
+    def __init__(self, name: str, images: Iterable[np.ndarray], batch: int = 1) -> None:
+        self._name, self._images, self._batch = name, iter(images), batch
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self._images, None)
-        return None if image is None else {self._name: image[None]}
+        return None if image is None else {self._name: np.repeat(image[None], self._batch, 0)}
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return iter(self.get_next, None)
 
 
-def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.ndarray]) -> int:
+def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.ndarray], batch: int = 1) -> int:
     """Write source with int8 convolutions to target; returns how many convolutions are in int8.
 
     name    of the image input
     images  (H, W, 3) uint8, each as the network takes it
+    batch   of the network
     """
     import onnx
     from onnx import version_converter
@@ -50,7 +51,7 @@ def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.nd
     quantize_static(
         target,
         target,
-        Images(name, images),
+        Images(name, images, batch),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(OPS),
         per_channel=True,

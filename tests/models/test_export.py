@@ -9,17 +9,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from fake_tensorrt import objections
 from onnx import TensorProto, helper, numpy_helper
 
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import backend_module, infer
 from camera_perception.model_spec import load_spec, sha256_of
 from camera_perception.preprocess import Preprocessor
+from camera_perception.reference import require
 from camera_perception.types import Task
 from perception_models import export as exporting
 from perception_models.export import ALLOWED, ExportConfig, ExportError, check_graph, export, reference_images
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.final import FinalNet
+from perception_models.quantize import quantize
 from perception_models.training import checkpoint
 from perception_models.training.config import StageConfig, TrainConfig
 
@@ -207,3 +210,32 @@ def test_references_are_pictures_where_there_are_some(drawn_folder):
     assert noise.shape == (2, *SIZE, 3)
     assert noise.dtype == np.uint8
     assert noise.std() > 40
+
+
+def test_a_batch_for_several_cameras_gives_each_what_torch_gives_it_alone(trained, drawn_folder, tmp_path, monkeypatch):
+    """fp32, fp16 and int8, three images at once."""
+    monkeypatch.setattr(exporting, "agreement", lambda folder: [])  # only ONNX Runtime here
+    pictures = str(drawn_folder / "images")
+    export(trained, tmp_path, ExportConfig(images=pictures, name="tiny", batch=3))
+    spec = load_spec(tmp_path)
+    assert spec.input.shape == (3, *SIZE, 3)
+    engine = backend_module("onnxruntime").load(spec, threads=1)
+    assert engine.outputs["boxes"].shape[0] == 3
+    require(engine, spec)
+    engine.close()
+    for precision in ("fp16", "int8"):
+        variant = load_spec(quantize(tmp_path, precision, Path(pictures) if precision == "int8" else None).folder)
+        assert variant.input.batch == 3
+        model = onnx.load(variant.onnx_path)
+        assert objections(model) == []
+        assert {dims[0] for dims in shapes(model.graph.output)} == {3}
+
+
+def shapes(values):
+    return [[dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values]
+
+
+@pytest.mark.parametrize("batch", [0, 65])
+def test_a_batch_that_no_rig_has(trained, tmp_path, batch):
+    with pytest.raises(ExportError, match="give 1 to 64"):
+        export(trained, tmp_path, ExportConfig(batch=batch))
