@@ -19,15 +19,8 @@ def train(
 ) -> None:
     """Train a network: runs/NAME/best.safetensors, last.safetensors, log.jsonl, tensorboard/."""
     with plain_errors():
-        from perception_models.settings import load_settings
-        from perception_models.train import train as run
-        from perception_models.training.config import TrainConfig
-
-        best = run(load_settings(TrainConfig, config, overrides), out, resume)
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            typer.echo(
-                f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER"
-            )
+        best = _train(overrides, config, out, resume)
+        _say(f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER")
 
 
 def distill(
@@ -57,8 +50,8 @@ def pretrain(
     with plain_errors():
         from perception_models.pretraining.settings import pretrain_words
 
-        chosen = pretrain_words(sources, out, period)
-    train([*chosen, *(words or [])], config, out, resume)
+        best = _train([*pretrain_words(sources, out, period), *(words or [])], config, out, resume)
+        _say(f"pretrained trunk: {best}\ntrain from it: perception-models train transfer.weights={best} -c ... -o ...")
 
 
 def search(
@@ -110,3 +103,17 @@ def train_demo(
         metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
         for name, figures in metrics["datasets"].items():
             typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures["headlines"].items()))
+
+
+def _train(words: list[str] | None, config: Path | None, out: Path, resume: bool) -> Path:
+    from perception_models.settings import load_settings
+    from perception_models.train import train as run
+    from perception_models.training.config import TrainConfig
+
+    return run(load_settings(TrainConfig, config, words), out, resume)
+
+
+def _say(text: str) -> None:
+    """Once, however many processes train."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        typer.echo(text)
