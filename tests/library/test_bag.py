@@ -8,7 +8,8 @@ import yaml
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from camera_perception.bag import Bag
 from camera_perception.bag_repair import repair_bag
@@ -267,3 +268,30 @@ def test_the_recorded_drive(shared_data):
     with Bag(shared_data / "bags" / "udacity_solidWhiteRight_mcap") as bag:
         assert bag.image_topics == ["/camera/front/image_raw/compressed"]
         assert len(list(bag.messages(bag.image_topics))) == 221
+
+
+@pytest.mark.parametrize("written", [8, 9])
+@pytest.mark.parametrize("by_index", [True, False])
+def test_what_publishers_offered_survives_a_copy(tmp_path, written, by_index):
+    latched = Qos(
+        QosHistory.KEEP_LAST,
+        1,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL,
+        *(QosTime(2147483647, 4294967295),) * 2,
+        QosLiveliness.AUTOMATIC,
+        QosTime(2147483647, 4294967295),
+        False,
+    )
+    with BagWriter(tmp_path / "bag", version=written) as writer:
+        writer.add_topic("/tf_static", IMAGE, qos=[latched])
+        writer.write_fields("/plain", IMAGE, 1, {})
+        writer.write_fields("/tf_static", IMAGE, 2, {})
+    with Bag(tmp_path / "bag", by_index=by_index) as bag:
+        assert bag.contents.qos == {"/tf_static": [latched], "/plain": []}
+    repair_bag(tmp_path / "bag", tmp_path / "copy")
+    with Reader(tmp_path / "copy") as reader:
+        assert {c.topic: c.ext.offered_qos_profiles for c in reader.connections} == {
+            "/tf_static": [latched],
+            "/plain": [],
+        }

@@ -74,7 +74,8 @@ class Bag:
         for connection in reader.connections:
             counts[connection.topic] += connection.msgcount
         definitions = {c.msgtype: c.msgdef.data for c in reader.connections if c.msgdef.data}
-        contents = Contents(topics, counts, reader.start_time, reader.end_time, definitions)
+        qos = {c.topic: list(c.ext.offered_qos_profiles) for c in reader.connections}
+        contents = Contents(topics, counts, reader.start_time, reader.end_time, definitions, qos)
         return contents, lambda topics, from_ns: _indexed(reader, path, topics, from_ns)
 
 

@@ -28,6 +28,7 @@ class Contents:
     topics      name: type
     counts      name: number of messages
     definitions type: message definition, where the recording brings one
+    qos         name: what its publishers offered, as rosbags gives it, where it was recorded
     complete    False when the recording ends in the middle, as after a power cut
     """
 
@@ -36,18 +37,23 @@ class Contents:
     start_ns: int
     end_ns: int
     definitions: dict[str, str] = field(default_factory=dict)
+    qos: dict[str, list[Any]] = field(default_factory=dict)
     complete: bool = True
 
 
 def scan(paths: Collection[Path]) -> Contents:
     """Read mcap files from front to back; BagError when not one message is whole."""
-    topics, counts, stamps, definitions = {}, Counter[str](), [], {}
+    from rosbags.rosbag2.metadata import parse_qos
+
+    topics, counts, stamps, definitions, qos = {}, Counter[str](), [], {}, {}
     complete = True
     for path in paths:
         for schema, channel, record in _records(path):
             if record is None:
                 complete = False
                 continue
+            if channel.topic not in topics:
+                qos[channel.topic] = parse_qos(channel.metadata.get("offered_qos_profiles", ""))
             topics[channel.topic] = schema.name
             counts[channel.topic] += 1
             stamps.append(record.log_time)
@@ -57,7 +63,7 @@ def scan(paths: Collection[Path]) -> Contents:
         raise BagError(
             f"{names} holds no whole message: the recording was cut off before its first chunk, record again"
         )
-    return Contents(topics, counts, min(stamps), max(stamps) + 1, definitions, complete)
+    return Contents(topics, counts, min(stamps), max(stamps) + 1, definitions, qos, complete)
 
 
 def stream(paths: Collection[Path], topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class BagWriter:
         self._version = version
         self._channels: dict[str, tuple[int, str]] = {}
         self._schemas: dict[str, int] = {}
+        self._qos: dict[str, Any] = {}
         self._first_ns, self._last_ns = 2**63 - 1, 0
         self._stream, self._mcap = self._open(compress)
 
@@ -51,14 +52,20 @@ class BagWriter:
         """Those announced so far."""
         return list(self._channels)
 
-    def add_topic(self, topic: str, kind: str, text: str | None = None) -> None:
-        """Announce a topic; `text` is its message definition, where it is not one of the known types."""
+    def add_topic(self, topic: str, kind: str, text: str | None = None, qos: Sequence[Any] = ()) -> None:
+        """Announce a topic.
+
+        text  its message definition, where it is not one of the known types
+        qos   what its publishers offer, as Contents has it; players go by it: latched topics stay latched
+        """
         if topic in self._channels:
             return
         if kind not in self._schemas:
             text = definition(kind) if text is None else text
             self._schemas[kind] = self._mcap.register_schema(kind, "ros2msg", text.encode())
-        metadata = {"offered_qos_profiles": "" if self._version == 8 else "[]"}
+        self._qos[topic] = self._offered(qos)
+        told = self._qos[topic]
+        metadata = {"offered_qos_profiles": told if isinstance(told, str) else yaml.safe_dump(told)}
         channel = self._mcap.register_channel(topic, "cdr", self._schemas[kind], metadata)
         self._channels[topic] = channel, kind
 
@@ -120,6 +127,12 @@ class BagWriter:
         writer.start(profile="ros2", library="camera_perception")
         return stream, writer
 
+    def _offered(self, qos: Sequence[Any]) -> Any:
+        """Text in version 8, a list in version 9."""
+        from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
+
+        return dump_qos_v8(list(qos)) if self._version == 8 else dump_qos_v9(list(qos))
+
     def _write_metadata(self) -> None:
         if self.file == self.path:
             return
@@ -149,7 +162,7 @@ class BagWriter:
 
     def _topic(self, topic: str, kind: str) -> dict[str, Any]:
         metadata: dict[str, Any] = {"name": topic, "type": kind, "serialization_format": "cdr"}
-        metadata["offered_qos_profiles"] = "" if self._version == 8 else []
+        metadata["offered_qos_profiles"] = self._qos[topic]
         metadata["type_description_hash"] = type_hash(kind)
         return {"topic_metadata": metadata, "message_count": self.counts[topic]}
 

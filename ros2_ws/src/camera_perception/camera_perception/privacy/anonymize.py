@@ -89,7 +89,7 @@ def _bag(
         with BagWriter(report.out) as writer:
             for topic, kind in bag.topics.items():
                 if topic not in drop:
-                    writer.add_topic(topic, kind, bag.contents.definitions.get(kind))
+                    writer.add_topic(topic, kind, bag.contents.definitions.get(kind), bag.contents.qos.get(topic, ()))
             report.cameras = {topic: _tally(looks[topic], plans[topic]) for topic in cameras}
             _write_bag(bag, writer, plans, settings, report, bar)
     report.passed_on = {topic: writer.counts[topic] for topic in bag.topics if topic not in {*cameras, *drop}}
