@@ -20,14 +20,16 @@ class nvrtcResult(IntEnum):
 
 
 class FakeNvrtc:
-    """Compiles what contains the kernel; `broken` is what the compiler says when it refuses."""
+    """Compiles what contains the kernel; `broken` is what the compiler says when it refuses, `missing` has none."""
 
     nvrtcResult = nvrtcResult
 
     def __init__(self) -> None:
-        self.broken = ""
+        self.broken, self.missing = "", False
 
     def nvrtcCreateProgram(self, source, name, count, headers, names):
+        if self.missing:
+            raise RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12"')  # as cuda-pathfinder does
         assert isinstance(source, bytes)
         assert b"__global__ void letterbox" in source
         return nvrtcResult.NVRTC_SUCCESS, SimpleNamespace()

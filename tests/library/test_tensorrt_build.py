@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from camera_perception import build_engine as building
 from camera_perception.build_engine import build_engine, check_lost
 from camera_perception.cli import app
-from camera_perception.engine_manifest import BuildOptions, read_manifest
+from camera_perception.engine_key import BuildOptions
+from camera_perception.engine_manifest import read_manifest
 from camera_perception.engine_regions import Probe, describe
 from camera_perception.engines import tensorrt
 from camera_perception.errors import EngineError, ModelError
@@ -329,9 +330,17 @@ def test_the_command_says_what_is_wrong(fake, half):
     assert "'scores'" in result.output
 
 
-def test_without_an_engine_the_sentence_holds_the_command_that_works(fake, half):
+@pytest.mark.parametrize("precision", ["auto", "fp32", "fp16"])
+def test_without_an_engine_the_sentence_holds_the_command_that_works(fake, half, precision):
     with pytest.raises(EngineError) as caught:
-        tensorrt.load(half)
+        tensorrt.load(half, precision=precision)
     command = str(caught.value).split("`")[1]
     assert CliRunner().invoke(app, command.split()[1:]).exit_code == 0
-    tensorrt.load(half).close()
+    tensorrt.load(half, precision=precision).close()
+
+
+def test_a_model_without_variants_is_told_a_command_that_works_too(fake, spec):
+    with pytest.raises(EngineError) as caught:
+        tensorrt.load(spec)
+    command = str(caught.value).split("`")[1]
+    assert CliRunner().invoke(app, command.split()[1:]).exit_code == 0

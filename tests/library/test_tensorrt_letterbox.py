@@ -96,6 +96,13 @@ def test_a_kernel_that_does_not_compile_leaves_it_to_the_cpu(built, spec, caplog
     assert engine.acquire().take is None
 
 
+def test_without_nvrtc_the_cpu_does_it_and_the_log_says_what_to_install(built, spec, caplog):
+    built.nvrtc.missing = True
+    engine = tensorrt.load(spec, letterbox=True)
+    assert "pip install nvidia-cuda-nvrtc" in caplog.text
+    assert engine.acquire().take is None
+
+
 def test_a_kernel_that_fails_is_a_sentence(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     built.cuda.fail("cuLaunchKernel", "cudaErrorInvalidValue")

@@ -10,17 +10,9 @@ import pytest
 from fake_tensorrt import VERSIONS, install
 
 from camera_perception.build_engine import build_engine
-from camera_perception.engine_manifest import (
-    BuildOptions,
-    EngineKey,
-    Machine,
-    Manifest,
-    header_hint,
-    matching,
-    onnx_sha256,
-    read_manifest,
-    store,
-)
+from camera_perception.engine_key import BuildOptions, EngineKey, Machine, onnx_sha256
+from camera_perception.engine_manifest import Manifest, matching, read_manifest
+from camera_perception.engine_store import header_hint, store
 from camera_perception.engines import cuda, tensorrt
 from camera_perception.engines.tensorrt_errors import MEANINGS, meaning
 from camera_perception.errors import EngineError
@@ -143,7 +135,7 @@ def test_another_machine_is_told_what_to_build(monkeypatch, spec, change, says):
     with pytest.raises(EngineError) as caught:
         tensorrt.load(spec)
     assert says in str(caught.value)
-    assert f"`camera-perception build-engine {spec.folder} --precision fp16`" in str(caught.value)
+    assert f"`camera-perception build-engine {spec.folder}`" in str(caught.value)
     assert fake.deserialised == before
 
 

@@ -187,7 +187,7 @@ def test_without_an_engine_configure_refuses_and_says_what_to_type(rig, fake, ti
     assert it.state == "unconfigured"
     said = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
     assert len(said) == 1
-    assert f"build one with `camera-perception build-engine {tiny_model} --precision fp16`" in said[0]
+    assert f"build one with `camera-perception build-engine {tiny_model}`" in said[0]
 
 
 def no_driver(fake: Any) -> None:

@@ -32,7 +32,8 @@ def spec(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(spec, tmp_path_factory):
-    from camera_perception.build_engine import build_engine, summary
+    from camera_perception.build_command import summary
+    from camera_perception.build_engine import build_engine
 
     folder = tmp_path_factory.mktemp("engines")
     phases = set()

@@ -1,34 +1,31 @@
-"""`camera-perception build-engine`: build, prove equal to the model, measure, and only then put in place."""
+"""Build an engine, prove it equal to the model, measure it, and only then put it in place."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import entry_points
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from camera_perception.deviation import Deviation
-from camera_perception.engine_manifest import BuildOptions, EngineKey, Manifest, matching, only_builder, store
+from camera_perception.engine_key import BuildOptions, EngineKey
+from camera_perception.engine_manifest import Manifest, matching
+from camera_perception.engine_store import only_builder, store
 from camera_perception.engines import Engine, cuda, tensorrt
 from camera_perception.engines.select import load_engine, median_ms
 from camera_perception.errors import EngineError, ModelError
 from camera_perception.model_spec import ModelSpec, load_spec
 from camera_perception.reference import require
-from camera_perception.text_table import text_table
 
 if TYPE_CHECKING:
     from camera_perception.engines.tensorrt_builder import Plan, Progress
 
 # Points of a hundred that a task may lose against the ONNX model in fp32.
 MOST_LOST = {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
-PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> figure per task, 0..1
 log = logging.getLogger(__name__)
 
 # (spec, engine) -> figure per task, 0..1, more is better
@@ -167,38 +164,6 @@ def check_lost(lost: Mapping[str, float], most: float, spec: ModelSpec) -> None:
         )
 
 
-def labelled_measure(labelled: Path) -> Measure:
-    """Figures on a folder of labelled images, by the evaluation of perception_models where that is installed."""
-    found = list(entry_points(group=PLUGIN))
-    if not found:
-        raise EngineError("--labelled needs the evaluation of perception_models: pip install -e . in the repository")
-    figures = found[0].load()
-    return lambda spec, engine: figures(spec, engine, labelled)
-
-
-def build_command(
-    folder: Path,
-    precision: str,
-    batch: int,
-    options: BuildOptions,
-    out: Path | None,
-    labelled: Path | None,
-    most_lost: float | None,
-    force: bool,
-) -> None:
-    """The command: a progress bar, then what was built and how near it is to the model."""
-    import typer
-
-    spec = load_spec(folder)
-    chosen = chosen_variant(spec, precision)
-    if batch:
-        chosen = replace(chosen, input=replace(chosen.input, batch=batch))
-    measure = labelled_measure(labelled) if labelled else None
-    with _progress_bar() as progress:
-        built = build_engine(chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force)
-    typer.echo(summary(built))
-
-
 def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:
     """The variant to build; auto is fp16 where the folder has it: half the time at no loss worth naming."""
     if precision != "auto":
@@ -208,39 +173,3 @@ def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:
     except ModelError as error:
         log.warning("building %s, since %s", spec.precision, error)
         return spec
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress]:
-    """A bar on the terminal. Ctrl-C asks TensorRT to stop, which it does at the next step, with nothing left behind."""
-    from tqdm import tqdm
-
-    stopped: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
-    try:
-        with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}") as bar:
-
-            def progress(phase: str, share: float) -> bool:
-                bar.set_description_str(phase, refresh=False)
-                bar.update(100 * share - bar.n)
-                return not stopped
-
-            yield progress
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def summary(built: Built) -> str:
-    """What a user wants to know about an engine."""
-    m = built.manifest
-    rows = [(name, f"{p['worst']:.3g}", f"{p['share']:.2%}") for name, p in m.parity.items()]
-    layers = ", ".join(f"{count} {name}" for name, count in m.layers.items()) or "not told"
-    lines = [
-        f"{'built' if built.fresh else 'already there'}: {built.path.parent / m.engine}",
-        f"  {m.nbytes / 2**20:.1f} MiB, {m.milliseconds:.2f} ms per batch, built in {m.build_seconds:.0f} s",
-        f"  layers: {layers}",
-        text_table(("output", "worst difference", "outside"), rows) if rows else "  no reference to compare with",
-    ]
-    if m.accuracy:
-        lines.append(text_table(("task", "points lost"), [(t, f"{p:+.2f}") for t, p in m.accuracy.items()]))
-    return "\n".join(lines)

@@ -1,107 +1,20 @@
-"""Which engine belongs to which model on which machine: the key, the manifest beside each engine, and safe writing.
+"""The manifest beside each engine: what it was built from and for, and what was measured.
 
 An engine contains code. It is read only when its manifest names its sha256 and fits model and machine.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from camera_perception.errors import EngineBusy, EngineError
-from camera_perception.model_spec import ModelSpec, sha256_of
+from camera_perception.engine_key import BuildOptions, EngineKey, Machine
+from camera_perception.errors import EngineError
 
 SCHEMA = 1
-EXTERNAL = (".data", ".bin", ".weight", ".weights")  # suffixes of weights that exporters put beside an ONNX file
-HEADER = 28  # bytes of a plan file up to its version; undocumented, so only a hint
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What an engine is bound to. driver_major is the CUDA version of the driver."""
-
-    tensorrt: str
-    gpu: str
-    compute_capability: str
-    driver_major: int
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What the user may choose about a build; none of it changes results beyond rounding."""
-
-    workspace_mib: int = 2048
-    optimization_level: int = 3  # 0..5, TensorRT's own default is 3
-
-
-@dataclass(frozen=True)
-class EngineKey:
-    """Everything that makes one engine another. A difference in any field means: build."""
-
-    model: str
-    version: str
-    onnx_sha256: str  # with weights in files of their own
-    model_json_sha256: str
-    precision: str
-    batch: int
-    width: int
-    height: int
-    machine: Machine
-    options: BuildOptions = field(default_factory=BuildOptions)
-
-    @staticmethod
-    def of(spec: ModelSpec, machine: Machine, options: BuildOptions | None = None) -> EngineKey:
-        return EngineKey(
-            spec.name,
-            spec.version,
-            onnx_sha256(spec.onnx_path),
-            sha256_of(spec.folder / "model.json"),
-            spec.precision,
-            spec.input.batch,
-            spec.input.width,
-            spec.input.height,
-            machine,
-            options or BuildOptions(),
-        )
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-
-    @property
-    def stem(self) -> str:
-        """For people: perception-0.1.0_fp16_b1_640x384_orin_sm87_trt10.3.0_0123456789ab."""
-        m = self.machine
-        gpu = re.sub(r"[^a-z0-9]+", "-", m.gpu.lower().replace("nvidia", "")).strip("-")
-        where = f"{gpu}_sm{m.compute_capability.replace('.', '')}_trt{m.tensorrt}"
-        what = f"{self.model}-{self.version}_{self.precision}_b{self.batch}_{self.width}x{self.height}"
-        return f"{what}_{where}_{self.digest[:12]}"
-
-    def differences(self, other: EngineKey) -> list[str]:
-        """In words, what other has that this key has not; build options do not count."""
-        texts = {
-            "onnx_sha256": "another model.onnx",
-            "model_json_sha256": "another model.json",
-            "precision": f"precision {other.precision}, wanted is {self.precision}",
-            "batch": f"batch {other.batch}, wanted is {self.batch}",
-        }
-        m, here = other.machine, self.machine
-        machine_texts = {
-            "tensorrt": f"TensorRT {m.tensorrt}, here is {here.tensorrt}",
-            "gpu": f"the GPU {m.gpu}, here is {here.gpu}",
-            "compute_capability": f"compute capability {m.compute_capability}, here is {here.compute_capability}",
-            "driver_major": f"a CUDA {m.driver_major} driver, here is CUDA {here.driver_major}",
-        }
-        found = [text for name, text in texts.items() if getattr(self, name) != getattr(other, name)]
-        return found + [text for name, text in machine_texts.items() if getattr(here, name) != getattr(m, name)]
 
 
 @dataclass(frozen=True)
@@ -130,15 +43,6 @@ class Manifest:
 
     def text(self) -> str:
         return json.dumps({"schema": SCHEMA, "digest": self.key.digest, **asdict(self)}, indent=1) + "\n"
-
-
-def onnx_sha256(path: Path) -> str:
-    """Of the file alone, or of it and the weights beside it."""
-    beside = sorted(p for p in path.parent.iterdir() if p.suffix in EXTERNAL and p.is_file())
-    if not beside:
-        return sha256_of(path)
-    text = "".join(f"{p.name}:{sha256_of(p)}\n" for p in (path, *beside))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -179,74 +83,3 @@ def near_misses(folder: Path, key: EngineKey) -> list[str]:
     """Why engines of a model of that name do not fit, one clause each, the nearest first."""
     found = [key.differences(m.key) for _, m in manifests(folder) if m.key.model == key.model]
     return [", ".join(differences) for differences in sorted(found, key=len) if differences]
-
-
-def read_plan(folder: Path, manifest: Manifest) -> bytes:
-    """The engine's bytes, after their sha256 was compared; only then may they be deserialised."""
-    path = folder / manifest.engine
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EngineError(f"engine {path} cannot be read ({error.strerror}): build it again") from error
-    if hashlib.sha256(data).hexdigest() != manifest.sha256:
-        size = f"{len(data)} of {manifest.nbytes} bytes" if len(data) != manifest.nbytes else "other contents"
-        hint = header_hint(data, manifest.key.machine.tensorrt)
-        raise EngineError(f"engine {path} is not the one that was built and checked ({size}{hint}): build it again")
-    return data
-
-
-def header_hint(data: bytes, tensorrt: str) -> str:
-    """What the first bytes of a plan say about it, for an error text; "" when they say nothing."""
-    if len(data) < HEADER or data[:4] != b"ftrt":
-        return ", not a TensorRT file"
-    wrote = tuple(data[24:27])
-    wanted = tuple(int(part) for part in re.findall(r"\d+", tensorrt)[:3])
-    return "" if wrote == wanted else f", written by TensorRT {'.'.join(map(str, wrote))}"
-
-
-def store(folder: Path, manifest: Manifest, plan: bytes) -> Path:
-    """Write engine, then manifest, each complete or not at all; the manifest's rename is the moment of change."""
-    path = folder / f"{manifest.key.stem}.json"
-    before = read_manifest(path).engine if path.is_file() else None
-    write_whole(folder / manifest.engine, plan)
-    write_whole(path, manifest.text().encode())
-    if before not in (None, manifest.engine):
-        (folder / str(before)).unlink(missing_ok=True)
-    return path
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """To a temporary file, onto the disk, then renamed: a power cut leaves the old file or the new one."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise EngineError(f"{path} cannot be written ({error.strerror}): make room, or choose another --out") from error
-
-
-@contextmanager
-def only_builder(folder: Path, key: EngineKey) -> Iterator[None]:
-    """Keep a second builder of the same engine out; a builder that dies gives the lock up."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / f".{key.digest[:16]}.lock").open("w")
-    except OSError as error:
-        raise EngineError(f"engines cannot be written to {folder} ({error.strerror}): choose another --out") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise EngineBusy(
-                f"another process is building this engine in {folder}: wait for it, or stop it"
-            ) from error
-        yield

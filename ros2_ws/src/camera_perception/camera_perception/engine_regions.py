@@ -67,7 +67,7 @@ def compare(
     """Run the probed graph in both, on the first reference image."""
     import onnxruntime
 
-    from camera_perception.engine_manifest import BuildOptions
+    from camera_perception.engine_key import BuildOptions
     from camera_perception.engines.tensorrt_builder import build_plan
     from camera_perception.engines.tensorrt_engine import TensorRtEngine
 

@@ -68,7 +68,11 @@ def compiled() -> bytearray:
     """PTX of KERNEL."""
     from cuda.bindings import nvrtc
 
-    program = values(nvrtc.nvrtcCreateProgram(KERNEL.encode(), b"letterbox.cu", 0, [], []))
+    try:
+        program = values(nvrtc.nvrtcCreateProgram(KERNEL.encode(), b"letterbox.cu", 0, [], []))
+    except RuntimeError as error:  # the library itself is not there
+        text = "NVRTC is not installed: pip install nvidia-cuda-nvrtc (CUDA 12: nvidia-cuda-nvrtc-cu12)"
+        raise EngineError(text) from error
     if nvrtc.nvrtcCompileProgram(program, 0, [])[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         said = bytearray(values(nvrtc.nvrtcGetProgramLogSize(program)))
         nvrtc.nvrtcGetProgramLog(program, said)

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from camera_perception.engine_manifest import EngineKey, Machine, Manifest, matching, near_misses, read_plan
+from camera_perception.engine_key import EngineKey, Machine
+from camera_perception.engine_manifest import Manifest, matching, near_misses
+from camera_perception.engine_store import read_plan
 from camera_perception.engines import Engine, cuda
 from camera_perception.engines.choice import cache_folder
 from camera_perception.engines.graph import check_slots
@@ -129,8 +131,8 @@ def engine_folder() -> Path:
 
 
 def command(spec: ModelSpec, precision: str) -> str:
-    """What to type to get an engine."""
-    wanted = "fp16" if precision == "auto" else precision
+    """What to type to get an engine; without a precision it takes the fp16 variant where there is one."""
+    wanted = "" if precision == "auto" else f" --precision {precision}"
     batch = f" --batch {spec.input.batch}" if spec.input.batch > 1 else ""
     folder = spec.folder.parent if spec.folder.name in PRECISIONS else spec.folder
-    return f"camera-perception build-engine {folder} --precision {wanted}{batch}"
+    return f"camera-perception build-engine {folder}{wanted}{batch}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorrt as trt
 
-from camera_perception.engine_manifest import BuildOptions
+from camera_perception.engine_key import BuildOptions
 from camera_perception.engines.tensorrt_errors import BUILD, meaning
 from camera_perception.engines.tensorrt_log import LOGGER
 from camera_perception.errors import EngineError

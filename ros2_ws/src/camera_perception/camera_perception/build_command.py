@@ -1,0 +1,90 @@
+"""`camera-perception build-engine`: a progress bar, then what was built and how near it is to the model."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from camera_perception.build_engine import Built, Measure, build_engine, chosen_variant
+from camera_perception.engine_key import BuildOptions
+from camera_perception.errors import EngineError
+from camera_perception.model_spec import load_spec
+from camera_perception.text_table import text_table
+
+if TYPE_CHECKING:
+    from camera_perception.engines.tensorrt_builder import Progress
+
+PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> figure per task, 0..1
+
+
+def build_command(
+    folder: Path,
+    precision: str,
+    batch: int,
+    options: BuildOptions,
+    out: Path | None,
+    labelled: Path | None,
+    most_lost: float | None,
+    force: bool,
+) -> None:
+    """The command: a progress bar, then what was built and how near it is to the model."""
+    import typer
+
+    spec = load_spec(folder)
+    chosen = chosen_variant(spec, precision)
+    if batch:
+        chosen = replace(chosen, input=replace(chosen.input, batch=batch))
+    measure = labelled_measure(labelled) if labelled else None
+    with _progress_bar() as progress:
+        built = build_engine(chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force)
+    typer.echo(summary(built))
+
+
+def labelled_measure(labelled: Path) -> Measure:
+    """Figures on a folder of labelled images, by the evaluation of perception_models where that is installed."""
+    found = list(entry_points(group=PLUGIN))
+    if not found:
+        raise EngineError("--labelled needs the evaluation of perception_models: pip install -e . in the repository")
+    figures = found[0].load()
+    return lambda spec, engine: figures(spec, engine, labelled)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """A bar on the terminal. Ctrl-C asks TensorRT to stop, which it does at the next step, with nothing left behind."""
+    from tqdm import tqdm
+
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
+    try:
+        with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}") as bar:
+
+            def progress(phase: str, share: float) -> bool:
+                bar.set_description_str(phase, refresh=False)
+                bar.update(100 * share - bar.n)
+                return not stopped
+
+            yield progress
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def summary(built: Built) -> str:
+    """What a user wants to know about an engine."""
+    m = built.manifest
+    rows = [(name, f"{p['worst']:.3g}", f"{p['share']:.2%}") for name, p in m.parity.items()]
+    layers = ", ".join(f"{count} {name}" for name, count in m.layers.items()) or "not told"
+    lines = [
+        f"{'built' if built.fresh else 'already there'}: {built.path.parent / m.engine}",
+        f"  {m.nbytes / 2**20:.1f} MiB, {m.milliseconds:.2f} ms per batch, built in {m.build_seconds:.0f} s",
+        f"  layers: {layers}",
+        text_table(("output", "worst difference", "outside"), rows) if rows else "  no reference to compare with",
+    ]
+    if m.accuracy:
+        lines.append(text_table(("task", "points lost"), [(t, f"{p:+.2f}") for t, p in m.accuracy.items()]))
+    return "\n".join(lines)
