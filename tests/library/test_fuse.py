@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from camera_perception.free_space import joined
-from camera_perception.fuse import ObjectFuser, intersection
+from camera_perception.fuse import ObjectFuser
 from camera_perception.fuse_lanes import LaneFuser
+from camera_perception.fuse_sightings import intersection
 from camera_perception.fused_types import CameraView
 from camera_perception.odometry import Odometry
 from camera_perception.types import GroundLine, LaneLine, PositionMethod
@@ -192,3 +193,17 @@ def test_two_free_roads_become_one():
     assert (whole[:, 0].min(), whole[:, 0].max()) == pytest.approx((-15, 20), abs=1.0)
     assert len(joined([])) == 0
     assert joined([front]) is front
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.015, 0.05])
+def test_a_line_of_a_moment_ago_is_seen_from_where_the_car_is_now(turn):
+    """The car drives 2 m on, 0.1 m to the left, and turns: each point of the line is then where paper says."""
+    odometry = Odometry()
+    odometry.add(NOW - 100 * MS, 0.0, 0.0, 0.0)
+    odometry.add(NOW, 2.0, 0.1, turn)
+    bend = line(1.75, 0.02, 4e-4)
+    found = LaneFuser().update({0: view(lanes=(bend,), stamp=NOW - 100 * MS)}, NOW, odometry.between)[0].ground
+    away = bend.ground.points - (2.0, 0.1)
+    turned = away @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    np.testing.assert_allclose(found.points, turned, atol=1e-4)
+    np.testing.assert_allclose(np.polynomial.polynomial.polyval(turned[:, 0], found.poly), turned[:, 1], atol=0.012)

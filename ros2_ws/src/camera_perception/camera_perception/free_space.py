@@ -60,7 +60,7 @@ def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
     borders, _ = cv2.findContours(canvas, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:
         return np.zeros((0, 2), np.float32)
-    border = cv2.approxPolyDP(max(borders, key=cv2.contourArea), 0.7, True).reshape(-1, 2)
+    border = cv2.approxPolyDP(max(borders, key=cv2.contourArea), 1.0, True).reshape(-1, 2)
     return ((border + 0.5) * CELL - REACH).astype(np.float32)
 
 

@@ -109,9 +109,13 @@ class FusedObjects:
     def __getitem__(self, rows: np.ndarray | slice) -> FusedObjects:
         return FusedObjects(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
-    def joined(self, other: FusedObjects) -> FusedObjects:
+    def joined(self, *others: FusedObjects) -> FusedObjects:
+        """These rows, then those of the others."""
+        parts = [part for part in (self, *others) if len(part)]
+        if len(parts) < 2:
+            return parts[0] if parts else self
         names = self.__dataclass_fields__
-        return FusedObjects(*(np.concatenate((getattr(self, name), getattr(other, name))) for name in names))
+        return FusedObjects(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @property
     def moving(self) -> np.ndarray:

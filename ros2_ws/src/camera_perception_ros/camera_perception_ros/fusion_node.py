@@ -15,9 +15,9 @@ from camera_perception.errors import PerceptionError
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.camera_input import ODOMETRY
 from camera_perception_ros.convert import pose_from_odometry
-from camera_perception_ros.convert_fused import surroundings_from_fused
 from camera_perception_ros.diagnostics import OK, STALE, WARN, array_of, status
 from camera_perception_ros.fused_outputs import fused_outputs
+from camera_perception_ros.fused_surroundings import surroundings_from_fused
 from camera_perception_ros.fusion_params import FusionParams
 from camera_perception_ros.merge import CameraState, Merger
 from camera_perception_ros.outputs import OutputPublishers
@@ -25,6 +25,7 @@ from camera_perception_ros.params import Parameters
 from camera_perception_ros.process import Stop
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+VIEWS = 10.0  # markers and grids per second, for people: each costs more than fusing
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -117,7 +118,7 @@ class FusionNode(LifecycleNode):
         message.seq, self._sequence = self._sequence, self._sequence + 1
         message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
         self._publisher.publish(message)
-        if self._outputs.wanted():
+        if message.seq % max(1, round(self.params.rate / VIEWS)) == 0 and self._outputs.wanted():
             self._outputs.publish(surroundings_from_fused(message, self._merger.roads), message.header)
 
     def _report(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from camera_perception.fuse import ObjectFuser
 from camera_perception.fuse_lanes import LaneFuser
+from camera_perception.fused_types import CameraView
 from camera_perception.odometry import Odometry
 from camera_perception_msgs.msg import (
     CameraHealth,
@@ -71,6 +73,7 @@ class Merger:
         self.cameras, self.base_frame, self.max_age = list(cameras), base_frame, max_age
         self.odometry = Odometry()
         self.roads: list[np.ndarray] = []  # free roads of the last message, camera by camera
+        self._views: dict[int, tuple[PerceptionFrame, CameraView]] = {}
         self._objects, self._lanes = ObjectFuser(len(self.cameras)), LaneFuser()
 
     def merge(self, now_ns: int) -> FusedPerception:
@@ -95,15 +98,22 @@ class Merger:
     def _take_metres(self, message: FusedPerception, fresh: dict[int, PerceptionFrame], now_ns: int) -> None:
         """Objects, lanes and road of the cameras that see in base_frame; the others belong to their images only."""
         metric = {index: frame for index, frame in fresh.items() if frame.base_frame == self.base_frame}
-        views = {index: view_from_frame(frame) for index, frame in metric.items()}
-        known = [self.odometry.between(view.stamp_ns, now_ns) is not None for view in views.values()]
+        views = {index: self._view(index, frame) for index, frame in metric.items()}
+        moved = cache(self.odometry.between)  # asked by every object, line and road of a camera
+        known = [moved(view.stamp_ns, now_ns) is not None for view in views.values()]
         message.motion_compensated = bool(known) and all(known)
         class_ids = {found.class_name: found.class_id for frame in metric.values() for found in frame.objects}
-        message.objects = message_from_fused(self._objects.update(views, now_ns, self.odometry.between), class_ids)
-        message.lanes = [lane_message(lane) for lane in self._lanes.update(views, now_ns, self.odometry.between)]
+        message.objects = message_from_fused(self._objects.update(views, now_ns, moved), class_ids)
+        message.lanes = [lane_message(lane) for lane in self._lanes.update(views, now_ns, moved)]
         _take_ego_lane(message, metric)
-        self.roads = moved_roads(views, now_ns, self.odometry.between)
-        message.road = joined_road(self.roads, views, now_ns, self.odometry.between)
+        self.roads = moved_roads(views, now_ns, moved)
+        message.road = joined_road(self.roads, views, now_ns, moved)
+
+    def _view(self, index: int, frame: PerceptionFrame) -> CameraView:
+        """Made once for each frame, though it may go into several messages."""
+        if index not in self._views or self._views[index][0] is not frame:
+            self._views[index] = frame, view_from_frame(frame)
+        return self._views[index][1]
 
 
 def _union(flags: object) -> int:

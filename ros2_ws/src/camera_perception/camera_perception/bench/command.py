@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from camera_perception.bench import after_components, decode_components, image_components
+from camera_perception.bench import after_components, decode_components, image_components, road_components
 from camera_perception.bench.component import components_table, measure
 from camera_perception.bench.engines import engines_table, measure_engines
 from camera_perception.bench.machine import machine
@@ -48,7 +48,8 @@ def measure_components(seconds: float) -> list[dict[str, Any]]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        parts = image_components.components() + decode_components.components() + after_components.components()
+        files = (image_components, decode_components, road_components, after_components)
+        parts = [part for file in files for part in file.components()]
         return measure(parts, seconds)
     finally:
         cv2.setNumThreads(threads)

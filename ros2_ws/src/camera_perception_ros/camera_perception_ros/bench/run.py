@@ -24,7 +24,7 @@ from camera_perception.bench.tables import Table
 from camera_perception.bench.tensorrt_host import measure_tensorrt_host, tensorrt_host_table
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
-from camera_perception_ros.bench import cameras, lockstep, message_components, streams, transport
+from camera_perception_ros.bench import cameras, fusion_components, lockstep, message_components, streams, transport
 from camera_perception_ros.bench.desk import Desk
 from camera_perception_ros.bench.lockstep import Lockstep
 from camera_perception_ros.bench.nodes import BenchError, Nodes
@@ -221,7 +221,8 @@ def _streams(
 
 def _components(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> None:
     seconds = settings.seconds(1.0, 0.1)
-    figures["components"] = measure_components(seconds) + measure(message_components.components(), seconds)
+    nodes = message_components.components() + fusion_components.components()
+    figures["components"] = measure_components(seconds) + measure(nodes, seconds)
     tables.append(components_table(figures["components"]))
 
 

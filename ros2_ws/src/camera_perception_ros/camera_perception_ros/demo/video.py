@@ -13,8 +13,8 @@ from camera_perception.bag import Bag
 from camera_perception.bag_types import deserialize
 from camera_perception.draw import bird_eye, side_by_side, stacked
 from camera_perception_ros.convert import stamp_ns
-from camera_perception_ros.convert_fused import surroundings_from_fused
 from camera_perception_ros.demo.cameras import DemoCamera
+from camera_perception_ros.fused_surroundings import surroundings_from_fused
 
 FUSED = "/fusion/fused"
 TILE = 540, 960  # height and width of each camera's picture

@@ -1,0 +1,39 @@
+"""What a fused message says about the surroundings of the car, for those who draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from camera_perception.surroundings import Surroundings
+from camera_perception_msgs.msg import FusedPerception, TrafficLight, TrafficLightElement
+from camera_perception_ros.convert_fused import lane_from_message, velocity_of
+
+LIGHTS = {TrafficLightElement.RED: "red", TrafficLightElement.AMBER: "amber", TrafficLightElement.GREEN: "green"}
+
+
+def surroundings_from_fused(message: FusedPerception, roads: Sequence[np.ndarray] | None = None) -> Surroundings:
+    """What a fused message says about the road around the car; roads, when given, instead of its one polygon."""
+    found, road = message.objects, message.road
+    ground = np.array([(point.x, point.y) for point in road.ground], float).reshape(-1, 2)
+    return Surroundings(
+        base_frame=message.header.frame_id,
+        names=tuple(each.class_name for each in found),
+        scores=np.array([each.score for each in found], float),
+        track_ids=np.array([each.track_id for each in found], np.int64),
+        positions=np.array([(each.position.x, each.position.y) for each in found], float).reshape(-1, 2),
+        position_covs=np.array([each.position_cov for each in found], float).reshape(-1, 2, 2),
+        velocities=np.array([velocity_of(each) for each in found], float).reshape(-1, 2),
+        coasted=np.array([each.coasted for each in found], bool),
+        lanes=tuple(lane_from_message(lane) for lane in message.lanes if lane.has_ground),
+        roads=tuple(roads) if roads is not None else (ground,) if len(ground) >= 3 else (),
+        free_distance=road.free_distance_ahead if road.has_ground else float("nan"),
+        light=_own_light(message.traffic_lights),
+    )
+
+
+def _own_light(lights: Sequence[TrafficLight]) -> str:
+    """Colour of the first lamp of the first light of the own lane; "" when none is known."""
+    own = (light for light in lights if light.relevance == TrafficLight.EGO and light.elements)
+    return next((LIGHTS.get(light.elements[0].color, "") for light in own), "")
