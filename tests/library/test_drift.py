@@ -116,7 +116,7 @@ def profile(tiny, drive):
 def test_a_profile_survives_its_file(tiny, profile, tmp_path):
     profile.save(tmp_path / "new" / "profile.json")
     assert load_profile(tmp_path / "new" / "profile.json", tiny[0]) == profile
-    assert (profile.frames, profile.window) == (80, pytest.approx(15.8 / 4, abs=0.01))
+    assert (profile.frames, profile.window) == (80, 4.5)
     assert profile.figures["timeofday"].histogram == {"daytime": 80.0}
     assert profile.figures["object classes"].histogram.keys() == {"car"}
 
@@ -237,7 +237,7 @@ def test_the_second_half_of_the_demo_drive_is_as_usual_in_the_dark_and_in_fog_it
 
     perceptions, thresholds = seen(first)
     figures = [(p.frame.stamp_ns, figures_of(p, spec)) for p in perceptions]
-    profile = replace(profile_of([figures], spec, thresholds, "first half"), window=5.0)
+    profile = profile_of([figures], spec, thresholds, "first half")
 
     def moved(change=lambda image: image):
         judgement = watched((spec, engine), *seen(second, change), profile).judgement

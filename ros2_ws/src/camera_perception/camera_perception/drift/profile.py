@@ -16,6 +16,7 @@ from camera_perception.model_spec import ModelSpec
 SCHEMA = 1
 WINDOW, PARTS = 60.0, 4  # seconds that are compared, and how many such windows a reference has at least
 LEAST = 20  # observations (objects, lines, frames) in a window from which on a figure is judged
+SHORTEST = 4.5  # seconds in which as many frames are looked at
 FEW = 5  # the same for the windows of the reference itself
 
 
@@ -106,17 +107,17 @@ def profile_of(
     """Of drives, each (stamp_ns, figures) per frame. ModelError when they are too short to know what is usual."""
     drives = [drive for drive in drives if drive]
     seconds, frames = sum((drive[-1][0] - drive[0][0]) / 1e9 for drive in drives), sum(map(len, drives))
-    window = min(WINDOW, seconds / PARTS)
-    if frames < LEAST or window <= 0:
+    part = min(WINDOW, seconds / PARTS)
+    if frames < LEAST or part <= 0:
         raise ModelError(
             f"{source} has {frames} images in {seconds:.1f} s to learn from: give longer drives, of minutes"
         )
-    windows = [window_figures for drive in drives for window_figures in windows_of(drive, window)]
+    windows = [window_figures for drive in drives for window_figures in windows_of(drive, part)]
     return Profile(
         model=spec.name,
         sha256=spec.onnx_sha256,
         thresholds=dict(thresholds),
-        window=round(window, 3),
+        window=round(max(part, SHORTEST), 3),
         seconds=round(seconds, 3),
         frames=frames,
         source=source,
