@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,9 @@ def test_an_engine_is_built_while_another_serves(rig, fake, slow_build, engine):
     slow_build.set()
     it.spin_until(lambda: len(heard) == 2, 30, what="model info once more")
     assert [info.backend for info in heard] == ["onnxruntime", "tensorrt"]
+    assert (heard[1].backend_version, heard[1].cuda_version, heard[1].device) == ("10.3.0", "12", "NVIDIA Orin")
+    assert abs(heard[1].build_time.sec - time.time()) < 600
+    assert heard[0].backend_version
     frame = answer_to(it, 1)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert not frame.status_flags & Status.CPU_FALLBACK

@@ -18,11 +18,9 @@ from std_msgs.msg import Header
 from camera_perception.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.errors import BadImage
 from camera_perception.image import decode_compressed, decode_image
-from camera_perception.model_spec import HeadSpec
 from camera_perception.odometry import yaw_of
 from camera_perception.tf_tree import pose_from_quaternion
 from camera_perception.types import ClassMap, Frame, Task
-from camera_perception_msgs.msg import HeadInfo, ModelInfo
 from camera_perception_ros.bridge import fallback
 
 TASKS = {
@@ -170,21 +168,3 @@ def message_from_ids(map_: ClassMap, header: Header) -> Image:
 def message_from_colors(map_: ClassMap, header: Header) -> Image:
     """Class colours as rgb8, at network resolution."""
     return message_from_image(map_.colors[map_.ids], "rgb8", header)
-
-
-def model_info(model: Any, camera_name: str, stamp: Time) -> ModelInfo:
-    """Which model runs, on what, and what its classes are."""
-    spec, engine = model.spec, model.engine
-    backend, _, device = engine.name.partition(" ")
-    message = ModelInfo(camera_name=camera_name, model_name=spec.name, model_version=spec.version, license=spec.license)
-    message.header.stamp = stamp
-    message.model_sha256, message.engine_id = spec.onnx_sha256, engine.engine_id
-    message.input_width, message.input_height = spec.input.width, spec.input.height
-    message.backend, message.device, message.precision = backend, device, engine.precision
-    message.heads = [_head_info(head) for head in spec.heads]
-    message.tasks = sum({int(TASKS[head.head]) for head in spec.heads})
-    return message
-
-
-def _head_info(head: HeadSpec) -> HeadInfo:
-    return HeadInfo(name=head.head, kind=head.kind, class_names=list(head.classes), thresholds=[head.threshold])

@@ -14,9 +14,9 @@ from camera_perception.live_engine import BackgroundBuild, BuildState
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.convert import model_info
 from camera_perception_ros.engine_build import built_model
 from camera_perception_ros.model import Model, ModelChoice
+from camera_perception_ros.model_info import model_info
 from camera_perception_ros.perceive import Perceiver
 from camera_perception_ros.process import Stop, in_background, when_done
 

@@ -62,7 +62,7 @@ def load(
     variant, manifest = find(spec, precision, machine(device), place)
     plan = read_plan(place, manifest)
     options = {"slots": check_slots(slots), "graph": graph, "background": background, "letterbox": letterbox}
-    return open_plan(plan, variant, device, memory, **options)
+    return open_plan(plan, variant, device, memory, built_at=manifest.built_at, **options)
 
 
 def open_plan(plan: bytes, spec: ModelSpec, device: cuda.Device, memory: str = "auto", **options: object) -> Engine:

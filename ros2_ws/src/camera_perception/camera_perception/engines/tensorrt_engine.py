@@ -34,6 +34,7 @@ class TensorRtEngine:
     mapped     memory that CPU and GPU share instead of copies
     graph      record each slot's work once and replay it; falls back to plain launches where that is refused
     background low stream priority: gives way to other networks on the same GPU
+    built_at   when the plan was made, ISO 8601
     letterbox  slots take source images as they are, and the GPU letterboxes them
     """
 
@@ -49,12 +50,13 @@ class TensorRtEngine:
         background: bool = False,
         letterbox: bool = False,
         build: str = "camera-perception build-engine",
+        built_at: str = "",
     ) -> None:
         self.spec, self.device, self.slots, self.mapped = spec, device, slots, mapped
         self.precision = spec.precision
         self.name = f"tensorrt {spec.precision} {device.name}"
         self.engine_id = engine_id(spec, self.name, trt.__version__, device.compute_capability)
-        self._build = build
+        self._build, self.built_at = build, built_at
         self._recorder = ErrorRecorder()
         self._open(plan)
         self.input, tensors = _tensors(self._engine, spec)
