@@ -243,12 +243,12 @@ class CameraNode(LifecycleNode):
         if self._perceiver is not None and not self._perceiver.broken:
             self._perceiver.work(taken, self._publish)
 
-    def _publish(self, message: PerceptionFrame, perception: Perception | None) -> None:
-        self._publisher.publish(message)
+    def _publish(self, data: bytes, perception: Perception | None, header: Header) -> None:
+        self._publisher.publish(data)
         if perception is None or self._perceiver is None or self._perceiver.model is None:
             return
         if self._drawer is not None and self._outputs is not None and self._outputs.wanted():
-            self._drawer.slot.put((perception, message.header, self._perceiver.model.spec))
+            self._drawer.slot.put((perception, header, self._perceiver.model.spec))
 
     def _draw(self, taken: Any) -> None:
         """In a thread of its own: pictures for people never hold up the next frame, they skip it."""

@@ -58,7 +58,7 @@ def _conversion(cls: type, name: str, default: Any) -> Callable[[Any], Any]:
     if isinstance(default, np.ndarray):
         return lambda value: np.asarray(value, default.dtype).reshape(default.shape)
     if isinstance(default, list):
-        return _list_conversion(_element(cls, name))
+        return _list_conversion(element_type(cls, name))
     if hasattr(default, "SLOT_TYPES"):
         kind = type(default)
         return lambda value: value if isinstance(value, kind) else message_from_fields(kind, value)
@@ -81,7 +81,7 @@ def _same(value: Any) -> Any:
 
 
 @cache
-def _element(cls: Any, name: str) -> type | None:
+def element_type(cls: Any, name: str) -> type | None:
     """The message type of the elements of a sequence field; None for strings."""
     text = cls.get_fields_and_field_types()[name]
     inner = text[text.index("<") + 1 : text.rindex(">")].split(",")[0] if "<" in text else text.split("[")[0]

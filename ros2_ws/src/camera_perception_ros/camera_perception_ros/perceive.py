@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import isnan
 from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock
+from std_msgs.msg import Header
 
 from camera_perception.drift.monitor import DriftMonitor, open_monitor
 from camera_perception.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
@@ -20,11 +22,14 @@ from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Perception
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.calibration import Calibration
-from camera_perception_ros.convert import frame_from_message, message_from_fields, stamp_ns
+from camera_perception_ros.cdr import serialized
+from camera_perception_ros.convert import frame_from_message, stamp_ns
 from camera_perception_ros.diagnostics import Counts
 from camera_perception_ros.model import Model
 from camera_perception_ros.slot import Taken
 
+# A serialized PerceptionFrame, what it says when the image could be processed, the header of the image.
+Publish = Callable[[bytes, Perception | None, Header], None]
 STUCK = 20.0  # seconds; opening an engine again takes less, and a GPU that is gone answers never
 
 
@@ -113,7 +118,7 @@ class Perceiver:
         since = self._busy_since
         return since is not None and time.monotonic() - since > STUCK
 
-    def work(self, taken: Taken[Any], publish: Callable[[PerceptionFrame, Perception | None], None]) -> None:
+    def work(self, taken: Taken[Any], publish: Publish) -> None:
         """Process one image message and publish the answer."""
         with self._turn:
             self._busy_since = time.monotonic()
@@ -122,28 +127,27 @@ class Perceiver:
             finally:
                 self._busy_since = None
 
-    def _work(self, taken: Taken[Any], publish: Callable[[PerceptionFrame, Perception | None], None]) -> None:
+    def _work(self, taken: Taken[Any], publish: Publish) -> None:
         header = taken.item.header
         flags = self._flags_of_arrival(taken)
-        counts = {"frame_seq": taken.seq, "frames_dropped": taken.replaced}
         perception: Perception | None = None
         try:
-            perception, decode_ms = self._perceive(taken.item, flags)
+            perception = self._perceive(taken.item, flags)
         except Exception as error:  # whatever it was: this image gets its answer, and the next one its turn
             flags |= self._explain(error)
         if perception is None:
             self.counts.failed += 1
-            fields = failed_fields(0, "", int(flags), camera_name=self._name, **counts)
-            message = message_from_fields(PerceptionFrame, {**fields, "header": header})
+            at = stamp_ns(header.stamp), header.frame_id, int(flags)
+            fields = failed_fields(*at, camera_name=self._name, frame_seq=taken.seq, frames_dropped=taken.replaced)
         else:
-            message = self._message(perception, header, decode_ms, counts)
-        message.age_ms = self._age_ms(header.stamp)
-        self._note(message)
-        publish(message, perception)
+            fields = self._fields(perception, taken)
+        fields["age_ms"] = self._age_ms(header.stamp)
+        publish(serialized(PerceptionFrame, fields), perception, header)
+        self._note(fields)
         if self.drift is not None and self.pipeline is not None and perception is not None:
             self.drift.update(perception, self.pipeline.thresholds)
 
-    def _perceive(self, message: Any, flags: Status) -> tuple[Perception, float]:
+    def _perceive(self, message: Any, flags: Status) -> Perception:
         started = time.perf_counter_ns()
         frame = frame_from_message(message)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
@@ -155,7 +159,7 @@ class Perceiver:
         perception = self._run(self.pipeline, frame)
         flags |= Status(perception.status_flags) | self._calibration.flags
         timing = replace(perception.timing, decode_ms=decode_ms)
-        return replace(perception, status_flags=int(flags), timing=timing), decode_ms
+        return replace(perception, status_flags=int(flags), timing=timing)
 
     def _run(self, pipeline: Pipeline, frame: Frame) -> Perception:
         try:
@@ -178,19 +182,17 @@ class Perceiver:
             self.broken = str(error)
             raise
 
-    def _message(
-        self, perception: Perception, header: Any, decode_ms: float, counts: dict[str, Any]
-    ) -> PerceptionFrame:
+    def _fields(self, perception: Perception, taken: Taken[Any]) -> dict[str, Any]:
         assert self.model is not None
-        fields = perception_fields(
+        return perception_fields(
             perception,
             self.model.spec,
             camera_name=self._name,
             engine_id=self.model.engine.engine_id,
             velocity_over_ground=self._motion is not None,
-            **counts,
+            frame_seq=taken.seq,
+            frames_dropped=taken.replaced,
         )
-        return message_from_fields(PerceptionFrame, {**fields, "header": header})
 
     def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
         flags = self.extra | (Status.DROPPING if taken.replaced else Status(0))
@@ -209,12 +211,12 @@ class Perceiver:
     def _age_ms(self, stamp: Any) -> float:
         return (self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6
 
-    def _note(self, message: PerceptionFrame) -> None:
+    def _note(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
-        self.counts.flags |= Status(message.status_flags)
-        self.counts.ages_ms.append(message.age_ms)
-        if message.inference_ms == message.inference_ms:
-            self.counts.inference_ms.append(message.inference_ms)
+        self.counts.flags |= Status(fields["status_flags"])
+        self.counts.ages_ms.append(fields["age_ms"])
+        if not isnan(fields["inference_ms"]):
+            self.counts.inference_ms.append(fields["inference_ms"])
 
 
 def tried(model: Model, base_frame: str) -> Pipeline:

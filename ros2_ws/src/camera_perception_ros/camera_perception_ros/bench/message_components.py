@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -11,7 +12,8 @@ from camera_perception.bench.after_components import spec
 from camera_perception.bench.component import Component
 from camera_perception.message import perception_fields
 from camera_perception_msgs.msg import PerceptionFrame
-from camera_perception_ros.convert import message_from_fields, message_from_image
+from camera_perception_ros.cdr import serialized
+from camera_perception_ros.convert import message_from_image
 
 
 def components() -> list[Component]:
@@ -35,13 +37,13 @@ def _with_bytes(pixels: np.ndarray) -> Image:
 
 
 def frame(objects: int) -> Component:
-    """The obvious way is to fill the default message and nothing in it: what creating all the messages costs alone."""
+    """The obvious way is to fill messages, nothing in them, and have them serialized: what these cost alone."""
     perception, contract = given.perception(objects), spec()
     return Component(
         f"PerceptionFrame of {objects} objects, 4 lines",
-        lambda: message_from_fields(PerceptionFrame, perception_fields(perception, contract)),
-        "the same messages, empty",
-        lambda: _empty(objects, len(perception.lanes)),
+        lambda: serialized(PerceptionFrame, perception_fields(perception, contract)),
+        "the same messages, empty, serialized by ROS",
+        lambda: serialize_message(_empty(objects, len(perception.lanes))),
     )
 
 
