@@ -23,9 +23,10 @@ from camera_perception_msgs.msg import (
     SceneAttribute,
     TrafficLight,
 )
+from camera_perception_ros.camera_state import CameraState
 from camera_perception_ros.convert import time_from_ns
 from camera_perception_ros.fusion_node import FusionNode
-from camera_perception_ros.merge import CameraState, Merger
+from camera_perception_ros.merge import Merger
 
 NOW = 1_000_000_000_000
 MS = 1_000_000

@@ -16,11 +16,12 @@ from visualization_msgs.msg import Marker
 from camera_perception.surroundings import Surroundings
 from camera_perception.types import GroundLine, LaneLine, LineColor, LineType
 from camera_perception_msgs.msg import TrafficLight, TrafficLightElement
+from camera_perception_ros.camera_state import CameraState
 from camera_perception_ros.fused_outputs import occupancy_message
 from camera_perception_ros.fused_surroundings import surroundings_from_fused
 from camera_perception_ros.lane_paths import lane_path
 from camera_perception_ros.markers import Shown, markers
-from camera_perception_ros.merge import CameraState, Merger
+from camera_perception_ros.merge import Merger
 
 HEADER = Header(stamp=Time(sec=7), frame_id="front_optical")
 

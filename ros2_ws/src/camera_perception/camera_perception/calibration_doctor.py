@@ -2,7 +2,8 @@
 
 Each line and the camera span a plane; the planes of both lines of the own lane meet in the direction of the road. Seen
 in base_link that direction must be level (pitch) and on average straight ahead (yaw); the angle between the planes is
-the lane's width over the camera's height, whatever the pitch.
+the lane's width over the camera's height, whatever the pitch. Roll is not told: it moves both planes alike, as driving
+off the middle of the lane does.
 """
 
 from __future__ import annotations

@@ -14,12 +14,13 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from camera_perception.errors import PerceptionError
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.camera_input import ODOMETRY
+from camera_perception_ros.camera_state import CameraState
 from camera_perception_ros.convert import pose_from_odometry
 from camera_perception_ros.diagnostics import OK, STALE, WARN, array_of, status
 from camera_perception_ros.fused_outputs import fused_outputs
 from camera_perception_ros.fused_surroundings import surroundings_from_fused
 from camera_perception_ros.fusion_params import FusionParams
-from camera_perception_ros.merge import CameraState, Merger
+from camera_perception_ros.merge import Merger
 from camera_perception_ros.outputs import OutputPublishers
 from camera_perception_ros.params import Parameters
 from camera_perception_ros.process import Stop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -13,56 +12,17 @@ from camera_perception.fuse_lanes import LaneFuser
 from camera_perception.fused_types import CameraView
 from camera_perception.odometry import Odometry
 from camera_perception_msgs.msg import (
-    CameraHealth,
     FusedPerception,
     PerceptionFrame,
     SceneAttribute,
     TrafficLight,
 )
-from camera_perception_ros.convert import stamp_ns, time_from_ns
+from camera_perception_ros.camera_state import CameraState
+from camera_perception_ros.convert import time_from_ns
 from camera_perception_ros.convert_fused import lane_message, message_from_fused, view_from_frame
 from camera_perception_ros.merge_road import joined_road, moved_roads
 
 NAN = float("nan")
-LATE = 1.0  # seconds that a frame may come after a newer one
-
-
-@dataclass
-class CameraState:
-    """The latest frame of one camera and what was counted on the way.
-
-    rate Hz, smoothed; nan before the second frame
-    """
-
-    name: str
-    frame: PerceptionFrame | None = None
-    received: int = 0
-    dropped: int = 0
-    rate: float = NAN
-
-    def take(self, frame: PerceptionFrame) -> None:
-        """Keep a frame, unless a newer one is here already; a long way back is a recording that began anew."""
-        self.received += 1
-        self.dropped += frame.frames_dropped
-        period = self._seconds_since(frame)
-        if -LATE < period <= 0:
-            return
-        self.frame = frame
-        if period <= 0 or period != period:
-            self.rate = NAN
-        else:
-            self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
-
-    def _seconds_since(self, frame: PerceptionFrame) -> float:
-        """From the frame before to this one; nan for the first."""
-        return NAN if self.frame is None else (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
-
-    def age_ms(self, now_ns: int) -> float:
-        return NAN if self.frame is None else (now_ns - stamp_ns(self.frame.header.stamp)) / 1e6
-
-    def stale(self, now_ns: int, max_age: float) -> bool:
-        """Too old, from the future after a clock jump, or never seen."""
-        return self.frame is None or not -1e3 * max_age <= self.age_ms(now_ns) <= 1e3 * max_age
 
 
 class Merger:
@@ -83,7 +43,7 @@ class Merger:
             for index, camera in enumerate(self.cameras)
             if camera.frame is not None and not camera.stale(now_ns, self.max_age)
         }
-        message = FusedPerception(cameras=[_health(camera, now_ns, self.max_age) for camera in self.cameras])
+        message = FusedPerception(cameras=[camera.health(now_ns, self.max_age) for camera in self.cameras])
         message.header.stamp, message.header.frame_id = time_from_ns(now_ns), self.base_frame
         message.age_ms = max((self.cameras[index].age_ms(now_ns) for index in fresh), default=NAN)
         message.status_flags = _union(frame.status_flags for frame in fresh.values())
@@ -128,22 +88,6 @@ def _status(fresh: dict[int, PerceptionFrame], cameras: Sequence[CameraState]) -
         return PerceptionFrame.INVALID
     fine = len(fresh) == len(cameras) and all(frame.status == PerceptionFrame.OK for frame in fresh.values())
     return PerceptionFrame.OK if fine else PerceptionFrame.DEGRADED
-
-
-def _health(camera: CameraState, now_ns: int, max_age: float) -> CameraHealth:
-    stale, frame = camera.stale(now_ns, max_age), camera.frame
-    health = CameraHealth(camera_name=camera.name, stale=stale, age_ms=camera.age_ms(now_ns), rate=camera.rate)
-    health.frames_received, health.frames_dropped = camera.received, camera.dropped
-    health.status = PerceptionFrame.INVALID
-    if frame is not None:
-        health.frame_id, health.stamp, health.status_flags = (
-            frame.header.frame_id,
-            frame.header.stamp,
-            frame.status_flags,
-        )
-        health.status = PerceptionFrame.INVALID if stale else frame.status
-        health.tasks_valid = 0 if stale else frame.tasks_valid
-    return health
 
 
 def _take_ego_lane(message: FusedPerception, metric: dict[int, PerceptionFrame]) -> None:

@@ -21,11 +21,12 @@ from camera_perception.locate import locate_objects
 from camera_perception.message import perception_fields
 from camera_perception.types import Objects
 from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.camera_state import CameraState
 from camera_perception_ros.convert import message_from_fields, time_from_ns
 from camera_perception_ros.fused_outputs import occupancy_message
 from camera_perception_ros.fused_surroundings import surroundings_from_fused
 from camera_perception_ros.markers import markers
-from camera_perception_ros.merge import CameraState, Merger
+from camera_perception_ros.merge import Merger
 
 CAMERAS, OBJECTS, PERIOD_NS = 6, 20, 50_000_000
 
