@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
+from typer.testing import CliRunner
 
 from camera_perception.bag import Bag
 from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE, deserialize, serialize, typestore
 from camera_perception.bag_writer import BagWriter
+from camera_perception.cli import app
 from camera_perception.errors import BagError, ModelError
 from camera_perception.image import ENCODINGS, decode_image, samples_of
 from camera_perception.privacy.anonymize import anonymize
@@ -412,3 +414,32 @@ def test_a_model_that_finds_nobody_is_refused(tiny_model):
     heads = tuple(replace(head, classes=("traffic light",)) if head.head == "objects" else head for head in spec.heads)
     with pytest.raises(ModelError, match="choose one that finds people or vehicles"):
         Finder(replace(spec, heads=heads), None)  # type: ignore[arg-type]
+
+
+def test_the_command_says_what_it_covered_and_refuses_a_second_time(tiny_model, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        image = np.random.default_rng(number).integers(60, 120, (96, 160, 3)).astype(np.uint8)
+        image[50:70, 60:100] = np.random.default_rng(9).integers(215, 255, (20, 40, 3))
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    command = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "-m", str(tiny_model), "-e", "onnxruntime"]
+    first = CliRunner().invoke(app, [*command, "--threads", "1", "--faces", "--how", "fill"])
+    assert first.exit_code == 0, first.output
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert report["cameras"]["images"] == {
+        "images": 3,
+        "covered": 3,
+        "left_out": 0,
+        "heads": 0,
+        "plates": 3,
+        "held": 0,
+        "share_covered": 1.0,
+        "area_covered": report["cameras"]["images"]["area_covered"],
+    }
+    assert (report["hold"], report["how"], report["model"]["name"]) == (0.0, "fill", "tiny")
+    assert (cv2.imread(str(tmp_path / "out" / "0.png"))[60:68, 66:94] == 128).all()
+    again = CliRunner().invoke(app, [*command, "--threads", "1"])
+    assert (again.exit_code, "exists already" in again.output) == (2, True), again.output
+    wrong = CliRunner().invoke(app, [*command[:3], str(tmp_path / "new"), *command[4:], "--how", "hide"])
+    assert (wrong.exit_code, "give one of mosaic, blur, fill" in wrong.output) == (2, True), wrong.output
