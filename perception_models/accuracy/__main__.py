@@ -13,7 +13,7 @@ from perception_models.accuracy.crossing import crossing_figures
 from perception_models.accuracy.geometry import geometry_figures
 from perception_models.accuracy.kitti import kitti_figures
 from perception_models.accuracy.lanes import lane_figures, lane_log, see_truth
-from perception_models.accuracy.tracks import follow_truth, track_figures, track_log
+from perception_models.accuracy.tracks import follow_truth, parts_of, track_logs
 from perception_models.accuracy.truth import Moment, plain_drive, read_drive
 
 BAGS = Path(__file__).resolve().parents[2] / "bags"
@@ -51,7 +51,7 @@ def main(
     plain = [moment for seed in range(4) for moment in plain_drive(seed, 6.0)]
     figures = {"geometry": geometry_figures(plain)}
     rendered = [read_drive(folder) for folder in drives or []]
-    figures["tracking"] = track_figures(_tracked(rendered or [plain]))
+    figures |= parts_of("tracking", _tracked(rendered or [plain]))
     if rendered:
         figures["geometry rendered"] = geometry_figures([moment for drive in rendered for moment in drive])
         figures["lanes"] = lane_figures(lane_log([moment for drive in rendered for moment in drive], see_truth()))
@@ -70,7 +70,7 @@ def main(
 
 
 def _tracked(drives: list[list[Moment]]):
-    return track_log([moment for drive in drives for moment in drive], follow_truth())
+    return track_logs([moment for drive in drives for moment in drive], follow_truth())
 
 
 def report(figures: dict[str, dict[str, float]]) -> str:
@@ -78,7 +78,7 @@ def report(figures: dict[str, dict[str, float]]) -> str:
     rows = []
     for part, values in figures.items():
         for name, value in values.items():
-            goal = GOALS.get(f"{part}/{name}")
+            goal = GOALS.get(f"{part.split(' from ')[0]}/{name}")
             rows.append((part, name, f"{value:.3g}", *_wanted(value, goal)))
     return text_table(("part", "figure", "value", "wanted", ""), rows)
 

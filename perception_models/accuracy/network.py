@@ -13,7 +13,7 @@ from camera_perception.model_spec import ModelSpec, load_spec
 from camera_perception.pipeline import Pipeline
 from camera_perception.types import EgoLane, EgoMotion, Frame, LaneLine, Objects
 from perception_models.accuracy.lanes import LaneLog, lane_figures, lane_log
-from perception_models.accuracy.tracks import Log, track_figures, track_log
+from perception_models.accuracy.tracks import KITTI_HEIGHT, Log, parts_of, track_logs
 from perception_models.accuracy.truth import Moment
 
 
@@ -21,15 +21,16 @@ def network_figures(drives: list[list[Moment]], model: Path, engine: str) -> dic
     """Figures of objects and lanes over all drives, each with a fresh pipeline."""
     spec = load_spec(model)
     running = load_engine(spec, engine)
-    tracks, lanes = Log(), LaneLog()
+    tracks, lanes = (Log(), Log(KITTI_HEIGHT)), LaneLog()
     for number, drive in enumerate(drives):
-        log, lane = _run(drive, Pipeline(spec, running), spec)
-        _append(tracks, log, 1_000_000 * (number + 1))
+        logs, lane = _run(drive, Pipeline(spec, running), spec)
+        for total, log in zip(tracks, logs):
+            _append(total, log, 1_000_000_000 * (number + 1))
         for name in ("lateral", "heading", "offset", "roles"):
             getattr(lanes, name).extend(getattr(lane, name))
         lanes.missing, lanes.frames = lanes.missing + lane.missing, lanes.frames + lane.frames
     running.close()
-    return {"network": track_figures(tracks), "network lanes": lane_figures(lanes)}
+    return {**parts_of("network", tracks), "network lanes": lane_figures(lanes)}
 
 
 def _append(total: Log, log: Log, shift: int) -> None:
@@ -42,7 +43,7 @@ def _append(total: Log, log: Log, shift: int) -> None:
     total.seconds += log.seconds
 
 
-def _run(drive: list[Moment], pipeline: Pipeline, spec: ModelSpec) -> tuple[Log, LaneLog]:
+def _run(drive: list[Moment], pipeline: Pipeline, spec: ModelSpec) -> tuple[tuple[Log, Log], LaneLog]:
     lanes: list[tuple[tuple[LaneLine, ...], EgoLane | None]] = []
 
     def follow(moment: Moment, motion: EgoMotion | None) -> Objects:
@@ -52,9 +53,9 @@ def _run(drive: list[Moment], pipeline: Pipeline, spec: ModelSpec) -> tuple[Log,
         lanes.append((perception.lanes, perception.ego_lane))
         return perception.objects
 
-    log = track_log(tqdm(drive, unit="frame"), follow, spec.classes)
+    logs = track_logs(tqdm(drive, unit="frame"), follow, spec.classes)
     seen = iter(lanes)
-    return log, lane_log(drive, lambda moment: next(seen))
+    return logs, lane_log(drive, lambda moment: next(seen))
 
 
 def _same(camera, moment: Moment):

@@ -17,6 +17,7 @@ from perception_models.accuracy.geometry import as_objects
 from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, motion_between
 
 LEAST_VISIBLE, LEAST_SIZE = 0.3, 8.0  # share, pixels of width and height: less is asked of nobody
+KITTI_HEIGHT = 25.0  # pixels: what is lower is asked of nobody in KITTI's benchmarks
 SURE_AFTER = 1_000_000_000  # ns of track until a velocity counts
 
 Follow = Callable[[Moment, "EgoMotion | None"], Objects]
@@ -24,8 +25,12 @@ Follow = Callable[[Moment, "EgoMotion | None"], Objects]
 
 @dataclass
 class Log:
-    """One row per frame: true ids, found ids and their overlap; and the errors of matched objects."""
+    """One row per frame: true ids, found ids and their overlap; and the errors of matched objects.
 
+    height  pixels of the lowest things that are asked for; lower ones are neither right nor wrong
+    """
+
+    height: float = LEAST_SIZE
     true_ids: list[np.ndarray] = field(default_factory=list)
     found_ids: list[np.ndarray] = field(default_factory=list)
     overlaps: list[np.ndarray] = field(default_factory=list)
@@ -40,7 +45,7 @@ def follow_truth() -> Follow:
     tracker = ObjectTracker(CLASSES)
 
     def follow(moment: Moment, motion: EgoMotion | None) -> Objects:
-        things, boxes, _ = _asked(moment)
+        things, boxes, _ = _asked(moment, LEAST_SIZE)
         size = moment.camera.height, moment.camera.width
         located = locate_objects(as_objects(boxes, things), moment.camera, CLASSES, size)
         return tracker.update(located, moment.stamp_ns, motion, size, moment.camera)
@@ -48,29 +53,31 @@ def follow_truth() -> Follow:
     return follow
 
 
-def track_log(moments: Iterable[Moment], follow: Follow, names: tuple[str, ...] = CLASSES) -> Log:
-    """Run a drive and note what is needed to judge it."""
-    log, last = Log(), None
+def track_logs(moments: Iterable[Moment], follow: Follow, names: tuple[str, ...] = CLASSES) -> tuple[Log, Log]:
+    """Run a drive and note what is needed to judge it: all things, and those from KITTI_HEIGHT on."""
+    logs, last = (Log(), Log(KITTI_HEIGHT)), None
     for moment in moments:
-        if last is not None and last.sequence == moment.sequence:
-            log.seconds += (moment.stamp_ns - last.stamp_ns) / 1e9
+        seconds = (moment.stamp_ns - last.stamp_ns) / 1e9 if last and last.sequence == moment.sequence else 0.0
         found = follow(moment, motion_between(last, moment) if last else None)
-        _note(log, moment, found, names)
+        for log in logs:
+            log.seconds += seconds
+            _note(log, moment, found, names)
         last = moment
-    return log
+    return logs
 
 
 def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> None:
     moving = np.array([name in MOVING for name in names] or [False])
     found = found[moving[found.classes] & (found.track_ids > 0) & ~found.coasted]
-    asked, boxes, free = _asked(moment)
+    asked, boxes, free = _asked(moment, log.height)
     overlap = (
         iou_matrix(boxes, found.boxes.astype(float))
         if len(boxes) and len(found)
         else np.zeros((len(boxes), len(found)))
     )
-    if len(found) and len(free):  # what nobody asked for is neither right nor wrong
-        spare = (iou_matrix(found.boxes.astype(float), free).max(axis=1) > 0.4) & ~(overlap > 0.4).any(axis=0)
+    if len(found):  # what nobody asked for is neither right nor wrong
+        spare = (iou_matrix(found.boxes.astype(float), free).max(axis=1, initial=0.0) > 0.4) | _low(found, log.height)
+        spare &= ~(overlap > 0.4).any(axis=0)
         found, overlap = found[~spare], overlap[:, ~spare]
     log.true_ids.append(np.array([thing.track_id for thing in asked], int))
     log.found_ids.append(found.track_ids.astype(int))
@@ -79,11 +86,18 @@ def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> N
         _measure(log, moment, asked[row], boxes[row], found, int(column))
 
 
-def _asked(moment: Moment) -> tuple[list[Thing], np.ndarray, np.ndarray]:
+def _low(found: Objects, height: float) -> np.ndarray:
+    return found.boxes[:, 3] - found.boxes[:, 1] < height
+
+
+def _asked(moment: Moment, height: float) -> tuple[list[Thing], np.ndarray, np.ndarray]:
     """Things that should be found with the boxes the picture shows, and boxes of those that need not."""
     kinds = [thing for thing in moment.things if thing.category in MOVING]
     boxes = [thing.box for thing in kinds]
-    large = [each.visible >= LEAST_VISIBLE and (b[2:] - b[:2]).min() >= LEAST_SIZE for each, b in zip(kinds, boxes)]
+    large = [
+        each.visible >= LEAST_VISIBLE and b[2] - b[0] >= LEAST_SIZE and b[3] - b[1] >= height
+        for each, b in zip(kinds, boxes)
+    ]
     asked = [thing for thing, keep in zip(kinds, large) if keep]
     free = [box for box, keep in zip(boxes, large) if not keep]
     return asked, np.array([thing.box for thing in asked]).reshape(-1, 4), np.array(free).reshape(-1, 4)
@@ -124,6 +138,11 @@ def track_figures(log: Log, reach: float = 40.0) -> dict[str, float]:
         "velocity_rmse_m_s": float(np.sqrt(np.mean(np.square(log.speeds)))) if log.speeds else np.nan,
         "velocity_error_median_m_s": float(np.median(log.speeds)) if log.speeds else np.nan,
     }
+
+
+def parts_of(name: str, logs: tuple[Log, Log]) -> dict[str, dict[str, float]]:
+    """Figures by part: all things, and those that KITTI's benchmarks would ask for."""
+    return {name: track_figures(logs[0]), f"{name} from {KITTI_HEIGHT:.0f} px": track_figures(logs[1])}
 
 
 def _trackeval(log: Log) -> tuple[dict, dict]:

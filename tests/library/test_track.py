@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from camera_perception.assignment import iou_matrix, mahalanobis
+from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
 from camera_perception.object_track import ObjectTracker
 from camera_perception.types import Detections, EgoMotion, Objects, PositionMethod
@@ -162,7 +163,7 @@ def test_a_lamp_that_flickers_for_one_frame_does_not_change_and_a_new_state_is_t
 def test_velocity_after_a_second_is_right_and_as_sure_as_it_says():
     rng = np.random.default_rng(3)
     errors, sigmas, apart = [], [], []
-    for _ in range(150):
+    for _ in range(100):
         tracker, speed = ObjectTracker(CLASSES), rng.uniform(-10, 5)
         bias = rng.normal(0, 0.5 * np.sqrt(0.5), 2)
         for i in range(25):
@@ -219,3 +220,91 @@ def test_what_is_no_traffic_light_never_gets_a_lamp_state():
     tracker = ObjectTracker(CLASSES)
     found = [tracker.update(seen((600, 100), kind=0, lights=[[0.0, 0.0, 0.0, 0.0]]), i * STEP) for i in range(5)]
     assert all(not each.light_states.any() for each in found)
+
+
+def boxed(*boxes: tuple[float, float, float, float], kinds: list[int] | None = None) -> Objects:
+    n = len(boxes)
+    found = Detections(
+        np.array(boxes, np.float32).reshape(n, 4),
+        np.full(n, 0.9, np.float32),
+        np.array(kinds or [0] * n, np.int32),
+        np.zeros((n, 0), np.float32),
+    )
+    return Objects.of(found)
+
+
+CAMERA = Camera(
+    1280,
+    720,
+    np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]),
+    np.zeros(0),
+    base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)),
+)
+
+
+def parked(x: float, y: float) -> Objects:
+    """A thing 1.8 m wide, 1.5 m high that stands x, y metres away, at its exact place."""
+    (u, v), size = CAMERA.pixels_from_base(np.array([[x, y, 0.0]]))[0], 1000.0 / x
+    return placed(boxed((u - 0.9 * size, v - 1.5 * size, u + 0.9 * size, v)), np.array([x, y]), 0.02 * x)
+
+
+def test_what_was_hidden_while_the_car_drove_on_comes_back_under_its_id():
+    """2.5 seconds at 8 m/s: the box is at another place and twice as large when it is seen again."""
+    tracker = ObjectTracker(CLASSES)
+    for i in range(80):
+        x = 45.0 - 0.4 * i
+        frame = seen() if 20 <= i < 70 else parked(x, -5.0)
+        motion = EgoMotion(0.4 if i else 0.0, 0.0, 0.0)
+        found = tracker.update(frame, i * STEP, motion, SIZE, CAMERA)
+        if 0 < i < 20 or i >= 70:
+            assert found.track_ids.tolist() == [1]
+        if i == 28:
+            np.testing.assert_allclose(found.boxes, parked(x, -5.0).boxes, atol=3.0)
+
+
+def test_what_is_lost_for_long_without_a_place_is_forgotten():
+    tracker = ObjectTracker(CLASSES)
+    found = run(tracker, [seen((200, 300))] * 20 + [seen()] * 40 + [seen((200, 300))])
+    assert found[-1].track_ids.tolist() == [2]
+
+
+def test_a_thing_that_enters_or_leaves_at_the_edge_of_the_image_is_one():
+    widths = [60, 60, 60, 45, 25, 8]
+    frames = [boxed((80 - 30 * i, 300, 80 - 30 * i + 60, 350)) for i in range(3)]
+    frames += [boxed((0, 300, width, 350)) for width in widths[3:]]
+    for objects in frames[3:]:
+        objects.truncated[:] = 1
+    for order in (frames, frames[::-1]):
+        assert {int(each.track_ids[0]) for each in run(ObjectTracker(CLASSES), order)} == {1}
+
+
+def test_a_rider_and_the_bicycle_under_it_stay_two():
+    tracker = ObjectTracker(("rider", "bicycle"))
+    frames = [
+        boxed((300 + 9 * i, 200, 340 + 9 * i, 300), (290 + 9 * i, 250, 350 + 9 * i, 330), kinds=[0, 1])
+        for i in range(20)
+    ]
+    assert {tuple(each.track_ids) for each in run(tracker, frames)} == {(1, 2)}
+
+
+def test_a_part_of_a_box_that_is_found_now_and_then_is_no_second_object():
+    whole, part = (200, 200, 300, 260), (203, 202, 262, 259)
+    frames = [boxed(whole), boxed(whole, part), boxed(whole), boxed(part, whole)] * 5
+    found = run(ObjectTracker(CLASSES), frames)
+    assert {tuple(each.track_ids[~each.coasted]) for each in found} == {(1,)}
+
+
+def test_the_threshold_can_change_while_it_runs():
+    tracker = ObjectTracker(CLASSES)
+    weak = seen((200, 300), scores=[0.3])
+    assert len(tracker.update(weak, 0)) == 0
+    tracker.begin_at(0.25)
+    assert len(tracker.update(weak, STEP)) == 1
+
+
+def test_one_wild_place_does_not_make_a_velocity():
+    tracker = ObjectTracker(CLASSES)
+    for i in range(40):
+        place = np.array([40.0 if i == 30 else 30.0, 0.0])
+        found = tracker.update(placed(seen((600, 300)), place), i * STEP, EgoMotion(0.0, 0.0, 0.0))
+        assert i < 30 or np.abs(found.velocities[0]).max() < 1.0

@@ -13,6 +13,7 @@ LANE_WIDTH = 3.5  # metres, where nothing better is known
 SAME_LINE = 0.6  # metres, less than that apart is one border
 REACHES_NEAR = 18.0  # metres; a line that begins further away says nothing about the own lane
 HALF_CAR = 0.95  # metres
+ALONG = math.radians(1.0)  # cars go along lanes: of two lines that disagree, the one at such an angle counts more
 
 
 def y_at(line: LaneLine, x: float) -> float:
@@ -76,7 +77,8 @@ def ego_lane(lines: Sequence[LaneLine], usual_width: float = LANE_WIDTH, half_ca
     left, right = (y_at(own[side], 0.0) if side in own else math.nan for side in (-1, 1))
     width = left - right
     polys = [line.ground.poly.tolist() for line in own.values() if line.ground is not None]
-    slope, bend = (sum(poly[power] for poly in polys) / len(polys) for power in (1, 2))
+    trust = [1 / (ALONG**2 + poly[1] ** 2) for poly in polys]
+    slope, bend = (sum(w * poly[power] for w, poly in zip(trust, polys)) / sum(trust) for power in (1, 2))
     return EgoLane(
         offset=-_middle(left, right, usual_width),
         heading=-math.atan(slope),

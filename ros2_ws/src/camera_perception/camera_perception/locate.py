@@ -20,10 +20,12 @@ HANGING = {"traffic light", "traffic sign", "stop sign"}  # they stand on no roa
 CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
 SMALL_CONTACT = 0.1
 HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
+CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side off: what is seen is not the middle
+MOUNTS = ("bicycle", "motorcycle")
 STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 MAX_RANGE = 150.0  # metres
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
-DISAGREE = 12.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
+DISAGREE = 5.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
 
 
 def sound_boxes(boxes: np.ndarray) -> np.ndarray:
@@ -61,13 +63,15 @@ def locate_objects(
     objects = replace(objects, truncated=edges_touched(objects.boxes, image_size))
     if camera is None or not len(objects):
         return objects
-    ground, ground_cov = _by_ground(objects, camera, noise)
+    standing = mounted(objects, classes)
+    ground, ground_cov = _by_ground(standing, camera, noise)
     ground_cov = ground_cov + _contact_doubt(objects.classes, classes)
     size, size_cov = _by_size(objects, camera, classes, noise)
-    hidden = bottom_hidden(objects.boxes)
+    hidden = bottom_hidden(standing.boxes)
     ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
     size[hidden], size_cov[hidden] = np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
+    cov[(objects.truncated & (Edge.LEFT | Edge.RIGHT)) != 0] += CUT_DOUBT**2 * np.eye(2)
     off = _hanging(objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
     return replace(
@@ -97,6 +101,20 @@ def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
     shared = np.minimum(x1[:, None], x1[None]) - np.maximum(x0[:, None], x0[None])
     covers = (bottom[None] > bottom[:, None] + 2) & (boxes[None, :, 1] < bottom[:, None])
     return (covers & (shared > 0.5 * (x1 - x0)[:, None])).any(axis=1)
+
+
+def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
+    """The same, where riders reach down to the wheels of what they sit on."""
+    names = np.array([*classes, ""])[np.clip(objects.classes, -1, len(classes))]
+    riders, mounts = np.flatnonzero(names == "rider"), np.flatnonzero(np.isin(names, MOUNTS))
+    if not len(riders) or not len(mounts):
+        return objects
+    boxes, (a, b) = objects.boxes.copy(), (objects.boxes[riders].T[:, :, None], objects.boxes[mounts].T[:, None])
+    beside = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) < 0.5 * (a[2] - a[0])
+    apart = (b[1] > a[3]) | (b[3] < a[3]) | beside
+    wheels = np.where(apart, np.inf, b[3]).min(axis=1)
+    boxes[riders, 3] = np.where(np.isfinite(wheels), wheels, boxes[riders, 3])
+    return replace(objects, boxes=boxes)
 
 
 def _strips(objects: Objects, width: int) -> np.ndarray:

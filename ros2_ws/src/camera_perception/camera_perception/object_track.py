@@ -6,6 +6,8 @@ stamps only, so that a replay gives the same ids.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from camera_perception.assignment import VEHICLES, alike
@@ -47,6 +49,11 @@ class ObjectTracker:
     def number_after(self, before: ObjectTracker) -> None:
         """Use no id that another tracker has used."""
         self._next_id = max(self._next_id, before._next_id)
+
+    def begin_at(self, score: float) -> None:
+        """The score from which on a detection is sure and begins a track."""
+        if score != self.rules.begin:
+            self.rules = replace(self.rules, sure=score, begin=score)
 
     def update(
         self,
@@ -97,6 +104,8 @@ class ObjectTracker:
 
     def _merged(self, tracks: Tracks) -> Tracks:
         """Without tracks that follow what an older one follows."""
+        if not (tracks.hits < MERGED).any():
+            return tracks
         number = tracks.classes
         gone = twins(tracks.boxes, self._same[number[:, None], number[None]], np.argsort(np.argsort(-tracks.hits)))
         gone &= tracks.hits < MERGED
@@ -104,6 +113,8 @@ class ObjectTracker:
 
     def _doubled(self, objects: Objects, row_of: np.ndarray) -> np.ndarray:
         """(N,) bool: objects without a track that others show already."""
+        if (row_of >= 0).all():
+            return row_of < 0
         number = np.clip(objects.classes, 0, len(self._same) - 1)
         rank = np.empty(len(objects), int)
         rank[np.lexsort((-objects.scores, row_of < 0))] = np.arange(len(objects))

@@ -28,6 +28,8 @@ from camera_perception.road_pitch import RoadPitch
 from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Objects, Perception, Seen, Timing
 
+DOUBTFUL = 0.7  # of the threshold of objects: the least score with which a track goes on
+
 
 class Pipeline:
     """Remembers what one camera needs between frames: tracks, input health, calibration.
@@ -101,10 +103,16 @@ class Pipeline:
             health = self._health.update(frame)  # while the network computes
             self.engine.wait(slot)
             done = perf_counter_ns()
-            seen = decode_all(first_of(slot.outputs), self.spec, letterbox, self.thresholds)
+            seen = decode_all(first_of(slot.outputs), self.spec, letterbox, self.decode_thresholds())
         finally:
             self.engine.release(slot)
         return seen, Status(health.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
+
+    def decode_thresholds(self) -> dict[str, float]:
+        """Head: least score that is looked at. Objects below their threshold begin no track, but go on with one."""
+        objects = self.thresholds.get("objects", 1.0)
+        self._objects.begin_at(objects)
+        return {**self.thresholds, "objects": DOUBTFUL * objects}
 
     def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:
         """The image into the network's input, by the device where it can."""

@@ -11,8 +11,10 @@ from camera_perception.tracks import BIAS_SHARE, YOUNG, Tracks, middle_and_size
 from camera_perception.types import EgoMotion, Objects
 
 BOX_PIXELS, BOX_SHARE = 1.0, 0.02  # one standard deviation of the middle and size of a box, until its noise is known
+BOX_DRIFT = 2.0  # sizes per second and square root of a second: how the speed of a box in the image changes
 LEARNING = 0.1  # share of a sighting in what is known about the noise
 BOX_NOISE, PLACE_NOISE = (0.3, 30.0), (1.0, 9.0)  # bounds of the noise learned
+JOLT = 1.0  # m/s, doubt of the speed after a wild place, one standard deviation
 FAR_OFF = 4.0  # surprise, times what is usual, from where on a place counts less
 
 
@@ -34,7 +36,7 @@ def predict(
         rows = np.flatnonzero(lost & np.isfinite(tracks.place[:, 0]))
         if len(rows):
             steer(tracks, rows, before[rows], camera, seconds)
-    drift = np.tile(1.0 * tracks.box[:, 2:, 0].mean(axis=1)[:, None], 4)
+    drift = np.repeat(BOX_DRIFT * tracks.box[:, 2:, 0].mean(axis=1)[:, None], 4, axis=1)
     tracks.box, tracks.box_cov = predict_line(tracks.box, tracks.box_cov, seconds, drift)
     tracks.ages = tracks.ages + (seconds > 0)
 
@@ -76,6 +78,8 @@ def _correct_places(tracks: Tracks, rows: np.ndarray, seen: Objects) -> None:
     tracks.place_noise[rows] = _learned(tracks.place_noise[rows], surprise, PLACE_NOISE)
     scale = np.maximum(tracks.place_noise[rows], surprise / FAR_OFF)  # one wild place does not pull
     white = white * scale[:, None, None]
+    jolted = rows[surprise > FAR_OFF * tracks.place_noise[rows]]
+    tracks.place_cov[jolted, 2:, 2:] += JOLT**2 * np.eye(2)  # nor is the speed known as well as before
     tracks.place[rows], tracks.place_cov[rows] = update_ground(tracks.place[rows], tracks.place_cov[rows], place, white)
 
 

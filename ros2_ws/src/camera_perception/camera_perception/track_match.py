@@ -14,7 +14,7 @@ from camera_perception.types import Edge, Objects
 
 CUT_SHARE = 0.6  # what standing at one height at one edge of the image is worth as overlap
 NEAR = 9.2  # squared Mahalanobis distance that 99 % of pairs stay below
-FAR = 60.0  # from which on not even a large overlap makes one object of two
+FAR = 16.0  # from which on not even a large overlap makes one object of two
 OTHER_CLASS = 0.5  # what it costs when the class is another one
 UNKNOWN = 4.0  # distance that costs as much as not knowing it
 
@@ -46,7 +46,8 @@ def _cost(
     boxes, seen = tracks.boxes, objects.boxes.astype(float)
     overlap = _overlap(boxes, objects, size)
     young = np.flatnonzero(tracks.hits <= YOUNG)  # it may drive along with us, or stand
-    overlap[young] = np.maximum(overlap[young], _overlap(tracks.last[young], objects, size))
+    if len(young):
+        overlap[young] = np.maximum(overlap[young], _overlap(tracks.last[young], objects, size))
     places, covs = objects.positions.astype(float), objects.position_covs.astype(float)
     apart = mahalanobis(tracks.place, tracks.covs, places, covs)
     known = np.isfinite(apart)

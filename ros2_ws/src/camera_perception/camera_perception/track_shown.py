@@ -43,10 +43,10 @@ def described(objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int,
     columns["positions"][at] = np.column_stack((tracks.place[row, :2], np.zeros(len(row))))
     columns["position_covs"][at] = tracks.covs[row]
     columns["position_methods"][at] = tracks.methods[row]
-    doubt = np.trace(tracks.place_cov[row, 2:, 2:], axis1=1, axis2=2)
-    moving = (tracks.hits[row] >= SETTLED) & (doubt < 2 * rules.speed_doubt**2)
+    covs = tracks.speed_covs[row]
+    moving = (tracks.hits[row] >= SETTLED) & (np.trace(covs, axis1=1, axis2=2) < 2 * rules.speed_doubt**2)
     columns["velocities"][at[moving]] = tracks.place[row[moving], 2:]
-    columns["velocity_covs"][at[moving]] = tracks.place_cov[row[moving], 2:, 2:]
+    columns["velocity_covs"][at[moving]] = covs[moving]
     return replace(objects, **columns)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from camera_perception.assignment import inside_matrix, iou_matrix
 
-TWIN = 0.6  # overlap from which on two boxes show one thing
+TWIN = 0.5  # overlap from which on two boxes show one thing
 PART = 0.85  # share of a box inside a larger one, from which on it is a part, when both stand at one height
 LEVEL = 0.1  # of the smaller box's height: how far apart lower edges may be to stand at one height
 

@@ -80,6 +80,11 @@ class Tracks:
         """(T, 2, 2) of places."""
         return self.place_cov[:, :2, :2] + self.bias
 
+    @property
+    def speed_covs(self) -> np.ndarray:
+        """(T, 2, 2) of velocities: what places err in one direction changes over BIAS_SECONDS, which looks like speed."""
+        return self.place_cov[:, 2:, 2:] + self.bias / BIAS_SECONDS**2
+
     @staticmethod
     def begun(objects: Objects, ids: np.ndarray, stamp_ns: int, classes: int, speed: np.ndarray) -> Tracks:
         """Tracks of objects seen for the first time; speed (N,) m/s is how fast they may be, one standard deviation."""
@@ -89,7 +94,7 @@ class Tracks:
         place_cov[:, 2, 2] = place_cov[:, 3, 3] = speed**2
         size = np.maximum(objects.boxes[:, 2:] - objects.boxes[:, :2], 1.0).astype(float)
         box_cov[:, :, 0, 0] = np.tile(0.05 * size + 1.0, 2) ** 2
-        box_cov[:, :, 1, 1] = np.tile(size.mean(axis=1)[:, None], 4) ** 2
+        box_cov[:, :, 1, 1] = (BOX_HASTE * size.mean(axis=1)[:, None]) ** 2
         share = BIAS_SHARE * objects.position_covs.astype(float)
         place_cov[:, :2, :2] = objects.position_covs - share
         return Tracks(
@@ -119,6 +124,8 @@ class Tracks:
 
 
 YOUNG = 2  # sightings up to which a box has no speed of its own worth the name
+BOX_HASTE = 3.0  # sizes per second, how fast a new box may move in the image: one standard deviation
+BIAS_SECONDS = 3.0
 BIAS_SHARE = 0.5  # of a place's variance: mounting, slope and contact point err in one direction for seconds
 
 
