@@ -9,7 +9,8 @@ import torch
 
 from perception_models.losses import LossConfig, task_losses
 from perception_models.network import NetworkConfig, PerceptionNet, of_size
-from perception_models.prune import cut, prune, smaller
+from perception_models.prune import cut, prune
+from perception_models.pruned_size import smaller
 from perception_models.settings import SettingsError, load_settings
 from perception_models.train import build_network
 from perception_models.training import checkpoint
