@@ -222,3 +222,13 @@ def test_where_something_nearer_hides_the_wheels_range_is_doubtful():
     alone, covered = (locate_objects(objects(*boxes), CAMERA, CLASSES, SIZE) for boxes in ((far,), (far, near)))
     assert bottom_hidden(np.array([far, near], float)).tolist() == [True, False]
     assert covered.position_covs[0, 0, 0] > 2 * alone.position_covs[0, 0, 0]
+
+
+def test_a_rider_stands_where_the_wheels_under_it_stand():
+    kinds, names = np.array([0, 1], np.int32), ("rider", "motorcycle")
+    boxes = np.array([[600, 330, 640, 430], [590, 390, 650, 480]], np.float32)
+    both = Objects.of(Detections(boxes, np.full(2, 0.9, np.float32), kinds, np.zeros((2, 0), np.float32)))
+    rider, motorcycle = locate_objects(both, CAMERA, names, (720, 1280)).positions[:, 0]
+    alone = locate_objects(both[:1], CAMERA, names, (720, 1280)).positions[0, 0]
+    assert rider == pytest.approx(motorcycle, rel=0.1)
+    assert alone > 1.25 * rider

@@ -122,6 +122,14 @@ def test_one_line_is_enough_with_the_usual_width_and_the_other_margin_is_unknown
     assert np.isnan(lane.width)
     assert np.isnan(lane.margin_right)
     assert ego_lane([]) is None
+
+
+def test_of_two_lines_that_disagree_the_one_along_the_car_says_the_heading():
+    """A right line of few points that seems to turn away by 5 degrees; the left one runs ahead."""
+    left, right = on_road((1.8, 0.0), (-1.8, -np.tan(np.radians(5.0))), positions=(-1, 1), x_min=0.0)
+    assert abs(np.degrees(ego_lane([left, right]).heading)) < 0.3
+    both = on_road((1.8, -0.05), (-1.8, -0.05), positions=(-1, 1), x_min=0.0)
+    assert np.tan(ego_lane(both).heading) == pytest.approx(0.05)
     assert ego_lane(on_road((2.0,), positions=(-1,), x_min=30.0)) is None
 
 

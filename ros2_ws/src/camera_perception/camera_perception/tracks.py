@@ -82,7 +82,7 @@ class Tracks:
 
     @property
     def speed_covs(self) -> np.ndarray:
-        """(T, 2, 2) of velocities: what places err in one direction changes over BIAS_SECONDS, which looks like speed."""
+        """(T, 2, 2) of velocities: what biases places changes over BIAS_SECONDS, and that looks like speed."""
         return self.place_cov[:, 2:, 2:] + self.bias / BIAS_SECONDS**2
 
     @staticmethod

@@ -1,0 +1,55 @@
+"""How tracks are judged: by all things, and by those that KITTI's benchmarks would ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from camera_perception.types import EgoMotion, Objects
+from perception_models.accuracy.geometry import as_objects
+from perception_models.accuracy.tracks import KITTI_HEIGHT, parts_of, track_logs
+from perception_models.accuracy.truth import Moment, Thing, plain_drive
+
+pytest.importorskip("trackeval")
+
+
+@pytest.fixture(scope="module")
+def drive() -> list[Moment]:
+    moments = plain_drive(3, seconds=1.0, rate=10.0)
+    return [replace(moment, things=[lowered(thing) for thing in moment.things]) for moment in moments]
+
+
+def lowered(thing: Thing) -> Thing:
+    """Every second one is 20 px high."""
+    box = thing.box.copy()
+    box[3] = box[1] + 20 if thing.track_id % 2 else box[3]
+    return replace(thing, box=box)
+
+
+def told(moment: Moment, motion: EgoMotion | None) -> Objects:
+    """Everything under its own id."""
+    objects = as_objects(np.array([thing.box for thing in moment.things]), moment.things)
+    objects.track_ids[:] = [thing.track_id + 1 for thing in moment.things]
+    return objects
+
+
+def low_ones_mixed_up(moment: Moment, motion: EgoMotion | None) -> Objects:
+    objects = told(moment, motion)
+    low = objects.boxes[:, 3] - objects.boxes[:, 1] < KITTI_HEIGHT
+    objects.track_ids[low] += 1000 + moment.stamp_ns % 7
+    return objects
+
+
+def test_who_knows_everything_is_right(drive):
+    for figures in parts_of("told", track_logs(drive, told)).values():
+        assert figures["hota"] == pytest.approx(1.0)
+        assert figures["id_switches_per_100_object_seconds"] == 0.0
+
+
+def test_low_things_count_for_all_and_not_for_kitti(drive):
+    everything, large = parts_of("mixed", track_logs(drive, low_ones_mixed_up)).values()
+    assert everything["hota"] < 0.95
+    assert large["hota"] == pytest.approx(1.0)
+    assert 0 < large["object_seconds"] < everything["object_seconds"]
