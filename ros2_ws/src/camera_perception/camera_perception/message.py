@@ -49,7 +49,8 @@ def perception_fields(
     age_ms               time of publishing minus stamp, milliseconds; nan where nothing is published live
     velocity_over_ground the tracker knew the car's own motion
     """
-    frame, timing, lights = perception.frame, perception.timing, _is_light(perception.objects, spec)
+    frame, timing = perception.frame, perception.timing
+    others, lights = _by_score(perception.objects, spec)
     return {
         "header": header_fields(frame.stamp_ns, frame.frame_id),
         "camera_name": camera_name,
@@ -69,11 +70,11 @@ def perception_fields(
         "status": status_of(perception.status_flags),
         "status_flags": int(perception.status_flags),
         "base_frame": perception.base_frame,
-        "objects": _objects(perception.objects[~lights], spec, velocity_over_ground or perception.velocity_over_ground),
+        "objects": _objects(perception, others, spec, velocity_over_ground or perception.velocity_over_ground),
         "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
         "ego_lane": _ego_lane(perception.ego_lane),
         "road": _road(perception.road),
-        "traffic_lights": _traffic_lights(perception.objects[lights], spec),
+        "traffic_lights": _traffic_lights(perception.objects, lights, spec),
         "scene": [{"name": s.name, "label": s.label, "score": s.score} for s in perception.scene],
     }
 
@@ -90,10 +91,20 @@ def status_of(flags: int) -> int:
     return DEGRADED if flags & ~HINTS else OK
 
 
-def _objects(objects: Objects, spec: ModelSpec, over_ground: bool) -> list[dict[str, Any]]:
-    objects = objects[np.argsort(-objects.scores, kind="stable")]
-    covs = objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4)
-    return [_object(row, spec, over_ground, *pair) for row, pair in zip(_rows(objects), zip(*covs))]
+def _by_score(objects: Objects, spec: ModelSpec) -> tuple[list[int], list[int]]:
+    """Rows by falling score: of what stands on the road, and of traffic lights, which are listed as such."""
+    name = _light_options(spec).get("light_class", "traffic light")
+    light = spec.classes.index(name) if name in spec.classes else None
+    classes, rows = objects.classes.tolist(), np.argsort(-objects.scores, kind="stable").tolist()
+    return [row for row in rows if classes[row] != light], [row for row in rows if classes[row] == light]
+
+
+def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_ground: bool) -> list[dict[str, Any]]:
+    if not rows:
+        return []
+    objects = perception.objects
+    columns, covs = _numbers(objects), (objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4))
+    return [_object(columns[row], spec, over_ground, covs[0][row], covs[1][row]) for row in rows]
 
 
 # Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
@@ -103,7 +114,7 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def _rows(objects: Objects) -> list[dict[str, Any]]:
+def _numbers(objects: Objects) -> list[dict[str, Any]]:
     columns = [getattr(objects, name).tolist() for name in NUMBERS]
     return [dict(zip(NUMBERS, values)) for values in zip(*columns)]
 
@@ -162,15 +173,7 @@ def _light_options(spec: ModelSpec) -> Mapping[str, Any]:
     return head.options if head else {}
 
 
-def _is_light(objects: Objects, spec: ModelSpec) -> np.ndarray:
-    """(N,) bool: rows that are traffic lights; these are listed as such and stand on no road."""
-    name = _light_options(spec).get("light_class", "traffic light")
-    if name not in spec.classes:
-        return np.zeros(len(objects), bool)
-    return objects.classes == spec.classes.index(name)
-
-
-def _traffic_lights(lights: Objects, spec: ModelSpec) -> list[dict[str, Any]]:
+def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
     states = _light_options(spec).get("light_states", ())
     return [
         {
@@ -180,7 +183,7 @@ def _traffic_lights(lights: Objects, spec: ModelSpec) -> list[dict[str, Any]]:
             "relevance": int(lights.relevances[row]),
             "elements": _lamps(lights.light_states[row], states),
         }
-        for row in np.argsort(-lights.scores, kind="stable")
+        for row in rows
     ]
 
 

@@ -7,9 +7,9 @@ of their size, strings end with a zero, sequences begin with their length.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -40,15 +40,48 @@ def serialized(cls: Any, values: Mapping[str, Any]) -> bytes:
 class Numbers:
     """Neighbouring numbers of a message, written in one go; the gaps between them depend on where they begin."""
 
-    def __init__(self, codes: str, collect: Sequence[Collect]) -> None:
-        self.codes, self.collect = codes, collect
+    def __init__(self, codes: str, fields: Sequence[tuple[str, Any]]) -> None:
+        """fields: names, each with its default: a number, an array, or the Numbers of a message inside."""
+        self.codes, self.fields = codes, fields
         self._structs = [struct.Struct(_spaced(codes, start)) for start in range(8)]
+        groups = groupby(fields, lambda field: isinstance(field[1], (np.ndarray, Numbers)))
+        self._collect = [each for nested, group in groups for each in (_nested if nested else _plain)([*group])]
 
     def __call__(self, body: bytearray, values: Mapping[str, Any]) -> None:
         row: list[Any] = []
-        for collect in self.collect:
-            collect(values, row)
+        self.collect(values, row)
         body += self._structs[len(body) & 7].pack(*row)
+
+    def collect(self, values: Mapping[str, Any], row: list[Any]) -> None:
+        for collect in self._collect:
+            collect(values, row)
+
+
+def _plain(fields: Sequence[tuple[str, Any]]) -> Iterator[Collect]:
+    """Numbers side by side: all at once, unless some are missing."""
+    defaults = dict(fields)
+    get = itemgetter(*defaults) if len(fields) > 1 else lambda values, name=fields[0][0]: (values[name],)
+
+    def collect(values: Mapping[str, Any], row: list[Any]) -> None:
+        try:
+            row += get(values)
+        except KeyError:
+            row += [values.get(name, default) for name, default in fields]
+
+    yield collect
+
+
+def _nested(fields: Sequence[tuple[str, Any]]) -> Iterator[Collect]:
+    for name, default in fields:
+        yield partial(_message, name, default) if isinstance(default, Numbers) else partial(_array, name, default)
+
+
+def _message(name: str, inner: Numbers, values: Mapping[str, Any], row: list[Any]) -> None:
+    inner.collect(values.get(name, {}), row)
+
+
+def _array(name: str, default: np.ndarray, values: Mapping[str, Any], row: list[Any]) -> None:
+    row += np.asarray(values.get(name, default)).tolist()
 
 
 def _spaced(codes: str, start: int) -> str:
@@ -72,7 +105,7 @@ def _writer(cls: Any) -> Write:
         if numbers is None:
             steps.append(_varying(cls, name, kind))
         elif steps and isinstance(before := steps[-1], Numbers):
-            steps[-1] = Numbers(before.codes + numbers.codes, (*before.collect, *numbers.collect))
+            steps[-1] = Numbers(before.codes + numbers.codes, [*before.fields, *numbers.fields])
         else:
             steps.append(numbers)
 
@@ -89,24 +122,17 @@ def _numbers(cls: Any, name: str, kind: str) -> Numbers | None:
     """A field of fixed size: a number, an array of so many, or a message of nothing else."""
     default = getattr(cls(), name)
     if kind in CODES:
-        return Numbers(CODES[kind], [lambda values, row: row.append(values.get(name, default))])
+        return Numbers(CODES[kind], [(name, default)])
     if isinstance(default, np.ndarray):
-        codes = CODES[kind.partition("[")[0]] * len(default)
-        return Numbers(codes, [lambda values, row: row.extend(values.get(name, default))])
+        return Numbers(CODES[kind.partition("[")[0]] * len(default), [(name, default)])
     if not hasattr(default, "SLOT_TYPES"):
         return None
     parts = [_numbers(type(default), *field) for field in default.get_fields_and_field_types().items()]
     inner = [part for part in parts if part is not None]
     if len(inner) < len(parts):
         return None
-    collect = [each for part in inner for each in part.collect]
-
-    def collect_all(values: Mapping[str, Any], row: list[Any]) -> None:
-        inside = values.get(name, {})
-        for each in collect:
-            each(inside, row)
-
-    return Numbers("".join(part.codes for part in inner), [collect_all])
+    codes = "".join(part.codes for part in inner)
+    return Numbers(codes, [(name, Numbers(codes, [field for part in inner for field in part.fields]))])
 
 
 def _varying(cls: Any, name: str, kind: str) -> Write:
