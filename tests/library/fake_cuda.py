@@ -8,79 +8,23 @@ the field (`fail`, `hang`) comes back as an error code.
 from __future__ import annotations
 
 import ctypes
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from fake_cuda_types import (
+    OK,
+    STICKY,
+    FakeEvent,
+    FakeStream,
+    Piece,
+    cudaError_t,
+    cudaMemcpyKind,
+    cudaStreamCaptureMode,
+)
 
 ALIGNMENT = 256
-
-
-class cudaError_t(IntEnum):
-    cudaSuccess = 0
-    cudaErrorInvalidValue = 1
-    cudaErrorMemoryAllocation = 2
-    cudaErrorInsufficientDriver = 35
-    cudaErrorDevicesUnavailable = 46
-    cudaErrorNoDevice = 100
-    cudaErrorInvalidDevice = 101
-    cudaErrorECCUncorrectable = 214
-    cudaErrorNotReady = 600
-    cudaErrorIllegalAddress = 700
-    cudaErrorLaunchTimeout = 702
-    cudaErrorLaunchFailure = 719
-    cudaErrorStreamCaptureUnsupported = 900
-
-
-class cudaMemcpyKind(IntEnum):
-    cudaMemcpyHostToDevice = 1
-    cudaMemcpyDeviceToHost = 2
-
-
-class cudaStreamCaptureMode(IntEnum):
-    cudaStreamCaptureModeThreadLocal = 1
-
-
-OK = cudaError_t.cudaSuccess
-STICKY = {
-    cudaError_t.cudaErrorLaunchFailure,
-    cudaError_t.cudaErrorIllegalAddress,
-    cudaError_t.cudaErrorECCUncorrectable,
-    cudaError_t.cudaErrorLaunchTimeout,
-}
-
-
-@dataclass
-class Piece:
-    """Allocated memory. kind is host, mapped, or device."""
-
-    kind: str
-    address: int
-    nbytes: int
-    owner: np.ndarray
-
-
-@dataclass
-class FakeStream:
-    handle: int
-    priority: int
-    work: deque = field(default_factory=deque)
-    capture: list | None = None
-
-    def __int__(self) -> int:
-        return self.handle
-
-
-@dataclass
-class FakeEvent:
-    stream: FakeStream | None = None
-    recorded: int = 0
-    reached: int = 0
-    polled: int = 0
 
 
 class FakeCuda:

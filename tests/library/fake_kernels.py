@@ -8,7 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from fake_cuda import FakeCuda, cudaError_t
+from fake_cuda import FakeCuda
+from fake_cuda_types import cudaError_t
 
 OK = cudaError_t.cudaSuccess
 PTX = b"// letterbox"

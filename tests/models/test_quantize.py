@@ -134,6 +134,8 @@ def test_int8_takes_the_trunk_and_leaves_the_rest(folder, drive):
     }
     assert eight == {"body", "mix"}
     assert made.convs == 2
+    behind = [maker[n.input[0]].op_type for n in model.graph.node if n.op_type == "QuantizeLinear"]
+    assert "Conv" not in behind  # nothing between a convolution and what TensorRT fuses with it
     assert objections(model) == []
     onnx.checker.check_model(model, full_check=True)
 

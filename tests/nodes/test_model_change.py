@@ -13,18 +13,20 @@ import fake_tensorrt
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from driving import Ear, image_message
+from driving import Ear, image_message, parameters
 from fake_tensorrt import install
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.build_engine import build_engine
 from camera_perception.engines import cuda
 from camera_perception.model_spec import load_spec
+from camera_perception.rig import RigCamera
 from camera_perception.status import Status
 from camera_perception.telemetry import GpuReading
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros import perceive
+from camera_perception_ros.rig_node import rig_nodes
 
 LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -275,6 +277,23 @@ def test_a_build_that_fails_leaves_what_serves(rig, fake):
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
     it.spin_until(lambda: said(diagnostics, "give more --workspace"), what="the reason in diagnostics")
     assert answer_to(it, 0).tasks_valid & PerceptionFrame.OBJECTS
+
+
+def test_cameras_of_a_rig_build_one_engine_and_share_it(context, executor, spin_until, fake, slow_build, tiny_model):
+    overrides = parameters(model=str(tiny_model), engine="tensorrt", build_engine="background", transport="raw")
+    options = {"context": context, "use_global_arguments": False, "parameter_overrides": overrides}
+    nodes = rig_nodes(None, [RigCamera(name, f"/{name}/image_raw") for name in ("front", "left")], **options)
+    for node in nodes:
+        executor.add_node(node)
+        node.start()
+    spin_until(lambda: all(node._models.build.state == "building" for node in nodes), what="two builds")
+    slow_build.set()
+    spin_until(lambda: all(node._perceiver.model.name.startswith("tensorrt") for node in nodes), 30, what="engines")
+    assert nodes[0]._perceiver.model.engine is nodes[1]._perceiver.model.engine
+    assert len(fake.timing_caches) == 1, "one build for both"
+    for node in nodes:
+        node.close()
+    assert fake.cuda.leaks() == {}
 
 
 def test_cleaning_up_cancels_the_build(rig, fake, slow_build):

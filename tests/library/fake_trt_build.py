@@ -1,0 +1,168 @@
+"""The stand-in's builder: networks, profiles, configurations, and plans in the form of real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from fake_trt_values import (
+    MAGIC,
+    IHostMemory,
+    ILogger,
+    ITensor,
+    MemoryPoolType,
+    ProfilingVerbosity,
+    check_logger,
+)
+from onnx import TensorProto, numpy_helper
+
+
+class INetworkDefinition:
+    def __init__(self) -> None:
+        self.model: onnx.ModelProto | None = None
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self.model.graph.input) if self.model else 0
+
+    def get_input(self, index: int) -> ITensor:
+        return ITensor(self.model.graph.input[index])
+
+
+class IOptimizationProfile:
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple] = {}
+
+    def set_shape(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
+        self.shapes[input] = tuple(min), tuple(opt), tuple(max)
+
+
+class ITimingCache:
+    def __init__(self, stored: bytes) -> None:
+        self.stored = stored
+
+    def serialize(self) -> IHostMemory:
+        return IHostMemory(b"timing" + self.stored[:6])
+
+
+class IBuilderConfig:
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self.builder_optimization_level = 3
+        self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+        self.progress_monitor: Any = None
+        self.workspace = 0
+        self.profiles: list[IOptimizationProfile] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = {
+            "builder_optimization_level",
+            "profiling_verbosity",
+            "progress_monitor",
+            "workspace",
+            "profiles",
+            "_scene",
+        }
+        assert name in known, f"IBuilderConfig.{name} is not in every version"
+        object.__setattr__(self, name, value)
+
+    def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
+        assert pool is MemoryPoolType.WORKSPACE
+        self.workspace = pool_size
+
+    def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
+        for low, best, high in profile.shapes.values():
+            if not all(a <= b <= c for a, b, c in zip(low, best, high)):
+                return -1
+        self.profiles.append(profile)
+        return len(self.profiles) - 1
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
+        self._scene.timing_caches.append(serialized_timing_cache)
+        fits = serialized_timing_cache == b"" or serialized_timing_cache.startswith(b"timing")
+        return ITimingCache(serialized_timing_cache) if fits else None
+
+    def set_timing_cache(self, cache: ITimingCache | None, ignore_mismatch: bool) -> bool:
+        return cache is not None
+
+
+class Builder:
+    scene: Any
+
+    def __init__(self, logger: ILogger) -> None:
+        check_logger(self.scene, logger)
+
+    def create_network(self, flags: int) -> INetworkDefinition:
+        strongly = 1 << int(self.scene.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        assert flags == strongly, "the network has to be strongly typed"
+        return INetworkDefinition()
+
+    def create_builder_config(self) -> IBuilderConfig:
+        return IBuilderConfig(self.scene)
+
+    def create_optimization_profile(self) -> IOptimizationProfile:
+        return IOptimizationProfile()
+
+    def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
+        assert network.model is not None, "nothing was parsed into the network"
+        for value in network.model.graph.input:
+            tensor = ITensor(value)
+            if -1 in tensor.shape and not any(tensor.name in p.shapes for p in config.profiles):
+                return self._refuse(f"Dynamic input tensor {tensor.name} is missing dimensions in profile 0")
+        if problem := unbuildable(network.model, self.scene):
+            return self._refuse(problem)
+        if config.workspace < self.scene.workspace:
+            return self._refuse("Error Code 10: Could not find any implementation for node /stem/conv.")
+        if not self._phases(config.progress_monitor):
+            return self._refuse("Error Code 7: BuildCanceled")
+        shape = config.profiles[0].shapes if config.profiles else {}
+        return IHostMemory(serialise(network.model, self.scene, {name: shapes[1] for name, shapes in shape.items()}))
+
+    def _phases(self, monitor: Any) -> bool:
+        """As TensorRT does: an outer phase of six steps with inner ones; False after the monitor said stop."""
+        if monitor is None:
+            return True
+        assert getattr(monitor, "initialised", False), "its __init__ has to call trt.IProgressMonitor.__init__"
+        monitor.phase_start("Building engine", None, 6)
+        for step in range(6):
+            monitor.phase_start("Tactic selection", "Building engine", 4)
+            for inner in range(4):
+                if not monitor.step_complete("Tactic selection", inner):
+                    return False
+            monitor.phase_finish("Tactic selection")
+            if not monitor.step_complete("Building engine", step):
+                return False
+        monitor.phase_finish("Building engine")
+        return True
+
+    def _refuse(self, text: str) -> None:
+        self.scene.error(text)
+
+
+def serialise(model: onnx.ModelProto, scene: Any, shapes: dict[str, tuple]) -> bytes:
+    """Header as measured on real plans: magic, size at 16, version at 24; then what only this stand-in reads."""
+    about = {"version": scene.version, "sm": scene.sm, "shapes": shapes}
+    body = json.dumps(about).encode() + b"\n" + model.SerializeToString()
+    header = bytearray(32)
+    header[:4] = MAGIC
+    header[16:24] = (32 + len(body)).to_bytes(8, "little")
+    header[24:27] = bytes(int(part) for part in scene.version.split("."))
+    return bytes(header) + body
+
+
+def unbuildable(model: onnx.ModelProto, scene: Any) -> str:
+    """What real TensorRT finds only while building."""
+    types = {t.data_type for t in model.graph.initializer}
+    if TensorProto.FLOAT8E4M3FN in types and scene.cuda.capability < (8, 9):
+        return "model contains HW-specific datatypes: fp8_e4m3"
+    dequantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    if dequantised and scene.version.startswith("10.16") and scene.sm == "8.7":
+        return "Could not infer output types for operation: dequantize"
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "TopK" and np.max(constants.get(node.input[1], 0)) > 3840:
+            return f"TopK {node.name}: K exceeds 3840"
+    return ""
