@@ -33,15 +33,17 @@ class Recipe:
     run     folder of the training
     out     the model folder
     counts  pictures of train, val and test
+    limit   measure on at most so many images of each set
     """
 
     data: Path = Path("data")
     real: Path = Path("../shared/data/labelled")
     run: Path = Path("runs/demo")
     out: Path = Path("perception_models/zoo/demo")
-    counts: tuple[int, int, int] = (6000, 300, 600)
+    counts: tuple[int, int, int] = (3000, 150, 300)
     size: tuple[int, int] = (640, 384)
     workers: int = 2
+    limit: int | None = None
 
 
 def make_demo(recipe: Recipe, overrides: list[str] | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def measured(best: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str
     export(best, recipe.out, config)
     sets = [recipe.data / "render/test", *([recipe.real] if recipe.real.is_dir() else [])]
     report = recipe.run / "evaluation"
-    metrics = evaluate(recipe.out, sets, report)
+    metrics = evaluate(recipe.out, sets, report, limit=recipe.limit)
     shutil.copyfile(report / "metrics.json", recipe.out / "metrics.json")
     headlines = dict(honest(name, figures) for name, figures in metrics["datasets"].items())
     short = recipe.run / "headlines.json"

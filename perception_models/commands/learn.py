@@ -92,7 +92,7 @@ def train_demo(
     real: Annotated[Path, typer.Option(help="Real labelled sets; without them rendered pictures have to do")] = Path(
         "../shared/data/labelled"
     ),
-    pictures: Annotated[int, typer.Option(help="Rendered pictures to train on")] = 6000,
+    pictures: Annotated[int, typer.Option(help="Rendered pictures to train on")] = 3000,
     workers: Annotated[int, typer.Option(help="Processes that render")] = 2,
 ) -> None:
     """Make the shipped model again: render, train, export, measure. Run again to go on where it stopped."""

@@ -214,7 +214,7 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
         steps.append("train")
         return folder / "best.safetensors"
 
-    def evaluate(model, sets, out):
+    def evaluate(model, sets, out, limit):
         assert [path.name for path in sets] == ["test"]
         out.mkdir()
         (out / "metrics.json").write_text("{}")
