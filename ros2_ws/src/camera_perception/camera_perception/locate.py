@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from camera_perception.camera import Camera
+from camera_perception.camera import LEAST_DESCENT, Camera
 from camera_perception.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
 from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Edge, Objects, PositionMethod, Road
@@ -194,9 +194,10 @@ def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] |
     if camera is None or not len(road.boundary):
         return road
     height = camera.height if image_size is None else image_size[0]
-    far = _cut_off(road.boundary.astype(float), camera)
-    near = _cut_off(np.column_stack((road.boundary[:, 0], np.full(len(road.boundary), height - 1.0))), camera)
-    keep = np.isfinite(far).all(axis=1) & np.isfinite(near).all(axis=1)
+    border = np.tile(road.boundary.astype(float), (2, 1))  # where the road ends, and below it the edge of the image
+    border[len(road.boundary) :, 1] = height - 1.0
+    far, near = np.split(_cut_off(border, camera), 2)
+    keep = np.isfinite(far[:, 0]) & np.isfinite(near[:, 0])
     far, near = far[keep], near[keep]
     if len(far) < 2:
         return road
@@ -206,11 +207,12 @@ def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] |
 
 def _cut_off(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """(N, 2) places on the road, at most ROAD_REACH from the camera in the same direction."""
-    origin = camera.pose[:2, 3]
-    rays = camera.rays_from_pixels(pixels) @ camera.pose[:3, :3].T
-    along = rays[:, :2] / np.linalg.norm(rays[:, :2], axis=1, keepdims=True)
-    reach = np.linalg.norm(camera.ground_from_pixels(pixels) - origin, axis=1)
-    return origin + along * np.where(np.isfinite(reach), np.minimum(reach, ROAD_REACH), ROAD_REACH)[:, None]
+    pose = camera.pose
+    rays = camera.rays_from_pixels(pixels) @ pose[:3, :3].T
+    flat = np.hypot(rays[:, 0], rays[:, 1])
+    with np.errstate(divide="ignore"):
+        reach = np.where(rays[:, 2] < -LEAST_DESCENT, -pose[2, 3] / rays[:, 2] * flat, ROAD_REACH)
+    return pose[:2, 3] + rays[:, :2] * (np.minimum(reach, ROAD_REACH) / flat)[:, None]
 
 
 def _free_ahead(far: np.ndarray) -> float:
