@@ -62,7 +62,7 @@ class CameraParams:
         "All zero: ask TF.",
     )
     calibration_file: str = param(
-        "", "camera_info YAML of the lens instead of CameraInfo; needs camera_pose. Empty: follow CameraInfo."
+        "", "Lens as camera_info YAML instead of CameraInfo; needs camera_pose. Empty: follow CameraInfo."
     )
     rectified: bool = param(False, "The images are rectified; true of itself where their topic says image_rect.")
 
