@@ -300,6 +300,8 @@ def test_the_threshold_can_change_while_it_runs():
     assert len(tracker.update(weak, 0)) == 0
     tracker.begin_at(0.25)
     assert len(tracker.update(weak, STEP)) == 1
+    tracker.begin_at(0.35)
+    assert len(tracker.update(weak, 2 * STEP)) == 0
 
 
 def test_one_wild_place_does_not_make_a_velocity():

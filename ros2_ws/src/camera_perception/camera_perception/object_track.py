@@ -51,7 +51,9 @@ class ObjectTracker:
         self._next_id = max(self._next_id, before._next_id)
 
     def begin_at(self, score: float) -> None:
-        """The score from which on a detection is sure and begins a track."""
+        """The score from which on a detection is sure and begins a track; tracks seen with less end when it rises."""
+        if self._tracks is not None and score > self.rules.begin:
+            self._tracks = self._tracks[self._tracks.scores >= score]
         if score != self.rules.begin:
             self.rules = replace(self.rules, sure=score, begin=score)
 
