@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import typer
+from tqdm import tqdm
 
 from camera_perception.calibrate import Lens, calibrate_lens, camera_from_yaml, camera_info_yaml, mounting
 from camera_perception.errors import BadImage
@@ -58,8 +59,8 @@ def extrinsics_command(
     source: Path, model: Path, lens: Path, xyz: tuple[float, float, float], camera: str | None, engine: str
 ) -> None:
     """Print the mounting that the lane lines of a drive tell."""
-    pairs = list(_line_pairs(source, model, camera, engine))
-    pose, spread = mounting(pairs, camera_from_yaml(lens), xyz)
+    through = camera_from_yaml(lens)  # before the long part
+    pose, spread = mounting(list(_line_pairs(source, model, camera, engine)), through, xyz)
     typer.echo("mount (x,y,z,roll,pitch,yaw): " + ",".join(f"{value:.5g}" for value in pose))
     pitch, yaw = np.degrees(pose[4:])
     typer.echo(
@@ -72,9 +73,9 @@ def _line_pairs(source: Path, model: Path, topic: str | None, engine: str) -> It
     from camera_perception.model_spec import load_spec
     from camera_perception.pipeline import Pipeline
 
-    spec = load_spec(model)
+    opened, spec = open_source(source, topic), load_spec(model)
     pipeline = Pipeline(spec, load_engine(spec, engine))
-    for arrival in open_source(source, topic).arrivals:
+    for arrival in tqdm(opened.arrivals, total=opened.length or None, unit="img"):
         own = {line.position: line.points for line in pipeline.run(arrival.frame()).lanes}
         if {-1, 1} <= own.keys():
             yield own[-1], own[1]
