@@ -86,15 +86,15 @@ class DriftMonitor:
     def _judge(self, number: int) -> None:
         """The window before the slice that begins now, when it is full."""
         if self._slices and min(self._slices) <= number - SLICES:
-            self._slices = {at: slice for at, slice in self._slices.items() if at >= number - SLICES}
+            self._slices = {at: part for at, part in self._slices.items() if at >= number - SLICES}
             self.judgement = judge(self._slices.values(), self.profile)
 
 
 def judge(slices: Iterable[Figures], profile: Profile) -> Judgement:
     """Every figure that was seen often enough, now and in the profile."""
     now: Figures = {}
-    for slice in slices:
-        added(now, slice)
+    for part in slices:
+        added(now, part)
     pairs = {name: (now.get(name, {}), usual.histogram) for name, usual in profile.figures.items()}
     seen = {name: pair for name, pair in pairs.items() if min(sum(part.values()) for part in pair) >= LEAST}
     figures = tuple(Moved(name, jensen_shannon(*pair), limit(name, *pair, profile)) for name, pair in seen.items())
