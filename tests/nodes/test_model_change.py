@@ -122,6 +122,18 @@ def test_another_model_takes_over_between_two_frames_and_tracks_go_on(rig, tiny_
     assert it.state == "active"
 
 
+def test_a_model_without_an_engine_is_refused_with_the_command(rig, fake, tiny_model, tmp_path):
+    build_engine(load_spec(tiny_model))
+    it = rig(engine="tensorrt")
+    it.activate()
+    path = other_model(tiny_model, tmp_path / "other")
+    answer = ask(it, path)
+    assert not answer.success
+    assert f"build one with `camera-perception build-engine {path}`" in answer.message
+    build_engine(load_spec(path))
+    assert ask(it, path).message == "tiny 2 on tensorrt fp32 NVIDIA Orin"
+
+
 def test_images_are_answered_while_a_model_is_loaded(rig, tiny_model, tmp_path):
     it = rig()
     it.activate()

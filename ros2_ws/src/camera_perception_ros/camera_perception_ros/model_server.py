@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -71,11 +72,13 @@ class ModelServer:
         self._info.publish(model_info(model, self._name, self._node.get_clock().now().to_msg()))
 
     async def _on_load(self, request: Any, response: Any) -> Any:
-        choice = ModelChoice(request.path, self._params.engine, self._params.engine_threads)
+        choice = replace(self._params.choice, folder=request.path)
         done: Future = when_done(lambda: self._change(choice))
         response.success, response.message = await done
-        level = self._node.get_logger().info if response.success else self._node.get_logger().error
-        level(f"load_model: {response.message}")
+        if response.success:  # two lines: rclpy wants one severity for each place in the code
+            self._node.get_logger().info(f"load_model: {response.message}")
+        else:
+            self._node.get_logger().error(f"load_model: {response.message}")
         return response
 
     def _change(self, choice: ModelChoice) -> tuple[bool, str]:
