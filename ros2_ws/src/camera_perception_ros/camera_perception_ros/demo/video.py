@@ -54,7 +54,7 @@ class Wall:
         return _even(side_by_side(tiles, above))
 
 
-def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 20.0) -> int:
+def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 12.0) -> int:
     """Returns the number of frames written; 0 when the recording holds no overlays."""
     writer, written = None, 0
     for picture in _frames(bag, Wall(cameras), rate):
