@@ -34,6 +34,8 @@ def detections_from(
     """
     if light_states is None:
         light_states = np.zeros((len(boxes), 0), np.float32)
+    if not len(boxes):
+        return Detections.none(light_states.shape[1])
     keep = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (classes >= 0) & (classes < len(head.classes))
     boxes, scores, classes, light_states = boxes[keep], scores[keep], classes[keep], light_states[keep]
     in_image = letterbox.image_from_input_boxes(boxes)

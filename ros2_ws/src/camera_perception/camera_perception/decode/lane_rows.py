@@ -45,6 +45,8 @@ def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineCo
 
 def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     found = np.flatnonzero(arrays["score"] >= threshold)
+    if not len(found):
+        return Part(Task.LANES, lanes=())
     points = letterbox.image_from_input(_near_to_far(arrays["x"][found], letterbox.input_size[0]))
     shown = arrays["row_score"][found, ::-1] >= head.options.get("row_threshold", 0.5)
     shown &= inside(points, letterbox.image_size)
