@@ -83,7 +83,7 @@ def measure(models: Mapping[str, Model], data: Path, limit: int) -> list[Figure]
 
 def _figure(data: str, images: int, task: str, values: Mapping[str, Mapping[str, float]]) -> Figure:
     best = values["fp32"][task]
-    lost = {p: round(100 * (best - row.get(task, 0.0)), 2) for p, row in values.items() if p != "fp32"}
+    lost = {p: round(100 * (best - row.get(task, 0.0)), 2) + 0.0 for p, row in values.items() if p != "fp32"}
     return Figure(data, images, task, best, lost)
 
 
