@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+BLOCK = 64  # boxes that are compared with all others at once
 
-def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Overlap of one box (4,) with boxes (N, 4), all x0 y0 x1 y1: (N,) 0..1."""
-    overlap = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.maximum(overlap, 0).prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Overlap 0..1 of boxes (..., 4) x0 y0 x1 y1, whose leading axes broadcast."""
+    shared = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0).prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - shared
     return shared / np.maximum(union, 1e-12)
 
 
@@ -19,10 +20,24 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
     Only the `limit` best rows compete. Equal scores keep their order.
     """
     boxes = boxes.astype(np.float64)
-    order = np.argsort(-scores, kind="stable")[:limit]
-    kept = []
+
+    def clash(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        same = classes[a][:, None] == classes[b]
+        return same & (iou(boxes[a][:, None], boxes[b]) > max_iou) if same.any() else same
+
+    order, kept = np.argsort(-scores, kind="stable")[:limit], [np.zeros(0, np.intp)]
     while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        order = order[(classes[order] != classes[best]) | (iou(boxes[best], boxes[order]) <= max_iou)]
-    return np.array(kept, np.intp)
+        block, order = order[:BLOCK], order[BLOCK:]
+        block = block[_first_come(clash(block, block))]
+        order = order[~clash(block, order).any(axis=0)]
+        kept.append(block)
+    return np.concatenate(kept)
+
+
+def _first_come(clash: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows that stay when each that stays drives out the later ones it clashes with; clash (N, N)."""
+    stay, later = np.ones(len(clash), bool), np.triu(clash, 1)
+    for row in np.flatnonzero(later.any(axis=1)).tolist():
+        if stay[row]:
+            stay &= ~later[row]
+    return stay
