@@ -290,6 +290,10 @@ def test_a_rider_and_the_bicycle_under_it_stay_two():
 def test_a_part_of_a_box_that_is_found_now_and_then_is_no_second_object():
     whole, part = (200, 200, 300, 260), (203, 202, 262, 259)
     frames = [boxed(whole), boxed(whole, part), boxed(whole), boxed(part, whole)] * 5
+    for objects in frames[1::4]:
+        objects.scores[1] = 0.6
+    for objects in frames[3::4]:
+        objects.scores[0] = 0.6
     found = run(ObjectTracker(CLASSES), frames)
     assert {tuple(each.track_ids[~each.coasted]) for each in found} == {(1,)}
 
@@ -310,3 +314,8 @@ def test_one_wild_place_does_not_make_a_velocity():
         place = np.array([40.0 if i == 30 else 30.0, 0.0])
         found = tracker.update(placed(seen((600, 300)), place), i * STEP, EgoMotion(0.0, 0.0, 0.0))
         assert i < 30 or np.abs(found.velocities[0]).max() < 1.0
+
+
+def test_cars_in_a_queue_stay_two_though_their_boxes_overlap():
+    frames = [boxed((200, 200, 300, 290), (208, 196, 290, 265))] * 20
+    assert {tuple(each.track_ids) for each in run(ObjectTracker(CLASSES), frames)} == {(1, 2)}

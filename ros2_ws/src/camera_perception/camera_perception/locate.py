@@ -25,7 +25,7 @@ MOUNTS = ("bicycle", "motorcycle")
 STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 MAX_RANGE = 150.0  # metres
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
-DISAGREE = 5.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
+DISAGREE = 8.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
 
 
 def sound_boxes(boxes: np.ndarray) -> np.ndarray:

@@ -108,8 +108,9 @@ class ObjectTracker:
         """Without tracks that follow what an older one follows."""
         if not (tracks.hits < MERGED).any():
             return tracks
-        number = tracks.classes
-        gone = twins(tracks.boxes, self._same[number[:, None], number[None]], np.argsort(np.argsort(-tracks.hits)))
+        number, rank = tracks.classes, np.argsort(np.argsort(-tracks.hits))
+        scores = np.where(tracks.seen == tracks.seen.max(), tracks.scores, 0.0)
+        gone = twins(tracks.boxes, self._same[number[:, None], number[None]], rank, scores)
         gone &= tracks.hits < MERGED
         return tracks[~gone] if gone.any() else tracks
 
@@ -120,7 +121,7 @@ class ObjectTracker:
         number = np.clip(objects.classes, 0, len(self._same) - 1)
         rank = np.empty(len(objects), int)
         rank[np.lexsort((-objects.scores, row_of < 0))] = np.arange(len(objects))
-        return (row_of < 0) & twins(objects.boxes, self._same[number[:, None], number[None]], rank)
+        return (row_of < 0) & twins(objects.boxes, self._same[number[:, None], number[None]], rank, objects.scores)
 
     def _begun(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None) -> Tracks:
         ids = np.arange(self._next_id, self._next_id + len(objects), dtype=np.int64)

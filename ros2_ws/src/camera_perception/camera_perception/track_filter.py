@@ -14,6 +14,7 @@ BOX_PIXELS, BOX_SHARE = 1.0, 0.02  # one standard deviation of the middle and si
 BOX_DRIFT = 2.0  # sizes per second and square root of a second: how the speed of a box in the image changes
 LEARNING = 0.1  # share of a sighting in what is known about the noise
 BOX_NOISE, PLACE_NOISE = (0.3, 30.0), (1.0, 9.0)  # bounds of the noise learned
+GONE_NS, RETURNED = 500_000_000, 3.0  # m/s, doubt of the speed of what comes back after that time, one sigma
 JOLT = 1.0  # m/s, doubt of the speed after a wild place, one standard deviation
 FAR_OFF = 4.0  # surprise, times what is usual, from where on a place counts less
 
@@ -59,6 +60,8 @@ def correct_places(tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: in
     known = np.isfinite(seen.positions[:, 0]) & np.isfinite(seen.position_covs).all(axis=(1, 2))
     first = known & ~np.isfinite(tracks.place[rows, 0])
     _begin_places(tracks, rows[first], seen[first])
+    returned = rows[known & ~first & (stamp_ns - tracks.placed[rows] > GONE_NS)]
+    tracks.place_cov[returned, 2:, 2:] += RETURNED**2 * np.eye(2)
     _correct_places(tracks, rows[known & ~first], seen[known & ~first])
     tracks.bias[rows[known]] = BIAS_SHARE * seen.position_covs[known]
     tracks.placed[rows[known]], tracks.methods[rows[known]] = stamp_ns, seen.position_methods[known]
