@@ -171,3 +171,4 @@ def test_a_fused_message_tells_the_state_of_the_own_light_only():
     assert surroundings_from_fused(message).light == "green"
     message.traffic_lights = [red]
     assert surroundings_from_fused(message).light == ""
+    assert surroundings_from_fused(message).why_empty == "no camera in time"

@@ -27,6 +27,7 @@ class Surroundings:
     roads          polygons (M, 2) of the free road
     free_distance  metres ahead, nan when unknown
     light          state of the traffic light that governs the own lane, "" when there is none
+    why_empty      why nothing is known, for people
     """
 
     base_frame: str
@@ -41,6 +42,7 @@ class Surroundings:
     roads: tuple[np.ndarray, ...] = field(default=())
     free_distance: float = float("nan")
     light: str = ""
+    why_empty: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -68,6 +70,7 @@ def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:
         roads=(road.polygon,) if road is not None and len(road.polygon) >= 3 else (),
         free_distance=road.free_distance_ahead if road is not None else float("nan"),
         light=_own_light(objects, spec),
+        why_empty="" if perception.base_frame else "no calibration, no metres",
     )
 
 

@@ -30,6 +30,7 @@ def surroundings_from_fused(message: FusedPerception, roads: Sequence[np.ndarray
         roads=tuple(roads) if roads is not None else (ground,) if len(ground) >= 3 else (),
         free_distance=road.free_distance_ahead if road.has_ground else float("nan"),
         light=_own_light(message.traffic_lights),
+        why_empty="no camera in time" if all(camera.stale for camera in message.cameras) else "",
     )
 
 

@@ -66,9 +66,9 @@ def bird_eye(
     _draw_car(canvas, view)
     for row, outline in enumerate(seen.footprints()):
         _draw_thing(canvas, view, seen, row, view.pixels(outline))
-    if not seen.base_frame:
-        text = "no calibration, no metres"
-        write(canvas, text, (size[1] - text_mask(text, view.text).shape[1]) // 2, size[0] // 2, view.text, LIGHT)
+    if seen.why_empty:
+        middle = (size[1] - text_mask(seen.why_empty, view.text).shape[1]) // 2
+        write(canvas, seen.why_empty, middle, size[0] // 2, view.text, LIGHT)
     return canvas
 
 
