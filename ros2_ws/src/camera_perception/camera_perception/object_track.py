@@ -71,7 +71,10 @@ class ObjectTracker:
         image_size  (height, width); a predicted object whose middle leaves the image is not shown
         camera      that took the picture; with motion it says how hidden objects move in the image
         """
-        tracks = self._merged(self._predicted(objects, stamp_ns, motion, camera))
+        tracks = self._predicted(objects, stamp_ns, motion, camera)
+        if not len(tracks) and not len(objects):
+            return objects
+        tracks = self._merged(tracks)
         row_of = np.full(len(objects), -1)  # the track of each object
         rows, columns = associate(tracks, objects, self.rules, self._alike, image_size)
         row_of[columns] = rows
@@ -98,6 +101,8 @@ class ObjectTracker:
         self._stamp_ns, tracks = stamp_ns, self._tracks
         if motion is not None and seconds > 0:
             self._speed = float(np.hypot(motion.x, motion.y)) / seconds
+        if not len(tracks):
+            return tracks
         push = np.where(self._walks[tracks.classes], self.rules.walker, self.rules.vehicle)
         push *= np.clip(np.hypot(*tracks.place[:, 2:].T) / MOVING, STANDING, 1.0)  # what stands mostly goes on standing
         push = push if motion is not None else np.hypot(push, 1.0)

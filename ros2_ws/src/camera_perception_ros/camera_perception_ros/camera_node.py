@@ -37,6 +37,7 @@ from camera_perception_ros.outputs import OutputPublishers, optional_outputs, st
 from camera_perception_ros.params import Parameters
 from camera_perception_ros.perceive import Perceiver
 from camera_perception_ros.process import Stop, Stopped
+from camera_perception_ros.transitions import told
 from camera_perception_ros.worker import Worker
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -72,6 +73,7 @@ class CameraNode(LifecycleNode):
 
     # Transitions
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self._configure()
@@ -82,6 +84,7 @@ class CameraNode(LifecycleNode):
             return FAILURE
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
         self._worker = Worker(self._work, self._work_failed, f"{self.get_name()} worker")

@@ -24,6 +24,7 @@ from camera_perception_ros.merge import Merger
 from camera_perception_ros.outputs import OutputPublishers
 from camera_perception_ros.params import Parameters
 from camera_perception_ros.process import Stop
+from camera_perception_ros.transitions import told
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 VIEWS = 10.0  # markers and grids per second, for people: each costs more than fusing
@@ -40,6 +41,7 @@ class FusionNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._report_timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self.params = self._declared.read()
@@ -51,6 +53,7 @@ class FusionNode(LifecycleNode):
         self._outputs = OutputPublishers(self, fused_outputs(), RELIABLE)
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._sequence = 0
         self._merger = self._fresh_merger()
