@@ -19,6 +19,7 @@ from perception_models.training.launch import run
 
 CONFIG = Path(__file__).parent / "configs/demo.yaml"
 DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
+VERSION = "0.2.0"
 TRAINED_ON = "udacity_highway_960"  # data/highway is made of it
 # Rendered folder: seed, and the split of the renderer whose pictures no other split has.
 SEEDS = {"train": 1, "val": 30_001, "test": 60_001}
@@ -91,7 +92,9 @@ def present(config: TrainConfig, say: Callable[[str], None]) -> TrainConfig:
 def measured(best: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
     """Export, evaluate on rendered test pictures and on real sets, and export again with the figures in the card."""
     say(f"exporting {best} to {recipe.out}")
-    config = ExportConfig(name="demo", description=DESCRIPTION, images=str(recipe.data / "render/test/images"))
+    config = ExportConfig(
+        name="demo", version=VERSION, description=DESCRIPTION, images=str(recipe.data / "render/test/images")
+    )
     export(best, recipe.out, config)
     sets = [recipe.data / "render/test", *([recipe.real] if recipe.real.is_dir() else [])]
     report = recipe.run / "evaluation"

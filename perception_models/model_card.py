@@ -35,7 +35,7 @@ def model_card(spec: dict[str, Any]) -> str:
 ## Training data
 {_data(spec["training"]["config"]["data"])}
 
-{spec["training"]["step"]} optimiser steps; the full configuration is in model.json under `training`.
+{spec["training"]["step"]} optimiser steps{_before(spec["training"]["config"])}; the full configuration is in model.json under `training`.
 
 ## Measured
 {_metrics(spec["metrics"])}
@@ -50,6 +50,11 @@ def _data(data: dict[str, Any]) -> str:
     if data.get("lights"):
         rows.append(f"- pasted into pictures: `{data['lights']}`{_source({'path': data['lights']})}")
     return "\n".join(rows) or "- none recorded"
+
+
+def _before(config: dict[str, Any]) -> str:
+    weights = (config.get("transfer") or {}).get("weights")
+    return f", from the weights `{weights}` on" if weights else ""
 
 
 def _source(entry: dict[str, Any]) -> str:

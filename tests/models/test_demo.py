@@ -263,3 +263,6 @@ def test_the_card_names_data_licences_and_figures():
     ):
         assert words in card
     assert "Not measured yet" in model_card({**spec, "metrics": {}})
+    later = {**spec["training"]["config"], "transfer": {"weights": "runs/first/last.safetensors"}}
+    card = model_card({**spec, "training": {"step": 9, "config": later}})
+    assert "9 optimiser steps, from the weights `runs/first/last.safetensors` on;" in card
