@@ -35,7 +35,7 @@ def model_card(spec: dict[str, Any]) -> str:
 ## Training data
 {_data(spec["training"]["config"]["data"])}
 
-{spec["training"]["step"]} optimiser steps{_before(spec["training"]["config"])}; the full configuration is in model.json under `training`.
+{_course(spec["training"])}; the full configuration is in model.json under `training`.
 
 ## Measured
 {_metrics(spec["metrics"])}
@@ -52,9 +52,9 @@ def _data(data: dict[str, Any]) -> str:
     return "\n".join(rows) or "- none recorded"
 
 
-def _before(config: dict[str, Any]) -> str:
-    weights = (config.get("transfer") or {}).get("weights")
-    return f", from the weights `{weights}` on" if weights else ""
+def _course(training: dict[str, Any]) -> str:
+    weights = (training["config"].get("transfer") or {}).get("weights")
+    return f"{training['step']} optimiser steps" + (f", from the weights `{weights}` on" if weights else "")
 
 
 def _source(entry: dict[str, Any]) -> str:
