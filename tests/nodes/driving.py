@@ -71,6 +71,16 @@ def process_environment() -> dict[str, str]:
     return env
 
 
+def shipped_environment() -> dict[str, str]:
+    """As a user's who sourced our environment: the shared-memory profile. For processes that nothing here kills."""
+    profile = str(Path(__file__).parents[2] / "launch/config/fastdds_shm.xml")
+    return {
+        **process_environment(),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+    }
+
+
 def start_node(node: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
     """A node of camera_perception_ros as a process; arguments follow --ros-args."""
     command = [sys.executable, "-m", "camera_perception_ros.main", node, "--ros-args", *arguments]

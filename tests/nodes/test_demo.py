@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from driving import process_environment, road
+from driving import road, shipped_environment
 
 from camera_perception.bag import Bag
 from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, deserialize
@@ -87,7 +87,7 @@ def test_the_demo_accounts_for_every_frame_and_leaves_its_files(drive, tiny_mode
     out = tmp_path / "out"
     options = ["--bag", str(drive), "--model", str(tiny_model), "--out", str(out), "--engine", "onnxruntime"]
     command = [sys.executable, "-m", "camera_perception_ros.demo", *options]
-    done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=shipped_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     cameras = json.loads((out / "summary.json").read_text())["cameras"]
     for numbers in cameras.values():
@@ -115,7 +115,7 @@ def test_a_demo_without_input_says_why(drive, tiny_model, tmp_path, options, wor
     given = {"--bag": str(drive), "--model": str(tiny_model), "--out": str(tmp_path / "out")}
     given.update(zip(options[::2], options[1::2]))
     command = [sys.executable, "-m", "camera_perception_ros.demo", *(part for pair in given.items() for part in pair)]
-    done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=shipped_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
