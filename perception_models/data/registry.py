@@ -10,6 +10,7 @@ from typing import Any
 
 from perception_models.data.cache import Samples, cached
 from perception_models.data.errors import DataError
+from perception_models.data.repeat import Repeated
 from perception_models.data.sample import Sample
 
 # kind: module and class
@@ -72,6 +73,7 @@ def open_mix(
 ) -> Mix:
     """Data sets from a configuration: each entry has kind, path, weight (default: its number of images), only, options.
 
+    repeat of an entry: images of rare objects are drawn more often, see data.repeat
     cache_dir  where decoded copies not larger than cache_size (height, width) are kept; None reads the files each time
     """
     if not entries:
@@ -83,7 +85,8 @@ def open_mix(
 
 
 def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple[int, int]) -> tuple[Samples, float]:
-    given, weight, only = repr(sorted(entry.items())), entry.pop("weight", None), entry.pop("only", None)
+    given = repr(sorted(entry.items()))
+    weight, only, repeat = (entry.pop(name, None) for name in ("weight", "only", "repeat"))
     try:
         samples = open_dataset(entry.pop("kind"), entry.pop("path"), **entry)
     except KeyError as error:
@@ -91,4 +94,6 @@ def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple
     weight = float(len(samples) if weight is None else weight)
     if cache_dir is not None:
         samples = cached(samples, Path(cache_dir), size, repr(sorted(entry.items())))
+    if repeat:
+        samples = Repeated(samples, repeat)
     return (Only(samples, only) if only else samples), weight

@@ -7,6 +7,7 @@ import pytest
 from perception_models.data import AugmentConfig, DataError, Items, Lane, Lanes, Order, Sample, open_mix
 from perception_models.data.cache import Cached, cached
 from perception_models.data.registry import KINDS, Mix, Only, open_dataset
+from perception_models.data.repeat import Repeated, repeat_factors
 from perception_models.data.sample import Boxes
 from perception_models.data.training import shares
 
@@ -181,3 +182,24 @@ def test_a_wrong_configuration_says_what_is_wrong(entries, words):
 def test_every_kind_refuses_a_missing_folder_by_name(kind, tmp_path):
     with pytest.raises(DataError, match="missing"):
         open_dataset(kind, tmp_path / "missing")
+
+
+def test_pictures_of_rare_classes_are_drawn_more_often():
+    presence = np.zeros((100, 10), bool)
+    presence[:, 2] = True  # cars everywhere
+    presence[:4, 1] = True  # riders in four
+    presence[2:36, 4] = True  # buses in a third
+    factors = repeat_factors(presence, 0.36)
+    np.testing.assert_allclose(factors[:4], 3)  # sqrt(0.36 / 0.04), also of those with a bus: the rarest counts
+    np.testing.assert_allclose(factors[4:36], np.sqrt(0.36 / 0.34))
+    np.testing.assert_allclose(factors[36:], 1)
+
+
+def test_a_repeated_data_set_holds_its_own_pictures_only():
+    source = Memory(count=8)  # the first has no boxes, seven have a light
+    repeated = Repeated(source, 1.0)
+    assert set(repeated.names) == set(source.names)
+    assert [repeated[i].name for i in range(len(repeated))] == repeated.names
+    assert len(Repeated(source, 0.5)) == len(source)
+    with pytest.raises(DataError, match="repeat=2"):
+        Repeated(source, 2)
