@@ -21,8 +21,8 @@ CONFIG = Path(__file__).parent / "configs/demo.yaml"
 DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
 VERSION = "0.2.0"
 TRAINED_ON = "udacity_highway_960"  # data/highway is made of it
-# Rendered folder: seed, and the split of the renderer whose pictures no other split has.
-SEEDS = {"train": 1, "val": 30_001, "test": 60_001}
+# Rendered folder: seed, which no other has, and kind of place (None: all). Streets hold most of the rare classes.
+RENDERED = {"train": (1, None), "city": (2, "city"), "val": (30_001, None), "test": (90_001, None)}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Recipe:
     real    folder of the real labelled sets; without it rendered pictures have to do
     run     folder of the training
     out     the model folder
-    counts  pictures of train, val and test
+    counts  pictures of each rendered folder
     limit   measure on at most so many images of each set
     """
 
@@ -41,7 +41,7 @@ class Recipe:
     real: Path = Path("../shared/data/labelled")
     run: Path = Path("runs/demo")
     out: Path = Path("perception_models/zoo/demo")
-    counts: tuple[int, int, int] = (3000, 150, 300)
+    counts: tuple[int, ...] = (3000, 1300, 150, 300)
     size: tuple[int, int] = (640, 384)
     workers: int = 2
     limit: int | None = None
@@ -65,9 +65,9 @@ def render(recipe: Recipe, say: Callable[[str], None]) -> None:
     """Rendered pictures, always the same; those that are there are kept."""
     from perception_models.render.dataset import make_dataset
 
-    for (split, seed), count in zip(SEEDS.items(), recipe.counts):
-        say(f"rendering {recipe.data / 'render' / split}")
-        make_dataset(recipe.data / "render" / split, count, seed, recipe.size, recipe.workers)
+    for (name, (seed, kind)), count in zip(RENDERED.items(), recipe.counts):
+        say(f"rendering {recipe.data / 'render' / name}")
+        make_dataset(recipe.data / "render" / name, count, seed, recipe.size, recipe.workers, kind)
 
 
 def build_highway(recipe: Recipe, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""Repeat-factor sampling (Gupta et al. 2019, arXiv 1908.03195): pictures that hold a rare class are drawn more often."""
+"""Repeat-factor sampling (Gupta et al. 2019, arXiv 1908.03195): images of rare classes are drawn more often."""
 
 from __future__ import annotations
 
