@@ -56,7 +56,8 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
     }.items():
         monkeypatch.setitem(sys.modules, name, module)
     for name in OURS:
-        monkeypatch.delitem(sys.modules, f"camera_perception.engines.{name}", raising=False)
+        monkeypatch.setitem(sys.modules, f"camera_perception.engines.{name}", None)  # undone, it is as before
+        monkeypatch.delitem(sys.modules, f"camera_perception.engines.{name}")
         package = importlib.import_module("camera_perception.engines")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)

@@ -49,7 +49,9 @@ def types(monkeypatch) -> dict[str, Any]:
         module = ModuleType(name)
         module.__dict__.update(made)
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "camera_perception_ros.foxglove_outputs", raising=False)
+    # Set, then deleted: undone, it is as it was before. Else nodes of later tests would offer what the stand-in does.
+    monkeypatch.setitem(sys.modules, "camera_perception_ros.foxglove_outputs", None)
+    monkeypatch.delitem(sys.modules, "camera_perception_ros.foxglove_outputs")
     from camera_perception_ros.foxglove_outputs import OUTPUTS
 
     found = {f"/fusion/{output.topic[2:]}": output.type for output in fused_outputs()}
@@ -60,8 +62,7 @@ def types(monkeypatch) -> dict[str, Any]:
             f"{namespace}/{NODE}/{each.topic[2:]}": each.type for each in (*standard_outputs(lambda: 80), *OUTPUTS)
         }
         found[f"{namespace}/{NODE}/perception"] = PerceptionFrame
-    yield found
-    monkeypatch.delitem(sys.modules, "camera_perception_ros.foxglove_outputs", raising=False)
+    return found
 
 
 def displays(view: dict[str, Any]) -> list[tuple[str, str]]:
