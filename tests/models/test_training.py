@@ -324,3 +324,13 @@ def test_the_configuration_file_shows_every_value():
         return names + [f"{n}.{m}" for n in nested for m in missing(type(getattr(cls(), n)), values[n])]
 
     assert missing(TrainConfig, shown) == []
+
+
+def test_the_configuration_for_real_pictures_learns_nothing_from_the_drive_it_is_measured_on():
+    config = load_settings(TrainConfig, REPOSITORY / "perception_models/configs/camvid.yaml")
+    learned, measured = (
+        {pattern for entry in data for pattern in entry["include"]} for data in (config.data.train, config.data.val)
+    )
+    assert learned == {"0016E5*", "0001TP*"}
+    assert measured == {"0006R0*"}
+    PerceptionNet(of_size(**config.network))
