@@ -34,13 +34,11 @@ demo: setup ## play a recorded drive through the nodes; BAG=path for another, AR
 
 .PHONY: test
 test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
-	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && export OMP_NUM_THREADS=1 && \
-	python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
+	@$(ENV) && OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
-	@$(ENV) && (fastdds shm clean || true) >/dev/null 2>&1 && \
-	python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)
+	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)
 
 .PHONY: accuracy
 accuracy: setup ## positions, tracks and lanes against exact truth, print tables

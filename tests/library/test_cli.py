@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -147,9 +148,12 @@ def test_doctor_reads_the_malloc_settings(monkeypatch):
 def test_doctor_counts_what_killed_processes_left(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor_ros, "SHM", tmp_path)
     for number in range(3):
-        (tmp_path / f"fastrtps_{number}").write_bytes(b"x" * 4096)
+        path = tmp_path / f"fastrtps_{number:016x}_el"
+        path.write_bytes(b"x" * 4096)
+        os.utime(path, (0, 0))
+    path.touch()
     (tmp_path / "sem.other").write_bytes(b"")
-    assert "3 Fast DDS files" in next(doctor_ros.leftovers()).text
+    assert "3 Fast DDS files of 0 MiB, 2 of them left by killed processes" in next(doctor_ros.leftovers()).text
 
 
 def test_tables_align_numbers_to_the_right():

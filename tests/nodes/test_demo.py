@@ -18,6 +18,7 @@ from camera_perception.bag_writer import BagWriter
 from camera_perception.errors import BagError, ModelError
 from camera_perception_ros.demo.cameras import cameras_of
 from camera_perception_ros.demo.defaults import default_bag, default_model
+from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.result import CameraResult, as_json, table
 
 IMAGES = 20
@@ -80,6 +81,42 @@ def test_a_table_counts_every_frame():
     assert numbers["age_ms"]["p50"] == 20.0
     assert numbers["inference_ms"]["p50"] == 4.0
     assert "20.0 / 29.0 / 29.8" in table([result])
+
+
+class Scripted:
+    """Processes of which one more has ended at each look."""
+
+    logs = Path("logs")
+
+    def __init__(self, *codes: tuple[str, int]) -> None:
+        self._codes, self._looks = codes, 0
+
+    def ended(self) -> dict[str, int]:
+        self._looks += 1
+        return dict(self._codes[: self._looks])
+
+    def last_words(self, name: str) -> str:
+        return "no such file"
+
+
+def test_nodes_that_are_killed_do_not_end_the_demo(capsys):
+    killed = wait_for_player(Scripted(("left/camera", -9), ("fusion", -11), (PLAYER, 0)), 1.0)
+    assert killed == {"left/camera", "fusion"}
+    assert capsys.readouterr().out.count("left/camera was killed by signal 9; the others go on") == 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ([("left/camera", 1)], "left/camera ended early with exit code 1: no such file"),
+        ([("recorder", 0)], "recorder ended early"),
+        ([(PLAYER, 2)], "bag_player ended early with exit code 2"),
+        ([("fusion", -9), (PLAYER, -9)], "without the player"),
+    ],
+)
+def test_nodes_that_end_by_themselves_end_the_demo(codes, words):
+    with pytest.raises(DemoError, match=words):
+        wait_for_player(Scripted(*codes), 1.0)
 
 
 @pytest.mark.timeout(120)

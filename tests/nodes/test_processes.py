@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from sensor_msgs.msg import Image
 from camera_perception.bag import Bag
 from camera_perception.bag_types import CAMERA_INFO, IMAGE, serialize
 from camera_perception.bag_writer import BagWriter
+from camera_perception.shared_memory import SHM
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 
 TOPIC, INFO_TOPIC = "/camera/front/image_raw", "/camera/front/camera_info"
@@ -127,6 +129,15 @@ def test_a_player_that_cannot_play_says_why_and_fails(processes, tmp_path, argum
     assert finished(processes[0], log) == 1
     assert len([line for line in log.read_text().splitlines() if "[ERROR]" in line]) == 1
     assert words in log.read_text()
+
+
+def test_a_node_that_starts_removes_the_shared_memory_of_killed_ones(processes, tmp_path):
+    left = SHM / f"fastrtps_{os.getpid():016x}_el"
+    left.touch()
+    os.utime(left, (0, 0))
+    processes.append(start_node("bag_player_node", log=tmp_path / "log"))
+    finished(processes[0], tmp_path / "log")
+    assert not left.exists()
 
 
 def test_a_killed_camera_leaves_the_others_working(processes, context, executor, spin_until, tiny_model, tmp_path):

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from camera_perception.finding import BAD, HINT, OK, Finding
+from camera_perception.shared_memory import SHM, files_of, sweep
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 30, "MALLOC_TOP_PAD_": 1 << 27}
 MIN_SEGMENT = 16 << 20  # bytes of shared memory per publisher; the stock 512 KiB loses most images
-SHM = Path("/dev/shm")
 OPTIONAL = {
     "cv_bridge": "more image encodings",
     "tf2_ros": "camera pose from TF",
@@ -91,14 +91,13 @@ def memory() -> Iterator[Finding]:
 
 
 def leftovers() -> Iterator[Finding]:
-    """Shared memory that killed processes left behind."""
+    """Shared memory: room, and what killed processes left behind."""
     if not SHM.is_dir():
         return
-    files = [path for path in SHM.iterdir() if "fastrtps" in path.name or "fastdds" in path.name]
-    size = sum(_size(path) for path in files) >> 20
-    free = shutil.disk_usage(SHM).free >> 20
+    files, dead = files_of(SHM), sweep(SHM, remove=False)
+    size, free = sum(_size(path) for path in files) >> 20, shutil.disk_usage(SHM).free >> 20
     verdict = HINT if size > 256 or free < 512 else OK
-    advice = "; `fastdds shm clean` removes what killed processes left" if verdict == HINT and files else ""
+    advice = f", {len(dead)} of them left by killed processes: the next node that starts removes them" if dead else ""
     yield Finding("shared memory", verdict, f"{free} MiB free, {len(files)} Fast DDS files of {size} MiB{advice}")
 
 

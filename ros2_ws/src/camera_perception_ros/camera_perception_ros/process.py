@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from camera_perception.errors import PerceptionError
+from camera_perception.shared_memory import sweep
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -57,6 +58,7 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
+    sweep()  # what nodes that were killed left
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     nodes: list[Node] = []

@@ -24,6 +24,7 @@ from camera_perception.bench.tables import Table
 from camera_perception.bench.tensorrt_host import measure_tensorrt_host, tensorrt_host_table
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
+from camera_perception.shared_memory import sweep
 from camera_perception_ros.bench import cameras, fusion_components, lockstep, message_components, streams, transport
 from camera_perception_ros.bench.desk import Desk
 from camera_perception_ros.bench.lockstep import Lockstep
@@ -32,7 +33,7 @@ from camera_perception_ros.bench.pictures import Pictures
 from camera_perception_ros.bench.process_stats import Samples
 from camera_perception_ros.bench.streams import Sender
 from camera_perception_ros.demo.defaults import default_model
-from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
+from camera_perception_ros.demo.processes import Processes, environment
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 PARTS = ("around", "transport", "rates", "overload", "cameras", "components", "tensorrt")
@@ -124,7 +125,7 @@ def run(settings: Settings) -> tuple[dict[str, Any], list[Table]]:
     tables: list[Table] = []
     env = environment(settings.domain)
     os.environ.update(env)  # before the first node of this process
-    clean_shared_memory(env)
+    sweep()
     if "transport" in settings.parts:
         _transport(settings, env, figures, tables)
     if set(settings.parts) & {"around", "rates", "overload", "cameras"}:

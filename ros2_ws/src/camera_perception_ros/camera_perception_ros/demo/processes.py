@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,24 +28,11 @@ def environment(domain: int) -> dict[str, str]:
     return env
 
 
-def clean_shared_memory(env: dict[str, str]) -> None:
-    """Remove what killed processes left in /dev/shm; live segments stay."""
-    if shutil.which("fastdds", path=env.get("PATH")):
-        subprocess.run(
-            ["fastdds", "shm", "clean"],
-            env=env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            timeout=30,
-        )
-
-
 class Processes:
     """A context: on leaving it every process is asked to end, then made to."""
 
     def __init__(self, env: dict[str, str], logs: Path) -> None:
-        self._env, self._logs = env, logs
+        self._env, self.logs = env, logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -70,7 +56,7 @@ class Processes:
         return self._running[name].pid
 
     def log(self, name: str) -> Path:
-        return self._logs / f"{name.strip('/').replace('/', '.')}.log"
+        return self.logs / f"{name.strip('/').replace('/', '.')}.log"
 
     def ended(self) -> dict[str, int]:
         """Names and exit codes of the processes that are not running any more."""

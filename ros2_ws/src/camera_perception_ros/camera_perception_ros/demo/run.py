@@ -13,21 +13,17 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from camera_perception.bag import Bag
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import load_spec
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
 from camera_perception_ros.demo.defaults import default_bag, default_model
-from camera_perception_ros.demo.processes import Processes, clean_shared_memory, environment
+from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
+from camera_perception_ros.demo.processes import Processes, environment
 from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
 
-app = typer.Typer(add_completion=False)
-
-
-class DemoError(PerceptionError):
-    """The demo has nothing to show, and says why."""
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @dataclass(frozen=True)
@@ -65,22 +61,25 @@ def demo(
     try:
         bag, model = bag or default_bag(Path.cwd()), model or default_model(Path.cwd())
         settings = Settings(bag, model, out, engine, engine_threads, rate, domain)
-        results = run(settings)
+        results, killed = run(settings)
     except PerceptionError as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo("demo: interrupted, all processes are ended", err=True)
         raise typer.Exit(130) from None
-    raise typer.Exit(0 if all(result.lost == 0 for result in results) else 3)
+    raise typer.Exit(3 if killed or any(result.lost for result in results) else 0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def run(settings: Settings) -> list[CameraResult]:
-    """Everything from the check of the inputs to the files in out; DemoError when nothing came."""
+def run(settings: Settings) -> tuple[list[CameraResult], set[str]]:
+    """Everything from the check of the inputs to the files in out: what came, and which nodes somebody killed.
+
+    DemoError when nothing came.
+    """
     spec = load_spec(settings.model)
     cameras = cameras_of(settings.bag)
     typer.echo(
@@ -89,12 +88,11 @@ def run(settings: Settings) -> list[CameraResult]:
     )
     _make_room(settings)
     env = environment(settings.domain)
-    clean_shared_memory(env)
     with Processes(env, settings.out / "logs") as processes:
         _start(processes, settings, cameras)
-        _wait_for_player(processes, settings)
+        killed = wait_for_player(processes, _seconds(settings))
         _stop(processes, cameras)
-    return _tell(settings, cameras)
+    return _tell(settings, cameras), killed
 
 
 def _make_room(settings: Settings) -> None:
@@ -132,7 +130,7 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
     }  # fmt: skip
-    processes.start("bag_player", "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
+    processes.start(PLAYER, "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
 
 
 def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict[str, object]:
@@ -148,27 +146,10 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
 
 
-def _wait_for_player(processes: Processes, settings: Settings) -> None:
+def _seconds(settings: Settings) -> float:
+    """How long the recording plays."""
     with Bag(settings.bag) as recording:
-        seconds = (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
-    give_up = time.monotonic() + seconds * 2 + 120
-    with tqdm(
-        total=round(seconds),
-        unit="s",
-        desc="playing",
-        bar_format="{desc} {bar} {n:.0f}/{total:.0f} s",
-        mininterval=1.0,
-        disable=None,
-    ) as bar:
-        started = time.monotonic()
-        while not (ended := processes.ended()):
-            time.sleep(0.1)
-            bar.update(min(time.monotonic() - started, seconds) - bar.n)
-            if time.monotonic() > give_up:
-                raise DemoError("the player does not come to an end; see the logs in " + str(settings.out / "logs"))
-    name, code = next(iter(ended.items()))
-    if "bag_player" not in ended or ended["bag_player"] != 0:
-        raise DemoError(f"{name} ended early with exit code {code}: {processes.last_words(name)}")
+        return (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
 
 
 def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
