@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from camera_perception.build_engine import MOST_LOST
+from camera_perception.engine_gates import MOST_LOST
 from camera_perception.engines.select import load_engine
 from camera_perception.errors import ModelError
 from camera_perception.model_spec import ModelSpec, load_spec, sha256_of

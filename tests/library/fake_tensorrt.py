@@ -40,7 +40,8 @@ from fake_trt_values import (
 __all__ = ["VERSIONS", "Builder", "FakeTensorRt", "install", "objections"]
 
 VERSIONS = ("10.3.0", "10.13.3", "10.16.2", "11.1.0")
-OURS = ("tensorrt_log", "tensorrt_builder", "tensorrt_engine")  # bound to one tensorrt at import
+# Bound to one tensorrt at import.
+OURS = ("tensorrt_log", "tensorrt_progress", "tensorrt_builder", "tensorrt_network", "tensorrt_engine")
 
 
 def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) -> FakeTensorRt:
@@ -69,6 +70,7 @@ class FakeTensorRt:
     """The scene: version, GPU, and what is to go wrong.
 
     workspace   bytes that building needs
+    tactic      what the builder finds fastest: another one makes a plan of other bytes
     refuse_cuda_graph  captured launches fail
     corrupt     name of an output that comes out wrong
     broken_node name of a node whose weights are wrong on the device
@@ -78,7 +80,7 @@ class FakeTensorRt:
     def __init__(self, version: str, cuda: FakeCuda) -> None:
         self.version, self.cuda = version, cuda
         self.driver, self.nvrtc = FakeDriver(cuda), FakeNvrtc()
-        self.workspace = 1 << 20
+        self.workspace, self.tactic = 1 << 20, 0
         self.refuse_cuda_graph = False
         self.corrupt = self.broken_node = ""
         self.fail_launch: tuple[int, str] | None = None

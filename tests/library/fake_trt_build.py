@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ class IBuilderConfig:
         self.progress_monitor: Any = None
         self.workspace = 0
         self.profiles: list[IOptimizationProfile] = []
+        self.timing_cache: Any = lambda: None
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = {
@@ -64,6 +66,7 @@ class IBuilderConfig:
             "progress_monitor",
             "workspace",
             "profiles",
+            "timing_cache",
             "_scene",
         }
         assert name in known, f"IBuilderConfig.{name} is not in every version"
@@ -86,7 +89,12 @@ class IBuilderConfig:
         return ITimingCache(serialized_timing_cache) if fits else None
 
     def set_timing_cache(self, cache: ITimingCache | None, ignore_mismatch: bool) -> bool:
+        if cache is not None:
+            self.timing_cache = weakref.ref(cache)  # the caller keeps it alive
         return cache is not None
+
+    def get_timing_cache(self) -> ITimingCache | None:
+        return self.timing_cache()
 
 
 class Builder:
@@ -144,7 +152,7 @@ class Builder:
 
 def serialise(model: onnx.ModelProto, scene: Any, shapes: dict[str, tuple]) -> bytes:
     """Header as measured on real plans: magic, size at 16, version at 24; then what only this stand-in reads."""
-    about = {"version": scene.version, "sm": scene.sm, "shapes": shapes}
+    about = {"version": scene.version, "sm": scene.sm, "shapes": shapes, "tactic": scene.tactic}
     body = json.dumps(about).encode() + b"\n" + model.SerializeToString()
     header = bytearray(32)
     header[:4] = MAGIC

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +16,14 @@ from onnx import TensorProto, helper
 from tiny_models import Graph, tiny_json, value, write_folder
 from typer.testing import CliRunner
 
-from camera_perception import build_engine as building
-from camera_perception.build_engine import build_engine, check_lost
+from camera_perception.build_engine import build_engine
 from camera_perception.cli import app
+from camera_perception.engine_gates import MOST_LOST, check_lost
 from camera_perception.engine_key import BuildOptions
 from camera_perception.engine_manifest import read_manifest
 from camera_perception.engine_regions import Probe, describe
-from camera_perception.engines import tensorrt
-from camera_perception.errors import EngineError, ModelError
+from camera_perception.engines import cuda, tensorrt
+from camera_perception.errors import EngineError, EngineMissing, ModelError
 from camera_perception.model_spec import load_spec
 
 
@@ -64,7 +65,9 @@ def conv_spec(folder, change=lambda g: None, **kinds):
 
 
 def files(folder):
-    return sorted(path.name for path in folder.iterdir() if path.suffix in (".engine", ".json", ".part"))
+    """Engines, manifests and what was left half written; the layers beside each engine are a test of their own."""
+    names = [path.name for path in folder.iterdir() if path.suffix in (".engine", ".json", ".part")]
+    return sorted(name for name in names if not name.endswith(".layers.json"))
 
 
 def test_what_is_written_tells_a_person_what_it_is(fake, spec, folder):
@@ -104,17 +107,95 @@ def test_progress_grows_to_the_end(fake, spec):
     assert shares == sorted(shares)
     assert shares[0] < 0.1
     assert shares[-1] == 1.0
-    assert {phase for phase, _ in seen} == {"Building engine", "Tactic selection"}
+    assert list(dict.fromkeys(phase for phase, _ in seen)) == [
+        "Tactic selection", "Building engine", "comparing with the reference", "storing the engine"
+    ]  # fmt: skip
+
+
+def interrupt(phase, share):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
-    "stop", [lambda phase, share: share < 0.4, lambda phase, share: (_ for _ in ()).throw(KeyboardInterrupt)]
+    "stop",
+    [
+        lambda phase, share: share < 0.4,
+        lambda phase, share: phase != "comparing with the reference",
+        lambda phase, share: phase != "storing the engine",
+        interrupt,
+    ],
+    ids=["while TensorRT builds", "before the check", "at the last moment", "Ctrl-C in the callback"],
 )
 def test_a_cancelled_build_leaves_nothing(fake, spec, folder, stop):
     with pytest.raises(EngineError, match="cancelled; nothing was changed"):
         build_engine(spec, progress=stop)
     assert files(folder) == []
     assert fake.cuda.leaks() == {}
+
+
+def test_a_callback_that_breaks_ends_the_build_and_is_not_lost(fake, spec, folder):
+    """Its exception must not travel through TensorRT, nor pass for a cancellation."""
+
+    def broken(phase, share):
+        raise BrokenPipeError("the terminal is gone")
+
+    with pytest.raises(BrokenPipeError, match="terminal is gone"):
+        build_engine(spec, progress=broken)
+    assert files(folder) == []
+
+
+def test_phases_from_several_threads_at_once(fake):
+    from camera_perception.engines.tensorrt_progress import ProgressMonitor
+
+    shares = []
+    monitor = ProgressMonitor(lambda phase, share: shares.append(share) or True)
+    monitor.phase_start("Building engine", None, 1)
+
+    def work(name):
+        for number in range(300):
+            monitor.phase_start(f"{name} {number}", "Building engine", 1)
+            monitor.step_complete(f"{name} {number}", 0)
+            monitor.phase_finish(f"{name} {number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, "abcd"))
+    assert len(shares) == 1200
+    assert shares == sorted(shares)
+
+
+def test_every_layer_is_in_a_file_beside_the_engine_and_leaves_with_it(fake, spec, folder):
+    first = build_engine(spec).manifest
+    (path,) = folder.glob("*.layers.json")
+    assert path.name == first.engine.replace(".engine", ".layers.json")
+    assert len(json.loads(path.read_text())["Layers"]) == sum(first.layers.values())
+    fake.tactic = 1
+    second = build_engine(spec, force=True).manifest
+    assert second.engine != first.engine
+    assert [p.name for p in folder.glob("*.layers.json")] == [second.engine.replace(".engine", ".layers.json")]
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"?"), lambda path: path.unlink()])
+def test_a_damaged_engine_is_not_already_there(fake, spec, folder, damage):
+    damage(folder / build_engine(spec).manifest.engine)
+    with pytest.raises(EngineMissing, match="build one with"):
+        tensorrt.load(spec)
+    assert build_engine(spec).fresh
+    tensorrt.load(spec).close()
+
+
+def test_a_damaged_engine_gives_way_to_a_sound_one(fake, spec, folder, caplog):
+    built = [build_engine(spec, BuildOptions(optimization_level=level)).manifest for level in (3, 5)]
+    fastest = min(built, key=lambda manifest: manifest.milliseconds)
+    (folder / fastest.engine).write_bytes(b"")
+    tensorrt.load(spec).close()
+    assert "is not the one that was built and checked" in caplog.text
+
+
+def test_a_broken_manifest_does_not_stop_a_new_engine(fake, spec, folder):
+    built = build_engine(spec)
+    built.path.write_text("{")
+    assert build_engine(spec).fresh
+    tensorrt.load(spec).close()
 
 
 def test_two_builders_of_one_engine(fake, spec, folder):
@@ -194,8 +275,18 @@ def test_a_task_that_lost_too_much_is_named(fake, spec, folder):
     with pytest.raises(EngineError, match=r"loses more than 0\.1 points in: objects 3\.00\."):
         build_engine(spec, measure=lambda spec, engine: next(figures))
     assert files(folder) == []
-    check_lost({"objects": 0.9}, 1.0, replace(spec, precision="int8"))
-    assert building.MOST_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
+    assert MOST_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
+    check_lost({"objects": 0.9}, replace(spec, precision="int8"), cuda.use_device())
+    with pytest.raises(EngineError, match="objects nan"):
+        check_lost({"objects": float("nan")}, spec, cuda.use_device())
+
+
+def test_a_task_that_lost_too_much_names_the_layers(fake, tmp_path):
+    """The reference passes, the labelled images do not: here too the place is looked for."""
+    spec = conv_spec(tmp_path / "conv")
+    fake.broken_node = "head"
+    with pytest.raises(EngineError, match="in: objects 3.00; the numbers go wrong between Relu '.*' and Conv 'head'"):
+        check_lost({"objects": 3.0}, spec, cuda.use_device())
 
 
 def test_a_task_that_the_engine_lost_altogether(fake, spec):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from camera_perception.build_engine import Built, Measure, build_engine, chosen_variant
+from camera_perception.build_engine import Built, build_engine, chosen_variant
+from camera_perception.engine_gates import Measure
 from camera_perception.engine_key import BuildOptions
 from camera_perception.errors import EngineError
+from camera_perception.interruptible import under_a_bar
 from camera_perception.model_spec import load_spec
 from camera_perception.text_table import text_table
 
-if TYPE_CHECKING:
-    from camera_perception.engines.tensorrt_builder import Progress
-
+log = logging.getLogger(__name__)
 PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> figure per task, 0..1
 
 
@@ -32,16 +29,25 @@ def build_command(
     most_lost: float | None,
     force: bool,
 ) -> None:
-    """The command: a progress bar, then what was built and how near it is to the model."""
+    """Build and print the summary. Ctrl-C asks TensorRT to stop, which it does at the next step, leaving nothing."""
     import typer
 
     spec = load_spec(folder)
     chosen = chosen_variant(spec, precision)
-    if batch:
-        chosen = replace(chosen, input=replace(chosen.input, batch=batch))
+    if batch and batch != spec.input.batch:
+        log.warning(
+            "model.json says batch %d, and nodes look for engines of that batch: to use batch %d in a node, write it "
+            "into the input section and build again",
+            spec.input.batch,
+            batch,
+        )
+    chosen = replace(chosen, input=replace(chosen.input, batch=batch or spec.input.batch))
     measure = labelled_measure(labelled) if labelled else None
-    with _progress_bar() as progress:
-        built = build_engine(chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force)
+    built = under_a_bar(
+        lambda progress: build_engine(
+            chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force
+        )
+    )
     typer.echo(summary(built))
 
 
@@ -54,26 +60,6 @@ def labelled_measure(labelled: Path) -> Measure:
     return lambda spec, engine: figures(spec, engine, labelled)
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Progress]:
-    """A bar on the terminal. Ctrl-C asks TensorRT to stop, which it does at the next step, with nothing left behind."""
-    from tqdm import tqdm
-
-    stopped: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
-    try:
-        with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}") as bar:
-
-            def progress(phase: str, share: float) -> bool:
-                bar.set_description_str(phase, refresh=False)
-                bar.update(100 * share - bar.n)
-                return not stopped
-
-            yield progress
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def summary(built: Built) -> str:
     """What a user wants to know about an engine."""
     m = built.manifest
@@ -82,7 +68,7 @@ def summary(built: Built) -> str:
     lines = [
         f"{'built' if built.fresh else 'already there'}: {built.path.parent / m.engine}",
         f"  {m.nbytes / 2**20:.1f} MiB, {m.milliseconds:.2f} ms per batch, built in {m.build_seconds:.0f} s",
-        f"  layers: {layers}",
+        f"  layers: {layers}; one by one in the .layers.json beside it",
         text_table(("output", "worst difference", "outside"), rows) if rows else "  no reference to compare with",
     ]
     if m.accuracy:

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from camera_perception.deviation import Deviation
+from camera_perception.engine_gates import Measure, check_lost, points_lost, same_as_reference
 from camera_perception.engine_key import BuildOptions, EngineKey
 from camera_perception.engine_manifest import Manifest, matching
-from camera_perception.engine_store import only_builder, store
-from camera_perception.engines import Engine, cuda, tensorrt
-from camera_perception.engines.select import load_engine, median_ms
-from camera_perception.errors import EngineError, ModelError
-from camera_perception.model_spec import ModelSpec, load_spec
-from camera_perception.reference import require
+from camera_perception.engine_store import only_builder, read_plan, store
+from camera_perception.engines import cuda, tensorrt
+from camera_perception.engines.select import median_ms
+from camera_perception.errors import BuildCancelled, EngineError, ModelError
+from camera_perception.model_spec import ModelSpec
 
 if TYPE_CHECKING:
-    from camera_perception.engines.tensorrt_builder import Plan, Progress
+    from camera_perception.engines.tensorrt_builder import Plan
+    from camera_perception.engines.tensorrt_progress import Progress
 
-# Points of a hundred that a task may lose against the ONNX model in fp32.
-MOST_LOST = {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
 log = logging.getLogger(__name__)
-
-# (spec, engine) -> figure per task, 0..1, more is better
-Measure = Callable[[ModelSpec, Engine], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ def build_engine(
     folder     where engines live, engine_folder() when not given
     progress   called with phase and share 0..1, from the thread that builds; returning False cancels
     measure    figures per task of an engine on labelled images; with it the loss against the ONNX model is gated
-    most_lost  points of a hundred; MOST_LOST of the precision when not given
+    most_lost  points of a hundred; engine_gates.MOST_LOST of the precision when not given
     force      build even where a fitting engine exists
     """
     if reason := tensorrt.available():
@@ -73,13 +67,21 @@ def build_engine(
         started = perf_counter()
         plan = build_plan(spec, key.options, progress, folder / _timing_name(key))
         seconds = perf_counter() - started
-        manifest = _accepted(plan, spec, key, device, seconds, measure, most_lost)
-        return Built(store(folder, manifest, plan.data), manifest, True)
+        manifest = _accepted(plan, spec, key, device, seconds, progress, measure, most_lost)
+        return Built(store(folder, manifest, plan.data, plan.inspection), manifest, True)
 
 
 def _present(folder: Path, key: EngineKey) -> Built | None:
-    same = [(path, manifest) for path, manifest in matching(folder, key) if manifest.key == key]
-    return Built(*same[0], False) if same and (folder / same[0][1].engine).is_file() else None
+    """The engine that was built with the same options, unless it was damaged since."""
+    for path, manifest in matching(folder, key):
+        if manifest.key == key:
+            try:
+                read_plan(folder, manifest)
+            except EngineError as error:
+                log.warning("building again: %s", error)
+                return None
+            return Built(path, manifest, False)
+    return None
 
 
 def _timing_name(key: EngineKey) -> str:
@@ -93,15 +95,21 @@ def _accepted(
     key: EngineKey,
     device: cuda.Device,
     seconds: float,
+    progress: Progress,
     measure: Measure | None,
     most_lost: float | None,
 ) -> Manifest:
     """The manifest of a plan that passed both gates."""
+    _go_on(progress, "comparing with the reference", spec)
     engine = tensorrt.open_plan(plan.data, spec, device)
     try:
         deviations = same_as_reference(engine, spec, device)
-        lost = points_lost(spec, engine, measure) if measure else {}
-        check_lost(lost, MOST_LOST[spec.precision] if most_lost is None else most_lost, spec)
+        lost = {}
+        if measure:
+            _go_on(progress, "measuring on labelled images", spec)
+            lost = points_lost(spec, engine, measure)
+            check_lost(lost, spec, device, most_lost)
+        _go_on(progress, "storing the engine", spec)
         digest = hashlib.sha256(plan.data).hexdigest()
         return Manifest(
             key=key,
@@ -121,47 +129,10 @@ def _accepted(
         engine.close()
 
 
-def same_as_reference(engine: Engine, spec: ModelSpec, device: cuda.Device) -> list[Deviation]:
-    """The first gate: EngineError names the worst output and, where it can be found, the layers that went wrong."""
-    if spec.reference is None:
-        log.warning("%s has no reference.npz: nothing says whether the engine is right", spec.folder)
-    try:
-        return require(engine, spec)
-    except EngineError as error:
-        from camera_perception.engine_regions import worst_region
-
-        region = worst_region(spec, device)
-        where = f"; the numbers go wrong {region}" if region else ""
-        raise EngineError(f"{error}{where}. The engine was not put in place") from error
-
-
-def points_lost(spec: ModelSpec, engine: Engine, measure: Measure) -> dict[str, float]:
-    """Per task: points of a hundred that the engine is worse than the fp32 model in ONNX Runtime."""
-    original = _original(spec)
-    baseline = load_engine(original, "onnxruntime", device="cpu", spin=False)
-    try:
-        wanted = measure(original, baseline)
-    finally:
-        baseline.close()
-    got = measure(spec, engine)
-    return {task: round(100 * (value - got.get(task, 0.0)), 3) for task, value in wanted.items()}
-
-
-def _original(spec: ModelSpec) -> ModelSpec:
-    """The model that a variant was made from."""
-    above = spec.folder.parent / "model.json"
-    return load_spec(spec.folder.parent) if spec.precision != "fp32" and above.is_file() else spec
-
-
-def check_lost(lost: Mapping[str, float], most: float, spec: ModelSpec) -> None:
-    """The second gate: EngineError names the tasks that lost more than allowed."""
-    bad = {task: points for task, points in lost.items() if points > most}
-    if bad:
-        named = ", ".join(f"{task} {points:.2f}" for task, points in sorted(bad.items(), key=lambda pair: -pair[1]))
-        raise EngineError(
-            f"the {spec.precision} engine of model '{spec.name}' loses more than {most:g} points in: {named}. "
-            "It was not put in place; use a higher precision, or quantise again with more calibration images"
-        )
+def _go_on(progress: Progress, phase: str, spec: ModelSpec) -> None:
+    """What comes after TensorRT's part can be cancelled between its steps."""
+    if progress(phase, 1.0) is False:
+        raise BuildCancelled(spec.name)
 
 
 def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:

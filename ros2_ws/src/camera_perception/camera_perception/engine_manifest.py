@@ -15,6 +15,7 @@ from camera_perception.engine_key import BuildOptions, EngineKey, Machine
 from camera_perception.errors import EngineError
 
 SCHEMA = 1
+LAYERS = ".layers.json"  # suffix of what TensorRT says of an engine's layers
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
     """The readable manifests of a folder, by name."""
-    for path in sorted(folder.glob("*_trt*.json")):
+    for path in sorted(path for path in folder.glob("*_trt*.json") if not path.name.endswith(LAYERS)):
         try:
             yield path, read_manifest(path)
         except EngineError:

@@ -11,23 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from camera_perception.engine_key import EngineKey
-from camera_perception.engine_manifest import Manifest, read_manifest
+from camera_perception.engine_manifest import LAYERS, Manifest, read_manifest
 from camera_perception.errors import EngineBusy, EngineError
 
 HEADER = 28  # bytes of a plan file up to its version; undocumented, so only a hint
 
 
 def read_plan(folder: Path, manifest: Manifest) -> bytes:
-    """The engine's bytes, after their sha256 was compared; only then may they be deserialised."""
+    """The engine's bytes, after their sha256 was compared; only then may they be deserialised. EngineError if not."""
     path = folder / manifest.engine
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise EngineError(f"engine {path} cannot be read ({error.strerror}): build it again") from error
+        raise EngineError(f"engine {path} cannot be read ({error.strerror})") from error
     if hashlib.sha256(data).hexdigest() != manifest.sha256:
         size = f"{len(data)} of {manifest.nbytes} bytes" if len(data) != manifest.nbytes else "other contents"
         hint = header_hint(data, manifest.key.machine.tensorrt)
-        raise EngineError(f"engine {path} is not the one that was built and checked ({size}{hint}): build it again")
+        raise EngineError(f"engine {path} is not the one that was built and checked ({size}{hint})")
     return data
 
 
@@ -40,15 +40,30 @@ def header_hint(data: bytes, tensorrt: str) -> str:
     return "" if wrote == wanted else f", written by TensorRT {'.'.join(map(str, wrote))}"
 
 
-def store(folder: Path, manifest: Manifest, plan: bytes) -> Path:
-    """Write engine, then manifest, each complete or not at all; the manifest's rename is the moment of change."""
+def store(folder: Path, manifest: Manifest, plan: bytes, layers: str = "{}") -> Path:
+    """Write layers and engine, then the manifest, each complete or not at all; its rename is the moment of change."""
     path = folder / f"{manifest.key.stem}.json"
-    before = read_manifest(path).engine if path.is_file() else None
+    before = _engine_of(path)
+    write_whole(layers_path(folder, manifest.engine), layers.encode())
     write_whole(folder / manifest.engine, plan)
     write_whole(path, manifest.text().encode())
     if before not in (None, manifest.engine):
-        (folder / str(before)).unlink(missing_ok=True)
+        for old in (folder / str(before), layers_path(folder, str(before))):
+            old.unlink(missing_ok=True)
     return path
+
+
+def layers_path(folder: Path, engine: str) -> Path:
+    """Beside an engine: what TensorRT's inspector says of each of its layers."""
+    return (folder / engine).with_suffix(LAYERS)
+
+
+def _engine_of(path: Path) -> str | None:
+    """The engine that a new one replaces; a broken manifest must not stop the new one."""
+    try:
+        return read_manifest(path).engine
+    except EngineError:
+        return None
 
 
 def write_whole(path: Path, data: bytes) -> None:

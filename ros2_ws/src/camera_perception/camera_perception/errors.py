@@ -29,6 +29,13 @@ class EngineBusy(EngineError):
     """Another process is building the same engine."""
 
 
+class BuildCancelled(EngineError):
+    """The user, or a node that shuts down, wanted no engine any more."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the engine of model '{model}' was not built: cancelled; nothing was changed")
+
+
 class CalibrationError(PerceptionError):
     """Intrinsics or extrinsics cannot be used for metres."""
 

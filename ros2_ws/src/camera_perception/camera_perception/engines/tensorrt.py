@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,7 @@ from camera_perception.engines.select import median_ms
 from camera_perception.errors import EngineError, EngineMissing, ModelError
 from camera_perception.model_spec import ModelSpec, load_spec
 
+log = logging.getLogger(__name__)
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")
 
 
@@ -59,8 +61,7 @@ def load(
         raise EngineError(f"unknown memory '{memory}' for tensorrt: expected auto, copy, mapped")
     device = cuda.use_device(device_id)
     place = Path(folder) if folder else engine_folder()
-    variant, manifest = find(spec, precision, machine(device), place)
-    plan = read_plan(place, manifest)
+    variant, manifest, plan = find(spec, precision, machine(device), place)
     options = {"slots": check_slots(slots), "graph": graph, "background": background, "letterbox": letterbox}
     return open_plan(plan, variant, device, memory, built_at=manifest.built_at, **options)
 
@@ -81,20 +82,32 @@ def open_plan(plan: bytes, spec: ModelSpec, device: cuda.Device, memory: str = "
     return faster
 
 
-def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[ModelSpec, Manifest]:
-    """The variant of the model and the manifest of its fastest engine; EngineError says what the nearest one lacks."""
+def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[ModelSpec, Manifest, bytes]:
+    """The variant of the model, the manifest and the bytes of its fastest engine that is as it was when it was checked.
+
+    EngineMissing says what is wrong with the nearest one, and the command that builds another.
+    """
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision '{precision}' for tensorrt: expected auto, {', '.join(PRECISIONS)}")
     wanted = [v for v in variants(spec) if precision in ("auto", v.precision)]
     found = [(v, manifest) for v in wanted for _, manifest in matching(folder, EngineKey.of(v, here))]
-    if found:
-        return min(found, key=lambda pair: pair[1].milliseconds)
-    misses = [miss for v in wanted for miss in near_misses(folder, EngineKey.of(v, here))]
-    why = f"; the nearest was built for {min(misses, key=len)}" if misses else ""
+    damaged = []
+    for variant, manifest in sorted(found, key=lambda pair: pair[1].milliseconds):
+        try:
+            return variant, manifest, read_plan(folder, manifest)
+        except EngineError as error:
+            log.warning("%s", error)
+            damaged.append(str(error))
+    why = f"; {damaged[0]}" if damaged else _nearest(wanted, here, folder)
     raise EngineMissing(
         f"no TensorRT engine of model '{spec.name}' for this machine is in {folder}{why}: "
         f"build one with `{command(spec, precision)}`"
     )
+
+
+def _nearest(wanted: list[ModelSpec], here: Machine, folder: Path) -> str:
+    misses = [miss for v in wanted for miss in near_misses(folder, EngineKey.of(v, here))]
+    return f"; the nearest was built for {min(misses, key=len)}" if misses else ""
 
 
 def variants(spec: ModelSpec) -> list[ModelSpec]:

@@ -5,30 +5,23 @@ Only names that TensorRT 10.3 to 11 share are used, so that one file serves JetP
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tensorrt as trt
 
 from camera_perception.engine_key import BuildOptions
+from camera_perception.engine_store import write_whole
 from camera_perception.engines.tensorrt_errors import BUILD, meaning
+from camera_perception.engines.tensorrt_layers import layer_precisions
 from camera_perception.engines.tensorrt_log import LOGGER
-from camera_perception.errors import EngineError
+from camera_perception.engines.tensorrt_progress import Progress, ProgressMonitor
+from camera_perception.errors import BuildCancelled, EngineError
 from camera_perception.model_spec import ModelSpec
 
-# Called with a phase and how much of the whole is done, 0..1; returning False cancels the build.
-Progress = Callable[[str, float], bool]
 MIB = 1 << 20
 log = logging.getLogger(__name__)
-
-
-class BuildCancelled(EngineError):
-    """The progress callback said stop. Nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -38,45 +31,6 @@ class Plan:
     data: bytes
     layers: dict[str, int]
     inspection: str  # JSON of TensorRT's engine inspector
-
-
-class ProgressMonitor(trt.IProgressMonitor):
-    """Turns TensorRT's nested phases into one number that only grows."""
-
-    def __init__(self, progress: Progress) -> None:
-        trt.IProgressMonitor.__init__(self)
-        self._progress = progress
-        self._phases: dict[str, tuple[str | None, int, int]] = {}  # name: parent, steps, done
-        self._share = 0.0
-        self.cancelled = False
-
-    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-        self._phases[phase_name] = parent_phase, max(num_steps, 1), 0
-
-    def step_complete(self, phase_name: str, step: int) -> bool:
-        parent, steps, _ = self._phases.get(phase_name, (None, 1, 0))
-        self._phases[phase_name] = parent, steps, min(step + 1, steps)
-        self._share = max(self._share, self._total())
-        self.cancelled = self.cancelled or not self._tell(phase_name)
-        return not self.cancelled
-
-    def phase_finish(self, phase_name: str) -> None:
-        self._phases.pop(phase_name, None)
-
-    def _tell(self, phase: str) -> bool:
-        try:
-            return self._progress(phase, self._share) is not False
-        except KeyboardInterrupt:  # must not travel through TensorRT
-            return False
-
-    def _total(self) -> float:
-        """Of the outermost phase, with the part of its present step that inner phases have done."""
-        return max((self._done(name) for name, (parent, _, _) in self._phases.items() if not parent), default=0.0)
-
-    def _done(self, name: str) -> float:
-        _, steps, done = self._phases[name]
-        inner = [self._done(child) for child, (parent, _, _) in self._phases.items() if parent == name]
-        return min((done + max(inner, default=0.0)) / steps, 1.0)
 
 
 def build_plan(
@@ -99,16 +53,18 @@ def build_plan(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * MIB)
     config.builder_optimization_level = options.optimization_level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    cache = _timing_cache(config, timing_cache)
+    _alive = _timing_cache(config, timing_cache)  # TensorRT keeps no reference of its own
     monitor = ProgressMonitor(progress)
     config.progress_monitor = monitor
     _add_profile(builder, network, config, spec)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
+        if monitor.failure is not None:
+            raise monitor.failure
         if monitor.cancelled:
-            raise BuildCancelled(f"the engine of model '{spec.name}' was not built: cancelled; nothing was changed")
+            raise BuildCancelled(spec.name)
         raise EngineError(f"no engine can be built from {spec.onnx_path}: {meaning(LOGGER.take())}")
-    _keep_timing_cache(cache, timing_cache)
+    _keep_timing_cache(config, timing_cache)
     data = bytes(memoryview(plan))
     inspection = inspect(data)
     return Plan(data, layer_precisions(inspection), inspection)
@@ -135,7 +91,12 @@ def _add_profile(
     """A free batch dimension becomes a fixed one; everything else has to be fixed in the ONNX file."""
     images = network.get_input(0)
     shape, wanted = tuple(images.shape), spec.input.shape
-    if any(have not in (-1, want) for have, want in zip(shape, wanted)) or len(shape) != len(wanted):
+    if len(shape) != len(wanted) or any(have not in (-1, want) for have, want in zip(shape[1:], wanted[1:])):
+        raise EngineError(
+            f"input '{images.name}' of {spec.onnx_path} has the shape {shape}, model.json says {wanted}: "
+            "correct its input section, or export the model again"
+        )
+    if shape[0] not in (-1, wanted[0]):
         raise EngineError(
             f"input '{images.name}' of {spec.onnx_path} has the fixed shape {shape}, wanted is {wanted}: "
             f"export the model with batch={spec.input.batch}, or build with --batch {shape[0]}"
@@ -161,14 +122,14 @@ def _timing_cache(config: trt.IBuilderConfig, path: Path | None) -> trt.ITimingC
     return cache
 
 
-def _keep_timing_cache(cache: trt.ITimingCache | None, path: Path | None) -> None:
+def _keep_timing_cache(config: trt.IBuilderConfig, path: Path | None) -> None:
+    """What was measured, for the next build; builds of other models on this GPU may write at the same time."""
+    cache = config.get_timing_cache() if path is not None else None
     if cache is None or path is None:
         return
-    part = path.with_suffix(".part")
     try:
-        part.write_bytes(bytes(memoryview(cache.serialize())))
-        part.replace(path)
-    except OSError as error:
+        write_whole(path, bytes(memoryview(cache.serialize())))
+    except EngineError as error:
         log.info("the timing cache cannot be written: %s", error)
 
 
@@ -178,21 +139,3 @@ def inspect(plan: bytes) -> str:
     if engine is None:
         raise EngineError(f"the engine that was just built cannot be loaded: {meaning(LOGGER.take(), BUILD)}")
     return engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON) or "{}"
-
-
-def layer_precisions(inspection: str) -> dict[str, int]:
-    """Layers by the number type of their first output: {"Half": 52, "Int8": 40, "Float": 9}."""
-    try:
-        layers = json.loads(inspection).get("Layers", [])
-    except (ValueError, AttributeError):
-        return {}
-    return dict(Counter(_precision(layer) for layer in layers if isinstance(layer, dict)).most_common())
-
-
-def _precision(layer: dict[str, Any]) -> str:
-    """Formats read "Half NHWC8 ..." or "Int8 ..."; older ones "Channel major FP16 format ..."."""
-    text = str((layer.get("Outputs") or [{}])[0].get("Format/Datatype", "unknown"))
-    words = ("Int8", "Half", "FP16", "BFloat16", "FP8", "FP32", "Float", "Int32", "Int64", "UInt8", "Bool")
-    names = {"FP16": "Half", "FP32": "Float"}
-    found = next((word for word in words if word.lower() in text.lower()), "unknown")
-    return names.get(found, found)

@@ -9,22 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-import numpy as np
 import tensorrt as trt
 
 from camera_perception.engines import Tensor, cuda
 from camera_perception.engines.cuda_kernel import Kernel
 from camera_perception.engines.cuda_letterbox import SlotLetterbox, compiled_for
-from camera_perception.engines.graph import check_input, check_names, check_outputs, engine_id, wanted_outputs
+from camera_perception.engines.graph import check_outputs, engine_id, wanted_outputs
 from camera_perception.engines.slots import FreeSlots
-from camera_perception.engines.tensorrt_errors import meaning
-from camera_perception.engines.tensorrt_log import LOGGER, ErrorRecorder
+from camera_perception.engines.tensorrt_network import Network
 from camera_perception.engines.tensorrt_slot import TensorRtSlot
 from camera_perception.errors import EngineError
 from camera_perception.model_spec import ModelSpec
 
 log = logging.getLogger(__name__)
-INPUT = trt.TensorIOMode.INPUT
 
 
 class TensorRtEngine:
@@ -56,14 +53,12 @@ class TensorRtEngine:
         self.precision = spec.precision
         self.name = f"tensorrt {spec.precision} {device.name}"
         self.engine_id = engine_id(spec, self.name, trt.__version__, device.compute_capability)
-        self._build, self.built_at = build, built_at
-        self._recorder = ErrorRecorder()
-        self._open(plan)
-        self.input, tensors = _tensors(self._engine, spec)
+        self.built_at = built_at
+        self._network = Network(plan, build)
+        self.input, tensors = self._network.tensors(spec)
         self.outputs: dict[str, Tensor] = {name: tensors[name] for name in wanted_outputs(spec)}
         check_outputs(spec, self.outputs)
         self._closed = False
-        self._bound: TensorRtSlot | None = None
         self._slots: list[TensorRtSlot] = []
         self._streams: list[cuda.Stream] = []
         self._kernel: Kernel | None = None
@@ -86,7 +81,7 @@ class TensorRtEngine:
         slot.uploaded.record(upload)
         slot.uploaded.hold(compute)
         if slot.graph is None:
-            self._enqueue(slot)
+            self._network.enqueue(slot.addresses, compute)
         else:
             slot.graph.launch(compute)
         slot.computed.record(compute)
@@ -98,8 +93,8 @@ class TensorRtEngine:
         if slot.busy:
             slot.done.wait()
             slot.busy = False
-            if self._recorder.num_errors():
-                raise self._failure()
+            if self._network.recorder.num_errors():
+                raise self._network.failure()
 
     def release(self, slot: TensorRtSlot) -> None:
         try:
@@ -122,20 +117,7 @@ class TensorRtEngine:
             stream.close()
         if self._kernel is not None:
             self._kernel.close()
-        del self._context, self._engine, self._runtime  # in this order
-
-    def _open(self, plan: bytes) -> None:
-        LOGGER.take()
-        self._runtime = trt.Runtime(LOGGER)
-        self._runtime.error_recorder = self._recorder
-        engine = self._runtime.deserialize_cuda_engine(plan)
-        if engine is None:
-            raise self._failure("the engine cannot be loaded")
-        self._engine = engine
-        context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.STATIC)
-        if context is None:
-            raise self._failure("the engine cannot be started")
-        self._context = context
+        self._network.close()
 
     def _allocate(self, outputs: Iterable[Tensor], priority: int) -> None:
         outputs = [tensor for tensor in outputs if tensor.name != self.input.name]
@@ -150,10 +132,7 @@ class TensorRtEngine:
     def _warm_up(self, graph: bool) -> None:
         """The first launch is slow, and a graph may only be recorded after one."""
         compute = self._streams[1]
-        if not self._context.set_optimization_profile_async(0, compute.handle):
-            raise self._failure("the engine cannot be started")
-        if not self._context.set_input_shape(self.input.name, self.input.shape):
-            raise self._failure(f"the engine does not take {self.input.shape}")
+        self._network.fix_shape(self.input, compute)
         for slot in self._slots:
             self.submit(slot)
             self.wait(slot)
@@ -162,44 +141,8 @@ class TensorRtEngine:
 
     def _record(self, slot: TensorRtSlot, stream: cuda.Stream) -> cuda.Graph | None:
         try:
-            return cuda.Graph(stream, lambda: self._enqueue(slot))
+            return cuda.Graph(stream, lambda: self._network.enqueue(slot.addresses, stream))
         except EngineError as error:
             log.warning("this engine cannot be replayed as a CUDA graph and runs a little slower: %s", error)
-            self._recorder.clear()
+            self._network.recorder.clear()
             return None
-
-    def _enqueue(self, slot: TensorRtSlot) -> None:
-        if self._bound is not slot:
-            for name, address in slot.addresses.items():
-                if not self._context.set_tensor_address(name, address):
-                    raise self._failure(f"tensor '{name}' cannot be bound")
-            self._bound = slot
-        if not self._context.execute_async_v3(self._streams[1].handle):
-            raise self._failure("the network failed on a frame")
-
-    def _failure(self, what: str = "the network failed on a frame") -> EngineError:
-        return EngineError(f"{what}: {meaning([*self._recorder.take(), *LOGGER.take()], self._build)}")
-
-
-def _tensors(engine: trt.ICudaEngine, spec: ModelSpec) -> tuple[Tensor, dict[str, Tensor]]:
-    """The image input and all outputs, checked against model.json."""
-    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    inputs = [name for name in names if engine.get_tensor_mode(name) == INPUT]
-    outputs = [name for name in names if name not in inputs]
-    check_names(spec, inputs, outputs)
-    check_input(spec, engine.get_tensor_shape(inputs[0]), _dtype(engine, inputs[0]).name)
-    batch = spec.input.batch
-    tensors = {}
-    for name in outputs:
-        first, *rest = engine.get_tensor_shape(name)
-        tensors[name] = Tensor(name, (batch if first == -1 else first, *rest), _dtype(engine, name))
-    return Tensor(inputs[0], spec.input.shape, _dtype(engine, inputs[0])), tensors
-
-
-def _dtype(engine: trt.ICudaEngine, name: str) -> np.dtype:
-    try:
-        return np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-    except TypeError as error:
-        raise EngineError(
-            f"tensor '{name}' of the engine has a type that NumPy lacks ({error}): export it as float32"
-        ) from error

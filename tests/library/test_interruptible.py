@@ -1,0 +1,63 @@
+"""Ctrl-C stops a build that holds its thread in native code, and a second one ends the process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from camera_perception.errors import BuildCancelled
+from camera_perception.interruptible import LEFT, under_a_bar
+
+# The work tells that it runs, then sleeps in C code without looking at signals, as a builder does.
+PROGRAM = """
+import sys, time
+from camera_perception.interruptible import under_a_bar
+from camera_perception.errors import BuildCancelled
+
+def work(progress):
+    print("working", flush=True)
+    while progress("Tactic selection", 0.5) or {stubborn}:
+        time.sleep(0.02)
+    raise BuildCancelled("m")
+
+try:
+    under_a_bar(work)
+except BuildCancelled as error:
+    print(error, flush=True)
+"""
+
+
+def started(stubborn: bool) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM.format(stubborn=stubborn)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    return process
+
+
+def test_the_first_ctrl_c_asks_the_work_to_stop():
+    process = started(stubborn=False)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert "cancelled; nothing was changed" in out
+    assert process.returncode == 0
+
+
+def test_the_second_one_leaves_at_once():
+    process = started(stubborn=True)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "once more leaves" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == LEFT
+
+
+def test_results_and_errors_come_through():
+    assert under_a_bar(lambda progress: progress("a phase", 0.5) and 7) == 7
+    with pytest.raises(BuildCancelled, match="of model 'm' was not built"):
+        under_a_bar(lambda progress: (_ for _ in ()).throw(BuildCancelled("m")))
