@@ -60,6 +60,8 @@ def test_every_argument_is_described_and_sets_a_parameter_that_exists():
         ("use_sim_time", "false", False),
         ("engine", "openvino", "openvino"),
         ("engine_threads", "3", 3),
+        ("build_engine", "background", "background"),
+        ("gpu_letterbox", "true", True),
     ],
 )
 def test_an_argument_gets_the_type_of_its_parameter(parameter, text, value):
@@ -75,6 +77,13 @@ def test_a_wrong_truth_value_is_named():
 def test_only_given_arguments_override_the_parameter_file():
     values = {"model": "m", "engine": "", "autostart": "true", "namespace": "/a"}
     assert launching.overrides(launching.COMMON + launching.CAMERA, values) == {"model": "m", "autostart": True}
+
+
+def test_engines_can_be_asked_for_on_the_command_line_of_a_launch():
+    names = {argument.name for argument in launching.COMMON}
+    assert {"engine", "build_engine", "gpu_letterbox"} <= names
+    values = {"engine": "tensorrt", "build_engine": "background", "gpu_letterbox": ""}
+    assert launching.overrides(launching.COMMON, values) == {"engine": "tensorrt", "build_engine": "background"}
 
 
 def test_every_process_gets_the_transport_profile_and_keeps_its_memory():

@@ -43,6 +43,19 @@ COMMON = (
     Argument("model", "", "Model folder: model.json, model.onnx and what belongs to them.", "model"),
     Argument("params_file", "", "Parameter file of the camera nodes; empty takes config/perception.param.yaml."),
     Argument("engine", "", "Backend; empty takes the parameter file's.", "engine"),
+    Argument(
+        "build_engine",
+        "",
+        "never or background: without a TensorRT engine for this GPU, stop and name the command that builds one, or "
+        "build it while the node runs; empty takes the parameter file's.",
+        "build_engine",
+    ),
+    Argument(
+        "gpu_letterbox",
+        "",
+        "true lets the GPU resize images: for cameras much larger than the network; empty takes the parameter file's.",
+        "gpu_letterbox",
+    ),
     Argument("use_sim_time", "false", "Take the time from /clock.", "use_sim_time"),
     Argument(
         "autostart",
