@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 T = TypeVar("T")
+LEAVING = 3.0  # seconds that the transport may take to close
 
 
 class Stopped(Exception):
@@ -152,7 +154,14 @@ def when_done(work: Callable[[], T]) -> Future:
 
 
 def leave_with(code: int) -> NoReturn:
-    """End the process now: threads left inside native code cannot delay or crash the exit. ROS is shut down already."""
+    """End the process now: threads left inside native code cannot delay or crash the exit. ROS is shut down already.
+
+    Nodes refer to themselves in circles: Fast DDS takes its files out of shared memory when these are collected.
+    """
+    gc.unfreeze()
+    collecting = threading.Thread(target=gc.collect, name="leaving", daemon=True)
+    collecting.start()
+    collecting.join(LEAVING)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
