@@ -1,6 +1,6 @@
 """On a machine with TensorRT and an NVIDIA GPU: the real thing, with one command that prints what passed.
 
-    pytest tests/vehicle -v -s --model MODEL_FOLDER
+    pytest tests/vehicle --model MODEL_FOLDER
 
 Everything is skipped where TensorRT or the GPU is missing; nothing is written outside a temporary folder.
 """
@@ -8,6 +8,7 @@ Everything is skipped where TensorRT or the GPU is missing; nothing is written o
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -31,22 +32,62 @@ def spec(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(spec, tmp_path_factory):
-    from camera_perception.build_command import summary
+def built(spec, tmp_path_factory):
+    """Every variant of the model, built here: a list of Built."""
     from camera_perception.build_engine import build_engine
 
     folder = tmp_path_factory.mktemp("engines")
-    phases = set()
-    for variant in tensorrt.variants(spec):
-        built = build_engine(variant, folder=folder, progress=lambda phase, share: phases.add(phase) or True)
-        print(f"\n{summary(built)}")
-    assert phases, "TensorRT told no progress"
-    return folder
+    return [build_engine(variant, folder=folder) for variant in tensorrt.variants(spec)]
+
+
+@pytest.fixture(scope="module")
+def folder(built):
+    return built[0].path.parent
 
 
 @pytest.fixture(scope="module")
 def precisions(spec):
     return [variant.precision for variant in tensorrt.variants(spec)]
+
+
+def test_the_machine_is_known(spec, record_property):
+    from camera_perception.engines import cuda
+
+    device = cuda.use_device()
+    here = tensorrt.machine(device)
+    record_property("GPU", f"{here.gpu}, compute capability {here.compute_capability}, CUDA {here.driver_major} driver")
+    record_property("TensorRT", here.tensorrt)
+    record_property("memory shared with the CPU", device.integrated)
+    assert cuda.free_memory()[0] > 0
+
+
+def test_every_variant_is_built_and_passes_its_gate(built, record_property):
+    from camera_perception.build_command import summary
+
+    for one in built:
+        assert one.fresh
+        assert sum(one.manifest.layers.values()) > 0, "the inspector says nothing of the layers"
+        for line in summary(one).splitlines():
+            record_property(one.manifest.key.precision, line)
+
+
+def test_progress_is_told_to_the_end(spec, tmp_path):
+    from camera_perception.build_engine import build_engine
+    from camera_perception.engine_key import BuildOptions
+
+    shares = []
+    build_engine(
+        spec, BuildOptions(optimization_level=0), tmp_path, progress=lambda _, share: shares.append(share) or True
+    )
+    assert len(set(shares)) > 3
+    assert shares == sorted(shares)
+
+
+def test_the_second_build_is_there_at_once(spec, folder):
+    from camera_perception.build_engine import build_engine
+
+    assert not build_engine(spec, folder=folder).fresh
+    assert list(folder.glob("timing-*.cache"))
 
 
 def test_every_variant_reproduces_its_reference_with_and_without_graphs(spec, folder, precisions):
@@ -132,12 +173,35 @@ def test_a_damaged_plan_is_a_sentence(spec, folder):
             tensorrt.open_plan(broken, spec, cuda.use_device())
 
 
-def test_times(spec, folder, precisions):
+def test_times(spec, folder, precisions, record_property):
     """No assertion: figures for people."""
     from camera_perception.engines.select import median_ms
 
     for precision in precisions:
         for memory in ("copy", "mapped"):
             engine = tensorrt.load(spec, precision=precision, folder=folder, memory=memory)
-            print(f"\n{engine.name} {memory}: {median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}")
+            record_property(
+                f"{engine.name} {memory}", f"{median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}"
+            )
             engine.close()
+
+
+def test_frames_in_flight_gain_time(spec, folder, record_property):
+    """No assertion either: with two slots the copies of one frame run beside the network of the other."""
+    for slots in (1, 2, 3):
+        engine = tensorrt.load(spec, folder=folder, slots=slots, memory="copy")
+        record_property(f"{slots} in flight", f"{milliseconds_per_frame(engine):.3f} ms per frame")
+        engine.close()
+
+
+def milliseconds_per_frame(engine, frames=200):
+    flying = []
+    started = perf_counter()
+    for _ in range(frames):
+        if len(flying) == engine.slots:
+            engine.release(flying.pop(0))
+        flying.append(engine.acquire())
+        engine.submit(flying[-1])
+    for slot in flying:
+        engine.release(slot)
+    return 1e3 * (perf_counter() - started) / frames
