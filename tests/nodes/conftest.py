@@ -61,7 +61,7 @@ def executor(context: rclpy.Context) -> Iterator[rclpy.executors.Executor]:
 def spin_until(executor: rclpy.executors.Executor) -> Callable[..., None]:
     """spin_until(condition, timeout, what): run callbacks until it holds, or fail saying what did not happen."""
 
-    def spin_until(condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition") -> None:
+    def spin_until(condition: Callable[[], object], timeout: float = 100.0, what: str = "the condition") -> None:
         deadline = monotonic() + timeout
         while not condition():
             if monotonic() > deadline:

@@ -12,7 +12,17 @@ import time
 from pathlib import Path
 
 import pytest
-from driving import RELIABLE, Ear, catches_signals, given, image_message, process_environment, road, start_node
+from driving import (
+    RELIABLE,
+    Ear,
+    catches_signals,
+    given,
+    image_message,
+    process_environment,
+    road,
+    shipped_environment,
+    start_node,
+)
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
@@ -37,7 +47,7 @@ def write_bag(folder: Path, images: int = 20, period_ms: int = 50) -> Path:
     return folder
 
 
-def finished(process: subprocess.Popen[bytes], log: Path, seconds: float = 30.0) -> int:
+def finished(process: subprocess.Popen[bytes], log: Path, seconds: float = 100.0) -> int:
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -66,7 +76,7 @@ def test_a_node_ends_with_0_on_a_signal_at_any_moment(processes, tiny_model, tmp
     logs = {name: tmp_path / f"{name}.log" for name in nodes}
     started = {name: start_node(name, *arguments, log=logs[name]) for name, arguments in nodes.items()}
     processes += started.values()
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 60.0
     while not all(catches_signals(process) for process in started.values()) and time.monotonic() < deadline:
         time.sleep(0.005)  # before that it is the Python interpreter that starts, not our program
     time.sleep(delay)
@@ -82,7 +92,7 @@ def test_the_player_sends_every_message_and_the_recorder_gets_the_same_bytes(pro
     topics = given(output=out, topics=f"[{TOPIC},{INFO_TOPIC}]")
     recorder = start_node("bag_recorder_node", *topics, log=tmp_path / "recorder.log")
     summary = tmp_path / "summary.json"
-    arguments = given(bag=bag, rate=4.0, wait_for_subscribers=10.0, summary=summary)
+    arguments = given(bag=bag, rate=4.0, wait_for_subscribers=60.0, summary=summary)
     player = start_node("bag_player_node", *arguments, log=log)
     processes += [recorder, player]
     assert finished(player, log) == 0
@@ -106,7 +116,7 @@ def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, 
     executor.add_node(outside)
     ear = Ear(outside, Image, TOPIC)
     bag = write_bag(tmp_path / "bag", images=5)
-    arguments = given(bag=bag, stamps="now", wait_for_subscribers=10.0, start_offset=0.04)
+    arguments = given(bag=bag, stamps="now", wait_for_subscribers=60.0, start_offset=0.04)
     processes.append(start_node("bag_player_node", *arguments, log=tmp_path / "player.log"))
     spin_until(lambda: len(ear.heard) >= 4, what="images")
     stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in ear.heard]
@@ -131,13 +141,28 @@ def test_a_player_that_cannot_play_says_why_and_fails(processes, tmp_path, argum
     assert words in log.read_text()
 
 
-def test_a_node_that_starts_removes_the_shared_memory_of_killed_ones(processes, tmp_path):
+def mapped(process: subprocess.Popen[bytes]) -> set[Path]:
+    """The files in shared memory that a process uses."""
+    lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    return {Path(line.split()[5]) for line in lines if f" {SHM}/fastrtps_" in line}
+
+
+def test_shared_memory_is_taken_from_killed_nodes_and_given_back_at_the_end(processes, tmp_path):
     left = SHM / f"fastrtps_{os.getpid():016x}_el"
     left.touch()
     os.utime(left, (0, 0))
-    processes.append(start_node("bag_player_node", log=tmp_path / "log"))
-    finished(processes[0], tmp_path / "log")
+    log, topics = tmp_path / "log", given(cameras="[front]", autostart="true")
+    node = start_node("fusion_node", *topics, log=log, env=shipped_environment())
+    processes.append(node)
+    deadline = time.monotonic() + 60.0
+    while not any(path.stat().st_size > 1 << 20 for path in mapped(node)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not left.exists()
+    own = {path for path in mapped(node) if "port" not in path.name}
+    assert own
+    node.send_signal(signal.SIGINT)
+    assert finished(node, log) == 0
+    assert not any(path.exists() for path in own)
 
 
 def test_a_killed_camera_leaves_the_others_working(processes, context, executor, spin_until, tiny_model, tmp_path):
@@ -150,14 +175,15 @@ def test_a_killed_camera_leaves_the_others_working(processes, context, executor,
     topics = given(cameras="[front]", topics="[/camera/front/camera/perception]", autostart="true", max_age=0.3)
     first = start_node("camera_node", *arguments, log=tmp_path / "first.log")
     processes += [first, start_node("fusion_node", *topics, log=tmp_path / "fusion.log")]
-    number = 0
+    picture = image_message(0)
+
+    def send() -> None:
+        picture.header.stamp = outside.get_clock().now().to_msg()
+        camera.publish(picture)
+
+    outside.create_timer(0.05, send)
 
     def fresh(stale: bool) -> bool:
-        nonlocal number
-        message = image_message(number)
-        message.header.stamp = outside.get_clock().now().to_msg()
-        camera.publish(message)
-        number += 1
         return bool(fused.heard and fused.heard[-1].cameras[0].stale == stale and frames.heard)
 
     spin_until(lambda: fresh(stale=False), what="a fused frame of the camera")
@@ -182,7 +208,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_recorded_stays_readable(proc
     command = [sys.executable, "-c", LIMITED, "--ros-args", *given(output=out, topics=f"[{TOPIC}]")]
     with log.open("wb") as stream:
         recorder = subprocess.Popen(command, stdout=stream, stderr=stream, env=process_environment())
-    arguments = given(bag=bag, rate=8.0, wait_for_subscribers=10.0)
+    arguments = given(bag=bag, rate=8.0, wait_for_subscribers=60.0)
     processes += [recorder, start_node("bag_player_node", *arguments, log=tmp_path / "player.log")]
     assert finished(recorder, log) == 1
     errors = [line for line in log.read_text().splitlines() if "[ERROR]" in line]
