@@ -7,6 +7,7 @@ a car ahead the road under its rear bumper. A wrong place is worse than none: wi
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,17 +16,19 @@ from camera_perception.ground import DEFAULT_NOISE, GroundNoise, fused, ground_w
 from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Edge, Objects, PositionMethod, Road
 
-HANGING = {"traffic light", "traffic sign", "stop sign"}  # they stand on no road
+HANGING = "traffic light", "traffic sign", "stop sign"  # they stand on no road
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
 CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
 SMALL_CONTACT = 0.1
 HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
 CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side off: what is seen is not the middle
-MOUNTS = ("bicycle", "motorcycle")
+RIDERS, MOUNTS = ("rider",), ("bicycle", "motorcycle")
 STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 MAX_RANGE = 150.0  # metres
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
 DISAGREE = 8.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
+# Plain numbers: with members of an enum, numpy takes ten times as long.
+SIDES, ENDS, BOTTOM = int(Edge.LEFT | Edge.RIGHT), int(Edge.TOP | Edge.BOTTOM), int(Edge.BOTTOM)
 
 
 def sound_boxes(boxes: np.ndarray) -> np.ndarray:
@@ -37,15 +40,8 @@ def sound_boxes(boxes: np.ndarray) -> np.ndarray:
 def edges_touched(boxes: np.ndarray, image_size: tuple[int, int], margin: float = 2.0) -> np.ndarray:
     """(N, 4) boxes in a (height, width) image -> (N,) uint8 Edge bits."""
     height, width = image_size
-    touched = np.zeros(len(boxes), np.uint8)
-    for edge, hit in (
-        (Edge.LEFT, boxes[:, 0] <= margin),
-        (Edge.TOP, boxes[:, 1] <= margin),
-        (Edge.RIGHT, boxes[:, 2] >= width - margin),
-        (Edge.BOTTOM, boxes[:, 3] >= height - margin),
-    ):
-        touched |= np.where(hit, np.uint8(edge), np.uint8(0))
-    return touched
+    hits = boxes[:, :2] <= margin, boxes[:, 2:] >= (width - margin, height - margin)
+    return np.packbits(np.concatenate(hits, axis=1), axis=1, bitorder="little")[:, 0]  # in the order of Edge
 
 
 def locate_objects(
@@ -59,7 +55,8 @@ def locate_objects(
 
     image_size  (height, width)
     """
-    objects = objects[sound_boxes(objects.boxes)]
+    sound = sound_boxes(objects.boxes)
+    objects = objects if sound.all() else objects[sound]
     objects = replace(objects, truncated=edges_touched(objects.boxes, image_size))
     if camera is None or not len(objects):
         return objects
@@ -71,8 +68,8 @@ def locate_objects(
     ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
     size[hidden], size_cov[hidden] = np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
-    cov[(objects.truncated & (Edge.LEFT | Edge.RIGHT)) != 0] += CUT_DOUBT**2 * np.eye(2)
-    off = _hanging(objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
+    cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
+    off = _are(HANGING, objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
     return replace(
         objects,
@@ -91,7 +88,7 @@ def _sigmas(boxes: np.ndarray, noise: GroundNoise) -> np.ndarray:
 def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
     boxes = objects.boxes.astype(float)
     contact = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
-    contact[(objects.truncated & Edge.BOTTOM) != 0] = np.nan
+    contact[(objects.truncated & BOTTOM) != 0] = np.nan
     return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
 
 
@@ -105,8 +102,7 @@ def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
 
 def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
     """The same, where riders reach down to the wheels of what they sit on."""
-    names = np.array([*classes, ""])[np.clip(objects.classes, -1, len(classes))]
-    riders, mounts = np.flatnonzero(names == "rider"), np.flatnonzero(np.isin(names, MOUNTS))
+    riders, mounts = (_are(names, objects.classes, classes).nonzero()[0] for names in (RIDERS, MOUNTS))
     if not len(riders) or not len(mounts):
         return objects
     boxes, (a, b) = objects.boxes.copy(), (objects.boxes[riders].T[:, :, None], objects.boxes[mounts].T[:, None])
@@ -119,7 +115,7 @@ def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
 
 def _strips(objects: Objects, width: int) -> np.ndarray:
     """(N,) bool: cut at a side so that a strip is left, whose lowest point may be anything but the contact."""
-    boxes, cut = objects.boxes, (objects.truncated & (Edge.LEFT | Edge.RIGHT)) != 0
+    boxes, cut = objects.boxes, (objects.truncated & SIDES) != 0
     return cut & (boxes[:, 2] - boxes[:, 0] < STRIP * width)
 
 
@@ -131,8 +127,14 @@ def _along_sight(directions: np.ndarray, share: float) -> np.ndarray:
 
 def _contact_doubt(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """(N, 2, 2) square metres."""
-    table = np.array([CONTACT.get(name, SMALL_CONTACT) for name in classes] or [SMALL_CONTACT])
-    return np.square(table[np.clip(indices, 0, len(table) - 1)])[:, None, None] * np.eye(2)
+    return _contact_doubts(classes).take(indices, axis=0, mode="clip")
+
+
+@lru_cache(maxsize=8)
+def _contact_doubts(classes: tuple[str, ...]) -> np.ndarray:
+    """(C, 2, 2) square metres."""
+    sigmas = np.array([CONTACT.get(name, SMALL_CONTACT) for name in classes] or [SMALL_CONTACT])
+    return np.square(sigmas)[:, None, None] * np.eye(2)
 
 
 def _by_size(
@@ -140,7 +142,7 @@ def _by_size(
 ) -> tuple[np.ndarray, np.ndarray]:
     boxes = objects.boxes.astype(float)
     heights = heights_of(objects.classes, classes)
-    heights[(objects.truncated & (Edge.BOTTOM | Edge.TOP)) != 0] = np.nan
+    heights[(objects.truncated & ENDS) != 0] = np.nan
     return located_by_height(boxes, heights, np.sqrt(2) * _sigmas(boxes, noise), camera)
 
 
@@ -151,39 +153,57 @@ def _best(
     planar = _useful(ground, ground_cov, camera)
     position, cov = np.where(planar[:, None], ground, size), np.where(planar[:, None, None], ground_cov, size_cov)
     both = planar & np.isfinite(size_cov).all(axis=(1, 2))
-    apart = ground[both] - size[both]
-    agree = np.einsum("ni,nij,nj->n", apart, np.linalg.inv(ground_cov[both] + size_cov[both]), apart) < DISAGREE
-    rows = np.flatnonzero(both)[agree]
+    rows = both.nonzero()[0]
+    rows = rows[_squared(ground[rows] - size[rows], ground_cov[rows] + size_cov[rows]) < DISAGREE]
     position[rows], cov[rows] = fused(ground[rows], ground_cov[rows], size[rows], size_cov[rows])
     method = np.where(planar, PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR).astype(np.uint8)
     return position, cov, method
 
 
+def _squared(apart: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """(N,) squared Mahalanobis distances of (N, 2) with (N, 2, 2)."""
+    (x, y), ((xx, xy), (_, yy)) = apart.T, cov.T
+    return (yy * x * x - 2 * xy * x * y + xx * y * y) / (xx * yy - xy * xy)
+
+
 def _useful(position: np.ndarray, cov: np.ndarray, camera: Camera) -> np.ndarray:
     """(N,) bool: near enough, sure enough."""
     with np.errstate(invalid="ignore"):
-        reach = np.linalg.norm(position - camera.pose[:2, 3], axis=1)
-        return (reach < MAX_RANGE) & (np.trace(cov, axis1=1, axis2=2) < (MAX_SHARE * reach) ** 2)
+        reach = _length(position - camera.pose[:2, 3])
+        return (reach < MAX_RANGE) & (cov[:, 0, 0] + cov[:, 1, 1] < (MAX_SHARE * reach) ** 2)
 
 
-def _hanging(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    hanging = [number for number, name in enumerate(classes) if name in HANGING]
-    return np.isin(indices, hanging)
+def _length(vectors: np.ndarray) -> np.ndarray:
+    """(N,) of (N, 2)."""
+    x, y = vectors.T
+    return np.sqrt(x * x + y * y)
+
+
+def _are(names: tuple[str, ...], indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(N,) bool: which class indices mean one of these names."""
+    return _named(names, classes).take(indices + 1, mode="clip")
+
+
+@lru_cache(maxsize=32)
+def _named(names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
+    """(C + 2,) bool: which classes have one of these names; one more at either end, for indices that are no class."""
+    return np.array([False, *(name in names for name in classes), False])
 
 
 def _widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:
     """(N,) visible extent across the line of sight, metres; nan without position or where the box is cut at a side."""
     boxes = objects.boxes
     rays = camera.rays_from_pixels(np.concatenate((boxes[:, [0, 3]], boxes[:, [2, 3]]))) @ camera.pose[:3, :3].T
-    left, right = np.split(np.arctan2(rays[:, 1], rays[:, 0]), 2)
+    left, right = np.arctan2(rays[:, 1], rays[:, 0]).reshape(2, -1)
     angle = (left - right) % (2 * np.pi)
-    width = 2 * np.tan(angle / 2) * np.linalg.norm(position - camera.pose[:2, 3], axis=1)
-    cut = (objects.truncated & (Edge.LEFT | Edge.RIGHT)) != 0
+    width = 2 * np.tan(angle / 2) * _length(position - camera.pose[:2, 3])
+    cut = (objects.truncated & SIDES) != 0
     return np.where(cut | (angle > np.pi / 2), np.nan, width).astype(np.float32)
 
 
 ROAD_REACH = 80.0  # metres, how far a free road is followed
 HALF_WIDTH = 1.0  # metres of the own car
+STEPS = np.linspace(0, 1, 9)[:, None, None]  # from one end of the border to the next
 
 
 def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] | None = None) -> Road:
@@ -194,11 +214,11 @@ def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] |
     if camera is None or not len(road.boundary):
         return road
     height = camera.height if image_size is None else image_size[0]
-    border = np.tile(road.boundary.astype(float), (2, 1))  # where the road ends, and below it the edge of the image
-    border[len(road.boundary) :, 1] = height - 1.0
-    far, near = np.split(_cut_off(border, camera), 2)
-    keep = np.isfinite(far[:, 0]) & np.isfinite(near[:, 0])
-    far, near = far[keep], near[keep]
+    border = np.empty((2, *road.boundary.shape))
+    border[:] = road.boundary  # where the road ends, and below it the edge of the image
+    border[1, :, 1] = height - 1.0
+    ends = _cut_off(border.reshape(-1, 2), camera).reshape(border.shape)
+    far, near = ends[:, np.isfinite(ends[..., 0]).all(axis=0)]
     if len(far) < 2:
         return road
     polygon = np.concatenate((near, far[::-1]))
@@ -217,7 +237,6 @@ def _cut_off(pixels: np.ndarray, camera: Camera) -> np.ndarray:
 
 def _free_ahead(far: np.ndarray) -> float:
     """Least distance of the border within the car's width; straight between neighbours; nan when none crosses it."""
-    steps = np.linspace(0, 1, 9)[:, None, None]
-    dense = (far[:-1] * (1 - steps) + far[1:] * steps).reshape(-1, 2)
+    dense = (far[:-1] * (1 - STEPS) + far[1:] * STEPS).reshape(-1, 2)
     ahead = dense[(np.abs(dense[:, 1]) < HALF_WIDTH) & (dense[:, 0] > 0), 0]
     return float(min(ahead.min(), ROAD_REACH)) if len(ahead) else float("nan")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from camera_perception.camera import Camera
@@ -21,10 +23,14 @@ HEIGHTS = {
 
 def heights_of(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """(N,) class indices -> (N, 2) height and standard deviation, metres; nan for classes without a prior."""
-    table = np.array([HEIGHTS.get(name, (np.nan, np.nan)) for name in names] or [(np.nan, np.nan)])
-    rows = np.where((classes >= 0) & (classes < len(table)), classes, 0)
-    known = (classes >= 0) & (classes < len(names))
-    return np.where(known[:, None], table[rows], np.nan)
+    return _table(names).take(classes + 1, axis=0, mode="clip")
+
+
+@lru_cache(maxsize=8)
+def _table(names: tuple[str, ...]) -> np.ndarray:
+    """(C + 2, 2) height and standard deviation; nan at either end, for indices that are no class."""
+    unknown = np.nan, np.nan
+    return np.array([unknown, *(HEIGHTS.get(name, unknown) for name in names), unknown])
 
 
 def located_by_height(
@@ -39,10 +45,11 @@ def located_by_height(
     """
     pose = camera.pose
     middle = (boxes[:, 0] + boxes[:, 2]) / 2
-    ends = np.column_stack((np.tile(middle, 2), boxes[:, [1, 3]].T.ravel()))
-    rays = camera.rays_from_pixels(ends)
-    top, bottom = np.split(rays @ pose[:3, :3].T, 2)
-    flat = [np.linalg.norm(ray[:, :2], axis=1) for ray in (top, bottom)]
+    ends = np.empty((2, len(boxes), 2))
+    ends[..., 0], ends[..., 1] = middle, boxes[:, 1::2].T
+    rays = camera.rays_from_pixels(ends.reshape(-1, 2)) @ pose[:3, :3].T
+    top, bottom = rays.reshape(2, -1, 3)
+    flat = [np.sqrt(ray[:, 0] ** 2 + ray[:, 1] ** 2) for ray in (top, bottom)]
     with np.errstate(divide="ignore", invalid="ignore"):
         rise = top[:, 2] / flat[0] - bottom[:, 2] / flat[1]  # tangent of elevation, top over bottom
         reach = np.where(rise > 1e-6, heights[:, 0] / rise, np.nan)
