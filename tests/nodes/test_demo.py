@@ -111,7 +111,7 @@ def test_nodes_that_are_killed_do_not_end_the_demo(capsys):
         ([("left/camera", 1)], "left/camera ended early with exit code 1: no such file"),
         ([("recorder", 0)], "recorder ended early"),
         ([(PLAYER, 2)], "bag_player ended early with exit code 2"),
-        ([("fusion", -9), (PLAYER, -9)], "without the player"),
+        ([("fusion", -9), (PLAYER, -9)], "bag_player was killed by signal 9"),
     ],
 )
 def test_nodes_that_end_by_themselves_end_the_demo(codes, words):

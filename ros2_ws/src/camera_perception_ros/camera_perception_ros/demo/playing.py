@@ -40,8 +40,6 @@ def wait_for_player(processes: Processes, seconds: float) -> set[str]:
             if time.monotonic() > started + 2 * seconds + STARTING:
                 raise DemoError(f"the player does not come to an end; see the logs in {processes.logs}")
     _notice(processes, ended, killed)
-    if PLAYER in killed:
-        raise DemoError("without the player there is nothing to tell")
     return killed
 
 
@@ -50,6 +48,8 @@ def _notice(processes: Processes, ended: dict[str, int], killed: set[str]) -> No
     for name, code in ended.items():
         if code > 0 or (code == 0 and name != PLAYER):
             raise DemoError(f"{name} ended early with exit code {code}: {processes.last_words(name)}")
+        if code < 0 and name == PLAYER:
+            raise DemoError(f"{PLAYER} was killed by signal {-code}, and without it there is nothing to show")
         if code < 0 and name not in killed:
             typer.echo(f"{name} was killed by signal {-code}; the others go on")
             killed.add(name)

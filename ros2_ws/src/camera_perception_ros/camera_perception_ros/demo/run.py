@@ -40,6 +40,11 @@ class Settings:
     def recording(self) -> Path:
         return self.out / "perception"
 
+    @property
+    def time(self) -> dict[str, object]:
+        """Node parameters: at another speed than the world's the player says what time it is, else images seem late."""
+        return {"use_sim_time": True} if self.rate != 1.0 else {}
+
 
 @app.command()
 def demo(
@@ -52,7 +57,9 @@ def demo(
     ] = Path("out/demo"),
     engine: Annotated[str, typer.Option(help="Backend, as the camera node's parameter.")] = "auto",
     engine_threads: Annotated[int, typer.Option(help="CPU threads of each camera's engine; 0 lets it decide.")] = 1,
-    rate: Annotated[float, typer.Option(help="Speed of playing against real time.")] = 1.0,
+    rate: Annotated[
+        float, typer.Option(help="Speed of playing; other than 1, ages are in the recording's time.")
+    ] = 1.0,
     domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
 ) -> None:
     """Play a recorded drive through the nodes, as separate processes over DDS on this machine."""
@@ -123,10 +130,11 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         )
     names = [camera.name for camera in cameras]
     fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
-    fusion["odometry_topic"] = odometry
+    fusion |= {"odometry_topic": odometry, **settings.time}
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
         "bag": str(settings.bag), "rate": settings.rate, "stamps": "now", "depth": 20,
+        "clock": 100.0 if settings.time else 0.0,
         "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
     }  # fmt: skip
@@ -141,7 +149,7 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
         "odometry_topic": odometry,
         # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
         "input_depth": 50,
-        "silence": 5.0,
+        "silence": 5.0, **settings.time,
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
 
