@@ -15,8 +15,8 @@ from camera_perception.object_track import ObjectTracker
 from camera_perception.types import EgoMotion, Objects
 from perception_models.accuracy.geometry import as_objects
 from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, motion_between
+from perception_models.render.labels import LEAST_HEIGHT, LEAST_VISIBLE, LEAST_WIDTH
 
-LEAST_VISIBLE, LEAST_SIZE = 0.3, 8.0  # share, pixels of width and height: less is asked of nobody
 KITTI_HEIGHT = 25.0  # pixels: what is lower is asked of nobody in KITTI's benchmarks
 SURE_AFTER = 1_000_000_000  # ns of track until a velocity counts
 
@@ -30,7 +30,7 @@ class Log:
     height  pixels of the lowest things that are asked for; lower ones are neither right nor wrong
     """
 
-    height: float = LEAST_SIZE
+    height: float = LEAST_HEIGHT
     true_ids: list[np.ndarray] = field(default_factory=list)
     found_ids: list[np.ndarray] = field(default_factory=list)
     overlaps: list[np.ndarray] = field(default_factory=list)
@@ -45,7 +45,7 @@ def follow_truth() -> Follow:
     tracker = ObjectTracker(CLASSES)
 
     def follow(moment: Moment, motion: EgoMotion | None) -> Objects:
-        things, boxes, _ = _asked(moment, LEAST_SIZE)
+        things, boxes, _ = _asked(moment, LEAST_HEIGHT)
         size = moment.camera.height, moment.camera.width
         located = locate_objects(as_objects(boxes, things), moment.camera, CLASSES, size)
         return tracker.update(located, moment.stamp_ns, motion, size, moment.camera)
@@ -95,7 +95,7 @@ def _asked(moment: Moment, height: float) -> tuple[list[Thing], np.ndarray, np.n
     kinds = [thing for thing in moment.things if thing.category in MOVING]
     boxes = [thing.box for thing in kinds]
     large = [
-        each.visible >= LEAST_VISIBLE and b[2] - b[0] >= LEAST_SIZE and b[3] - b[1] >= height
+        each.visible >= LEAST_VISIBLE and b[2] - b[0] >= LEAST_WIDTH and b[3] - b[1] >= height
         for each, b in zip(kinds, boxes)
     ]
     asked = [thing for thing, keep in zip(kinds, large) if keep]

@@ -316,6 +316,13 @@ def test_one_wild_place_does_not_make_a_velocity():
         assert i < 30 or np.abs(found.velocities[0]).max() < 1.0
 
 
+@pytest.mark.parametrize(("scores", "ids"), [((0.5, 0.48), {(1,)}), ((0.9, 0.88), {(1, 2)}), ((0.9, 0.62), {(1,)})])
+def test_of_two_boxes_that_share_half_the_weaker_is_a_double_unless_both_are_sure(scores, ids):
+    objects = boxed((200, 200, 300, 290), (230, 205, 330, 295))
+    objects.scores[:] = scores
+    assert {tuple(each.track_ids) for each in run(ObjectTracker(CLASSES), [objects] * 5)} == ids
+
+
 def test_cars_in_a_queue_stay_two_though_their_boxes_overlap():
     frames = [boxed((200, 200, 300, 290), (208, 196, 290, 265))] * 20
     assert {tuple(each.track_ids) for each in run(ObjectTracker(CLASSES), frames)} == {(1, 2)}

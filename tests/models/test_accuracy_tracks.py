@@ -53,3 +53,24 @@ def test_low_things_count_for_all_and_not_for_kitti(drive):
     assert everything["hota"] < 0.95
     assert large["hota"] == pytest.approx(1.0)
     assert 0 < large["object_seconds"] < everything["object_seconds"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("visible", 0.2), ("low", 5.0), ("narrow", 2.0)])
+def test_what_no_label_asks_for_is_neither_target_nor_mistake(drive, name, value):
+    moments = [replace(moment, things=[less(thing, name, value) for thing in moment.things]) for moment in drive]
+    everything, _ = parts_of("told", track_logs(moments, told)).values()
+    assert everything["hota"] == pytest.approx(1.0)
+    whole, _ = parts_of("told", track_logs(drive, told)).values()
+    assert 0 < everything["object_seconds"] < whole["object_seconds"]
+
+
+def less(thing: Thing, name: str, value: float) -> Thing:
+    """Every third one is less than the labels ask for."""
+    if thing.track_id % 3:
+        return thing
+    if name == "visible":
+        return replace(thing, visible=value)
+    box = thing.box.copy()
+    edge = 3 if name == "low" else 2
+    box[edge] = box[edge - 2] + value
+    return replace(thing, box=box)

@@ -12,7 +12,8 @@ LIKE = (
     {"pedestrian", "person", "rider"},
     {"bicycle", "motorcycle", "rider"},
 )
-VEHICLES = LIKE[:1]  # a rider and the bicycle under it are two things, a car and the van in its place are not
+# A rider and the bicycle under it are two things, a car and the van in its place are not.
+DOUBLES = (LIKE[0], LIKE[1], {"bicycle", "motorcycle"})
 
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:

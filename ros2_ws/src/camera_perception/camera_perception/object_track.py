@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from camera_perception.assignment import VEHICLES, alike
+from camera_perception.assignment import DOUBLES, alike
 from camera_perception.camera import Camera
 from camera_perception.track_filter import correct_boxes, correct_places, predict
 from camera_perception.track_lights import correct_lights
@@ -23,6 +23,7 @@ from camera_perception.types import EgoMotion, Objects
 
 __all__ = ["ObjectTracker", "TrackRules"]
 
+CERTAIN = 1.5  # times the score that begins a track: from where on an object is no double of a surer one
 MERGED = 10  # sightings up to which a track may turn out to follow what another one follows
 WALK, DRIVE = 2.0, 8.0  # m/s, how fast things are: one standard deviation; cars also come at the own speed
 MOVING, STANDING = 3.0, 0.3  # m/s below which changes of velocity are smaller, and the least share of the usual
@@ -35,7 +36,7 @@ class ObjectTracker:
     def __init__(self, classes: tuple[str, ...], rules: TrackRules | None = None) -> None:
         self.rules = rules or TrackRules()
         self._alike = alike(classes or ("",))
-        self._same = alike(classes or ("",), VEHICLES)
+        self._same = alike(classes or ("",), DOUBLES)
         self._walks = np.array([name in WALKERS for name in classes] or [False])
         self._next_id = 1
         self.reset()
@@ -74,13 +75,12 @@ class ObjectTracker:
         tracks = self._predicted(objects, stamp_ns, motion, camera)
         if not len(tracks) and not len(objects):
             return objects
-        tracks = self._merged(tracks)
+        tracks, objects = self._merged(tracks), self._single(objects)
         row_of = np.full(len(objects), -1)  # the track of each object
         rows, columns = associate(tracks, objects, self.rules, self._alike, image_size)
         row_of[columns] = rows
         self._correct(tracks, rows, objects[columns], stamp_ns)
-        begins = (row_of < 0) & (objects.scores >= self.rules.begin) & ~self._doubled(objects, row_of)
-        fresh = np.flatnonzero(begins)
+        fresh = np.flatnonzero((row_of < 0) & (objects.scores >= self.rules.begin))
         if len(fresh):
             row_of[fresh] = np.arange(len(tracks), len(tracks) + len(fresh))
             tracks = tracks.joined(self._begun(objects[fresh], stamp_ns, motion))
@@ -115,18 +115,20 @@ class ObjectTracker:
             return tracks
         number, rank = tracks.classes, np.argsort(np.argsort(-tracks.hits))
         scores = np.where(tracks.seen == tracks.seen.max(), tracks.scores, 0.0)
-        gone = twins(tracks.boxes, self._same[number[:, None], number[None]], rank, scores)
+        gone = twins(tracks.boxes, self._same[number[:, None], number[None]], rank, scores, 0.0)
         gone &= tracks.hits < MERGED
         return tracks[~gone] if gone.any() else tracks
 
-    def _doubled(self, objects: Objects, row_of: np.ndarray) -> np.ndarray:
-        """(N,) bool: objects without a track that others show already."""
-        if (row_of >= 0).all():
-            return row_of < 0
+    def _single(self, objects: Objects) -> Objects:
+        """Without what a surer object of its kind shows already."""
+        if len(objects) < 2:
+            return objects
         number = np.clip(objects.classes, 0, len(self._same) - 1)
         rank = np.empty(len(objects), int)
-        rank[np.lexsort((-objects.scores, row_of < 0))] = np.arange(len(objects))
-        return (row_of < 0) & twins(objects.boxes, self._same[number[:, None], number[None]], rank, objects.scores)
+        rank[np.argsort(-objects.scores, kind="stable")] = np.arange(len(objects))
+        same = self._same[number[:, None], number[None]]
+        gone = twins(objects.boxes, same, rank, objects.scores, CERTAIN * self.rules.begin)
+        return objects[~gone] if gone.any() else objects
 
     def _begun(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None) -> Tracks:
         ids = np.arange(self._next_id, self._next_id + len(objects), dtype=np.int64)
