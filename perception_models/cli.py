@@ -1,4 +1,4 @@
-"""perception-models: the command line."""
+"""The offline side: render labelled scenes, train, distil, measure and export networks."""
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ def demo(
     engine: Annotated[str, typer.Option(help="Backend, as the camera node's parameter.")] = "auto",
     engine_threads: Annotated[int, typer.Option(help="CPU threads of each camera's engine; 0 lets it decide.")] = 1,
     rate: Annotated[
-        float, typer.Option(help="Speed of playing; other than 1, ages are in the recording's time.")
+        float,
+        typer.Option(min=0.01, max=100.0, help="Speed of playing; other than 1, ages are in the recording's time."),
     ] = 1.0,
     domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
 ) -> None:
