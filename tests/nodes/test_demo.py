@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from camera_perception_ros.demo.cameras import cameras_of
 from camera_perception_ros.demo.defaults import default_bag, default_model
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.result import CameraResult, as_json, table
+from camera_perception_ros.demo.video import Wall
 
 IMAGES = 20
 RIG = """
@@ -81,6 +83,17 @@ def test_a_table_counts_every_frame():
     assert numbers["age_ms"]["p50"] == 20.0
     assert numbers["inference_ms"]["p50"] == 4.0
     assert "20.0 / 29.0 / 29.8" in table([result])
+
+
+def test_the_last_picture_of_a_dead_camera_is_shown_dark(drive):
+    wall = Wall(cameras_of(drive))
+    jpeg = cv2.imencode(".jpg", road())[1].ravel()
+    for name, second in (("front", 1), ("rear", 6)):
+        header = SimpleNamespace(stamp=SimpleNamespace(sec=second, nanosec=0))
+        picture = SimpleNamespace(header=header, data=jpeg)
+        wall.take(f"/camera/{name}/camera_perception/overlay/compressed", picture)
+    upper, lower = np.split(wall.picture(6_000_000_000), 2)
+    assert 0 < upper.mean() < 0.4 * lower.mean()
 
 
 class Scripted:

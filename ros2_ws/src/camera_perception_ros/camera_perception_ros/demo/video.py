@@ -19,6 +19,7 @@ from camera_perception_ros.fused_surroundings import surroundings_from_fused
 FUSED = "/fusion/fused"
 TILE = 540, 960  # height and width of each camera's picture
 REACH, BEHIND = 52.0, 8.0  # metres from above: what cameras see well
+OLD_NS = 3_000_000_000  # a picture without a successor for so long is shown dark
 
 
 class Wall:
@@ -26,6 +27,7 @@ class Wall:
 
     def __init__(self, cameras: list[DemoCamera]) -> None:
         self._pictures: dict[str, np.ndarray | None] = {camera.output("overlay/compressed"): None for camera in cameras}
+        self._taken_ns = dict.fromkeys(self._pictures, 0)
         self._fused: Any = None
 
     @property
@@ -42,10 +44,15 @@ class Wall:
             self._fused = message
         else:
             self._pictures[topic] = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
+            self._taken_ns[topic] = stamp_ns(message.header.stamp)
 
-    def picture(self) -> np.ndarray:
+    def picture(self, now_ns: int) -> np.ndarray:
         """Up to two cameras over each other, more in two columns."""
-        shown = [picture for picture in self._pictures.values() if picture is not None]
+        shown = [
+            cv2.convertScaleAbs(picture, alpha=0.3) if now_ns - self._taken_ns[topic] > OLD_NS else picture
+            for topic, picture in self._pictures.items()
+            if picture is not None
+        ]
         tiles = stacked(shown, 1 if len(shown) < 3 else 2, TILE)
         if self._fused is None:
             return tiles
@@ -69,7 +76,7 @@ def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 
 
 def _frames(bag: Path, wall: Wall, rate: float) -> Iterator[np.ndarray]:
     """A picture for each frame of the video, from when all cameras have shown something."""
-    first_ns, count = 0, 0
+    first_ns, now_ns, count = 0, 0, 0
     with Bag(bag) as recording:
         for raw in recording.messages(wall.topics):
             message = deserialize(raw.kind, raw.data)
@@ -77,11 +84,11 @@ def _frames(bag: Path, wall: Wall, rate: float) -> Iterator[np.ndarray]:
                 now_ns = stamp_ns(message.header.stamp)
                 first_ns = first_ns or now_ns
                 while count < (now_ns - first_ns) * rate / 1e9:
-                    yield wall.picture()
+                    yield wall.picture(now_ns)
                     count += 1
             wall.take(raw.topic, message)
     if wall.complete:
-        yield wall.picture()
+        yield wall.picture(now_ns)
 
 
 def _even(picture: np.ndarray) -> np.ndarray:
