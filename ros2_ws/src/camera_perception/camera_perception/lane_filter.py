@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -42,17 +43,18 @@ def predict(tracks: Sequence[Track], seconds: float, motion: EgoMotion | None) -
 
 
 LOOKED_AT = 60.0  # metres ahead, over which a moved line is fitted again
+AHEAD = np.linspace(0.0, LOOKED_AT, 13)
+AHEAD_TERMS, SCALES = powers(AHEAD).T, LOOKED_AT ** np.arange(4)
 
 
 def moved_cubic(poly: np.ndarray, motion: EgoMotion) -> np.ndarray:
     """The same lines y = c0 + c1 x + ... seen from a car that has moved: (4,) or (T, 4)."""
-    x = np.linspace(0.0, LOOKED_AT, 13)
-    along, left = x - motion.x, poly @ powers(x).T - motion.y
-    c, s = np.cos(motion.yaw), np.sin(motion.yaw)
+    along, left = AHEAD - motion.x, poly @ AHEAD_TERMS - motion.y
+    c, s = math.cos(motion.yaw), math.sin(motion.yaw)
     terms = powers((c * along + s * left) / LOOKED_AT)
     rows = np.swapaxes(terms, -1, -2)
     scaled = np.linalg.solve(rows @ terms, rows @ (c * left - s * along)[..., None])[..., 0]
-    return np.asarray(scaled / LOOKED_AT ** np.arange(4))
+    return np.asarray(scaled / SCALES)
 
 
 def corrected(tracks: Sequence[Track]) -> Iterator[GroundLine]:

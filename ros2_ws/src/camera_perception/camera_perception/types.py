@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from operator import attrgetter
 
 import numpy as np
 
@@ -240,7 +241,7 @@ class Objects:
         return len(self.boxes)
 
     def __getitem__(self, rows: np.ndarray | slice) -> Objects:
-        return Objects(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return Objects(*[column[rows] for column in _columns(self)])
 
     @staticmethod
     def of(detections: Detections) -> Objects:
@@ -263,6 +264,9 @@ class Objects:
             np.full(n, np.nan, np.float32),
             np.zeros(n, np.uint8),
         )
+
+
+_columns = attrgetter(*Objects.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
