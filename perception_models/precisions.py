@@ -1,4 +1,4 @@
-"""What fp16 and int8 cost: the variants of a model, measured on labelled images beside the original, as one table."""
+"""What fp16, int8 and fp8 cost: a model's variants, measured on labelled images beside the original, as one table."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ class Figure:
 def precisions(
     folder: Path, calibration: Path, data: Sequence[Path], out: Path, limit: int = 100, count: int = 100
 ) -> list[Figure]:
-    """Make the fp16 and int8 variants of a copy of the model in out, and measure all three in ONNX Runtime on the CPU.
+    """Make the variants of a copy of the model in out, and measure all of them in ONNX Runtime on the CPU.
 
-    calibration  images for int8: recording, video or folder; at most count of them
+    calibration  images for int8 and fp8: recording, video or folder; at most count of them
     data         labelled folders; at most limit images of each
     """
     specs = variants(folder, calibration, out, count)
     engines = {
-        name: load_engine(spec, "onnxruntime", device="cpu", spin=False, threads=1) for name, spec in specs.items()
+        name: load_engine(spec, "onnxruntime", device="cpu", spin=False, fuse=name == "fp32", threads=1)
+        for name, spec in specs.items()
     }
     models = {name: _model(spec, engines[name]) for name, spec in specs.items()}
     try:
@@ -57,7 +58,7 @@ def variants(folder: Path, calibration: Path, out: Path, count: int) -> dict[str
     out.mkdir(parents=True, exist_ok=True)
     for name in MODEL_FILES:
         shutil.copy(folder / name, out / name)
-    made = {p: quantize(out, p, calibration if p == "int8" else None, count=count).folder for p in PRECISIONS}
+    made = {p: quantize(out, p, None if p == "fp16" else calibration, count=count).folder for p in PRECISIONS}
     return {"fp32": load_spec(out), **{precision: load_spec(path) for precision, path in made.items()}}
 
 

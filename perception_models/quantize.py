@@ -1,4 +1,4 @@
-"""perception-models quantize: a model folder's fp16 or int8 variant, with its own reference, checked on the CPU."""
+"""perception-models quantize: the fp16, int8 or fp8 variant of a model, with a reference, checked on the CPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from camera_perception.replay_source import open_source
 from perception_models.half import half_precision
 from perception_models.quantized_convs import quantize_convs
 
-PRECISIONS = ("fp16", "int8")
+PRECISIONS = ("fp16", "int8", "fp8")
 log = logging.getLogger(__name__)
 
 
@@ -45,26 +45,29 @@ def quantize(
     count: int = 200,
     most_lost: float | None = None,
 ) -> Quantized:
-    """Write folder/fp16 or folder/int8; what was there is replaced only when the new one passes.
+    """Write folder/fp16, folder/int8 or folder/fp8; what was there is replaced only when the new one passes.
 
-    calibration  recording, video or folder of images from the drives that the network will see; int8 only
+    calibration  recording, video or folder of images from the drives that the network will see; int8 and fp8 only
     labelled     labelled images: the loss per task is measured and gated
     count        calibration images, evenly spread
-    most_lost    points a task may lose; 0.2 for fp16 and 1 for int8 when not given
+    most_lost    points a task may lose; 0.2 for fp16 and 1 for the others when not given
     """
     spec = load_spec(folder)
     if precision not in PRECISIONS:
-        raise ModelError(f"precision '{precision}': expected {' or '.join(PRECISIONS)}")
+        raise ModelError(f"precision '{precision}': expected {', '.join(PRECISIONS)}")
     if spec.precision != "fp32":
         raise ModelError(f"{folder} is {spec.precision} already: quantise the fp32 model that it was made from")
-    if precision == "int8" and calibration is None:
-        raise ModelError("int8 needs --calibration: a recording, a video or a folder of images, 100 or more")
-    if precision == "int8" and labelled is None:
-        log.warning("nothing says what int8 costs: give --labelled, or compare with `perception-models precisions`")
+    eight = precision != "fp16"
+    if eight and calibration is None:
+        raise ModelError(f"{precision} needs --calibration: a recording, a video or a folder of images, 100 or more")
+    if eight and labelled is None:
+        log.warning(
+            "nothing says what %s costs: give --labelled, or compare with `perception-models precisions`", precision
+        )
     with tempfile.TemporaryDirectory(dir=folder) as work:
         part = Path(work) / precision
         part.mkdir()
-        convs = _write_onnx(spec, precision, part, calibration, count)
+        convs = _write_onnx(spec, precision, part, calibration if eight else None, count)
         _write_json(spec, precision, part)
         _write_reference(spec, part)
         made = _checked(spec, part, convs, labelled, MOST_LOST[precision] if most_lost is None else most_lost)
@@ -82,7 +85,7 @@ def _write_onnx(spec: ModelSpec, precision: str, part: Path, calibration: Path |
         model = onnx.load(spec.onnx_path)
     else:
         images = calibration_images(spec, calibration, count)
-        convs = quantize_convs(spec.onnx_path, path, spec.input.name, images, spec.input.batch)
+        convs = quantize_convs(spec.onnx_path, path, spec.input.name, images, spec.input.batch, precision)
         model = onnx.load(path)
     onnx.save(half_precision(model), path)
     return convs
@@ -114,7 +117,7 @@ def _store(part: Path, data: dict[str, Any]) -> None:
 
 
 def _write_reference(spec: ModelSpec, part: Path) -> None:
-    """fp16 has to agree with the original. int8 is another function: its reference is the graph, computed plainly."""
+    """fp16 has to agree with the original. int8, fp8 are other functions: their reference is the graph, run plainly."""
     if spec.reference is None:
         return
     variant = load_spec(part)
@@ -149,7 +152,7 @@ def plain_run(spec: ModelSpec) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 def _checked(spec: ModelSpec, part: Path, convs: int, labelled: Path | None, most: float) -> Quantized:
     """ModelError when the variant is not what it should be."""
     variant = load_spec(part)
-    engine = load_engine(variant, "onnxruntime", device="cpu", spin=False, check=False)
+    engine = load_engine(variant, "onnxruntime", device="cpu", spin=False, fuse=False, check=False)
     try:
         deviations = check(engine, variant)
         if bad := [str(deviation) for deviation in deviations if not deviation.ok]:

@@ -1,4 +1,4 @@
-"""int8 on the convolution paths of an ONNX file: Q/DQ nodes with zero point 0, as TensorRT wants them."""
+"""int8 or fp8 on the convolution paths of an ONNX file: Q/DQ nodes with zero point 0, as TensorRT wants them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from perception_models.fp8 import fp8_from_int8, without_fp8_kernels
 from perception_models.half import decoding_nodes, leading_to_a_conv
 
 # Only what convolutions read. Q/DQ behind a convolution would keep TensorRT from fusing the Relu or Add that follows,
@@ -31,8 +32,10 @@ class Images:
         return iter(self.get_next, None)
 
 
-def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.ndarray], batch: int = 1) -> int:
-    """Write source with int8 convolutions to target; returns how many convolutions are in int8.
+def quantize_convs(
+    source: Path, target: Path, name: str, images: Iterable[np.ndarray], batch: int = 1, precision: str = "int8"
+) -> int:
+    """Write source with int8 or fp8 convolutions to target; returns how many convolutions are.
 
     name    of the image input
     images  (H, W, 3) uint8, each as the network takes it
@@ -46,7 +49,8 @@ def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.nd
     if model.opset_import[0].version < OPSET:
         model = version_converter.convert_version(model, OPSET)
     decoding_nodes(model)  # names every node
-    left = left_alone(model)
+    fp8 = precision == "fp8"
+    left = left_alone(model) | (without_fp8_kernels(model) if fp8 else set())
     onnx.save(model, target)
     quantize_static(
         target,
@@ -65,9 +69,15 @@ def quantize_convs(source: Path, target: Path, name: str, images: Iterable[np.nd
             "QuantizeBias": False,
             "DedicatedQDQPair": False,
             "CalibMovingAverage": True,
+            "AddQDQPairToWeight": fp8,
             "OpTypesToExcludeOutputQuantization": list(OPS),
         },
     )
+    quantized = onnx.load(target)
+    spare(quantized, left)
+    if fp8:
+        fp8_from_int8(quantized)
+    onnx.save(quantized, target)
     return sum(node.op_type == "Conv" and node.name not in left for node in model.graph.node)
 
 
@@ -77,6 +87,19 @@ def left_alone(model: Any) -> set[str]:
     outside = {node.name for node in model.graph.node if node.name not in trunk}  # with the last convolutions
     convs = [node.name for node in model.graph.node if node.op_type == "Conv"]
     return outside | set(convs[:1]) | after_a_softmax(model.graph)
+
+
+def spare(model: Any, left: set[str]) -> None:
+    """Rounded values only for convolutions and the sums beside them: whatever else reads a tensor gets it as it was.
+
+    left  names of nodes that stay as they are
+    """
+    sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    plain = {n.output[0]: sources[n.input[0]] for n in model.graph.node if n.input and n.input[0] in sources}
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "Add") or node.name in left:
+            for index, name in enumerate(node.input):
+                node.input[index] = plain.get(name, name)
 
 
 def after_a_softmax(graph: Any) -> set[str]:

@@ -37,20 +37,20 @@ def export(
 
 def quantize(
     folder: Annotated[Path, typer.Argument(help="Model folder in fp32; the variant becomes a folder in it")],
-    precision: Annotated[str, typer.Option(help="fp16 or int8")] = "fp16",
+    precision: Annotated[str, typer.Option(help="fp16, int8 or fp8")] = "fp16",
     calibration: Annotated[
-        Path | None, typer.Option(help="Recording, video or folder of images; int8 needs it")
+        Path | None, typer.Option(help="Recording, video or folder of images; int8 and fp8 need it")
     ] = None,
     labelled: Annotated[Path | None, typer.Option(help="Labelled images: measure and gate the loss per task")] = None,
     count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 200,
-    most_lost: Annotated[float | None, typer.Option(help="Points a task may lose; fp16 0.2, int8 1")] = None,
+    most_lost: Annotated[float | None, typer.Option(help="Points a task may lose; fp16 0.2, the others 1")] = None,
 ) -> None:
-    """Write MODEL/fp16 or MODEL/int8 and check it on the CPU; `camera-perception build-engine` takes it from there."""
+    """Write MODEL/fp16, MODEL/int8 or MODEL/fp8 and check it on the CPU; `camera-perception build-engine` goes on."""
     with plain_errors():
         from perception_models.quantize import quantize as run
 
         made = run(folder, precision, calibration, labelled, count, most_lost)
-        typer.echo(f"{made.folder}: {made.convs} convolutions in int8" if made.convs else f"{made.folder}: fp16")
+        typer.echo(f"{made.folder}: {made.convs} convolutions in {precision}" if made.convs else f"{made.folder}: fp16")
         for line in made.deviations:
             typer.echo(f"  {line}")
         for task, points in made.lost.items():
@@ -59,14 +59,14 @@ def quantize(
 
 def precisions(
     folder: Annotated[Path, typer.Argument(help="Model folder in fp32; nothing is written to it")],
-    calibration: Annotated[Path, typer.Option(help="Recording, video or folder of images for int8")],
+    calibration: Annotated[Path, typer.Option(help="Recording, video or folder of images for int8 and fp8")],
     data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
     out: Out = Path("out/precisions"),
     limit: Annotated[int, typer.Option(help="At most so many images of each data set", min=1)] = 100,
     count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 100,
     page: Annotated[Path | None, typer.Option(help="Markdown page with marks to put the table between")] = None,
 ) -> None:
-    """What fp16 and int8 lose per task against fp32, measured on the CPU: a table."""
+    """What fp16, int8 and fp8 lose per task against fp32, measured on the CPU: a table."""
     with plain_errors():
         from camera_perception.bench.report import put_into
         from camera_perception.model_spec import load_spec

@@ -176,7 +176,8 @@ def test_what_is_left_alone_in_int8():
 @pytest.mark.parametrize(
     ("precision", "options", "says"),
     [
-        ("fp8", {}, "expected fp16 or int8"),
+        ("fp4", {}, "expected fp16, int8, fp8"),
+        ("fp8", {}, "fp8 needs --calibration"),
         ("int8", {}, "int8 needs --calibration"),
     ],
 )

@@ -46,7 +46,14 @@ def available() -> str | None:
 
 
 def load(
-    spec: ModelSpec, *, slots: int = 1, threads: int = 0, device: str = "auto", spin: bool = True, device_id: int = 0
+    spec: ModelSpec,
+    *,
+    slots: int = 1,
+    threads: int = 0,
+    device: str = "auto",
+    spin: bool = True,
+    device_id: int = 0,
+    fuse: bool = True,
 ) -> OnnxRuntimeEngine:
     """Open the model.
 
@@ -54,10 +61,12 @@ def load(
     threads CPU threads for one frame; 0 = all cores
     device  "cpu", "cuda", or "auto" = cuda where the provider is installed
     spin    let idle threads wait actively: a little faster, costs CPU time between frames
+    fuse    False computes 8 bit networks as they are written: slower, and without what ONNX Runtime rounds besides
     """
     if reason := available():
         raise EngineError(reason)
-    return OnnxRuntimeEngine(spec, check_slots(slots), _session(spec, threads, _device(device), spin, device_id))
+    session = _session(spec, threads, _device(device), spin, device_id, fuse and spec.precision != "fp8")
+    return OnnxRuntimeEngine(spec, check_slots(slots), session)
 
 
 def _device(device: str) -> str:
@@ -73,7 +82,7 @@ def _device(device: str) -> str:
     return device
 
 
-def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: int):
+def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: int, fuse: bool):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -82,6 +91,9 @@ def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: 
     options.log_severity_level = 3  # errors; they arrive as exceptions too
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     options.add_free_dimension_override_by_name("batch", spec.input.batch)
+    if not fuse:  # 1.31 takes fp8 for int8 where it fuses Q and DQ, and quantises biases by scales too small for halves
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     providers: list[Any] = ["CPUExecutionProvider"]
     if device == "cuda":
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": device_id}))
