@@ -11,7 +11,7 @@ from camera_perception.assignment import iou_matrix, mahalanobis
 from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
 from camera_perception.object_track import ObjectTracker
-from camera_perception.types import Detections, EgoMotion, Objects, PositionMethod
+from camera_perception.types import Detections, Edge, EgoMotion, Objects, PositionMethod
 
 CLASSES = ("car", "truck", "pedestrian", "traffic light")
 STEP = 50_000_000  # 20 Hz
@@ -314,6 +314,18 @@ def test_one_wild_place_does_not_make_a_velocity():
         place = np.array([40.0 if i == 30 else 30.0, 0.0])
         found = tracker.update(placed(seen((600, 300)), place), i * STEP, EgoMotion(0.0, 0.0, 0.0))
         assert i < 30 or np.abs(found.velocities[0]).max() < 1.0
+
+
+def test_a_place_that_wanders_because_the_image_cuts_the_box_hardly_makes_a_velocity():
+    speeds = []
+    for edge in (0, Edge.RIGHT):
+        tracker = ObjectTracker(CLASSES)
+        for i in range(26):
+            objects = placed(seen((600, 300)), np.array([30.0 - 0.3 * max(i - 20, 0), 0.0]))
+            objects.truncated[:] = edge if i > 20 else 0
+            found = tracker.update(objects, i * STEP, EgoMotion(0.0, 0.0, 0.0))
+        speeds.append(np.abs(found.velocities[0]).max())
+    assert speeds[1] < 0.5 * speeds[0]
 
 
 @pytest.mark.parametrize(("scores", "ids"), [((0.5, 0.48), {(1,)}), ((0.9, 0.88), {(1, 2)}), ((0.9, 0.62), {(1,)})])

@@ -16,6 +16,7 @@ LEARNING = 0.1  # share of a sighting in what is known about the noise
 BOX_NOISE, PLACE_NOISE = (0.3, 30.0), (1.0, 9.0)  # bounds of the noise learned
 GONE_NS, RETURNED = 500_000_000, 3.0  # m/s, doubt of the speed of what comes back after that time, one sigma
 JOLT = 1.0  # m/s, doubt of the speed after a wild place, one standard deviation
+CUT = 9.0  # variance of a place, times what is usual, where the image's edge cuts: what is left changes with the view
 FAR_OFF = 4.0  # surprise, times what is usual, from where on a place counts less
 
 
@@ -80,6 +81,7 @@ def _correct_places(tracks: Tracks, rows: np.ndarray, seen: Objects) -> None:
     surprise = np.einsum("ni,nij,nj->n", off, inverse(doubt + white), off) / 2
     tracks.place_noise[rows] = _learned(tracks.place_noise[rows], surprise, PLACE_NOISE)
     scale = np.maximum(tracks.place_noise[rows], surprise / FAR_OFF)  # one wild place does not pull
+    scale = np.where(seen.truncated != 0, CUT * scale, scale)
     white = white * scale[:, None, None]
     jolted = rows[surprise > FAR_OFF * tracks.place_noise[rows]]
     tracks.place_cov[jolted, 2:, 2:] += JOLT**2 * np.eye(2)  # nor is the speed known as well as before

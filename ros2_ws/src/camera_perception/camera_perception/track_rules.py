@@ -23,4 +23,4 @@ class TrackRules:
     gap: float = 5.0  # seconds without a frame after which everything is new
     vehicle: float = 1.0  # m/s per square root of a second: how fast velocities change, one standard deviation
     walker: float = 0.5
-    speed_doubt: float = 1.5  # m/s, one standard deviation, above which a velocity is not published
+    speed_doubt: float = 1.2  # m/s, one standard deviation, above which a velocity is not published
