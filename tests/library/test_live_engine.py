@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from tiny_models import tiny_images
 
+from camera_perception.background_build import BackgroundBuild
 from camera_perception.engines import infer
 from camera_perception.engines.recorded import load
 from camera_perception.errors import EngineError
-from camera_perception.live_engine import BackgroundBuild, LiveEngine
+from camera_perception.live_engine import LiveEngine
 from camera_perception.model_spec import load_spec
 from camera_perception.telemetry import gpu_reader
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+from camera_perception.background_build import BuildState
 from camera_perception.calibration_doctor import Diagnosis
 from camera_perception.camera import Camera
-from camera_perception.live_engine import BuildState
 from camera_perception.status import Status
 from camera_perception.telemetry import GpuReading
 from camera_perception_ros.calibration import Calibration

@@ -10,8 +10,8 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
+from camera_perception.background_build import BackgroundBuild, BuildState
 from camera_perception.errors import EngineMissing, PerceptionError
-from camera_perception.live_engine import BackgroundBuild, BuildState
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera_params import CameraParams
