@@ -41,6 +41,7 @@ from camera_perception_ros.transitions import told
 from camera_perception_ros.worker import Worker
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+HAND_OVER = 5e-5  # seconds that a callback sleeps, for the worker to begin
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -183,6 +184,8 @@ class CameraNode(LifecycleNode):
         self._last_image = time.monotonic()
         if self._worker is not None:
             self._worker.slot.put(message)
+            # Or the worker gets the interpreter only once the executor has built its next wait set: half a millisecond.
+            time.sleep(HAND_OVER)
 
     def _on_info(self, message: CameraInfo) -> None:
         self._calibration.on_info(message)
