@@ -43,10 +43,12 @@ def cost(a: FusedObjects, b: FusedObjects, led: bool = False) -> np.ndarray:
     """(N, M) squared distances of what may be one; led: only what some camera has under one track id."""
     if not len(a) or not len(b):
         return np.zeros((len(a), len(b)))
-    distance = mahalanobis(a.positions, _with_body(a), b.positions, _with_body(b))
     kinds = tuple(sorted({*a.names, *b.names}))
     number = {name: index for index, name in enumerate(kinds)}
     first, second = (np.array([number[name] for name in names]) for names in (a.names, b.names))
+    body = np.array([BODY.get(name, SMALL_BODY) for name in kinds])
+    a_cov, b_cov = _with_body(a.position_covs, body[first]), _with_body(b.position_covs, body[second])
+    distance = mahalanobis(a.positions, a_cov, b.positions, b_cov)
     total = distance + (first[:, None] != second)
     if not led:
         return np.where((distance < GATE) & KINDS(kinds)[first[:, None], second], total, NEVER)
@@ -54,12 +56,9 @@ def cost(a: FusedObjects, b: FusedObjects, led: bool = False) -> np.ndarray:
     return np.where(same & (distance < 10 * GATE), total, NEVER)
 
 
-def _with_body(objects: FusedObjects) -> np.ndarray:
-    """Covariances of where any camera may see the object touch the road."""
-    body = np.array([BODY.get(name, SMALL_BODY) for name in objects.names])
-    covs = objects.position_covs.copy()
-    covs[:, [0, 1], [0, 1]] += (body**2 / 2 + LEAST_SIGMA**2)[:, None]
-    return covs
+def _with_body(covs: np.ndarray, body: np.ndarray) -> np.ndarray:
+    """Covariances of where any camera may see objects of those bodies touch the road."""
+    return covs + (body**2 / 2 + LEAST_SIGMA**2)[:, None, None] * np.eye(2)
 
 
 def _ones(a: FusedObjects, b: FusedObjects) -> FusedObjects:

@@ -107,7 +107,8 @@ class FusedObjects:
         return len(self.scores)
 
     def __getitem__(self, rows: np.ndarray | slice) -> FusedObjects:
-        return FusedObjects(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        taken = np.arange(len(self))[rows]  # once for all columns; take is several times faster than an index
+        return FusedObjects(*(getattr(self, name).take(taken, axis=0) for name in self.__dataclass_fields__))
 
     def joined(self, *others: FusedObjects) -> FusedObjects:
         """These rows, then those of the others."""
