@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -99,8 +99,9 @@ def run(settings: Settings) -> tuple[list[CameraResult], set[str]]:
     with Processes(env, settings.out / "logs") as processes:
         _start(processes, settings, cameras)
         killed = wait_for_player(processes, _seconds(settings))
-        _stop(processes, cameras)
-    return _tell(settings, cameras), killed
+        player = json.loads((settings.out / "player.json").read_text("utf-8"))
+        _stop(processes, cameras, player["late_ms_max"])
+    return _tell(settings, cameras, player), killed
 
 
 def _make_room(settings: Settings) -> None:
@@ -149,7 +150,7 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
         "camera_name": camera.name, "image_topic": camera.image_topic, "transport": "auto", "autostart": True,
         "odometry_topic": odometry,
         # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
-        "input_depth": 50,
+        "input_depth": 100,
         "silence": 5.0, **settings.time,
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
@@ -161,17 +162,19 @@ def _seconds(settings: Settings) -> float:
         return (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
 
 
-def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
-    """From the source to the sink, so that each still gets what the one before it had."""
-    time.sleep(1.0)
+def _stop(processes: Processes, cameras: list[DemoCamera], late_ms: float) -> None:
+    """From the source to the sink, so that each still gets what the one before it had.
+
+    late_ms  of the player at its worst: on a machine so busy, images wait long in the cameras' queues
+    """
+    time.sleep(1.0 + min(0.05 * late_ms, 15.0))
     processes.stop(*(f"{camera.name}/{NODE}" for camera in cameras))
     processes.stop("fusion")
     time.sleep(0.5)
     processes.stop("bag_recorder", seconds=20.0)
 
 
-def _tell(settings: Settings, cameras: list[DemoCamera]) -> list[CameraResult]:
-    player = json.loads((settings.out / "player.json").read_text("utf-8"))
+def _tell(settings: Settings, cameras: list[DemoCamera], player: dict[str, Any]) -> list[CameraResult]:
     if not settings.recording.is_dir():
         raise DemoError(f"nothing was recorded; see the logs in {settings.out / 'logs'}")
     results = read_results(settings.recording, cameras, player["sent"])
