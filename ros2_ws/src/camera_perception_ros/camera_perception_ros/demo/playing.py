@@ -11,7 +11,7 @@ from camera_perception.errors import PerceptionError
 from camera_perception_ros.demo.processes import Processes
 
 PLAYER = "bag_player"
-STARTING = 120.0  # seconds that everything may take beside playing
+STARTING = 240.0  # seconds that everything may take beside playing
 
 
 class DemoError(PerceptionError):

@@ -138,7 +138,7 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         "bag": str(settings.bag), "rate": settings.rate, "stamps": "now", "depth": 20,
         "clock": 100.0 if settings.time else 0.0,
         "topics": played_topics(settings.bag, cameras, odometry),
-        "wait_for_subscribers": 60.0, "summary": str(settings.out / "player.json"),
+        "wait_for_subscribers": 120.0, "summary": str(settings.out / "player.json"),
     }  # fmt: skip
     processes.start(PLAYER, "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
 
