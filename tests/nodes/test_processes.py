@@ -208,7 +208,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_recorded_stays_readable(proc
     command = [sys.executable, "-c", LIMITED, "--ros-args", *given(output=out, topics=f"[{TOPIC}]")]
     with log.open("wb") as stream:
         recorder = subprocess.Popen(command, stdout=stream, stderr=stream, env=process_environment())
-    arguments = given(bag=bag, rate=8.0, wait_for_subscribers=60.0)
+    arguments = given(bag=bag, rate=8.0, loop=True, wait_for_subscribers=60.0)  # what is lost comes again
     processes += [recorder, start_node("bag_player_node", *arguments, log=tmp_path / "player.log")]
     assert finished(recorder, log) == 1
     errors = [line for line in log.read_text().splitlines() if "[ERROR]" in line]
