@@ -167,7 +167,7 @@ def _stop(processes: Processes, cameras: list[DemoCamera], late_ms: float) -> No
 
     late_ms  of the player at its worst: on a machine so busy, images wait long in the cameras' queues
     """
-    time.sleep(1.0 + min(0.05 * late_ms, 15.0))
+    time.sleep(1.0 + min(0.02 * late_ms, 8.0))
     processes.stop(*(f"{camera.name}/{NODE}" for camera in cameras))
     processes.stop("fusion")
     time.sleep(0.5)

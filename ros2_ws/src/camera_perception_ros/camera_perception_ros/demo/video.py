@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ class Wall:
     @property
     def topics(self) -> list[str]:
         return [*self._pictures, FUSED]
+
+    @property
+    def cameras(self) -> list[str]:
+        """Topics of the pictures alone."""
+        return [*self._pictures]
 
     @property
     def complete(self) -> bool:
@@ -75,10 +81,11 @@ def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 
 
 
 def _frames(bag: Path, wall: Wall, rate: float) -> Iterator[np.ndarray]:
-    """A picture for each frame of the video, from when all cameras have shown something."""
+    """A picture for each frame of the video, from when all cameras have shown something until the last one ends."""
     first_ns, now_ns, count = 0, 0, 0
     with Bag(bag) as recording:
-        for raw in recording.messages(wall.topics):
+        end_ns = max((raw.stamp_ns for raw in recording.messages(wall.cameras)), default=0)
+        for raw in takewhile(lambda raw: raw.stamp_ns <= end_ns, recording.messages(wall.topics)):
             message = deserialize(raw.kind, raw.data)
             if wall.complete:
                 now_ns = stamp_ns(message.header.stamp)
