@@ -30,7 +30,7 @@ class Learner(nn.Module):
         counting = {task: loss for task, loss in losses.items() if task in tasks}
         figures = agreement(counting, self.net.shared_layer) if compare else {}
         total = self.balancer.total(counting, self.net.shared_layer)
-        # Losses that do not count stay connected, or DDP would wait for their gradients.
+        # Losses that do not count stay connected, or DDP would wait for their gradients (see `losses`).
         rest = [loss * (task == "distill") for task, loss in losses.items() if task not in counting]
         return sum(rest, start=total), {task: loss.detach() for task, loss in losses.items()}, figures
 
@@ -43,7 +43,9 @@ class Learner(nn.Module):
             losses = self.balancer.weighed(task_losses(outputs, batch, self.config, self.net.config.strides))
             if self.teacher is not None:
                 losses["distill"] = self.teacher(knowledge, pyramid, outputs)
-        return losses
+        # So do levels of the trunk that no head of this network reads.
+        idle = 0 * sum(level.float().mean() for level in pyramid)
+        return {task: loss + idle for task, loss in losses.items()}
 
     def sheet(self, average: PerceptionNet, images: Tensor) -> np.ndarray:
         """What the averaged network sees in images (B, H, W, 3) uint8, drawn."""

@@ -334,3 +334,12 @@ def test_the_configuration_for_real_pictures_learns_nothing_from_the_drive_it_is
     assert learned == {"0016E5*", "0001TP*"}
     assert measured == {"0006R0*"}
     PerceptionNet(of_size(**config.network))
+
+
+@pytest.mark.parametrize("task", ["objects", "drivable", "semantic", "lanes", "scene"])
+def test_every_weight_of_a_network_with_one_task_gets_a_gradient(task, drawn_batch):
+    """Several devices wait for the gradients of all weights, also of levels of the trunk that no head reads."""
+    net = PerceptionNet(of_size("t", tasks=[task]))
+    learner = Learner(net, training.Balancer(TrainConfig().balance), TrainConfig().loss)
+    learner(drawn_batch, (task,))[0].backward()
+    assert [name for name, value in learner.named_parameters() if value.grad is None] == []
