@@ -92,7 +92,7 @@ def test_the_player_sends_every_message_and_the_recorder_gets_the_same_bytes(pro
     topics = given(output=out, topics=f"[{TOPIC},{INFO_TOPIC}]")
     recorder = start_node("bag_recorder_node", *topics, log=tmp_path / "recorder.log")
     summary = tmp_path / "summary.json"
-    arguments = given(bag=bag, rate=4.0, wait_for_subscribers=60.0, summary=summary)
+    arguments = given(bag=bag, rate=4.0, depth=100, wait_for_subscribers=60.0, summary=summary)
     player = start_node("bag_player_node", *arguments, log=log)
     processes += [recorder, player]
     assert finished(player, log) == 0
