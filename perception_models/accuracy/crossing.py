@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from camera_perception.assignment import iou_matrix
 from camera_perception.fuse import ObjectFuser
 from camera_perception.fused_types import FusedObjects, view_of
 from camera_perception.odometry import Odometry
+from camera_perception.overlap import iou_matrix
 from camera_perception.types import Frame, Objects, Perception, Task
 from perception_models.accuracy.tracks import follow_truth
 from perception_models.accuracy.truth import CLASSES, Moment, moment_of, motion_between

@@ -9,9 +9,9 @@ from io import StringIO
 
 import numpy as np
 
-from camera_perception.assignment import iou_matrix
 from camera_perception.locate import locate_objects
 from camera_perception.object_track import ObjectTracker
+from camera_perception.overlap import iou_matrix
 from camera_perception.types import EgoMotion, Objects
 from perception_models.accuracy.geometry import as_objects
 from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, motion_between

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from camera_perception.assignment import iou_matrix, mahalanobis
+from camera_perception.assignment import mahalanobis
 from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
 from camera_perception.object_track import ObjectTracker
+from camera_perception.overlap import iou_matrix
 from camera_perception.types import Detections, Edge, EgoMotion, Objects, PositionMethod
 
 CLASSES = ("car", "truck", "pedestrian", "traffic light")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from camera_perception.assignment import NEVER, iou_matrix, mahalanobis, match, near_in_image
+from camera_perception.assignment import NEVER, mahalanobis, match, near_in_image
+from camera_perception.overlap import iou_matrix
 from camera_perception.track_rules import TrackRules
 from camera_perception.tracks import YOUNG, Tracks
 from camera_perception.types import Edge, Objects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from camera_perception.assignment import inside_matrix, iou_matrix
+from camera_perception.overlap import inside_matrix, iou_matrix
 
 SAME = 0.75  # overlap from which on two boxes show one thing
 # Overlap that is enough when one scores less than this share of the other, or both are doubtful. Of doubtful boxes of

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from camera_perception.assignment import iou_matrix
 from camera_perception.bench import given
 from camera_perception.bench.component import Component
 from camera_perception.draw import overlay
@@ -18,6 +17,7 @@ from camera_perception.locate import locate_objects
 from camera_perception.message import perception_fields
 from camera_perception.model_spec import HeadSpec, ModelSpec
 from camera_perception.object_track import ObjectTracker
+from camera_perception.overlap import iou_matrix
 from camera_perception.types import ClassMap, Detections, Objects, Perception
 
 

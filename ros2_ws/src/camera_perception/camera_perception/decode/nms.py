@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception.overlap import iou_matrix
+
 BLOCK = 64  # boxes that are compared with all others at once
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap 0..1 of boxes (..., 4) x0 y0 x1 y1, whose leading axes broadcast."""
-    shared = _area(np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0))
-    union = _area(a[..., 2:] - a[..., :2]) + _area(b[..., 2:] - b[..., :2]) - shared
-    return shared / np.maximum(union, 1e-12)
-
-
-def _area(size: np.ndarray) -> np.ndarray:
-    """(..., 2) -> (...): of so few, the product of two slices takes a fraction of prod's time."""
-    return size[..., 0] * size[..., 1]
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: float, limit: int = 1000) -> np.ndarray:
@@ -28,7 +18,7 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
 
     def clash(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         same = classes[a][:, None] == classes[b]
-        return same & (iou(boxes[a][:, None], boxes[b]) > max_iou) if same.any() else same
+        return same & (iou_matrix(boxes[a], boxes[b]) > max_iou) if same.any() else same
 
     order, kept = np.argsort(-scores, kind="stable")[:limit], [np.zeros(0, np.intp)]
     while len(order):
