@@ -82,11 +82,10 @@ def attack(
 
 def _samples(data: Sequence[Path], limit: int | None, size: tuple[int, int]) -> Iterator[Sample]:
     """Evenly spread samples of labelled sets as the network sees them; crops of single lights are left out."""
-    for folder in data:
-        for name, (kind, samples) in find_datasets(folder).items():
-            if kind == "traffic_light_crops":
-                continue
-            count = min(limit or len(samples), len(samples))
-            for i in tqdm(range(count), desc=name, unit="image"):
-                sample = samples[i * len(samples) // count]
-                yield warp(sample, letterbox(sample.size, size), size)
+    for name, (kind, samples) in find_datasets(*data).items():
+        if kind == "traffic_light_crops":
+            continue
+        count = min(limit or len(samples), len(samples))
+        for i in tqdm(range(count), desc=name, unit="image"):
+            sample = samples[i * len(samples) // count]
+            yield warp(sample, letterbox(sample.size, size), size)

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import plain_errors
+from perception_models.commands.options import Split, plain_errors
 
 
 def check_data(
     folder: Annotated[Path, typer.Argument(help="Folder of labelled data, or one that holds several")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for counts.json and contact sheets")] = None,
+    split: Split = "val",
 ) -> None:
     """Count what a folder holds, name broken files, draw a labelled contact sheet. Exit 1 when something is broken."""
     with plain_errors():
         from perception_models.data.check import check, table
 
-        results = check(folder, out)
+        results = check(folder, out, split)
     for name, counts in results.items():
         typer.echo(f"{name}\n{table(counts)}")
     if any(counts.broken for counts in results.values()):
@@ -30,7 +31,7 @@ def cache_data(
     cache: Annotated[Path, typer.Option(help="Where training will look for it: data.cache of its configuration")],
     height: int = 384,
     width: int = 640,
-    split: Annotated[str, typer.Option(help="Part of BDD100K or CULane")] = "train",
+    split: Split = "train",
 ) -> None:
     """Decode and shrink images once, so that training reads them without work; it also does this by itself."""
     with plain_errors():

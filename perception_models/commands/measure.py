@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Out, plain_errors
+from perception_models.commands.options import Out, Split, plain_errors
 
 
 def evaluate(
@@ -15,15 +15,16 @@ def evaluate(
     data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
     out: Out,
     protocol: Annotated[str, typer.Option(help="own, or yolop: also the figures of papers on BDD100K")] = "own",
-    limit: Annotated[int | None, typer.Option(help="At most so many images of each data set")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many images of each data set", min=1)] = None,
     mirrored: Annotated[bool, typer.Option(help="Look at every image in a mirror")] = False,
     engine: Annotated[str, typer.Option(help="Backend of the vehicle's library")] = "onnxruntime",
+    split: Split = "val",
 ) -> None:
     """Measure a model with the vehicle's own decoder: metrics.json and report.html."""
     with plain_errors():
         from perception_models.evaluation import evaluate as run
 
-        for name, figures in run(model, data, out, protocol, limit, mirrored, engine)["datasets"].items():
+        for name, figures in run(model, data, out, protocol, limit, mirrored, engine, split)["datasets"].items():
             typer.echo(f"{name} ({figures['images']} images)")
             for figure, value in figures["headlines"].items():
                 typer.echo(f"  {figure:14} {value:.3f}")

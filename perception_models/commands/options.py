@@ -14,6 +14,8 @@ Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file; 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value words over the file: optimizer.lr=0.001")]
 
+Split = Annotated[str, typer.Option(help="Part of BDD100K, CULane or COCO")]
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from perception_models.data.files import finite
 from perception_models.data.sample import Lane
 from perception_models.data.scalabel import line_look
 from perception_models.data.targets import columns_at
@@ -59,7 +60,7 @@ def parts_of(poly2d: Sequence[Any]) -> list[tuple[list[Sequence[float]], str]]:
 
 def flattened(part: tuple[Sequence[Sequence[float]], str], steps: int = 8) -> np.ndarray:
     """(P, 2) corners; three C in a row are two control points and the end of a cubic Bezier curve."""
-    vertices, types = np.asarray(part[0], np.float64).reshape(-1, 2), part[1]
+    vertices, types = finite(part[0]), part[1]
     points, i = [vertices[0]], 1
     while i < len(vertices):
         if types[i] == "C" and i + 2 < len(vertices):

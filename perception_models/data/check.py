@@ -5,92 +5,36 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from tqdm import tqdm
 
 from perception_models.data.cache import Samples
+from perception_models.data.counts import Counts
 from perception_models.data.errors import DataError
-from perception_models.data.labels import (
-    DRIVABLE,
-    LIGHT_STATES,
-    LINE_COLORS,
-    LINE_TYPES,
-    OBJECTS,
-    SCENE,
-    SEMANTIC,
-)
+from perception_models.data.registry import open_dataset
 from perception_models.data.sample import Sample
 from perception_models.data.sheet import draw_labels, tile
 
-COLUMNS, ROWS, THUMB = 4, 5, (240, 400)
+COLUMNS, ROWS, THUMB = 4, 5, (288, 480)
 
 
-@dataclass
-class Counts:
-    """Everything countable in a data set; `broken` holds one sentence per unusable sample."""
-
-    images: int = 0
-    sizes: Counter[str] = field(default_factory=Counter)
-    labelled: Counter[str] = field(default_factory=Counter)  # images that have this kind of label
-    objects: Counter[str] = field(default_factory=Counter)
-    ignored: int = 0
-    light_states: Counter[str] = field(default_factory=Counter)
-    positions: Counter[str] = field(default_factory=Counter)
-    line_types: Counter[str] = field(default_factory=Counter)
-    line_colors: Counter[str] = field(default_factory=Counter)
-    drivable: Counter[str] = field(default_factory=Counter)  # pixels
-    semantic: Counter[str] = field(default_factory=Counter)  # pixels
-    scene: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in SCENE})
-    broken: list[str] = field(default_factory=list)
-
-    def add(self, sample: Sample) -> None:
-        self.images += 1
-        self.sizes[f"{sample.size[1]}x{sample.size[0]}"] += 1
-        for kind in ("boxes", "lanes", "drivable", "semantic"):
-            self.labelled[kind] += getattr(sample, kind) is not None
-        self._add_boxes(sample)
-        for line in sample.lanes.lines if sample.lanes else ():
-            self.positions[f"{line.position:+d}"] += 1
-            self.line_types[_name(LINE_TYPES, line.line_type)] += 1
-            self.line_colors[_name(LINE_COLORS, line.line_color)] += 1
-        for kind, names in (("drivable", DRIVABLE), ("semantic", SEMANTIC)):
-            mask = getattr(sample, kind)
-            if mask is not None:
-                pixels = np.bincount(mask.ravel(), minlength=256)
-                getattr(self, kind).update(
-                    {name: int(pixels[i]) for i, name in enumerate(names)} | {"ignored": int(pixels[255])}
-                )
-        for attribute, value in sample.scene.items():
-            self.scene[attribute][_name(SCENE[attribute], value)] += 1
-
-    def _add_boxes(self, sample: Sample) -> None:
-        if sample.boxes is None:
-            return
-        kept = sample.boxes[~sample.boxes.ignored]
-        self.ignored += int(sample.boxes.ignored.sum())
-        self.objects.update(OBJECTS[kind] for kind in kept.classes)
-        self.light_states.update(LIGHT_STATES[state] for state in kept.light_states if state >= 0)
-
-
-def _name(names: Sequence[str], index: int) -> str:
-    return names[index] if index >= 0 else "not labelled"
-
-
-def check(folder: Path | str, out: Path | str | None = None) -> dict[str, Counts]:
+def check(folder: Path | str, out: Path | str | None = None, split: str = "val") -> dict[str, Counts]:
     """Read every sample of a folder or of its children; data set: what is in it.
 
-    out  folder for counts.json and one contact sheet per data set, or None for counts alone
+    out    folder for counts.json and one contact sheet per data set, or None for counts alone
+    split  the part of BDD100K, CULane or COCO
     """
-    from perception_models.data.found import find_datasets
+    from perception_models.data.found import find_entries, name_entries
 
     results = {}
-    for name, (_, samples) in find_datasets(folder).items():
-        results[name], shown = count(samples, name)
+    for name, entry in name_entries(find_entries(folder, split)).items():
+        try:
+            results[name], shown = count(open_dataset(**entry), name)
+        except DataError as error:
+            results[name], shown = Counts(broken=[str(error)]), []
         if out is not None:
             write(Path(out), name, results[name], shown)
     return results
@@ -98,12 +42,14 @@ def check(folder: Path | str, out: Path | str | None = None) -> dict[str, Counts
 
 def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
     """(counts, samples evenly spread over the data set for a contact sheet)."""
-    counts, shown = Counts(), []
+    counts, shown = Counts(orphans=list(getattr(samples, "orphans", ()))), []
     wanted = {i * len(samples) // (COLUMNS * ROWS) for i in range(COLUMNS * ROWS)}
     for index in tqdm(range(len(samples)), desc=name, unit="image"):
         try:
             sample = samples[index]
         except DataError as error:
+            if str(error) in counts.broken[-1:]:  # a label file that all samples need: reading on would take for ever
+                break
             counts.broken.append(str(error))
             continue
         counts.add(sample)
@@ -131,8 +77,14 @@ def table(counts: Counts) -> str:
             rows.append((name, _histogram(value, share)))
     rows += [(name, _histogram(values, False)) for name, values in counts.scene.items() if values]
     rows.append(("ignored boxes", counts.ignored))
+    if counts.orphans:
+        rows.append(("without image", f"labels of {len(counts.orphans)} that are not there: {_few(counts.orphans)}"))
     rows += [("broken", text) for text in counts.broken]
     return "\n".join(f"{name:>14}  {value}" for name, value in rows)
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _histogram(values: Counter[str], share: bool) -> str:

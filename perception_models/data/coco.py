@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from perception_models.data.errors import DataError
-from perception_models.data.files import read_image, read_json
+from perception_models.data.files import read_image, read_json, usable
 from perception_models.data.labels import LIGHT, LIGHT_STATES, OBJECTS, UNKNOWN, index
 from perception_models.data.sample import Boxes, Sample
-from perception_models.data.scalabel import ALIASES
+from perception_models.data.scalabel import ALIASES, checked_box
 
 
 class CocoDetection:
@@ -18,8 +18,8 @@ class CocoDetection:
 
     A class of ours that the file does not list is not labelled: nothing is learnt or measured about it.
 
-    images  folder of the pictures; by default the first of images, ../images, ../<stem of the file without
-            "instances_"> that exists beside the file
+    images  folder of the pictures; by default the first of ../<split>, ../images/<split>, images, ../images that exists
+            beside the file, <split> being its name without "instances_"
     """
 
     def __init__(self, annotations: Path | str, images: Path | str | None = None):
@@ -28,22 +28,19 @@ class CocoDetection:
         if not isinstance(self._data, dict) or not {"images", "annotations", "categories"} <= self._data.keys():
             raise DataError(f"{self.path}: expected COCO's images, annotations and categories")
         self.folder = Path(images) if images else _beside(self.path)
-        self._rows = self._ordered()
         self._labels: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        for label in self._data["annotations"]:
-            self._labels[label["image_id"]].append(label)
-        self._kinds = {row["id"]: _class_of(str(row["name"])) for row in self._data["categories"]}
+        with usable(self.path):
+            self._rows = sorted(self._data["images"], key=lambda row: str(row["file_name"]))
+            for label in self._data["annotations"]:
+                self._labels[label["image_id"]].append(label)
+            self._kinds = {row["id"]: _class_of(str(row["name"])) for row in self._data["categories"]}
         self.known = frozenset(kind for kind in self._kinds.values() if kind != UNKNOWN)
-
-    def _ordered(self) -> list[dict[str, Any]]:
-        try:
-            return sorted(self._data["images"], key=lambda row: row["file_name"])
-        except (TypeError, KeyError) as error:
-            raise DataError(f"{self.path}: an image has no {error}") from error
+        if not self.known or not self._rows:
+            raise DataError(f"{self.path}: no image, or no category among {', '.join(OBJECTS)}")
 
     @property
     def names(self) -> list[str]:
-        return [row["file_name"] for row in self._rows]
+        return [str(row["file_name"]) for row in self._rows]
 
     @property
     def files(self) -> list[Path]:
@@ -54,22 +51,29 @@ class CocoDetection:
 
     def __getitem__(self, number: int) -> Sample:
         row = self._rows[number]
-        image = read_image(self.folder / row["file_name"])
-        return Sample(row["file_name"], image, self._boxes(row), known_classes=self.known)
+        path = self.folder / str(row["file_name"])
+        image = read_image(path)
+        size = row.get("height", image.shape[0]), row.get("width", image.shape[1])
+        if size != image.shape[:2]:
+            raise DataError(f"{path}: {image.shape[1]}x{image.shape[0]} pixels, {self.path} says {size[1]}x{size[0]}")
+        return Sample(str(row["file_name"]), image, self._boxes(row), known_classes=self.known)
 
     def _boxes(self, row: dict[str, Any]) -> Boxes:
-        kept = [label for label in self._labels[row["id"]] if self._kinds.get(label.get("category_id"), -1) >= 0]
-        rows = [self._box(label, row["file_name"]) for label in kept]
+        with usable(f"{self.path}: {row['file_name']}"):
+            kept = [label for label in self._labels[row["id"]] if self._kinds.get(label.get("category_id"), -1) >= 0]
+            rows = [self._box(label, row["file_name"]) for label in kept]
         return Boxes(*zip(*rows)) if rows else Boxes.none()
 
     def _box(self, label: dict[str, Any], name: str) -> tuple[list[float], int, bool, int]:
+        where = f"{self.path}: {name}: label {label.get('id')}"
         try:
             x, y, width, height = map(float, label["bbox"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{self.path}: {name}: label {label.get('id')} needs bbox [x, y, width, height]") from error
+            raise DataError(f"{where} needs bbox [x, y, width, height]") from error
         kind = self._kinds[label["category_id"]]
         state = (label.get("attributes") or {}).get("trafficLightColor") if kind == LIGHT else None
-        return [x, y, x + width, y + height], kind, bool(label.get("iscrowd", 0)), index(LIGHT_STATES, state)
+        box = checked_box((x, y, x + width, y + height), where)
+        return box, kind, bool(label.get("iscrowd", 0)), index(LIGHT_STATES, state)
 
 
 def _class_of(name: str) -> int:
@@ -78,8 +82,8 @@ def _class_of(name: str) -> int:
 
 
 def _beside(path: Path) -> Path:
-    places = [path.parent / "images", path.parent.parent / "images"]
-    places.append(path.parent.parent / path.stem.replace("instances_", ""))
+    above, split = path.parent.parent, path.stem.replace("instances_", "")
+    places = [above / split, above / "images" / split, path.parent / "images", above / "images"]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise DataError(f"{path}: no folder of images found beside it; give the option images")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from perception_models.data.errors import DataError
-from perception_models.data.files import read_image, read_lines
+from perception_models.data.files import finite, read_image, read_lines
 from perception_models.data.lane_positions import placed
 from perception_models.data.sample import Lane, Lanes, Sample
 
@@ -29,23 +27,27 @@ class CuLane:
 
     @property
     def files(self) -> list[Path]:
-        return [self.list_file]
+        """The list and the labels; images of CULane do not change."""
+        labels = (self._labels(name) for name in self.names)
+        return [self.list_file, *(path for path in labels if path.exists())]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        path = self.folder / self.names[index]
-        image = read_image(path)
-        lines = lines_from_file(path.with_suffix(".lines.txt"))
+        image = read_image(self.folder / self.names[index])
+        lines = lines_from_file(self._labels(self.names[index]))
         return Sample(self.names[index], image, lanes=Lanes(placed(lines, image.shape[:2]), KNOWN))
+
+    def _labels(self, name: str) -> Path:
+        return (self.folder / name).with_suffix(".lines.txt")
 
 
 def lines_from_file(path: Path) -> list[Lane]:
     lines = []
     for number, line in enumerate(read_lines(path), 1):
         try:
-            points = np.array(line.split(), np.float32).reshape(-1, 2)
+            points = finite([float(word) for word in line.split()])
         except ValueError as error:
             raise DataError(f"{path}: line {number}: expected pairs of u and v: {error}") from error
         if len(points) > 1:

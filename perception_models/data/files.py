@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,40 @@ from perception_models.data.errors import DataError
 from perception_models.data.labels import IGNORE
 
 IMAGES = (".jpg", ".jpeg", ".png")
+JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+STUMBLES = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+@contextmanager
+def usable(where: Path | str) -> Iterator[None]:
+    """What code stumbles over in data of another form becomes a DataError that begins with `where`."""
+    try:
+        yield
+    except DataError:
+        raise
+    except STUMBLES as error:
+        raise DataError(f"{where}: not in the expected form ({error!r}); fix or remove it") from error
+
+
+def finite(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+    """(P, 2) float64; ValueError where a coordinate is no finite number."""
+    array = np.asarray(points, np.float64)
+    if array.ndim == 2 and array.shape[1] != 2 or not np.isfinite(array).all():
+        raise ValueError("a point is not two finite numbers")
+    return array.reshape(-1, 2)
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if not path.is_file():
+        raise DataError(f"{path}: no such image; fix or remove it")
+    data = path.read_bytes()
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
-        raise DataError(f"{path}: {'not a readable image' if path.exists() else 'no such image'}; fix or remove it")
+        raise DataError(f"{path}: not a readable image; fix or remove it")
+    # OpenCV paints the missing part of a cut JPEG grey and does not fail.
+    if data.startswith(JPEG) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
+        raise DataError(f"{path}: its end is missing; copy or download it again")
     return image
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from perception_models.data.cache import Samples
@@ -15,20 +16,23 @@ MARKS = {
     "kitti": ("image_2", "label_2"),
     "tusimple": ("label_data*.json", "clips"),
     "culane": ("list", "driver_*"),
+    "coco": ("annotations/*.json",),
     "labelled": ("images",),
 }
 SPLIT = ("bdd100k", "culane")
 
 
 def kind_of(folder: Path) -> str | None:
-    """The kind of data set in a folder, or None."""
+    """The kind of data set in a folder, or None; a file of JSON is COCO's."""
+    if folder.is_file():
+        return "coco" if folder.suffix == ".json" else None
     return next((kind for kind, marks in MARKS.items() if all(any(folder.glob(mark)) for mark in marks)), None)
 
 
 def find_entries(folder: Path | str, split: str = "val") -> list[dict[str, str]]:
     """{kind, path} of the data set in a folder, or of those in its children; DataError when there is none.
 
-    split  the part of BDD100K or CULane
+    split  the part of BDD100K, CULane or COCO
     """
     folder = Path(folder)
     children = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
@@ -40,10 +44,34 @@ def find_entries(folder: Path | str, split: str = "val") -> list[dict[str, str]]
 
 
 def _entry(path: Path, kind: str, split: str) -> dict[str, str]:
+    path = _annotations(path, split) if kind == "coco" and path.is_dir() else path
     return {"kind": kind, "path": str(path), **({"split": split} if kind in SPLIT else {})}
 
 
-def find_datasets(folder: Path | str) -> dict[str, tuple[str, Samples]]:
-    """Name: (kind, data set) of a folder or of its children; of public data sets the validation part."""
-    entries = find_entries(folder)
-    return {Path(e["path"]).resolve().name: (e["kind"], open_dataset(**e)) for e in entries}
+def _annotations(folder: Path, split: str) -> Path:
+    """COCO keeps a file per part and kind of label: the boxes of this part, or the only ones there are."""
+    files = sorted(folder.glob("annotations/instances*.json")) or sorted(folder.glob("annotations/*.json"))
+    chosen = [path for path in files if split in path.stem] or files
+    if len(chosen) > 1:
+        raise DataError(f"{folder}: which of {', '.join(path.name for path in chosen)}? Give the file, not the folder")
+    return chosen[0]
+
+
+def name_entries(entries: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Entries by the name of their folder, and of the one above where two are called alike."""
+    paths = [Path(entry["path"]).resolve() for entry in entries]
+    alike = Counter(path.name for path in set(paths))
+    names = ["/".join(path.parts[-2:]) if alike[path.name] > 1 else path.name for path in paths]
+    named = dict(zip(names, entries))
+    if len(named) < len(set(paths)):
+        raise DataError(f"two data sets are called {Counter(names).most_common(1)[0][0]}: measure them one by one")
+    return named
+
+
+def find_datasets(*folders: Path | str, split: str = "val") -> dict[str, tuple[str, Samples]]:
+    """Name: (kind, data set) of folders or of their children.
+
+    split  the part of BDD100K, CULane or COCO
+    """
+    entries = [entry for folder in folders for entry in find_entries(folder, split)]
+    return {name: (e["kind"], open_dataset(**e)) for name, e in name_entries(entries).items()}

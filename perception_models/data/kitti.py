@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from perception_models.data.errors import DataError
-from perception_models.data.files import list_images, read_image, read_lines
+from perception_models.data.files import list_images, read_image, read_lines, usable
 from perception_models.data.labels import OBJECTS, UNKNOWN
 from perception_models.data.sample import Boxes, Sample
+from perception_models.data.scalabel import checked_box
 
 CLASSES = {
     "Car": "car",
@@ -20,8 +21,9 @@ CLASSES = {
     "Cyclist": "rider",
     "Tram": "train",
 }
-IGNORED = {"DontCare": "car", "Misc": "car"}
-KNOWN = frozenset(OBJECTS.index(name) for name in ("car", "truck", "pedestrian", "rider", "train"))
+LABELLED = ("car", "truck", "pedestrian", "rider", "train")
+KNOWN = frozenset(OBJECTS.index(name) for name in LABELLED)
+IGNORED = {"DontCare": LABELLED, "Misc": ("car",)}  # as objects of these classes: anything may be in a DontCare
 
 
 class KittiObjects:
@@ -34,6 +36,12 @@ class KittiObjects:
     @property
     def names(self) -> list[str]:
         return [path.name for path in self.images]
+
+    @property
+    def orphans(self) -> list[str]:
+        """Label files without a picture."""
+        there = {path.stem for path in self.images}
+        return [path.name for path in sorted((self.folder / "label_2").glob("*.txt")) if path.stem not in there]
 
     @property
     def files(self) -> list[Path]:
@@ -55,21 +63,19 @@ class KittiObjects:
 
     def _boxes(self, path: Path) -> Boxes:
         """Without a .txt of its own an image of the training part is broken, not empty."""
-        rows = [_row(line.split(), f"{path}: line {number}") for number, line in enumerate(read_lines(path), 1)]
+        lines = enumerate(read_lines(path), 1)
+        rows = [row for number, line in lines for row in _rows(line.split(), f"{path}: line {number}")]
         return Boxes(*zip(*rows)) if rows else Boxes.none()
 
 
-def _row(words: list[str], where: str) -> tuple[list[float], int, bool, int]:
-    name = CLASSES.get(words[0], IGNORED.get(words[0]))
-    if name is None:
+def _rows(words: list[str], where: str) -> list[tuple[list[float], int, bool, int]]:
+    """box, class, ignored, light state of what a line says."""
+    ignored = IGNORED.get(words[0])
+    names = ignored or (CLASSES.get(words[0]),)
+    if None in names:
         raise DataError(f"{where}: unknown type {words[0]!r}, expected one of {', '.join([*CLASSES, *IGNORED])}")
-    try:
-        box = [float(word) for word in words[4:8]]
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from error
-    if len(box) != 4:
-        raise DataError(f"{where}: {len(words)} values, a KITTI label has 15")
-    return box, OBJECTS.index(name), words[0] in IGNORED, UNKNOWN
+    box = checked_box(words[4:8], where)
+    return [(box, OBJECTS.index(str(name)), ignored is not None, UNKNOWN) for name in names]
 
 
 def intrinsics_from_calib(path: Path) -> np.ndarray:
@@ -77,7 +83,8 @@ def intrinsics_from_calib(path: Path) -> np.ndarray:
     for line in read_lines(path):
         key, _, values = line.partition(":")
         if key == "P2":
-            numbers = np.array(values.split(), float)
+            with usable(path):
+                numbers = np.array(values.split(), float)
             if numbers.shape != (12,):
                 raise DataError(f"{path}: P2 has {len(numbers)} numbers, expected 12")
             return numbers.reshape(3, 4)[:, :3].copy()

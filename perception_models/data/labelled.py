@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from perception_models.data.errors import DataError
-from perception_models.data.files import list_images, read_image, read_json_lines, read_mask
+from perception_models.data.files import list_images, read_image, read_json_lines, read_mask, usable
 from perception_models.data.labels import DRIVABLE, POSITIONS, SEMANTIC
 from perception_models.data.sample import Boxes, Lanes, Sample
 from perception_models.data.scalabel import Frame, boxes_from_frame, lanes_from_frame, read_frames, scene_from_frame
@@ -26,13 +26,22 @@ class LabelledFolder:
 
     def __init__(self, folder: Path | str, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()):
         self.folder = Path(folder)
-        self.images = [p for p in list_images(self.folder / "images") if _chosen(p.name, include, exclude)]
+        every = list_images(self.folder / "images")
+        self._every = {path.name for path in every}
+        self.images = [path for path in every if _chosen(path.name, include, exclude)]
         if not self.images:
             raise DataError(f"{self.folder}: include={list(include)} exclude={list(exclude)} leave no image")
 
     @property
     def names(self) -> list[str]:
         return [path.name for path in self.images]
+
+    @property
+    def orphans(self) -> list[str]:
+        """What labels speak of but is not in images/."""
+        stems = {Path(name).stem for name in self._every}
+        masks = [path.name for path in sorted(self.folder.glob("labels/*/masks/*.png")) if path.stem not in stems]
+        return sorted((self._boxes.keys() | self._lines.keys()) - self._every) + masks
 
     @property
     def files(self) -> list[Path]:
@@ -47,8 +56,10 @@ class LabelledFolder:
         path = self.images[index]
         image = read_image(path)
         frame = self._boxes.get(path.name) or self._lines.get(path.name) or {}
-        scene, words = scene_from_frame(frame)
-        truth = self._truth.get(path.name, {})
+        scene, words = scene_from_frame(frame, self.folder / "labels")
+        with usable(f"{self._truth_path}: {path.name}"):
+            truth = self._truth.get(path.name, {})
+            intrinsics, pose = intrinsics_from_truth(truth), pose_from_truth(truth)
         return Sample(
             name=path.name,
             image=image,
@@ -57,8 +68,8 @@ class LabelledFolder:
             drivable=self._mask("drivable", path.stem, len(DRIVABLE), image.shape[:2]),
             semantic=self._mask("sem_seg", path.stem, len(SEMANTIC), image.shape[:2]),
             scene=scene,
-            intrinsics=intrinsics_from_truth(truth),
-            base_from_camera=np.array(truth["base_from_camera"]) if "base_from_camera" in truth else None,
+            intrinsics=intrinsics,
+            base_from_camera=pose,
             attributes={"sequence": str(truth["sequence"]), **words} if "sequence" in truth else words,
         )
 
@@ -85,25 +96,30 @@ class LabelledFolder:
     def _lines_path(self) -> Path:
         return self.folder / "labels/lane/lane.json"
 
+    @property
+    def _truth_path(self) -> Path:
+        return self.folder / "truth/truth.jsonl"
+
     @cached_property
     def _boxes(self) -> dict[str, Frame]:
-        return read_frames(self._boxes_path) if self._boxes_path.exists() else {}
+        return read_frames(self._boxes_path, self._every) if self._boxes_path.exists() else {}
 
     @cached_property
     def _lines(self) -> dict[str, Frame]:
-        return read_frames(self._lines_path) if self._lines_path.exists() else {}
+        return read_frames(self._lines_path, self._every) if self._lines_path.exists() else {}
 
     @cached_property
     def _truth(self) -> dict[str, dict[str, Any]]:
-        path, kept = self.folder / "truth/truth.jsonl", ("intrinsics", "base_from_camera", "sequence")
-        lines = read_json_lines(path) if path.exists() else []
+        kept = ("intrinsics", "base_from_camera", "sequence")
+        lines = read_json_lines(self._truth_path) if self._truth_path.exists() else []
         return {line["name"]: {key: line[key] for key in kept if key in line} for line in lines if "name" in line}
 
     @cached_property
     def _all_lines_labelled(self) -> bool:
         """Who knows the exact lineType has rendered the picture, and with it every line."""
         labels = (label for frame in self._lines.values() for label in frame.get("labels") or ())
-        return bool(self._truth) or any("lineType" in (label.get("attributes") or {}) for label in labels)
+        with usable(self._lines_path):
+            return bool(self._truth) or any("lineType" in (label.get("attributes") or {}) for label in labels)
 
 
 def intrinsics_from_truth(truth: dict[str, Any]) -> np.ndarray | None:
@@ -111,6 +127,10 @@ def intrinsics_from_truth(truth: dict[str, Any]) -> np.ndarray | None:
         return None
     fx, fy, cx, cy = truth["intrinsics"]
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def pose_from_truth(truth: dict[str, Any]) -> np.ndarray | None:
+    return np.array(truth["base_from_camera"], float).reshape(4, 4) if "base_from_camera" in truth else None
 
 
 def _chosen(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from perception_models.data.errors import DataError
-from perception_models.data.files import read_json
+from perception_models.data.files import finite, read_json, usable
 from perception_models.data.labels import (
     LIGHT,
     LIGHT_STATES,
@@ -27,22 +29,27 @@ ALIASES = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle", "va
 IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 
 
-def read_frames(path: Path) -> dict[str, Frame]:
-    """Image name: frame, from a JSON list of frames (or Scalabel's {"frames": [...]})."""
+def read_frames(path: Path, images: Collection[str]) -> dict[str, Frame]:
+    """Image name: frame, from a JSON list of frames (or Scalabel's {"frames": [...]}).
+
+    images  names of which at least one must be among them
+    """
     data = read_json(path)
     frames = data.get("frames") if isinstance(data, dict) else data
     if not isinstance(frames, list) or not all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in frames):
         raise DataError(f"{path}: expected a list of frames with a name; see perception_models/DATA.md")
-    return {frame["name"]: frame for frame in frames}
+    named = {frame["name"]: frame for frame in frames}
+    if named and named.keys().isdisjoint(images):
+        labelled, there = next(iter(named)), next(iter(images), "none")
+        raise DataError(f"{path}: labels no image that is there: it says {labelled!r}, the images are named {there!r}")
+    return named
 
 
 def boxes_from_frame(frame: Frame, path: Path) -> Boxes:
     """Every label with a box2d; a category of BDD100K's ignored ones becomes an ignored box."""
-    rows = [
-        _box(label, f"{path}: frame {frame['name']}")
-        for label in frame.get("labels") or ()
-        if label.get("box2d") is not None
-    ]
+    where = f"{path}: frame {frame['name']}"
+    with usable(where):
+        rows = [_box(label, where) for label in frame.get("labels") or () if label.get("box2d") is not None]
     return Boxes(*zip(*rows)) if rows else Boxes.none()
 
 
@@ -51,28 +58,36 @@ def _box(label: dict[str, Any], where: str) -> tuple[list[float], int, bool, int
     category = ALIASES.get(given, IGNORED.get(given, given))
     if category not in OBJECTS:
         raise DataError(f"{where}: unknown category {given!r}, expected one of {', '.join(OBJECTS)}")
-    try:
-        box = [float(label["box2d"][side]) for side in ("x1", "y1", "x2", "y2")]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{where}: label {label.get('id')} needs numbers x1 y1 x2 y2, got {label['box2d']}") from error
-    if not (box[0] <= box[2] and box[1] <= box[3]):  # also catches nan
-        raise DataError(f"{where}: label {label.get('id')} is a box from {box[:2]} to {box[2:]}")
+    box = checked_box((label["box2d"].get(side) for side in ("x1", "y1", "x2", "y2")), f"{where}: {label.get('id')}")
     kind = OBJECTS.index(category)
     state = index(LIGHT_STATES, attributes.get("trafficLightColor")) if kind == LIGHT else UNKNOWN
-    return box, kind, given in IGNORED or bool(attributes.get("ignored")), state
+    return box, kind, given in IGNORED or bool(attributes.get("ignored") or attributes.get("crowd")), state
+
+
+def checked_box(sides: Iterable[Any], where: str) -> list[float]:
+    """x1 y1 x2 y2 as finite numbers in this order; DataError begins with `where`."""
+    given = list(sides)
+    try:
+        box = [float(side) for side in given]
+    except (TypeError, ValueError):
+        box = []
+    if len(box) != 4 or not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
+        raise DataError(f"{where}: a box is four numbers x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, this one is {given}")
+    return box
 
 
 def lanes_from_frame(frame: Frame, path: Path) -> list[Lane]:
     """Every lane line; its position comes from `role` and is 0 where there is none."""
     where = f"{path}: frame {frame['name']}"
-    return [_lane(label, where) for label in frame.get("labels") or () if label.get("poly2d")]
+    with usable(where):
+        return [_lane(label, where) for label in frame.get("labels") or () if label.get("poly2d")]
 
 
 def _lane(label: dict[str, Any], where: str) -> Lane:
     attributes = label.get("attributes") or {}
     try:
         points = [vertex for part in label["poly2d"] for vertex in part["vertices"]]
-        lane = Lane(points, ROLES.get(attributes.get("role"), 0), *line_look(attributes))
+        lane = Lane(finite(points), ROLES.get(attributes.get("role"), 0), *line_look(attributes))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where}: lane {label.get('id')} has no usable vertices: {error}") from error
     if len(lane.points) < 2:
@@ -93,7 +108,8 @@ def line_look(attributes: dict[str, Any]) -> tuple[int, int]:
     return index(LINE_TYPES, style if words[0] == "single" else f"double_{style}"), index(LINE_COLORS, words[1])
 
 
-def scene_from_frame(frame: Frame) -> tuple[dict[str, int], dict[str, str]]:
+def scene_from_frame(frame: Frame, path: Path) -> tuple[dict[str, int], dict[str, str]]:
     """(label indices, words) of the image attributes."""
-    words = {name: str(value) for name, value in (frame.get("attributes") or {}).items()}
+    with usable(f"{path}: frame {frame.get('name')}"):
+        words = {name: str(value) for name, value in (frame.get("attributes") or {}).items()}
     return {name: index(labels, words.get(name)) for name, labels in SCENE.items()}, words

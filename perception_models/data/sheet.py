@@ -59,28 +59,35 @@ def draw_mask(image: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
     return cv2.copyTo(cv2.convertScaleAbs(image, alpha=1 / 3), cv2.compare(mask, IGNORE, cv2.CMP_EQ), blended)
 
 
+def unit_of(image: np.ndarray) -> float:
+    """How thick a thin line is: words can then still be read when the picture is shrunk to a part of a sheet."""
+    return max(1.0, image.shape[1] / 480)
+
+
 def draw_box(image: np.ndarray, box: np.ndarray, text: str, kind: int, faint: bool = False) -> None:
     x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
     color = (128, 128, 128) if faint else OBJECT_COLORS[kind % len(OBJECT_COLORS)]
-    thick = max(1, image.shape[1] // 640)
-    cv2.rectangle(image, (x0, y0), (x1, y1), color, thick)
-    if y1 - y0 >= 18 * thick:  # the words of small boxes would hide them
-        cv2.putText(image, text, (x0, max(y0 - 3, 8)), FONT, 0.35 * thick, color, thick, cv2.LINE_AA)
+    unit = unit_of(image)
+    cv2.rectangle(image, (x0, y0), (x1, y1), color, round(unit))
+    if y1 - y0 >= 18 * unit:  # the words of small boxes would hide them
+        place = max(x0, 0), max(y0 - 3, round(10 * unit))
+        cv2.putText(image, text, place, FONT, 0.35 * unit, color, round(unit), cv2.LINE_AA)
 
 
 def draw_line(image: np.ndarray, points: np.ndarray, position: int, text: str) -> None:
-    color, thick = LINE_COLORS.get(position, (255, 255, 255)), max(1, image.shape[1] // 480)
+    color, unit = LINE_COLORS.get(position, (255, 255, 255)), unit_of(image)
     corners = np.rint(points).astype(np.int32)
-    cv2.polylines(image, [corners], False, color, thick, cv2.LINE_AA)
+    cv2.polylines(image, [corners], False, color, round(unit), cv2.LINE_AA)
     place = corners[len(corners) // 2].tolist()
-    cv2.putText(image, f"{position:+d} {text}", place, FONT, 0.35 * thick, color, 1, cv2.LINE_AA)
+    cv2.putText(image, f"{position:+d} {text}", place, FONT, 0.35 * unit, color, round(unit), cv2.LINE_AA)
 
 
 def draw_words(image: np.ndarray, lines: Sequence[str]) -> None:
+    unit = unit_of(image)
     for row, text in enumerate(lines):
-        place = (6, 16 + 15 * row)
-        cv2.putText(image, text, place, FONT, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(image, text, place, FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        place = round(6 * unit), round((16 + 15 * row) * unit)
+        for color, thick in ((0, 3), (255, 1)):
+            cv2.putText(image, text, place, FONT, 0.45 * unit, (color,) * 3, round(thick * unit), cv2.LINE_AA)
 
 
 def tile(images: Sequence[np.ndarray], columns: int, size: tuple[int, int]) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from perception_models.data.errors import DataError
-from perception_models.data.files import read_image, read_json_lines
+from perception_models.data.files import finite, read_image, read_json_lines, usable
 from perception_models.data.lane_positions import placed
 from perception_models.data.sample import Lane, Lanes, Sample
 
@@ -41,8 +41,9 @@ class TuSimple:
 
     def __getitem__(self, index: int) -> Sample:
         path, row = self._rows[index]
-        image = read_image(self.folder / row["raw_file"])
-        lines = placed(lines_from_row(row, path), image.shape[:2])
+        with usable(f"{path}: {row['raw_file']}"):
+            image = read_image(self.folder / row["raw_file"])
+            lines = placed(lines_from_row(row, path), image.shape[:2])
         return Sample(row["raw_file"], image, lanes=Lanes(lines, KNOWN), attributes={"scene": "highway"})
 
 
@@ -52,4 +53,4 @@ def lines_from_row(row: dict[str, Any], path: Path) -> list[Lane]:
     columns = [np.asarray(us, np.float32) for us in row["lanes"]]
     if any(us.shape != v.shape for us in columns):
         raise DataError(f"{path}: {row['raw_file']}: a lane has another length than h_samples")
-    return [Lane(np.stack([us, v], 1)[us >= 0]) for us in columns if (us >= 0).sum() > 1]
+    return [Lane(finite(np.stack([us, v], 1)[~(us < 0)])) for us in columns if (~(us < 0)).sum() > 1]

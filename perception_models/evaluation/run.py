@@ -31,6 +31,7 @@ def evaluate(
     limit: int | None = None,
     mirrored: bool = False,
     engine: str = "onnxruntime",
+    split: str = "val",
 ) -> dict[str, Any]:
     """Measure a model folder, ONNX file or checkpoint on folders of labelled data; write and return the metrics.
 
@@ -38,10 +39,11 @@ def evaluate(
     protocol  "own", or "yolop": also the figures that papers on BDD100K report
     limit     at most so many images of each data set, evenly spread
     mirrored  look at every image in a mirror
+    split     the part of BDD100K, CULane or COCO
     """
     if protocol not in PROTOCOLS:
         raise DataError(f"protocol '{protocol}': expected one of {', '.join(PROTOCOLS)}")
-    sets = {name: entry for folder in data for name, entry in find_datasets(folder).items()}
+    sets = find_datasets(*data, split=split)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with open_model(model, engine) as opened:
