@@ -11,7 +11,8 @@ import numpy as np
 import yaml
 
 from camera_perception.fuse import ObjectFuser
-from camera_perception.fused_types import FusedObjects, view_of
+from camera_perception.fused_objects import FusedObjects
+from camera_perception.fused_types import view_of
 from camera_perception.odometry import Odometry
 from camera_perception.overlap import iou_matrix
 from camera_perception.types import Frame, Objects, Perception, Task

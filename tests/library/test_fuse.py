@@ -9,6 +9,7 @@ from camera_perception.free_space import joined
 from camera_perception.fuse import ObjectFuser
 from camera_perception.fuse_lanes import LaneFuser
 from camera_perception.fuse_sightings import intersection
+from camera_perception.fused_objects import AGE
 from camera_perception.fused_types import CameraView
 from camera_perception.odometry import Odometry
 from camera_perception.types import GroundLine, LaneLine, PositionMethod
@@ -134,7 +135,7 @@ def test_a_jump_of_the_clock_begins_anew_with_new_numbers():
     fuser = ObjectFuser(1)
     first = fuser.update({0: view((20, 0))}, NOW)
     again = fuser.update({0: view((20, 0), stamp=NOW - 5000 * MS)}, NOW - 5000 * MS)
-    assert (first.track_ids[0], again.track_ids[0], again.ages[0]) == (1, 2, 1)
+    assert (first.track_ids[0], again.track_ids[0], again.counts[0, AGE]) == (1, 2, 1)
 
 
 def test_places_that_are_none_are_left_out():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
+from itertools import accumulate
 
 import numpy as np
 
 from camera_perception.assignment import match
 from camera_perception.fuse_motion import at_later_time
-from camera_perception.fuse_sightings import cost, merged, without
-from camera_perception.fused_types import CameraView, FusedObjects
+from camera_perception.fuse_sightings import apart, led, merged, together, without
+from camera_perception.fused_objects import AGE, COASTED, ID, SEEN, FusedObjects
+from camera_perception.fused_types import CameraView
 from camera_perception.types import EgoMotion
 
 Motion = Callable[[int, int], "EgoMotion | None"]
@@ -24,13 +27,13 @@ class ObjectFuser:
 
     def __init__(self, cameras: int) -> None:
         self._cameras = cameras
+        self._kinds: dict[str, int] = {}  # every class that was ever seen, and its number
         self._next_id = 1
         self.reset()
 
     def reset(self) -> None:
         """Forget every object; ids are not used again."""
-        self._known: FusedObjects | None = None
-        self._stamp_ns = 0
+        self._known, self._stamp_ns = self._none(), 0
 
     def update(self, views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None = None) -> FusedObjects:
         """All objects at stamp_ns, nearest first.
@@ -38,41 +41,49 @@ class ObjectFuser:
         views   camera number: its newest view; late and dead cameras are simply missing
         motion  of the car between two times; without it velocities relative to the car carry objects on
         """
-        found = self._nothing(stamp_ns)
-        for camera, view in sorted(views.items()):
-            seen = FusedObjects.of(camera, self._cameras, view, stamp_ns)
-            moved = motion(view.stamp_ns, stamp_ns) if motion else None
-            found = merged(found, at_later_time(seen, (stamp_ns - view.stamp_ns) / 1e9, moved))
-        known = self._carried_on(stamp_ns, motion)
-        found = self._named(found, known)
-        unseen = known[~np.isin(known.track_ids, found.track_ids) & (stamp_ns - known.seen_ns <= KEEP * 1e9)]
+        if not 0 <= stamp_ns - self._stamp_ns <= KEEP * 1e9:  # a jump of the clock
+            self._known, self._stamp_ns = self._none(), stamp_ns
+        *seen, known = self._carried_on(dict(sorted(views.items())), stamp_ns, motion)
+        found = self._named(reduce(merged, seen, self._none()), _unseen(known))
+        age = stamp_ns - known.counts[:, SEEN]
+        unseen = known[~np.isin(known.track_ids, found.track_ids) & (age <= KEEP * 1e9)]
         self._known, self._stamp_ns = found.joined(unseen), stamp_ns
-        shown = found.joined(unseen[(unseen.ages > 2) & (stamp_ns - unseen.seen_ns <= SHOW * 1e9)])
+        shown = found.joined(unseen[(unseen.counts[:, AGE] > 2) & (stamp_ns - unseen.counts[:, SEEN] <= SHOW * 1e9)])
         return shown[np.argsort(np.hypot(*shown.positions.T), kind="stable")]
 
-    def _nothing(self, stamp_ns: int) -> FusedObjects:
-        none, cov = np.zeros(0), np.zeros((0, 2, 2))
-        blank = CameraView(stamp_ns, (), none, none, cov[:, 0], cov, cov[:, 0], cov, False, none, none, none)
-        return FusedObjects.of(0, self._cameras, blank, stamp_ns)
+    def _none(self) -> FusedObjects:
+        return FusedObjects.none(self._kinds, self._cameras)
 
-    def _carried_on(self, stamp_ns: int, motion: Motion | None) -> FusedObjects:
-        """What was known, where it should be now; nothing after a jump of the clock."""
-        seconds = (stamp_ns - self._stamp_ns) / 1e9
-        if self._known is None or not 0 <= seconds <= KEEP:
-            return self._nothing(stamp_ns)
-        later = at_later_time(self._known, seconds, motion(self._stamp_ns, stamp_ns) if motion else None)
-        rows = np.full_like(later.rows, -1)
-        return replace(later, coasted=np.ones(len(later), bool), rows=rows)
+    def _carried_on(
+        self, views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None
+    ) -> Iterator[FusedObjects]:
+        """What each camera sees, then what was known, where it should be at stamp_ns: all in one go."""
+        for name in (name for view in views.values() for name in view.names):
+            self._kinds.setdefault(name, len(self._kinds))
+        seen = [FusedObjects.of(camera, self._cameras, view, self._kinds, stamp_ns) for camera, view in views.items()]
+        counts = [len(each) for each in (*seen, self._known)]
+        stamps = [*(view.stamp_ns for view in views.values()), self._stamp_ns]
+        seconds = [(stamp_ns - stamp) / 1e9 for stamp in stamps]
+        moved = [motion(stamp, stamp_ns) if motion else None for stamp in stamps]
+        later = at_later_time(self._none().joined(*seen, self._known), counts, seconds, moved)
+        return (later[end - count : end] for end, count in zip(accumulate(counts), counts))
 
     def _named(self, found: FusedObjects, known: FusedObjects) -> FusedObjects:
         """Ids: first to where a camera's own track id leads, then to what is where something was, then new ones."""
-        rows, columns = match(cost(found, known, led=True))
+        distance = apart(found, known)
+        rows, columns = match(led(found, known, distance))
         free, left = np.flatnonzero(without(len(found), rows)), np.flatnonzero(without(len(known), columns))
-        more, others = match(cost(found[free], known[left]))
+        more, others = match(together(found[free], known[left], distance[np.ix_(free, left)]))
         rows, columns = np.r_[rows, free[more]], np.r_[columns, left[others]]
-        ids, ages = found.track_ids.copy(), found.ages.copy()
-        ids[rows], ages[rows] = known.track_ids[columns], known.ages[columns] + 1
-        new = ids == 0
-        ids[new] = np.arange(self._next_id, self._next_id + new.sum())
+        counts = found.counts.copy()
+        counts[rows, ID], counts[rows, AGE] = known.counts[columns, ID], known.counts[columns, AGE] + 1
+        new = counts[:, ID] == 0
+        counts[new, ID] = np.arange(self._next_id, self._next_id + new.sum())
         self._next_id += int(new.sum())
-        return replace(found, track_ids=ids, ages=ages)
+        return replace(found, counts=counts)
+
+
+def _unseen(known: FusedObjects) -> FusedObjects:
+    """The same, seen by no camera now."""
+    known.counts[:, COASTED], known.rows[:] = 1, -1
+    return known

@@ -11,21 +11,33 @@ from functools import lru_cache
 import numpy as np
 
 from camera_perception.assignment import NEVER, alike, mahalanobis, match
-from camera_perception.fused_types import FusedObjects
+from camera_perception.fused_objects import (
+    COASTED,
+    KIND,
+    METHOD,
+    OVER_GROUND,
+    PLACE,
+    PLACE_COV,
+    SCORE,
+    SPEED,
+    SPEED_COV,
+    WIDTH,
+    FusedObjects,
+)
 from camera_perception.kalman import inverse
 
 GATE = 9.2  # squared Mahalanobis distance of 99 % in two dimensions
 LEAST_SIGMA = 0.1  # metres, nobody is surer than that
+FLOOR = LEAST_SIGMA**2 * np.eye(2)
 # Two cameras see two sides of one body: metres that contact points may lie apart, one standard deviation.
 BODY = {"car": 1.3, "truck": 2.5, "bus": 3.0, "train": 5.0}
 SMALL_BODY = 0.4
 RANK = np.array([0, 2, 1, 3, 4])  # how good each PositionMethod is
-KINDS = lru_cache(64)(alike)  # few sets of class names ever meet
 
 
 def merged(known: FusedObjects, seen: FusedObjects) -> FusedObjects:
     """Objects of the cameras so far and of one more; what lies together and is alike becomes one."""
-    rows, columns = match(cost(known, seen))
+    rows, columns = match(together(known, seen, apart(known, seen)))
     if not len(rows):
         return known.joined(seen)
     alone = without(len(known), rows), without(len(seen), columns)
@@ -39,73 +51,87 @@ def without(count: int, rows: np.ndarray) -> np.ndarray:
     return others
 
 
-def cost(a: FusedObjects, b: FusedObjects, led: bool = False) -> np.ndarray:
-    """(N, M) squared distances of what may be one; led: only what some camera has under one track id."""
-    if not len(a) or not len(b):
-        return np.zeros((len(a), len(b)))
-    kinds = tuple(sorted({*a.names, *b.names}))
-    number = {name: index for index, name in enumerate(kinds)}
-    first, second = (np.array([number[name] for name in names]) for names in (a.names, b.names))
-    body = np.array([BODY.get(name, SMALL_BODY) for name in kinds])
-    a_cov, b_cov = _with_body(a.position_covs, body[first]), _with_body(b.position_covs, body[second])
-    distance = mahalanobis(a.positions, a_cov, b.positions, b_cov)
-    total = distance + (first[:, None] != second)
-    if not led:
-        return np.where((distance < GATE) & KINDS(kinds)[first[:, None], second], total, NEVER)
-    same = ((a.camera_ids[:, None] == b.camera_ids[None]) & (a.camera_ids[:, None] > 0)).any(axis=2)
-    return np.where(same & (distance < 10 * GATE), total, NEVER)
+def apart(a: FusedObjects, b: FusedObjects) -> np.ndarray:
+    """(N, M) squared Mahalanobis distances, wherever any camera may see these bodies touch the road."""
+    bodies = _bodies(a.classes)
+    covs = (each.position_covs + bodies[each.counts[:, KIND]] for each in (a, b))
+    return mahalanobis(a.positions, next(covs), b.positions, next(covs))
 
 
-def _with_body(covs: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """Covariances of where any camera may see objects of those bodies touch the road."""
-    return covs + (body**2 / 2 + LEAST_SIGMA**2)[:, None, None] * np.eye(2)
+def together(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarray:
+    """(N, M) costs of what lies together and is alike; distance as apart says."""
+    first, second = a.counts[:, KIND, None], b.counts[:, KIND]
+    possible = (distance < GATE) & _alike(a.classes)[first, second]
+    return np.where(possible, distance + (first != second), NEVER)
+
+
+def led(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarray:
+    """(N, M) costs of what some camera has under one track id; distance as apart says."""
+    same = np.zeros(distance.shape, bool)
+    for one, other in zip(a.camera_ids.T, b.camera_ids.T):
+        same |= one[:, None] == np.where(other > 0, other, -1)
+    same &= distance < 10 * GATE
+    return np.where(same, distance + (a.counts[:, KIND, None] != b.counts[:, KIND]), NEVER)
+
+
+@lru_cache(64)  # few sets of classes ever meet
+def _alike(classes: tuple[str, ...]) -> np.ndarray:
+    return alike(classes)
+
+
+@lru_cache(64)
+def _bodies(classes: tuple[str, ...]) -> np.ndarray:
+    """(K, 2, 2) doubt of where a camera sees bodies touch the road, half of that between two cameras."""
+    sizes = np.array([BODY.get(name, SMALL_BODY) for name in classes])
+    return sizes[:, None, None] ** 2 / 2 * np.eye(2) + FLOOR
 
 
 def _ones(a: FusedObjects, b: FusedObjects) -> FusedObjects:
-    """Row by row two sightings of one object."""
-    positions, position_covs = intersection(a.positions, a.position_covs, b.positions, b.position_covs)
-    velocities, velocity_covs, over_ground = _one_velocity(a, b)
-    better = (b.scores - 2.0 * b.coasted) > (a.scores - 2.0 * a.coasted)
-    return FusedObjects(
-        names=np.where(better, b.names, a.names),
-        scores=np.where(better, b.scores, a.scores),
-        track_ids=a.track_ids,
-        ages=a.ages,
-        seen_ns=np.maximum(a.seen_ns, b.seen_ns),
-        positions=positions,
-        position_covs=position_covs,
-        velocities=velocities,
-        velocity_covs=velocity_covs,
-        over_ground=over_ground,
-        methods=np.where(RANK[b.methods] > RANK[a.methods], b.methods, a.methods),
-        ground_widths=np.fmax(a.ground_widths, b.ground_widths),
-        coasted=a.coasted & b.coasted,
-        rows=np.maximum(a.rows, b.rows),
-        camera_ids=np.maximum(a.camera_ids, b.camera_ids),
-    )
-
-
-def _one_velocity(a: FusedObjects, b: FusedObjects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row by row two sightings of one object: what the surer one says, but place and speed are of both."""
+    better = b.numbers[:, SCORE] - 2.0 * b.coasted > a.numbers[:, SCORE] - 2.0 * a.coasted
+    numbers, counts = np.where(better[:, None], b.numbers, a.numbers), np.maximum(a.counts, b.counts)
+    numbers[:, WIDTH] = np.fmax(a.numbers[:, WIDTH], b.numbers[:, WIDTH])
+    counts[:, KIND] = np.where(better, b.counts[:, KIND], a.counts[:, KIND])
+    methods = a.counts[:, METHOD], b.counts[:, METHOD]
+    counts[:, METHOD] = np.where(RANK[methods[1]] > RANK[methods[0]], methods[1], methods[0])
+    counts[:, COASTED] = np.minimum(a.counts[:, COASTED], b.counts[:, COASTED])
     first = a.moving & (~b.moving | (a.over_ground >= b.over_ground))
-    velocity = np.where(first[:, None], a.velocities, b.velocities)
-    cov = np.where(first[:, None, None], a.velocity_covs, b.velocity_covs)
     both = a.moving & b.moving & (a.over_ground == b.over_ground)
-    if both.any():
-        velocity[both], cov[both] = intersection(
-            a.velocities[both], a.velocity_covs[both], b.velocities[both], b.velocity_covs[both]
+    counts[:, OVER_GROUND] = np.where(first, a.counts[:, OVER_GROUND], b.counts[:, OVER_GROUND])
+    speeds = slice(SPEED.start, SPEED_COV.stop)
+    numbers[:, speeds] = np.where(first[:, None], a.numbers[:, speeds], b.numbers[:, speeds])
+    _intersect(numbers, a, b, both.nonzero()[0])
+    return FusedObjects(a.classes, numbers, counts)
+
+
+def _intersect(numbers: np.ndarray, a: FusedObjects, b: FusedObjects, moving: np.ndarray) -> None:
+    """Write places of both into all rows of numbers, and speeds into those that move: in one go."""
+    count = len(numbers)
+    pairs = (
+        np.concatenate(each)
+        for one in (a, b)
+        for each in (
+            (one.positions, one.velocities[moving]),
+            (one.position_covs, one.velocity_covs[moving]),
         )
-    return velocity, cov, np.where(first, a.over_ground, b.over_ground)
+    )
+    mean, cov = intersection(*pairs)
+    numbers[:, PLACE], numbers[:, PLACE_COV] = mean[:count], cov[:count].reshape(-1, 4)
+    numbers[moving, SPEED], numbers[moving, SPEED_COV] = mean[count:], cov[count:].reshape(-1, 4)
 
 
-SHARES = np.linspace(0.05, 0.95, 7)[:, None, None, None]
+SHARES = np.linspace(0.05, 0.95, 7)[:, None, None]
+EQUALLY = 1 + 0.01 * np.abs(SHARES[..., 0] - 0.5)  # equals share equally
 
 
 def intersection(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Covariance intersection of N pairs of estimates (N, 2), (N, 2, 2) whose correlation is not known; least trace."""
-    a_info, b_info = (inverse(cov + LEAST_SIGMA**2 * np.eye(2)) for cov in (a_cov, b_cov))
-    covs = inverse(SHARES * a_info + (1 - SHARES) * b_info)
-    spread = (covs[..., 0, 0] + covs[..., 1, 1]) * (1 + 0.01 * np.abs(SHARES[..., 0, 0] - 0.5))  # equals share equally
-    best = spread.argmin(axis=0)
-    share, cov = SHARES[best, 0], covs[best, np.arange(len(best))]
-    pull = share * a_info @ a[:, :, None] + (1 - share) * b_info @ b[:, :, None]
+    infos = inverse(np.stack((a_cov, b_cov)) + FLOOR)
+    a_info, b_info = infos.reshape(2, -1, 4)
+    mixed = SHARES * a_info + (1 - SHARES) * b_info
+    spread = (mixed[..., 0] + mixed[..., 3]) / (mixed[..., 0] * mixed[..., 3] - np.square(mixed[..., 1]))
+    best = (spread * EQUALLY).argmin(axis=0)
+    share = SHARES[best]
+    cov = inverse(mixed[best, np.arange(len(best))].reshape(-1, 2, 2))
+    pull = share * infos[0] @ a[:, :, None] + (1 - share) * infos[1] @ b[:, :, None]
     return (cov @ pull)[:, :, 0], cov

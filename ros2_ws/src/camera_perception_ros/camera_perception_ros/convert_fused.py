@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from camera_perception.fused_types import CameraView, FusedObjects
+from camera_perception.fused_objects import AGE, ID, METHOD, SCORE, WIDTH, FusedObjects
+from camera_perception.fused_types import CameraView
 from camera_perception.types import GroundLine, LaneLine, LineColor, LineType
 from camera_perception_msgs.msg import (
     DetectedObject,
@@ -72,15 +73,15 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 
 def message_from_fused(fused: FusedObjects, class_ids: Mapping[str, int]) -> list[FusedObject]:
     """One message per object, in the given order; class_ids name: number in the model's head."""
-    messages = [FusedObject(class_name=name, class_id=class_ids.get(name, 0)) for name in map(str, fused.names)]
+    messages = [FusedObject(class_name=name, class_id=class_ids.get(name, 0)) for name in fused.names]
     moving = fused.moving
     columns = {
-        "score": fused.scores,
-        "track_id": fused.track_ids & 0xFFFFFFFF,
-        "track_age": np.minimum(fused.ages, 0xFFFF),
+        "score": fused.numbers[:, SCORE],
+        "track_id": fused.counts[:, ID] & 0xFFFFFFFF,
+        "track_age": np.minimum(fused.counts[:, AGE], 0xFFFF),
         "coasted": fused.coasted,
-        "position_method": fused.methods,
-        "ground_width": fused.ground_widths,
+        "position_method": fused.counts[:, METHOD],
+        "ground_width": fused.numbers[:, WIDTH],
         "has_velocity": moving,
         "velocity_over_ground": moving & fused.over_ground,
     }
