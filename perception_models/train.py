@@ -27,6 +27,7 @@ from perception_models.training.logbook import Logbook
 from perception_models.training.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
 from perception_models.training.steps import (
     build_optimizer,
+    compile_parts,
     freeze,
     projected_gradients,
     set_learning_rate,
@@ -69,6 +70,8 @@ class Run:
         self.net = build_network(config)
         if fabric.is_global_zero:
             self.average = Average(self.net, config.average).to(fabric.device)
+        if config.compile:
+            compile_parts(self.net)
         learner = build_learner(config, self.net)
         learner.to(memory_format=torch.channels_last)
         self.learner, self.optimizer = fabric.setup(learner, build_optimizer(learner, config.optimizer))

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from perception_models.losses.boxes import iou
+from perception_models.network.cells import cells_inside
+
+Grid = tuple[tuple[int, int], tuple[int, ...]]
 
 ALIGN_SCORE, ALIGN_IOU = 0.5, 6.0
 MIN_SIDE = 16.0  # network pixels: a smaller object still owns the cell centres of a box this large
@@ -44,13 +47,14 @@ class Pairs:
 
 @torch.no_grad()
 def assign(
-    probabilities: Tensor, predicted: Tensor, centers: Tensor, boxes: Tensor, classes: Tensor, valid: Tensor, top: int
+    probabilities: Tensor, predicted: Tensor, grid: Grid, boxes: Tensor, classes: Tensor, valid: Tensor, top: int
 ) -> Assignment:
     """Give each object its `top` best cells by score^0.5 * IoU^6 among those with the centre in or near it.
 
-    probabilities B A C; predicted B A 4 and boxes B M 4 network pixels; centers A 2; classes B M; valid B M bool
+    probabilities B A C; predicted B A 4 and boxes B M 4 network pixels; classes B M; valid B M bool;
+    grid is what A cells stand for: size (height, width) of the images, and strides of the levels
     """
-    pairs = _candidates(centers, boxes, valid, top)
+    pairs = _candidates(grid, boxes, valid, top)
     overlap = iou(boxes[pairs.image, pairs.row], predicted[pairs.image, pairs.cell])
     wanted = classes[pairs.image, pairs.row]
     align = probabilities[pairs.image, pairs.cell, wanted].pow(ALIGN_SCORE) * overlap.pow(ALIGN_IOU)
@@ -64,26 +68,27 @@ def assign(
     return Assignment(scores, rows, taken, scores.sum(-1))
 
 
-def centers_inside(centers: Tensor, boxes: Tensor, min_side: float = 0.0) -> Tensor:
-    """... A: is the centre of each cell inside each box ... 4, boxes grown to at least `min_side`?"""
-    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
-    half = (boxes[..., 2:] - boxes[..., :2]).clamp(min=min_side) / 2
-    x, y = ((centers[:, i] - middle[..., i : i + 1]).abs() < half[..., i : i + 1] for i in (0, 1))
-    return x & y
+def _grown(boxes: Tensor, least: float) -> Tensor:
+    """Boxes N 4 about the same centres with sides of at least `least`."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=least) / 2
+    return torch.cat([middle - half, middle + half], -1)
 
 
-def _candidates(centers: Tensor, boxes: Tensor, valid: Tensor, top: int) -> Pairs:
+def _candidates(grid: Grid, boxes: Tensor, valid: Tensor, top: int) -> Pairs:
     """Cells near each object; if only one will answer, and there are cells inside the object, then one of those.
 
     Distances to the sides are positive, so a cell outside a small object cannot say exactly where that ends.
     """
     image, row = valid.nonzero(as_tuple=True)
     objects = boxes[image, row]
-    near = centers_inside(centers, objects, MIN_SIDE)  # N A
+    which, cell = cells_inside(_grown(objects, MIN_SIDE), *grid)
     if top == 1:
-        inside = centers_inside(centers, objects)
-        near = torch.where(inside.any(-1, keepdim=True), inside, near)
-    which, cell = near.nonzero(as_tuple=True)
+        own, inner = cells_inside(objects, *grid)
+        bare = torch.ones_like(image, dtype=torch.bool).index_fill_(0, own, False)[which]
+        which, cell = torch.cat([which[bare], own]), torch.cat([cell[bare], inner])
+        order = which.argsort(stable=True)
+        which, cell = which[order], cell[order]
     return Pairs(which, image[which], row[which], cell)
 
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from perception_models.data import labels
-from perception_models.losses.assign import Assignment, assign, centers_inside
+from perception_models.losses.assign import Assignment, Grid, assign
 from perception_models.losses.boxes import complete_iou
-from perception_models.network.cells import boxes_from_sides, cell_centers
+from perception_models.network.cells import boxes_from_sides, cell_centers, cells_inside
 
 TOP = {"many": 10, "one": 1}
 
@@ -18,37 +18,36 @@ def object_losses(
     outputs: dict[str, Tensor], batch: dict[str, Tensor], strides: tuple[int, ...], twin: str
 ) -> dict[str, Tensor]:
     """Scalars `classes`, `boxes` (CIoU and L1), `lights` of one twin; 0 where nothing is labelled."""
-    centers, scale = (t.to(batch["boxes"].device) for t in cell_centers(tuple(batch["images"].shape[1:3]), strides))
+    size = int(batch["images"].shape[1]), int(batch["images"].shape[2])
+    centers, scale = (t.to(batch["boxes"].device) for t in cell_centers(size, strides))
     logits, sides, states = (outputs[f"{twin}_{name}"].float() for name in ("classes", "sides", "states"))
-    predicted = boxes_from_sides(sides, centers, scale)
+    predicted, probabilities = boxes_from_sides(sides, centers, scale), logits.detach().sigmoid()
     valid = (batch["classes"] >= 0) & ~batch["ignored"] & batch["has_boxes"].unsqueeze(1)
-    given = assign(
-        logits.detach().sigmoid(), predicted.detach(), centers, batch["boxes"], batch["classes"], valid, TOP[twin]
-    )
+    grid = size, strides
+    given = assign(probabilities, predicted.detach(), grid, batch["boxes"], batch["classes"], valid, TOP[twin])
     norm = given.weight.sum().clamp(min=1)
-    counts = _counted_cells(batch, centers, given)
     return {
-        "classes": (_focused(logits, given.scores) * counts).sum() / norm,
+        "classes": _focused(logits, probabilities, given.scores, _counted_cells(batch, grid, given)) / norm,
         "boxes": _box_loss(predicted, sides, given, batch["boxes"], centers, scale) / norm,
         "lights": _light_loss(states, given, batch["light_states"]),
     }
 
 
-def _focused(logits: Tensor, scores: Tensor) -> Tensor:
-    """Varifocal cross-entropy (Zhang et al. 2021, arXiv 2008.13367): sure negatives count little."""
-    weight = torch.where(scores > 0, scores, 0.75 * logits.detach().sigmoid().square())
-    positive = F.binary_cross_entropy_with_logits(logits, scores, reduction="none")
-    return positive * weight
+def _focused(logits: Tensor, probabilities: Tensor, scores: Tensor, counts: Tensor) -> Tensor:
+    """Varifocal cross-entropy (Zhang et al. 2021, arXiv 2008.13367) of what counts: sure negatives count little."""
+    weight = torch.where(scores > 0, scores, 0.75 * probabilities.square()) * counts
+    return F.binary_cross_entropy_with_logits(logits, scores, weight, reduction="sum")
 
 
-def _counted_cells(batch: dict[str, Tensor], centers: Tensor, given: Assignment) -> Tensor:
+def _counted_cells(batch: dict[str, Tensor], grid: Grid, given: Assignment) -> Tensor:
     """B A C: 0 where a cell may not be judged: image or class without box labels, or inside an ignored object."""
     image, row = (batch["ignored"] & (batch["classes"] >= 0)).nonzero(as_tuple=True)
-    inside = centers_inside(centers, batch["boxes"][image, row]).float()
-    hidden = torch.zeros_like(given.weight).index_add_(0, image, inside).bool() & ~given.taken
-    counts = (batch["has_boxes"].unsqueeze(1) & ~hidden).unsqueeze(-1).expand_as(given.scores)
+    which, cell = cells_inside(batch["boxes"][image, row], *grid)
+    hidden = torch.zeros_like(given.taken)
+    hidden[image[which], cell] = True
     # Sets that label only some classes say nothing about the others, but what they do label counts.
-    return (counts & (batch["known_classes"].unsqueeze(1) | (given.scores > 0))).float()
+    counts = (given.scores > 0).logical_or_(batch["known_classes"].unsqueeze(1))
+    return counts.logical_and_((batch["has_boxes"].unsqueeze(1) & (given.taken | ~hidden)).unsqueeze(-1))
 
 
 def _box_loss(

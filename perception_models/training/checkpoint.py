@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +70,31 @@ def load_network(path: Path | str) -> tuple[PerceptionNet, dict[str, Any]]:
 def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     """Start from the weights of a checkpoint wherever name and shape agree and no `replace` prefix asks for new ones.
 
+    Levels of the object head agree by stride, so a network that also looks at stride 4 keeps what the others know.
     Returns the names that start anew.
     """
     parts, _ = load(Path(path))
     mine = net.state_dict()
+    finer = _object_levels(mine) - _object_levels(parts["average"])
     kept = {
         name: tensor
-        for name, tensor in parts["average"].items()
+        for name, tensor in _renumbered(parts["average"], finer).items()
         if name in mine and mine[name].shape == tensor.shape and not name.startswith(tuple(replace))
     }
-    if not kept:
+    if not any(tensor.ndim for tensor in kept.values()):
         raise CheckpointError(f"{path} shares no weight with this network: check network.size and transfer.replace")
     net.load_state_dict(kept, strict=False)
     return sorted(set(mine) - set(kept))
+
+
+def _object_levels(tensors: dict[str, Tensor]) -> int:
+    return sum(bool(re.fullmatch(r"heads\.objects\.one\.classes\.\d+\.weight", name)) for name in tensors)
+
+
+def _renumbered(tensors: dict[str, Tensor], finer: int) -> dict[str, Tensor]:
+    """Levels of the object head are numbered from the finest: those of a head with `finer` more levels before them."""
+    level = re.compile(r"^(heads\.objects\.\w+\.\w+\.)(\d+)")
+    return {level.sub(lambda m: f"{m[1]}{int(m[2]) + finer}", name): tensor for name, tensor in tensors.items()}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

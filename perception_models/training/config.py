@@ -130,6 +130,7 @@ class TrainConfig:
 
     network      size (n, s, m) and fields of NetworkConfig that differ from it
     precision    of Lightning Fabric: bf16-mixed, 16-mixed, 32-true
+    compile      let torch.compile write kernels for this network: minutes once per input size, then faster steps
     devices      processes, each with `threads` threads on a CPU; two of one thread beat one of two
     average      decay of the averaged weights, which are the ones that are kept
     save_every, validate_every, log_every, picture_every  steps; 0 never
@@ -150,6 +151,7 @@ class TrainConfig:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     accelerator: str = "auto"
     precision: str = "bf16-mixed"
+    compile: bool = False
     devices: int = 1
     nodes: int = 1
     threads: int = 1

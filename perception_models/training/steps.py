@@ -8,8 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from perception_models.balancing import gradients, project
+from perception_models.network import PerceptionNet
 from perception_models.training.config import OptimizerConfig
 from perception_models.training.learner import Learner
+
+
+def compile_parts(net: PerceptionNet) -> None:
+    """Trunk and heads through torch.compile, in place: names, weights and copies of the network stay as they are."""
+    for part in (net.backbone, net.neck, *net.heads.values()):
+        part.compile(dynamic=False)
 
 
 def build_optimizer(learner: Learner, config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -18,6 +18,7 @@ from perception_models.network.cells import boxes_from_sides, cell_centers
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 CENTERS, SCALE = cell_centers(SIZE, STRIDES)
+GRID = SIZE, STRIDES
 CAR, LIGHT = labels.OBJECTS.index("car"), labels.LIGHT
 
 
@@ -101,7 +102,7 @@ def test_assignment_is_that_of_the_paper_done_slowly(top):
     sides = 0.7 + 0.5 * torch.randn(len(CENTERS), 4, generator=random)
     predicted = boxes_from_sides(sides, CENTERS, SCALE)
     valid = torch.ones(1, 4, dtype=torch.bool)
-    given = assign(probabilities[None], predicted[None], CENTERS, boxes[None], classes[None], valid, top)
+    given = assign(probabilities[None], predicted[None], GRID, boxes[None], classes[None], valid, top)
     owner, scores = slow_task_alignment(probabilities, predicted, boxes, classes, top)
     assert torch.where(given.taken[0], given.rows[0], -1).tolist() == owner
     torch.testing.assert_close(given.weight[0], torch.tensor(scores), atol=1e-5, rtol=1e-4)
@@ -118,7 +119,7 @@ def test_the_one_cell_of_a_small_object_lies_inside_it():
     probabilities[0, beside] = 0.9
     predicted = boxes_from_sides(torch.full((1, len(CENTERS), 4), 0.7), CENTERS, SCALE)
     predicted[0, beside] = torch.tensor([9.0, 2, 20.8, 19])
-    given = assign(probabilities, predicted, CENTERS, box, torch.tensor([[LIGHT]]), torch.tensor([[True]]), 1)
+    given = assign(probabilities, predicted, GRID, box, torch.tensor([[LIGHT]]), torch.tensor([[True]]), 1)
     x, y = CENTERS[given.taken[0]][0]
     assert 9 < x < 17
     assert 2 < y < 19
@@ -128,7 +129,7 @@ def test_the_one_cell_of_a_small_object_lies_inside_it():
 def test_an_object_smaller_than_a_cell_still_has_one(box):
     sides = torch.full((1, len(CENTERS), 4), 0.7)
     given = assign(
-        torch.full((1, len(CENTERS), 10), 0.005), boxes_from_sides(sides, CENTERS, SCALE), CENTERS,
+        torch.full((1, len(CENTERS), 10), 0.005), boxes_from_sides(sides, CENTERS, SCALE), GRID,
         torch.tensor([[box]]), torch.tensor([[CAR]]), torch.tensor([[True]]), 1,
     )  # fmt: skip
     assert given.taken.sum() == 1
@@ -142,7 +143,7 @@ def test_an_object_that_no_prediction_touches_still_has_a_cell():
     box = torch.tensor([[[61.0, 21, 62, 22]]])
     assert iou(box, tiny_elsewhere).max() == 0
     given = assign(
-        torch.full((1, len(CENTERS), 10), 0.5), tiny_elsewhere, CENTERS, box, torch.tensor([[CAR]]),
+        torch.full((1, len(CENTERS), 10), 0.5), tiny_elsewhere, GRID, box, torch.tensor([[CAR]]),
         torch.tensor([[True]]), 1,
     )  # fmt: skip
     assert given.taken.sum() == 1
@@ -152,7 +153,7 @@ def test_padding_and_ignored_objects_get_no_cell(drawn_batch):
     valid = torch.zeros_like(drawn_batch["ignored"])
     cells = len(CENTERS)
     given = assign(
-        torch.full((4, cells, 10), 0.5), boxes_from_sides(torch.zeros(4, cells, 4), CENTERS, SCALE), CENTERS,
+        torch.full((4, cells, 10), 0.5), boxes_from_sides(torch.zeros(4, cells, 4), CENTERS, SCALE), GRID,
         drawn_batch["boxes"], drawn_batch["classes"], valid, 10,
     )  # fmt: skip
     assert not given.taken.any()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from perception_models.training import checkpoint
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig
 from perception_models.training.learner import Learner
 from perception_models.training.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
-from perception_models.training.steps import build_optimizer, scale_of
+from perception_models.training.steps import build_optimizer, compile_parts, scale_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -239,13 +240,37 @@ def test_a_transfer_keeps_the_trunk_and_starts_the_named_heads_anew(tmp_path):
 
 
 def test_a_transfer_skips_weights_of_another_shape(tmp_path):
-    wide = PerceptionNet(of_size("t", fine=32))
+    wide = PerceptionNet(of_size("t", fine=32, tasks=["objects", "semantic"]))
     checkpoint.save(tmp_path / "old.safetensors", {"average": wide.state_dict()}, {"step": 0})
     anew = checkpoint.transfer(PerceptionNet(of_size("t")), str(tmp_path / "old.safetensors"), [])
     assert "heads.semantic.logits.weight" in anew
     assert "backbone.stem.0.weight" not in anew
     with pytest.raises(checkpoint.CheckpointError, match="shares no weight"):
-        checkpoint.transfer(nn.Linear(2, 2), str(tmp_path / "old.safetensors"), [])
+        checkpoint.transfer(PerceptionNet(of_size("s", tasks=["scene"])), str(tmp_path / "old.safetensors"), [])
+
+
+@pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
+def test_a_transfer_finds_the_levels_of_the_object_head_by_their_stride(tmp_path, before, after):
+    old = PerceptionNet(of_size("t", small_objects=before))
+    checkpoint.save(tmp_path / "old.safetensors", {"average": old.state_dict()}, {"step": 0})
+    net = PerceptionNet(of_size("t", small_objects=after))
+    anew = checkpoint.transfer(net, str(tmp_path / "old.safetensors"), [])
+    assert {name.split(".")[4] for name in anew} == ({"0"} if after else set())
+    mine, theirs = (n.heads["objects"].one for n in (net, old))
+    for level in (-3, -2, -1):
+        assert torch.equal(mine.towers[level][0].weight, theirs.towers[level][0].weight)
+        assert torch.equal(mine.sides[level].bias, theirs.sides[level].bias)
+
+
+def test_compiled_parts_keep_names_and_copies_of_the_network():
+    net = PerceptionNet(of_size("t"))
+    names, copy = set(net.state_dict()), deepcopy(net)
+    compile_parts(net)
+    assert set(net.state_dict()) == names
+    copy.load_state_dict(net.state_dict())
+    parts = [net.backbone, net.neck, *net.heads.values()]
+    assert all(part._compiled_call_impl is not None for part in parts)
+    assert all(part._compiled_call_impl is None for part in (copy.backbone, deepcopy(net).backbone))
 
 
 def test_every_part_has_its_learning_rate():
