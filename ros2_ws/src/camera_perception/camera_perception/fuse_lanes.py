@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from camera_perception.fuse import Motion
 from camera_perception.fused_types import CameraView
 from camera_perception.kalman import rotation
-from camera_perception.lane_fit import fit_cubic, powers
+from camera_perception.lane_fit import fit_cubic, padded
 from camera_perception.lane_roles import with_roles
 from camera_perception.types import EgoMotion, GroundLine, LaneLine
 
@@ -38,7 +38,8 @@ class LaneFuser:
                 if line.ground is not None and len(line.ground.points) > 1:
                     _sort_in(groups, camera, replace(line, ground=_moved(line.ground, moved)))
         self._ids = {key: value for key, value in self._ids.items() if 0 <= stamp_ns - value[1] <= KEEP_NS}
-        lines = [replace(_joined([line for _, line in group]), lane_id=self._id(group, stamp_ns)) for group in groups]
+        joined = _joined([[line for _, line in group] for group in groups])
+        lines = [replace(line, lane_id=self._id(group, stamp_ns)) for line, group in zip(joined, groups)]
         return tuple(sorted(with_roles(lines), key=_leftness))
 
     def _id(self, group: list[tuple[int, LaneLine]], stamp_ns: int) -> int:
@@ -69,8 +70,11 @@ def _apart(a: LaneLine, b: LaneLine) -> float:
     start, end = max(a.ground.x_min, b.ground.x_min), min(a.ground.x_max, b.ground.x_max)
     if start - end > GAP:
         return float("inf")
-    x = np.linspace(start, end, 5) if end > start else np.array([(start + end) / 2])
-    return float(np.abs(powers(x) @ (a.ground.poly - b.ground.poly)).mean())
+    c0, c1, c2, c3 = (a.ground.poly - b.ground.poly).tolist()
+    places = (
+        [start + (end - start) * share for share in (0, 0.25, 0.5, 0.75, 1)] if end > start else [(start + end) / 2]
+    )
+    return sum(abs(c0 + x * (c1 + x * (c2 + x * c3))) for x in places) / len(places)
 
 
 def _moved(ground: GroundLine, motion: EgoMotion | None) -> GroundLine:
@@ -78,7 +82,7 @@ def _moved(ground: GroundLine, motion: EgoMotion | None) -> GroundLine:
         return ground
     points = (ground.points - (motion.x, motion.y)) @ rotation(-motion.yaw).T
     if abs(motion.yaw) > TURN:
-        return _fitted(points, ground.y_std)
+        return _fitted([points], [ground.y_std])[0]
     poly = _shifted(ground.poly.astype(float), motion)
     ends = float(points[0, 0]), float(points[-1, 0])
     return GroundLine(points.astype(np.float32), ground.y_std, poly.astype(np.float32), *ends)
@@ -92,24 +96,25 @@ def _shifted(poly: np.ndarray, motion: EgoMotion) -> np.ndarray:
     return np.array((value - motion.y, slope - motion.yaw, c2 + 3 * c3 * x, c3))
 
 
-def _fitted(points: np.ndarray, y_std: np.ndarray) -> GroundLine:
-    order = np.argsort(points[:, 0], kind="stable")
-    points, y_std = points[order], np.maximum(y_std[order], 0.02)
-    poly, _ = fit_cubic(points[:, 0], points[:, 1], y_std)
-    return GroundLine(
-        points.astype(np.float32),
-        y_std.astype(np.float32),
-        poly.astype(np.float32),
-        float(points[0, 0]),
-        float(points[-1, 0]),
-    )
+def _fitted(points: Sequence[np.ndarray], y_stds: Sequence[np.ndarray]) -> list[GroundLine]:
+    """Courses through points (P, 2) of each line, with their doubts (P,); all lines in one fit."""
+    counts = np.array([len(line) for line in points])
+    every = np.column_stack((np.concatenate(points), np.concatenate(y_stds))).astype(float)
+    every = every[np.lexsort((every[:, 0], np.repeat(np.arange(len(counts)), counts)))]
+    every[:, 2] = np.maximum(every[:, 2], 0.02)
+    polys = fit_cubic(*padded(every, counts))[0].astype(np.float32)
+    parts = np.split(every.astype(np.float32), np.cumsum(counts)[:-1])
+    return [GroundLine(p[:, :2], p[:, 2], poly, float(p[0, 0]), float(p[-1, 0])) for p, poly in zip(parts, polys)]
 
 
-def _joined(lines: list[LaneLine]) -> LaneLine:
-    """One line through the points of all; kind, colour and role are those of the surest."""
-    best = max(lines, key=lambda line: line.score)
-    grounds = [line.ground for line in lines if line.ground is not None]
-    if len(grounds) < 2:
-        return best
-    points = np.concatenate([ground.points for ground in grounds])
-    return replace(best, ground=_fitted(points, np.concatenate([ground.y_std for ground in grounds])))
+def _joined(groups: Sequence[Sequence[LaneLine]]) -> list[LaneLine]:
+    """Each group as one line through the points of all; kind, colour and role are those of the surest."""
+    lines = [max(group, key=lambda line: line.score) for group in groups]
+    several = [number for number, group in enumerate(groups) if len(group) > 1]
+    if several:
+        courses = [[line.ground for line in groups[number] if line.ground is not None] for number in several]
+        points = [np.concatenate([course.points for course in each]) for each in courses]
+        doubts = [np.concatenate([course.y_std for course in each]) for each in courses]
+        for number, ground in zip(several, _fitted(points, doubts)):
+            lines[number] = replace(lines[number], ground=ground)
+    return lines

@@ -126,4 +126,4 @@ class FusedObjects:
         found = FusedObjects(tuple(kinds), numbers, counts)
         found.rows[:], found.camera_ids[:, camera] = -1, view.track_ids
         found.rows[:, camera] = np.arange(count)
-        return found[np.isfinite(numbers[:, PLACE.start : PLACE_COV.stop]).all(axis=1).nonzero()[0]]
+        return found[np.flatnonzero(np.isfinite(numbers[:, PLACE.start : PLACE_COV.stop]).all(axis=1))]

@@ -30,9 +30,9 @@ def view_from_frame(frame: PerceptionFrame) -> CameraView:
         scores=scores,
         track_ids=track_ids.astype(np.int64),
         positions=numbers[:, 5:7],
-        position_covs=np.array([each.position_cov for each in found], float).reshape(-1, 2, 2),
+        position_covs=_matrices([each.position_cov for each in found]),
         velocities=numbers[:, 7:],
-        velocity_covs=np.array([each.velocity_cov for each in found], float).reshape(-1, 2, 2),
+        velocity_covs=_matrices([each.velocity_cov for each in found]),
         over_ground=any(each.velocity_over_ground for each in found),
         methods=methods.astype(int),
         ground_widths=widths,
@@ -47,6 +47,11 @@ def _numbers(found: DetectedObject) -> tuple[float, ...]:
     at = found.position
     plain = (found.score, found.track_id, found.position_method, found.ground_width, found.coasted, at.x, at.y)
     return (*plain, *velocity_of(found))
+
+
+def _matrices(rows: list[np.ndarray]) -> np.ndarray:
+    """(N, 2, 2) of N arrays of 4; np.array of them takes twice as long."""
+    return np.concatenate((np.zeros(0), *rows)).reshape(-1, 2, 2)
 
 
 def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:

@@ -35,7 +35,7 @@ def joined_road(
     ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STILL).x for view in known)
     return DrivableArea(
         has_ground=len(ground) > 0,
-        ground=[Point32(x=float(x), y=float(y)) for x, y in ground],
+        ground=[Point32(x=x, y=y) for x, y in ground.tolist()],
         free_distance_ahead=max(next(ahead, float("nan")), 0.0),
         coverage=float("nan"),
     )
