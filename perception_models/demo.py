@@ -93,7 +93,11 @@ def measured(best: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str
     """Export, evaluate on rendered test pictures and on real sets, and export again with the figures in the card."""
     say(f"exporting {best} to {recipe.out}")
     config = ExportConfig(
-        name="demo", version=VERSION, description=DESCRIPTION, images=str(recipe.data / "render/test/images")
+        name="demo",
+        version=VERSION,
+        license="Apache-2.0",
+        description=DESCRIPTION,
+        images=str(recipe.data / "render/test/images"),
     )
     export(best, recipe.out, config)
     sets = [recipe.data / "render/test", *([recipe.real] if recipe.real.is_dir() else [])]

@@ -45,11 +45,12 @@ class ExportConfig:
     opset          18 to 20
     images         folder of pictures for reference.npz; without one, drawn noise
     threshold      of each head in model.json, where it should not be 0.4
+    license        of the weights; what the training data allow decides it
     """
 
     name: str = "perception"
     version: str = "0.1.0"
-    license: str = "Apache-2.0"
+    license: str = "not stated"
     description: str = ""
     height: int = 0
     width: int = 0

@@ -7,15 +7,22 @@ from typing import Any
 LIMITS = """- Trained for forward-facing cameras between 1 and 2.5 m above a road with lane markings; no other views.
 - Objects under about 8 pixels high at the network's resolution are often missed, small traffic lights above all.
 - Line type and colour of lines further out than the own lane are less reliable than those of the own lane.
-- Most of what it saw is rendered: cities, people and weather of real cameras differ from that.
 - The network reports what it was trained to see; anything else on the road may be reported as nothing.
 - Not a safety component: nothing here has been assessed for use without a human driver."""
+
+RENDERED_LIMIT = "- Most of what it saw is rendered: cities, people and weather of real cameras differ from that."
 
 # Folder name: what the data are and their licence
 SOURCES = {
     "render": "rendered by this project, labels exact; Apache-2.0",
     "highway": "29 real highway frames (Udacity, MIT), boxes and areas drawn for this project",
     "traffic_light_crops": "real traffic-light crops (MIT); only those of the training fold",
+}
+# Kind of data: the same
+KINDS = {
+    "bdd100k": "BDD100K; its licence does not allow commercial use, of weights either",
+    "kitti": "KITTI; CC BY-NC-SA 3.0, no commercial use",
+    **dict.fromkeys(("coco", "tusimple", "culane"), "a public format; read the licence of the data"),
 }
 
 
@@ -41,7 +48,7 @@ def model_card(spec: dict[str, Any]) -> str:
 {_metrics(spec["metrics"])}
 
 ## Limits
-{LIMITS}
+{_limits(spec["training"]["config"]["data"])}
 """
 
 
@@ -52,13 +59,19 @@ def _data(data: dict[str, Any]) -> str:
     return "\n".join(rows) or "- none recorded"
 
 
+def _limits(data: dict[str, Any]) -> str:
+    rendered = any("render" in str(entry.get("path")).split("/") for entry in data["train"])
+    return "\n".join([LIMITS, *([RENDERED_LIMIT] if rendered else [])])
+
+
 def _course(training: dict[str, Any]) -> str:
     weights = (training["config"].get("transfer") or {}).get("weights")
     return f"{training['step']} optimiser steps" + (f", from the weights `{weights}` on" if weights else "")
 
 
 def _source(entry: dict[str, Any]) -> str:
-    words = next((text for name, text in SOURCES.items() if name in str(entry.get("path")).split("/")), None)
+    parts = str(entry.get("path")).split("/")
+    words = KINDS.get(entry.get("kind", ""), next((text for name, text in SOURCES.items() if name in parts), None))
     return f" ({words})" if words else ""
 
 

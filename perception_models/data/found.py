@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from perception_models.data.cache import Samples
@@ -58,13 +57,13 @@ def _annotations(folder: Path, split: str) -> Path:
 
 
 def name_entries(entries: list[dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Entries by the name of their folder, and of the one above where two are called alike."""
-    paths = [Path(entry["path"]).resolve() for entry in entries]
-    alike = Counter(path.name for path in set(paths))
-    names = ["/".join(path.parts[-2:]) if alike[path.name] > 1 else path.name for path in paths]
-    named = dict(zip(names, entries))
-    if len(named) < len(set(paths)):
-        raise DataError(f"two data sets are called {Counter(names).most_common(1)[0][0]}: measure them one by one")
+    """Entries by the name of their folder or file, with as much of the path before it as tells them apart."""
+    places = {Path(entry["path"].removesuffix(".json")).resolve(): entry for entry in entries}
+    named: dict[str, dict[str, str]] = {}
+    for depth in range(1, max((len(path.parts) for path in places), default=0) + 1):
+        named = {"/".join(path.parts[-depth:]): entry for path, entry in places.items()}
+        if len(named) == len(places):
+            break
     return named
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.types import Seen
+from camera_perception.types import Seen, Task
 from perception_models.data.labels import DRIVABLE, IGNORE
-from perception_models.data.sample import Lanes, Sample
+from perception_models.data.sample import Sample
 from perception_models.evaluation import objects
 from perception_models.evaluation.coco_matches import CocoMatches, ObjectRecord
 from perception_models.evaluation.scores import confusion
@@ -25,7 +25,7 @@ LINE_WIDTH = 2  # at twice SIZE
 
 
 class Yolop:
-    """Collects one image at a time."""
+    """Collects one image at a time; what the model has no head for is not measured."""
 
     def __init__(self, classes: Sequence[str]):
         self.classes = classes
@@ -33,13 +33,13 @@ class Yolop:
         self._counts: dict[str, list[np.ndarray]] = {"drivable": [], "lanes": []}
 
     def update(self, seen: Seen, sample: Sample) -> None:
-        if sample.boxes is not None and self.classes:
-            self._objects.append(objects.record(seen.detections, sample.boxes, self.classes))
+        if sample.boxes is not None and seen.tasks & Task.OBJECTS:
+            self._objects.append(objects.record(seen.detections, sample.boxes, self.classes, sample.known_classes))
         if sample.drivable is not None and seen.drivable is not None:
             road = np.isin(seen.drivable.ids, [i for i, name in enumerate(seen.drivable.names) if name != DRIVABLE[0]])
             self._counts["drivable"].append(_compare(road, sample.drivable))
-        if sample.lanes is not None:
-            found, actual = (line_mask(lines, sample.size) for lines in (seen.lanes, _parallel(sample.lanes)))
+        if sample.lanes is not None and seen.tasks & Task.LANES:
+            found, actual = (line_mask(lines, sample.size) for lines in (seen.lanes, sample.lanes.lines))
             self._counts["lanes"].append(confusion(found, actual, 2))
 
     def result(self) -> dict[str, Any]:
@@ -69,10 +69,6 @@ def line_mask(lines: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
     points = [np.rint(line.points * scale - 0.5).astype(np.int32) for line in lines]
     cv2.polylines(mask, points, False, 1, LINE_WIDTH)
     return mask[::2, ::2]
-
-
-def _parallel(lanes: Lanes) -> list[Any]:
-    return list(lanes.lines)
 
 
 def _compare(road: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -266,3 +266,16 @@ def test_the_card_names_data_licences_and_figures():
     later = {**spec["training"]["config"], "transfer": {"weights": "runs/first/last.safetensors"}}
     card = model_card({**spec, "training": {"step": 9, "config": later}})
     assert "9 optimiser steps, from the weights `runs/first/last.safetensors` on;" in card
+
+
+def test_the_card_of_a_network_trained_elsewhere_says_nothing_of_rendered_pictures():
+    data = {"train": [{"kind": "bdd100k", "path": "/data/highway/bdd100k"}]}
+    spec = {
+        "name": "mine", "version": "1", "description": "d", "license": "not stated", "outputs": [],
+        "input": {"width": 640, "height": 384}, "metrics": {}, "training": {"step": 9, "config": {"data": data}},
+    }  # fmt: skip
+    card = model_card(spec)
+    assert "does not allow commercial use" in card
+    assert "rendered" not in card
+    assert "MIT" not in card
+    assert "Licence of the weights: not stated" in card

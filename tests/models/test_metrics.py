@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.types import ClassMap, Detections, LaneLine, LineColor, LineType, SceneAttribute
-from perception_models.data import Boxes, Lane, Lanes
+from camera_perception.types import ClassMap, Detections, LaneLine, LineColor, LineType, SceneAttribute, Seen, Task
+from perception_models.data import Boxes, Lane, Lanes, Sample
 from perception_models.data.labels import DRIVABLE, LIGHT, OBJECTS, POSITIONS, SEMANTIC
 from perception_models.evaluation import lanes, lights, maps, objects, scene
 from perception_models.evaluation.scores import accuracy_of, calibration_error, confusion, iou_of
@@ -290,6 +290,17 @@ def test_yolop_averages_over_batches_and_draws_thin_lines():
     assert mask.shape == (360, 640)
     assert (mask.sum(1) <= 2).all()
     assert mask[:, 319:321].any(1).all()
+
+
+def test_yolop_does_not_measure_what_a_model_has_no_head_for():
+    from perception_models.evaluation.yolop import Yolop
+
+    sample = Sample("a", np.zeros((72, 128, 3), np.uint8), Boxes.none(), Lanes([Lane([[60, 70], [60, 20]])]))
+    measured = Yolop(OBJECTS)
+    measured.update(Seen(Task(0), found([])), sample)
+    assert measured.result() == {}
+    measured.update(Seen(Task.LANES, found([])), sample)
+    assert measured.result()["lane_iou"] == 0
 
 
 @pytest.fixture
