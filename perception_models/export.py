@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from perception_models.model_card import model_card
+from perception_models.model_card import figures_of, model_card
 from perception_models.model_heads import model_outputs
 from perception_models.network import PerceptionNet, fuse
 from perception_models.network.final import FinalNet
@@ -190,7 +190,7 @@ def _write_spec(final: FinalNet, folder: Path, config: ExportConfig, state: dict
         "input": {"name": "images", "width": final.size[1], "height": final.size[0], "batch": config.batch},
         "outputs": model_outputs(final.net.config.tasks, config.threshold),
         "training": {"step": state["step"], "config": state["config"], "export": asdict(config)},
-        "metrics": json.loads(Path(config.metrics).read_text("utf-8")) if config.metrics else {},
+        "metrics": figures_of(json.loads(Path(config.metrics).read_text("utf-8"))) if config.metrics else {},
     }
     check_schema(spec, folder / "model.json")
     (folder / "model.json").write_text(json.dumps(spec, indent=1) + "\n", "utf-8")

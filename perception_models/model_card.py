@@ -52,6 +52,12 @@ def model_card(spec: dict[str, Any]) -> str:
 """
 
 
+def figures_of(metrics: dict[str, Any]) -> dict[str, Any]:
+    """{data set: {figure: value}} of what `evaluate` wrote; anything else as it is."""
+    sets = metrics.get("datasets")
+    return {name: figures["headlines"] for name, figures in sets.items()} if isinstance(sets, dict) else metrics
+
+
 def _data(data: dict[str, Any]) -> str:
     rows = [f"- {entry.get('kind', '?')}: `{entry.get('path', '?')}`{_source(entry)}" for entry in data["train"]]
     if data.get("lights"):

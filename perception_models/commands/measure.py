@@ -63,7 +63,7 @@ def explain(
         from perception_models.explain.run import explain as run
 
         for path, rows in run(model, images, out, method, every, objects, masks):
-            typer.echo(path)
+            typer.echo(path if rows else f"{path.stem}: nothing is reported here, so there is no sheet")
             for row in rows:
                 left = f"{row['left_without_evidence']:.2f} ({row['left_without_elsewhere']:.2f} elsewhere)"
                 typer.echo(f"  {row['said']:36} without its evidence {left}")

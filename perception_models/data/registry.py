@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,23 @@ LABELS = ("boxes", "lanes", "drivable", "semantic", "scene")
 
 def open_dataset(kind: str, path: Path | str, **options: Any) -> Samples:
     """A data set of this kind; DataError names the known kinds, or the option that it does not have."""
+    try:
+        return _class_of(kind)(path, **options)
+    except TypeError as error:
+        raise DataError(f"{path}: {error}; check the options of this data set") from error
+
+
+def _class_of(kind: str) -> Any:
     if kind not in KINDS:
         raise DataError(f"unknown kind of data '{kind}': expected one of {', '.join(KINDS)}")
     module, name = KINDS[kind]
-    try:
-        return getattr(import_module(f"perception_models.data.{module}"), name)(path, **options)
-    except TypeError as error:
-        raise DataError(f"{path}: {error}; check the options of this data set") from error
+    return getattr(import_module(f"perception_models.data.{module}"), name)
+
+
+def _unusual(kind: str, options: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The options that are not what they would be anyway."""
+    usual = signature(_class_of(kind)).parameters
+    return sorted((name, value) for name, value in options.items() if value != usual[name].default)
 
 
 class Only:
@@ -88,12 +99,13 @@ def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple
     given = repr(sorted(entry.items()))
     weight, only, repeat = (entry.pop(name, None) for name in ("weight", "only", "repeat"))
     try:
-        samples = open_dataset(entry.pop("kind"), entry.pop("path"), **entry)
+        kind, path = entry.pop("kind"), entry.pop("path")
     except KeyError as error:
         raise DataError(f"data entry {given} has no {error}") from error
+    samples = open_dataset(kind, path, **entry)
     weight = float(len(samples) if weight is None else weight)
     if cache_dir is not None:
-        samples = cached(samples, Path(cache_dir), size, repr(sorted(entry.items())))
+        samples = cached(samples, Path(cache_dir), size, repr(_unusual(kind, entry)))
     if repeat:
         samples = Repeated(samples, repeat)
     return (Only(samples, only) if only else samples), weight

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_data_readers import bdd_2018, bdd_2020, bdd_first, box, write_image, write_json, write_mask
 
-from perception_models.data import DataError, open_dataset
+from perception_models.data import DataError, open_dataset, open_mix
 from perception_models.data.check import check, table
 from perception_models.data.found import find_datasets, find_entries
 
@@ -242,6 +242,15 @@ def test_a_mask_that_arrives_later_makes_another_cache(tmp_path):
     assert cached(open_dataset("bdd100k", tmp_path), tmp_path / "cache", (72, 128))[0].drivable is None
     (tmp_path / "later.png").rename(mask)
     assert cached(open_dataset("bdd100k", tmp_path), tmp_path / "cache", (72, 128))[0].drivable is not None
+
+
+def test_cache_data_makes_the_cache_that_a_training_looks_for(tmp_path):
+    write_image(tmp_path / "set/images/100k/train/a.jpg")
+    bdd_2020(tmp_path / "set")
+    written = {"kind": "bdd100k", "path": str(tmp_path / "set"), "weight": 0.5}
+    for entry in (*find_entries(tmp_path / "set", "train"), written, {**written, "only": ["boxes"]}):
+        open_mix([entry], tmp_path / "cache", (72, 128))
+    assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
 
 
 def test_a_folder_of_coco_is_found_by_its_part(tmp_path):

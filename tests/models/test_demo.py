@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup-models")
 
 from perception_models import compare as comparing  # noqa: E402
 from perception_models import demo  # noqa: E402
-from perception_models.model_card import model_card  # noqa: E402
+from perception_models.model_card import figures_of, model_card  # noqa: E402
 from perception_models.settings import SettingsError, load_settings  # noqa: E402
 from perception_models.training import launch  # noqa: E402
 from perception_models.training.config import DataConfig, StageConfig, TrainConfig  # noqa: E402
@@ -263,6 +263,9 @@ def test_the_card_names_data_licences_and_figures():
     ):
         assert words in card
     assert "Not measured yet" in model_card({**spec, "metrics": {}})
+    measured = {"model": "demo", "datasets": {"drive": {"headlines": {"map50": 0.25}, "images": 3}}}
+    assert "| drive | map50 | 0.250 |" in model_card({**spec, "metrics": figures_of(measured)})
+    assert figures_of(spec["metrics"]) == spec["metrics"]
     later = {**spec["training"]["config"], "transfer": {"weights": "runs/first/last.safetensors"}}
     card = model_card({**spec, "training": {"step": 9, "config": later}})
     assert "9 optimiser steps, from the weights `runs/first/last.safetensors` on;" in card
