@@ -49,12 +49,14 @@ def main(
 ) -> None:
     """How right the metres are. Without folders: plain drives on a flat road, which need no pictures."""
     plain = [moment for seed in range(4) for moment in plain_drive(seed, 6.0)]
-    figures = {"geometry": geometry_figures(plain)}
+    different = [moment for seed in range(100) for moment in plain_drive(seed, 2.0, rate=1.0)]
+    figures = {"geometry": geometry_figures(different, plain)}
     rendered = [read_drive(folder) for folder in drives or []]
     figures |= parts_of("tracking", _tracked(rendered or [plain]))
     if rendered:
-        figures["geometry rendered"] = geometry_figures([moment for drive in rendered for moment in drive])
-        figures["lanes"] = lane_figures(lane_log([moment for drive in rendered for moment in drive], see_truth()))
+        moments = [moment for drive in rendered for moment in drive]
+        figures["geometry rendered"] = geometry_figures(moments, moments)
+        figures["lanes"] = lane_figures(lane_log(moments, see_truth()))
     if (BAGS / "demo_drive").is_dir():
         figures["cameras"] = crossing_figures(BAGS / "demo_drive", BAGS / "rig_demo.yaml")
     if kitti.is_dir():

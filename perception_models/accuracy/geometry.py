@@ -9,7 +9,7 @@ import numpy as np
 
 from camera_perception.camera import Camera, rotation
 from camera_perception.ground import GroundNoise
-from camera_perception.locate import locate_objects
+from camera_perception.locate import bottom_hidden, locate_objects
 from camera_perception.object_track import ObjectTracker
 from camera_perception.types import Detections, Edge, Objects
 from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, exact_box, motion_between
@@ -19,9 +19,10 @@ EXACT = GroundNoise(pixel=0.2, box=0.0, pitch=np.radians(0.01), roll=np.radians(
 
 
 def standing(moment: Moment, boxes: np.ndarray, things: list[Thing]) -> np.ndarray:
-    """Rows whose contact with the road is in the image and not further than REACH."""
+    """Rows whose contact with the road is in the image, behind nothing, and not further than REACH."""
     near = np.array([np.linalg.norm(thing.position[:2]) < REACH for thing in things], bool)
     inside = boxes[:, 3] < moment.camera.height - 2.5 if len(boxes) else np.zeros(0, bool)
+    inside &= ~bottom_hidden(boxes)
     return np.flatnonzero(near & inside & (boxes[:, 0] > 2.5) & (boxes[:, 2] < moment.camera.width - 2.5))
 
 
@@ -99,25 +100,35 @@ def _old(found: Objects, row: int, frames: int = 20) -> bool:
     return bool(found.ages[row] >= frames)
 
 
-def geometry_figures(moments: list[Moment]) -> dict[str, float]:
-    """The figures of position: on a known flat road, with 0.3 degrees of pitch, and how honest the doubt is."""
-    none = GroundNoise(0.0, 0.0, 0.0, 0.0, 0.0)
-    still = position_errors(moments, EXACT, none)
-    nod = GroundNoise(pixel=0.5, box=0.0, pitch=np.radians(0.3), roll=np.radians(0.1), height=0.01)
-    noisy = position_errors(moments, nod, nod)
-    tracked = tracked_errors(moments, nod, nod)
+NOD = GroundNoise(pixel=0.5, box=0.0, pitch=np.radians(0.3), roll=np.radians(0.1), height=0.01)
+
+
+def geometry_figures(moments: list[Moment], drives: list[Moment]) -> dict[str, float]:
+    """The figures of position: on a known flat road, with 0.3 degrees of pitch, and how honest the doubt is.
+
+    moments  what single frames are judged by: the more drives they come from, the more different the cars
+    drives   frames in a row, for what tracking makes of it
+    """
+    still = position_errors(moments, EXACT, GroundNoise(0.0, 0.0, 0.0, 0.0, 0.0))
+    noisy = position_errors(moments, NOD, NOD)
     figures = {
         "objects": float(len(still)),
         "position_error_median_percent": percent(still),
         "position_error_pitch_0.3_deg_percent": percent(noisy),
-        "inside_1_sigma_percent": 100 * float(np.mean(np.abs(noisy[:, 2]) < 1)),
-        "inside_2_sigma_percent": 100 * float(np.mean(np.abs(noisy[:, 2]) < 2)),
+        "inside_1_sigma_percent": _inside(noisy, 1),
+        "inside_2_sigma_percent": _inside(noisy, 2),
     }
+    tracked = tracked_errors(drives, NOD, NOD)
     if len(tracked):
         figures["tracked_position_error_pitch_0.3_deg_percent"] = percent(tracked)
-        figures["tracked_inside_1_sigma_percent"] = 100 * float(np.mean(np.abs(tracked[:, 2]) < 1))
+        figures["tracked_inside_1_sigma_percent"] = _inside(tracked, 1)
         figures["tracked_velocity_rmse_m_s"] = float(np.sqrt(np.mean(tracked[:, 3] ** 2)))
     return figures
+
+
+def _inside(errors: np.ndarray, sigmas: float) -> float:
+    """Percent of the errors along the line of sight."""
+    return 100 * float(np.mean(np.abs(errors[:, 2]) < sigmas))
 
 
 def percent(errors: np.ndarray) -> float:

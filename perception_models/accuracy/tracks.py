@@ -38,6 +38,11 @@ class Log:
     speeds: list[float] = field(default_factory=list)
     seconds: float = 0.0
     began: dict[int, int] = field(default_factory=dict)
+    numbers: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def number(self, sequence: str, track_id: int) -> int:
+        """The same thing in the same drive has the same number; in another drive it is another thing."""
+        return self.numbers.setdefault((sequence, track_id), len(self.numbers))
 
 
 def follow_truth() -> Follow:
@@ -79,7 +84,7 @@ def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> N
         spare = (iou_matrix(found.boxes.astype(float), free).max(axis=1, initial=0.0) > 0.4) | _low(found, log.height)
         spare &= ~(overlap > 0.4).any(axis=0)
         found, overlap = found[~spare], overlap[:, ~spare]
-    log.true_ids.append(np.array([thing.track_id for thing in asked], int))
+    log.true_ids.append(np.array([log.number(moment.sequence, thing.track_id) for thing in asked], int))
     log.found_ids.append(found.track_ids.astype(int))
     log.overlaps.append(overlap)
     for row, column in zip(*np.nonzero(overlap >= 0.5)):

@@ -100,8 +100,9 @@ def plain_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator
     count, own = 12, 15.0
     start = np.c_[np.linspace(8, 62, count), rng.choice([-3.5, 0.0, 3.5], count) + rng.normal(0, 0.2, count)]
     start[start[:, 1] > 2, 0] += rng.uniform(0, 20)
-    speed = np.where(start[:, 1] > 2, -12.0, own + rng.uniform(-5, 4, count))
-    size = np.c_[rng.normal(4.4, 0.3, count), rng.normal(1.82, 0.06, count), rng.normal(1.56, 0.12, count)]
+    pace = own + rng.uniform(-5, 4, 2)  # one per lane: nobody drives through anybody
+    speed = np.select([start[:, 1] > 2, start[:, 1] > -2], [-12.0, pace[0]], pace[1])
+    size = np.c_[rng.normal(4.4, 0.3, count), rng.normal(1.82, 0.06, count), rng.normal(1.6, 0.25, count)]
     for i in range(round(seconds * rate)):
         t = i / rate
         world = np.eye(4)
