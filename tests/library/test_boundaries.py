@@ -35,6 +35,8 @@ BORROWS = {
     ("engines", "preprocess"): "the letterbox on the GPU halves and places as the one on the CPU does",
     ("locate", "camera"): "to locate is to look through a camera",
     ("lane_fit", "camera"): "to locate is to look through a camera",
+    ("free_road", "camera"): "to locate is to look through a camera",
+    ("free_road", "ground"): "a free road ends where its range is in doubt",
     ("ground", "camera"): "to locate is to look through a camera",
     ("lane_fit", "ground"): "points of lines are placed with their doubt",
     ("locate", "ground"): "contact points are placed with their doubt",

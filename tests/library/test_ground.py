@@ -10,10 +10,10 @@ import pytest
 
 from camera_perception.camera import Camera, optical_from_rpy, rotation
 from camera_perception.ground import GroundNoise, fused, ground_with_covariance
-from camera_perception.locate import bottom_hidden, locate_objects, locate_road
+from camera_perception.locate import bottom_hidden, locate_objects
 from camera_perception.range_sensors import with_depth, with_lidar
 from camera_perception.size_prior import heights_of, located_by_height
-from camera_perception.types import Detections, Edge, Objects, PositionMethod, Road
+from camera_perception.types import Detections, Edge, Objects, PositionMethod
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)))
@@ -174,15 +174,6 @@ def test_lidar_gives_range_and_points_on_the_road_do_not_count():
     found = with_lidar(found, np.concatenate((tail, road)), CAMERA)
     assert found.position_methods[0] == PositionMethod.LIDAR
     assert found.positions[0, 0] == pytest.approx(15.2, abs=0.05)
-
-
-def test_the_free_road_ends_where_the_border_says():
-    columns = np.arange(20, 1280, 40.0)
-    rows = np.where(np.abs(columns - 640) < 100, 460.0, 0.0)  # a wall 15 m ahead, elsewhere free to the sky
-    road = locate_road(Road(np.c_[columns, rows].astype(np.float32), np.zeros((0, 2), np.float32), np.nan, 0.5), CAMERA)
-    assert road.free_distance_ahead == pytest.approx(15.0, abs=0.01)
-    assert np.linalg.norm(road.polygon, axis=1).max() <= 80.01
-    assert road.polygon[:, 0].min() == pytest.approx(1.5 * 1000 / 359, abs=0.01)  # where the view begins
 
 
 def kitti(folder: Path, name: str) -> tuple[Camera, np.ndarray, list[list[str]]]:

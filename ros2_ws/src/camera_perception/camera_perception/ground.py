@@ -51,6 +51,16 @@ def ground_with_covariance(
     return pose[:2, 3] - height * slant, changes.transpose(1, 2, 0) @ changes.transpose(1, 0, 2)
 
 
+def sure_reach(camera: Camera, noise: GroundNoise, share: float) -> float:
+    """Metres from the camera up to which the range of a pixel on a flat road is known to that share, one sigma.
+
+    A ray that descends by an angle a meets the road at h / tan(a): range errs by its square over h for each radian.
+    """
+    height = float(camera.pose[2, 3])
+    angle = np.hypot(max(noise.pitch, noise.roll), noise.pixel / camera.pixel_from_camera[1, 1])
+    return height * float(np.sqrt(max(share**2 - (noise.height / height) ** 2, 0.0)) / angle)
+
+
 def _turns(axes: np.ndarray) -> np.ndarray:
     """(2, 3, 3): rays (N, 3) @ these are how rays change per radian of a turn about the columns of axes, axis x ray."""
     (x, p), (y, q), (z, r) = axes.tolist()

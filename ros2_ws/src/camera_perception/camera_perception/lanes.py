@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
+from math import ceil
 from operator import itemgetter
 
 import cv2
@@ -101,13 +102,20 @@ def boundary(cells: np.ndarray, image_size: tuple[int, int], columns: int = 64) 
     """Where free road ends, looking up from the bottom of the image.
 
     cells   (h, w) bool, over the whole image
-    returns (C, 2) float32 u v, left to right, at most one per column of cells: lower border of the lowest cell that is
-            not drivable; v = H where not even the lowest row is, v = 0 where the whole column is
+    returns (C, 2) float32 u v, left to right, the middles of as many strips, at most one per column of cells: lower
+            border of the lowest cell of the strip that is not drivable; v = H where not even the lowest row is, v = 0
+            where the whole strip is
     """
     rows, width = cells.shape
-    sampled = ((np.arange(min(columns, width)) + 0.5) * width / min(columns, width)).astype(int)
-    blocked = ~cells[::-1, sampled]
+    count = min(columns, width)
+    middles = ((np.arange(count) + 0.5) * width / count).astype(int)
+    blocked = cv2.dilate((~cells).view(np.uint8), np.ones((1, _strip(width / count)), np.uint8))[::-1, middles]
     free = np.where(blocked.any(axis=0), blocked.argmax(axis=0), rows)  # drivable cells from the bottom up
-    u = (sampled + 0.5) * image_size[1] / width
+    u = (middles + 0.5) * image_size[1] / width
     v = (rows - free) * image_size[0] / rows
     return np.column_stack((u, v)).astype(np.float32)
+
+
+def _strip(step: float) -> int:
+    """Columns of cells in a strip, so that strips whose middles lie a step apart leave none out."""
+    return 2 * ceil(step / 2) + 1 if step > 1 else 1

@@ -12,13 +12,14 @@ from camera_perception.calibration_doctor import CalibrationDoctor
 from camera_perception.camera import Camera
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine, Slot
+from camera_perception.free_road import locate_road
 from camera_perception.ground import GroundNoise
 from camera_perception.health import HealthMonitor
 from camera_perception.lane_fit import locate_lanes
 from camera_perception.lane_roles import ego_lane
 from camera_perception.lane_track import LaneTracker
 from camera_perception.lanes import road_from_drivable
-from camera_perception.locate import locate_objects, locate_road
+from camera_perception.locate import locate_objects
 from camera_perception.model_spec import ModelSpec
 from camera_perception.object_track import ObjectTracker
 from camera_perception.pixels_only import pixels_only
@@ -140,7 +141,7 @@ class Pipeline:
             tasks=seen.tasks,
             objects=objects,
             lanes=lanes,
-            road=locate_road(road, camera, size) if road else None,
+            road=locate_road(road, camera, size, noise) if road else None,
             drivable=seen.drivable,
             semantic=seen.semantic,
             scene=seen.scene,

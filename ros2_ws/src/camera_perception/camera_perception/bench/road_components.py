@@ -10,11 +10,12 @@ import numpy as np
 from camera_perception.bench import given
 from camera_perception.bench.component import Component
 from camera_perception.calibration_doctor import CalibrationDoctor
+from camera_perception.free_road import locate_road
 from camera_perception.lane_fit import locate_lanes
 from camera_perception.lane_roles import ego_lane
 from camera_perception.lane_track import LaneTracker
 from camera_perception.lanes import drivable_cells, road_from_drivable
-from camera_perception.locate import locate_objects, locate_road
+from camera_perception.locate import locate_objects
 from camera_perception.relevance import with_relevance
 from camera_perception.types import Objects
 

@@ -1,0 +1,73 @@
+"""The free road as a polygon on the ground, for planners: never free where the mask is not, no further than it is sure.
+
+Strips of the image that alone see far, between two cars or past a speck of the mask, are no road to drive on: they do
+not stick out. What stands on the road stays, however thin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from camera_perception.camera import LEAST_DESCENT, Camera
+from camera_perception.ground import DEFAULT_NOISE, GroundNoise, sure_reach
+from camera_perception.types import Road
+
+ROAD_REACH = 80.0  # metres, how far a free road is followed
+MAX_SHARE = 0.25  # standard deviation of range as share of it, beyond which nothing is said to be free
+WINDOW = np.ones((3, 1), np.uint8)  # strips; fewer side by side see no further than those beside them
+HALF_WIDTH = 1.0  # metres of the own car
+STEPS = np.linspace(0, 1, 9)[:, None, None]  # from one end of the border to the next
+
+
+def locate_road(
+    road: Road,
+    camera: Camera | None,
+    image_size: tuple[int, int] | None = None,
+    noise: GroundNoise = DEFAULT_NOISE,
+) -> Road:
+    """The free road on the ground, and how far the own path is free (at most to where the range is sure).
+
+    image_size  (height, width); that of the camera when not given
+    """
+    if camera is None or not len(road.boundary):
+        return road
+    height = camera.height if image_size is None else image_size[0]
+    far, near = _between_strips(road.boundary), _between_strips(road.boundary)
+    near[:, 1] = height - 1.0  # the edge of the image
+    reach = min(ROAD_REACH, sure_reach(camera, noise, MAX_SHARE))
+    ends = _cut_off(np.concatenate((far, near)), camera, reach).reshape(2, -1, 2)
+    far, near = ends[:, np.isfinite(ends[..., 0]).all(axis=0)]
+    if len(far) < 2:
+        return road
+    polygon = np.concatenate((near, far[::-1]))
+    return replace(road, polygon=polygon.astype(np.float32), free_distance_ahead=_free_ahead(far, reach))
+
+
+def _between_strips(boundary: np.ndarray) -> np.ndarray:
+    """(C + 1, 2) u v: the border between two strips (C, 2) is that of the nearer; without those that stick out.
+
+    A straight line from one to the next then never leaves what is free in the strip between them.
+    """
+    u = boundary[:, 0].astype(float)
+    v = cv2.morphologyEx(np.ascontiguousarray(boundary[:, 1:]), cv2.MORPH_CLOSE, WINDOW)[:, 0]  # v grows towards us
+    return np.column_stack((np.r_[u[0], (u[1:] + u[:-1]) / 2, u[-1]], np.r_[v[0], np.maximum(v[1:], v[:-1]), v[-1]]))
+
+
+def _cut_off(pixels: np.ndarray, camera: Camera, longest: float) -> np.ndarray:
+    """(N, 2) places on the road, at most so many metres from the camera in the same direction."""
+    pose = camera.pose
+    rays = camera.rays_from_pixels(pixels) @ pose[:3, :3].T
+    flat = np.hypot(rays[:, 0], rays[:, 1])
+    with np.errstate(divide="ignore"):
+        reach = np.where(rays[:, 2] < -LEAST_DESCENT, -pose[2, 3] / rays[:, 2] * flat, longest)
+    return pose[:2, 3] + rays[:, :2] * (np.minimum(reach, longest) / flat)[:, None]
+
+
+def _free_ahead(far: np.ndarray, reach: float) -> float:
+    """Least distance of the border within the car's width; straight between neighbours; nan when none crosses it."""
+    dense = (far[:-1] * (1 - STEPS) + far[1:] * STEPS).reshape(-1, 2)
+    ahead = dense[(np.abs(dense[:, 1]) < HALF_WIDTH) & (dense[:, 0] > 0), 0]
+    return float(min(ahead.min(), reach)) if len(ahead) else float("nan")

@@ -1,0 +1,122 @@
+"""The free road on the ground: masks whose truth is a formula, masks with noise, and what a planner may rely on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.free_road import MAX_SHARE, locate_road
+from camera_perception.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, sure_reach
+from camera_perception.lanes import road_from_drivable
+from camera_perception.types import ClassMap, Road
+
+HEIGHT, FOCAL, SIZE, CELLS = 1.5, 1000.0, (720, 1280), (180, 320)
+K = (FOCAL, 0, 639.5, 0, FOCAL, 359.5, 0, 0, 1)
+
+
+def camera(pitch: float = 0.0, yaw: float = 0.0) -> Camera:
+    pose = optical_from_rpy((0.0, 0.0, HEIGHT), (0.0, pitch, yaw))
+    return Camera.from_camera_info(1280, 720, K, base_from_camera=pose)
+
+
+def road_of(cells: np.ndarray, seen_by: Camera | None = None) -> Road:
+    """What becomes of a mask (h, w) of drivable cells."""
+    ids = ClassMap(cells.astype(np.uint8), ("background", "road"), np.zeros((2, 3), np.uint8))
+    return locate_road(road_from_drivable(ids, SIZE), seen_by or camera(), SIZE)
+
+
+def mask(free) -> np.ndarray:
+    """Cells whose middle shows a place (x, y) of a flat road that is free."""
+    v, u = np.mgrid[: CELLS[0], : CELLS[1]] * 4.0 + 2.0
+    with np.errstate(invalid="ignore"):
+        places = camera().ground_from_pixels(np.column_stack((u.ravel(), v.ravel())))
+        return np.asarray(np.isfinite(places[:, 0]) & free(*places.T)).reshape(CELLS)
+
+
+def inside(polygon: np.ndarray, places: np.ndarray) -> np.ndarray:
+    ring = polygon.reshape(-1, 1, 2).astype(np.float32)
+    return np.array([cv2.pointPolygonTest(ring, tuple(map(float, place)), False) > 0 for place in places])
+
+
+def ranges(road: Road) -> np.ndarray:
+    return np.linalg.norm(road.polygon, axis=1)
+
+
+def test_without_a_camera_or_a_mask_nothing_is_known():
+    nothing = Road(np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32), np.nan, 0.0)
+    assert locate_road(nothing, camera()) is nothing
+    seen = road_from_drivable(ClassMap(np.ones(CELLS, np.uint8), ("background", "road"), np.zeros((2, 3))), SIZE)
+    assert locate_road(seen, None) is seen
+
+
+def test_a_wall_ends_the_free_road():
+    road = road_of(mask(lambda x, y: x < 15.0))
+    assert road.free_distance_ahead == pytest.approx(15.0, abs=0.7)  # a row of cells is 0.6 m high there
+    assert road.polygon[:, 0].max() <= 15.0 + 0.1
+    assert road.polygon[:, 0].min() == pytest.approx(HEIGHT * FOCAL / 359, abs=0.01)  # where the view begins
+
+
+def test_the_polygon_of_a_lane_with_a_car_on_it_is_what_is_free():
+    def free(x, y):
+        return (np.abs(y) < 3.5) & (x < 40.0) & ~((x > 14.0) & (np.abs(y + 1.75) < 1.0))
+
+    rng = np.random.default_rng(2)
+    places = np.column_stack((rng.uniform(6, 38, 3000), rng.uniform(-3.4, 3.4, 3000)))
+    shadow = (places[:, 0] > 14.0) & (np.abs(places[:, 1] / places[:, 0] * 14.0 + 1.75) < 1.0)  # behind the car
+    found, truth = inside(road_of(mask(free)).polygon, places), free(*places.T) & ~shadow
+    assert not (found & ~truth).any()
+    left = truth & (places[:, 1] > 0)  # the free lane
+    assert (found & left).sum() / left.sum() > 0.85
+
+
+def test_a_single_column_that_sees_far_does_not_stick_out():
+    wall = mask(lambda x, y: x < 15.0)
+    noisy, rng = wall.copy(), np.random.default_rng(3)
+    for column in rng.choice(CELLS[1], 20, replace=False):
+        noisy[rng.integers(92, 100) :, column] = True  # free to 50 m and more, in one column of cells
+    assert ranges(road_of(noisy)).max() <= ranges(road_of(wall)).max() + 1e-4
+
+
+@pytest.mark.parametrize("column", range(150, 171))
+def test_a_thin_thing_ends_the_free_road_whatever_its_column(column):
+    cells = mask(lambda x, y: x < 100.0)
+    cells[:130, column] = False  # a leg, one cell wide
+    bottom = HEIGHT * FOCAL / (130 * 4 - 360)
+    assert road_of(cells).free_distance_ahead == pytest.approx(bottom, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_free_that_the_mask_does_not_say(seed):
+    """Blobs and specks; of every place inside the polygon the cell that shows it, and all below, are drivable."""
+    rng = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(rng.normal(size=CELLS).astype(np.float32), (0, 0), 6)
+    cells = mask(lambda x, y: x < 70.0) & (noise > -0.08) & (rng.random(CELLS) > 0.0003)
+    cells[-50:] = True  # free to 9 m
+    polygon = road_of(cells).polygon
+    places = np.column_stack((rng.uniform(8, 60, 8000), rng.uniform(-25, 25, 8000)))
+    places = places[inside(polygon, places)]
+    u, v = camera().pixels_from_base(np.column_stack((places, np.zeros(len(places))))).T
+    below = cells[::-1].cumprod(axis=0)[::-1]
+    assert len(places) > 50
+    assert below[np.minimum(v / 4, CELLS[0] - 1).astype(int), (u / 4).astype(int)].all()
+
+
+@pytest.mark.parametrize("pitch_doubt", [0.4, 0.8])
+def test_no_road_is_free_where_its_range_is_not_known(pitch_doubt):
+    """The limit against the first-order propagation of the same doubts, at that range straight ahead."""
+    noise = GroundNoise(pitch=np.radians(pitch_doubt))
+    reach = sure_reach(camera(), noise, MAX_SHARE)
+    pixel = camera().pixels_from_base(np.array([[reach, 0.0, 0.0]]))
+    _, cov = ground_with_covariance(pixel, np.full((1, 2), noise.pixel), camera(), noise)
+    assert np.sqrt(cov[0, 0, 0]) / reach == pytest.approx(MAX_SHARE, rel=0.02)
+    everywhere = road_from_drivable(ClassMap(np.ones(CELLS, np.uint8), ("no", "yes"), np.zeros((2, 3))), SIZE)
+    road = locate_road(everywhere, camera(), SIZE, noise)
+    assert ranges(road).max() == pytest.approx(min(reach, 80.0), rel=1e-4)
+    assert road.free_distance_ahead == pytest.approx(min(reach, 80.0), rel=1e-3)
+
+
+def test_a_high_camera_sees_further():
+    low, high = (camera()._posed(optical_from_rpy((0.0, 0.0, height), (0.0, 0.0, 0.0))) for height in (1.0, 2.0))
+    assert sure_reach(high, DEFAULT_NOISE, 0.25) / sure_reach(low, DEFAULT_NOISE, 0.25) == pytest.approx(2, rel=0.01)
