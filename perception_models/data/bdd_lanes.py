@@ -40,10 +40,10 @@ def lines_from_labels(labels: Sequence[dict[str, Any]], size: tuple[int, int]) -
 
 
 def _attributes(label: dict[str, Any]) -> dict[str, str]:
-    """The oldest files say "lane/single white", the 2020 ones put the type into the category."""
+    """The oldest files say "lane/single white", those of 2018 laneType, those of 2020 laneTypes and the category."""
     given = label.get("attributes") or {}
     category = str(label.get("category", "")).removeprefix("lane/")
-    kind = given.get("laneTypes") or given.get("types") or category
+    kind = given.get("laneTypes") or given.get("laneType") or given.get("types") or category
     return {
         "laneTypes": kind,
         "laneStyle": str(given.get("laneStyle") or given.get("style") or ""),

@@ -27,6 +27,7 @@ Frame = dict[str, Any]
 ALIASES = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle", "van": "car", "caravan": "car"}
 # BDD100K's own evaluation neither rewards nor punishes these.
 IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
+LIGHT_COLORS = {"R": "red", "Y": "yellow", "G": "green", "NA": "none"}  # as BDD100K writes them since 2020
 
 
 def read_frames(path: Path, images: Collection[str]) -> dict[str, Frame]:
@@ -60,8 +61,10 @@ def _box(label: dict[str, Any], where: str) -> tuple[list[float], int, bool, int
         raise DataError(f"{where}: unknown category {given!r}, expected one of {', '.join(OBJECTS)}")
     box = checked_box((label["box2d"].get(side) for side in ("x1", "y1", "x2", "y2")), f"{where}: {label.get('id')}")
     kind = OBJECTS.index(category)
-    state = index(LIGHT_STATES, attributes.get("trafficLightColor")) if kind == LIGHT else UNKNOWN
-    return box, kind, given in IGNORED or bool(attributes.get("ignored") or attributes.get("crowd")), state
+    color = attributes.get("trafficLightColor")
+    state = index(LIGHT_STATES, LIGHT_COLORS.get(str(color), color)) if kind == LIGHT else UNKNOWN
+    ignored = given in IGNORED or any(said.get(word) for said in (label, attributes) for word in ("ignored", "crowd"))
+    return box, kind, ignored, state
 
 
 def checked_box(sides: Iterable[Any], where: str) -> list[float]:

@@ -36,10 +36,13 @@ def _entries(source: Path, folder: Path, period: float) -> list[Entry]:
 
 def _linked(source: Path, folder: Path) -> Entry:
     """A folder of nothing but pictures, in our layout."""
-    images = folder / source.resolve().name / "images"
+    source = source.resolve()
+    images = folder / source.name / "images"
+    if images.exists() and images.resolve() != source:  # another folder of this name
+        images = folder / "_".join(source.parts[1:]) / "images"
     images.parent.mkdir(parents=True, exist_ok=True)
     if not images.exists():
-        images.symlink_to(source.resolve(), target_is_directory=True)
+        images.symlink_to(source, target_is_directory=True)
     return {"kind": "labelled", "path": str(images.parent)}
 
 

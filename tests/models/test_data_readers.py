@@ -8,7 +8,7 @@ import pytest
 
 from perception_models.data import DataError, open_dataset
 from perception_models.data.bdd_lanes import flattened, lines_from_labels, lines_from_mask
-from perception_models.data.labels import LINE_COLORS, LINE_TYPES, OBJECTS, POSITIONS, SCENE
+from perception_models.data.labels import LIGHT_STATES, LINE_COLORS, LINE_TYPES, OBJECTS, POSITIONS, SCENE
 from perception_models.data.lane_positions import foot, placed
 from perception_models.data.sample import Lane
 from perception_models.data.targets import columns_at
@@ -181,7 +181,11 @@ def bdd_2020(root):
 
 
 def bdd_2018(root):
-    labels = [box("bike"), area("direct"), area("alternative"), *parallel_edges("single white")]
+    crosswalk = parallel_edges("crosswalk", direction="", shift=-30)
+    lanes = [*parallel_edges("single white"), *crosswalk]
+    for lane in lanes:
+        lane["category"], lane["attributes"]["laneType"] = "lane", lane["attributes"].pop("laneTypes")
+    labels = [box("bike"), area("direct"), area("alternative"), *lanes]
     frame = {"name": "a.jpg", "attributes": SCENE_WORDS, "labels": labels}
     write_json(root / "labels/bdd100k_labels_images_train.json", [frame])
     return [OBJECTS.index("bicycle")], [False], [2, 1, 1]
@@ -217,6 +221,18 @@ def test_bdd100k_frames_without_labels_have_no_objects(tmp_path):
     data = open_dataset("bdd100k", tmp_path)
     assert len(data[1].boxes) == 0
     assert (data[2].boxes, data[2].lanes, data[2].drivable) == (None, None, None)
+
+
+def test_bdd100k_names_light_states_and_crowds_in_two_ways(tmp_path):
+    write_image(tmp_path / "images/100k/train/a.jpg")
+    colors = ("G", "R", "Y", "NA", "green", "none", "?")
+    labels = [box("traffic light", trafficLightColor=color) for color in colors]
+    crowd = [{**box("person"), "crowd": True}, {**box("person"), "ignored": True}, box("person", crowd=True)]
+    write_json(tmp_path / "labels/det_20/det_train.json", [{"name": "a.jpg", "labels": [*labels, *crowd]}])
+    out = open_dataset("bdd100k", tmp_path)[0].boxes
+    states = [LIGHT_STATES[state] if state >= 0 else None for state in out.light_states[: len(colors)]]
+    assert states == ["green", "red", "yellow", "none", "green", "none", None]
+    assert out.ignored.tolist() == [False] * len(colors) + [True] * 3
 
 
 def test_bdd100k_lane_masks_when_there_are_no_polygons(tmp_path):

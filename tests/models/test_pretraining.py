@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import fields
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -192,6 +193,13 @@ def test_pictures_are_taken_from_data_sets_bare_folders_and_videos(drawn_folder,
     taken[0].unlink()
     assert entries([tmp_path / "drive.avi"], tmp_path / "pictures", 0.5) == found[2:]  # once is enough
     assert not taken[0].exists()
+
+
+def test_two_bare_folders_of_one_name_are_both_taken(drawn_folder, tmp_path):
+    sources = [shutil.copytree(drawn_folder / "images", tmp_path / hour / "images") for hour in ("day", "night")]
+    for _ in range(2):  # again when it is resumed
+        found = entries(sources, tmp_path / "pictures", 0.5)
+        assert [(Path(entry["path"]) / "images").resolve() for entry in found] == sources
 
 
 def test_the_augmentation_that_is_switched_off_exists():
