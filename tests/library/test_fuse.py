@@ -196,6 +196,12 @@ def test_two_free_roads_become_one():
     assert joined([front]) is front
 
 
+def test_a_path_too_narrow_for_a_car_is_no_part_of_the_joined_road():
+    front = np.array([[0, -5], [20, -5], [20, 0], [40, 0], [20, 0.4], [20, 5], [0, 5]], np.float32)
+    rear = np.array([[-15, -5], [5, -5], [5, 5], [-15, 5]], np.float32)
+    assert joined([front, rear])[:, 0].max() == pytest.approx(20, abs=1.0)
+
+
 @pytest.mark.parametrize("turn", [0.0, 0.015, 0.05])
 def test_a_line_of_a_moment_ago_is_seen_from_where_the_car_is_now(turn):
     """The car drives 2 m on, 0.1 m to the left, and turns: each point of the line is then where paper says."""

@@ -11,6 +11,7 @@ import numpy as np
 UNKNOWN, FREE, OCCUPIED = -1, 0, 100  # of nav_msgs/OccupancyGrid
 REACH = 85.0  # metres around the car that polygons are joined in
 CELL = 0.5  # metres
+NARROW = np.ones((3, 3), np.uint8)  # cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,17 @@ def occupancy(
 
 
 def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
-    """Several polygons (M, 2) as one: the border of the largest connected part of their union, to CELL metres."""
+    """Several polygons (M, 2) as one: the border of the largest connected part of their union, to CELL metres.
+
+    What is narrower than any car is not part of it.
+    """
     polygons = [polygon for polygon in polygons if len(polygon) >= 3]
     if len(polygons) < 2:
         return polygons[0] if polygons else np.zeros((0, 2), np.float32)
     canvas = np.zeros((round(2 * REACH / CELL),) * 2, np.uint8)
     for polygon in polygons:
         cv2.fillPoly(canvas, [_fixed(polygon, (-REACH, -REACH), CELL)], 1, shift=4)
+    canvas = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, NARROW)
     borders, _ = cv2.findContours(canvas, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:
         return np.zeros((0, 2), np.float32)
