@@ -42,7 +42,8 @@ def check(folder: Path | str, out: Path | str | None = None, split: str = "val")
 
 def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
     """(counts, samples evenly spread over the data set for a contact sheet)."""
-    counts, shown = Counts(orphans=list(getattr(samples, "orphans", ()))), []
+    told = {name: list(getattr(samples, name, ())) for name in ("orphans", "others")}  # some readers know
+    counts, shown = Counts(**told), []
     wanted = {i * len(samples) // (COLUMNS * ROWS) for i in range(COLUMNS * ROWS)}
     for index in tqdm(range(len(samples)), desc=name, unit="image"):
         try:
@@ -79,6 +80,8 @@ def table(counts: Counts) -> str:
     rows.append(("ignored boxes", counts.ignored))
     if counts.orphans:
         rows.append(("without image", f"labels of {len(counts.orphans)} that are not there: {_few(counts.orphans)}"))
+    if counts.others:
+        rows.append(("left out", f"objects of classes that are none of ours: {_few(counts.others, 12)}"))
     rows += [("broken", text) for text in counts.broken]
     return "\n".join(f"{name:>14}  {value}" for name, value in rows)
 

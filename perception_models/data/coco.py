@@ -18,6 +18,7 @@ class CocoDetection:
 
     A class of ours that the file does not list is not labelled: nothing is learnt or measured about it.
 
+    others  names of categories that are none of ours: their objects are left out
     images  folder of the pictures; by default the first of ../<split>, ../images/<split>, images, ../images that exists
             beside the file, <split> being its name without "instances_"
     """
@@ -33,7 +34,9 @@ class CocoDetection:
             self._rows = sorted(self._data["images"], key=lambda row: str(row["file_name"]))
             for label in self._data["annotations"]:
                 self._labels[label["image_id"]].append(label)
-            self._kinds = {row["id"]: _class_of(str(row["name"])) for row in self._data["categories"]}
+            categories = {row["id"]: str(row["name"]) for row in self._data["categories"]}
+        self._kinds = {number: _class_of(name) for number, name in categories.items()}
+        self.others = [name for number, name in categories.items() if self._kinds[number] == UNKNOWN]
         self.known = frozenset(kind for kind in self._kinds.values() if kind != UNKNOWN)
         if not self.known or not self._rows:
             raise DataError(f"{self.path}: no image, or no category among {', '.join(OBJECTS)}")

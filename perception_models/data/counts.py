@@ -18,6 +18,7 @@ class Counts:
 
     broken   one sentence per sample that cannot be used, or per label file that none can be used without
     orphans  images that labels speak of but that are not there
+    others   classes that are none of ours
     """
 
     images: int = 0
@@ -34,6 +35,7 @@ class Counts:
     scene: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in SCENE})
     broken: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
         self.images += 1

@@ -186,6 +186,18 @@ def test_boxes_beyond_the_picture_are_told(tmp_path):
     assert counts.broken[0].startswith("a.jpg: 1 boxes")
 
 
+def test_coco_classes_that_are_none_of_ours_are_told(tmp_path):
+    coco(tmp_path)
+    path = tmp_path / "annotations/instances_val2017.json"
+    data = json.loads(path.read_text())
+    write_json(path, {**data, "categories": [*data["categories"], {"id": 4, "name": "Truck"}]})
+    (counts,) = check(tmp_path).values()
+    assert "none of ours: Truck" in table(counts)
+    write_json(path, {**data, "categories": [{"id": 3, "name": "Car"}]})
+    with pytest.raises(DataError, match="no category among"):
+        find_datasets(tmp_path)
+
+
 def test_a_coco_image_of_another_size_than_its_labels_is_named(tmp_path):
     coco(tmp_path)
     write_image(tmp_path / "val2017/a.jpg", size=(36, 64))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from perception_models.data.check import check, table
+from perception_models.data.sheet import draw_words, tile
 
 
 def test_a_folder_is_counted_its_broken_file_named_and_a_sheet_drawn(tmp_path):
@@ -37,3 +38,10 @@ def test_a_folder_is_counted_its_broken_file_named_and_a_sheet_drawn(tmp_path):
     assert "2.png" in text
     assert json.loads((tmp_path / "out/counts.json").read_text())["drive"]["images"] == 2
     assert cv2.imread(str(tmp_path / "out/drive.png")).shape[2] == 3
+
+
+def test_words_on_large_pictures_can_be_read_on_the_sheet():
+    image = np.zeros((720, 1280, 3), np.uint8)
+    draw_words(image, ["weather: rainy"])
+    rows = np.flatnonzero((tile([image], 1, (270, 480)) > 150).any((1, 2)))
+    assert np.ptp(rows) >= 7
