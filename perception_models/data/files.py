@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+        raise DataError(f"{path}: cannot be read as JSON ({error}); copy or download it again") from error
 
 
 def read_json_lines(path: Path) -> list[Any]:

@@ -74,14 +74,17 @@ class LabelledFolder:
         )
 
     def _boxes_of(self, name: str) -> Boxes | None:
-        return boxes_from_frame(self._boxes[name], self._boxes_path) if name in self._boxes else None
+        """A frame without a list of labels, even an empty one, tells attributes alone."""
+        frame = self._boxes.get(name, {})
+        return None if frame.get("labels") is None else boxes_from_frame(frame, self._boxes_path)
 
     def _lanes_of(self, name: str) -> Lanes | None:
         """Real folders label the own lane only, so nothing is known about the other positions."""
-        if name not in self._lines:
+        frame = self._lines.get(name, {})
+        if frame.get("labels") is None:
             return None
         known = frozenset(POSITIONS) if self._all_lines_labelled else OWN_LANE
-        return Lanes(lanes_from_frame(self._lines[name], self._lines_path), known)
+        return Lanes(lanes_from_frame(frame, self._lines_path), known)
 
     def _mask(self, kind: str, stem: str, classes: int, size: tuple[int, int]) -> np.ndarray | None:
         path = self.folder / "labels" / kind / "masks" / f"{stem}.png"

@@ -111,6 +111,17 @@ def test_an_image_that_no_file_mentions_has_no_labels(rendered):
     assert (out.boxes, out.lanes, out.drivable, out.semantic) == (None, None, None, None)
 
 
+def test_a_frame_without_a_list_of_labels_tells_its_attributes_alone(tmp_path):
+    for name in "ab":
+        write_image(tmp_path / f"images/{name}.png")
+    frames = [{"name": "a.png", "attributes": {"weather": "rainy"}}, {"name": "b.png", "labels": []}]
+    for path in ("labels/det_20/det.json", "labels/lane/lane.json"):
+        write_json(tmp_path / path, frames)
+    first, second = open_dataset("labelled", tmp_path)
+    assert (first.boxes, first.lanes, first.scene["weather"]) == (None, None, SCENE["weather"].index("rainy"))
+    assert (len(second.boxes), len(second.lanes.lines)) == (0, 0)
+
+
 def test_patterns_choose_images(rendered):
     assert open_dataset("labelled", rendered, include=["1*"]).names == ["1.png"]
     assert open_dataset("labelled", rendered, exclude=["1*"]).names == ["0.png"]
