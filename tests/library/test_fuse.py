@@ -174,6 +174,13 @@ def test_a_line_seen_ahead_and_behind_is_one_line():
     assert [each.lane_id for each in only_rear] == [1]
 
 
+def test_a_line_that_is_no_numbers_is_left_out_and_spoils_no_other():
+    views = {0: view(lanes=(line(1.75), line(np.nan, number=2))), 1: view(lanes=(line(1.8, start=-30, end=-4),))}
+    found = LaneFuser().update(views, NOW)
+    assert len(found) == 1
+    assert np.isfinite(found[0].ground.poly).all()
+
+
 def test_odometry_turns_and_interpolates():
     odometry = Odometry()
     odometry.add(0, 0.0, 0.0, np.pi / 2)

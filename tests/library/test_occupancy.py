@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from camera_perception.footprint import CAR, behind_contact, covered, heading_of
-from camera_perception.free_space import FREE, OCCUPIED, UNKNOWN, Grid, occupancy
+from camera_perception.free_space import FREE, OCCUPIED, UNKNOWN, Grid, joined, occupancy
 
 STANDING = np.full(2, np.nan)
 SQUARE = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)
@@ -52,3 +52,12 @@ def test_what_is_out_of_the_grid_changes_nothing(place):
 def test_a_body_stands_behind_the_place_where_it_touches_the_road(position, velocity, middle):
     found = behind_contact(np.array(position), CAR[:2], heading_of(np.array(velocity)))
     np.testing.assert_allclose(found, middle, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_road_with_corners_that_are_no_numbers_frees_nothing(value):
+    broken = SQUARE.copy()
+    broken[1] = value
+    assert (occupancy([broken], []).cells == UNKNOWN).all()
+    assert joined([SQUARE, broken]) is SQUARE
+    assert len(joined([broken])) == 0

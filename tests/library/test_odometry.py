@@ -57,3 +57,23 @@ def test_a_stamp_that_goes_back_starts_anew():
 @pytest.mark.parametrize("yaw", [0.0, 0.7, -3.0])
 def test_yaw_of_a_quaternion(yaw):
     assert yaw_of(0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)) == pytest.approx(yaw)
+
+
+@pytest.mark.parametrize("leap", [1000.0, -30.0])
+def test_a_leap_of_the_localisation_is_no_drive(leap):
+    """Nothing is moved by the kilometre between two origins; after it the poses count again."""
+    odometry = drive((0.0, 0.0, 0.0, 0.0), (0.1, 3.0, 0.0, 0.0), (0.2, leap, 0.0, 0.0))
+    assert odometry.between(0, SECOND // 5) is None
+    odometry.add(round(0.3 * SECOND), leap + 3.0, 0.0, 0.0)
+    assert odometry.between(SECOND // 5, round(0.3 * SECOND)).x == pytest.approx(3.0)
+
+
+def test_a_correction_of_less_than_a_metre_is_taken():
+    odometry = drive((0.0, 0.0, 0.0, 0.0), (0.01, 0.9, 0.0, 0.0))
+    assert odometry.between(0, SECOND // 100).x == pytest.approx(0.9)
+
+
+def test_poses_that_are_no_numbers_are_left_out():
+    odometry = drive((0.0, 0.0, 0.0, 0.0), (0.1, math.nan, 0.0, 0.0), (0.2, 2.0, 0.0, yaw_of(0, 0, 0, 0)))
+    odometry.add(round(0.3 * SECOND), 3.0, 0.0, 0.0)
+    assert odometry.between(0, round(0.3 * SECOND)).x == pytest.approx(3.0)

@@ -45,7 +45,7 @@ def occupancy(
     canvas = np.zeros(shape, np.uint8)
     for value, outlines in ((1, polygons), (2, footprints)):
         for outline in outlines:
-            if len(outline) >= 3:
+            if _sound(outline):
                 cv2.fillPoly(canvas, [_fixed(outline, origin, resolution)], value, shift=4)
     return Grid(np.array((UNKNOWN, FREE, OCCUPIED), np.int8)[canvas], resolution, origin)
 
@@ -55,7 +55,7 @@ def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
 
     What is narrower than any car is not part of it.
     """
-    polygons = [polygon for polygon in polygons if len(polygon) >= 3]
+    polygons = [polygon for polygon in polygons if _sound(polygon)]
     if len(polygons) < 2:
         return polygons[0] if polygons else np.zeros((0, 2), np.float32)
     canvas = np.zeros((round(2 * REACH / CELL),) * 2, np.uint8)
@@ -67,6 +67,10 @@ def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
         return np.zeros((0, 2), np.float32)
     border = cv2.approxPolyDP(max(borders, key=cv2.contourArea), 1.0, True).reshape(-1, 2)
     return ((border + 0.5) * CELL - REACH).astype(np.float32)
+
+
+def _sound(outline: np.ndarray) -> bool:
+    return len(outline) >= 3 and bool(np.isfinite(outline).all())
 
 
 def _fixed(points: np.ndarray, origin: tuple[float, float], resolution: float) -> np.ndarray:

@@ -35,7 +35,7 @@ class LaneFuser:
         for camera, view in sorted(views.items()):
             moved = motion(view.stamp_ns, stamp_ns) if motion else None
             for line in view.lanes:
-                if line.ground is not None and len(line.ground.points) > 1:
+                if line.ground is not None and _sound(line.ground):
                     _sort_in(groups, camera, replace(line, ground=_moved(line.ground, moved)))
         self._ids = {key: value for key, value in self._ids.items() if 0 <= stamp_ns - value[1] <= KEEP_NS}
         joined = _joined([[line for _, line in group] for group in groups])
@@ -49,6 +49,11 @@ class LaneFuser:
         self._next_id += not known
         self._ids.update(dict.fromkeys(keys, (number, stamp_ns)))
         return number
+
+
+def _sound(ground: GroundLine) -> bool:
+    numbers = (ground.points, ground.y_std, ground.poly)
+    return len(ground.points) > 1 and all(bool(np.isfinite(each).all()) for each in numbers)
 
 
 def _leftness(line: LaneLine) -> float:

@@ -9,19 +9,27 @@ from collections import deque
 from camera_perception.types import EgoMotion
 
 MAX_GAP_NS = 500_000_000  # no motion is made up across a longer silence of the odometry
+FASTEST, CORRECTION = 100.0, 1.0  # m/s, and metres beside that: what is further is no drive but another origin
 
 
 class Odometry:
-    """Poses of base_link in any fixed frame, by stamp. A stamp that goes back starts anew."""
+    """Poses of base_link in any fixed frame, by stamp. A stamp that goes back, or a jump to elsewhere, starts anew."""
 
     def __init__(self, keep: int = 400) -> None:
         self._poses: deque[tuple[int, float, float, float]] = deque(maxlen=keep)
 
     def add(self, stamp_ns: int, x: float, y: float, yaw: float) -> None:
-        """A pose: metres, radians."""
-        if self._poses and stamp_ns <= self._poses[-1][0]:
+        """A pose: metres, radians. One that is not finite is left out."""
+        if not math.isfinite(x + y + yaw):
+            return
+        if self._poses and (stamp_ns <= self._poses[-1][0] or self._leaps(stamp_ns, x, y)):
             self._poses.clear()
         self._poses.append((stamp_ns, x, y, yaw))
+
+    def _leaps(self, stamp_ns: int, x: float, y: float) -> bool:
+        """Whether no car gets from the last pose to this one: localisation began elsewhere."""
+        last_ns, last_x, last_y, _ = self._poses[-1]
+        return math.hypot(x - last_x, y - last_y) > CORRECTION + FASTEST * (stamp_ns - last_ns) / 1e9
 
     def between(self, from_ns: int, to_ns: int) -> EgoMotion | None:
         """The motion between two stamps; None when the odometry does not reach over both."""
@@ -55,5 +63,7 @@ def wrapped(angle: float) -> float:
 
 
 def yaw_of(x: float, y: float, z: float, w: float) -> float:
-    """Heading of a unit quaternion, radians to the left."""
+    """Heading of a unit quaternion, radians to the left; nan for what is none, like the zeros of an unset message."""
+    if not 0.9 < x * x + y * y + z * z + w * w < 1.1:
+        return math.nan
     return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
