@@ -64,7 +64,7 @@ def prune(
 def labelled_batch(path: Path, data: list[Path], images: int) -> dict[str, Tensor]:
     """Targets of evenly spread labelled images, of the size the network was trained for last."""
     entries = [entry for folder in data for entry in find_entries(folder)]
-    _, state = checkpoint.load(path)
+    _, state = checkpoint.load_network(path)
     config = DataConfig(val=[dict(entry) for entry in entries], cache=None)
     return validation_batches(config, _size(state), images, images)[0]
 

@@ -47,6 +47,9 @@ class Bdd100k:
         found = next((name for name, path in places.items() if path.exists()), None)
         if found is None and not self.files[1:]:
             raise DataError(f"{self.folder}: none of {', '.join(map(str, places.values()))} exists")
+        wanted = (places["first"] / f"{path.stem}.json" for path in self.images)
+        if found == "first" and not any(path.exists() for path in wanted):
+            raise DataError(f"{places['first']}: no file here is named like an image, as {self.images[0].stem}.json is")
         return found or "2020"
 
     @property

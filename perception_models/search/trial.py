@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,33 @@ def watch(config: TrainConfig, folder: Path, hopeless: Callable[[Points], bool],
     hopeless  is given (step, objective of the network kept so far) whenever the training has validated
     returns   these points, and whether the training went to its end
     """
-    if launch.finished(config, folder):
-        return kept(folder, objective), True
-    command = launch.command(config, folder)
+    with alone(folder) as lock:
+        if launch.finished(config, folder):
+            return kept(folder, objective), True
+        process = _started(launch.command(config, folder), folder, lock)
+        try:
+            return _follow(process, folder, hopeless, objective)
+        finally:
+            _end(process)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[int]:
+    """The descriptor of a lock on a run's folder, held by whoever trains there.
+
+    A training outlives a search that was killed; the search that goes on waits here for its end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
+
+
+def _started(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
     with (folder / "output.txt").open("a") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        return _follow(process, folder, hopeless, objective)
-    finally:
-        _end(process)
+        return subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock]
+        )
 
 
 def _follow(

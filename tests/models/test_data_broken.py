@@ -227,6 +227,13 @@ def test_an_image_that_old_bdd100k_files_do_not_mention_is_not_labelled(tmp_path
     assert (out.boxes, out.lanes, out.drivable, set(out.scene.values())) == (None, None, None, {-1})
 
 
+def test_a_folder_of_labels_of_other_images_is_an_error(tmp_path):
+    write_image(tmp_path / "images/100k/train/b.jpg")
+    bdd_first(tmp_path)
+    with pytest.raises(DataError, match="as b.json is"):
+        open_dataset("bdd100k", tmp_path)
+
+
 def test_bdd100k_areas_as_polygons(tmp_path):
     write_image(tmp_path / "images/100k/train/a.jpg")
     bdd_2020(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import optuna
 from perception_models.search import run as searching
 from perception_models.search.config import SearchConfig, read_plan
 from perception_models.search.run import open_study, search
-from perception_models.search.trial import kept, watch
+from perception_models.search.trial import alone, kept, watch
 from perception_models.settings import SettingsError, load_settings
 from perception_models.training import launch
 from perception_models.training.config import TrainConfig
@@ -101,6 +102,15 @@ def test_a_search_goes_on_where_it_was_and_tries_again_what_was_interrupted(tmp_
 def test_a_hopeless_training_is_stopped_at_once(tmp_path):
     points, complete = watch(TrainConfig(name="sleeps"), tmp_path, lambda points: True, "val/score")
     assert (len(points), complete) == (1, False)
+
+
+def test_a_training_that_outlived_its_search_is_waited_for(tmp_path):
+    long = f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(tmp_path)!r}, 'done').touch()"
+    with alone(tmp_path) as lock:
+        training = subprocess.Popen([sys.executable, "-c", long], pass_fds=[lock])
+    with alone(tmp_path):
+        assert (tmp_path / "done").exists()
+    training.wait()
 
 
 def test_a_training_that_diverges_counts_as_stopped_early(tmp_path):
