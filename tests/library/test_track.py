@@ -339,3 +339,11 @@ def test_of_two_boxes_that_share_half_the_weaker_is_a_double_unless_both_are_sur
 def test_cars_in_a_queue_stay_two_though_their_boxes_overlap():
     frames = [boxed((200, 200, 300, 290), (208, 196, 290, 265))] * 20
     assert {tuple(each.track_ids) for each in run(ObjectTracker(CLASSES), frames)} == {(1, 2)}
+
+
+def test_what_was_seen_surely_once_and_is_hidden_by_its_neighbour_keeps_its_id():
+    """Two pedestrians at a distance: as we drive by, the nearer one covers the other for some frames."""
+    both, one = boxed((200, 200, 220, 260), (212, 200, 232, 261)), boxed((202, 200, 222, 260))
+    frames = [both, one, one, boxed((206, 200, 226, 260), (216, 200, 236, 261))]
+    found = run(ObjectTracker(CLASSES), frames)
+    assert tuple(found[0].track_ids) == tuple(found[-1].track_ids) == (1, 2)

@@ -114,7 +114,8 @@ class ObjectTracker:
         if not (tracks.hits < MERGED).any():
             return tracks
         number, rank = tracks.classes, np.argsort(np.argsort(-tracks.hits))
-        scores = np.where(tracks.seen == tracks.seen.max(), tracks.scores, 0.0)
+        doubtful = (tracks.seen < tracks.seen.max()) & (tracks.scores < CERTAIN * self.rules.begin)
+        scores = np.where(doubtful, 0.0, tracks.scores)  # what was seen surely and is hidden now is no double
         gone = twins(tracks.boxes, self._same[number[:, None], number[None]], rank, scores, 0.0)
         gone &= tracks.hits < MERGED
         return tracks[~gone] if gone.any() else tracks
