@@ -61,8 +61,8 @@ def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
     canvas = np.zeros((round(2 * REACH / CELL),) * 2, np.uint8)
     for polygon in polygons:
         cv2.fillPoly(canvas, [_fixed(polygon, (-REACH, -REACH), CELL)], 1, shift=4)
-    canvas = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, NARROW)
-    borders, _ = cv2.findContours(canvas, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    wide = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, NARROW)
+    borders, _ = cv2.findContours(wide, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:
         return np.zeros((0, 2), np.float32)
     border = cv2.approxPolyDP(max(borders, key=cv2.contourArea), 1.0, True).reshape(-1, 2)
