@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,48 @@ def test_a_standing_thing_comes_nearer_with_the_cars_own_motion():
     late = view((20, 1), stamp=NOW - 200 * MS, speed=(0.0, 0.0), over_ground=True)
     found = ObjectFuser(1).update({0: late}, NOW, odometry.between)
     np.testing.assert_allclose(found.positions, [[18.0, 1.0]])
+
+
+def test_views_of_different_times_move_as_matrices_say():
+    """Each camera has its own age and sees the car turn by its own angle; places, speeds and covariances by hand."""
+    odometry, rng = Odometry(), np.random.default_rng(4)
+    for i in range(11):
+        odometry.add(NOW - 500 * MS + i * 50 * MS, 0.4 * i, 0.02 * i * i, 0.05 * i)
+    roots = rng.normal(size=(2, 2, 2))
+    covs = roots @ roots.transpose(0, 2, 1) + 0.1 * np.eye(2)
+    for age, place, speed in ((40, (20.0, 4.0), (3.0, -1.0)), (180, (-9.0, 2.0), (0.0, 7.0))):
+        one = view(place, stamp=NOW - age * MS, speed=speed, over_ground=True)
+        one = replace(one, position_covs=covs[:1], velocity_covs=covs[1:])
+        other = view((60, -30), stamp=NOW)  # it must not matter
+        found = ObjectFuser(2).update({0: one, 1: other}, NOW, odometry.between)
+        motion, t = odometry.between(NOW - age * MS, NOW), age / 1000
+        c, s = np.cos(motion.yaw), np.sin(motion.yaw)
+        turn = np.array([[c, s], [-s, c]])
+        moved = turn @ (np.array(place) + t * np.array(speed) - (motion.x, motion.y))
+        np.testing.assert_allclose(found.positions[0], moved, atol=1e-9)
+        np.testing.assert_allclose(found.velocities[0], turn @ speed, atol=1e-9)
+        grown = covs[0] + t**2 * covs[1] + (3.0 * t**2 / 2) ** 2 * np.eye(2)
+        np.testing.assert_allclose(found.position_covs[0], turn @ grown @ turn.T, atol=1e-9)
+        faster = covs[1] + (3.0 * t) ** 2 * np.eye(2)
+        np.testing.assert_allclose(found.velocity_covs[0], turn @ faster @ turn.T, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_intersection_is_the_best_of_the_shares_by_inverting_matrices(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(0, 3, (2, 2))
+    roots = rng.normal(size=(2, 2, 2)) * rng.uniform(0.2, 3, (2, 1, 1))
+    a_cov, b_cov = roots @ roots.transpose(0, 2, 1)
+    infos = [np.linalg.inv(cov + 0.01 * np.eye(2)) for cov in (a_cov, b_cov)]
+    tried = []
+    for share in np.linspace(0.05, 0.95, 7):
+        cov = np.linalg.inv(share * infos[0] + (1 - share) * infos[1])
+        mean = cov @ (share * infos[0] @ a + (1 - share) * infos[1] @ b)
+        tried.append((np.trace(cov) * (1 + 0.01 * abs(share - 0.5)), mean, cov))
+    _, mean, cov = min(tried, key=lambda each: each[0])
+    found = intersection(a[None], a_cov[None], b[None], b_cov[None])
+    np.testing.assert_allclose(found[0][0], mean, atol=1e-8)
+    np.testing.assert_allclose(found[1][0], cov, atol=1e-8)
 
 
 def test_an_object_that_crosses_from_camera_to_camera_keeps_its_id():

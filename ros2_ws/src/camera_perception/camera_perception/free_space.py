@@ -58,15 +58,17 @@ def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
     polygons = [polygon for polygon in polygons if _sound(polygon)]
     if len(polygons) < 2:
         return polygons[0] if polygons else np.zeros((0, 2), np.float32)
-    canvas = np.zeros((round(2 * REACH / CELL),) * 2, np.uint8)
+    corners = np.concatenate(polygons)
+    low, high = (np.clip(each, -REACH, REACH) for each in (np.floor(corners.min(0)) - 1, np.ceil(corners.max(0)) + 1))
+    canvas = np.zeros(np.rint((high - low) / CELL).astype(int)[::-1], np.uint8)  # no larger than needed
     for polygon in polygons:
-        cv2.fillPoly(canvas, [_fixed(polygon, (-REACH, -REACH), CELL)], 1, shift=4)
+        cv2.fillPoly(canvas, [_fixed(polygon, tuple(low), CELL)], 1, shift=4)
     wide = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, NARROW)
     borders, _ = cv2.findContours(wide, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:
         return np.zeros((0, 2), np.float32)
     border = cv2.approxPolyDP(max(borders, key=cv2.contourArea), 1.0, True).reshape(-1, 2)
-    return ((border + 0.5) * CELL - REACH).astype(np.float32)
+    return ((border + 0.5) * CELL + low).astype(np.float32)
 
 
 def _sound(outline: np.ndarray) -> bool:

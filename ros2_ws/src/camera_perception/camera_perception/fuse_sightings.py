@@ -95,9 +95,9 @@ def _ones(a: FusedObjects, b: FusedObjects) -> FusedObjects:
     methods = a.counts[:, METHOD], b.counts[:, METHOD]
     counts[:, METHOD] = np.where(RANK[methods[1]] > RANK[methods[0]], methods[1], methods[0])
     counts[:, COASTED] = np.minimum(a.counts[:, COASTED], b.counts[:, COASTED])
-    first = a.moving & (~b.moving | (a.over_ground >= b.over_ground))
-    both = a.moving & b.moving & (a.over_ground == b.over_ground)
-    counts[:, OVER_GROUND] = np.where(first, a.counts[:, OVER_GROUND], b.counts[:, OVER_GROUND])
+    (a_moves, b_moves), (a_over, b_over) = (a.moving, b.moving), (a.counts[:, OVER_GROUND], b.counts[:, OVER_GROUND])
+    first, both = a_moves & (~b_moves | (a_over >= b_over)), a_moves & b_moves & (a_over == b_over)
+    counts[:, OVER_GROUND] = np.where(first, a_over, b_over)
     speeds = slice(SPEED.start, SPEED_COV.stop)
     numbers[:, speeds] = np.where(first[:, None], a.numbers[:, speeds], b.numbers[:, speeds])
     _intersect(numbers, a, b, both.nonzero()[0])
