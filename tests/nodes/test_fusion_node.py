@@ -143,6 +143,12 @@ def test_the_road_is_that_of_all_cameras():
     assert road.coverage != road.coverage
 
 
+@pytest.mark.parametrize("distances", [(20.0, 12.0), (12.0, 20.0), (float("nan"), 12.0)])
+def test_what_one_camera_sees_in_the_way_is_in_the_way(distances):
+    cameras = [state(f"camera{i}", road_frame(NOW, 0.0, 20.0, ahead)) for i, ahead in enumerate(distances)]
+    assert merge(cameras, NOW, "base_link", 0.5).road.free_distance_ahead == 12.0
+
+
 def test_the_road_comes_nearer_as_the_car_drives():
     merger = Merger([state("front", road_frame(NOW - 100 * MS, 0.0, 20.0, 20.0))], "base_link", 0.5)
     for number in range(21):

@@ -29,14 +29,14 @@ def moved_roads(views: Mapping[int, CameraView], now_ns: int, motion: Motion) ->
 def joined_road(
     roads: Sequence[np.ndarray], views: Mapping[int, CameraView], now_ns: int, motion: Motion
 ) -> DrivableArea:
-    """The union of polygons; the free distance of the first camera that knows one."""
+    """The union of polygons; the least of the free distances, for what one camera sees in the way is in the way."""
     ground = joined(roads)
     known = (view for view in views.values() if np.isfinite(view.free_distance))
     ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STILL).x for view in known)
     return DrivableArea(
         has_ground=len(ground) > 0,
         ground=[Point32(x=x, y=y) for x, y in ground.tolist()],
-        free_distance_ahead=max(next(ahead, float("nan")), 0.0),
+        free_distance_ahead=max(min(ahead, default=float("nan")), 0.0),
         coverage=float("nan"),
     )
 
