@@ -1,6 +1,7 @@
 """Metrics against paper, against slow and obvious code, and against the labels themselves."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -340,7 +341,7 @@ def test_evaluate_writes_metrics_and_a_report_that_needs_nothing_else(folder, ti
     page = (tmp_path / "out/report.html").read_text()
     assert "<h2>own</h2>" in page
     assert "data:image/png" in page
-    assert "http" not in page.replace("http-equiv", "")
+    assert "http" not in re.sub(r'"data:image/[^"]*"', "", page)  # a picture may hold any four letters
 
 
 def test_a_mirrored_evaluation_says_so(folder, tiny_model, tmp_path):
