@@ -44,9 +44,8 @@ class ObjectFuser:
         if not 0 <= stamp_ns - self._stamp_ns <= KEEP * 1e9:  # a jump of the clock
             self._known, self._stamp_ns = self._none(), stamp_ns
         *seen, known = self._carried_on(dict(sorted(views.items())), stamp_ns, motion)
-        found = self._named(reduce(merged, seen, self._none()), _unseen(known))
-        age = stamp_ns - known.counts[:, SEEN]
-        unseen = known[~np.isin(known.track_ids, found.track_ids) & (age <= KEEP * 1e9)]
+        found, again = self._named(reduce(merged, seen, self._none()), _unseen(known))
+        unseen = known[without(len(known), again) & (stamp_ns - known.counts[:, SEEN] <= KEEP * 1e9)]
         self._known, self._stamp_ns = found.joined(unseen), stamp_ns
         shown = found.joined(unseen[(unseen.counts[:, AGE] > 2) & (stamp_ns - unseen.counts[:, SEEN] <= SHOW * 1e9)])
         return shown[np.argsort(np.hypot(*shown.positions.T), kind="stable")]
@@ -68,19 +67,22 @@ class ObjectFuser:
         later = at_later_time(self._none().joined(*seen, self._known), counts, seconds, moved)
         return (later[end - count : end] for end, count in zip(accumulate(counts), counts))
 
-    def _named(self, found: FusedObjects, known: FusedObjects) -> FusedObjects:
-        """Ids: first to where a camera's own track id leads, then to what is where something was, then new ones."""
+    def _named(self, found: FusedObjects, known: FusedObjects) -> tuple[FusedObjects, np.ndarray]:
+        """Ids: first to where a camera's own track id leads, then to what is where something was, then new ones.
+
+        Also returns rows of known that were found again.
+        """
         distance = apart(found, known)
         rows, columns = match(led(found, known, distance))
         free, left = np.flatnonzero(without(len(found), rows)), np.flatnonzero(without(len(known), columns))
         more, others = match(together(found[free], known[left], distance[np.ix_(free, left)]))
-        rows, columns = np.r_[rows, free[more]], np.r_[columns, left[others]]
+        rows, columns = np.concatenate((rows, free[more])), np.concatenate((columns, left[others]))
         counts = found.counts.copy()
         counts[rows, ID], counts[rows, AGE] = known.counts[columns, ID], known.counts[columns, AGE] + 1
         new = counts[:, ID] == 0
         counts[new, ID] = np.arange(self._next_id, self._next_id + new.sum())
         self._next_id += int(new.sum())
-        return replace(found, counts=counts)
+        return replace(found, counts=counts), columns
 
 
 def _unseen(known: FusedObjects) -> FusedObjects:

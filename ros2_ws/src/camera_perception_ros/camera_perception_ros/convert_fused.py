@@ -61,7 +61,7 @@ def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:
 
 def lane_from_message(message: LaneMessage) -> LaneLine:
     """A lane line with its course on the road, without its pixels."""
-    points = np.c_[np.array(message.x, np.float32), np.array(message.y, np.float32)]
+    points = np.array((message.x, message.y), np.float32).T
     y_std = np.array(message.y_std, np.float32)
     return LaneLine(
         points=np.zeros((0, 2), np.float32),
