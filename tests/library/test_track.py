@@ -347,3 +347,16 @@ def test_what_was_seen_surely_once_and_is_hidden_by_its_neighbour_keeps_its_id()
     frames = [both, one, one, boxed((206, 200, 226, 260), (216, 200, 236, 261))]
     found = run(ObjectTracker(CLASSES), frames)
     assert tuple(found[0].track_ids) == tuple(found[-1].track_ids) == (1, 2)
+
+
+def test_when_the_odometry_goes_and_comes_velocities_change_what_they_are_relative_to():
+    """A standing thing, a car at 10 m/s: 0 over the ground, -10 relative to the car; its place goes on."""
+    tracker, x, found = ObjectTracker(CLASSES), 60.0, {}
+    for i in range(100):
+        known = not 40 <= i < 60
+        motion = EgoMotion(10.0 * STEP / 1e9, 0.0, 0.0) if known and i else None
+        x -= 10.0 * STEP / 1e9
+        found[i] = tracker.update(placed(seen((600, 300)), np.array([x, 0.0])), i * STEP, motion)
+        if i > 20:
+            assert found[i].velocities[0, 0] == pytest.approx(0.0 if known else -10.0, abs=1.0), i
+            assert found[i].positions[0, 0] == pytest.approx(x, abs=0.3), i

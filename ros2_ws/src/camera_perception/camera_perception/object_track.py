@@ -16,7 +16,7 @@ from camera_perception.track_filter import correct_boxes, correct_places, predic
 from camera_perception.track_lights import correct_lights
 from camera_perception.track_match import associate
 from camera_perception.track_rules import WALKERS, TrackRules
-from camera_perception.track_shown import coasting, described, joined
+from camera_perception.track_shown import SETTLED, coasting, described, joined
 from camera_perception.track_twins import twins
 from camera_perception.tracks import Tracks
 from camera_perception.types import EgoMotion, Objects
@@ -27,6 +27,7 @@ CERTAIN = 1.5  # times the score that begins a track: from where on an object is
 MERGED = 10  # sightings up to which a track may turn out to follow what another one follows
 WALK, DRIVE = 2.0, 8.0  # m/s, how fast things are: one standard deviation; cars also come at the own speed
 MOVING, STANDING = 3.0, 0.3  # m/s below which changes of velocity are smaller, and the least share of the usual
+REBASED = 0.5  # m/s, doubt of velocities that change from over the ground to relative or back, one sigma
 LOST, LOST_STANDING = 4.0, 10.0  # metres of doubt beyond which nothing finds back to its track after a long gap
 
 
@@ -46,6 +47,7 @@ class ObjectTracker:
         self._tracks: Tracks | None = None
         self._stamp_ns: int | None = None
         self._speed = 0.0  # of the car, m/s
+        self._ego: np.ndarray | None = None  # (2,) its velocity, as long as it is known
 
     def number_after(self, before: ObjectTracker) -> None:
         """Use no id that another tracker has used."""
@@ -101,6 +103,7 @@ class ObjectTracker:
         self._stamp_ns, tracks = stamp_ns, self._tracks
         if motion is not None and seconds > 0:
             self._speed = float(np.hypot(motion.x, motion.y)) / seconds
+        self._rebase(tracks, motion, seconds)
         if not len(tracks):
             return tracks
         push = np.where(self._walks[tracks.classes], self.rules.walker, self.rules.vehicle)
@@ -108,6 +111,17 @@ class ObjectTracker:
         push = push if motion is not None else np.hypot(push, 1.0)
         predict(tracks, seconds, push, stamp_ns, motion, camera)
         return tracks
+
+    def _rebase(self, tracks: Tracks, motion: EgoMotion | None, seconds: float) -> None:
+        """Velocities are over the ground with the car's motion, else relative to it: they change when that does."""
+        if seconds <= 0:
+            return
+        ego = None if motion is None else np.array([motion.x, motion.y]) / seconds
+        if (ego is None) != (self._ego is None):
+            rows = np.flatnonzero(tracks.hits >= SETTLED)
+            tracks.place[rows, 2:] += ego if ego is not None else -np.asarray(self._ego)
+            tracks.place_cov[rows, 2:, 2:] += REBASED**2 * np.eye(2)
+        self._ego = ego
 
     def _merged(self, tracks: Tracks) -> Tracks:
         """Without tracks that follow what an older one follows."""
