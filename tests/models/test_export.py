@@ -51,7 +51,8 @@ def trained(tmp_path_factory, drawn_targets) -> Path:
 def exported(trained, drawn_folder, tmp_path_factory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("model")
     (folder / "metrics.json").write_text('{"drawn": {"map50": 0.5}}')
-    config = ExportConfig(images=str(drawn_folder / "images"), metrics=str(folder / "metrics.json"), name="tiny")
+    pictures, metrics = str(drawn_folder / "images"), str(folder / "metrics.json")
+    config = ExportConfig(images=pictures, metrics=metrics, name="tiny", license="Apache-2.0")
     return folder, export(trained, folder, config)
 
 
