@@ -27,6 +27,7 @@ from perception_models.training.logbook import Logbook
 from perception_models.training.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
 from perception_models.training.steps import (
     build_optimizer,
+    check_prefixes,
     compile_parts,
     freeze,
     projected_gradients,
@@ -232,9 +233,17 @@ def build_network(config: TrainConfig) -> PerceptionNet:
         net = PerceptionNet(of_size(**config.network))
     except TypeError as error:
         raise SettingsError(f"network: {error}; see NetworkConfig for the names") from error
+    check_prefixes(net, _prefixes(config))
     if config.transfer.weights:
         checkpoint.transfer(net, config.transfer.weights, config.transfer.replace)
     return net
+
+
+def _prefixes(config: TrainConfig) -> dict[str, list[str]]:
+    """All beginnings of parameter names of a configuration, by setting."""
+    frozen = [prefix for phase in config.phases for prefix in phase.frozen]
+    scales = [] if config.pretrain.hidden else list(config.optimizer.scales)  # what fills in has names of its own
+    return {"transfer.replace": config.transfer.replace, "phases.frozen": frozen, "optimizer.scales": scales}
 
 
 def build_learner(config: TrainConfig, net: PerceptionNet) -> Learner | MaskedLearner:

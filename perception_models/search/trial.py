@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ def watch(config: TrainConfig, folder: Path, hopeless: Callable[[Points], bool],
     hopeless  is given (step, objective of the network kept so far) whenever the training has validated
     returns   these points, and whether the training went to its end
     """
-    with alone(folder) as lock:
+    with launch.alone(folder) as lock:
         if launch.finished(config, folder):
             return kept(folder, objective), True
         process = _started(launch.command(config, folder), folder, lock)
@@ -33,18 +31,6 @@ def watch(config: TrainConfig, folder: Path, hopeless: Callable[[Points], bool],
             return _follow(process, folder, hopeless, objective)
         finally:
             _end(process)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[int]:
-    """The descriptor of a lock on a run's folder, held by whoever trains there.
-
-    A training outlives a search that was killed; the search that goes on waits here for its end.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
 
 
 def _started(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:

@@ -35,11 +35,14 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"state": text})
     os.replace(partial, path)
-    path.with_suffix(".json").write_text(text + "\n", "utf-8")
+    partial.write_text(text + "\n", "utf-8")
+    os.replace(partial, path.with_suffix(".json"))
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """What `save` wrote."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: give a file in it, such as {path / 'best.safetensors'}")
     try:
         with safe_open(path, "pt") as file:
             state = json.loads((file.metadata() or {})["state"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,11 +32,26 @@ def run(config: TrainConfig, folder: Path) -> Path:
 
     In processes of its own, because several devices start the whole command line again.
     """
-    if not finished(config, folder):
-        done = subprocess.run(command(config, folder), check=False)
-        if done.returncode:
-            raise RuntimeError(f"the training in {folder} ended with code {done.returncode}: see its messages above")
+    with alone(folder) as lock:
+        if not finished(config, folder):
+            done = subprocess.run(command(config, folder), check=False, pass_fds=[lock])
+            if done.returncode:
+                raise RuntimeError(
+                    f"the training in {folder} ended with code {done.returncode}: see its messages above"
+                )
     return folder / "best.safetensors"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[int]:
+    """The descriptor of a lock on a run's folder, held by whoever trains there.
+
+    A training outlives the command that was killed; the one that goes on waits here for its end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
 def command(config: TrainConfig, folder: Path) -> list[str]:

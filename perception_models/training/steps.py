@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from perception_models.balancing import gradients, project
 from perception_models.network import PerceptionNet
+from perception_models.settings import SettingsError
 from perception_models.training.config import OptimizerConfig
 from perception_models.training.learner import Learner
 
@@ -17,6 +18,19 @@ def compile_parts(net: PerceptionNet) -> None:
     """Trunk and heads through torch.compile, in place: names, weights and copies of the network stay as they are."""
     for part in (net.backbone, net.neck, *net.heads.values()):
         part.compile(dynamic=False)
+
+
+def check_prefixes(net: nn.Module, wanted: dict[str, list[str]]) -> None:
+    """SettingsError for the beginning of a name with which no parameter of the network begins.
+
+    wanted  setting, such as transfer.replace: beginnings
+    """
+    names = [name for name, _ in net.named_parameters()]
+    for setting, prefixes in wanted.items():
+        for prefix in prefixes:
+            if not any(name.startswith(prefix) for name in names):
+                parts = sorted({".".join(name.split(".")[: 1 + name.startswith("heads.")]) for name in names})
+                raise SettingsError(f"{setting}: no parameter begins with '{prefix}'; the parts are {', '.join(parts)}")
 
 
 def build_optimizer(learner: Learner, config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -19,7 +19,7 @@ from perception_models.network import PerceptionNet, of_size
 from perception_models.network.final import FinalNet
 from perception_models.settings import SettingsError, load_settings
 from perception_models.training import checkpoint
-from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig
+from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
 from perception_models.training.learner import Learner
 from perception_models.training.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
 from perception_models.training.steps import build_optimizer, compile_parts, scale_of
@@ -260,6 +260,23 @@ def test_a_transfer_finds_the_levels_of_the_object_head_by_their_stride(tmp_path
     for level in (-3, -2, -1):
         assert torch.equal(mine.towers[level][0].weight, theirs.towers[level][0].weight)
         assert torch.equal(mine.sides[level].bias, theirs.sides[level].bias)
+
+
+@pytest.mark.parametrize("setting", ["transfer.replace", "phases.frozen", "optimizer.scales"])
+def test_a_beginning_of_no_name_is_an_error(setting):
+    wrong = {
+        "transfer.replace": dict(transfer=TransferConfig(replace=["heads.semantics"])),
+        "phases.frozen": dict(phases=[PhaseConfig(frozen=["backbone", "nekc"])]),
+        "optimizer.scales": dict(optimizer=OptimizerConfig(scales={"heads": 1.0, "head.lanes": 0.1})),
+    }
+    with pytest.raises(SettingsError, match=rf"{setting}: no parameter begins with '.*backbone, heads\.drivable"):
+        training.build_network(TrainConfig(network={"size": "t"}, **wrong[setting]))
+    training.build_network(TrainConfig(network={"size": "t"}, phases=[PhaseConfig(frozen=["heads.lanes", "neck"])]))
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(checkpoint.CheckpointError, match=r"is a folder: give a file in it, .*best\.safetensors"):
+        checkpoint.load(tmp_path)
 
 
 def test_compiled_parts_keep_names_and_copies_of_the_network():
