@@ -11,7 +11,6 @@ import pytest
 from camera_perception.camera import Camera, optical_from_rpy, rotation
 from camera_perception.ground import GroundNoise, fused, ground_with_covariance
 from camera_perception.locate import bottom_hidden, locate_objects
-from camera_perception.range_sensors import with_depth, with_lidar
 from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Detections, Edge, Objects, PositionMethod
 
@@ -153,27 +152,6 @@ def test_without_a_camera_only_the_edges_are_known():
     found = locate_objects(objects((0, 360, 1279, 719)), None, CLASSES, SIZE)
     assert found.truncated[0] == Edge.LEFT | Edge.RIGHT | Edge.BOTTOM
     assert np.isnan(found.positions).all()
-
-
-def test_a_depth_image_gives_range_and_a_far_background_does_not_disturb():
-    depth = np.full(SIZE, 80.0, np.float32)
-    depth[380:450, 600:680] = 14.0
-    depth[400:410, 600:620] = np.nan
-    found = with_depth(locate_objects(objects((590, 360, 690, 460)), CAMERA, CLASSES, SIZE), depth, CAMERA)
-    assert found.position_methods[0] == PositionMethod.DEPTH
-    assert found.positions[0, 0] == pytest.approx(14.0, abs=0.01)
-    untouched = with_depth(found, np.zeros(SIZE, np.float32), CAMERA)
-    assert untouched is found
-
-
-def test_lidar_gives_range_and_points_on_the_road_do_not_count():
-    rng = np.random.default_rng(1)
-    tail = np.c_[np.full(60, 15.2), rng.uniform(-0.7, 0.7, 60), rng.uniform(0.3, 1.4, 60)]
-    road = np.c_[rng.uniform(5, 40, 500), rng.uniform(-3, 3, 500), np.zeros(500)]
-    found = locate_objects(objects((590, 360, 690, 460)), CAMERA, CLASSES, SIZE)
-    found = with_lidar(found, np.concatenate((tail, road)), CAMERA)
-    assert found.position_methods[0] == PositionMethod.LIDAR
-    assert found.positions[0, 0] == pytest.approx(15.2, abs=0.05)
 
 
 def kitti(folder: Path, name: str) -> tuple[Camera, np.ndarray, list[list[str]]]:

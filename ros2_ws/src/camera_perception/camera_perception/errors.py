@@ -13,6 +13,10 @@ class UnknownEncoding(BadImage):
     """The encoding of an image message is none of ours, and no fallback knows it."""
 
 
+class BadRange(PerceptionError):
+    """A depth image or a point cloud cannot be turned into metres that belong to the image."""
+
+
 class ModelError(PerceptionError):
     """A model folder is missing, broken, or is not what its model.json says."""
 

@@ -69,14 +69,14 @@ def locate_objects(
     size[hidden], size_cov[hidden] = np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
-    off = _are(HANGING, objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
+    off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
     return replace(
         objects,
         positions=np.column_stack((position, np.where(off, np.nan, 0.0))).astype(np.float32),
         position_covs=cov.astype(np.float32),
         position_methods=method,
-        ground_widths=_widths(objects, position, camera),
+        ground_widths=visible_widths(objects, position, camera),
     )
 
 
@@ -179,6 +179,11 @@ def _length(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(x * x + y * y)
 
 
+def hanging(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(N,) bool: which class indices mean what stands on no road and so has no place there."""
+    return _are(HANGING, indices, classes)
+
+
 def _are(names: tuple[str, ...], indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """(N,) bool: which class indices mean one of these names."""
     return _named(names, classes).take(indices + 1, mode="clip")
@@ -190,7 +195,7 @@ def _named(names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
     return np.array([False, *(name in names for name in classes), False])
 
 
-def _widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:
+def visible_widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:
     """(N,) visible extent across the line of sight, metres; nan without position or where the box is cut at a side."""
     boxes = objects.boxes
     rays = camera.rays_from_pixels(np.concatenate((boxes[:, [0, 3]], boxes[:, [2, 3]]))) @ camera.pose[:3, :3].T

@@ -24,6 +24,8 @@ from camera_perception.model_spec import ModelSpec
 from camera_perception.object_track import ObjectTracker
 from camera_perception.pixels_only import pixels_only
 from camera_perception.preprocess import Letterbox, Preprocessor
+from camera_perception.range_sensors import with_ranges
+from camera_perception.ranges import RangeSource
 from camera_perception.relevance import with_relevance
 from camera_perception.road_pitch import RoadPitch
 from camera_perception.status import Status
@@ -55,16 +57,17 @@ class Pipeline:
         self.calibration = CalibrationDoctor()
         self._pitch = RoadPitch()
 
-    def run(self, frame: Frame, motion: EgoMotion | None = None) -> Perception:
+    def run(self, frame: Frame, motion: EgoMotion | None = None, ranges: RangeSource | None = None) -> Perception:
         """What is on the road in this frame. EngineError when the network cannot run; odd images only set status flags.
 
         motion  of the car since the frame before; velocities are over the ground with it, else relative to the car
+        ranges  asked, when the network is done, for what a depth camera or a lidar saw at the frame's time
         """
         start = perf_counter_ns()
         seen, flags, preprocess_ms, inference_ms = self._infer(frame)
         if flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
             self.reset()
-        perception = self._understand(frame, seen, flags, motion)
+        perception = self._understand(frame, seen, flags, motion, ranges)
         total_ms = (perf_counter_ns() - start) / 1e6
         timing = Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
         return replace(perception, timing=timing)
@@ -120,8 +123,11 @@ class Pipeline:
         take = getattr(slot, "take", None)
         return take(image) if take is not None else self._preprocess(image, slot.images[0])
 
-    def _understand(self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None) -> Perception:
-        camera, size = self._usable_camera(frame), frame.image.shape[:2]
+    def _understand(
+        self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None, ranges: RangeSource | None
+    ) -> Perception:
+        mounted, size = self._usable_camera(frame), frame.image.shape[:2]
+        camera = mounted
         if camera is not None:
             diagnosis = self.calibration.update(seen.lanes, camera, frame.stamp_ns)
             flags |= diagnosis.flags
@@ -132,6 +138,8 @@ class Pipeline:
             camera = None
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = locate_objects(Objects.of(seen.detections), camera, self.spec.classes, size, noise)
+        if ranges is not None and camera is not None and mounted is not None:
+            objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes)
         road = road_from_drivable(seen.drivable, size) if seen.drivable else None
         lanes = self._lanes.update(locate_lanes(seen.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._objects.update(objects, frame.stamp_ns, motion, size, camera)

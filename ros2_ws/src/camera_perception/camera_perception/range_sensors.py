@@ -7,34 +7,71 @@ from dataclasses import replace
 import numpy as np
 
 from camera_perception.camera import Camera
+from camera_perception.locate import CUT_DOUBT, MAX_RANGE, SIDES, hanging, visible_widths
+from camera_perception.ranges import Cloud, Depth, Ranges
 from camera_perception.types import Objects, PositionMethod
 
 CORE = np.array([0.25, 0.35, 0.75, 0.85])  # part of a box that shows the object itself: x0 y0 x1 y1 as shares
 LEAST_POINTS = 3
+GRID = 48  # pixels of a depth image looked at in a box, across and down
 ROAD_CLEARANCE = 0.25  # metres above the road, under which a lidar point belongs to the road
+NEARER = 0.1  # of a box's height that another one reaches lower: then it stands in front
+DEPTH_SHARE, LIDAR_SIGMA = 0.02, 0.15  # one sigma along the line of sight: share of the depth, metres
+CLOSING = 5.0  # m/s, how fast ranges change between the sensor's time and the image's: one sigma
 
 
-def with_depth(objects: Objects, depth: np.ndarray, camera: Camera, share: float = 0.02) -> Objects:
-    """Positions from a depth image where it sees the object.
-
-    depth  (H, W) metres along the optical axis, registered to the camera's image; 0, nan and inf mean nothing seen
-    share  standard deviation of the depth as share of itself
-    """
-    return _ranged(objects, [_depth_of(box, depth) for box in objects.boxes], camera, share, PositionMethod.DEPTH)
-
-
-def with_lidar(objects: Objects, points: np.ndarray, camera: Camera, sigma: float = 0.15) -> Objects:
-    """Positions from lidar points (P, 3) in base_link, brought to the image's time; sigma in metres."""
-    points = points[np.isfinite(points).all(axis=1) & (points[:, 2] > ROAD_CLEARANCE)]
-    pixels = camera.pixels_from_base(points)
-    depth = ((points - camera.pose[:3, 3]) @ camera.pose[:3, :3])[:, 2]
-    found = [_nearest_cluster(depth[_in_core(pixels, box)]) for box in objects.boxes]
-    return _ranged(objects, found, camera, sigma, PositionMethod.LIDAR)
+def with_ranges(objects: Objects, ranges: Ranges, camera: Camera, classes: tuple[str, ...]) -> Objects:
+    """Positions from other sensors for what stands on the road, where they see it; a lidar before a depth image."""
+    if ranges.depth is not None:
+        objects = with_depth(objects, ranges.depth, camera, classes)
+    if ranges.cloud is not None:
+        objects = with_lidar(objects, ranges.cloud, camera, classes)
+    return objects
 
 
-def _depth_of(box: np.ndarray, depth: np.ndarray) -> float:
-    x0, y0, x1, y1 = np.clip(_core(box), 0, (depth.shape[1], depth.shape[0]) * 2).astype(int)
-    return _nearest_cluster(depth[y0:y1, x0:x1].ravel())
+def with_depth(objects: Objects, depth: Depth, camera: Camera, classes: tuple[str, ...]) -> Objects:
+    """Positions from a depth image where it sees the object."""
+    sampled = [_samples(box, depth.metres, camera) for box in objects.boxes]
+    found = _front_of_each(objects.boxes, sampled)
+    found[hanging(objects.classes, classes)] = np.nan
+    return _ranged(objects, found, np.hypot(DEPTH_SHARE * found, CLOSING * depth.age), camera, PositionMethod.DEPTH)
+
+
+def with_lidar(objects: Objects, cloud: Cloud, camera: Camera, classes: tuple[str, ...]) -> Objects:
+    """Positions from lidar points where enough of them lie on the object."""
+    points = cloud.points[_in_sight(cloud.points, objects.boxes, camera)].astype(float)
+    base = points @ camera.pose[:3, :3].T + camera.pose[:3, 3]
+    above = base[:, 2] > ROAD_CLEARANCE
+    pixels, depths = camera.pixels_from_base(base[above]), points[above, 2]
+    sampled = [(pixels[rows], depths[rows]) for rows in (_within(pixels, _core(box)) for box in objects.boxes)]
+    found = _front_of_each(objects.boxes, sampled)
+    found[hanging(objects.classes, classes)] = np.nan
+    along = np.full(len(found), np.hypot(LIDAR_SIGMA, CLOSING * cloud.age))
+    return _ranged(objects, found, along, camera, PositionMethod.LIDAR)
+
+
+def _in_sight(points: np.ndarray, boxes: np.ndarray, camera: Camera) -> np.ndarray:
+    """(P,) bool: which of (P, 3) points in the camera's frame may lie in a box: most do not, and projecting costs."""
+    corners = boxes[:, [[0, 1], [2, 1], [0, 3], [2, 3]]].reshape(-1, 2)
+    rays = camera.rays_from_pixels(corners)[:, :2]
+    rays = rays[np.isfinite(rays).all(axis=1)]
+    if not len(rays):
+        return np.zeros(len(points), bool)
+    low, high = rays.min(axis=0) - 0.05, rays.max(axis=0) + 0.05
+    x, y, z = points.T
+    with np.errstate(invalid="ignore", over="ignore"):
+        inside = (x > low[0] * z) & (x < high[0] * z) & (y > low[1] * z) & (y < high[1] * z)
+        return inside & (z > 0) & (z < MAX_RANGE)
+
+
+def _samples(box: np.ndarray, metres: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """(M, 2) pixels u v of the image in the core of a box, and their (M,) depths; a grid where there are many."""
+    height, width = metres.shape
+    scale = np.array([width / camera.width, height / camera.height])
+    x0, y0, x1, y1 = np.clip(_core(box) * np.tile(scale, 2), 0, (width, height) * 2).astype(int)
+    across, down = max(1, (x1 - x0) // GRID), max(1, (y1 - y0) // GRID)
+    v, u = np.mgrid[y0:y1:down, x0:x1:across]
+    return np.c_[u.ravel() + 0.5, v.ravel() + 0.5] / scale, metres[y0:y1:down, x0:x1:across].ravel()
 
 
 def _core(box: np.ndarray) -> np.ndarray:
@@ -42,36 +79,49 @@ def _core(box: np.ndarray) -> np.ndarray:
     return np.concatenate((box[:2], box[:2])) + CORE * np.concatenate((size, size))
 
 
-def _in_core(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
-    core = _core(box)
+def _within(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        return np.asarray(((pixels >= core[:2]) & (pixels <= core[2:])).all(axis=1))
+        return np.asarray(((pixels >= box[:2]) & (pixels <= box[2:])).all(axis=1))
+
+
+def _front_of_each(boxes: np.ndarray, sampled: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(N,) depths of objects, nan where unknown; what lies in the box of something nearer is not theirs."""
+    found, bottom = np.full(len(boxes), np.nan), boxes[:, 3]
+    for row, (pixels, depths) in enumerate(sampled):
+        nearer = bottom > bottom[row] + NEARER * (bottom[row] - boxes[row, 1])
+        covered = np.zeros(len(pixels), bool)
+        for other in boxes[nearer]:
+            covered |= _within(pixels, other)
+        found[row] = _nearest_cluster(depths[~covered])
+    return found
 
 
 def _nearest_cluster(depths: np.ndarray) -> float:
     """The median of depths that lie together with the lower quartile: what stands behind the object is left out."""
-    depths = depths[np.isfinite(depths) & (depths > 0)]
+    depths = depths[np.isfinite(depths) & (depths > 0) & (depths < MAX_RANGE)]
     if len(depths) < LEAST_POINTS:
         return np.nan
     front = np.quantile(depths, 0.25)
     return float(np.median(depths[np.abs(depths - front) < 1.0 + 0.05 * front]))
 
 
-def _ranged(objects: Objects, depths: list[float], camera: Camera, sigma: float, method: PositionMethod) -> Objects:
-    found = np.array(depths, float)
-    rows = np.isfinite(found)
-    if not rows.any():
+def _ranged(objects: Objects, found: np.ndarray, along: np.ndarray, camera: Camera, method: PositionMethod) -> Objects:
+    """The objects at depths found (N,), with standard deviations along the line of sight (N,); nan leaves one alone."""
+    rays = camera.rays_from_pixels((objects.boxes[:, :2] + objects.boxes[:, 2:]) / 2)
+    rows = np.flatnonzero(np.isfinite(found) & np.isfinite(rays).all(axis=1))
+    if not len(rows):
         return objects
-    boxes, pose = objects.boxes[rows].astype(float), camera.pose
-    rays = camera.rays_from_pixels(np.c_[boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)])
-    place = (rays * found[rows, None]) @ pose[:3, :3].T + pose[:3, 3]
-    along = found[rows] * sigma if method == PositionMethod.DEPTH else np.full(rows.sum(), sigma)
-    across = found[rows] / camera.pixel_from_camera[0, 0] * (1.0 + 0.015 * (boxes[:, 2] - boxes[:, 0]))
-    positions, covs, methods = objects.positions.copy(), objects.position_covs.copy(), objects.position_methods.copy()
-    positions[rows] = np.c_[place[:, :2], np.zeros(len(place))]
-    covs[rows] = _oriented(place[:, :2] - pose[:2, 3], along, across)
-    methods[rows] = method
-    return replace(objects, positions=positions, position_covs=covs, position_methods=methods)
+    boxes, pose, depths = objects.boxes[rows].astype(float), camera.pose, found[rows]
+    place = ((rays[rows] * depths[:, None]) @ pose[:3, :3].T + pose[:3, 3])[:, :2]
+    across = depths / camera.pixel_from_camera[0, 0] * (1.0 + 0.015 * (boxes[:, 2] - boxes[:, 0]))
+    across = np.hypot(across, np.where(objects.truncated[rows] & SIDES, CUT_DOUBT, 0.0))
+    names = "positions", "position_covs", "position_methods", "ground_widths"
+    columns = {name: getattr(objects, name).copy() for name in names}
+    columns["positions"][rows] = np.c_[place, np.zeros(len(rows))]
+    columns["position_covs"][rows] = _oriented(place - pose[:2, 3], along[rows], across)
+    columns["position_methods"][rows] = method
+    columns["ground_widths"][rows] = visible_widths(objects[rows], place, camera)
+    return replace(objects, **columns)
 
 
 def _oriented(direction: np.ndarray, along: np.ndarray, across: np.ndarray) -> np.ndarray:
