@@ -283,11 +283,11 @@ class Failing:
             close=perceiver.model.close,
         )
 
-    def run(self, frame: Any, motion: Any = None) -> Any:
+    def run(self, *given: Any) -> Any:
         if self.times > 0:
             self.times -= 1
             raise EngineError("the accelerator went away: look at dmesg")
-        return self.real(frame, motion)
+        return self.real(*given)
 
     def reopened(self) -> Any:
         self.opened += 1

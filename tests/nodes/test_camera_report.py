@@ -26,7 +26,7 @@ def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> Diagn
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(diagnosis=diagnosis, lane_width=3.5)
     perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=SimpleNamespace(calibration=doctor))
-    perceiver.drift = None
+    perceiver.drift = perceiver.ranges = None
     calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
     state = State("active", perceiver, calibration, "raw", 0, 0, "")
     return report("/front", Time(), state).status[-1]
@@ -58,7 +58,7 @@ def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
     profile = SimpleNamespace(window=60.0, source="spring drives")
     drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
     model = SimpleNamespace(engine=SimpleNamespace(name="fake", engine_id="0"), spec=SimpleNamespace(name="fake"))
-    perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=None, drift=drift)
+    perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=None, drift=drift, ranges=None)
     said = report("/front", Time(), State("active", perceiver, None, "raw", 0, 0, "")).status
     return next((part for part in said if part.name == "/front: Drift"), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
@@ -30,7 +31,8 @@ class Calibration:
     def __init__(self, node: Node, params: CameraParams) -> None:
         self._params, self._node = params, node
         self._last: CameraInfo | None = None
-        self._transforms = None if any(params.camera_pose) else listen(node)
+        needed = params.lidar_topic or not any(params.camera_pose)
+        self._transforms = listen(node) if needed else None
         # TF may come long after a CameraInfo that is published once.
         self._timer = node.create_timer(0.5, self._look_again, clock=STEADY) if self._transforms is not None else None
         self.camera: Camera | None = None
@@ -75,6 +77,10 @@ class Calibration:
     def _pose(self, frame_id: str) -> Any:
         if any(self._params.camera_pose):
             return self._params.camera_pose
+        return self.base_from(frame_id)
+
+    def base_from(self, frame_id: str) -> np.ndarray | None:
+        """(4, 4) latest pose of a frame in base_frame; None as long as TF does not know it."""
         return self._transforms.base_from(self._params.base_frame, frame_id) if self._transforms else None
 
 

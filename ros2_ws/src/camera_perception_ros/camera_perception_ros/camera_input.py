@@ -10,9 +10,11 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from camera_perception.range_memory import RangeMemory
 from camera_perception_ros import qos_doctor
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.qos_doctor import COMPRESSED, Publisher, Seen
+from camera_perception_ros.range_input import range_subscriptions
 
 ODOMETRY = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -20,10 +22,19 @@ Handler = Callable[[Any], None]
 
 
 class CameraInput:
-    """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it chose."""
+    """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it chose.
+
+    ranges  remembers what a depth camera and a lidar say; None without both
+    """
 
     def __init__(
-        self, node: Node, params: CameraParams, on_image: Handler, on_info: Handler, on_odometry: Handler
+        self,
+        node: Node,
+        params: CameraParams,
+        on_image: Handler,
+        on_info: Handler,
+        on_odometry: Handler,
+        ranges: RangeMemory | None = None,
     ) -> None:
         self._node, self._params, self._on_image = node, params, on_image
         self._images: Any = None
@@ -33,6 +44,7 @@ class CameraInput:
         self._odometry = None
         if params.odometry_topic:
             self._odometry = node.create_subscription(Odometry, params.odometry_topic, on_odometry, ODOMETRY)
+        self._ranges = range_subscriptions(node, params, ranges, self._qos()) if ranges is not None else []
         if params.transport != "auto":
             self._subscribe(params.transport)
 
@@ -80,7 +92,8 @@ class CameraInput:
         return qos_doctor.diagnose(self.seen(), self.transport, self._params.input_reliability == "reliable")
 
     def close(self) -> None:
-        for subscription in (self._images, self._infos, self._odometry):
+        for subscription in (self._images, self._infos, self._odometry, *self._ranges):
             if subscription is not None:
                 self._node.destroy_subscription(subscription)
         self._images = self._infos = self._odometry = None
+        self._ranges = []

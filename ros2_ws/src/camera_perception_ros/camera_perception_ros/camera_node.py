@@ -22,6 +22,7 @@ from std_msgs.msg import Header
 
 from camera_perception.errors import PerceptionError
 from camera_perception.model_spec import ModelSpec
+from camera_perception.range_memory import RangeMemory
 from camera_perception.status import Status
 from camera_perception.telemetry import GpuReading, gpu_reader
 from camera_perception.types import Perception
@@ -91,7 +92,8 @@ class CameraNode(LifecycleNode):
         self._worker = Worker(self._work, self._work_failed, f"{self.get_name()} worker")
         self._drawer = Worker(self._draw, self._work_failed, f"{self.get_name()} drawer")
         self._last_image, self._why_silent = time.monotonic(), ""
-        self._input = CameraInput(self, self.params, self._on_image, self._on_info, self._on_odometry)
+        ranges = self._perceiver.ranges if self._perceiver is not None else None
+        self._input = CameraInput(self, self.params, self._on_image, self._on_info, self._on_odometry, ranges)
         # What lives by now lives on: without it, looking for garbage takes a moment instead of a frame's time.
         gc.collect()
         gc.freeze()
@@ -142,6 +144,8 @@ class CameraNode(LifecycleNode):
         perceiver = Perceiver(self._calibration, self.get_clock(), self._name, params.base_frame, self.get_logger())
         perceiver.tune(params.thresholds, params.max_input_age)
         perceiver.profile = params.profile
+        if params.depth_topic or params.lidar_topic:
+            perceiver.ranges = RangeMemory(params.depth_topic, params.lidar_topic, self._calibration.base_from)
         self._models = ModelServer(self, params, perceiver, self._open_model, self._name)
         try:
             self._models.open(self._stop)

@@ -70,6 +70,15 @@ class CameraParams:
         "", "Odometry of base_frame: velocities are over the ground with it, else relative to the car."
     )
 
+    depth_topic: str = param(
+        "",
+        "Depth image registered (aligned) to the camera, 16UC1 or 32FC1: objects that it sees get their range from it. "
+        "Empty: none.",
+    )
+    lidar_topic: str = param(
+        "", "PointCloud2 of a lidar that TF places on the car: objects get their range from its points. Empty: none."
+    )
+
     objects_threshold: float = _threshold("an object")
     lanes_threshold: float = _threshold("a lane line")
     drivable_threshold: float = _threshold("drivable road, for models that give scores")

@@ -34,12 +34,13 @@ class State:
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
-    """One status per part of the node: Input, Model, GPU where there is one, Drift with a profile, Calibration."""
+    """One status per part: Input, Model, GPU and Range sensors where there are any, Drift if profiled, Calibration."""
     parts = [
         _input(node, state),
         _model(node, state),
         _gpu(node, state.gpu),
         _drift(node, state.perceiver),
+        _ranges(node, state.perceiver),
         _calibration(node, state),
     ]
     return array_of(stamp, [part for part in parts if part is not None])
@@ -100,6 +101,15 @@ def _drift(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
     values: dict[str, object] = {"window": f"{profile.window:.0f} s", "profile": profile.source}
     values |= {figure.name: f"{figure.divergence:.3f} of {figure.limit:.3f}" for figure in found.figures}
     return status(f"{node}: Drift", WARN if moved else OK, text, node, values)
+
+
+def _ranges(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
+    """Whether depth camera and lidar help; nothing without them."""
+    if perceiver is None or perceiver.ranges is None:
+        return None
+    problems = perceiver.ranges.problems
+    text = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    return status(f"{node}: Range sensors", WARN if problems else OK, text or "in use", node, problems)
 
 
 def _calibration(node: str, state: State) -> DiagnosticStatus | None:

@@ -80,6 +80,12 @@ CAMERA = (
         "image_topic",
     ),
     Argument("camera_info_topic", "", "CameraInfo topic; empty: camera_info beside the images.", "camera_info_topic"),
+    Argument(
+        "depth_topic", "", "Depth image registered to the camera; empty takes the parameter file's.", "depth_topic"
+    ),
+    Argument(
+        "lidar_topic", "", "PointCloud2 of a lidar that TF knows; empty takes the parameter file's.", "lidar_topic"
+    ),
     Argument("transport", "", "auto, raw or compressed; empty takes the parameter file's.", "transport"),
 )
 RIG = (

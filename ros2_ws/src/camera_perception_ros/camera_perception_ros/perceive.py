@@ -18,6 +18,8 @@ from camera_perception.errors import BadImage, EngineError, ModelError, Percepti
 from camera_perception.message import failed_fields, perception_fields
 from camera_perception.odometry import Odometry
 from camera_perception.pipeline import Pipeline
+from camera_perception.range_memory import RangeMemory
+from camera_perception.ranges import RangeSource
 from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Perception
 from camera_perception_msgs.msg import PerceptionFrame
@@ -39,6 +41,7 @@ class Perceiver:
     An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop. Before
     the first `serve` there is no model: images are answered with ENGINE_ERROR.
     extra    flags of every frame, from outside
+    ranges   what a depth camera and a lidar say, where there is one
     profile  file of what the network usually says; "" takes the model folder's own, where there is one
     """
 
@@ -57,6 +60,7 @@ class Perceiver:
         self._turn = threading.Lock()  # held for a frame: models change between two of them
         self._busy_since: float | None = None
         self.odometry = Odometry()
+        self.ranges: RangeMemory | None = None
         self._last_ns: int | None = None
         self._motion: EgoMotion | None = None
 
@@ -161,9 +165,13 @@ class Perceiver:
         timing = replace(perception.timing, decode_ms=decode_ms)
         return replace(perception, status_flags=int(flags), timing=timing)
 
+    @property
+    def _range_source(self) -> RangeSource | None:
+        return self.ranges.near if self.ranges is not None else None
+
     def _run(self, pipeline: Pipeline, frame: Frame) -> Perception:
         try:
-            return pipeline.run(frame, self._motion)
+            return pipeline.run(frame, self._motion, self._range_source)
         except EngineError as error:
             if self._restarted:
                 self.broken = str(error)
@@ -177,7 +185,7 @@ class Perceiver:
         try:
             self.model = self.model.reopened()
             pipeline.engine = self.model.engine
-            return pipeline.run(frame, self._motion)
+            return pipeline.run(frame, self._motion, self._range_source)
         except EngineError as error:
             self.broken = str(error)
             raise
