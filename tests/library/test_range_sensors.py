@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,25 @@ def test_lidar_gives_range_before_a_depth_image_and_points_on_the_road_do_not_co
     found = with_ranges(located(CAR), ranges, CAMERA, CLASSES)
     assert found.position_methods[0] == PositionMethod.LIDAR
     assert found.positions[0, 0] == pytest.approx(16.7, abs=0.05)
+
+
+LENSES = {
+    "plumb_bob": replace(CAMERA, distortion=np.array([-0.3, 0.1, 0.001, -0.001, 0.0])),
+    "equidistant": replace(CAMERA, distortion=np.array([0.05, -0.01, 0.0, 0.0]), model="equidistant"),
+}
+
+
+@pytest.mark.parametrize("side", [-6.0, 0.0, 5.0])
+@pytest.mark.parametrize("lens", LENSES)
+def test_lidar_points_are_found_through_a_lens_that_bends(lens, side):
+    """The box is where the camera sees the rear of a car 12 m before it, and some way to the side."""
+    camera, cloud = LENSES[lens], points_of_a_car(12.0) + np.float32([side, 0, 0])
+    rear = cloud[:60] @ camera.pose[:3, :3].T + camera.pose[:3, 3]
+    pixels = camera.pixels_from_base(rear)
+    box = (*pixels.min(axis=0), *pixels.max(axis=0))
+    found = with_ranges(located(box), Ranges(cloud=Cloud(cloud)), camera, CLASSES)
+    assert found.position_methods[0] == PositionMethod.LIDAR
+    assert found.positions[0, :2] == pytest.approx([13.5, -side], abs=0.1)
 
 
 def test_an_older_measurement_is_less_sure():

@@ -91,8 +91,8 @@ class RangeMemory:
         if base_from_lidar is None:
             raise BadRange(f"TF does not know where the lidar's frame '{name}' is on the car: publish it")
         camera_from_lidar = (np.linalg.inv(camera.pose) @ base_from_lidar).astype(np.float32)
-        points = points_from_message(message)
-        return Cloud(points @ camera_from_lidar[:3, :3].T + camera_from_lidar[:3, 3], age)
+        columns = camera_from_lidar[:3, :3] @ points_from_message(message).T + camera_from_lidar[:3, 3:]
+        return Cloud(columns.T, age)
 
     def _taken(self, memory: NearStamp[Any], name: str, frame: Frame) -> tuple[Any, float]:
         found = memory.at(frame.stamp_ns)

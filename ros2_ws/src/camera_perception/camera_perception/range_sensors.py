@@ -13,7 +13,7 @@ from camera_perception.types import Objects, PositionMethod
 
 CORE = np.array([0.25, 0.35, 0.75, 0.85])  # part of a box that shows the object itself: x0 y0 x1 y1 as shares
 LEAST_POINTS = 3
-GRID = 48  # pixels of a depth image looked at in a box, across and down
+GRID = 24  # pixels of a depth image looked at in a box, across and down
 ROAD_CLEARANCE = 0.25  # metres above the road, under which a lidar point belongs to the road
 NEARER = 0.1  # of a box's height that another one reaches lower: then it stands in front
 DEPTH_SHARE, LIDAR_SIGMA = 0.02, 0.15  # one sigma along the line of sight: share of the depth, metres
@@ -39,39 +39,42 @@ def with_depth(objects: Objects, depth: Depth, camera: Camera, classes: tuple[st
 
 def with_lidar(objects: Objects, cloud: Cloud, camera: Camera, classes: tuple[str, ...]) -> Objects:
     """Positions from lidar points where enough of them lie on the object."""
-    points = cloud.points[_in_sight(cloud.points, objects.boxes, camera)].astype(float)
-    base = points @ camera.pose[:3, :3].T + camera.pose[:3, 3]
-    above = base[:, 2] > ROAD_CLEARANCE
-    pixels, depths = camera.pixels_from_base(base[above]), points[above, 2]
-    sampled = [(pixels[rows], depths[rows]) for rows in (_within(pixels, _core(box)) for box in objects.boxes)]
-    found = _front_of_each(objects.boxes, sampled)
+    boxes = _boxes_of_rays(objects.boxes, camera)
+    rays, depths = _in_sight(cloud.points, boxes, camera.pose)
+    sampled = [(rays[:, rows], depths[rows]) for rows in (_within(rays, _core(box)) for box in boxes)]
+    found = _front_of_each(boxes, sampled)
     found[hanging(objects.classes, classes)] = np.nan
     along = np.full(len(found), np.hypot(LIDAR_SIGMA, CLOSING * cloud.age))
     return _ranged(objects, found, along, camera, PositionMethod.LIDAR)
 
 
-def _in_sight(points: np.ndarray, boxes: np.ndarray, camera: Camera) -> np.ndarray:
-    """(P,) bool: which of (P, 3) points in the camera's frame may lie in a box: most do not, and projecting costs."""
-    corners = boxes[:, [[0, 1], [2, 1], [0, 3], [2, 3]]].reshape(-1, 2)
-    rays = camera.rays_from_pixels(corners)[:, :2]
-    rays = rays[np.isfinite(rays).all(axis=1)]
-    if not len(rays):
-        return np.zeros(len(points), bool)
-    low, high = rays.min(axis=0) - 0.05, rays.max(axis=0) + 0.05
+def _boxes_of_rays(boxes: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N, 4) boxes in x y of rays: few corners are turned into rays instead of many points into pixels."""
+    rays = camera.rays_from_pixels(boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 2))[:, :2].reshape(-1, 4, 2)
+    return np.concatenate((rays.min(axis=1), rays.max(axis=1)), axis=1)
+
+
+def _in_sight(points: np.ndarray, boxes: np.ndarray, base_from_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(2, M) rays and (M,) depths of those of (P, 3) points that may lie in one of the boxes, and not on the road."""
+    sound = boxes[np.isfinite(boxes).all(axis=1)]
+    if not len(sound):
+        return np.zeros((2, 0)), np.zeros(0)
+    (left, top), (right, bottom) = sound[:, :2].min(axis=0), sound[:, 2:].max(axis=0)
     x, y, z = points.T
-    with np.errstate(invalid="ignore", over="ignore"):
-        inside = (x > low[0] * z) & (x < high[0] * z) & (y > low[1] * z) & (y < high[1] * z)
-        return inside & (z > 0) & (z < MAX_RANGE)
+    inside = (z > 0) & (z < MAX_RANGE) & (x > left * z) & (x < right * z) & (y > top * z) & (y < bottom * z)
+    seen = points.T.take(np.flatnonzero(inside), axis=1).astype(float)
+    above = base_from_camera[2, :3] @ seen + base_from_camera[2, 3] > ROAD_CLEARANCE
+    return (seen[:2] / seen[2])[:, above], seen[2, above]
 
 
 def _samples(box: np.ndarray, metres: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """(M, 2) pixels u v of the image in the core of a box, and their (M,) depths; a grid where there are many."""
+    """(2, M) pixels u v of the image in the core of a box, and their (M,) depths; a grid where there are many."""
     height, width = metres.shape
     scale = np.array([width / camera.width, height / camera.height])
     x0, y0, x1, y1 = np.clip(_core(box) * np.tile(scale, 2), 0, (width, height) * 2).astype(int)
     across, down = max(1, (x1 - x0) // GRID), max(1, (y1 - y0) // GRID)
-    v, u = np.mgrid[y0:y1:down, x0:x1:across]
-    return np.c_[u.ravel() + 0.5, v.ravel() + 0.5] / scale, metres[y0:y1:down, x0:x1:across].ravel()
+    v, u = np.mgrid[y0:y1:down, x0:x1:across].reshape(2, -1)
+    return (np.stack((u, v)) + 0.5) / scale[:, None], metres[y0:y1:down, x0:x1:across].ravel()
 
 
 def _core(box: np.ndarray) -> np.ndarray:
@@ -79,30 +82,35 @@ def _core(box: np.ndarray) -> np.ndarray:
     return np.concatenate((box[:2], box[:2])) + CORE * np.concatenate((size, size))
 
 
-def _within(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(((pixels >= box[:2]) & (pixels <= box[2:])).all(axis=1))
+def _within(places: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(M,) bool: which of (2, M) x y lie in a box."""
+    (x, y), (x0, y0, x1, y1) = places, box
+    return np.asarray((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
 
 
 def _front_of_each(boxes: np.ndarray, sampled: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """(N,) depths of objects, nan where unknown; what lies in the box of something nearer is not theirs."""
+    """(N,) depths of objects, nan where unknown; what lies in the box of something nearer is not theirs.
+
+    sampled  of each object x y (2, M), in the boxes' units, and depths (M,)
+    """
     found, bottom = np.full(len(boxes), np.nan), boxes[:, 3]
-    for row, (pixels, depths) in enumerate(sampled):
+    for row, (places, depths) in enumerate(sampled):
         nearer = bottom > bottom[row] + NEARER * (bottom[row] - boxes[row, 1])
-        covered = np.zeros(len(pixels), bool)
+        covered = np.zeros(len(depths), bool)
         for other in boxes[nearer]:
-            covered |= _within(pixels, other)
+            covered |= _within(places, other)
         found[row] = _nearest_cluster(depths[~covered])
     return found
 
 
 def _nearest_cluster(depths: np.ndarray) -> float:
     """The median of depths that lie together with the lower quartile: what stands behind the object is left out."""
-    depths = depths[np.isfinite(depths) & (depths > 0) & (depths < MAX_RANGE)]
+    depths = np.sort(depths[(depths > 0) & (depths < MAX_RANGE)])
     if len(depths) < LEAST_POINTS:
         return np.nan
-    front = np.quantile(depths, 0.25)
-    return float(np.median(depths[np.abs(depths - front) < 1.0 + 0.05 * front]))
+    front = depths[len(depths) // 4]
+    near = depths[np.abs(depths - front) < 1.0 + 0.05 * front]
+    return float(near[len(near) // 2])
 
 
 def _ranged(objects: Objects, found: np.ndarray, along: np.ndarray, camera: Camera, method: PositionMethod) -> Objects:
