@@ -19,7 +19,7 @@ from perception_models.training.launch import run
 
 CONFIG = Path(__file__).parent / "configs/demo.yaml"
 DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 TRAINED_ON = "udacity_highway_960"  # data/highway is made of it
 # Rendered folder: seed, which no other has, and kind of place (None: all). Streets hold most of the rare classes.
 RENDERED = {"train": (1, None), "city": (2, "city"), "val": (30_001, None), "test": (90_001, None)}

@@ -102,15 +102,20 @@ class LaneHead(nn.Module):
 
 
 class SceneHead(nn.Module):
-    """Whole-image attributes from the mean and the maximum of the coarsest map."""
+    """Whole-image attributes from all levels: mean of the upper half (sky) and of the lower, and the maximum."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
-        channels = 2 * config.neck
+        channels = 3 * (config.fine + 3 * config.neck)
         self.hidden = nn.Sequential(nn.Linear(channels, config.neck), nn.ReLU())
         self.logits = nn.ModuleDict({name: nn.Linear(config.neck, len(names)) for name, names in labels.SCENE.items()})
 
     def forward(self, pyramid: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        coarse = pyramid[-1]
-        hidden = self.hidden(torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3))], 1))
+        hidden = self.hidden(torch.cat([value for level in pyramid for value in summary(level)], 1))
         return {name: head(hidden) for name, head in self.logits.items()}
+
+
+def summary(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """B C each: means of the upper and lower half, and the maximum of a map B C H W."""
+    middle = x.shape[2] // 2
+    return x[:, :, :middle].mean((2, 3)), x[:, :, middle:].mean((2, 3)), x.amax((2, 3))
