@@ -86,7 +86,7 @@ def test_a_run_is_started_once_and_then_resumed(tmp_path, monkeypatch):
     class Done:
         returncode = 0
 
-    monkeypatch.setattr(launch.subprocess, "run", lambda command, check: commands.append(command) or Done())
+    monkeypatch.setattr(launch.subprocess, "run", lambda command, **options: commands.append(command) or Done())
     config = TrainConfig(stages=STAGES)
     launch.run(config, tmp_path)
     assert "--resume" not in commands[0]
@@ -98,7 +98,7 @@ def test_a_run_is_started_once_and_then_resumed(tmp_path, monkeypatch):
     launch.run(config, tmp_path)
     assert len(commands) == 2
     Done.returncode = 3
-    with pytest.raises(RuntimeError, match="code 3"):
+    with pytest.raises(RuntimeError, match="ended with 3"):
         launch.run(config, tmp_path / "other")
 
 
