@@ -98,7 +98,7 @@ def test_a_run_is_started_once_and_then_resumed(tmp_path, monkeypatch):
     launch.run(config, tmp_path)
     assert len(commands) == 2
     Done.returncode = 3
-    with pytest.raises(RuntimeError, match="ended with 3"):
+    with pytest.raises(RuntimeError, match="code 3"):
         launch.run(config, tmp_path / "other")
 
 
