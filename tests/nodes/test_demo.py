@@ -96,17 +96,21 @@ def test_the_last_picture_of_a_dead_camera_is_shown_dark(drive):
     assert 0 < upper.mean() < 0.4 * lower.mean()
 
 
-def test_the_film_ends_with_the_last_picture_not_with_the_waiting_after_it(drive, tmp_path):
+@pytest.mark.parametrize("fusion_begins", [0, 10])
+def test_the_film_ends_with_the_last_picture_not_with_the_waiting_after_it(fusion_begins, drive, tmp_path):
     jpeg, cameras = cv2.imencode(".jpg", road())[1].ravel(), cameras_of(drive)
     with BagWriter(tmp_path / "recorded") as bag:
         for tenth in range(100):
             stamp = 1_000_000_000_000 + tenth * 100_000_000
             header = {"stamp": {"sec": stamp // 10**9, "nanosec": stamp % 10**9}, "frame_id": "optical"}
-            bag.write_fields("/fusion/fused", "camera_perception_msgs/msg/FusedPerception", stamp, {"header": header})
+            if tenth >= fusion_begins:
+                kind = "camera_perception_msgs/msg/FusedPerception"
+                bag.write_fields("/fusion/fused", kind, stamp, {"header": header})
             for camera in cameras if tenth < 20 else []:
                 topic = camera.output("overlay/compressed")
                 bag.write_fields(topic, COMPRESSED_IMAGE, stamp, {"header": header, "format": "jpeg", "data": jpeg})
     assert write_video(tmp_path / "recorded", cameras, tmp_path / "film.mp4", rate=10.0) == 19  # of 1.9 s
+    assert cv2.VideoCapture(str(tmp_path / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 19  # all of one size
 
 
 class Scripted:

@@ -60,11 +60,13 @@ class Wall:
             if picture is not None
         ]
         tiles = stacked(shown, 1 if len(shown) < 3 else 2, TILE)
+        return _even(side_by_side(tiles, self._from_above(len(tiles), round(len(tiles) * 0.62))))
+
+    def _from_above(self, height: int, width: int) -> np.ndarray:
+        """Dark until the fusion has spoken: all pictures of a film have one size."""
         if self._fused is None:
-            return tiles
-        size = len(tiles), round(len(tiles) * 0.62)
-        above = bird_eye(surroundings_from_fused(self._fused), size, REACH, BEHIND)
-        return _even(side_by_side(tiles, above))
+            return np.zeros((height, width, 3), np.uint8)
+        return bird_eye(surroundings_from_fused(self._fused), (height, width), REACH, BEHIND)
 
 
 def write_video(bag: Path, cameras: list[DemoCamera], path: Path, rate: float = 12.0) -> int:
