@@ -35,8 +35,8 @@ def locate_road(
     if camera is None or not len(road.boundary):
         return road
     height = camera.height if image_size is None else image_size[0]
-    far, near = _between_strips(road.boundary), _between_strips(road.boundary)
-    near[:, 1] = height - 1.0  # the edge of the image
+    far = _between_strips(road.boundary)
+    near = np.column_stack((far[:, 0], np.full(len(far), height - 1.0)))  # the edge of the image
     far[:, 1] = np.minimum(far[:, 1], near[:, 1])
     reach = min(ROAD_REACH, sure_reach(camera, noise, MAX_SHARE))
     ends = _cut_off(np.concatenate((far, near)), camera, reach).reshape(2, -1, 2)

@@ -1,4 +1,4 @@
-"""From pixels to metres: objects and the road's border on the ground plane. Lane lines are in lane_fit.py.
+"""From pixels to metres: objects on the ground plane. Lane lines are in lane_fit.py, the road in free_road.py.
 
 An object's position is its contact with the road on the side that the camera sees, in the middle of what it sees: for
 a car ahead the road under its rear bumper. A wrong place is worse than none: without a sound way there is no position.
@@ -11,10 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from camera_perception.camera import LEAST_DESCENT, Camera
+from camera_perception.camera import Camera
 from camera_perception.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
 from camera_perception.size_prior import heights_of, located_by_height
-from camera_perception.types import Edge, Objects, PositionMethod, Road
+from camera_perception.types import Edge, Objects, PositionMethod
 
 HANGING = "traffic light", "traffic sign", "stop sign"  # they stand on no road
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
@@ -204,44 +204,3 @@ def visible_widths(objects: Objects, position: np.ndarray, camera: Camera) -> np
     width = 2 * np.tan(angle / 2) * _length(position - camera.pose[:2, 3])
     cut = (objects.truncated & SIDES) != 0
     return np.where(cut | (angle > np.pi / 2), np.nan, width).astype(np.float32)
-
-
-ROAD_REACH = 80.0  # metres, how far a free road is followed
-HALF_WIDTH = 1.0  # metres of the own car
-STEPS = np.linspace(0, 1, 9)[:, None, None]  # from one end of the border to the next
-
-
-def locate_road(road: Road, camera: Camera | None, image_size: tuple[int, int] | None = None) -> Road:
-    """The free road as a polygon on the ground, and how far the own path is free (ROAD_REACH: to the end of sight).
-
-    image_size  (height, width); that of the camera when not given
-    """
-    if camera is None or not len(road.boundary):
-        return road
-    height = camera.height if image_size is None else image_size[0]
-    border = np.empty((2, *road.boundary.shape))
-    border[:] = road.boundary  # where the road ends, and below it the edge of the image
-    border[1, :, 1] = height - 1.0
-    ends = _cut_off(border.reshape(-1, 2), camera).reshape(border.shape)
-    far, near = ends[:, np.isfinite(ends[..., 0]).all(axis=0)]
-    if len(far) < 2:
-        return road
-    polygon = np.concatenate((near, far[::-1]))
-    return replace(road, polygon=polygon.astype(np.float32), free_distance_ahead=_free_ahead(far))
-
-
-def _cut_off(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """(N, 2) places on the road, at most ROAD_REACH from the camera in the same direction."""
-    pose = camera.pose
-    rays = camera.rays_from_pixels(pixels) @ pose[:3, :3].T
-    flat = np.hypot(rays[:, 0], rays[:, 1])
-    with np.errstate(divide="ignore"):
-        reach = np.where(rays[:, 2] < -LEAST_DESCENT, -pose[2, 3] / rays[:, 2] * flat, ROAD_REACH)
-    return pose[:2, 3] + rays[:, :2] * (np.minimum(reach, ROAD_REACH) / flat)[:, None]
-
-
-def _free_ahead(far: np.ndarray) -> float:
-    """Least distance of the border within the car's width; straight between neighbours; nan when none crosses it."""
-    dense = (far[:-1] * (1 - STEPS) + far[1:] * STEPS).reshape(-1, 2)
-    ahead = dense[(np.abs(dense[:, 1]) < HALF_WIDTH) & (dense[:, 0] > 0), 0]
-    return float(min(ahead.min(), ROAD_REACH)) if len(ahead) else float("nan")
