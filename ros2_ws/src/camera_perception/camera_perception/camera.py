@@ -23,6 +23,7 @@ SEARCH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)  # of the i
 MAX_RETURN_ERROR = 0.5  # pixels; a ray that does not come back to its pixel lies outside the model
 # Columns of OpenCV's projection Jacobians that belong to x and y of a shift of the camera.
 SHIFT = {PLUMB_BOB: slice(3, 5), RATIONAL: slice(3, 5), FISHEYE: slice(11, 13)}
+COFACTORS = np.array([[1.0, -1.0], [-1.0, 1.0]])  # signs
 LEAST_DESCENT = 1e-6  # of a unit ray, under which it never meets the road
 
 
@@ -109,16 +110,22 @@ class Camera:
 
     def rays_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """(N, 2) u v of the image as received -> (N, 3) rays in the camera frame, z = 1; nan outside the lens."""
-        return self.rays_with_slopes(pixels)[0]
+        return self._rays(pixels)[0]
 
     def rays_with_slopes(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rays (N, 3) of (N, 2) pixels, and how their x y change per pixel of u v: (N, 2, 2), or (1, 2, 2) for all."""
+        rays, by_plane = self._rays(pixels)
+        return rays, _inverse(by_plane)
+
+    def _rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays, and how pixels change with their x y: (N, 2, 2), or (1, 2, 2) for all."""
         points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 2)
-        rays, focal = np.ones((len(points), 3)), self.pixel_from_camera.diagonal()[:2]
+        rays = np.ones((len(points), 3))
         if self.distorts and len(points):
             return rays, self._undistort(points, rays)
+        focal = self.pixel_from_camera.diagonal()[:2]
         np.divide(points - self.pixel_from_camera[:2, 2], focal, out=rays[:, :2])
-        return rays, np.diag(1 / focal)[None]
+        return rays, np.diag(focal)[None]
 
     @property
     def distorts(self) -> bool:
@@ -126,7 +133,7 @@ class Camera:
         return self.model == FISHEYE or any(self.distortion.tolist())
 
     def _undistort(self, pixels: np.ndarray, rays: np.ndarray) -> np.ndarray:
-        """Write the rays of pixels into rays, nan where they do not lead back to their pixel; returns the slopes."""
+        """Write the rays of pixels into rays, nan where they do not lead back; returns how pixels change with x y."""
         points, lens = pixels[:, None], self._lens()
         if self.model == FISHEYE:
             found = cv2.fisheye.undistortPoints(points, self.pixel_from_camera, lens, criteria=SEARCH)
@@ -134,8 +141,11 @@ class Camera:
             found = cv2.undistortPointsIter(points, self.pixel_from_camera, lens, NO_TURN, NO_TURN, SEARCH)
         rays[:, :2] = found[:, 0]
         back, by_plane = self._project(rays)
-        rays[~(np.square(back - pixels).sum(axis=1) < MAX_RETURN_ERROR**2), :2] = np.nan
-        return _inverse(by_plane)
+        off = back - pixels
+        known = np.einsum("ij,ij->i", off, off) < MAX_RETURN_ERROR**2
+        if not known.all():
+            rays[~known, :2] = np.nan
+        return by_plane
 
     def pixels_from_base(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) metres in base_link -> (N, 2) u v; nan for points behind the camera."""
@@ -170,7 +180,7 @@ def _inverse(matrices: np.ndarray) -> np.ndarray:
     """Of (N, 2, 2), without an error where there is none."""
     (a, b), (c, d) = matrices.transpose(1, 2, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (np.stack((d, -b, -c, a), axis=1) / (a * d - b * c)[:, None]).reshape(-1, 2, 2)
+        return matrices[:, ::-1, ::-1].transpose(0, 2, 1) * COFACTORS / (a * d - b * c)[:, None, None]
 
 
 def _check_lens(camera: Camera) -> None:
