@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock as TimeSource
 from rclpy.clock import ClockType
 from rclpy.node import Node
@@ -19,6 +20,7 @@ from std_srvs.srv import SetBool
 from camera_perception.bag import Bag, RawMessage
 from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.errors import PerceptionError
+from camera_perception_ros.answers import Answers
 from camera_perception_ros.convert import time_from_ns
 from camera_perception_ros.params import ParameterError, Parameters
 from camera_perception_ros.player_params import PlayerParams
@@ -29,6 +31,7 @@ from camera_perception_ros.timeline import Timeline
 STEADY = TimeSource(clock_type=ClockType.STEADY_TIME)
 IMAGES = (IMAGE, COMPRESSED_IMAGE)
 LATCHED = ("/tf_static", "/robot_description")
+QUIET = 5.0  # seconds without a word from the cameras, after which nothing more will come
 
 
 class BagPlayerNode(Node):
@@ -45,6 +48,7 @@ class BagPlayerNode(Node):
             self.create_timer(1 / self.params.clock, self._tick, clock=STEADY) if self.params.clock else None
         )
         self.create_service(SetBool, "~/pause", self._on_pause)
+        self._answers = self._listen() if self.params.cameras else None
         self.sent: Counter[str] = Counter()
         self.late_ms: list[float] = []
         self._offset_ns = 0
@@ -66,6 +70,11 @@ class BagPlayerNode(Node):
                 continue
             channels[topic] = (self.create_publisher(kind, topic, self._qos(topic)), starts_with_header(kind))
         return channels
+
+    def _listen(self) -> Answers:
+        answers = Answers(self.params.cameras, self.params.wait_for_listeners)
+        self.create_subscription(DiagnosticArray, "/diagnostics", answers.take, 10)
+        return answers
 
     def _qos(self, topic: str) -> QoSProfile:
         reliable = self.params.reliability == "reliable" or topic in LATCHED
@@ -111,7 +120,7 @@ class BagPlayerNode(Node):
                     return
                 self._send(message)
             if not self.params.loop:
-                time.sleep(0.3)  # the last images are still on their way
+                self._wait_for_answers()
                 return
 
     def _wait(self, stamp_ns: int) -> bool:
@@ -129,15 +138,33 @@ class BagPlayerNode(Node):
         self.late_ms.append(late / 1e6)
 
     def _wait_for_subscribers(self) -> None:
-        waited = {topic: channel[0] for topic, channel in self._channels.items() if self._bag.topics[topic] in IMAGES}
         give_up = time.monotonic() + self.params.wait_for_subscribers
         while self.params.wait_for_subscribers and not self._stop:
-            alone = [topic for topic, publisher in waited.items() if not publisher.get_subscription_count()]
-            if not alone:
-                time.sleep(1.0)  # discovery is mutual, and ours may be the first half
+            missing = self._missing()
+            if missing is None:
+                if self._answers is None:
+                    time.sleep(1.0)  # discovery is mutual, and ours may be the first half
                 return
             if time.monotonic() > give_up:
-                raise PerceptionError(f"nobody subscribed to {alone[0]} within {self.params.wait_for_subscribers:g} s")
+                raise PerceptionError(f"{missing} within {self.params.wait_for_subscribers:g} s")
+            time.sleep(0.05)
+
+    def _missing(self) -> str | None:
+        """What images must still wait for."""
+        for topic, (publisher, _) in self._channels.items():
+            if self._bag.topics[topic] in IMAGES and not publisher.get_subscription_count():
+                return f"nobody subscribed to {topic}"
+        return self._answers.missing if self._answers is not None else None
+
+    def _wait_for_answers(self) -> None:
+        if self._answers is None:
+            time.sleep(0.3)  # the last images are still on their way
+            return
+        images = sum(count for topic, count in self.sent.items() if self._bag.topics[topic] in IMAGES)
+        last = time.monotonic()
+        while not self._stop and self._answers.accounted < images:
+            if min(self._answers.quiet, time.monotonic() - last) > QUIET:
+                return
             time.sleep(0.05)
 
     def close(self) -> None:

@@ -87,6 +87,14 @@ class CameraInput:
             for info in infos
         ]
 
+    @property
+    def publishers(self) -> int:
+        """How many publish what we subscribed to."""
+        if self.transport is None:
+            return 0
+        topic = self._node.resolve_topic_name(self._topic(self.transport))
+        return len(qos_doctor.of_type(self._publishers(topic), self.transport))
+
     def why_silent(self) -> str | None:
         """One line about the missing images."""
         return qos_doctor.diagnose(self.seen(), self.transport, self._params.input_reliability == "reliable")

@@ -93,10 +93,10 @@ class CameraNode(LifecycleNode):
         self._drawer = Worker(self._draw, self._work_failed, f"{self.get_name()} drawer")
         self._last_image, self._why_silent = time.monotonic(), ""
         ranges = self._perceiver.ranges if self._perceiver is not None else None
-        self._input = CameraInput(self, self.params, self._on_image, self._on_info, self._on_odometry, ranges)
         # What lives by now lives on: without it, looking for garbage takes a moment instead of a frame's time.
         gc.collect()
         gc.freeze()
+        self._input = CameraInput(self, self.params, self._on_image, self._on_info, self._on_odometry, ranges)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -229,6 +229,8 @@ class CameraNode(LifecycleNode):
             perceiver=self._perceiver,
             calibration=self._calibration if self._perceiver is not None else None,
             transport=self._input.transport if self._input is not None else None,
+            publishers=self._input.publishers if self._input is not None else 0,
+            listeners=self._publisher.get_subscription_count() if self._input is not None else 0,
             received=slot.received if slot is not None else 0,
             replaced=slot.replaced if slot is not None else 0,
             why_silent=self._why_silent,

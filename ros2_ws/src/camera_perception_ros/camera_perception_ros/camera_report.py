@@ -20,7 +20,11 @@ from camera_perception_ros.perceive import Perceiver
 
 @dataclass(frozen=True)
 class State:
-    """perceiver and calibration are None while the node is unconfigured."""
+    """perceiver and calibration are None while the node is unconfigured.
+
+    publishers  of images, that our subscription has found
+    listeners   to PerceptionFrames, that our publisher has found: others would not get the next one
+    """
 
     lifecycle: str
     perceiver: Perceiver | None
@@ -29,6 +33,8 @@ class State:
     received: int
     replaced: int
     why_silent: str
+    publishers: int = 0
+    listeners: int = 0
     build: BuildState | None = None
     gpu: GpuReading | None = None
 
@@ -54,6 +60,8 @@ def _input(node: str, state: State) -> DiagnosticStatus:
         "transport": state.transport or "none",
         "received": state.received,
         "replaced": state.replaced,
+        "publishers": state.publishers,
+        "listeners": state.listeners,
     }
     if counts:
         values |= {"processed": counts.processed, "failed": counts.failed}

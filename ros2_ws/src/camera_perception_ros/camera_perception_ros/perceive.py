@@ -228,7 +228,8 @@ class Perceiver:
 
 
 def tried(model: Model, base_frame: str) -> Pipeline:
-    """A pipeline for a model that has taken a picture through all its steps."""
+    """A pipeline for a model that has taken a picture through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
-    Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
+    perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
+    serialized(PerceptionFrame, perception_fields(perception, model.spec))
     return Pipeline(model.spec, model.engine, base_frame=base_frame)

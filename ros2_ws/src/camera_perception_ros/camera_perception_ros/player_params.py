@@ -33,8 +33,22 @@ class PlayerParams:
     wait_for_subscribers: float = fixed(
         0.0, "Seconds to wait for a subscriber of every image topic; 0 starts at once.", low=0.0, high=3600.0
     )
+    wait_for_cameras: list[str] = fixed(
+        [""],
+        "Camera nodes to wait for, as long as for subscribers: before the first image until /diagnostics says that "
+        "they are ready, after the last one until every image is answered or replaced.",
+    )
+    wait_for_listeners: int = fixed(
+        0, "Subscribers of its PerceptionFrames that each camera must have found to be ready.", low=0, high=1000
+    )
     summary: str = fixed("", "File that gets the counts as JSON at the end; empty writes none.")
 
     def check(self) -> None:
         if not self.bag:
             raise ParameterError("parameter 'bag' is empty: give the folder of a recording")
+        if self.cameras and not self.wait_for_subscribers:
+            raise ParameterError("parameter 'wait_for_cameras' needs 'wait_for_subscribers': the most seconds to wait")
+
+    @property
+    def cameras(self) -> list[str]:
+        return [name for name in self.wait_for_cameras if name]

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -100,7 +99,7 @@ def run(settings: Settings) -> tuple[list[CameraResult], set[str]]:
         _start(processes, settings, cameras)
         killed = wait_for_player(processes, _seconds(settings))
         player = json.loads((settings.out / "player.json").read_text("utf-8"))
-        _stop(processes, cameras, player["late_ms_max"])
+        _stop(processes, cameras)
     return _tell(settings, cameras, player), killed
 
 
@@ -138,7 +137,9 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         "bag": str(settings.bag), "rate": settings.rate, "stamps": "now", "depth": 20,
         "clock": 100.0 if settings.time else 0.0,
         "topics": played_topics(settings.bag, cameras, odometry),
-        "wait_for_subscribers": 120.0, "summary": str(settings.out / "player.json"),
+        "wait_for_subscribers": 120.0, "wait_for_cameras": [f"{camera.namespace}/{NODE}" for camera in cameras],
+        "wait_for_listeners": 2,  # the recorder and the fusion
+        "summary": str(settings.out / "player.json"),
     }  # fmt: skip
     processes.start(PLAYER, "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
 
@@ -162,15 +163,10 @@ def _seconds(settings: Settings) -> float:
         return (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
 
 
-def _stop(processes: Processes, cameras: list[DemoCamera], late_ms: float) -> None:
-    """From the source to the sink, so that each still gets what the one before it had.
-
-    late_ms  of the player at its worst: on a machine so busy, images wait long in the cameras' queues
-    """
-    time.sleep(1.0 + min(0.02 * late_ms, 8.0))
+def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
+    """From the source to the sink, so that each still gets what the one before it had."""
     processes.stop(*(f"{camera.name}/{NODE}" for camera in cameras))
     processes.stop("fusion")
-    time.sleep(0.5)
     processes.stop("bag_recorder", seconds=20.0)
 
 

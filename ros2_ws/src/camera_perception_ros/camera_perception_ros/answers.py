@@ -1,0 +1,54 @@
+"""Whether camera nodes are ready for images, and how many they have answered: what they say on /diagnostics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray
+
+INPUT = ": Input"  # the status of a camera node that counts
+
+
+class Answers:
+    """What camera nodes said last; fed and asked from any thread.
+
+    cameras    fully qualified node names
+    listeners  that each must have found: who is found later misses the answers before
+    """
+
+    def __init__(self, cameras: Sequence[str], listeners: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._said: dict[str, dict[str, str]] = {name: {} for name in cameras}
+        self._listeners, self._now = listeners, now
+        self._changed = now()
+
+    def take(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            name, said = status.name.removesuffix(INPUT), {pair.key: pair.value for pair in status.values}
+            if status.name.endswith(INPUT) and name in self._said and said != self._said[name]:
+                self._said[name], self._changed = said, self._now()
+
+    @property
+    def missing(self) -> str | None:
+        """What the first camera that is not ready waits for; None when all are."""
+        return next(filter(None, (self._missing(name, said) for name, said in self._said.items())), None)
+
+    def _missing(self, name: str, said: dict[str, str]) -> str | None:
+        if not said:
+            return f"{name} says nothing on /diagnostics"
+        if said["lifecycle"] != "active":
+            return f"{name} is {said['lifecycle']}"
+        if said["publishers"] == "0":
+            return f"{name} has not found who publishes its images"
+        found = int(said["listeners"])
+        return f"{name} has found {found} of {self._listeners} listeners" if found < self._listeners else None
+
+    @property
+    def accounted(self) -> int:
+        """Images that were answered, or replaced by newer ones."""
+        return sum(int(said.get(count, 0)) for said in self._said.values() for count in ("processed", "replaced"))
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since a camera said something new."""
+        return self._now() - self._changed
