@@ -19,6 +19,7 @@ from camera_perception_ros.process import Stop
 from camera_perception_ros.record_writer import RecordWriter, unchanged
 from camera_perception_ros.serialized import message_class
 
+LEAVING = 2.0  # seconds that the recorder may take to empty its subscriptions
 fixed = partial(param, read_only=True)
 
 
@@ -52,6 +53,7 @@ class BagRecorderNode(Node):
             self.params.output, self.params.format_version, limit_bytes, self._failed, self._cover or unchanged
         )
         self._known: set[str] = set()
+        self._taken = 0
         self._timer = self.create_timer(0.2, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._discover()
 
@@ -77,6 +79,7 @@ class BagRecorderNode(Node):
             return
 
         def take(data: bytes) -> None:
+            self._taken += 1
             self._writer.put(topic, time.time_ns(), data)
 
         self.create_subscription(cls, topic, take, self._qos(topic), raw=True)
@@ -96,8 +99,18 @@ class BagRecorderNode(Node):
         self.get_logger().error(text)
         self._stop.request(exit_code=1)
 
+    def _take_the_rest(self) -> None:
+        """Messages that wait in the subscriptions, for at most a while: others go on publishing."""
+        give_up, idle = time.monotonic() + LEAVING, 0
+        self.destroy_timer(self._timer)
+        while self.executor is not None and idle < 3 and time.monotonic() < give_up:
+            before = self._taken
+            self.executor.spin_once(timeout_sec=0.02)
+            idle = 0 if self._taken > before else idle + 1
+
     def close(self) -> None:
-        """Called when the process ends: writes what is queued and the metadata."""
+        """Called when the process ends: takes what has arrived, writes what is queued and the metadata."""
+        self._take_the_rest()
         self._writer.close()
         if self._cover is not None:
             self._cover.close()

@@ -8,6 +8,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -92,7 +93,12 @@ class FusionNode(LifecycleNode):
             self.trigger_activate()
 
     def close(self) -> None:
+        """Let listeners get what was published; called before the node is destroyed."""
         self._pause()
+        if self._merger is not None:
+            if self._publisher.get_subscription_count():
+                self._publisher.wait_for_all_acked(Duration(seconds=1))
+            self._outputs.flush(0.5)
 
     def _pause(self) -> None:
         if self._active:
