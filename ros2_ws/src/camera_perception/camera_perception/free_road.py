@@ -35,36 +35,38 @@ def locate_road(
     if camera is None or not len(road.boundary):
         return road
     height = camera.height if image_size is None else image_size[0]
-    far = _between_strips(road.boundary)
-    near = np.column_stack((far[:, 0], np.full(len(far), height - 1.0)))  # the edge of the image
-    far[:, 1] = np.minimum(far[:, 1], near[:, 1])
     reach = min(ROAD_REACH, sure_reach(camera, noise, MAX_SHARE))
-    ends = _cut_off(np.concatenate((far, near)), camera, reach).reshape(2, -1, 2)
-    far, near = ends[:, np.isfinite(ends[..., 0]).all(axis=0)]
+    ends = _cut_off(_between_strips(road.boundary, height - 1.0), camera, reach)
+    known = np.isfinite(ends[..., 0]).all(axis=0)
+    far, near = ends if known.all() else ends[:, known]
     if len(far) < 2:
         return road
     polygon = np.concatenate((near, far[::-1]))
     return replace(road, polygon=polygon.astype(np.float32), free_distance_ahead=_free_ahead(far, reach))
 
 
-def _between_strips(boundary: np.ndarray) -> np.ndarray:
-    """(C + 1, 2) u v: the border between two strips (C, 2) is that of the nearer; without those that stick out.
+def _between_strips(boundary: np.ndarray, bottom: float) -> np.ndarray:
+    """(2, C + 1, 2) u v, far and near: the border between two strips (C, 2) is that of the nearer, bottom the image's.
 
-    A straight line from one to the next then never leaves what is free in the strip between them.
+    Without strips that stick out. A straight line from one to the next then never leaves what is free between them.
     """
     u = boundary[:, 0].astype(float)
     v = cv2.morphologyEx(np.ascontiguousarray(boundary[:, 1:]), cv2.MORPH_CLOSE, WINDOW)[:, 0]  # v grows towards us
-    return np.column_stack((np.r_[u[0], (u[1:] + u[:-1]) / 2, u[-1]], np.r_[v[0], np.maximum(v[1:], v[:-1]), v[-1]]))
+    ends = np.empty((2, len(u) + 1, 2))
+    ends[:, 0, 0], ends[:, -1, 0], ends[:, 1:-1, 0] = u[0], u[-1], (u[1:] + u[:-1]) / 2
+    ends[0, 0, 1], ends[0, -1, 1], ends[0, 1:-1, 1] = v[0], v[-1], np.maximum(v[1:], v[:-1])
+    ends[1, :, 1] = bottom
+    np.minimum(ends[0, :, 1], bottom, out=ends[0, :, 1])
+    return ends
 
 
 def _cut_off(pixels: np.ndarray, camera: Camera, longest: float) -> np.ndarray:
-    """(N, 2) places on the road, at most so many metres from the camera in the same direction."""
+    """(..., 2) u v -> metres on the road, at most so many from the camera in the same direction."""
     pose = camera.pose
     rays = camera.rays_from_pixels(pixels) @ pose[:3, :3].T
-    flat = np.hypot(rays[:, 0], rays[:, 1])
-    with np.errstate(divide="ignore"):
-        reach = np.where(rays[:, 2] < -LEAST_DESCENT, -pose[2, 3] / rays[:, 2] * flat, longest)
-    return pose[:2, 3] + rays[:, :2] * (np.minimum(reach, longest) / flat)[:, None]
+    x, y, z = rays.T
+    scale = np.minimum(longest / np.hypot(x, y), pose[2, 3] / np.maximum(-z, LEAST_DESCENT))
+    return (pose[:2, 3] + rays[:, :2] * scale[:, None]).reshape(pixels.shape)
 
 
 def _free_ahead(far: np.ndarray, reach: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot, sqrt
 
 import numpy as np
 
@@ -57,8 +58,8 @@ def sure_reach(camera: Camera, noise: GroundNoise, share: float) -> float:
     A ray that descends by an angle a meets the road at h / tan(a): range errs by its square over h for each radian.
     """
     height = float(camera.pose[2, 3])
-    angle = np.hypot(max(noise.pitch, noise.roll), noise.pixel / camera.pixel_from_camera[1, 1])
-    return height * float(np.sqrt(max(share**2 - (noise.height / height) ** 2, 0.0)) / angle)
+    angle = hypot(max(noise.pitch, noise.roll), noise.pixel / float(camera.pixel_from_camera[1, 1]))
+    return height * sqrt(max(share**2 - (noise.height / height) ** 2, 0.0)) / angle
 
 
 def _turns(axes: np.ndarray) -> np.ndarray:

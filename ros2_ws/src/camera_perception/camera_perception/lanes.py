@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil
 from operator import itemgetter
 
@@ -86,9 +87,15 @@ def assign_positions(lines: Iterable[LaneLine], image_size: tuple[int, int]) -> 
 
 def drivable_cells(drivable: ClassMap) -> np.ndarray:
     """(h, w) bool: cells of any class but the background."""
+    return cv2.LUT(drivable.ids, _drivable_ids(drivable.names)).view(bool)
+
+
+@lru_cache(maxsize=8)
+def _drivable_ids(names: tuple[str, ...]) -> np.ndarray:
+    """(256,) uint8: 1 for ids of any class but the background."""
     table = np.zeros(256, np.uint8)
-    table[: len(drivable.names)] = [name != BACKGROUND for name in drivable.names]
-    return cv2.LUT(drivable.ids, table).view(bool)
+    table[: len(names)] = [name != BACKGROUND for name in names]
+    return table
 
 
 def road_from_drivable(drivable: ClassMap, image_size: tuple[int, int], columns: int = 64) -> Road:
@@ -107,15 +114,19 @@ def boundary(cells: np.ndarray, image_size: tuple[int, int], columns: int = 64) 
             where the whole strip is
     """
     rows, width = cells.shape
-    count = min(columns, width)
+    middles, window, u = _strips(width, min(columns, width), image_size[1])
+    below = np.arange(1, rows + 1, dtype=np.uint16)[:, None]  # the row under each
+    lowest = (~cells * below).max(axis=0)  # of each column: the row under its lowest cell that is not drivable
+    border = np.empty((len(u), 2), np.float32)
+    border[:, 0], border[:, 1] = u, cv2.dilate(lowest[None], window)[0, middles] * (image_size[0] / rows)
+    return border
+
+
+@lru_cache(maxsize=8)
+def _strips(width: int, count: int, pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The middle column of each strip, what reaches over a strip as a kernel, and the middles in pixels."""
     middles = ((np.arange(count) + 0.5) * width / count).astype(int)
-    blocked = cv2.dilate((~cells).view(np.uint8), np.ones((1, _strip(width / count)), np.uint8))[::-1, middles]
-    free = np.where(blocked.any(axis=0), blocked.argmax(axis=0), rows)  # drivable cells from the bottom up
-    u = (middles + 0.5) * image_size[1] / width
-    v = (rows - free) * image_size[0] / rows
-    return np.column_stack((u, v)).astype(np.float32)
-
-
-def _strip(step: float) -> int:
-    """Columns of cells in a strip, so that strips whose middles lie a step apart leave none out."""
-    return 2 * ceil(step / 2) + 1 if step > 1 else 1
+    # Strips whose middles lie a step apart leave no column of cells out.
+    step = width / count
+    window = np.ones((1, 2 * ceil(step / 2) + 1 if step > 1 else 1), np.uint8)
+    return middles, window, (middles + 0.5) * pixels / width
