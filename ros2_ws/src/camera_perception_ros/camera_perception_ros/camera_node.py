@@ -32,6 +32,7 @@ from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.camera_input import CameraInput
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.convert import pose_from_odometry
+from camera_perception_ros.fusion_watch import FusionWatch
 from camera_perception_ros.model import Model, ModelChoice, open_model
 from camera_perception_ros.model_server import ModelServer
 from camera_perception_ros.outputs import OutputPublishers, optional_outputs, standard_outputs
@@ -62,6 +63,7 @@ class CameraNode(LifecycleNode):
         self._declared = Parameters(self, CameraParams, self._tuned, lambda: self._perceiver is not None)
         self._perceiver: Perceiver | None = None
         self._input: CameraInput | None = None
+        self._fusion: FusionWatch | None = None
         self._worker: Worker[Any] | None = None
         self._drawer: Worker[tuple[Perception, Header, ModelSpec]] | None = None
         self._outputs: OutputPublishers | None = None
@@ -96,6 +98,7 @@ class CameraNode(LifecycleNode):
         # What lives by now lives on: without it, looking for garbage takes a moment instead of a frame's time.
         gc.collect()
         gc.freeze()
+        self._fusion = FusionWatch(self, self.params.watched_fusion) if self.params.watched_fusion else None
         self._input = CameraInput(self, self.params, self._on_image, self._on_info, self._on_odometry, ranges)
         return result
 
@@ -159,6 +162,9 @@ class CameraNode(LifecycleNode):
         if self._input is not None:
             self._input.close()
             self._input = None
+        if self._fusion is not None:
+            self._fusion.close()
+            self._fusion = None
         if self._worker is not None and self._drawer is not None:
             if not self._worker.close(timeout=3.0):
                 self.get_logger().error("the engine does not come back; its thread is left behind")
@@ -235,6 +241,7 @@ class CameraNode(LifecycleNode):
             replaced=slot.replaced if slot is not None else 0,
             why_silent=self._why_silent,
             gpu=self._gpu(),
+            fusion=self._fusion,
             build=self._models.build if self._perceiver is not None else None,
         )
 

@@ -95,6 +95,9 @@ class CameraParams:
     silence: float = param(
         2.0, "Seconds without an image before diagnostics and the log say why.", low=0.1, high=600.0, live=True
     )
+    watched_fusion: str = param(
+        "", "Fusion node, such as /fusion, about which diagnostics say when it falls silent; empty watches none."
+    )
     jpeg_quality: int = param(80, "Quality of the compressed overlay.", low=1, high=100, live=True)
     autostart: bool = param(
         False, "Configure and activate without being asked; false where a manager does it.", read_only=True

@@ -15,6 +15,7 @@ from camera_perception.status import Status
 from camera_perception.telemetry import GpuReading
 from camera_perception_ros.calibration import Calibration
 from camera_perception_ros.diagnostics import ERROR, OK, STALE, WARN, array_of, level_of, names_of, percentile, status
+from camera_perception_ros.fusion_watch import FusionWatch
 from camera_perception_ros.perceive import Perceiver
 
 
@@ -37,16 +38,18 @@ class State:
     listeners: int = 0
     build: BuildState | None = None
     gpu: GpuReading | None = None
+    fusion: FusionWatch | None = None
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
-    """One status per part: Input, Model, GPU and Range sensors where there are any, Drift if profiled, Calibration."""
+    """One status per part: Input, Model, GPU, Range sensors and Fusion if any, Drift if profiled, Calibration."""
     parts = [
         _input(node, state),
         _model(node, state),
         _gpu(node, state.gpu),
         _drift(node, state.perceiver),
         _ranges(node, state.perceiver),
+        _fusion(node, state.fusion),
         _calibration(node, state),
     ]
     return array_of(stamp, [part for part in parts if part is not None])
@@ -118,6 +121,14 @@ def _ranges(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
     problems = perceiver.ranges.problems
     text = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     return status(f"{node}: Range sensors", WARN if problems else OK, text or "in use", node, problems)
+
+
+def _fusion(node: str, watch: FusionWatch | None) -> DiagnosticStatus | None:
+    """Whether the fusion that this camera watches is alive."""
+    if watch is None:
+        return None
+    why = watch.why_silent
+    return status(f"{node}: Fusion", ERROR if why else OK, why or "reports", watch.name, {})
 
 
 def _calibration(node: str, state: State) -> DiagnosticStatus | None:

@@ -15,6 +15,7 @@ from camera_perception_ros.params import default_of
 from camera_perception_ros.views import written
 
 NODE = "camera_perception"
+FUSION = "/fusion"
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
@@ -221,7 +222,7 @@ def many_cameras(values: Mapping[str, str], cameras: Sequence[RigCamera], share:
     """The cameras of the rig, each in a process of its own or all in one, and the fusion node."""
     nodes = [whole_rig(values, share)] if typed("one_process", values.get("one_process", "false")) else []
     for camera in [] if nodes else cameras:
-        given = {**overrides(COMMON, values), **rig_overrides(camera)}
+        given = {**overrides(COMMON, values), **rig_overrides(camera), "watched_fusion": FUSION}
         nodes.append(node("camera_node", NODE, camera.namespace, [params_file(values, share), given], values, share))
     shown = views(values, share, "rig", {camera.name: camera.namespace for camera in cameras})
     return [*nodes, fusion(values, cameras, share), *shown]
@@ -229,7 +230,7 @@ def many_cameras(values: Mapping[str, str], cameras: Sequence[RigCamera], share:
 
 def whole_rig(values: Mapping[str, str], share: Path) -> Any:
     """All cameras in one process that share one engine."""
-    parameters = [params_file(values, share), overrides(COMMON, values)]
+    parameters = [params_file(values, share), {**overrides(COMMON, values), "watched_fusion": FUSION}]
     return node("rig_node", None, None, parameters, values, share, ["--rig", values["rig"]])
 
 
@@ -240,7 +241,7 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
         "topics": [f"{camera.namespace}/{NODE}/perception" for camera in cameras],
         **{name: value for name, value in overrides(COMMON, values).items() if name in ("autostart", "use_sim_time")},
     }
-    return node("fusion_node", "fusion", "/", [str(share / "config" / "fusion.param.yaml"), own], values, share)
+    return node("fusion_node", FUSION[1:], "/", [str(share / "config" / "fusion.param.yaml"), own], values, share)
 
 
 def player(values: Mapping[str, str], share: Path) -> Any:

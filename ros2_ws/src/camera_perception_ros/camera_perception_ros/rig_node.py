@@ -42,9 +42,14 @@ def rig_nodes(stop: Stop | None, cameras: Sequence[RigCamera], **options: Any) -
             namespace=camera.namespace,
             parameter_overrides=[
                 *common,
-                *(Parameter(name, value=value) for name, value in rig_overrides(camera).items()),
+                *(Parameter(name, value=value) for name, value in _own(number, camera).items()),
             ],
             **options,
         )
-        for camera in cameras
+        for number, camera in enumerate(cameras)
     ]
+
+
+def _own(number: int, camera: RigCamera) -> dict[str, Any]:
+    """Parameters of one of the cameras; the first watches the fusion for all of the process."""
+    return rig_overrides(camera) | ({"watched_fusion": ""} if number else {})

@@ -21,6 +21,7 @@ from camera_perception_ros.demo.defaults import default_bag, default_model
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.processes import Processes, environment
 from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
+from camera_perception_ros.launching import FUSION
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -152,7 +153,7 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
         "odometry_topic": odometry,
         # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
         "input_depth": 100,
-        "silence": 5.0, **settings.time,
+        "silence": 5.0, "watched_fusion": FUSION, **settings.time,
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
 
