@@ -27,6 +27,6 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     labels = head.options["labels"]
-    best = ((name, int(np.argmax(scores)), scores) for name, scores in arrays.items())
+    best = ((name, int(scores.argmax()), scores) for name, scores in arrays.items())
     scene = (SceneAttribute(name, labels[name][at], float(scores[at])) for name, at, scores in best)
     return Part(Task.SCENE, scene=tuple(attribute for attribute in scene if attribute.score >= threshold))

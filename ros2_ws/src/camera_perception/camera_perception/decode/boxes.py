@@ -36,17 +36,19 @@ def detections_from(
         light_states = np.zeros((len(boxes), 0), np.float32)
     if not len(boxes):
         return Detections.none(light_states.shape[1])
-    keep = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (classes >= 0) & (classes < len(head.classes))
-    boxes, scores, classes, light_states = boxes[keep], scores[keep], classes[keep], light_states[keep]
     in_image = letterbox.image_from_input_boxes(boxes)
     visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
-    found = Detections(
-        in_image[visible],
-        np.clip(scores[visible], 0, 1).astype(np.float32),
-        classes[visible].astype(np.int32),
-        np.nan_to_num(light_states[visible]).astype(np.float32),
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
+    if max_iou is not None:
+        rows = rows[nms(boxes[rows], scores[rows], classes[rows], max_iou)]
+    states = light_states[rows].astype(np.float32, copy=False)
+    return Detections(
+        in_image[rows],
+        np.clip(scores[rows], 0, 1).astype(np.float32, copy=False),
+        classes[rows].astype(np.int32, copy=False),
+        np.where(np.isfinite(states), states, np.float32(0)),
     )
-    return found if max_iou is None else found[nms(boxes[visible], found.scores, found.classes, max_iou)]
 
 
 def detections_from_class_scores(

@@ -33,7 +33,7 @@ def decode_all(
     """
     parts = [_decode(outputs, head, letterbox, thresholds.get(head.head, head.threshold)) for head in spec.heads]
     return Seen(
-        tasks=reduce(or_, (part.tasks for part in parts), Task(0)),
+        tasks=Task(reduce(or_, (int(part.tasks) for part in parts), 0)),  # flags take ten times as long
         detections=next((part.detections for part in parts if part.detections is not None), Detections.none()),
         lanes=tuple(line for part in parts for line in part.lanes or ()),
         drivable=next((part.drivable for part in parts if part.drivable is not None), None),

@@ -44,7 +44,7 @@ def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineCo
 
 
 def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    found = np.flatnonzero(arrays["score"] >= threshold)
+    found = (arrays["score"] >= threshold).nonzero()[0]
     if not len(found):
         return Part(Task.LANES, lanes=())
     points = letterbox.image_from_input(_near_to_far(arrays["x"][found], letterbox.input_size[0]))

@@ -7,6 +7,7 @@ import numpy as np
 from camera_perception.overlap import iou_matrix
 
 BLOCK = 64  # boxes that are compared with all others at once
+LATER = np.triu(np.ones((BLOCK, BLOCK), bool), 1)
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: float, limit: int = 1000) -> np.ndarray:
@@ -24,15 +25,16 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
     while len(order):
         block, order = order[:BLOCK], order[BLOCK:]
         block = block[_first_come(clash(block, block))]
-        order = order[~clash(block, order).any(axis=0)]
         kept.append(block)
+        if len(order):
+            order = order[~clash(block, order).any(axis=0)]
     return np.concatenate(kept)
 
 
 def _first_come(clash: np.ndarray) -> np.ndarray:
-    """(N,) bool: rows that stay when each that stays drives out the later ones it clashes with; clash (N, N)."""
-    stay, later = np.ones(len(clash), bool), np.triu(clash, 1)
-    for row in np.flatnonzero(later.any(axis=1)).tolist():
+    """(N,) bool: rows that stay when each that stays drives out the later ones it clashes with; clash (N, N), N <= BLOCK."""
+    stay, later = np.ones(len(clash), bool), clash & LATER[: len(clash), : len(clash)]
+    for row in later.any(axis=1).nonzero()[0].tolist():
         if stay[row]:
             stay &= ~later[row]
     return stay

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from camera_perception.model_spec import HeadSpec
@@ -26,4 +28,10 @@ def colors_of(head: HeadSpec) -> np.ndarray:
     """(len(classes), 3) uint8 RGB."""
     if head.colors:
         return np.array(head.colors, np.uint8)
-    return OKABE_ITO[np.arange(len(head.classes)) % len(OKABE_ITO)]
+    return _okabe_ito(len(head.classes))
+
+
+@lru_cache
+def _okabe_ito(count: int) -> np.ndarray:
+    """(count, 3) uint8, over and over again."""
+    return OKABE_ITO[np.arange(count) % len(OKABE_ITO)]

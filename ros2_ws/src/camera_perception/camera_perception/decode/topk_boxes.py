@@ -20,6 +20,9 @@ from camera_perception.preprocess import Letterbox
 from camera_perception.types import Task
 
 
+WITH_LIGHTS = Task.OBJECTS | Task.TRAFFIC_LIGHTS
+
+
 def check(head: HeadSpec, shapes: Shapes) -> None:
     expect_shape(head, shapes, "boxes", "K", 4)
     rows = shapes["boxes"][1]
@@ -33,10 +36,10 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    rows = np.flatnonzero(arrays["scores"] >= threshold)
+    rows = (arrays["scores"] >= threshold).nonzero()[0]
     states = arrays.get("light_states")
     classes = arrays["classes"][rows]
-    tasks = Task.OBJECTS if states is None else Task.OBJECTS | Task.TRAFFIC_LIGHTS
+    tasks = Task.OBJECTS if states is None else WITH_LIGHTS
     lights = None if states is None else _only_lights(states[rows], classes, head)
     found = detections_from(
         arrays["boxes"][rows], arrays["scores"][rows], classes, head, letterbox, head.nms_iou, lights
