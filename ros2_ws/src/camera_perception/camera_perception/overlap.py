@@ -7,12 +7,12 @@ import numpy as np
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, 4) and (M, 4) boxes x0 y0 x1 y1 -> (N, M) intersection over union."""
-    a_low, a_high = a.T.reshape(2, 2, -1, 1)  # x and y of the corners
-    b_low, b_high = b.T.reshape(2, 2, 1, -1)
-    width, height = np.maximum(np.minimum(a_high, b_high) - np.maximum(a_low, b_low), 0)
-    inside = width * height
-    (a_width, a_height), (b_width, b_height) = a_high - a_low, b_high - b_low
-    areas = a_width * a_height + b_width * b_height
+    ax0, ay0, ax1, ay1 = a.T[:, :, None]
+    bx0, by0, bx1, by1 = b.T[:, None]
+    width = np.minimum(ax1, bx1) - np.maximum(ax0, bx0)
+    height = np.minimum(ay1, by1) - np.maximum(ay0, by0)
+    inside = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
     return inside / np.maximum(areas - inside, 1e-9)
 
 

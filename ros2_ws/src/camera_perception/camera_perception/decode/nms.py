@@ -32,9 +32,9 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
 
 
 def _first_come(clash: np.ndarray) -> np.ndarray:
-    """(N,) bool: rows that stay when each that stays drives out the later ones it clashes with; clash (N, N), N <= BLOCK."""
+    """(N,) bool: rows that stay when each that stays drives out the later ones it clashes with; N up to BLOCK."""
     stay, later = np.ones(len(clash), bool), clash & LATER[: len(clash), : len(clash)]
-    for row in later.any(axis=1).nonzero()[0].tolist():
+    for row in np.flatnonzero(later.any(axis=1)).tolist():
         if stay[row]:
             stay &= ~later[row]
     return stay

@@ -19,7 +19,6 @@ from camera_perception.model_spec import HeadSpec
 from camera_perception.preprocess import Letterbox
 from camera_perception.types import Task
 
-
 WITH_LIGHTS = Task.OBJECTS | Task.TRAFFIC_LIGHTS
 
 
