@@ -13,9 +13,11 @@ from zlib import crc32
 import numpy as np
 
 from camera_perception.errors import BadImage, UnknownEncoding
-from camera_perception.picture_quality import brightest, cell_contrast, sample, saturated, sharpness
+from camera_perception.picture_quality import brightest, cell_contrast, histogram, sample, saturated, sharpness
 from camera_perception.status import Status
 from camera_perception.types import Frame
+
+FINE = Status(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class HealthMonitor:
     def __init__(self, limits: HealthLimits | None = None) -> None:
         self.limits = limits or HealthLimits()
         self.bad_images = 0
-        self._refused = Status(0)
+        self._refused = FINE
         self._clock = Clock()
         self._repeats = Repeats()
         self._usual = Usual()
@@ -56,7 +58,7 @@ class HealthMonitor:
 
     def update(self, frame: Frame) -> HealthReport:
         """Judge one frame, given those before it."""
-        flags, self._refused = self._refused, Status(0)
+        flags, self._refused = self._refused, FINE
         flags |= self._clock.update(frame.stamp_ns, self.limits)
         if self._size not in (None, frame.image.shape):
             flags |= Status.RESOLUTION_CHANGED
@@ -79,10 +81,10 @@ class HealthMonitor:
 
 def picture_values(image: np.ndarray, small: np.ndarray) -> dict[str, float]:
     """The figures of one picture by name; small is its sample."""
-    histogram = np.bincount(small.ravel(), minlength=256)
+    counts = histogram(small)
     return {
-        "brightest": float(brightest(histogram)),
-        "saturated": saturated(histogram),
+        "brightest": float(brightest(counts)),
+        "saturated": saturated(counts),
         "sharpness": sharpness(image),
     }
 
@@ -90,7 +92,7 @@ def picture_values(image: np.ndarray, small: np.ndarray) -> dict[str, float]:
 def picture_flags(values: dict[str, float], limits: HealthLimits) -> Status:
     """What one picture tells without a past."""
     dark = values["brightest"] < limits.dark
-    flags = Status.IMAGE_DARK if dark else Status(0)
+    flags = Status.IMAGE_DARK if dark else FINE
     if values["saturated"] > limits.overexposed:
         flags |= Status.IMAGE_OVEREXPOSED
     if values["sharpness"] < limits.blur_floor and not dark:
@@ -107,7 +109,7 @@ class Clock:
     def update(self, stamp_ns: int, limits: HealthLimits) -> Status:
         seconds = 0.0 if self.last_ns is None else (stamp_ns - self.last_ns) / 1e9
         self.last_ns = stamp_ns
-        return Status(0) if 0 <= seconds <= limits.clock_gap else Status.CLOCK_JUMP
+        return FINE if 0 <= seconds <= limits.clock_gap else Status.CLOCK_JUMP
 
 
 class Repeats:
@@ -121,10 +123,10 @@ class Repeats:
     def update(self, picture_hash: int, stamp_ns: int, limits: HealthLimits) -> Status:
         if picture_hash != self.hash:
             self.hash, self.since_ns, self.count = picture_hash, stamp_ns, 0
-            return Status(0)
+            return FINE
         self.count += 1
         long = self.count >= 2 and stamp_ns - self.since_ns >= limits.frozen_seconds * 1e9
-        return Status.IMAGE_FROZEN if long or self.count >= limits.frozen_frames else Status(0)
+        return Status.IMAGE_FROZEN if long or self.count >= limits.frozen_frames else FINE
 
 
 MEMORY, EVERY_NS, ENOUGH = 60, 1_000_000_000, 3  # samples, their distance, how many are a past
@@ -149,10 +151,13 @@ class Usual:
 
     def _judge(self, sharp: float, contrast: np.ndarray, limits: HealthLimits) -> Status:
         flat = contrast < limits.flat
-        detailed = self._usual_contrast > 2 * limits.flat if len(self.sharpness) >= ENOUGH else np.zeros_like(flat)
-        lost = float(flat[detailed].mean()) if detailed.mean() > 1 / 8 else 0.0
-        self.values = {"flat": float(flat.mean()), "lost": lost, "usual_sharpness": self._usual_sharpness}
-        flags = Status.IMAGE_BLOCKED if flat.mean() >= limits.blocked or lost >= limits.lost else Status(0)
+        lost, share = 0.0, np.count_nonzero(flat) / flat.size
+        if len(self.sharpness) >= ENOUGH:
+            detailed = self._usual_contrast > 2 * limits.flat
+            count = np.count_nonzero(detailed)
+            lost = np.count_nonzero(flat & detailed) / count if count > flat.size / 8 else 0.0
+        self.values = {"flat": share, "lost": lost, "usual_sharpness": self._usual_sharpness}
+        flags = Status.IMAGE_BLOCKED if share >= limits.blocked or lost >= limits.lost else FINE
         blurred = len(self.sharpness) >= ENOUGH and sharp < limits.blur_ratio * self._usual_sharpness
         return flags | Status.IMAGE_BLURRED if blurred and not flags else flags
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+
 import cv2
 import numpy as np
 
@@ -16,22 +20,34 @@ def sample(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(small)
 
 
-def brightest(histogram: np.ndarray, share: float = 0.005) -> int:
+def histogram(small: np.ndarray) -> list[float]:
+    """How many values of a sample there are of each of 0..255."""
+    return cv2.calcHist([small], [0], None, [256], [0, 256]).ravel().tolist()
+
+
+def brightest(counts: Sequence[float], share: float = 0.005) -> int:
     """The value that this share of the pixels reaches: what the brightest spots are like."""
-    from_above = np.cumsum(histogram[::-1])
-    return 255 - int(np.searchsorted(from_above, share * from_above[-1], side="right"))
+    few = share * sum(counts)
+    from_above = accumulate(reversed(counts))
+    return 255 - next((below for below, seen in enumerate(from_above) if seen > few), 255)
 
 
-def saturated(histogram: np.ndarray, value: int = 250) -> float:
+def saturated(counts: Sequence[float], value: int = 250) -> float:
     """Share of pixels at or above a value."""
-    return float(histogram[value:].sum() / max(histogram.sum(), 1))
+    return float(sum(counts[value:]) / max(sum(counts), 1))
 
 
 def cell_contrast(small: np.ndarray) -> np.ndarray:
     """GRID float32: how much the values differ within each cell of a sample, after averaging sensor noise away."""
     rows, columns = GRID
     coarse = cv2.resize(small.astype(np.float32), (columns * 4, rows * 4), interpolation=cv2.INTER_AREA)
-    return coarse.reshape(rows, 4, columns, 4).std(axis=(1, 3))
+    off = coarse.reshape(rows, 4, columns, 4) - _means(coarse)[:, None, :, None]
+    return np.sqrt(_means(np.square(off).reshape(coarse.shape)))
+
+
+def _means(coarse: np.ndarray) -> np.ndarray:
+    """GRID float32: of each cell."""
+    return cv2.resize(coarse, GRID[::-1], interpolation=cv2.INTER_AREA)
 
 
 def sharpness(image: np.ndarray) -> float:
@@ -41,10 +57,17 @@ def sharpness(image: np.ndarray) -> float:
     Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
     """
     height, width = image.shape[:2]
-    middle = image[:, width // 4 : width - width // 4]
-    starts = np.linspace(height // 4, max(height - BAND_ROWS, 0), BANDS).astype(int)
-    bands = [cv2.extractChannel(middle[start : start + BAND_ROWS], 1) for start in starts]
-    laplacians = [cv2.Laplacian(band, cv2.CV_16S)[1:-1] for band in bands if len(band) > 2]
-    if not laplacians:
+    if height < 3:
         return 0.0
-    return float(cv2.meanStdDev(np.concatenate(laplacians))[1][0, 0] ** 2)
+    depth, rows = _bands(height)
+    bands = image[:, width // 4 : width - width // 4, 1][rows]
+    inner = cv2.Laplacian(bands, cv2.CV_16S).reshape(len(rows) // depth, depth, -1)[:, 1:-1]
+    return float(cv2.meanStdDev(inner.reshape(-1, bands.shape[1]))[1][0, 0] ** 2)
+
+
+@lru_cache(maxsize=8)
+def _bands(height: int) -> tuple[int, np.ndarray]:
+    """Rows of each band, and all rows of an image of that height that are in one, band after band."""
+    depth = min(BAND_ROWS, height)
+    starts = np.linspace(min(height // 4, height - depth), height - depth, BANDS).astype(int)
+    return depth, (starts[:, None] + np.arange(depth)).ravel()
