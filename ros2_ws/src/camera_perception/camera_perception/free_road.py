@@ -19,6 +19,8 @@ ROAD_REACH = 80.0  # metres, how far a free road is followed
 MAX_SHARE = 0.25  # standard deviation of range as share of it, beyond which nothing is said to be free
 WINDOW = np.ones((3, 1), np.uint8)  # strips; fewer side by side see no further than those beside them
 HALF_WIDTH = 1.0  # metres of the own car
+EDGE = 9  # points along the lowest row of the image: it is straight on the road unless the lens bends it
+SHARES = np.linspace(0, 1, EDGE)
 STEPS = np.linspace(0, 1, 9)[:, None, None]  # from one end of the border to the next
 
 
@@ -36,37 +38,38 @@ def locate_road(
         return road
     height = camera.height if image_size is None else image_size[0]
     reach = min(ROAD_REACH, sure_reach(camera, noise, MAX_SHARE))
-    ends = _cut_off(_between_strips(road.boundary, height - 1.0), camera, reach)
-    known = np.isfinite(ends[..., 0]).all(axis=0)
-    far, near = ends if known.all() else ends[:, known]
-    if len(far) < 2:
+    ends = _cut_off(_outline(road.boundary, height - 1.0), camera, reach)
+    near, far = (edge[np.isfinite(edge[:, 0])] for edge in (ends[:EDGE], ends[EDGE:]))
+    if min(len(near), len(far)) < 2:
         return road
     polygon = np.concatenate((near, far[::-1]))
     return replace(road, polygon=polygon.astype(np.float32), free_distance_ahead=_free_ahead(far, reach))
 
 
-def _between_strips(boundary: np.ndarray, bottom: float) -> np.ndarray:
-    """(2, C + 1, 2) u v, far and near: the border between two strips (C, 2) is that of the nearer, bottom the image's.
+def _outline(boundary: np.ndarray, bottom: float) -> np.ndarray:
+    """(EDGE + C + 1, 2) u v, left to right: the lowest row of the image, then the border (C, 2) from strip to strip.
 
-    Without strips that stick out. A straight line from one to the next then never leaves what is free between them.
+    Between two strips it is that of the nearer, and strips that stick out are cut: a straight line from one to the next
+    never leaves what is free between them.
     """
-    u = boundary[:, 0].astype(float)
+    u = boundary[:, 0]
     v = cv2.morphologyEx(np.ascontiguousarray(boundary[:, 1:]), cv2.MORPH_CLOSE, WINDOW)[:, 0]  # v grows towards us
-    ends = np.empty((2, len(u) + 1, 2))
-    ends[:, 0, 0], ends[:, -1, 0], ends[:, 1:-1, 0] = u[0], u[-1], (u[1:] + u[:-1]) / 2
-    ends[0, 0, 1], ends[0, -1, 1], ends[0, 1:-1, 1] = v[0], v[-1], np.maximum(v[1:], v[:-1])
-    ends[1, :, 1] = bottom
-    np.minimum(ends[0, :, 1], bottom, out=ends[0, :, 1])
-    return ends
+    pixels = np.empty((EDGE + len(u) + 1, 2))
+    near, far = pixels[:EDGE], pixels[EDGE:]
+    near[:, 0], near[:, 1] = u[0] + SHARES * (u[-1] - u[0]), bottom
+    far[0], far[1:-1, 0], far[-1] = (u[0], v[0]), (u[1:] + u[:-1]) / 2, (u[-1], v[-1])
+    np.maximum(v[1:], v[:-1], out=far[1:-1, 1])
+    np.minimum(far[:, 1], bottom, out=far[:, 1])
+    return pixels
 
 
 def _cut_off(pixels: np.ndarray, camera: Camera, longest: float) -> np.ndarray:
-    """(..., 2) u v -> metres on the road, at most so many from the camera in the same direction."""
+    """(N, 2) u v -> metres on the road, at most so many from the camera in the same direction."""
     pose = camera.pose
     rays = camera.rays_from_pixels(pixels) @ pose[:3, :3].T
     x, y, z = rays.T
     scale = np.minimum(longest / np.hypot(x, y), pose[2, 3] / np.maximum(-z, LEAST_DESCENT))
-    return (pose[:2, 3] + rays[:, :2] * scale[:, None]).reshape(pixels.shape)
+    return pose[:2, 3] + rays[:, :2] * scale[:, None]
 
 
 def _free_ahead(far: np.ndarray, reach: float) -> float:

@@ -37,19 +37,21 @@ def ground_with_covariance(
     returns (N, 2) metres in base_link and (N, 2, 2) square metres; nan at or above the horizon
     """
     pose = camera.pose
-    turn, height = pose[:3, :3], pose[2, 3]
+    height = pose[2, 3]
     rays, slopes = camera.rays_with_slopes(pixels)
-    rays = rays @ turn.T
-    rays[rays[:, 2] > -1e-6] = np.nan
-    slant = rays[:, :2] / rays[:, 2:]  # metres along the road per metre of height, negative: the ray goes down
-    # How the ray changes by the doubt of u, of v, of pitch (a turn about the camera's x), of roll (about its z).
-    bent = np.empty((4, *rays.shape))
-    np.multiply(slopes.transpose(2, 0, 1) @ turn[:, :2].T, sigmas.T[:, :, None], out=bent[:2])
-    np.matmul(rays, _turns(turn[:, [0, 2]] * (noise.pitch, noise.roll)), out=bent[2:])
+    x, y, _ = rays.T
+    bent = np.zeros((5, 3, len(rays)))  # the ray, and its change by the doubt of u, of v, of pitch (about x), roll (z)
+    bent[0] = rays.T
+    np.multiply(slopes.transpose(2, 1, 0), sigmas.T[:, None], out=bent[1:3, :2])
+    bent[3, 1], bent[3, 2] = -noise.pitch, noise.pitch * y
+    bent[4, 0], bent[4, 1] = -noise.roll * y, noise.roll * x
+    bent = pose[:3, :3] @ bent
+    down = np.where(bent[0, 2] > -1e-6, np.nan, bent[0, 2])
+    slant = bent[0, :2] / down  # metres along the road per metre of height, negative: the ray goes down
     changes = np.empty((5, *slant.shape))
-    np.multiply(bent[..., :2] - slant * bent[..., 2:], -height / rays[:, 2:], out=changes[:4])
+    np.multiply(bent[1:, :2] - slant * bent[1:, 2:], -height / down, out=changes[:4])
     np.multiply(slant, -noise.height, out=changes[4])
-    return pose[:2, 3] - height * slant, changes.transpose(1, 2, 0) @ changes.transpose(1, 0, 2)
+    return pose[:2, 3] - height * slant.T, np.einsum("kin,kjn->nij", changes, changes)
 
 
 def sure_reach(camera: Camera, noise: GroundNoise, share: float) -> float:
@@ -60,12 +62,6 @@ def sure_reach(camera: Camera, noise: GroundNoise, share: float) -> float:
     height = float(camera.pose[2, 3])
     angle = hypot(max(noise.pitch, noise.roll), noise.pixel / float(camera.pixel_from_camera[1, 1]))
     return height * sqrt(max(share**2 - (noise.height / height) ** 2, 0.0)) / angle
-
-
-def _turns(axes: np.ndarray) -> np.ndarray:
-    """(2, 3, 3): rays (N, 3) @ these are how rays change per radian of a turn about the columns of axes, axis x ray."""
-    (x, p), (y, q), (z, r) = axes.tolist()
-    return np.array([[[0, z, -y], [-z, 0, x], [y, -x, 0]], [[0, r, -q], [-r, 0, p], [q, -p, 0]]])
 
 
 def fused(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
