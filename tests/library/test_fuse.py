@@ -14,7 +14,7 @@ from camera_perception.fuse_sightings import intersection
 from camera_perception.fused_objects import AGE
 from camera_perception.fused_types import CameraView
 from camera_perception.odometry import Odometry
-from camera_perception.types import GroundLine, LaneLine, PositionMethod
+from camera_perception.types import EgoMotion, GroundLine, LaneLine, PositionMethod
 
 MS = 1_000_000
 NOW = 10_000 * MS
@@ -223,6 +223,96 @@ def test_a_line_that_is_no_numbers_is_left_out_and_spoils_no_other():
     found = LaneFuser().update(views, NOW)
     assert len(found) == 1
     assert np.isfinite(found[0].ground.poly).all()
+
+
+def doubted(seen: LaneLine, y_std: float, position: int = 0) -> LaneLine:
+    doubts = np.full(len(seen.ground.points), y_std, np.float32)
+    return replace(seen, position=position, ground=replace(seen.ground, y_std=doubts))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_cameras_that_see_one_line_weigh_by_their_doubts(order):
+    """0.3 m apart, of 0.1 and 0.2 m: (100 * 1.75 + 25 * 2.05) / 125."""
+    views = dict(zip(order, (view(lanes=(doubted(line(1.75), 0.1),)), view(lanes=(doubted(line(2.05), 0.2),)))))
+    (found,) = LaneFuser().update(views, NOW)
+    np.testing.assert_allclose(found.ground.poly, [1.81, 0, 0, 0], atol=2e-3)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_older_sighting_counts_less(order):
+    """Half a second adds 0.5 * (0.3^2 + (0.02 * 3)^2) = 0.0468 m^2 at 3 m to 0.01: weights 100 and 17.6."""
+    near = {"start": 2.0, "end": 4.0}
+    new, old = view(lanes=(line(1.75, **near),)), view(lanes=(line(2.05, **near),), stamp=NOW - 500 * MS)
+    (found,) = LaneFuser().update(dict(zip(order, (new, old))), NOW)
+    there = np.polynomial.polynomial.polyval(3.0, found.ground.poly)
+    assert there == pytest.approx((100 * 1.75 + 17.6 * 2.05) / 117.6, abs=3e-3)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(("wrong", "y_std"), [(2.45, 0.1), (0.9, 0.2), (1.2, 0.1), (3.2, 0.3)])
+def test_of_courses_that_contradict_each_other_the_surest_is_taken(order, wrong, y_std):
+    """Further apart than three sigmas of both; a middle would be where neither sees a line."""
+    good, bad = doubted(line(1.75, number=4), 0.05, -1), doubted(line(wrong, number=9, score=0.9), y_std, -1)
+    (found,) = LaneFuser().update(dict(zip(order, (view(lanes=(good,)), view(lanes=(bad,))))), NOW)
+    np.testing.assert_allclose(found.ground.poly, [1.75, 0, 0, 0], atol=2e-3)
+
+
+def test_the_surest_is_the_one_that_sees_far_enough():
+    """Near the car both are as sure; 20 m ahead the short one would be guessing."""
+    short, far = doubted(line(1.2, end=8.0), 0.1, -1), doubted(line(1.75), 0.1, -1)
+    (found,) = LaneFuser().update({0: view(lanes=(short,)), 1: view(lanes=(far,))}, NOW)
+    np.testing.assert_allclose(found.ground.poly, [1.75, 0, 0, 0], atol=2e-3)
+
+
+def test_cameras_that_contradict_each_other_do_not_take_turns():
+    """Each is the newest in every other message; the line stays with the surer one."""
+    good, bad = (doubted(line(1.75), 0.1, -1),), (doubted(line(2.5), 0.11, -1),)
+    for ages in ((0, 100), (100, 0)):
+        views = {
+            camera: view(lanes=lanes, stamp=NOW - age * MS) for camera, lanes, age in zip((0, 1), (good, bad), ages)
+        }
+        courses = [each.ground.poly for each in LaneFuser().update(views, NOW, lambda *_: EgoMotion(0.0, 0.0, 0.0))]
+        np.testing.assert_allclose(courses, [[1.75, 0, 0, 0]], atol=2e-3)
+
+
+def test_lines_of_two_lanes_stay_two_lines():
+    left, next_left = doubted(line(1.75), 0.1, -1), doubted(line(3.4), 0.1, -2)
+    assert len(LaneFuser().update({0: view(lanes=(left,)), 1: view(lanes=(next_left,))}, NOW)) == 2
+
+
+def test_the_own_lane_lies_between_the_lines_of_all_cameras():
+    """Left line of two cameras at 1.81 m as above, the right one of the second camera alone at 1.65 m."""
+    views = {
+        0: view(lanes=(doubted(line(1.75), 0.1, -1),)),
+        1: view(lanes=(doubted(line(2.05), 0.2, -1), doubted(line(-1.65, number=2), 0.2, 1))),
+    }
+    fuser = LaneFuser()
+    lane = fuser.own_lane(fuser.update(views, NOW))
+    expected = {"offset": -0.08, "heading": 0.0, "curvature": 0.0, "width": 3.46}
+    expected |= {"margin_left": 1.81 - 0.95, "margin_right": 1.65 - 0.95}
+    assert {name: getattr(lane, name) for name in expected} == pytest.approx(expected, abs=3e-3)
+
+
+def test_a_lane_with_one_line_is_as_wide_as_it_was():
+    fuser, both = LaneFuser(), view(lanes=(doubted(line(1.5), 0.1, -1), doubted(line(-1.5, number=2), 0.1, 1)))
+    for _ in range(200):
+        fuser.own_lane(fuser.update({0: both}, NOW))
+    left = view(lanes=(doubted(line(1.5), 0.1, -1),))
+    lane = fuser.own_lane(fuser.update({0: left}, NOW))
+    assert (lane.offset, lane.margin_left) == pytest.approx((0.0, 0.55), abs=2e-3)
+    assert np.isnan([lane.width, lane.margin_right]).all()
+    assert fuser.own_lane(()) is None
+
+
+def test_the_own_lane_of_a_moment_ago_is_where_the_car_has_gone_since():
+    """10 m/s ahead and 0.2 m to the left in 100 ms: the car is left of the middle now."""
+    odometry = Odometry()
+    odometry.add(NOW - 100 * MS, 0.0, 0.0, 0.0)
+    odometry.add(NOW, 1.0, 0.2, 0.0)
+    lanes = (doubted(line(1.75), 0.1, -1), doubted(line(-1.75, number=2), 0.1, 1))
+    fuser = LaneFuser()
+    found = fuser.update({0: view(lanes=lanes, stamp=NOW - 100 * MS)}, NOW, odometry.between)
+    assert fuser.own_lane(found).offset == pytest.approx(0.2, abs=1e-3)
 
 
 def test_odometry_turns_and_interpolates():

@@ -111,6 +111,33 @@ def test_lanes_keep_their_course_and_lose_their_pixels():
     assert message.lanes[0].poly[0] == pytest.approx(1.8, abs=1e-3)
 
 
+def own_lines(left: float, right: float, y_std: float) -> list[LaneLine]:
+    x = np.linspace(4.0, 40.0, 19, dtype=np.float32)
+    places = ((left, LaneLine.EGO_LEFT), (right, LaneLine.EGO_RIGHT))
+    return [
+        LaneLine(
+            lane_id=number, position=side, has_ground=True, x=x.tolist(), y=[y] * 19, y_std=[y_std] * 19,
+            x_min=4.0, x_max=40.0, poly=np.array([y, 0.0, 0.0, 0.0], np.float32),
+        )
+        for number, (y, side) in enumerate(places, 1)
+    ]  # fmt: skip
+
+
+def test_the_own_lane_is_that_of_all_cameras_not_of_the_first():
+    """0.3 m apart, of 0.2 and 0.1 m: a fifth of the way from the surer one to the other."""
+    frames = [frame(NOW, lanes=own_lines(2.05, -1.45, 0.2)), frame(NOW, lanes=own_lines(1.75, -1.75, 0.1))]
+    frames[0].ego_lane.valid, frames[0].ego_lane.offset = True, -0.3
+    lane = merge([state(str(number), each) for number, each in enumerate(frames)], NOW, "base_link", 0.5).ego_lane
+    assert lane.valid
+    assert (lane.offset, lane.width) == pytest.approx((-0.06, 3.5), abs=5e-3)
+
+
+def test_without_own_lines_there_is_no_own_lane():
+    lane = merge([state("front", frame(NOW))], NOW, "base_link", 0.5).ego_lane
+    assert not lane.valid
+    assert np.isnan([lane.offset, lane.width, lane.curvature]).all()
+
+
 def test_an_object_that_two_cameras_see_is_one_object():
     front, left = state("front", frame(NOW, seen(20.0))), state("left", frame(NOW, seen(20.6)))
     found = merge([front, left], NOW, "base_link", 0.5).objects

@@ -72,7 +72,7 @@ def perception_fields(
         "base_frame": perception.base_frame,
         "objects": _objects(perception, others, spec, velocity_over_ground or perception.velocity_over_ground),
         "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
-        "ego_lane": _ego_lane(perception.ego_lane),
+        "ego_lane": ego_lane_fields(perception.ego_lane),
         "road": _road(perception.road),
         "traffic_lights": _traffic_lights(perception.objects, lights, spec),
         "scene": [{"name": s.name, "label": s.label, "score": s.score} for s in perception.scene],
@@ -231,7 +231,8 @@ def _lane(lane: LaneLine) -> dict[str, Any]:
 EGO_LANE = ("offset", "heading", "curvature", "width", "margin_left", "margin_right")
 
 
-def _ego_lane(lane: EgoLane | None) -> dict[str, Any]:
+def ego_lane_fields(lane: EgoLane | None) -> dict[str, Any]:
+    """All fields of an EgoLane message."""
     return {"valid": lane is not None, **{name: getattr(lane, name) if lane else NAN for name in EGO_LANE}}
 
 
@@ -268,7 +269,7 @@ def failed_fields(
         "age_ms": age_ms,
         "status": status_of(flags),
         "status_flags": int(flags),
-        "ego_lane": _ego_lane(None),
+        "ego_lane": ego_lane_fields(None),
         "road": _road(None),
         **unknown,
     }

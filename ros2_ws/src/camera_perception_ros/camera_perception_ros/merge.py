@@ -10,8 +10,10 @@ import numpy as np
 from camera_perception.fuse import ObjectFuser
 from camera_perception.fuse_lanes import LaneFuser
 from camera_perception.fused_types import CameraView
+from camera_perception.message import ego_lane_fields
 from camera_perception.odometry import Odometry
 from camera_perception_msgs.msg import (
+    EgoLane,
     FusedPerception,
     PerceptionFrame,
     SceneAttribute,
@@ -64,8 +66,9 @@ class Merger:
         message.motion_compensated = bool(known) and all(known)
         class_ids = {found.class_name: found.class_id for frame in metric.values() for found in frame.objects}
         message.objects = message_from_fused(self._objects.update(views, now_ns, moved), class_ids)
-        message.lanes = [lane_message(lane) for lane in self._lanes.update(views, now_ns, moved)]
-        _take_ego_lane(message, metric)
+        lanes = self._lanes.update(views, now_ns, moved)
+        message.lanes = [lane_message(lane) for lane in lanes]
+        message.ego_lane = EgoLane(**ego_lane_fields(self._lanes.own_lane(lanes)))
         self.roads = moved_roads(views, now_ns, moved)
         message.road = joined_road(self.roads, views, now_ns, moved)
 
@@ -88,12 +91,6 @@ def _status(fresh: dict[int, PerceptionFrame], cameras: Sequence[CameraState]) -
         return PerceptionFrame.INVALID
     fine = len(fresh) == len(cameras) and all(frame.status == PerceptionFrame.OK for frame in fresh.values())
     return PerceptionFrame.OK if fine else PerceptionFrame.DEGRADED
-
-
-def _take_ego_lane(message: FusedPerception, metric: dict[int, PerceptionFrame]) -> None:
-    lane = next((frame.ego_lane for frame in metric.values() if frame.ego_lane.valid), None)
-    for name in message.ego_lane.get_fields_and_field_types():
-        setattr(message.ego_lane, name, getattr(lane, name) if lane else (False if name == "valid" else NAN))
 
 
 def _take_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> None:
