@@ -110,7 +110,7 @@ def sight(left: np.ndarray, right: np.ndarray, camera: Camera, bend: float = 0.0
     if not (_long(left, camera) and _long(right, camera)):
         return None
     rays = camera.rays_from_pixels(np.concatenate((left, right)))
-    normals = _planes(rays[: len(left)], rays[len(left) :], bend)
+    normals = _planes(rays, len(left), bend)
     if normals is None:
         return None
     a, b = (normals @ camera.pose[:3, :3].T).tolist()
@@ -129,14 +129,16 @@ def sight(left: np.ndarray, right: np.ndarray, camera: Camera, bend: float = 0.0
 
 
 def _long(points: np.ndarray, camera: Camera) -> bool:
-    return len(points) >= 8 and bool(np.ptp(points[:, 1]) > 0.1 * camera.height)
+    return len(points) >= 8 and bool(points[:, 1].max() - points[:, 1].min() > 0.1 * camera.height)
 
 
-def _planes(left: np.ndarray, right: np.ndarray, bend: float) -> np.ndarray | None:
-    """(2, 3) normals of the planes that the camera and each line lie in; None when a line bends or leaves the lens."""
-    scatter = np.empty((2, 3, 3))
-    for out, rays in zip(scatter, (left, right)):
-        np.matmul((rays / np.einsum("ij,ij->i", rays, rays)[:, None]).T, rays / len(rays), out=out)
+def _planes(rays: np.ndarray, first: int, bend: float) -> np.ndarray | None:
+    """(2, 3) normals of the planes that the camera and each line lie in; None when a line bends or leaves the lens.
+
+    rays  (N, 3) of both lines, the `first` ones of the first
+    """
+    rays = rays / np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
+    scatter = np.array([line.T @ line / len(line) for line in (rays[:first], rays[first:])])
     if not np.isfinite(scatter).all():
         return None
     spread, axes = np.linalg.eigh(scatter)  # the least spread first: mean square by which rays leave the plane

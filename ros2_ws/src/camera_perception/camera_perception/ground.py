@@ -33,7 +33,7 @@ def ground_with_covariance(
     """Where pixels lie on the road, and how sure that is: first-order propagation of pixel, pitch, roll and height.
 
     pixels  (N, 2) u v
-    sigmas  (N, 2) one standard deviation of u and v, pixels
+    sigmas  (N, 2), or (1, 2) for all: one standard deviation of u and v, pixels
     returns (N, 2) metres in base_link and (N, 2, 2) square metres; nan at or above the horizon
     """
     pose = camera.pose

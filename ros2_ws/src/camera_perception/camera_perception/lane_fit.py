@@ -14,9 +14,8 @@ from camera_perception.types import GroundLine, LaneLine
 REACH = 80.0  # metres ahead, beyond which a line is not placed
 MAX_SHARE = 0.3  # standard deviation of x as share of it, above which a point is not used
 LEAST_POINTS, LEAST_LENGTH = 4, 3.0  # points, metres
-LINE_PIXELS = (
-    2.0  # one standard deviation of a line's u; neighbouring rows err together, hence more than a single point
-)
+# One standard deviation of a line's u; neighbouring rows err together, hence more than a single point.
+LINE_PIXELS = np.array([[2.0, 0.0]])
 FLOOR = 0.03  # metres, paint is not sharper than that
 # What roads are like, against which few or far points cannot argue: standard deviation of c0..c3.
 ROADS = np.array([10.0, 0.5, 1 / 120, 1.5e-4])
@@ -57,7 +56,7 @@ def _near(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> tu
     Line after line, each from near to far.
     """
     pixels, number = np.concatenate(lines), np.repeat(np.arange(len(lines)), [len(line) for line in lines])
-    ground, cov = ground_with_covariance(pixels, np.broadcast_to((LINE_PIXELS, 0.0), pixels.shape), camera, noise)
+    ground, cov = ground_with_covariance(pixels, LINE_PIXELS, camera, noise)
     x = ground[:, 0]
     with np.errstate(invalid="ignore"):
         near = (x < REACH) & (cov[:, 0, 0] < np.square(MAX_SHARE * (x - camera.pose[0, 3])))
@@ -111,8 +110,11 @@ def across(cov: np.ndarray, slope: np.ndarray) -> np.ndarray:
 def powers(x: np.ndarray) -> np.ndarray:
     """(..., P) -> (..., P, 4) 1, x, x^2, x^3."""
     x = np.asarray(x, float)
-    square = x * x
-    return np.stack((np.ones_like(x), x, square, square * x), axis=-1)
+    terms = np.ones((*x.shape, 4))
+    terms[..., 1] = x
+    np.multiply(x, x, out=terms[..., 2])
+    np.multiply(terms[..., 2], x, out=terms[..., 3])
+    return terms
 
 
 def fit_cubic(x: np.ndarray, y: np.ndarray, y_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

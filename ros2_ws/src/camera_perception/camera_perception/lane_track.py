@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -96,14 +95,19 @@ def _distance_in_image(a: np.ndarray, b: np.ndarray) -> float:
     if bottom <= top:
         return 1e3
     rows = [top + step * (bottom - top) / 5 for step in range(6)]
-    return sum(abs(_between(v_a, u_a, row) - _between(v_b, u_b, row)) for row in rows) / 6 / SAME[1]
+    pairs = zip(_crossings(v_a, u_a, rows), _crossings(v_b, u_b, rows))
+    return sum([abs(here - there) for here, there in pairs]) / 6 / SAME[1]
 
 
-def _between(x: list[float], y: list[float], at: float) -> float:
-    """np.interp of one number, x rising."""
-    after = min(max(bisect_right(x, at), 1), len(x) - 1)
-    share = (at - x[after - 1]) / ((x[after] - x[after - 1]) or 1.0)
-    return y[after - 1] + min(max(share, 0.0), 1.0) * (y[after] - y[after - 1])
+def _crossings(v: list[float], u: list[float], rows: list[float]) -> list[float]:
+    """u where a polyline crosses rows that lie within its own; v and rows rise."""
+    after, last, found = 1, len(v) - 1, []
+    for row in rows:
+        while after < last and v[after] <= row:
+            after += 1
+        share = (row - v[after - 1]) / ((v[after] - v[after - 1]) or 1.0)
+        found.append(u[after - 1] + share * (u[after] - u[after - 1]))
+    return found
 
 
 def _note(track: Track, line: LaneLine, stamp_ns: int) -> None:
