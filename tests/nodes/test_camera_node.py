@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import time
@@ -24,6 +25,7 @@ from visualization_msgs.msg import MarkerArray
 from camera_perception.errors import EngineError
 from camera_perception.status import Status
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
+from camera_perception_ros import cdr
 from camera_perception_ros.camera_node import CameraNode
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]
@@ -363,3 +365,17 @@ def test_model_info_is_there_for_whoever_comes_late(rig):
     assert (info.camera_name, info.backend) == ("front", "onnxruntime")
     assert "car" in next(head for head in info.heads if head.name == "objects").class_names
     assert len(info.model_sha256) == 64
+
+
+def test_the_first_image_finds_everything_made_before(rig, monkeypatch):
+    """Nothing is compiled for it, and garbage is looked for before images can queue up behind that."""
+    inputs: list[object] = []
+    it = rig()
+    monkeypatch.setattr(gc, "collect", lambda: inputs.append(it.node._input))
+    cdr._writer.cache_clear()
+    it.activate()
+    assert inputs == [None]
+    made = cdr._writer.cache_info().misses
+    it.send(image_message(0))
+    assert it.answers(1)[0].objects
+    assert made == cdr._writer.cache_info().misses > 0
