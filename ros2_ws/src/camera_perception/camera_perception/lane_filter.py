@@ -80,18 +80,19 @@ def _correct(
     """By the frame's own robust fit, with the worth of a few independent points; terms (L, P, 4), apart, y (L, P)."""
     fresh = [row for row, track in enumerate(tracks) if track.mean is None]
     if fresh:
-        for row, mean, cov in zip(fresh, *fit_cubic(terms[fresh, :, 1], y[fresh], apart[fresh])):
+        polys, known = fit_cubic(terms[fresh, :, 1], y[fresh], apart[fresh])
+        for row, mean, cov in zip(fresh, polys, np.linalg.inv(known)):
             tracks[row].mean, tracks[row].cov = mean, cov
-    known = sorted(set(range(len(tracks))) - set(fresh))
-    if not known:
+    old = sorted(set(range(len(tracks))) - set(fresh))
+    if not old:
         return
-    seen = terms[known]
-    worth = np.swapaxes(seen / np.square(apart[known])[..., None], -1, -2) @ seen
-    before = np.linalg.inv(np.array([tracks[row].cov for row in known]))
-    covs, means = np.linalg.inv(before + worth), np.array([tracks[row].mean for row in known])
-    polys = np.array([grounds[row].poly for row in known], float)
+    seen = terms[old]
+    worth = np.swapaxes(seen / np.square(apart[old])[..., None], -1, -2) @ seen
+    before = np.linalg.inv(np.array([tracks[row].cov for row in old]))
+    covs, means = np.linalg.inv(before + worth), np.array([tracks[row].mean for row in old])
+    polys = np.array([grounds[row].poly for row in old], float)
     means = covs @ (before @ means[..., None] + worth @ polys[..., None])
-    for row, mean, cov in zip(known, means[..., 0], covs):
+    for row, mean, cov in zip(old, means[..., 0], covs):
         tracks[row].mean, tracks[row].cov = mean, cov
 
 

@@ -118,16 +118,21 @@ def powers(x: np.ndarray) -> np.ndarray:
 
 
 def fit_cubic(x: np.ndarray, y: np.ndarray, y_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and their (4, 4) covariance; strays count less (Huber).
+    """c0..c3 of y = c0 + c1 x + c2 x^2 + c3 x^3 and the inverse of their (4, 4) covariance; strays count less (Huber).
 
     (P,) each, or (L, P) for L lines at once; a point of infinite y_std does not count.
     """
-    terms, weights = powers(x), 1 / np.square(y_std.astype(float))
-    doubt, poly, cov = np.ones(np.shape(x)), np.zeros((*np.shape(x)[:-1], 4)), USUAL
-    for _ in range(3):
-        pull = np.swapaxes(terms, -1, -2) * (weights * doubt)[..., None, :]
-        cov = np.linalg.inv(pull @ terms + USUAL)
-        poly = (cov @ (pull @ y[..., None]))[..., 0]
-        error = np.abs(y - (terms @ poly[..., None])[..., 0]) / y_std
-        doubt = 1.5 / np.maximum(error, 1.5)
-    return poly, cov
+    terms, y_std = powers(x), y_std.astype(float)
+    columns, weights = np.concatenate((terms, y[..., None]), axis=-1), 1 / np.square(y_std)
+    poly, known = _least_squares(terms, columns, weights)
+    for _ in range(2):
+        error = np.abs(y - (terms @ poly)[..., 0]) / y_std
+        poly, known = _least_squares(terms, columns, weights * (1.5 / np.maximum(error, 1.5)))
+    return poly[..., 0], known
+
+
+def _least_squares(terms: np.ndarray, columns: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(..., 4, 1) coefficients of (..., P, 4) terms and the inverse of their covariance; columns are terms and y."""
+    sums = np.swapaxes(terms * weights[..., None], -1, -2) @ columns
+    known = sums[..., :4] + USUAL
+    return np.linalg.solve(known, sums[..., 4:]), known
