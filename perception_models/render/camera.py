@@ -114,8 +114,19 @@ def mounted(x: float, y: float, z: float, yaw: float, pitch: float, roll: float)
     return out
 
 
-def random_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
-    """A dashboard camera: 45 to 110 degrees wide, 1.1 to 2.2 m high, slightly off in every direction."""
+def turned(rng: np.random.Generator) -> np.ndarray:
+    """(4, 4) turn about the upright axis of base: 30 to 180 degrees to either side."""
+    yaw = rng.choice([-1, 1]) * np.radians(rng.uniform(30, 180))
+    out = np.eye(4)
+    out[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
+    return out
+
+
+def random_camera(rng: np.random.Generator, width: int, height: int, around: bool = False) -> Camera:
+    """A dashboard camera: 45 to 110 degrees wide, 1.1 to 2.2 m high, slightly off in every direction.
+
+    around: one of a rig instead, which looks aside or back
+    """
     fov = np.radians(rng.choice([rng.uniform(45, 75), rng.uniform(55, 100), rng.uniform(90, 110)], p=[0.55, 0.35, 0.1]))
     f = width / 2 / np.tan(fov / 2)
     cx, cy = width / 2 + rng.normal(0, 0.01 * width), height / 2 + rng.normal(0, 0.02 * height)
@@ -137,6 +148,8 @@ def random_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
         0.0,
     )
     distortion = tuple(float(b) for b in bend) if rng.random() < 0.4 else (0.0,) * 5
+    if around:
+        pose = turned(rng) @ pose
     return Camera("front", width, height, (f, f * rng.uniform(0.99, 1.01), cx, cy), distortion, pose)
 
 

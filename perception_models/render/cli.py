@@ -40,12 +40,13 @@ def dataset(
     workers: Annotated[int, typer.Option(help="processes, each with its own engine")] = 2,
     split: Annotated[str, typer.Option(help="train, val or test: pictures that no other split has")] = "train",
     kind: Annotated[str | None, typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
+    around: Annotated[bool, typer.Option("--around", help="cameras that look aside and back, not ahead")] = False,
 ) -> None:
     """A labelled folder of random pictures; run again to go on where it stopped."""
     from perception_models.render.dataset import make_dataset
 
     offset = {"train": 0, "val": 30_000, "test": 60_000}[split]
-    total = make_dataset(out, count, seed + offset, _size(size), workers, kind)
+    total = make_dataset(out, count, seed + offset, _size(size), workers, kind, around)
     typer.echo(f"{out}: {total} pictures")
 
 
@@ -81,6 +82,7 @@ def sheet(
     kind: Annotated[str | None, typer.Option(help="only highway, rural, city, residential or tunnel")] = None,
     first: Annotated[int, typer.Option(help="index of the first picture")] = 0,
     step: Annotated[int, typer.Option(help="take every n-th picture; 4 is one per world")] = 4,
+    around: Annotated[bool, typer.Option("--around", help="cameras that look aside and back, not ahead")] = False,
 ) -> None:
     """Pictures of a dataset side by side, to look at."""
     import cv2
@@ -88,7 +90,7 @@ def sheet(
     from perception_models.render.overlay import contact_sheet, overlay
     from perception_models.render.shot import random_shot
 
-    shots = [random_shot(seed, first + i * step, _size(size), kind) for i in range(count)]
+    shots = [random_shot(seed, first + i * step, _size(size), kind, around) for i in range(count)]
     pictures = [overlay(s.image, s.labels) if labels else s.image for s in shots]
     cv2.imwrite(str(out), contact_sheet(pictures)[..., ::-1])
 

@@ -51,12 +51,15 @@ def shoot(moment: Moment, camera: Camera, lens: Lens, rng: np.random.Generator) 
     return Shot(photograph(rng, picture.light, camera, lens, moment.conditions), labels, lens)
 
 
-def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None = None) -> Shot:
-    """Picture `index` of the dataset `seed`, (width, height) pixels: always the same one."""
+def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None = None, around: bool = False) -> Shot:
+    """Picture `index` of the dataset `seed`, (width, height) pixels: always the same one.
+
+    around: by the side and rear cameras of rigs instead of the front one
+    """
     rng = np.random.default_rng([seed, index, 1])
     drive = random_drive(rng, _world(seed, index // PICTURES_PER_WORLD, kind))
-    camera = random_camera(rng, *size)
+    camera = random_camera(rng, *size, around)
     moment = drive.moment()
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and not around:
         moment = replace(moment, bonnet=bonnet(rng, camera))
     return shoot(moment, camera, random_lens(rng, drive.conditions), rng)

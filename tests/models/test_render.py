@@ -232,6 +232,21 @@ def test_tracks_keep_their_ids_and_move_at_their_speed():
     assert len({t.track for t in first.things}) == len(first.things)
 
 
+def test_cameras_around_the_car_look_aside_and_back_and_see_the_same_world():
+    ahead, around = (
+        [random_camera(np.random.default_rng(i), 256, 160, side).base_from_camera[:2, 2] for i in range(40)]
+        for side in (False, True)
+    )
+    angles = [np.degrees(np.arctan2(y, x)) for x, y in around]
+    assert min(x for x, _ in ahead) > 0.95
+    assert 25 < min(map(abs, angles)) < 60
+    assert max(map(abs, angles)) > 150
+    assert {np.sign(angle) for angle in angles} == {-1, 1}
+    one, other = (shot.random_shot(5, 2, SIZE, "city", around=side).labels for side in (False, True))
+    assert one.truth["ego"]["world_from_base"] == other.truth["ego"]["world_from_base"]
+    assert one.truth["base_from_camera"] != other.truth["base_from_camera"]
+
+
 def test_lines_hidden_by_a_crest_end_there():
     pixels = np.stack([np.full(9, 100.0), [150, 140, 130, 125, 127, 129, 126, 124, 120.0]], -1)
     camera = random_camera(np.random.default_rng(0), 256, 160)
