@@ -17,6 +17,7 @@ class NetworkConfig:
     fine             channels of the stride-4 branch for masks
     lane_features    channels pooled along a line for its type and colour
     small_objects    also look for objects at stride 4 (small traffic lights); more cells, a little slower
+    side_towers      boxes have a convolution of their own before the output, beside that of the classes
     attention        self-attention over the stride-32 map; off, as it neither quantises nor pays at this size
     tasks            heads to build, of objects, drivable, semantic, lanes, scene
     """
@@ -29,6 +30,7 @@ class NetworkConfig:
     fine: int = 32
     lane_features: int = 32
     small_objects: bool = False
+    side_towers: bool = False
     attention: bool = False
     tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
 

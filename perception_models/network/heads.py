@@ -15,11 +15,15 @@ CLASSES, STATES = len(labels.OBJECTS), len(labels.LIGHT_STATES)
 
 
 class CellHead(nn.Module):
-    """Per cell: class logits, distances to the four sides as log(stride units), traffic-light state logits."""
+    """Per cell: class logits, distances to the four sides as log(stride units), traffic-light state logits.
 
-    def __init__(self, channels: list[int]):
+    apart: what it is and where it ends have a tower each (YOLOX, Ge et al. 2021, arXiv 2107.08430)
+    """
+
+    def __init__(self, channels: list[int], apart: bool = False):
         super().__init__()
         self.towers = nn.ModuleList(ConvBlock(c, c) for c in channels)
+        self.side_towers = nn.ModuleList(ConvBlock(c, c) for c in channels * apart)
         self.classes = nn.ModuleList(nn.Conv2d(c, CLASSES, 1) for c in channels)
         self.sides = nn.ModuleList(nn.Conv2d(c, 4, 1) for c in channels)
         self.states = nn.ModuleList(nn.Conv2d(c, STATES, 1) for c in channels)
@@ -33,10 +37,11 @@ class CellHead(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """B A 10, B A 4, B A 4 with all cells of all levels in one axis A."""
-        towers = [tower(x) for tower, x in zip(self.towers, levels)]
+        what = [tower(x) for tower, x in zip(self.towers, levels)]
+        where = [tower(x) for tower, x in zip(self.side_towers, levels)] or what
         return tuple(
-            torch.cat([conv(x).flatten(2) for conv, x in zip(convs, towers)], 2).transpose(1, 2)
-            for convs in (self.classes, self.sides, self.states)
+            torch.cat([conv(x).flatten(2) for conv, x in zip(convs, maps)], 2).transpose(1, 2)
+            for convs, maps in ((self.classes, what), (self.sides, where), (self.states, what))
         )
 
 
@@ -46,7 +51,7 @@ class ObjectHead(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         channels = [config.fine] * config.small_objects + [config.neck] * 3
-        self.many, self.one = CellHead(channels), CellHead(channels)
+        self.many, self.one = (CellHead(channels, config.side_towers) for _ in range(2))
 
     def forward(self, pyramid: tuple[Tensor, ...], twins: tuple[str, ...]) -> dict[str, Tensor]:
         levels = list(pyramid[-len(self.one.towers) :])

@@ -73,7 +73,8 @@ def load_network(path: Path | str) -> tuple[PerceptionNet, dict[str, Any]]:
 def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     """Start from the weights of a checkpoint wherever name and shape agree and no `replace` prefix asks for new ones.
 
-    Levels of the object head agree by stride, so a network that also looks at stride 4 keeps what the others know.
+    Levels of the object head agree by stride, so a network that also looks at stride 4 keeps what the others know, and
+    towers for boxes alone start as the one tower that served for all.
     Returns the names that start anew.
     """
     parts, _ = load(Path(path))
@@ -81,7 +82,7 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     finer = _object_levels(mine) - _object_levels(parts["average"])
     kept = {
         name: tensor
-        for name, tensor in _renumbered(parts["average"], finer).items()
+        for name, tensor in _split(_renumbered(parts["average"], finer)).items()
         if name in mine and mine[name].shape == tensor.shape and not name.startswith(tuple(replace))
     }
     if not any(tensor.ndim for tensor in kept.values()):
@@ -98,6 +99,11 @@ def _renumbered(tensors: dict[str, Tensor], finer: int) -> dict[str, Tensor]:
     """Levels of the object head are numbered from the finest: those of a head with `finer` more levels before them."""
     level = re.compile(r"^(heads\.objects\.\w+\.\w+\.)(\d+)")
     return {level.sub(lambda m: f"{m[1]}{int(m[2]) + finer}", name): tensor for name, tensor in tensors.items()}
+
+
+def _split(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The towers of an object head under the names of towers for boxes too, unless it has those itself."""
+    return {name.replace(".towers.", ".side_towers."): tensor for name, tensor in tensors.items()} | tensors
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -262,6 +262,18 @@ def test_a_transfer_finds_the_levels_of_the_object_head_by_their_stride(tmp_path
         assert torch.equal(mine.sides[level].bias, theirs.sides[level].bias)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_transfer_to_towers_for_boxes_alone_says_the_same_at_first(tmp_path, before):
+    torch.manual_seed(3)
+    old = PerceptionNet(of_size("t", side_towers=before)).eval()
+    checkpoint.save(tmp_path / "old.safetensors", {"average": old.state_dict()}, {"step": 0})
+    net = PerceptionNet(of_size("t", side_towers=True)).eval()
+    assert checkpoint.transfer(net, str(tmp_path / "old.safetensors"), []) == []
+    images = torch.randint(0, 255, (1, 64, 96, 3), dtype=torch.uint8)
+    for name, value in old(images).items():
+        assert torch.equal(net(images)[name], value), name
+
+
 @pytest.mark.parametrize("setting", ["transfer.replace", "phases.frozen", "optimizer.scales"])
 def test_a_beginning_of_no_name_is_an_error(setting):
     wrong = {
