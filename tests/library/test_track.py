@@ -309,6 +309,16 @@ def test_the_threshold_can_change_while_it_runs():
     assert len(tracker.update(weak, 2 * STEP)) == 0
 
 
+def test_what_is_hardly_sure_goes_on_with_a_track_but_begins_none():
+    tracker = ObjectTracker(CLASSES)
+    tracker.begin_at(0.5)
+    hardly, surely = (seen((200, 300), scores=[score]) for score in (0.52, 0.6))
+    found = [tracker.update(objects, i * STEP) for i, objects in enumerate((hardly, surely, hardly))]
+    assert [len(each) for each in found] == [0, 1, 1]
+    assert found[1].track_ids[0] == found[2].track_ids[0]
+    assert not found[2].coasted.any()
+
+
 def test_one_wild_place_does_not_make_a_velocity():
     tracker = ObjectTracker(CLASSES)
     for i in range(40):

@@ -12,7 +12,7 @@ class TrackRules:
     """Scores, overlaps, seconds; everything that decides which detections are one object."""
 
     sure: float = 0.4  # score from which on a detection is matched first
-    begin: float = 0.4  # score from which on a detection begins a track; what is left below it is dropped
+    begin: float = 0.44  # score from which on a detection begins a track; what is left below it is dropped
     overlap: float = 0.2  # IoU that two boxes need, unless they are near on the road
     doubtful_overlap: float = 0.4  # the same for doubtful detections
     show: float = 0.5  # seconds that a track which is not seen is still published

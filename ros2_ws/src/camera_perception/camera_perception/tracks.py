@@ -124,7 +124,8 @@ class Tracks:
 
 
 YOUNG = 2  # sightings up to which a box has no speed of its own worth the name
-BOX_HASTE = 3.0  # sizes per second, how fast a new box may move in the image: one standard deviation
+# Sizes per second, how fast the middle u v of a new box, its width and its height may change: one standard deviation.
+BOX_HASTE = np.array([3.0, 3.0, 1.0, 1.0])
 BIAS_SECONDS = 3.0
 BIAS_SHARE = 0.5  # of a place's variance: mounting, slope and contact point err in one direction for seconds
 
