@@ -55,7 +55,7 @@ class ExportConfig:
     height: int = 0
     width: int = 0
     batch: int = 1
-    top: int = 100
+    top: int = 300
     twin: str = "one"
     opset: int = 18
     images: str | None = None

@@ -22,7 +22,7 @@ class FinalNet(nn.Module):
     twin  "one" needs no NMS; "many" is for a host that runs NMS
     """
 
-    def __init__(self, net: PerceptionNet, size: tuple[int, int], top: int = 100, twin: str = "one"):
+    def __init__(self, net: PerceptionNet, size: tuple[int, int], top: int = 300, twin: str = "one"):
         super().__init__()
         self.net, self.size, self.twin = net, size, twin
         centers, strides = cell_centers(size, net.config.strides)
