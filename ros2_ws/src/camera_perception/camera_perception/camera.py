@@ -6,6 +6,7 @@ from the middle of that pixel: `from_camera_info` moves the principal point by t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ class Camera:
     def pitched(self, angle: float) -> Camera:
         """The same camera looking `angle` radians further down, turned about the car's lateral axis."""
         pose = self.pose.copy()
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        c, s = math.cos(angle), math.sin(angle)
+        turn = np.array([[c, s], [-s, c]])
         pose[:3:2, :3] = turn @ pose[:3:2, :3]
         return self._posed(pose)
 

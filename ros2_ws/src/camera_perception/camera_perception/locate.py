@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 
@@ -25,10 +26,14 @@ CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side of
 RIDERS, MOUNTS = ("rider",), ("bicycle", "motorcycle")
 STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 MAX_RANGE = 150.0  # metres
+ROOT_2 = sqrt(2.0)
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
 DISAGREE = 8.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
 # Plain numbers: with members of an enum, numpy takes ten times as long.
 SIDES, ENDS, BOTTOM = int(Edge.LEFT | Edge.RIGHT), int(Edge.TOP | Edge.BOTTOM), int(Edge.BOTTOM)
+NONE, GROUND, SIZE = (
+    np.uint8(each) for each in (PositionMethod.NONE, PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR)
+)
 
 
 def sound_boxes(boxes: np.ndarray) -> np.ndarray:
@@ -65,19 +70,28 @@ def locate_objects(
     ground_cov = ground_cov + _contact_doubt(objects.classes, classes)
     size, size_cov = _by_size(objects, camera, classes, noise)
     hidden = bottom_hidden(standing.boxes)
-    ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
-    size[hidden], size_cov[hidden] = np.nan, np.nan
+    if hidden.any():
+        ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
+        size[hidden], size_cov[hidden] = np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
     off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
-    position[off], cov[off], method[off] = np.nan, np.nan, PositionMethod.NONE
+    position[off], cov[off], method[off] = np.nan, np.nan, NONE
     return replace(
         objects,
-        positions=np.column_stack((position, np.where(off, np.nan, 0.0))).astype(np.float32),
+        positions=_with_height(position),
         position_covs=cov.astype(np.float32),
         position_methods=method,
         ground_widths=visible_widths(objects, position, camera),
     )
+
+
+def _with_height(position: np.ndarray) -> np.ndarray:
+    """(N, 2) -> (N, 3) float32 on the road, nan where nan."""
+    places = np.zeros((len(position), 3), np.float32)
+    places[:, :2] = position
+    places[np.isnan(position[:, 0]), 2] = np.nan
+    return places
 
 
 def _sigmas(boxes: np.ndarray, noise: GroundNoise) -> np.ndarray:
@@ -87,7 +101,8 @@ def _sigmas(boxes: np.ndarray, noise: GroundNoise) -> np.ndarray:
 
 def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:
     boxes = objects.boxes.astype(float)
-    contact = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
+    contact = boxes[:, 2:].copy()
+    contact[:, 0] = (boxes[:, 0] + boxes[:, 2]) / 2
     contact[(objects.truncated & BOTTOM) != 0] = np.nan
     return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
 
@@ -102,8 +117,9 @@ def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
 
 def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
     """The same, where riders reach down to the wheels of what they sit on."""
-    riders, mounts = (_are(names, objects.classes, classes).nonzero()[0] for names in (RIDERS, MOUNTS))
-    if not len(riders) or not len(mounts):
+    riders = _are(RIDERS, objects.classes, classes).nonzero()[0]
+    mounts = _are(MOUNTS, objects.classes, classes).nonzero()[0] if len(riders) else riders
+    if not len(mounts):
         return objects
     boxes, (a, b) = objects.boxes.copy(), (objects.boxes[riders].T[:, :, None], objects.boxes[mounts].T[:, None])
     beside = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) < 0.5 * (a[2] - a[0])
@@ -143,7 +159,7 @@ def _by_size(
     boxes = objects.boxes.astype(float)
     heights = heights_of(objects.classes, classes)
     heights[(objects.truncated & ENDS) != 0] = np.nan
-    return located_by_height(boxes, heights, np.sqrt(2) * _sigmas(boxes, noise), camera)
+    return located_by_height(boxes, heights, ROOT_2 * _sigmas(boxes, noise), camera)
 
 
 def _best(
@@ -156,7 +172,7 @@ def _best(
     rows = both.nonzero()[0]
     rows = rows[_squared(ground[rows] - size[rows], ground_cov[rows] + size_cov[rows]) < DISAGREE]
     position[rows], cov[rows] = fused(ground[rows], ground_cov[rows], size[rows], size_cov[rows])
-    method = np.where(planar, PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR).astype(np.uint8)
+    method = np.where(planar, GROUND, SIZE)
     return position, cov, method
 
 
