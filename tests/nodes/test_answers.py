@@ -39,7 +39,7 @@ class HandClock:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"lifecycle": "inactive", "listeners": 0}, "is inactive"),
+        ({"lifecycle": "inactive", "listeners": 0}, "is inactive and did not become active"),
         ({"publishers": 0}, "has not found who publishes its images"),
         ({"listeners": 1}, "has found 1 of 2 listeners"),
     ],

@@ -37,7 +37,7 @@ class Answers:
         if not said:
             return f"{name} says nothing on /diagnostics"
         if said["lifecycle"] != "active":
-            return f"{name} is {said['lifecycle']}"
+            return f"{name} is {said['lifecycle']} and did not become active"
         if said["publishers"] == "0":
             return f"{name} has not found who publishes its images"
         found = int(said["listeners"])
