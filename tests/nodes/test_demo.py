@@ -149,27 +149,18 @@ def test_nodes_that_end_by_themselves_end_the_demo(codes, words):
         wait_for_player(Scripted(*codes), 1.0)
 
 
-def played(drive: Path, model: Path, out: Path) -> int:
-    """Runs the demo; how many images were lost, which it must have counted and said by its exit code."""
-    options = ["--bag", str(drive), "--model", str(model), "--out", str(out), "--engine", "onnxruntime"]
-    command = [sys.executable, "-m", "camera_perception_ros.demo", *options]
-    done = subprocess.run(command, env=shipped_environment(), capture_output=True, text=True, check=False)
-    cameras = json.loads((out / "summary.json").read_text())["cameras"]
-    lost = sum(numbers["unaccounted"] for numbers in cameras.values())
-    assert done.returncode == (3 if lost else 0), done.stdout + done.stderr
-    for numbers in cameras.values():
-        assert numbers["sent"] == IMAGES
-        assert numbers["received"] + numbers["replaced"] + numbers["unaccounted"] == IMAGES
-        assert numbers["headers_not_of_an_input"] == 0
-    return lost
-
-
 @pytest.mark.timeout(300)
 def test_the_demo_accounts_for_every_frame_and_leaves_its_files(drive, tiny_model, tmp_path):
-    outs = (tmp_path / f"out{attempt}" for attempt in range(3))
-    # Best effort loses images where other processes take the machine for a while; not three times in a row.
-    out = next((out for out in outs if not played(drive, tiny_model, out)), None)
-    assert out is not None, "three runs of the demo lost images"
+    out = tmp_path / "out"
+    options = ["--bag", str(drive), "--model", str(tiny_model), "--out", str(out), "--engine", "onnxruntime"]
+    command = [sys.executable, "-m", "camera_perception_ros.demo", *options]
+    done = subprocess.run(command, env=shipped_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cameras = json.loads((out / "summary.json").read_text())["cameras"]
+    for numbers in cameras.values():
+        assert numbers["sent"] == IMAGES
+        assert numbers["received"] + numbers["replaced"] == IMAGES
+        assert numbers["headers_not_of_an_input"] == 0
     film = cv2.VideoCapture(str(out / "overlay.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) > 0
     size = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
