@@ -102,7 +102,7 @@ def slopes(points: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def across(cov: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """(P,) standard deviation of y at fixed x, of points with (P, 2, 2) covariances on a line of (P,) slope dy/dx."""
-    slope = np.clip(slope, -1.0, 1.0)
+    slope = slope.clip(-1.0, 1.0)
     variance = cov[:, 1, 1] - 2 * slope * cov[:, 0, 1] + slope**2 * cov[:, 0, 0]
     return np.sqrt(np.maximum(variance, 0.0) + FLOOR**2)
 

@@ -69,7 +69,7 @@ class Letterbox:
         """(N, 4) x0 y0 x1 y1 network pixels -> float32 source pixels, cut at the image borders."""
         height, width = self.image_size
         image_boxes = self.image_from_input(np.reshape(boxes, (-1, 2, 2))).reshape(-1, 4)
-        return np.clip(image_boxes, 0, (width, height, width, height)).astype(np.float32)
+        return image_boxes.clip(0, (width, height, width, height)).astype(np.float32)
 
     def cut(self, raster: np.ndarray) -> np.ndarray:
         """The part of a raster (h, w) over the whole input that shows the image and nothing else, to the nearest cell.

@@ -241,7 +241,10 @@ class Objects:
         return len(self.boxes)
 
     def __getitem__(self, rows: np.ndarray | slice) -> Objects:
-        return Objects(*[column[rows] for column in _columns(self)])
+        if isinstance(rows, slice):
+            return Objects(*[column[rows] for column in _columns(self)])
+        numbers = rows.nonzero()[0] if rows.dtype == bool else rows
+        return Objects(*[column.take(numbers, axis=0) for column in _columns(self)])
 
     @staticmethod
     def of(detections: Detections) -> Objects:

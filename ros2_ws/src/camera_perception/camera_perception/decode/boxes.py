@@ -45,7 +45,7 @@ def detections_from(
     states = light_states[rows].astype(np.float32, copy=False)
     return Detections(
         in_image[rows],
-        np.clip(scores[rows], 0, 1).astype(np.float32, copy=False),
+        scores[rows].clip(0, 1).astype(np.float32, copy=False),
         classes[rows].astype(np.int32, copy=False),
         np.where(np.isfinite(states), states, np.float32(0)),
     )
