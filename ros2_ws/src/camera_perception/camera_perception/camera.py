@@ -20,7 +20,7 @@ from camera_perception.errors import CalibrationError
 PLUMB_BOB, RATIONAL, FISHEYE = "plumb_bob", "rational_polynomial", "equidistant"
 COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}  # how many each model may have
 NO_TURN, NOWHERE = np.eye(3), np.zeros(3)
-SEARCH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)  # of the inverse of the distortion
+SEARCH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-6)  # of the inverse of the distortion
 MAX_RETURN_ERROR = 0.5  # pixels; a ray that does not come back to its pixel lies outside the model
 # Columns of OpenCV's projection Jacobians that belong to x and y of a shift of the camera.
 SHIFT = {PLUMB_BOB: slice(3, 5), RATIONAL: slice(3, 5), FISHEYE: slice(11, 13)}
