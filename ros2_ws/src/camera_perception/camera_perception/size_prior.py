@@ -43,20 +43,19 @@ def located_by_height(
     sigmas  (N, 2) standard deviation of the box's width and height, pixels
     returns (N, 2) metres in base_link, and (N, 2, 2) covariances; nan where the height is not known
     """
-    pose = camera.pose
-    middle = (boxes[:, 0] + boxes[:, 2]) / 2
-    ends = np.empty((2, len(boxes), 2))
-    ends[..., 0], ends[..., 1] = middle, boxes[:, 1::2].T
+    pose, count = camera.pose, len(boxes)
+    ends = np.empty((2, count, 2))  # the middles of the upper and of the lower edge
+    ends[..., 0], ends[..., 1] = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 1::2].T
     rays = camera.rays_from_pixels(ends.reshape(-1, 2)) @ pose[:3, :3].T
-    top, bottom = rays.reshape(2, -1, 3)
-    flat = [np.sqrt(ray[:, 0] ** 2 + ray[:, 1] ** 2) for ray in (top, bottom)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        rise = top[:, 2] / flat[0] - bottom[:, 2] / flat[1]  # tangent of elevation, top over bottom
-        reach = np.where(rise > 1e-6, heights[:, 0] / rise, np.nan)
+        flat = np.hypot(rays[:, 0], rays[:, 1])
+        slopes = rays[:, 2] / flat  # tangents of elevation
+        rise = slopes[:count] - slopes[count:]
+        reach = heights[:, 0] / np.where(rise > 1e-6, rise, np.nan)
         share = np.hypot(heights[:, 1] / heights[:, 0], sigmas[:, 1] / np.maximum(boxes[:, 3] - boxes[:, 1], 1e-6))
-        along = bottom[:, :2] / flat[1][:, None]
-        across_sigma = reach * sigmas[:, 0] / camera.pixel_from_camera[0, 0]
-    across = along[:, ::-1] * (-1.0, 1.0)
-    spread = along * (reach * share)[:, None], across * across_sigma[:, None]
-    cov = sum((each[:, :, None] * each[:, None, :] for each in spread), np.zeros((len(boxes), 2, 2)))
-    return pose[:2, 3] + along * reach[:, None], cov
+        along = rays[count:, :2] / flat[count:, None]
+    spread = np.empty((2, count, 2))  # one standard deviation along the line of sight, and across it
+    np.multiply(along, (reach * share)[:, None], out=spread[0])
+    np.multiply(along[:, ::-1] * (-1.0, 1.0), (reach * sigmas[:, 0])[:, None], out=spread[1])
+    spread[1] /= camera.pixel_from_camera[0, 0]
+    return pose[:2, 3] + along * reach[:, None], np.einsum("kni,knj->nij", spread, spread)
