@@ -13,27 +13,23 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from perception_models.balancing import Balancer
 from perception_models.losses import TASKS
-from perception_models.network import PerceptionNet, of_size
-from perception_models.pretraining import MaskedLearner
 from perception_models.settings import SettingsError
 from perception_models.training import checkpoint
 from perception_models.training.average import Average
+from perception_models.training.build import build_learner, build_network
 from perception_models.training.config import TrainConfig
-from perception_models.training.feed import Feed, loader, validation_batches
-from perception_models.training.learner import Learner
+from perception_models.training.feed import Feed, loader
 from perception_models.training.logbook import Logbook
 from perception_models.training.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
 from perception_models.training.steps import (
     build_optimizer,
-    check_prefixes,
     compile_parts,
     freeze,
     projected_gradients,
     set_learning_rate,
 )
-from perception_models.training.validate import validate
+from perception_models.training.watch import Watch
 
 
 def train(config: TrainConfig, folder: Path, resume: bool = False) -> Path:
@@ -78,7 +74,7 @@ class Run:
         self.learner, self.optimizer = fabric.setup(learner, build_optimizer(learner, config.optimizer))
         self.plain = learner
         self.feed = Feed(config.data, config.seed, fabric.global_rank, fabric.world_size)
-        self.start, self.best_score, self.worse = 0, float("-inf"), 0
+        self.start, self.watch = 0, Watch(config)
         self.log = Logbook(folder, fabric.is_global_zero, config.wandb, asdict(config))
         self._clock: tuple[float, int] = (time.monotonic(), 0)
 
@@ -88,7 +84,8 @@ class Run:
         if self._stopped():
             return
         todo = list(steps(self.config.stages, world, self.start))
-        self._validation = self._validation_batches() if self.fabric.is_global_zero else []
+        if self.fabric.is_global_zero:
+            self.watch.prepare(self.fabric.to_device)
         batches = loader(self.feed, todo, self.config.data.workers)
         bar = tqdm(
             zip(todo, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
@@ -145,7 +142,7 @@ class Run:
         if _due(number, config.log_every):
             self._log_losses(number, step, losses, bar)
         if _due(number, config.picture_every) and self.fabric.is_global_zero:
-            images = (self._validation[0] if self._validation else batch)["images"][:4]
+            images = (self.watch.batches[0] if self.watch.batches else batch)["images"][:4]
             self.log.picture(number, "predictions", self.plain.sheet(self.average.net, images))
         if _due(number, config.validate_every):
             self._validate(number)
@@ -154,8 +151,7 @@ class Run:
 
     def _stopped(self) -> bool:
         """Has it been worse for longer than patience allows? The first device knows."""
-        patience = self.config.patience
-        return bool(patience) and self.fabric.broadcast(self.worse >= patience)
+        return bool(self.config.patience) and self.fabric.broadcast(self.watch.hopeless)
 
     def _log_losses(self, number: int, step: Step, losses: dict[str, Tensor], bar: Any) -> None:
         now, seen = time.monotonic(), step.seen + step.batch * self.fabric.world_size
@@ -168,29 +164,20 @@ class Run:
         self.log.figures(number, {f"train/{t}": v for t, v in values.items()} | {"images_per_s": speed, "seen": seen})
         bar.set_postfix({**{t[:4]: f"{v:.2f}" for t, v in values.items()}, "img/s": f"{speed:.0f}"})
 
-    def _validation_batches(self) -> list[dict[str, Tensor]]:
-        final = self.config.stages[-1]
-        batches = validation_batches(self.config.data, (final.height, final.width), self.config.validate_images, 8)
-        return [self.fabric.to_device(batch) for batch in batches]
-
     def _validate(self, number: int) -> None:
         if self.fabric.is_global_zero:
-            score = float(number)  # without validation data the newest is the best
-            if self._validation:
-                figures = validate(self.average.net, self._validation, self.config.loss)
+            better, figures = self.watch.look(self.average.net, number)
+            if figures:
                 self.log.figures(number, {f"val/{name}": value for name, value in figures.items()})
-                score = figures["score"]
-            self.worse = 0 if score > self.best_score else self.worse + 1
-            if score > self.best_score:
-                self.best_score = score
+            if better:
                 checkpoint.save(self.best, {"average": self.average.net.state_dict()}, self._state(number))
         self.fabric.barrier()
 
     def _state(self, number: int) -> dict[str, Any]:
         return {
             "step": number,
-            "best_score": self.best_score if self.best_score > float("-inf") else None,
-            "worse": self.worse,
+            "best_score": self.watch.best,
+            "worse": self.watch.worse,
             "network": asdict(self.net.config),
             "world": self.fabric.world_size,
             "scaler": _scaler_state(self.fabric),
@@ -223,44 +210,8 @@ class Run:
             self.average.net.load_state_dict(parts["average"])
         if state["scaler"]:
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
-        self.start, self.worse = state["step"], state["worse"]
-        self.best_score = float("-inf") if state["best_score"] is None else state["best_score"]
-
-
-def build_network(config: TrainConfig) -> PerceptionNet:
-    """The network of a configuration, with transferred weights where it asks for them."""
-    try:
-        net = PerceptionNet(of_size(**config.network))
-    except TypeError as error:
-        raise SettingsError(f"network: {error}; see NetworkConfig for the names") from error
-    check_prefixes(net, _prefixes(config))
-    if config.transfer.weights:
-        checkpoint.transfer(net, config.transfer.weights, config.transfer.replace)
-    return net
-
-
-def _prefixes(config: TrainConfig) -> dict[str, list[str]]:
-    """All beginnings of parameter names of a configuration, by setting."""
-    frozen = [prefix for phase in config.phases for prefix in phase.frozen]
-    scales = [] if config.pretrain.hidden else list(config.optimizer.scales)  # what fills in has names of its own
-    return {"transfer.replace": config.transfer.replace, "phases.frozen": frozen, "optimizer.scales": scales}
-
-
-def build_learner(config: TrainConfig, net: PerceptionNet) -> Learner | MaskedLearner:
-    """What turns a batch into losses: labels and perhaps a teacher, or the picture itself."""
-    if not config.pretrain.hidden:
-        return Learner(net, Balancer(config.balance), config.loss, _teacher(config, net))
-    if not 0 < config.pretrain.hidden < 1:
-        raise SettingsError(f"pretrain.hidden={config.pretrain.hidden}: expected a share above 0 and below 1")
-    return MaskedLearner(net, config.pretrain.hidden)
-
-
-def _teacher(config: TrainConfig, net: PerceptionNet) -> torch.nn.Module | None:
-    if not config.distill.teacher:
-        return None
-    from perception_models.distill import Teacher
-
-    return Teacher(config.distill, checkpoint.load_network(Path(config.distill.teacher))[0], net)
+        self.start = state["step"]
+        self.watch.best, self.watch.worse = state["best_score"], state["worse"]
 
 
 def _due(number: int, every: int) -> bool:

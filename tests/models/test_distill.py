@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import perception_models.train as training
+from perception_models.balancing import Balancer
 from perception_models.distill import Teacher, divergence, feature_loss, object_loss, output_loss
 from perception_models.losses import TASKS, LossConfig
 from perception_models.network import PerceptionNet, of_size
@@ -98,7 +99,7 @@ def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch
             if name.endswith("bias"):
                 parameter += 2 * torch.randn_like(parameter)  # opinions of its own
     taught = Teacher(DistillConfig(), teacher, student)
-    learner = Learner(student, training.Balancer(TrainConfig().balance), LossConfig(), taught)
+    learner = Learner(student, Balancer(TrainConfig().balance), LossConfig(), taught)
     unknown = {"has_boxes": False, "drivable": 255, "semantic": 255}
     for name in ("lane_exists", "weather", "scene", "timeofday", *unknown):
         drawn_batch[name][:] = unknown.get(name, -1)
@@ -123,7 +124,7 @@ def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch
 def test_the_teacher_stays_as_it_is_and_out_of_the_checkpoint(drawn_batch):
     teacher, student = net(3), net(4)
     module = Teacher(DistillConfig(), teacher, student)
-    learner = Learner(student, training.Balancer(TrainConfig().balance), LossConfig(), module).train()
+    learner = Learner(student, Balancer(TrainConfig().balance), LossConfig(), module).train()
     assert set(module.state_dict()) == {"adapter.weight", "adapter.bias"}
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     learner(drawn_batch, TASKS)[0].backward()

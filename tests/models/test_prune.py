@@ -13,8 +13,8 @@ from perception_models.network.blocks import ConvBlock
 from perception_models.prune import cut, labelled_batch, prune
 from perception_models.pruned_size import smaller
 from perception_models.settings import SettingsError, load_settings
-from perception_models.train import build_network
 from perception_models.training import checkpoint
+from perception_models.training.build import build_network
 from perception_models.training.config import StageConfig, TrainConfig
 
 SIZE = (64, 128)

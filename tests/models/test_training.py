@@ -12,6 +12,7 @@ import yaml
 from torch import nn
 
 import perception_models.train as training
+from perception_models.balancing import Balancer
 from perception_models.data import labels
 from perception_models.data.augment import NONE
 from perception_models.losses.boxes import iou
@@ -19,6 +20,7 @@ from perception_models.network import PerceptionNet, of_size
 from perception_models.network.final import FinalNet
 from perception_models.settings import SettingsError, load_settings
 from perception_models.training import checkpoint
+from perception_models.training.build import build_network
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
 from perception_models.training.learner import Learner
 from perception_models.training.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
@@ -187,7 +189,7 @@ def test_a_broken_checkpoint_says_what_to_do(content, tmp_path):
 def run_of(config: TrainConfig, folder: Path) -> tuple[PerceptionNet, dict[str, torch.Tensor]]:
     """The network before and its weights after a run."""
     torch.manual_seed(config.seed)
-    before = training.build_network(config)
+    before = build_network(config)
     training.train(config, folder)
     return before, checkpoint.load(folder / "last.safetensors")[0]["model"]
 
@@ -282,8 +284,8 @@ def test_a_beginning_of_no_name_is_an_error(setting):
         "optimizer.scales": dict(optimizer=OptimizerConfig(scales={"heads": 1.0, "head.lanes": 0.1})),
     }
     with pytest.raises(SettingsError, match=rf"{setting}: no parameter begins with '.*backbone, heads\.drivable"):
-        training.build_network(TrainConfig(network={"size": "t"}, **wrong[setting]))
-    training.build_network(TrainConfig(network={"size": "t"}, phases=[PhaseConfig(frozen=["heads.lanes", "neck"])]))
+        build_network(TrainConfig(network={"size": "t"}, **wrong[setting]))
+    build_network(TrainConfig(network={"size": "t"}, phases=[PhaseConfig(frozen=["heads.lanes", "neck"])]))
 
 
 def test_a_folder_is_no_checkpoint(tmp_path):
@@ -310,9 +312,7 @@ def test_every_part_has_its_learning_rate():
         "net.heads.lanes.row.bias": 2.0,
     }
     assert {name: scale_of(name, scales) for name in names} == names
-    learner = Learner(
-        PerceptionNet(of_size("t")), training.Balancer(training.TrainConfig().balance), TrainConfig().loss
-    )
+    learner = Learner(PerceptionNet(of_size("t")), Balancer(TrainConfig().balance), TrainConfig().loss)
     optimizer = build_optimizer(learner, OptimizerConfig(scales=scales, weight_decay=0.1))
     counted = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     assert counted == sum(p.numel() for p in learner.net.parameters())
@@ -333,7 +333,7 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine():
 
 def test_a_run_that_gets_worse_stops_and_stays_stopped(drawn_folder, tmp_path, monkeypatch):
     scores = iter([-1.0, -2.0, -3.0, -4.0, -5.0])
-    monkeypatch.setattr(training, "validate", lambda *_: {"score": next(scores)})
+    monkeypatch.setattr("perception_models.training.watch.validate", lambda *_: {"score": next(scores)})
     val = f"data.val=[{{kind: labelled, path: {drawn_folder}}}]"
     config = small(drawn_folder, "validate_every=1", "validate_images=2", "patience=2", val)
     training.train(config, tmp_path)
@@ -394,6 +394,6 @@ def test_the_configuration_for_real_pictures_learns_nothing_from_the_drive_it_is
 def test_every_weight_of_a_network_with_one_task_gets_a_gradient(task, drawn_batch):
     """Several devices wait for the gradients of all weights, also of levels of the trunk that no head reads."""
     net = PerceptionNet(of_size("t", tasks=[task]))
-    learner = Learner(net, training.Balancer(TrainConfig().balance), TrainConfig().loss)
+    learner = Learner(net, Balancer(TrainConfig().balance), TrainConfig().loss)
     learner(drawn_batch, (task,))[0].backward()
     assert [name for name, value in learner.named_parameters() if value.requires_grad and value.grad is None] == []
