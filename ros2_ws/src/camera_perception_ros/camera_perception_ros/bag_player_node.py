@@ -13,7 +13,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock as TimeSource
 from rclpy.clock import ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool
 
@@ -22,15 +21,15 @@ from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.errors import PerceptionError
 from camera_perception_ros.answers import Answers
 from camera_perception_ros.convert import time_from_ns
-from camera_perception_ros.params import ParameterError, Parameters
+from camera_perception_ros.params import Parameters
+from camera_perception_ros.player_channels import open_channels
 from camera_perception_ros.player_params import PlayerParams
 from camera_perception_ros.process import Stop
-from camera_perception_ros.serialized import message_class, shifted, starts_with_header
+from camera_perception_ros.serialized import shifted
 from camera_perception_ros.timeline import Timeline
 
 STEADY = TimeSource(clock_type=ClockType.STEADY_TIME)
 IMAGES = (IMAGE, COMPRESSED_IMAGE)
-LATCHED = ("/tf_static", "/robot_description")
 QUIET = 5.0  # seconds without a word from the cameras, after which nothing more will come
 
 
@@ -42,7 +41,7 @@ class BagPlayerNode(Node):
         self._bag = Bag(self.params.bag)
         self._timeline = Timeline(self.params.rate)
         self._timeline.pause(self.params.start_paused)
-        self._channels: dict[str, Any] = self._open_channels()
+        self._channels = open_channels(self, self._bag, self.params)
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if self.params.clock else None
         self._clock_timer = (
             self.create_timer(1 / self.params.clock, self._tick, clock=STEADY) if self.params.clock else None
@@ -56,33 +55,10 @@ class BagPlayerNode(Node):
         self._thread = threading.Thread(target=self._play_and_stop, name="player", daemon=True)
         self._thread.start()
 
-    def _open_channels(self) -> dict[str, Any]:
-        wanted = set(filter(None, self.params.topics)) or set(self._bag.topics)
-        absent = wanted - set(self._bag.topics)
-        if absent:
-            known = ", ".join(sorted(self._bag.topics))
-            raise ParameterError(f"parameter 'topics' names {sorted(absent)[0]}: the recording has {known}")
-        channels = {}
-        for topic in sorted(wanted):
-            kind = message_class(self._bag.topics[topic])
-            if kind is None:
-                self.get_logger().warning(f"{topic} is not played: {self._bag.topics[topic]} is not installed")
-                continue
-            channels[topic] = (self.create_publisher(kind, topic, self._qos(topic)), starts_with_header(kind))
-        return channels
-
     def _listen(self) -> Answers:
         answers = Answers(self.params.cameras, self.params.wait_for_listeners)
         self.create_subscription(DiagnosticArray, "/diagnostics", answers.take, 10)
         return answers
-
-    def _qos(self, topic: str) -> QoSProfile:
-        reliable = self.params.reliability == "reliable" or topic in LATCHED
-        return QoSProfile(
-            depth=self.params.depth,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if topic in LATCHED else DurabilityPolicy.VOLATILE,
-        )
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._timeline.pause(request.data)
