@@ -19,10 +19,17 @@ from perception_models.training.launch import run
 
 CONFIG = Path(__file__).parent / "configs/demo.yaml"
 DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 TRAINED_ON = "udacity_highway_960"  # data/highway is made of it
-# Rendered folder: seed, which no other has, and kind of place (None: all). Streets hold most of the rare classes.
-RENDERED = {"train": (1, None), "city": (2, "city"), "val": (30_001, None), "test": (90_001, None)}
+# Rendered folders: what `make_dataset` is told. No other has the seed; streets hold most of the rare classes, and
+# side and rear cameras of rigs see what no front camera does.
+RENDERED: dict[str, dict[str, Any]] = {
+    "train": {"seed": 1},
+    "city": {"seed": 2, "kind": "city"},
+    "around": {"seed": 4, "around": True},
+    "val": {"seed": 30_001},
+    "test": {"seed": 90_001},
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Recipe:
     real: Path = Path("../shared/data/labelled")
     run: Path = Path("runs/demo")
     out: Path = Path("perception_models/zoo/demo")
-    counts: tuple[int, ...] = (3000, 1300, 150, 300)
+    counts: tuple[int, ...] = (3000, 1300, 800, 150, 300)
     size: tuple[int, int] = (640, 384)
     workers: int = 2
     limit: int | None = None
@@ -65,9 +72,9 @@ def render(recipe: Recipe, say: Callable[[str], None]) -> None:
     """Rendered pictures, always the same; those that are there are kept."""
     from perception_models.render.dataset import make_dataset
 
-    for (name, (seed, kind)), count in zip(RENDERED.items(), recipe.counts):
+    for (name, what), count in zip(RENDERED.items(), recipe.counts):
         say(f"rendering {recipe.data / 'render' / name}")
-        make_dataset(recipe.data / "render" / name, count, seed, recipe.size, recipe.workers, kind)
+        make_dataset(recipe.data / "render" / name, count, size=recipe.size, workers=recipe.workers, **what)
 
 
 def build_highway(recipe: Recipe, say: Callable[[str], None]) -> None:

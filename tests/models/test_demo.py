@@ -201,11 +201,13 @@ def test_the_shipped_recipe_names_no_set_that_may_not_be_shipped():
 
 def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     steps = []
-    recipe = demo.Recipe(tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 2, 1, 2))
+    recipe = demo.Recipe(
+        tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 2, 2, 1, 2)
+    )
 
-    def make_dataset(folder, count, seed, size, workers, kind):
+    def make_dataset(folder, count, seed, size, workers, kind=None, around=False):
         (folder / "images").mkdir(parents=True)
-        steps.append((folder.name, count, seed, kind))
+        steps.append((folder.name, count, seed, kind, around))
 
     def train(config, folder):
         assert [Path(e["path"]).name for e in config.data.train] == ["train"]
@@ -231,7 +233,8 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     train_set = f"data.train=[{{kind: labelled, path: {tmp_path}/data/render/train}}]"
     demo.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
     assert steps == [
-        ("train", 3, 1, None), ("city", 2, 2, "city"), ("val", 1, 30_001, None), ("test", 2, 90_001, None), "train",
+        ("train", 3, 1, None, False), ("city", 2, 2, "city", False), ("around", 2, 4, None, True),
+        ("val", 1, 30_001, None, False), ("test", 2, 90_001, None, False), "train",
         ("export", None), "evaluate", ("export", {"test": {"map50": 0.7}}),
     ]  # fmt: skip
     assert (tmp_path / "zoo/metrics.json").exists()
