@@ -11,7 +11,7 @@ from camera_perception.tracks import BIAS_SHARE, YOUNG, Tracks, middle_and_size
 from camera_perception.types import EgoMotion, Objects
 
 BOX_PIXELS, BOX_SHARE = 1.0, 0.05  # one standard deviation of the middle and size of a box, until its noise is known
-BOX_DRIFT = 1.0  # sizes per second and square root of a second: how the speed of a box in the image changes
+BOX_DRIFT = 1.5  # sizes per second and square root of a second: how the speed of a box in the image changes
 LEARNING = 0.1  # share of a sighting in what is known about the noise
 BOX_NOISE, PLACE_NOISE = (0.3, 30.0), (1.0, 9.0)  # bounds of the noise learned
 GONE_NS, RETURNED = 500_000_000, 3.0  # m/s, doubt of the speed of what comes back after that time, one sigma
