@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-LIMITS = """- Trained for cameras between 1 and 2.5 m above a road, most of them looking ahead; lines are told by those alone.
+LIMITS = """- Trained for cameras between 1 and 2.5 m above a road, most of them looking ahead; only those tell lines.
 - Objects under about 8 pixels high at the network's resolution are often missed, small traffic lights above all.
 - Line type and colour of lines further out than the own lane are less reliable than those of the own lane.
 - The network reports what it was trained to see; anything else on the road may be reported as nothing.
