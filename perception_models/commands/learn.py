@@ -101,7 +101,7 @@ def train_demo(
     with plain_errors():
         from perception_models.demo import Recipe, make_demo
 
-        counts = (pictures, *(max(pictures * share // 100, 1) for share in (43, 27, 5, 10)))
+        counts = tuple(max(pictures * count // Recipe.counts[0], 1) for count in Recipe.counts)
         metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
         for name, figures in metrics["datasets"].items():
             typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures["headlines"].items()))

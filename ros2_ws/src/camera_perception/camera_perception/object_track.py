@@ -15,7 +15,7 @@ from camera_perception.camera import Camera
 from camera_perception.track_filter import correct_boxes, correct_places, predict
 from camera_perception.track_lights import correct_lights
 from camera_perception.track_match import associate
-from camera_perception.track_rules import WALKERS, TrackRules
+from camera_perception.track_rules import BEGIN, WALKERS, TrackRules
 from camera_perception.track_shown import SETTLED, coasting, described, joined
 from camera_perception.track_twins import twins
 from camera_perception.tracks import Tracks
@@ -23,7 +23,6 @@ from camera_perception.types import EgoMotion, Objects
 
 __all__ = ["ObjectTracker", "TrackRules"]
 
-BEGIN = 1.1  # times the score that is sure: the score that begins a track
 CERTAIN = 1.5  # times the score that begins a track: from where on an object is no double of a surer one
 MERGED = 10  # sightings up to which a track may turn out to follow what another one follows
 WALK, DRIVE = 2.0, 8.0  # m/s, how fast things are: one standard deviation; cars also come at the own speed
@@ -57,7 +56,7 @@ class ObjectTracker:
     def begin_at(self, score: float) -> None:
         """The score of sure detections; a tenth more begins a track. On a rise, tracks seen with less end.
 
-        The tenth halves the changes of ids on rendered drives: what stays just above the threshold comes and goes.
+        What stays just above the threshold comes and goes: the tenth saves a third of the changes of ids on rendered drives.
         """
         if self._tracks is not None and score > self.rules.sure:
             self._tracks = self._tracks[self._tracks.scores >= score]

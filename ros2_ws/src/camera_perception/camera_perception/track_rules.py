@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BEGIN = 1.1  # times the score that is sure: the score that begins a track
 WALKERS = frozenset({"pedestrian", "person", "rider", "bicycle"})
 
 
@@ -12,7 +13,7 @@ class TrackRules:
     """Scores, overlaps, seconds; everything that decides which detections are one object."""
 
     sure: float = 0.4  # score from which on a detection is matched first
-    begin: float = 0.44  # score from which on a detection begins a track; what is left below it is dropped
+    begin: float = BEGIN * 0.4  # score from which on a detection begins a track; what is left below it is dropped
     overlap: float = 0.2  # IoU that two boxes need, unless they are near on the road
     doubtful_overlap: float = 0.4  # the same for doubtful detections
     show: float = 0.5  # seconds that a track which is not seen is still published
