@@ -56,7 +56,7 @@ class ObjectTracker:
     def begin_at(self, score: float) -> None:
         """The score of sure detections; a tenth more begins a track. On a rise, tracks seen with less end.
 
-        What stays just above the threshold comes and goes: the tenth saves a third of the changes of ids on rendered drives.
+        What stays just above the threshold comes and goes: the tenth saves a third of the switches of ids.
         """
         if self._tracks is not None and score > self.rules.sure:
             self._tracks = self._tracks[self._tracks.scores >= score]
