@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 T = TypeVar("T")
-LEAVING = 3.0  # seconds that the transport may take to close
+LEAVING = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
 
 
 class Stopped(Exception):
