@@ -87,7 +87,8 @@ def tracked_errors(moments: Iterable[Moment], noise: GroundNoise, draw: GroundNo
         camera = shaken(moment.camera, draw, rng)
         located = locate_objects(as_objects(wrong, things), camera, CLASSES, (camera.height, camera.width), noise)
         motion = motion_between(last, moment) if last else None
-        found, last = tracker.update(located, moment.stamp_ns, motion, (camera.height, camera.width)), moment
+        size = camera.height, camera.width
+        found, last = tracker.update(located, moment.stamp_ns, motion, size, moment.camera), moment
         for row in standing(moment, boxes, things):
             if found.ages[row] * 1e9 > 1e9 and np.isfinite(found.velocities[row]).all() and _old(found, row):
                 truth = contact(things[row], moment.camera, boxes[row])

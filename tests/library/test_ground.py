@@ -94,7 +94,7 @@ def test_two_estimates_are_one_between_them():
 def test_a_pedestrian_of_170_px_stands_10_m_away():
     """Feet 150 px under the horizon, head 20 px over it: 1.7 m * 1000 / 170."""
     boxes = np.array([[600.0, 340.0, 660.0, 510.0]])
-    place, cov = located_by_height(boxes, heights_of(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
+    place, cov, _ = located_by_height(boxes, heights_of(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
     np.testing.assert_allclose(place[0, 0], 10.0, rtol=2e-3)
     assert np.sqrt(cov[0, 0, 0]) == pytest.approx(10.0 * 0.14 / 1.7, rel=0.01)
 

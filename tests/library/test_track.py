@@ -62,15 +62,15 @@ def test_filters_agree_with_the_textbook():
     """One scalar: prior 0 +- 2, seen 3 +- 1 -> 2.4, variance 0.8."""
     mean, cov = update_line(np.zeros((1, 2)), np.diag([4.0, 1.0])[None], np.array([3.0]), np.array([1.0]))
     assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
-    mean, cov = predict_ground(np.array([[1.0, 2, 3, 4]]), np.zeros((1, 4, 4)), 0.5, np.array([2.0]))
-    np.testing.assert_allclose(mean, [[2.5, 4, 3, 4]])
+    mean, cov = predict_ground(np.array([[1.0, 2, 3, 4, 1.6]]), np.zeros((1, 5, 5)), 0.5, np.array([2.0]))
+    np.testing.assert_allclose(mean, [[2.5, 4, 3, 4, 1.6]])
     assert (cov[0, 0, 0], cov[0, 0, 2], cov[0, 2, 2]) == pytest.approx((4 * 0.5**3 / 3, 4 * 0.5**2 / 2, 4 * 0.5))
-    mean, cov = update_ground(np.zeros((1, 4)), np.eye(4)[None] * 4, np.array([[3.0, 0]]), np.eye(2)[None])
+    mean, cov = update_ground(np.zeros((1, 5)), np.eye(5)[None] * 4, np.array([[3.0, 0]]), np.eye(2)[None])
     assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
 
 
 def test_doubt_grows_by_time_not_by_frames():
-    start = np.zeros((1, 4)), np.diag([1.0, 1, 4, 4])[None]
+    start = np.zeros((1, 5)), np.diag([1.0, 1, 4, 4, 0.1])[None]
     once = predict_ground(*start, 0.4, np.array([1.5]))
     often = start
     for _ in range(8):
@@ -79,8 +79,8 @@ def test_doubt_grows_by_time_not_by_frames():
 
 
 def test_a_standing_thing_moves_in_the_axes_of_a_turning_car():
-    mean, _ = seen_from(np.array([[10.0, 0, 5, 0]]), np.eye(4)[None], EgoMotion(2.0, 0.0, np.pi / 2))
-    np.testing.assert_allclose(mean, [[0.0, -8.0, 0.0, -5.0]], atol=1e-12)
+    mean, _ = seen_from(np.array([[10.0, 0, 5, 0, 1.6]]), np.eye(5)[None], EgoMotion(2.0, 0.0, np.pi / 2))
+    np.testing.assert_allclose(mean, [[0.0, -8.0, 0.0, -5.0, 1.6]], atol=1e-12)
 
 
 def test_ids_stay_while_two_cars_pass_each_other():

@@ -68,11 +68,11 @@ def locate_objects(
     standing = mounted(objects, classes)
     ground, ground_cov = _by_ground(standing, camera, noise)
     ground_cov = ground_cov + _contact_doubt(objects.classes, classes)
-    size, size_cov = _by_size(objects, camera, classes, noise)
+    size, size_cov, per_height = _by_size(objects, camera, classes, noise)
     hidden = bottom_hidden(standing.boxes)
     if hidden.any():
         ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
-        size[hidden], size_cov[hidden] = np.nan, np.nan
+        size[hidden], size_cov[hidden], per_height[hidden] = np.nan, np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
     off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
@@ -83,7 +83,20 @@ def locate_objects(
         position_covs=cov.astype(np.float32),
         position_methods=method,
         ground_widths=visible_widths(objects, position, camera),
+        cues=_cues(ground, ground_cov, per_height, camera),
     )
+
+
+def _cues(ground: np.ndarray, ground_cov: np.ndarray, per_height: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N, 4) as in Objects."""
+    sight = ground - camera.pose[:2, 3]
+    cues = np.empty((len(ground), 4), np.float32)
+    with np.errstate(invalid="ignore"):
+        cues[:, 0] = _length(sight)
+        cues[:, 1] = np.sqrt(np.einsum("ni,nij,nj->n", sight, ground_cov, sight)) / cues[:, 0]
+    cues[~_useful(ground, ground_cov, camera), :2] = np.nan
+    cues[:, 2:] = per_height
+    return cues
 
 
 def _with_height(position: np.ndarray) -> np.ndarray:
@@ -155,11 +168,13 @@ def _contact_doubts(classes: tuple[str, ...]) -> np.ndarray:
 
 def _by_size(
     objects: Objects, camera: Camera, classes: tuple[str, ...], noise: GroundNoise
-) -> tuple[np.ndarray, np.ndarray]:
-    boxes = objects.boxes.astype(float)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    boxes, cut = objects.boxes.astype(float), (objects.truncated & ENDS) != 0
     heights = heights_of(objects.classes, classes)
-    heights[(objects.truncated & ENDS) != 0] = np.nan
-    return located_by_height(boxes, heights, ROOT_2 * _sigmas(boxes, noise), camera)
+    heights[cut] = np.nan
+    size, size_cov, per_height = located_by_height(boxes, heights, ROOT_2 * _sigmas(boxes, noise), camera)
+    per_height[cut] = np.nan
+    return size, size_cov, per_height
 
 
 def _best(

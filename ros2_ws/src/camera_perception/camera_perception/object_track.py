@@ -12,9 +12,11 @@ import numpy as np
 
 from camera_perception.assignment import DOUBLES, alike
 from camera_perception.camera import Camera
-from camera_perception.track_filter import correct_boxes, correct_places, predict
+from camera_perception.size_prior import usual_heights
+from camera_perception.track_filter import correct_boxes, predict
 from camera_perception.track_lights import correct_lights
 from camera_perception.track_match import associate
+from camera_perception.track_places import correct_places
 from camera_perception.track_rules import BEGIN, WALKERS, TrackRules
 from camera_perception.track_shown import SETTLED, coasting, described, joined
 from camera_perception.track_twins import twins
@@ -39,6 +41,7 @@ class ObjectTracker:
         self._alike = alike(classes or ("",))
         self._same = alike(classes or ("",), DOUBLES)
         self._walks = np.array([name in WALKERS for name in classes] or [False])
+        self._classes = classes
         self._next_id = 1
         self.reset()
 
@@ -84,11 +87,13 @@ class ObjectTracker:
         row_of = np.full(len(objects), -1)  # the track of each object
         rows, columns = associate(tracks, objects, self.rules, self._alike, image_size)
         row_of[columns] = rows
-        self._correct(tracks, rows, objects[columns], stamp_ns)
+        self._correct(tracks, rows, objects[columns], stamp_ns, camera)
         fresh = np.flatnonzero((row_of < 0) & (objects.scores >= self.rules.begin))
         if len(fresh):
             row_of[fresh] = np.arange(len(tracks), len(tracks) + len(fresh))
-            tracks = tracks.joined(self._begun(objects[fresh], stamp_ns, motion))
+            new = self._begun(objects[fresh], stamp_ns, motion)
+            correct_places(new, np.arange(len(fresh)), objects[fresh], stamp_ns, _eye(camera))
+            tracks = tracks.joined(new)
         unseen = self._shown_unseen(tracks, stamp_ns, image_size)
         alive = self._alive(tracks, stamp_ns, motion is not None)
         self._tracks = tracks if alive.all() else tracks[alive]
@@ -96,7 +101,9 @@ class ObjectTracker:
         shown = objects if kept.all() else objects[kept]
         if len(unseen):
             shown = joined(shown, coasting(tracks[unseen], stamp_ns, self.rules))
-        return described(shown, np.concatenate((row_of[kept], unseen)), tracks, stamp_ns, self.rules)
+        return described(
+            shown, np.concatenate((row_of[kept], unseen)), tracks, stamp_ns, self.rules, motion is not None
+        )
 
     def _predicted(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None, camera: Camera | None) -> Tracks:
         seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
@@ -110,7 +117,9 @@ class ObjectTracker:
         if not len(tracks):
             return tracks
         push = np.where(self._walks[tracks.classes], self.rules.walker, self.rules.vehicle)
-        push *= np.clip(np.hypot(*tracks.place[:, 2:].T) / MOVING, STANDING, 1.0)  # what stands mostly goes on standing
+        push *= np.clip(
+            np.hypot(*tracks.place[:, 2:4].T) / MOVING, STANDING, 1.0
+        )  # what stands mostly goes on standing
         push = push if motion is not None else np.hypot(push, 1.0)
         predict(tracks, seconds, push, stamp_ns, motion, camera)
         return tracks
@@ -122,8 +131,8 @@ class ObjectTracker:
         ego = None if motion is None else np.array([motion.x, motion.y]) / seconds
         if (ego is None) != (self._ego is None):
             rows = np.flatnonzero(tracks.hits >= SETTLED)
-            tracks.place[rows, 2:] += ego if ego is not None else -np.asarray(self._ego)
-            tracks.place_cov[rows, 2:, 2:] += REBASED**2 * np.eye(2)
+            tracks.place[rows, 2:4] += ego if ego is not None else -np.asarray(self._ego)
+            tracks.place_cov[rows, 2:4, 2:4] += REBASED**2 * np.eye(2)
         self._ego = ego
 
     def _merged(self, tracks: Tracks) -> Tracks:
@@ -155,11 +164,13 @@ class ObjectTracker:
         speed = (
             np.where(walks, WALK, np.hypot(DRIVE, self._speed)) if motion is not None else np.full(len(objects), 15.0)
         )
-        return Tracks.begun(objects, ids, stamp_ns, len(self._alike), speed)
+        return Tracks.begun(
+            objects, ids, stamp_ns, len(self._alike), speed, usual_heights(objects.classes, self._classes)
+        )
 
-    def _correct(self, tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: int) -> None:
+    def _correct(self, tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: int, camera: Camera | None) -> None:
         correct_boxes(tracks, rows, seen)
-        correct_places(tracks, rows, seen, stamp_ns)
+        correct_places(tracks, rows, seen, stamp_ns, _eye(camera))
         correct_lights(tracks, rows, seen, stamp_ns)
         number = np.clip(seen.classes, 0, len(self._alike) - 1)
         tracks.votes[rows] *= 0.95
@@ -170,7 +181,7 @@ class ObjectTracker:
 
     def _alive(self, tracks: Tracks, stamp_ns: int, moving: bool) -> np.ndarray:
         unseen = (stamp_ns - tracks.seen) / 1e9
-        doubt = np.where(np.hypot(*tracks.place[:, 2:].T) < MOVING, LOST_STANDING, LOST)
+        doubt = np.where(np.hypot(*tracks.place[:, 2:4].T) < MOVING, LOST_STANDING, LOST)
         placed = moving & (np.trace(tracks.place_cov[:, :2, :2], axis1=1, axis2=2) < doubt**2)
         keep = np.where(placed, self.rules.remember, self.rules.keep)
         return unseen <= np.where(tracks.hits >= self.rules.proven, keep, self.rules.unproven)
@@ -183,3 +194,8 @@ class ObjectTracker:
             u, v = tracks.box[:, 0, 0], tracks.box[:, 1, 0]
             shown &= (u >= 0) & (v >= 0) & (u < image_size[1]) & (v < image_size[0])
         return np.flatnonzero(shown)
+
+
+def _eye(camera: Camera | None) -> np.ndarray | None:
+    """(2,) the camera in base_link."""
+    return None if camera is None else camera.pose[:2, 3]

@@ -21,6 +21,6 @@ def pixels_only(perception: Perception) -> Perception:
 
 
 def _unplaced(objects: Objects) -> Objects:
-    names = ("positions", "position_covs", "velocities", "velocity_covs", "ground_widths")
+    names = ("positions", "position_covs", "velocities", "velocity_covs", "ground_widths", "cues")
     unknown = {name: np.full_like(getattr(objects, name), np.nan) for name in names}
     return replace(objects, position_methods=np.full_like(objects.position_methods, PositionMethod.NONE), **unknown)

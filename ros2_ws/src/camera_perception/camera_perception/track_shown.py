@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from camera_perception.resting import rested
 from camera_perception.track_lights import shown_lights
 from camera_perception.track_rules import TrackRules
 from camera_perception.tracks import Tracks
@@ -31,8 +32,13 @@ def coasting(rows: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
     return replace(Objects.of(guess), coasted=alone, truncated=rows.truncated, ground_widths=rows.widths)
 
 
-def described(objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
-    """Objects with what their tracks know; rows (N,) of tracks."""
+def described(
+    objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int, rules: TrackRules, over_ground: bool
+) -> Objects:
+    """Objects with what their tracks know; rows (N,) of tracks.
+
+    over_ground  whether velocities are over the ground, where many things stand, or relative to the car
+    """
     known = np.isfinite(tracks.place[rows, 0]) & (stamp_ns - tracks.placed[rows] <= 1e9 * rules.show)
     at, row = np.flatnonzero(known), rows[known]
     columns = {name: getattr(objects, name).copy() for name in CHANGED}
@@ -43,10 +49,11 @@ def described(objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int,
     columns["positions"][at] = np.column_stack((tracks.place[row, :2], np.zeros(len(row))))
     columns["position_covs"][at] = tracks.covs[row]
     columns["position_methods"][at] = tracks.methods[row]
-    covs = tracks.speed_covs[row]
-    moving = (tracks.hits[row] >= SETTLED) & (np.trace(covs, axis1=1, axis2=2) < 2 * rules.speed_doubt**2)
-    columns["velocities"][at[moving]] = tracks.place[row[moving], 2:]
-    columns["velocity_covs"][at[moving]] = covs[moving]
+    speeds, covs = tracks.place[row, 2:4], tracks.speed_covs[row]
+    sure = (tracks.hits[row] >= SETTLED) & (np.trace(covs, axis1=1, axis2=2) < 2 * rules.speed_doubt**2)
+    if over_ground:
+        speeds, covs = rested(speeds, covs, tracks.haste[row])
+    columns["velocities"][at[sure]], columns["velocity_covs"][at[sure]] = speeds[sure], covs[sure]
     return replace(objects, **columns)
 
 

@@ -25,8 +25,9 @@ class Tracks:
     held         (T,)   light state that is shown; -1 none yet
     last         (T, 4) the box that was last seen, x0 y0 x1 y1
     box          (T, 4, 2), box_cov (T, 4, 2, 2)  middle u v, width, height in pixels, each with its speed
-    place        (T, 4), place_cov (T, 4, 4)      x y vx vy in base_link, metres
+    place        (T, 5), place_cov (T, 5, 5)      x y vx vy in base_link and its own height, metres
     haste        (T,)   m/s, how fast it may be as long as that is not known: one standard deviation
+    usual        (T, 2) height of its kind and its standard deviation, metres
     bias         (T, 2, 2) the part of the uncertainty of places that does not shrink by looking often
     box_noise, place_noise (T,)  variance of what is seen over what was expected of it, learned from surprises
     methods, truncated, widths (T,) as in Objects
@@ -48,6 +49,7 @@ class Tracks:
     place: np.ndarray
     place_cov: np.ndarray
     haste: np.ndarray
+    usual: np.ndarray
     bias: np.ndarray
     box_noise: np.ndarray
     place_noise: np.ndarray
@@ -83,25 +85,23 @@ class Tracks:
     @property
     def speed_covs(self) -> np.ndarray:
         """(T, 2, 2) of velocities: what biases places changes over BIAS_SECONDS, and that looks like speed."""
-        return self.place_cov[:, 2:, 2:] + self.bias / BIAS_SECONDS**2
+        return self.place_cov[:, 2:4, 2:4] + self.bias / BIAS_SECONDS**2
 
     @staticmethod
-    def begun(objects: Objects, ids: np.ndarray, stamp_ns: int, classes: int, speed: np.ndarray) -> Tracks:
-        """Tracks of objects seen for the first time; speed (N,) m/s is how fast they may be, one standard deviation."""
+    def begun(
+        objects: Objects, ids: np.ndarray, stamp_ns: int, classes: int, haste: np.ndarray, usual: np.ndarray
+    ) -> Tracks:
+        """Tracks of objects seen for the first time, without places yet."""
         n = len(objects)
         box_cov = np.zeros((n, 4, 2, 2))
-        place_cov = np.zeros((n, 4, 4))
-        place_cov[:, 2, 2] = place_cov[:, 3, 3] = speed**2
         size = np.maximum(objects.boxes[:, 2:] - objects.boxes[:, :2], 1.0).astype(float)
         box_cov[:, :, 0, 0] = np.tile(0.05 * size + 1.0, 2) ** 2
         box_cov[:, :, 1, 1] = (BOX_HASTE * size.mean(axis=1)[:, None]) ** 2
-        share = BIAS_SHARE * objects.position_covs.astype(float)
-        place_cov[:, :2, :2] = objects.position_covs - share
         return Tracks(
             ids=ids,
             began=np.full(n, stamp_ns, np.int64),
             seen=np.full(n, stamp_ns, np.int64),
-            placed=np.where(np.isfinite(objects.positions[:, 0]), stamp_ns, -1),
+            placed=np.full(n, -1, np.int64),
             hits=np.ones(n, int),
             ages=np.ones(n, int),
             votes=np.eye(classes)[np.clip(objects.classes, 0, classes - 1)] * objects.scores[:, None],
@@ -111,10 +111,11 @@ class Tracks:
             last=objects.boxes.astype(float),
             box=np.stack((middle_and_size(objects.boxes), np.zeros((n, 4))), axis=2),
             box_cov=box_cov,
-            place=np.column_stack((objects.positions[:, :2], np.zeros((n, 2)))).astype(float),
-            place_cov=place_cov,
-            haste=speed,
-            bias=share,
+            place=np.full((n, 5), np.nan),
+            place_cov=np.full((n, 5, 5), np.nan),
+            haste=haste,
+            usual=usual,
+            bias=np.full((n, 2, 2), np.nan),
             box_noise=np.ones(n),
             place_noise=np.ones(n),
             methods=objects.position_methods,
@@ -126,7 +127,8 @@ class Tracks:
 YOUNG = 2  # sightings up to which a box has no speed of its own worth the name
 # Sizes per second, how fast the middle u v of a new box, its width and its height may change: one standard deviation.
 BOX_HASTE = np.array([3.0, 3.0, 1.0, 1.0])
-BIAS_SECONDS = 3.0
+BIAS_SECONDS = 2.0
+LEARNING = 0.1  # share of a sighting in what is known about the noise
 BIAS_SHARE = 0.5  # of a place's variance: mounting, slope and contact point err in one direction for seconds
 
 
@@ -134,3 +136,8 @@ def middle_and_size(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) x0 y0 x1 y1 -> u v of the middle, width, height."""
     boxes = boxes.astype(float)
     return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), axis=1)
+
+
+def learned(noise: np.ndarray, surprise: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Noise after one more surprise: variance of what was seen over what was expected."""
+    return np.clip(noise + LEARNING * (surprise - noise), *bounds)

@@ -218,6 +218,8 @@ class Objects:
     velocities       (N, 2) float32   over the ground in base_link axes, m/s; nan when unknown
     velocity_covs    (N, 2, 2) float32
     ground_widths    (N,)   float32   visible extent across the line of sight, metres; nan when unknown
+    cues             (N, 4) float32   of range, by this image alone: metres by the ground plane, standard deviation;
+                                      metres per metre that the object is tall, relative standard deviation
     relevances       (N,)   uint8     Relevance, of traffic lights
     """
 
@@ -235,6 +237,7 @@ class Objects:
     velocities: np.ndarray
     velocity_covs: np.ndarray
     ground_widths: np.ndarray
+    cues: np.ndarray
     relevances: np.ndarray
 
     def __len__(self) -> int:
@@ -265,6 +268,7 @@ class Objects:
             np.full((n, 2), np.nan, np.float32),
             np.full((n, 2, 2), np.nan, np.float32),
             np.full(n, np.nan, np.float32),
+            np.full((n, 4), np.nan, np.float32),
             np.zeros(n, np.uint8),
         )
 

@@ -18,7 +18,9 @@ from camera_perception.message import perception_fields
 from camera_perception.model_spec import HeadSpec, ModelSpec
 from camera_perception.object_track import ObjectTracker
 from camera_perception.overlap import iou_matrix
-from camera_perception.types import ClassMap, Detections, Objects, Perception
+from camera_perception.types import ClassMap, Detections, EgoMotion, Objects, Perception
+
+WAITING = EgoMotion(0.0, 0.0, 0.0)
 
 
 def components() -> list[Component]:
@@ -33,13 +35,13 @@ def spec() -> ModelSpec:
 
 
 def tracking(objects: int) -> Component:
-    """Every frame the same objects, moved by a pixel or two."""
+    """Every frame the same objects, moved by a pixel or two, from a car that waits."""
     seen = given.detections(objects)
     moved = [_on_the_road(replace(seen, boxes=seen.boxes + shift)) for shift in (0, 1, 2, 1)]
-    tracker, frames, ticks = ObjectTracker(given.CLASSES), cycle(moved), count()
+    tracker, frames, ticks, camera = ObjectTracker(given.CLASSES), cycle(moved), count(), given.camera()
     return Component(
         f"tracking {objects} objects",
-        lambda: tracker.update(next(frames), next(ticks) * 33_000_000),
+        lambda: tracker.update(next(frames), next(ticks) * 33_000_000, WAITING, given.SIZE, camera),
         "overlap of all pairs, scipy's linear_sum_assignment: no motion, no memory",
         lambda: linear_sum_assignment(-iou_matrix(moved[0].boxes, moved[1].boxes)),
     )

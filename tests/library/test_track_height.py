@@ -1,0 +1,94 @@
+"""Height and range are one question: what is tall for its kind does not seem to drive, what stands does not creep."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.kalman import update_range
+from camera_perception.locate import locate_objects
+from camera_perception.object_track import ObjectTracker
+from camera_perception.resting import STANDING, rested
+from camera_perception.types import Detections, EgoMotion, Objects
+
+CLASSES = ("car", "train")
+STEP, SPEED = 50_000_000, 8.0
+SIZE = (720, 1280)
+CAMERA = Camera(
+    1280,
+    720,
+    np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]),
+    np.zeros(0),
+    base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)),
+)
+
+
+def standing(x: float, tall: float, kind: int = 0) -> Objects:
+    """The nearest side, 1.8 m wide, of something that stands x metres ahead and 3 to the right."""
+    (u, v), size = CAMERA.pixels_from_base(np.array([[x, -3.0, 0.0]]))[0], 1000.0 / x
+    box = np.array([[u - 0.9 * size, v - tall * size, u + 0.9 * size, v]], np.float32)
+    return Objects.of(Detections(box, np.full(1, 0.9, np.float32), np.full(1, kind, np.int32), np.zeros((1, 0))))
+
+
+def approached(tall: float, kind: int = 0) -> tuple[Objects, np.ndarray]:
+    """What is said of it after driving from 60 to 20 metres, and its filter: x y vx vy height."""
+    tracker = ObjectTracker(CLASSES)
+    for i, x in enumerate(np.arange(60.0, 20.0, -SPEED * STEP / 1e9)):
+        found = locate_objects(standing(x, tall, kind), CAMERA, CLASSES, SIZE)
+        motion = EgoMotion(SPEED * STEP / 1e9 if i else 0.0, 0.0, 0.0)
+        tracked = tracker.update(found, i * STEP, motion, SIZE, CAMERA)
+    return tracked, tracker._tracks.place[0]
+
+
+@pytest.mark.parametrize(("tall", "kind"), [(1.3, 0), (1.6, 0), (2.0, 0), (3.8, 1)])
+def test_what_is_taller_or_smaller_than_its_kind_does_not_drive(tall, kind):
+    """Nor does a train, of whose height nothing is known before."""
+    found, (x, y, vx, vy, height) = approached(tall, kind)
+    assert (x, y) == pytest.approx((20.4, -3.0), abs=0.3)
+    assert np.hypot(vx, vy) < 0.3
+    assert height == pytest.approx(tall, abs=0.05)
+    np.testing.assert_allclose(found.velocities[0], 0.0, atol=0.05)
+    assert np.sqrt(found.velocity_covs[0, 0, 0]) < 0.3
+
+
+def test_range_and_height_are_corrected_together():
+    """Range 20 +- 2, height 2 +- 0.2, seen to be ten times as far as tall, surely: 20 x 1/8 of both doubts agree."""
+    mean = np.array([[22.0, 0, 0, 0, 2.0]])
+    cov = np.diag([4.0, 4, 1, 1, 0.04])[None]
+    mean, cov = update_range(mean, cov, np.array([[1.0, 0]]), np.zeros(2), np.array([10.0]), np.zeros(1))
+    np.testing.assert_allclose(mean, [[21.0, 0, 0, 0, 2.1]])
+    assert cov[0, 0, 0] == pytest.approx(2.0)
+    assert cov[0, 0, 4] == pytest.approx(0.2)  # from now on they go together
+    assert cov[0, 1, 1] == 4.0
+
+
+def test_what_cannot_be_changes_nothing():
+    mean, cov = np.array([[22.0, 0, 0, 0, 1.0]]), np.diag([4.0, 4, 1, 1, 0.01])[None]
+    after = update_range(mean, cov, np.array([[1.0, 0]]), np.zeros(2), np.array([10.0]), np.zeros(1))
+    np.testing.assert_array_equal(after[0], mean)
+    np.testing.assert_array_equal(after[1], cov)
+
+
+@pytest.mark.parametrize("measured", [(0.0, 0.0), (0.9, 0.3), (2.5, -1.0), (9.0, 0.0)])
+def test_resting_agrees_with_bayes_by_quadrature(measured):
+    """The posterior of two hypotheses, their likelihoods by integration over all speeds on a grid."""
+    cov, haste = np.array([[0.6, 0.2], [0.2, 0.4]]), 3.0
+    axis = np.linspace(-14, 14, 281)
+    speeds = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    prior = multivariate_normal.pdf(speeds, cov=haste**2 * np.eye(2)) * 0.1**2
+    seen = multivariate_normal.pdf(speeds, mean=measured, cov=cov)
+    moving, still = (prior * seen).sum(), multivariate_normal.pdf(np.zeros(2), mean=measured, cov=cov)
+    share = (1 - STANDING) * moving / ((1 - STANDING) * moving + STANDING * still)
+    mean, spread = rested(np.array([measured]), cov[None], np.array([haste]))
+    np.testing.assert_allclose(mean[0], share * np.array(measured), rtol=1e-3, atol=1e-12)
+    expected = share * cov + share * (1 - share) * np.outer(measured, measured)
+    np.testing.assert_allclose(spread[0], expected, rtol=1e-3, atol=1e-9)
+
+
+def test_resting_leaves_what_surely_moves_and_stills_what_may_stand():
+    speeds, covs = np.array([[10.0, 0.0], [0.5, 0.0]]), np.repeat(0.49 * np.eye(2)[None], 2, axis=0)
+    mean, spread = rested(speeds, covs, np.full(2, 8.0))
+    np.testing.assert_allclose(mean, [[10.0, 0], [0, 0]], atol=0.02)
+    assert np.linalg.eigvalsh(spread).min() > 0
