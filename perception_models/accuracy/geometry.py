@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from camera_perception.camera import Camera, rotation
+from camera_perception.contact import bottom_hidden
 from camera_perception.ground import GroundNoise
-from camera_perception.locate import bottom_hidden, locate_objects
+from camera_perception.locate import locate_objects
 from camera_perception.object_track import ObjectTracker
 from camera_perception.types import Detections, Edge, Objects
 from perception_models.accuracy.truth import CLASSES, MOVING, Moment, Thing, contact, exact_box, motion_between

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from camera_perception.camera import Camera, optical_from_rpy, rotation
+from camera_perception.contact import bottom_hidden
 from camera_perception.ground import GroundNoise, fused, ground_with_covariance
-from camera_perception.locate import bottom_hidden, locate_objects
+from camera_perception.locate import locate_objects
 from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Detections, Edge, Objects, PositionMethod
 

@@ -13,40 +13,34 @@ from math import sqrt
 import numpy as np
 
 from camera_perception.camera import Camera
+from camera_perception.contact import (
+    BOTTOM,
+    ENDS,
+    SIDES,
+    bottom_hidden,
+    edges_touched,
+    hanging,
+    mounted,
+    sound_boxes,
+    strips,
+)
 from camera_perception.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
 from camera_perception.size_prior import heights_of, located_by_height
-from camera_perception.types import Edge, Objects, PositionMethod
+from camera_perception.types import Objects, PositionMethod
 
-HANGING = "traffic light", "traffic sign", "stop sign"  # they stand on no road
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
 CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
 SMALL_CONTACT = 0.1
 HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
 CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side off: what is seen is not the middle
-RIDERS, MOUNTS = ("rider",), ("bicycle", "motorcycle")
-STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 MAX_RANGE = 150.0  # metres
 ROOT_2 = sqrt(2.0)
 MAX_SHARE = 0.35  # standard deviation as share of range, above which a position says nothing
 DISAGREE = 8.0  # squared Mahalanobis distance, from which on ground plane and size do not speak of the same thing
 # Plain numbers: with members of an enum, numpy takes ten times as long.
-SIDES, ENDS, BOTTOM = int(Edge.LEFT | Edge.RIGHT), int(Edge.TOP | Edge.BOTTOM), int(Edge.BOTTOM)
 NONE, GROUND, SIZE = (
     np.uint8(each) for each in (PositionMethod.NONE, PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR)
 )
-
-
-def sound_boxes(boxes: np.ndarray) -> np.ndarray:
-    """(N,) bool: finite boxes with an area."""
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-
-
-def edges_touched(boxes: np.ndarray, image_size: tuple[int, int], margin: float = 2.0) -> np.ndarray:
-    """(N, 4) boxes in a (height, width) image -> (N,) uint8 Edge bits."""
-    height, width = image_size
-    hits = boxes[:, :2] <= margin, boxes[:, 2:] >= (width - margin, height - margin)
-    return np.packbits(np.concatenate(hits, axis=1), axis=1, bitorder="little")[:, 0]  # in the order of Edge
 
 
 def locate_objects(
@@ -75,7 +69,7 @@ def locate_objects(
         size[hidden], size_cov[hidden], per_height[hidden] = np.nan, np.nan, np.nan
     position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
-    off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | _strips(objects, image_size[1])
+    off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, NONE
     return replace(
         objects,
@@ -118,34 +112,6 @@ def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np
     contact[:, 0] = (boxes[:, 0] + boxes[:, 2]) / 2
     contact[(objects.truncated & BOTTOM) != 0] = np.nan
     return ground_with_covariance(contact, _sigmas(boxes, noise), camera, noise)
-
-
-def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
-    """(N,) bool: the lower edge lies, for half its length, in a box that reaches lower: something nearer covers it."""
-    x0, _, x1, bottom = boxes.T
-    shared = np.minimum(x1[:, None], x1[None]) - np.maximum(x0[:, None], x0[None])
-    covers = (bottom[None] > bottom[:, None] + 2) & (boxes[None, :, 1] < bottom[:, None])
-    return (covers & (shared > 0.5 * (x1 - x0)[:, None])).any(axis=1)
-
-
-def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
-    """The same, where riders reach down to the wheels of what they sit on."""
-    riders = _are(RIDERS, objects.classes, classes).nonzero()[0]
-    mounts = _are(MOUNTS, objects.classes, classes).nonzero()[0] if len(riders) else riders
-    if not len(mounts):
-        return objects
-    boxes, (a, b) = objects.boxes.copy(), (objects.boxes[riders].T[:, :, None], objects.boxes[mounts].T[:, None])
-    beside = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) < 0.5 * (a[2] - a[0])
-    apart = (b[1] > a[3]) | (b[3] < a[3]) | beside
-    wheels = np.where(apart, np.inf, b[3]).min(axis=1)
-    boxes[riders, 3] = np.where(np.isfinite(wheels), wheels, boxes[riders, 3])
-    return replace(objects, boxes=boxes)
-
-
-def _strips(objects: Objects, width: int) -> np.ndarray:
-    """(N,) bool: cut at a side so that a strip is left, whose lowest point may be anything but the contact."""
-    boxes, cut = objects.boxes, (objects.truncated & SIDES) != 0
-    return cut & (boxes[:, 2] - boxes[:, 0] < STRIP * width)
 
 
 def _along_sight(directions: np.ndarray, share: float) -> np.ndarray:
@@ -208,22 +174,6 @@ def _length(vectors: np.ndarray) -> np.ndarray:
     """(N,) of (N, 2)."""
     x, y = vectors.T
     return np.sqrt(x * x + y * y)
-
-
-def hanging(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(N,) bool: which class indices mean what stands on no road and so has no place there."""
-    return _are(HANGING, indices, classes)
-
-
-def _are(names: tuple[str, ...], indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(N,) bool: which class indices mean one of these names."""
-    return _named(names, classes).take(indices + 1, mode="clip")
-
-
-@lru_cache(maxsize=32)
-def _named(names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
-    """(C + 2,) bool: which classes have one of these names; one more at either end, for indices that are no class."""
-    return np.array([False, *(name in names for name in classes), False])
 
 
 def visible_widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:

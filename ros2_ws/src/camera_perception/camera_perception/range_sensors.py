@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from camera_perception.camera import Camera
-from camera_perception.locate import CUT_DOUBT, MAX_RANGE, SIDES, hanging, visible_widths
+from camera_perception.contact import SIDES, hanging
+from camera_perception.locate import CUT_DOUBT, MAX_RANGE, visible_widths
 from camera_perception.ranges import Cloud, Depth, Ranges
 from camera_perception.types import Objects, PositionMethod
 
