@@ -21,6 +21,7 @@ class LossConfig:
 
     one_to_many, one_to_one  weight of the twin that teaches and of the twin that is exported
     boxes                    weight of the box part against the class part
+    choice                   weight of the choice between classes, where there is an object, against the class part
     drivable_alpha, semantic_alpha  Tversky weight of missed against invented pixels
     focal_gamma              of the mask heads; 0 is plain cross-entropy
     lane_rows, lane_exists, lane_type, lane_color  weights against the place of the line
@@ -29,6 +30,7 @@ class LossConfig:
     one_to_many: float = 1.0
     one_to_one: float = 1.0
     boxes: float = 2.0
+    choice: float = 0.0
     drivable_alpha: float = 0.5
     semantic_alpha: float = 0.5
     focal_gamma: float = 0.0
@@ -61,7 +63,7 @@ def _object_tasks(
 ) -> dict[str, Tensor]:
     many, one = (object_losses(outputs, batch, strides, twin) for twin in ("many", "one"))
     weigh = lambda part: config.one_to_many * many[part] + config.one_to_one * one[part]  # noqa: E731
-    return {"objects": weigh("classes") + config.boxes * weigh("boxes"), "lights": weigh("lights")}
+    return {"objects": weigh("classes") + config.choice * weigh("choice") + config.boxes * weigh("boxes"), "lights": weigh("lights")}
 
 
 def scene_loss(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:

@@ -17,7 +17,7 @@ TOP = {"many": 10, "one": 1}
 def object_losses(
     outputs: dict[str, Tensor], batch: dict[str, Tensor], strides: tuple[int, ...], twin: str
 ) -> dict[str, Tensor]:
-    """Scalars `classes`, `boxes` (CIoU and L1), `lights` of one twin; 0 where nothing is labelled."""
+    """Scalars `classes`, `choice`, `boxes` (CIoU and L1), `lights` of one twin; 0 where nothing is labelled."""
     size = int(batch["images"].shape[1]), int(batch["images"].shape[2])
     centers, scale = (t.to(batch["boxes"].device) for t in cell_centers(size, strides))
     logits, sides, states = (outputs[f"{twin}_{name}"].float() for name in ("classes", "sides", "states"))
@@ -28,6 +28,7 @@ def object_losses(
     norm = given.weight.sum().clamp(min=1)
     return {
         "classes": _focused(logits, probabilities, given.scores, _counted_cells(batch, grid, given)) / norm,
+        "choice": _choice_loss(logits, given, batch) / norm,
         "boxes": _box_loss(predicted, sides, given, batch["boxes"], centers, scale) / norm,
         "lights": _light_loss(states, given, batch["light_states"]),
     }
@@ -37,6 +38,19 @@ def _focused(logits: Tensor, probabilities: Tensor, scores: Tensor, counts: Tens
     """Varifocal cross-entropy (Zhang et al. 2021, arXiv 2008.13367) of what counts: sure negatives count little."""
     weight = torch.where(scores > 0, scores, 0.75 * probabilities.square()) * counts
     return F.binary_cross_entropy_with_logits(logits, scores, weight, reduction="sum")
+
+
+def _choice_loss(logits: Tensor, given: Assignment, batch: dict[str, Tensor]) -> Tensor:
+    """Sum over taken cells of the cross-entropy between classes, weighted by the target score.
+
+    What is there is one thing. The focused loss hardly cares whether a bus looks like a truck, too: a wrong class of
+    probability p weighs 0.75 p^2, and there is one such cell among thousands without any object.
+    """
+    image, cell = given.taken.nonzero(as_tuple=True)
+    wanted = batch["classes"][image, given.rows[image, cell]]
+    possible = batch["known_classes"][image].scatter(1, wanted.unsqueeze(1), True)
+    each = F.cross_entropy(logits[image, cell].masked_fill(~possible, -1e4), wanted, reduction="none")
+    return (each * given.weight[image, cell]).sum() + 0 * logits.sum()
 
 
 def _counted_cells(batch: dict[str, Tensor], grid: Grid, given: Assignment) -> Tensor:

@@ -179,8 +179,18 @@ def test_perfect_boxes_and_scores_cost_almost_nothing(drawn_batch, outputs):
                     outputs[f"{twin}_states"][image, rows] = 12.0 * F.one_hot(state.clamp(min=0), 4).float() * 2 - 12
     start = object_losses(outputs, drawn_batch, STRIDES, "one")
     assert start["classes"] < 0.1
+    assert start["choice"] < 0.1
     assert start["boxes"] < 0.05
     assert start["lights"] < 0.01
+
+
+def test_the_choice_is_cross_entropy_between_the_classes_of_cells_that_answer(drawn_batch, outputs):
+    """All logits alike cost log 10 for each unit of target; of what a set does not label, nothing is asked."""
+    outputs["one_classes"] = torch.full_like(outputs["one_classes"], -3.0)
+    assert object_losses(outputs, drawn_batch, STRIDES, "one")["choice"].item() == pytest.approx(math.log(10), rel=1e-4)
+    drawn_batch["known_classes"][:, 2:] = False
+    fewer = object_losses(outputs, drawn_batch, STRIDES, "one")["choice"].item()
+    assert math.log(2) <= fewer <= math.log(3) + 1e-4
 
 
 def background_gradient(outputs, batch, kind: int) -> float:

@@ -36,6 +36,8 @@ class Answers:
     def _missing(self, name: str, said: dict[str, str]) -> str | None:
         if not said:
             return f"{name} says nothing on /diagnostics"
+        if not {"lifecycle", "publishers", "listeners"} <= said.keys():
+            return f"{name} is of a release that does not say whether it is ready: update it, or do not wait for it,"
         if said["lifecycle"] != "active":
             return f"{name} is {said['lifecycle']} and did not become active"
         if said["publishers"] == "0":

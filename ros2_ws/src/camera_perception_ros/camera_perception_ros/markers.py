@@ -79,7 +79,7 @@ def _doubt(seen: Surroundings, row: int, header: Header, number: int, color: Col
         return []
     ring = _marker(header, "uncertainty", number, Marker.LINE_STRIP, color, 0.7)
     ring.scale.x = 0.06
-    ring.points = _points(ellipse(seen.positions[row], seen.position_covs[row], 2.0, 33))
+    ring.points = _points(ellipse(seen.positions[row], seen.position_covs[row], 2.0, 17))
     return [ring]
 
 
