@@ -63,7 +63,8 @@ def _object_tasks(
 ) -> dict[str, Tensor]:
     many, one = (object_losses(outputs, batch, strides, twin) for twin in ("many", "one"))
     weigh = lambda part: config.one_to_many * many[part] + config.one_to_one * one[part]  # noqa: E731
-    return {"objects": weigh("classes") + config.choice * weigh("choice") + config.boxes * weigh("boxes"), "lights": weigh("lights")}
+    objects = weigh("classes") + config.choice * weigh("choice") + config.boxes * weigh("boxes")
+    return {"objects": objects, "lights": weigh("lights")}
 
 
 def scene_loss(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:
