@@ -17,6 +17,7 @@ COMMANDS = (
     learn.search,
     learn.compare,
     learn.train_demo,
+    models.soup,
     models.export,
     models.quantize,
     models.prune,

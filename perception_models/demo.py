@@ -19,7 +19,7 @@ from perception_models.training.launch import run
 
 CONFIG = Path(__file__).parent / "configs/demo.yaml"
 DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 TRAINED_ON = "udacity_highway_960"  # data/highway is made of it
 # Rendered folders: what `make_dataset` is told. No other has the seed; streets hold most of the rare classes, and
 # side and rear cameras of rigs see what no front camera does.

@@ -72,7 +72,9 @@ def _limits(data: dict[str, Any]) -> str:
 
 def _course(training: dict[str, Any]) -> str:
     weights = (training["config"].get("transfer") or {}).get("weights")
-    return f"{training['step']} optimiser steps" + (f", from the weights `{weights}` on" if weights else "")
+    course = f"{training['step']} optimiser steps" + (f", from the weights `{weights}` on" if weights else "")
+    parts = [f"{100 * part['share']:.0f} % `{part['checkpoint']}`" for part in training.get("soup", [])]
+    return f"{course}; the mean of {', '.join(parts)}" if parts else course
 
 
 def _source(entry: dict[str, Any]) -> str:

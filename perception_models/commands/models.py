@@ -35,6 +35,22 @@ def export(
             typer.echo(line)
 
 
+def soup(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="Trained from the same weights; the last gives the settings")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write")] = Path("runs/soup.safetensors"),
+    share: Annotated[list[float] | None, typer.Option(help="Once per checkpoint; equal shares without")] = None,
+) -> None:
+    """Write the mean of several trainings that began with the same weights: often better than each of them."""
+    with plain_errors():
+        from perception_models.soup import soup as run
+
+        for path, weight in zip(checkpoints, run(checkpoints, out, share)):
+            typer.echo(f"{weight:.2f} of {path}")
+        typer.echo(f"measure it: perception-models evaluate --model {out} --data DIR --out DIR")
+
+
 def quantize(
     folder: Annotated[Path, typer.Argument(help="Model folder in fp32; the variant becomes a folder in it")],
     precision: Annotated[str, typer.Option(help="fp16, int8 or fp8")] = "fp16",

@@ -57,9 +57,9 @@ class ObjectTracker:
         self._next_id = max(self._next_id, before._next_id)
 
     def begin_at(self, score: float) -> None:
-        """The score of sure detections; a tenth more begins a track. On a rise, tracks seen with less end.
+        """The score of sure detections; BEGIN times as much begins a track. On a rise, tracks seen with less end.
 
-        What stays just above the threshold comes and goes: the tenth saves a third of the switches of ids.
+        What stays just above the threshold comes and goes: a tenth more saved a third of the switches of ids.
         """
         if self._tracks is not None and score > self.rules.sure:
             self._tracks = self._tracks[self._tracks.scores >= score]

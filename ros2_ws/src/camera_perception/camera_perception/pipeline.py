@@ -31,7 +31,7 @@ from camera_perception.road_pitch import RoadPitch
 from camera_perception.status import Status
 from camera_perception.types import EgoMotion, Frame, Objects, Perception, Seen, Timing
 
-DOUBTFUL = 0.7  # of the threshold of objects: the least score with which a track goes on
+DOUBTFUL = 0.6  # of the threshold of objects: the least score with which a track goes on
 
 
 class Pipeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BEGIN = 1.1  # times the score that is sure: the score that begins a track
+BEGIN = 1.2  # times the score that is sure: the score that begins a track
 WALKERS = frozenset({"pedestrian", "person", "rider", "bicycle"})
 
 
