@@ -54,6 +54,16 @@ def test_a_camera_that_is_not_ready_says_what_it_waits_for(values, words):
     assert answers.missing is None
 
 
+def test_a_fusion_that_nobody_hears_is_waited_for():
+    answers = Answers([FRONT], 2, "/fusion")
+    answers.take(said(FRONT))
+    assert answers.missing == "/fusion says nothing on /diagnostics"
+    answers.take(said("/fusion", listeners=0))
+    assert answers.missing == "/fusion has found 0 of 1 listeners"
+    answers.take(said("/fusion", listeners=1))
+    assert answers.missing is None
+
+
 def test_a_camera_of_an_older_release_is_named():
     answers, usual = Answers([FRONT], 0), {"processed": 0, "replaced": 0}
     answers.take(array_of(Time(), [status(f"{FRONT}: Input", OK, "ok", "", usual)]))
@@ -72,7 +82,7 @@ def test_answered_and_replaced_images_of_all_cameras_are_accounted_for():
 
 def test_saying_the_same_again_is_being_quiet():
     clock = HandClock()
-    answers = Answers([FRONT], 0, clock)
+    answers = Answers([FRONT], 0, now=clock)
     for seconds, processed, quiet in ((1.0, 1, 0.0), (2.0, 1, 2.0), (1.0, 1, 3.0), (1.0, 2, 0.0)):
         clock.now += seconds
         answers.take(said(processed=processed))

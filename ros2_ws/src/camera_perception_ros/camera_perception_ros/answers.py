@@ -15,11 +15,14 @@ class Answers:
 
     cameras    fully qualified node names
     listeners  that each must have found: who is found later misses the answers before
+    fusion     the same of a fusion node, which must have found one; empty: none is waited for
     """
 
-    def __init__(self, cameras: Sequence[str], listeners: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._said: dict[str, dict[str, str]] = {name: {} for name in cameras}
-        self._listeners, self._now = listeners, now
+    def __init__(
+        self, cameras: Sequence[str], listeners: int, fusion: str = "", now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._said: dict[str, dict[str, str]] = {name: {} for name in (*cameras, *filter(None, [fusion]))}
+        self._listeners, self._fusion, self._now = listeners, fusion, now
         self._changed = now()
 
     def take(self, message: DiagnosticArray) -> None:
@@ -42,8 +45,8 @@ class Answers:
             return f"{name} is {said['lifecycle']} and did not become active"
         if said["publishers"] == "0":
             return f"{name} has not found who publishes its images"
-        found = int(said["listeners"])
-        return f"{name} has found {found} of {self._listeners} listeners" if found < self._listeners else None
+        found, wanted = int(said["listeners"]), 1 if name == self._fusion else self._listeners
+        return f"{name} has found {found} of {wanted} listeners" if found < wanted else None
 
     @property
     def accounted(self) -> int:

@@ -56,7 +56,7 @@ class BagPlayerNode(Node):
         self._thread.start()
 
     def _listen(self) -> Answers:
-        answers = Answers(self.params.cameras, self.params.wait_for_listeners)
+        answers = Answers(self.params.cameras, self.params.wait_for_listeners, self.params.wait_for_fusion)
         self.create_subscription(DiagnosticArray, "/diagnostics", answers.take, 10)
         return answers
 

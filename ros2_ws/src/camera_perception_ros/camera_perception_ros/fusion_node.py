@@ -136,7 +136,14 @@ class FusionNode(LifecycleNode):
             return
         name, now = self.get_fully_qualified_name(), self.get_clock().now()
         statuses = [self._status(name, camera, now.nanoseconds) for camera in self._merger.cameras]
-        self._diagnostics.publish(array_of(now.to_msg(), statuses))
+        self._diagnostics.publish(array_of(now.to_msg(), [*statuses, self._connections(name)]))
+
+    def _connections(self, name: str) -> Any:
+        """Whom it has found, in the words of a camera node: who is found later misses what was said before."""
+        found = sum(self.count_publishers(topic) > 0 for topic in self.params.topic_of.values())
+        listeners = self._publisher.get_subscription_count()
+        values = {"lifecycle": "active", "publishers": found, "listeners": listeners}
+        return status(f"{name}: Input", OK, f"{found} of {len(self.params.topic_of)} cameras found", name, values)
 
     def _status(self, name: str, camera: CameraState, now_ns: int) -> Any:
         stale = camera.stale(now_ns, self.params.max_age)

@@ -41,6 +41,9 @@ class PlayerParams:
     wait_for_listeners: int = fixed(
         0, "Subscribers of its PerceptionFrames that each camera must have found to be ready.", low=0, high=1000
     )
+    wait_for_fusion: str = fixed(
+        "", "Fusion node that must have found a subscriber, too, before the first image; only with wait_for_cameras."
+    )
     summary: str = fixed("", "File that gets the counts as JSON at the end; empty writes none.")
 
     def check(self) -> None:

@@ -140,6 +140,7 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 120.0, "wait_for_cameras": [f"{camera.namespace}/{NODE}" for camera in cameras],
         "wait_for_listeners": 2,  # the recorder and the fusion
+        "wait_for_fusion": FUSION,
         "summary": str(settings.out / "player.json"),
     }  # fmt: skip
     processes.start(PLAYER, "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
