@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
+from test_track import CAMERA, SIZE, STEP
 
-from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.kalman import update_range
 from camera_perception.locate import locate_objects
 from camera_perception.object_track import ObjectTracker
@@ -14,15 +14,7 @@ from camera_perception.resting import STANDING, rested
 from camera_perception.types import Detections, EgoMotion, Objects
 
 CLASSES = ("car", "train")
-STEP, SPEED = 50_000_000, 8.0
-SIZE = (720, 1280)
-CAMERA = Camera(
-    1280,
-    720,
-    np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]),
-    np.zeros(0),
-    base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)),
-)
+SPEED = 8.0
 
 
 def standing(x: float, tall: float, kind: int = 0) -> Objects:

@@ -131,6 +131,7 @@ def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, 
         (given(bag="/no/such/bag"), "/no/such/bag does not exist"),
         ([], "'bag' is empty"),
         (given(bga="x"), "did you mean 'bag'?"),
+        (given(bag="x", wait_for_fusion="/fusion"), "'wait_for_fusion' needs 'wait_for_cameras'"),
     ],
 )
 def test_a_player_that_cannot_play_says_why_and_fails(processes, tmp_path, arguments, words):

@@ -67,7 +67,8 @@ def locate_objects(
     if hidden.any():
         ground_cov[hidden] += _along_sight(ground[hidden] - camera.pose[:2, 3], HIDDEN_SHARE)
         size[hidden], size_cov[hidden], per_height[hidden] = np.nan, np.nan, np.nan
-    position, cov, method = _best(ground, ground_cov, size, size_cov, camera)
+    planar = _useful(ground, ground_cov, camera)
+    position, cov, method = _best(ground, ground_cov, size, size_cov, planar)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
     off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, NONE
@@ -77,18 +78,17 @@ def locate_objects(
         position_covs=cov.astype(np.float32),
         position_methods=method,
         ground_widths=visible_widths(objects, position, camera),
-        cues=_cues(ground, ground_cov, per_height, camera),
+        cues=_cues(ground - camera.pose[:2, 3], ground_cov, per_height, planar),
     )
 
 
-def _cues(ground: np.ndarray, ground_cov: np.ndarray, per_height: np.ndarray, camera: Camera) -> np.ndarray:
-    """(N, 4) as in Objects."""
-    sight = ground - camera.pose[:2, 3]
-    cues = np.empty((len(ground), 4), np.float32)
+def _cues(sight: np.ndarray, ground_cov: np.ndarray, per_height: np.ndarray, planar: np.ndarray) -> np.ndarray:
+    """(N, 4) as in Objects; sight (N, 2) from the camera to the place on the ground plane, where that is one."""
+    cues = np.empty((len(sight), 4), np.float32)
     with np.errstate(invalid="ignore"):
         cues[:, 0] = _length(sight)
         cues[:, 1] = np.sqrt(np.einsum("ni,nij,nj->n", sight, ground_cov, sight)) / cues[:, 0]
-    cues[~_useful(ground, ground_cov, camera), :2] = np.nan
+    cues[~planar, :2] = np.nan
     cues[:, 2:] = per_height
     return cues
 
@@ -144,10 +144,9 @@ def _by_size(
 
 
 def _best(
-    ground: np.ndarray, ground_cov: np.ndarray, size: np.ndarray, size_cov: np.ndarray, camera: Camera
+    ground: np.ndarray, ground_cov: np.ndarray, size: np.ndarray, size_cov: np.ndarray, planar: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ground plane and size together where they agree; the ground plane where not; size where there is no ground."""
-    planar = _useful(ground, ground_cov, camera)
     position, cov = np.where(planar[:, None], ground, size), np.where(planar[:, None, None], ground_cov, size_cov)
     both = planar & np.isfinite(size_cov).all(axis=(1, 2))
     rows = both.nonzero()[0]

@@ -51,6 +51,10 @@ class PlayerParams:
             raise ParameterError("parameter 'bag' is empty: give the folder of a recording")
         if self.cameras and not self.wait_for_subscribers:
             raise ParameterError("parameter 'wait_for_cameras' needs 'wait_for_subscribers': the most seconds to wait")
+        if self.wait_for_fusion and not self.cameras:
+            raise ParameterError(
+                "parameter 'wait_for_fusion' needs 'wait_for_cameras': whose frames it brings together"
+            )
 
     @property
     def cameras(self) -> list[str]:
