@@ -177,7 +177,7 @@ def reference_images(size: tuple[int, int], count: int, folder: str | None) -> n
     return np.stack([cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC) for image in coarse])
 
 
-def _course(state: dict[str, Any]) -> dict[str, Any]:
+def _history(state: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says about how it was made."""
     return {name: state[name] for name in ("step", "config", "soup") if name in state}
 
@@ -194,7 +194,7 @@ def _write_spec(final: FinalNet, folder: Path, config: ExportConfig, state: dict
         "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
         "input": {"name": "images", "width": final.size[1], "height": final.size[0], "batch": config.batch},
         "outputs": model_outputs(final.net.config.tasks, config.threshold),
-        "training": {**_course(state), "export": asdict(config)},
+        "training": {**_history(state), "export": asdict(config)},
         "metrics": figures_of(json.loads(Path(config.metrics).read_text("utf-8"))) if config.metrics else {},
     }
     check_schema(spec, folder / "model.json")

@@ -117,9 +117,8 @@ class ObjectTracker:
         if not len(tracks):
             return tracks
         push = np.where(self._walks[tracks.classes], self.rules.walker, self.rules.vehicle)
-        push *= np.clip(
-            np.hypot(*tracks.place[:, 2:4].T) / MOVING, STANDING, 1.0
-        )  # what stands mostly goes on standing
+        # What stands mostly goes on standing.
+        push *= np.clip(np.hypot(*tracks.place[:, 2:4].T) / MOVING, STANDING, 1.0)
         push = push if motion is not None else np.hypot(push, 1.0)
         predict(tracks, seconds, push, stamp_ns, motion, camera)
         return tracks
