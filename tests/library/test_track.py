@@ -10,6 +10,7 @@ import pytest
 from camera_perception.assignment import mahalanobis
 from camera_perception.camera import Camera, optical_from_rpy
 from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
+from camera_perception.locate import locate_objects
 from camera_perception.object_track import ObjectTracker
 from camera_perception.overlap import iou_matrix
 from camera_perception.types import Detections, Edge, EgoMotion, Objects, PositionMethod
@@ -370,3 +371,22 @@ def test_when_the_odometry_goes_and_comes_velocities_change_what_they_are_relati
         if i > 20:
             assert found[i].velocities[0, 0] == pytest.approx(0.0 if known else -10.0, abs=1.0), i
             assert found[i].positions[0, 0] == pytest.approx(x, abs=0.3), i
+
+
+def lorry(front: float) -> Objects:
+    """A lorry of 8 m in the lane to the left, its front that many metres ahead: what the image shows of it."""
+    x, y, z = np.meshgrid([max(front, 0.1), front + 8.0], [2.2, 4.7], [0.0, 3.4])
+    corners = CAMERA.pixels_from_base(np.column_stack((x.ravel(), y.ravel(), z.ravel())))
+    low, high = np.clip([corners.min(0), corners.max(0)], 0, SIZE[::-1])
+    return locate_objects(boxed((*low, *high), kinds=[1]), CAMERA, CLASSES, SIZE)
+
+
+def test_what_passes_close_by_has_a_place_in_view_or_none():
+    tracker, places = ObjectTracker(CLASSES), {}
+    for i, front in enumerate(np.arange(40.0, -4.0, -0.5)):
+        found = tracker.update(lorry(front), i * STEP, EgoMotion(0.5, 0.0, 0.0), SIZE, CAMERA)
+        assert len(found) == 1, front
+        places[front] = found.positions[0]
+    assert all(np.isfinite(place[0]) for front, place in places.items() if front > 8)
+    for front, place in places.items():
+        assert np.isnan(place[0]) or place[0] > 0, f"front at {front} m, said to be behind the camera at {place}"

@@ -25,6 +25,7 @@ from camera_perception.contact import (
     strips,
 )
 from camera_perception.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
+from camera_perception.sight_lines import visible_widths
 from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Objects, PositionMethod
 
@@ -173,14 +174,3 @@ def _length(vectors: np.ndarray) -> np.ndarray:
     """(N,) of (N, 2)."""
     x, y = vectors.T
     return np.sqrt(x * x + y * y)
-
-
-def visible_widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:
-    """(N,) visible extent across the line of sight, metres; nan without position or where the box is cut at a side."""
-    boxes = objects.boxes
-    rays = camera.rays_from_pixels(np.concatenate((boxes[:, [0, 3]], boxes[:, [2, 3]]))) @ camera.pose[:3, :3].T
-    left, right = np.arctan2(rays[:, 1], rays[:, 0]).reshape(2, -1)
-    angle = (left - right) % (2 * np.pi)
-    width = 2 * np.tan(angle / 2) * _length(position - camera.pose[:2, 3])
-    cut = (objects.truncated & SIDES) != 0
-    return np.where(cut | (angle > np.pi / 2), np.nan, width).astype(np.float32)

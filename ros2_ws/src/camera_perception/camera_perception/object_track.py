@@ -12,6 +12,7 @@ import numpy as np
 
 from camera_perception.assignment import DOUBLES, alike
 from camera_perception.camera import Camera
+from camera_perception.sight_lines import only_in_sight
 from camera_perception.size_prior import usual_heights
 from camera_perception.track_filter import correct_boxes, predict
 from camera_perception.track_lights import correct_lights
@@ -101,9 +102,8 @@ class ObjectTracker:
         shown = objects if kept.all() else objects[kept]
         if len(unseen):
             shown = joined(shown, coasting(tracks[unseen], stamp_ns, self.rules))
-        return described(
-            shown, np.concatenate((row_of[kept], unseen)), tracks, stamp_ns, self.rules, motion is not None
-        )
+        rows = np.concatenate((row_of[kept], unseen))
+        return only_in_sight(described(shown, rows, tracks, stamp_ns, self.rules, motion is not None), camera)
 
     def _predicted(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None, camera: Camera | None) -> Tracks:
         seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9

@@ -8,8 +8,9 @@ import numpy as np
 
 from camera_perception.camera import Camera
 from camera_perception.contact import SIDES, hanging
-from camera_perception.locate import CUT_DOUBT, MAX_RANGE, visible_widths
+from camera_perception.locate import CUT_DOUBT, MAX_RANGE
 from camera_perception.ranges import Cloud, Depth, Ranges
+from camera_perception.sight_lines import visible_widths
 from camera_perception.types import Objects, PositionMethod
 
 CORE = np.array([0.25, 0.35, 0.75, 0.85])  # part of a box that shows the object itself: x0 y0 x1 y1 as shares
