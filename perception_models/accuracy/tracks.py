@@ -35,7 +35,7 @@ class Log:
     found_ids: list[np.ndarray] = field(default_factory=list)
     overlaps: list[np.ndarray] = field(default_factory=list)
     ranges: list[tuple[float, float, float]] = field(default_factory=list)  # true, found, sigmas
-    speeds: list[float] = field(default_factory=list)
+    speeds: list[np.ndarray] = field(default_factory=list)  # (2, 2) error in m/s and in sigmas, of x and y
     seconds: float = 0.0
     began: dict[int, int] = field(default_factory=dict)
     numbers: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -108,14 +108,15 @@ def _asked(moment: Moment, height: float) -> tuple[list[Thing], np.ndarray, np.n
     return asked, np.array([thing.box for thing in asked]).reshape(-1, 4), np.array(free).reshape(-1, 4)
 
 
+def _whole(box: np.ndarray, moment: Moment) -> bool:
+    """Does no edge of the image cut it at a side or from below? What is left of it may stand anywhere."""
+    return bool(2.0 < box[0] and box[2] < moment.camera.width - 2.0 and box[3] < moment.camera.height - 2.5)
+
+
 def _measure(log: Log, moment: Moment, thing: Thing, box: np.ndarray, found: Objects, row: int) -> None:
     identity = int(found.track_ids[row])
     began = log.began.setdefault(identity, moment.stamp_ns)
-    if (
-        np.isfinite(found.positions[row, 0])
-        and box[3] < moment.camera.height - 2.5
-        and box[0] > 2 < moment.camera.width
-    ):
+    if np.isfinite(found.positions[row, 0]) and _whole(box, moment):
         truth = contact(thing, moment.camera, box)
         sight = truth - moment.camera.pose[:2, 3]
         sight = sight / np.linalg.norm(sight)
@@ -123,7 +124,8 @@ def _measure(log: Log, moment: Moment, thing: Thing, box: np.ndarray, found: Obj
         sigma = np.sqrt(sight @ found.position_covs[row] @ sight)
         log.ranges.append((float(np.linalg.norm(truth)), float(off), float(off / sigma)))
     if moment.stamp_ns - began >= SURE_AFTER and np.isfinite(found.velocities[row]).all():
-        log.speeds.append(float(np.linalg.norm(found.velocities[row] - thing.velocity)))
+        wrong = found.velocities[row] - thing.velocity
+        log.speeds.append(np.stack((wrong, wrong / np.sqrt(found.velocity_covs[row].diagonal()))))
 
 
 def track_figures(log: Log, reach: float = 40.0) -> dict[str, float]:
@@ -140,8 +142,18 @@ def track_figures(log: Log, reach: float = 40.0) -> dict[str, float]:
         "object_seconds": float(seen),
         "range_error_median_percent": 100 * float(np.median(np.abs(near[:, 1]) / near[:, 0])) if len(near) else np.nan,
         "range_inside_1_sigma_percent": 100 * float(np.mean(np.abs(near[:, 2]) < 1)) if len(near) else np.nan,
-        "velocity_rmse_m_s": float(np.sqrt(np.mean(np.square(log.speeds)))) if log.speeds else np.nan,
-        "velocity_error_median_m_s": float(np.median(log.speeds)) if log.speeds else np.nan,
+        **(_speed_figures(np.array(log.speeds)) if log.speeds else {}),
+    }
+
+
+def _speed_figures(speeds: np.ndarray) -> dict[str, float]:
+    """(N, 2, 2) as in Log."""
+    wrong, sigmas = np.hypot(*speeds[:, 0].T), np.abs(speeds[:, 1])
+    return {
+        "velocity_rmse_m_s": float(np.sqrt(np.mean(np.square(wrong)))),
+        "velocity_error_median_m_s": float(np.median(wrong)),
+        "velocity_inside_1_sigma_percent": 100 * float(np.mean(sigmas < 1)),
+        "velocity_inside_2_sigma_percent": 100 * float(np.mean(sigmas < 2)),
     }
 
 

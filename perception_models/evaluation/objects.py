@@ -12,6 +12,7 @@ from camera_perception.types import Detections
 from perception_models.data.labels import OBJECTS, VEHICLES
 from perception_models.data.sample import ALL_CLASSES, Boxes
 from perception_models.data.scalabel import ALIASES
+from perception_models.evaluation.causes import costs
 from perception_models.evaluation.coco_matches import AREAS, FP_PER_FRAME, CocoMatches, ObjectRecord
 from perception_models.evaluation.curve import Curve
 from perception_models.evaluation.lights import iou
@@ -61,6 +62,7 @@ def summarise(records: Sequence[ObjectRecord], threshold: float, curves: bool = 
         "confusion": class_confusion(records, threshold).tolist(),
     }
     if curves:
+        out["costs"] = costs(records)
         out["curves"] = {name: per_class.precision_curve(i) for i, name in enumerate(OBJECTS) if rows[name]["labelled"]}
         out["curves"]["vehicles"] = vehicles.precision_curve(0)
         out["roc"] = {name: per_class.curve(OBJECTS.index(name)).roc() for name in out["curves"] if name in OBJECTS}

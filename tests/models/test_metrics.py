@@ -10,7 +10,7 @@ import pytest
 from camera_perception.types import ClassMap, Detections, LaneLine, LineColor, LineType, SceneAttribute, Seen, Task
 from perception_models.data import Boxes, Lane, Lanes, Sample
 from perception_models.data.labels import DRIVABLE, LIGHT, OBJECTS, POSITIONS, SEMANTIC
-from perception_models.evaluation import lanes, lights, maps, objects, scene
+from perception_models.evaluation import causes, lanes, lights, maps, objects, scene
 from perception_models.evaluation.scores import accuracy_of, calibration_error, confusion, iou_of
 
 CAR, BUS = OBJECTS.index("car"), OBJECTS.index("bus")
@@ -71,6 +71,35 @@ def test_classes_that_an_image_does_not_label_are_not_measured():
 def test_names_of_other_models_are_understood():
     out = objects.record(found([[0, 0, 9, 9, 0.9, 0], [0, 0, 9, 9, 0.9, 1]]), labelled([]), ("person", "zebra"))
     assert out.classes.tolist() == [0]  # nobody labels zebras
+
+
+# One label of a car, 20 px wide, and what is found beside a bus that is right: what it is, and the points it costs.
+MISTAKES = {
+    "wrong class": ([[0, 0, 20, 20, 0.9, BUS]], 50 + 100 / 4),
+    "wrong place": ([[0, 0, 20, 40.1, 0.9, CAR]], 50),
+    "both wrong": ([[0, 0, 20, 60, 0.9, BUS]], 25),
+    "seen twice": ([[0, 0, 20, 20, 0.9, CAR], [0, 0, 20, 21, 0.8, CAR]], 0),
+    "not there": ([[0, 0, 20, 20, 0.8, CAR], [200, 0, 220, 20, 0.9, CAR]], 25),
+    "missed": ([], 50),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_what_mistakes_cost_by_hand(kind):
+    boxes, points = MISTAKES[kind]
+    truth = [[0, 0, 20, 20, CAR, 0], [100, 0, 120, 20, BUS, 0]]
+    one = objects.record(found([*boxes, [100, 0, 120, 20, 0.5, BUS]]), labelled(truth), OBJECTS)
+    kinds, _ = causes.judge(one)
+    assert [causes.KINDS[k] for k in kinds if k] == [kind] * (kind != "missed")
+    costs = causes.costs([one])
+    assert costs[kind] == pytest.approx(points)
+    assert {name for name, cost in costs.items() if cost > 0} <= {kind}
+
+
+def test_a_box_in_an_ignored_crowd_is_no_mistake():
+    truth = labelled([[0, 0, 20, 20, CAR, 0], [50, 0, 90, 40, CAR, 1]])
+    one = objects.record(found([[52, 2, 60, 10, 0.9, CAR], [52, 2, 60, 10, 0.9, BUS]]), truth, OBJECTS)
+    assert [causes.KINDS[k] for k in causes.judge(one)[0]] == ["right", "not there"]
 
 
 def random_images(rng, count=40):
