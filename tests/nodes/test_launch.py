@@ -14,6 +14,7 @@ from camera_perception_ros import launching
 from camera_perception_ros.camera_params import CameraParams
 from camera_perception_ros.fusion_params import FusionParams
 from camera_perception_ros.params import default_of
+from camera_perception_ros.player_params import PlayerParams
 
 BRINGUP = Path(__file__).resolve().parents[2] / "launch"
 LAUNCH_FILES = sorted((BRINGUP / "launch").glob("*.launch.py"))
@@ -150,9 +151,17 @@ def test_a_rig_in_one_process_is_one_node_and_the_fusion():
     assert [action.node_executable for action in made] == ["rig_node", "fusion_node"]
 
 
+REPLAY = {"bag": "drive", "rate": "1.0", "loop": "false", "namespace": "/camera/front"}
+
+
 def test_without_rosbag2_our_player_plays(monkeypatch):
     pytest.importorskip("launch_ros.actions")
     monkeypatch.setattr(launching, "has_rosbag2", lambda: False)
-    assert (
-        launching.player({"bag": "drive", "rate": "1.0", "loop": "false"}, BRINGUP).node_executable == "bag_player_node"
-    )
+    assert launching.player(REPLAY, BRINGUP).node_executable == "bag_player_node"
+
+
+@pytest.mark.parametrize(("namespace", "name"), [("/camera/front", "/camera/front/"), ("front/", "/front/"), ("", "/")])
+def test_our_player_waits_for_the_camera_that_replays(namespace, name):
+    given = launching.played({**REPLAY, "namespace": namespace})
+    assert given["wait_for_cameras"] == [name + launching.NODE]
+    assert set(given) <= {entry.name for entry in fields(PlayerParams)}

@@ -31,18 +31,20 @@ from camera_perception.bag_types import CAMERA_INFO, IMAGE, serialize
 from camera_perception.bag_writer import BagWriter
 from camera_perception.shared_memory import SHM
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from camera_perception_ros.launching import NODE, played
 
 TOPIC, INFO_TOPIC = "/camera/front/image_raw", "/camera/front/camera_info"
 
 
-def write_bag(folder: Path, images: int = 20, period_ms: int = 50) -> Path:
-    """A drive of small raw images."""
+def write_bag(folder: Path, images: int = 20, period_ms: int = 50, topics: tuple[str, ...] = (TOPIC,)) -> Path:
+    """A drive of small raw images on each of the topics."""
     with BagWriter(folder) as bag:
         for number in range(images):
             stamp = 1_000_000_000_000 + number * period_ms * 1_000_000
             header = {"stamp": {"sec": stamp // 10**9, "nanosec": stamp % 10**9}, "frame_id": "front_optical_frame"}
             picture = {"height": 96, "width": 160, "encoding": "bgr8", "step": 480, "data": road(number).ravel()}
-            bag.write_fields(TOPIC, IMAGE, stamp, {"header": header, **picture})
+            for topic in topics:
+                bag.write_fields(topic, IMAGE, stamp, {"header": header, **picture})
             bag.write_fields(INFO_TOPIC, CAMERA_INFO, stamp, {"header": header, "width": 160, "height": 96})
     return folder
 
@@ -109,6 +111,21 @@ def test_the_player_sends_every_message_and_the_recorder_gets_the_same_bytes(pro
                 one.data[: len(other.data)] == other.data and len(one.data) - len(other.data) < 4
                 for one, other in pairs
             )
+
+
+def test_one_camera_replays_a_recording_of_two(processes, tiny_model, tmp_path):
+    """As replay.launch.py does it: nobody looks at the other camera's images, and time comes from the recording."""
+    bag = write_bag(tmp_path / "bag", images=6, topics=(TOPIC, "/camera/rear/image_raw"))
+    log, summary = tmp_path / "player.log", tmp_path / "summary.json"
+    own = played({"bag": str(bag), "rate": "1.0", "loop": "false", "namespace": "/camera/front"})
+    given_list = own | {"wait_for_cameras": str(own["wait_for_cameras"]).replace("'", ""), "summary": summary}
+    camera = given(model=tiny_model, engine="onnxruntime", autostart="true", use_sim_time="true")
+    placed = ["-r", f"__node:={NODE}", "-r", "__ns:=/camera/front"]
+    processes.append(start_node("camera_node", *placed, *camera, log=tmp_path / "camera.log"))
+    player = start_node("bag_player_node", *given(**given_list), log=log)
+    processes.append(player)
+    assert finished(player, log) == 0, log.read_text()
+    assert json.loads(summary.read_text())["sent"][TOPIC] == 6
 
 
 def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, spin_until, tmp_path):

@@ -126,17 +126,24 @@ class BagPlayerNode(Node):
             time.sleep(0.05)
 
     def _missing(self) -> str | None:
-        """What images must still wait for."""
-        for topic, (publisher, _) in self._channels.items():
-            if self._bag.topics[topic] in IMAGES and not publisher.get_subscription_count():
-                return f"nobody subscribed to {topic}"
-        return self._answers.missing if self._answers is not None else None
+        """What images must still wait for: each for a subscriber, or where cameras are named, for those alone."""
+        if self._answers is None:
+            return next((f"nobody subscribed to {topic}" for topic in self._images if not self._heard(topic)), None)
+        heard, cameras = sum(map(self._heard, self._images)), len(self.params.cameras)
+        return self._answers.missing or (f"{heard} of {cameras} cameras subscribed" if heard < cameras else None)
+
+    @property
+    def _images(self) -> list[str]:
+        return [topic for topic in self._channels if self._bag.topics[topic] in IMAGES]
+
+    def _heard(self, topic: str) -> bool:
+        return self._channels[topic][0].get_subscription_count() > 0
 
     def _wait_for_answers(self) -> None:
         if self._answers is None:
             time.sleep(0.3)  # the last images are still on their way
             return
-        images = sum(count for topic, count in self.sent.items() if self._bag.topics[topic] in IMAGES)
+        images = sum(self.sent[topic] for topic in filter(self._heard, self._images))
         last = time.monotonic()
         while not self._stop and self._answers.accounted < images:
             if min(self._answers.quiet, time.monotonic() - last) > QUIET:

@@ -251,8 +251,16 @@ def player(values: Mapping[str, str], share: Path) -> Any:
     if has_rosbag2():
         command = play_command(values["bag"], values["rate"], values["loop"])
         return ExecuteProcess(cmd=command, output="screen", additional_env=environment(share))
-    own = {
-        "bag": values["bag"], "rate": float(values["rate"]), "loop": typed("loop", values["loop"]),
-        "clock": 100.0, "wait_for_subscribers": 30.0,
-    }  # fmt: skip
-    return node("bag_player_node", "bag_player", "/", [own], {}, share)
+    return node("bag_player_node", "bag_player", "/", [played(values)], {}, share)
+
+
+def played(values: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters of our own player: it waits for the camera of replay.launch.py, whatever else the recording holds."""
+    return {
+        "bag": values["bag"],
+        "rate": float(values["rate"]),
+        "loop": typed("loop", values["loop"]),
+        "clock": 100.0,
+        "wait_for_subscribers": 120.0,
+        "wait_for_cameras": ["/".join(("", *filter(None, values["namespace"].split("/")), NODE))],
+    }
