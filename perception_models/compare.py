@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from perception_models.compare_cost import cost_table, costs
 from perception_models.settings import SettingsError, load_settings
 from perception_models.training import launch
 from perception_models.training.config import TrainConfig
@@ -38,19 +39,21 @@ def compare(
     say: Callable[[str], None] = print,
     limit: int | None = None,
 ) -> Figures:
-    """Train and measure every run that is not done yet; write table.md and figures.json into `out`."""
+    """Train and measure every run that is not done yet; write table.md, costs.md and figures.json into `out`."""
     chosen = load_settings(CompareConfig, path)
     if not chosen.runs:
         raise SettingsError(f"{path}: runs is empty: give each run a name and its key=value words")
     figures: Figures = {}
+    checkpoints: dict[str, Path] = {}
     for name, words in chosen.runs.items():
         say(f"run {name}")
         own = [word.replace("{out}", str(out)) for word in (*chosen.words, *words, *overrides)]
         config = load_settings(TrainConfig, path.parent / chosen.base, own)
-        best = launch.run(config, out / name)
+        checkpoints[name] = best = launch.run(config, out / name)
         figures[name] = headlines(best, data, out / name / "evaluation", limit)
         (out / "figures.json").write_text(json.dumps(figures, indent=1), "utf-8")
         (out / "table.md").write_text(table(figures), "utf-8")
+    (out / "costs.md").write_text(cost_table(costs(checkpoints)), "utf-8")
     return figures
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from camera_perception.locate import locate_objects
 from camera_perception.object_track import ObjectTracker
+from camera_perception.overhang import near_sides
 from camera_perception.overlap import iou_matrix
 from camera_perception.types import EgoMotion, Objects
 from perception_models.accuracy.geometry import as_objects
@@ -53,7 +54,8 @@ def follow_truth() -> Follow:
         things, boxes, _ = _asked(moment, LEAST_HEIGHT)
         size = moment.camera.height, moment.camera.width
         located = locate_objects(as_objects(boxes, things), moment.camera, CLASSES, size)
-        return tracker.update(located, moment.stamp_ns, motion, size, moment.camera)
+        found = tracker.update(located, moment.stamp_ns, motion, size, moment.camera)
+        return near_sides(found, moment.camera, CLASSES)
 
     return follow
 

@@ -82,6 +82,7 @@ def compare(
         from perception_models.compare import table
 
         typer.echo(table(run(config, data, out, overrides or [], typer.echo, limit)))
+        typer.echo((out / "costs.md").read_text("utf-8"))
 
 
 def train_demo(

@@ -47,6 +47,7 @@ BORROWS = {
     ("lane_track", "lane_fit"): "a calmer course is the same cubic, fitted over frames",
     ("lane_track", "lane_roles"): "lines that keep their ids change their roles",
     ("object_track", "camera"): "what stands on the road moves in the image as the car drives",
+    ("overhang", "camera"): "how high a camera hangs says whether it sees the tyres below the bumper",
     ("calibration_doctor", "camera"): "it judges a camera's pose",
     ("calibration_doctor", "lane_roles"): "the usual lane width is named there",
     ("relevance", "camera"): "a light hangs where its ray leads",

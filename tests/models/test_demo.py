@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,13 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup-models")
 
 from perception_models import compare as comparing  # noqa: E402
 from perception_models import demo  # noqa: E402
+from perception_models.compare_cost import Cost, costs  # noqa: E402
 from perception_models.model_card import figures_of, model_card  # noqa: E402
+from perception_models.network import PerceptionNet  # noqa: E402
+from perception_models.network.config import of_size  # noqa: E402
 from perception_models.settings import SettingsError, load_settings  # noqa: E402
 from perception_models.training import launch  # noqa: E402
+from perception_models.training.checkpoint import save  # noqa: E402
 from perception_models.training.config import DataConfig, StageConfig, TrainConfig  # noqa: E402
 from perception_models.training.curves import draw_curves, read_log, smoothed  # noqa: E402
 
@@ -125,6 +130,7 @@ def trained(monkeypatch) -> list[TrainConfig]:
 
     monkeypatch.setattr(comparing.launch, "run", run)
     monkeypatch.setattr("perception_models.evaluation.evaluate", evaluate)
+    monkeypatch.setattr(comparing, "costs", lambda bests: {name: Cost(1_500_000, 1.0) for name in bests})
     return configs
 
 
@@ -142,7 +148,22 @@ def test_runs_differ_in_their_own_words_only(trained, tmp_path):
     ]
     assert figures == {"a": {"lane_f1": 0.85, "map50": 0.5}, "b": {"lane_f1": 0.9, "map50": 0.5}}
     assert "| b | 0.900 (+5.0) | 0.500 (+0.0) |" in (out / "table.md").read_text()
+    assert (out / "costs.md").read_text().splitlines()[-1] == "| b | 1.50 | 1.00 |"
     assert said == ["run a", "run b"]
+
+
+def test_costs_are_of_what_is_exported(tmp_path):
+    """A network with half of the tasks is smaller; the object head loses the twin that only teaches."""
+    torch.manual_seed(0)
+    nets = {"all": PerceptionNet(of_size("t")), "maps": PerceptionNet(of_size("t", tasks=("drivable", "semantic")))}
+    config = TrainConfig(stages=[StageConfig(height=64, width=96)])
+    paths = {name: tmp_path / f"{name}.safetensors" for name in nets}
+    for name, net in nets.items():
+        state = {"step": 0, "network": asdict(net.config), "config": asdict(config)}
+        save(paths[name], {"average": net.state_dict()}, state)
+    found = costs(paths, rounds=1)
+    assert (found["all"].time, found["maps"].time > 0) == (1.0, True)
+    assert found["maps"].parameters < found["all"].parameters < sum(p.numel() for p in nets["all"].parameters())
 
 
 def test_what_was_measured_is_not_measured_again(trained, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from camera_perception.lanes import road_from_drivable
 from camera_perception.locate import locate_objects
 from camera_perception.model_spec import ModelSpec
 from camera_perception.object_track import ObjectTracker
+from camera_perception.overhang import near_sides
 from camera_perception.pixels_only import pixels_only
 from camera_perception.preprocess import Letterbox, Preprocessor
 from camera_perception.range_sensors import with_ranges
@@ -143,6 +144,7 @@ class Pipeline:
         road = road_from_drivable(seen.drivable, size) if seen.drivable else None
         lanes = self._lanes.update(locate_lanes(seen.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._objects.update(objects, frame.stamp_ns, motion, size, camera)
+        objects = near_sides(objects, camera, self.spec.classes)
         objects = replace(objects, relevances=with_relevance(objects, self._light_class, lanes, camera))
         perception = Perception(
             frame=frame,
