@@ -1,8 +1,8 @@
 """From pixels to metres: objects on the ground plane. Lane lines are in lane_fit.py, the road in free_road.py.
 
 An object's position is its contact with the road on the side that the camera sees, in the middle of what it sees; after
-tracking, overhang.py goes on from the tyres of vehicles to the bumper. A wrong place is worse than none: without a sound
-way there is no position.
+tracking, overhang.py goes on from the tyres of vehicles to their bumper. A wrong place is worse than none: without a
+sound way there is no position.
 """
 
 from __future__ import annotations
