@@ -142,10 +142,16 @@ def track_figures(log: Log, reach: float = 40.0) -> dict[str, float]:
         "association_a": float(np.mean(hota["AssA"])),
         "id_switches_per_100_object_seconds": 100 * float(clear["IDSW"]) / max(seen, 1e-9),
         "object_seconds": float(seen),
-        "range_error_median_percent": 100 * float(np.median(np.abs(near[:, 1]) / near[:, 0])) if len(near) else np.nan,
-        "range_inside_1_sigma_percent": 100 * float(np.mean(np.abs(near[:, 2]) < 1)) if len(near) else np.nan,
-        **(_speed_figures(np.array(log.speeds)) if log.speeds else {}),
+        "range_error_median_percent": _median_share(near),
+        "range_error_5_to_15_m_median_percent": _median_share(ranges[(5 <= ranges[:, 0]) & (ranges[:, 0] < 15)]),
+        "range_inside_1_sigma_percent": _share_inside(np.abs(near[:, 2]), 1),
+        **_speed_figures(np.array(log.speeds or [np.full((2, 2), np.nan)])),
     }
+
+
+def _median_share(ranges: np.ndarray) -> float:
+    """Median error of (N, 3) ranges as in Log, percent; nan of none."""
+    return 100 * float(np.median(np.abs(ranges[:, 1]) / ranges[:, 0])) if len(ranges) else float("nan")
 
 
 def _speed_figures(speeds: np.ndarray) -> dict[str, float]:
@@ -154,9 +160,14 @@ def _speed_figures(speeds: np.ndarray) -> dict[str, float]:
     return {
         "velocity_rmse_m_s": float(np.sqrt(np.mean(np.square(wrong)))),
         "velocity_error_median_m_s": float(np.median(wrong)),
-        "velocity_inside_1_sigma_percent": 100 * float(np.mean(sigmas < 1)),
-        "velocity_inside_2_sigma_percent": 100 * float(np.mean(sigmas < 2)),
+        **{f"velocity_inside_{n}_sigma_percent": _share_inside(sigmas, n) for n in (1, 2)},
     }
+
+
+def _share_inside(sigmas: np.ndarray, limit: float) -> float:
+    """Percent of what is known; nan of nothing."""
+    known = sigmas[np.isfinite(sigmas)]
+    return 100 * float(np.mean(known < limit)) if len(known) else float("nan")
 
 
 def parts_of(name: str, logs: tuple[Log, Log]) -> dict[str, dict[str, float]]:

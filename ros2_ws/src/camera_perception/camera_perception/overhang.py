@@ -17,7 +17,7 @@ from camera_perception.types import Objects, PositionMethod
 # Metres from the tyres to the bumper at either end, height of the bumper's lower edge, and width over height of the box
 # from which on it shows a side, where bodies end with the wheels; from half of that on it shows more and more of it.
 # A Citaro overhangs by 2.8 and 3.4, an Actros by 1.4, cars by 0.8 to 1.1.
-ENDS = {
+BODIES = {
     "car": (0.95, 0.25, 2.8),
     "van": (0.95, 0.25, 2.4),
     "truck": (1.5, 0.5, 2.4),
@@ -59,6 +59,6 @@ def _overhangs(objects: Objects, reach: np.ndarray, camera: Camera, classes: tup
 
 @lru_cache(maxsize=8)
 def _table(names: tuple[str, ...]) -> np.ndarray:
-    """(C + 2, 3) as in ENDS; zeros and ones at either end, for indices that are no class."""
+    """(C + 2, 3) as in BODIES; zeros and ones at either end, for indices that are no class."""
     nothing = 0.0, 0.0, 1.0
-    return np.array([nothing, *(ENDS.get(name, nothing) for name in names), nothing])
+    return np.array([nothing, *(BODIES.get(name, nothing) for name in names), nothing])

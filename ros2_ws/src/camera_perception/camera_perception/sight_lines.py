@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from camera_perception.camera import Camera
 from camera_perception.contact import SIDES
-from camera_perception.types import Objects, PositionMethod
+from camera_perception.types import Objects
+from camera_perception.unplaced import unplaced
 
 BESIDE = 1.0  # metres from the sector in which a thing is seen, from where on its place must be wrong
 TURN = 2 * np.pi
@@ -39,12 +38,7 @@ def only_in_sight(objects: Objects, camera: Camera | None) -> Objects:
     if camera is None or not cut.any():
         return objects
     rows = np.flatnonzero(cut)
-    rows = rows[_beside(objects.positions[rows, :2], objects.boxes[rows], camera) > BESIDE]
-    unknown = {name: getattr(objects, name).copy() for name in ("positions", "position_covs", "position_methods")}
-    unknown |= {name: getattr(objects, name).copy() for name in ("velocities", "velocity_covs", "ground_widths")}
-    for name, column in unknown.items():
-        column[rows] = PositionMethod.NONE if name == "position_methods" else np.nan
-    return replace(objects, **unknown)
+    return unplaced(objects, rows[_beside(objects.positions[rows, :2], objects.boxes[rows], camera) > BESIDE])
 
 
 def _beside(places: np.ndarray, boxes: np.ndarray, camera: Camera) -> np.ndarray:

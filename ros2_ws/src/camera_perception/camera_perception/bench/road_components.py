@@ -16,6 +16,7 @@ from camera_perception.lane_roles import ego_lane
 from camera_perception.lane_track import LaneTracker
 from camera_perception.lanes import drivable_cells, road_from_drivable
 from camera_perception.locate import locate_objects
+from camera_perception.overhang import near_sides
 from camera_perception.relevance import with_relevance
 from camera_perception.types import Objects
 
@@ -31,7 +32,7 @@ def places(objects: int) -> Component:
     feet = np.column_stack(((seen.boxes[:, 0] + seen.boxes[:, 2]) / 2, seen.boxes[:, 3]))
     return Component(
         f"places on the road of {objects} objects, with covariance",
-        lambda: locate_objects(seen, camera, given.CLASSES, given.SIZE),
+        lambda: near_sides(locate_objects(seen, camera, given.CLASSES, given.SIZE), camera, given.CLASSES),
         "the road under the lower middle of each box: no doubt, no size, no edges",
         lambda: camera.ground_from_pixels(feet),
     )
