@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
+from camera_perception.by_class import among
 from camera_perception.types import Edge, Objects
 
-HANGING = "traffic light", "traffic sign", "stop sign"  # they stand on no road
-RIDERS, MOUNTS = ("rider",), ("bicycle", "motorcycle")
+HANGING = among("traffic light", "traffic sign", "stop sign")  # they stand on no road
+RIDERS, MOUNTS = among("rider"), among("bicycle", "motorcycle")
 STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 # Plain numbers: with members of an enum, numpy takes ten times as long.
 SIDES, ENDS, BOTTOM = int(Edge.LEFT | Edge.RIGHT), int(Edge.TOP | Edge.BOTTOM), int(Edge.BOTTOM)
@@ -39,8 +39,8 @@ def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
 
 def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
     """The same, where riders reach down to the wheels of what they sit on."""
-    riders = _are(RIDERS, objects.classes, classes).nonzero()[0]
-    mounts = _are(MOUNTS, objects.classes, classes).nonzero()[0] if len(riders) else riders
+    riders = RIDERS.of(objects.classes, classes).nonzero()[0]
+    mounts = MOUNTS.of(objects.classes, classes).nonzero()[0] if len(riders) else riders
     if not len(mounts):
         return objects
     boxes, (a, b) = objects.boxes.copy(), (objects.boxes[riders].T[:, :, None], objects.boxes[mounts].T[:, None])
@@ -55,19 +55,3 @@ def strips(objects: Objects, width: int) -> np.ndarray:
     """(N,) bool: cut at a side so that a strip is left, whose lowest point may be anything but the contact."""
     boxes, cut = objects.boxes, (objects.truncated & SIDES) != 0
     return cut & (boxes[:, 2] - boxes[:, 0] < STRIP * width)
-
-
-def hanging(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(N,) bool: which class indices mean what stands on no road and so has no place there."""
-    return _are(HANGING, indices, classes)
-
-
-def _are(names: tuple[str, ...], indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(N,) bool: which class indices mean one of these names."""
-    return _named(names, classes).take(indices + 1, mode="clip")
-
-
-@lru_cache(maxsize=32)
-def _named(names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
-    """(C + 2,) bool: which classes have one of these names; one more at either end, for indices that are no class."""
-    return np.array([False, *(name in names for name in classes), False])

@@ -8,19 +8,19 @@ sound way there is no position.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from math import sqrt
 
 import numpy as np
 
+from camera_perception.by_class import ByClass
 from camera_perception.camera import Camera
 from camera_perception.contact import (
     BOTTOM,
     ENDS,
+    HANGING,
     SIDES,
     bottom_hidden,
     edges_touched,
-    hanging,
     mounted,
     sound_boxes,
     strips,
@@ -31,8 +31,8 @@ from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Objects, PositionMethod
 
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
-CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
-SMALL_CONTACT = 0.1
+_CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
+CONTACT = ByClass({name: sigma**2 * np.eye(2) for name, sigma in _CONTACT.items()}, 0.1**2 * np.eye(2))
 HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
 CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side off: what is seen is not the middle
 MAX_RANGE = 150.0  # metres
@@ -63,7 +63,7 @@ def locate_objects(
         return objects
     standing = mounted(objects, classes)
     ground, ground_cov = _by_ground(standing, camera, noise)
-    ground_cov = ground_cov + _contact_doubt(objects.classes, classes)
+    ground_cov = ground_cov + CONTACT.of(objects.classes, classes)
     size, size_cov, per_height = _by_size(objects, camera, classes, noise)
     hidden = bottom_hidden(standing.boxes)
     if hidden.any():
@@ -72,7 +72,7 @@ def locate_objects(
     planar = _useful(ground, ground_cov, camera)
     position, cov, method = _best(ground, ground_cov, size, size_cov, planar)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
-    off = hanging(objects.classes, classes) | ~_useful(position, cov, camera) | strips(objects, image_size[1])
+    off = HANGING.of(objects.classes, classes) | ~_useful(position, cov, camera) | strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, NONE
     return replace(
         objects,
@@ -120,18 +120,6 @@ def _along_sight(directions: np.ndarray, share: float) -> np.ndarray:
     """(N, 2, 2) covariances of a doubt of so much of the range, in the line of sight only."""
     spread = share * directions
     return spread[:, :, None] * spread[:, None, :]
-
-
-def _contact_doubt(indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(N, 2, 2) square metres."""
-    return _contact_doubts(classes).take(indices, axis=0, mode="clip")
-
-
-@lru_cache(maxsize=8)
-def _contact_doubts(classes: tuple[str, ...]) -> np.ndarray:
-    """(C, 2, 2) square metres."""
-    sigmas = np.array([CONTACT.get(name, SMALL_CONTACT) for name in classes] or [SMALL_CONTACT])
-    return np.square(sigmas)[:, None, None] * np.eye(2)
 
 
 def _by_size(

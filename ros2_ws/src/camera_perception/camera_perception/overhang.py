@@ -7,10 +7,10 @@ are, places of cars are a metre too far, those of buses three.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
+from camera_perception.by_class import ByClass
 from camera_perception.camera import Camera
 from camera_perception.types import Objects, PositionMethod
 
@@ -25,6 +25,7 @@ BODIES = {
     "motorcycle": (0.3, 0.3, 1.6),
     "bicycle": (0.3, 0.3, 1.6),
 }
+OVERHANGS = ByClass(BODIES, (0.0, 0.0, 1.0))
 # Pixels of the image that an overhang covers, up to which it is not seen at all, and from which on as a whole: tyres,
 # shadow and bumper of what is far are one dark line.
 HARDLY, WHOLLY = 1.0, 4.0
@@ -46,7 +47,7 @@ def near_sides(objects: Objects, camera: Camera | None, classes: tuple[str, ...]
 
 def _overhangs(objects: Objects, reach: np.ndarray, camera: Camera, classes: tuple[str, ...]) -> np.ndarray:
     """(N,) metres by which places on the road are too far; reach (N,) from the camera to them."""
-    length, clearance, side = _table(classes).take(objects.classes + 1, axis=0, mode="clip").T
+    length, clearance, side = OVERHANGS.of(objects.classes, classes).T
     width, height = (objects.boxes[:, 2:] - objects.boxes[:, :2]).T
     focal, above = camera.pixel_from_camera[0, 0], camera.pose[2, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,10 +56,3 @@ def _overhangs(objects: Objects, reach: np.ndarray, camera: Camera, classes: tup
         overhang = np.minimum(length, reach * clearance / above) * ends
         seen = overhang * focal * above / np.square(reach)
         return overhang * np.clip((seen - HARDLY) / (WHOLLY - HARDLY), 0, 1)
-
-
-@lru_cache(maxsize=8)
-def _table(names: tuple[str, ...]) -> np.ndarray:
-    """(C + 2, 3) as in BODIES; zeros and ones at either end, for indices that are no class."""
-    nothing = 0.0, 0.0, 1.0
-    return np.array([nothing, *(BODIES.get(name, nothing) for name in names), nothing])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
+from camera_perception.by_class import ByClass
 from camera_perception.camera import Camera
 
 # Height in metres and its standard deviation. Classes whose size says little are not listed.
-HEIGHTS = {
+_HEIGHTS = {
     "car": (1.6, 0.25),
     "truck": (3.4, 0.5),
     "bus": (3.2, 0.35),
@@ -19,25 +18,19 @@ HEIGHTS = {
     "bicycle": (1.05, 0.12),
     "motorcycle": (1.3, 0.15),
 }
+HEIGHTS = ByClass(_HEIGHTS, (np.nan, np.nan))
 ANY_HEIGHT = 3.0, 2.0
 
 
 def heights_of(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """(N,) class indices -> (N, 2) height and standard deviation, metres; nan for classes without a prior."""
-    return _table(names).take(classes + 1, axis=0, mode="clip")
+    return HEIGHTS.of(classes, names)
 
 
 def usual_heights(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """The same, with a wide guess for classes without a prior: their height can be learned."""
     heights = heights_of(classes, names)
     return np.where(np.isnan(heights), ANY_HEIGHT, heights)
-
-
-@lru_cache(maxsize=8)
-def _table(names: tuple[str, ...]) -> np.ndarray:
-    """(C + 2, 2) height and standard deviation; nan at either end, for indices that are no class."""
-    unknown = np.nan, np.nan
-    return np.array([unknown, *(HEIGHTS.get(name, unknown) for name in names), unknown])
 
 
 def range_per_height(boxes: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
