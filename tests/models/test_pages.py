@@ -1,0 +1,75 @@
+"""What the pages name must exist: files, headings, make targets, commands and their options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from camera_perception.cli import app as vehicle
+from perception_models.cli import app as offline
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path for path in (*ROOT.glob("*.md"), *(p for d in ("docs", "launch", "bags") for p in (ROOT / d).rglob("*.md")))
+)
+TOOLS = {"camera-perception": vehicle, "perception-models": offline}
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target, anchor in LINK.findall(page.read_text("utf-8")):
+        place = (page.parent / target).resolve() if target else page
+        assert place.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(place), f"{page.name} links to {target}#{anchor}"
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Every line of a code block, and every `span`, that calls one of the tools or make; continued lines joined."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    for line in (*blocks.splitlines(), *spans):
+        if re.match(r"(camera-perception|perception-models|make) ", line.strip()):
+            yield shlex.split(line, comments=True)
+
+
+def unknown(words: list[str]) -> str | None:
+    """The first word of a call that its tool does not know: a command or an option."""
+    command: click.Command = typer.main.get_command(TOOLS[words[0]])
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest:
+        if rest[0] not in command.commands:
+            return rest[0]
+        command, rest = command.commands[rest[0]], rest[1:]
+    known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)} | {"--help"}
+    return next((word for word in rest if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in known), None)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_their_options_are_those_of_the_tools(page):
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for words in commands(page):
+        if words[0] == "make":
+            named = [word for word in words[1:] if "=" not in word]
+            assert set(named) <= targets, " ".join(words)
+        elif words[1] not in ("BAG|VIDEO|IMAGES", "COMMAND"):
+            assert unknown(words) is None, f"{page.name}: {' '.join(words)}"
+
+
+def test_an_unknown_command_or_option_would_be_found():
+    assert unknown(["perception-models", "evaluat"]) == "evaluat"
+    assert unknown(["perception-models", "render", "sheet", "--cont", "3"]) == "--cont"
+    assert unknown(["camera-perception", "replay", "BAG", "--model", "m", "-x"]) == "-x"
