@@ -21,6 +21,8 @@ PAGES = sorted(
 TOOLS = {"camera-perception": vehicle, "perception-models": offline}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
+FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
 
 def anchors(page: Path) -> set[str]:
     """As GitHub makes them of headings."""
@@ -39,10 +41,10 @@ def test_links_lead_somewhere(page):
 def commands(page: Path) -> Iterator[list[str]]:
     """Every line of a code block, and every `span`, that calls one of the tools or make; continued lines joined."""
     text = page.read_text("utf-8").replace("\\\n", " ")
-    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    for line in (*blocks.splitlines(), *spans):
-        if re.match(r"(camera-perception|perception-models|make) ", line.strip()):
+    blocks = "\n".join(FENCED.findall(text))
+    spans = re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+    for line in map(str.strip, (*blocks.splitlines(), *spans)):
+        if re.match(r"(camera-perception|perception-models|make) ", line):
             yield shlex.split(line, comments=True)
 
 
