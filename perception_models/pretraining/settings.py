@@ -10,8 +10,7 @@ from perception_models.pretraining.frames import entries
 
 HIDDEN = 0.6  # of each picture, as in SparK
 # Noise, blur and weather cannot be foretold from the neighbourhood: they would only teach the network to be vague.
-UNFORESEEABLE = ("blur", "noise", "jpeg", "coarse", "fog", "rain", "shadow", "glare")
-OF_OTHERS = ("mosaic", "class_mix", "paste_lights")  # other pictures say nothing of what is hidden here
+UNFORESEEABLE = ("blur", "noise", "jpeg", "coarse", "fog", "rain", "shadow", "glare", "mosaic", "paste_lights")
 
 
 def pretrain_words(sources: Sequence[Path], out: Path, period: float) -> list[str]:
@@ -20,7 +19,7 @@ def pretrain_words(sources: Sequence[Path], out: Path, period: float) -> list[st
         f"data.train={json.dumps(entries(sources, out / 'pictures', period))}",
         "data.val=[]",
         "data.lights=null",
-        *(f"data.augment.{name}=0.0" for name in UNFORESEEABLE + OF_OTHERS),
+        *(f"data.augment.{name}=0.0" for name in UNFORESEEABLE),
         "balance.method=fixed",
         "network.tasks=[]",
         f"pretrain.hidden={HIDDEN}",

@@ -1,14 +1,11 @@
 """Labels must still lie on what they label: draw a coloured thing, change the picture, find it again."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
 
 from perception_models.data import AugmentConfig, Boxes, Lane, Lanes, LightCrops, Sample, augment
 from perception_models.data.augment import NONE, photometric, weather
-from perception_models.data.augment.class_mix import class_mix
 from perception_models.data.augment.mosaic import mosaic
 from perception_models.data.labels import LIGHT
 
@@ -116,29 +113,6 @@ def test_a_mosaic_keeps_boxes_on_their_objects_and_forgets_lanes(seed):
 def test_a_mosaic_with_an_unlabelled_picture_has_no_boxes():
     unlabelled = Sample("u", np.zeros((100, 100, 3), np.uint8))
     assert mosaic([drawn(), unlabelled, drawn(), drawn()], SIZE, np.random.default_rng(0)).boxes is None
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_mix_of_classes_lays_whole_classes_with_their_labels(seed):
-    under, over = (replace(drawn(), image=np.full((270, 480, 3), value, np.uint8)) for value in (0, 9))
-    under.semantic, over.semantic = np.full((270, 480), 4, np.uint8), (np.arange(480) // 80).astype(np.uint8)[None]
-    over.semantic = np.where(over.semantic == 5, 255, over.semantic).repeat(270, 0)
-    under.drivable = None
-    out = class_mix(under, over, np.random.default_rng(seed))
-    laid = out.image[..., 0] == 9
-    assert len(np.unique(over.semantic[laid])) == 3  # of five
-    assert np.isin(over.semantic, over.semantic[laid])[~laid].sum() == 0
-    assert (out.semantic == np.where(laid, over.semantic, 4)).all()
-    assert (out.drivable == np.where(laid, over.drivable, 255)).all()
-    assert (out.boxes, out.lanes, out.scene) == (None, None, {})
-
-
-def test_classes_are_mixed_only_where_both_are_labelled_and_when_asked():
-    unlabelled = replace(drawn(), semantic=None)
-    assert class_mix(drawn(), unlabelled, np.random.default_rng(0)).boxes is not None
-    config = replace(GEOMETRY, class_mix=1.0)
-    assert augment(drawn(), SIZE, np.random.default_rng(0), config, partner=lambda _: drawn()).boxes is None
-    assert augment(drawn(), SIZE, np.random.default_rng(0), config).boxes is not None
 
 
 @pytest.fixture

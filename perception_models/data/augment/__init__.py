@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perception_models.data.augment.class_mix import class_mix
 from perception_models.data.augment.geometry import random_view
 from perception_models.data.augment.mosaic import mosaic
 from perception_models.data.augment.photometric import blur, coarse, colour, exposure, jpeg, noise
@@ -34,7 +33,6 @@ class AugmentConfig:
     flip: float = 0.5
     plain: float = 0.1  # leave the picture as it is: the network must not forget the normal view
     mosaic: float = 0.1
-    class_mix: float = 0.0  # half of the classes of another picture laid over it; boxes and lines are then dropped
     paste_lights: float = 0.3  # traffic-light crops pasted into pictures with labelled boxes
     exposure: float = 0.8
     colour: float = 0.5
@@ -50,7 +48,7 @@ class AugmentConfig:
 
 
 NONE = AugmentConfig(
-    scale=(1, 1), shift=0, tilt=0, perspective=0, flip=0, plain=1, mosaic=0, class_mix=0, paste_lights=0,
+    scale=(1, 1), shift=0, tilt=0, perspective=0, flip=0, plain=1, mosaic=0, paste_lights=0,
     exposure=0, colour=0, blur=0, noise=0, jpeg=0, coarse=0, fog=0, rain=0, shadow=0, glare=0,
 )  # fmt: skip
 
@@ -67,15 +65,12 @@ def augment(
     """A changed sample of size (height, width).
 
     lights  source of traffic-light crops to paste, or None
-    partner draws another sample of the same data set for a mosaic or a mix of classes, or None
+    partner draws another sample of the same data set for a mosaic, or None
     """
     if partner and rng.random() < config.mosaic:
         sample = mosaic([sample, *(partner(rng) for _ in range(3))], size, rng)
     else:
         sample = warp(sample, view_of(sample, size, rng, config), size)
-    if partner and config.class_mix and rng.random() < config.class_mix:
-        other = partner(rng)
-        sample = class_mix(sample, warp(other, view_of(other, size, rng, config), size), rng)
     if lights and sample.boxes is not None and rng.random() < config.paste_lights:
         sample = lights.paste(sample, rng)
     return look(sample, rng, config)
