@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception_models.export import deployable
+from perception_models.network import PerceptionNet
 from perception_models.speed import seconds
 from perception_models.training.checkpoint import load_network
 
@@ -28,8 +29,13 @@ def costs(checkpoints: Mapping[str, Path], rounds: int = 20) -> dict[str, Cost]:
     loaded = {name: load_network(path) for name, path in checkpoints.items()}
     stage = next(iter(loaded.values()))[1]["config"]["stages"][-1]
     times = seconds([net for net, _ in loaded.values()], (stage["height"], stage["width"]), rounds)
-    counts = [sum(each.numel() for each in deployable(net).parameters()) for net, _ in loaded.values()]
+    counts = [_parameters(net) for net, _ in loaded.values()]
     return {name: Cost(count, time / times[0]) for name, count, time in zip(loaded, counts, times)}
+
+
+def _parameters(net: PerceptionNet) -> int:
+    """Without the twin of the object head that only teaches."""
+    return sum(each.numel() for name, each in deployable(net).named_parameters() if ".many." not in name)
 
 
 def cost_table(found: Mapping[str, Cost]) -> str:

@@ -18,7 +18,7 @@ class NetworkConfig:
     lane_features    channels pooled along a line for its type and colour
     small_objects    also look for objects at stride 4 (small traffic lights); more cells, a little slower
     side_towers      boxes have a convolution of their own before the output, beside that of the classes
-    attention        self-attention over the stride-32 map; off, as it neither quantises nor pays at this size
+    attention        self-attention over the stride-32 map; off, as it gains nothing at this size (docs/training.md)
     tasks            heads to build, of objects, drivable, semantic, lanes, scene
     """
 

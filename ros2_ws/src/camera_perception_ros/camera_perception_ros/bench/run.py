@@ -48,7 +48,7 @@ class Settings:
     threads: int
     quick: bool
     long: bool
-    readme: Path | None
+    page: Path | None
     domain: int
     parts: tuple[str, ...]
 
@@ -73,7 +73,7 @@ def bench(
     quick: Annotated[bool, typer.Option(help="Under a minute; figures for orientation only.")] = False,
     long: Annotated[bool, typer.Option(help="Watch memory for 5 minutes.")] = False,
     part: Annotated[list[str] | None, typer.Option(help=f"Only some of: {', '.join(PARTS)}.")] = None,
-    readme: Annotated[
+    page: Annotated[
         Path | None, typer.Option(help="Page whose lines between <!-- bench --> and <!-- /bench --> get the tables.")
     ] = None,
     domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
@@ -85,7 +85,7 @@ def bench(
             raise BenchError(f"unknown part {sorted(unknown)[0]}: expected some of {', '.join(PARTS)}")
         domain = domain if domain >= 0 else 50 + os.getpid() % 49
         chosen = Settings(
-            model or model_folder(out), images, out, threads, quick, long, readme, domain, tuple(part or PARTS)
+            model or model_folder(out), images, out, threads, quick, long, page, domain, tuple(part or PARTS)
         )
         tell(chosen, *run(chosen))
     except PerceptionError as error:
@@ -231,6 +231,6 @@ def tell(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> No
     """Print the tables and write the files."""
     typer.echo("\n\n".join(table.text() for table in tables))
     write(settings.out, figures, tables, settings.command)
-    if settings.readme is not None:
-        put_into(settings.readme, (settings.out / "bench.md").read_text("utf-8"))
+    if settings.page is not None:
+        put_into(settings.page, (settings.out / "bench.md").read_text("utf-8"))
     typer.echo(f"\n{settings.out}: bench.json, bench.md")
