@@ -122,5 +122,5 @@ class SceneHead(nn.Module):
 
 def summary(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """B C each: means of the upper and lower half, and the maximum of a map B C H W."""
-    middle, rows = x.shape[2] // 2, x.mean(3)  # first along the rows: no half of a map is copied
-    return rows[:, :, :middle].mean(2), rows[:, :, middle:].mean(2), x.amax((2, 3))
+    middle = x.shape[2] // 2
+    return x[:, :, :middle].mean((2, 3)), x[:, :, middle:].mean((2, 3)), x.amax((2, 3))
