@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.overhang import BODIES, near_sides
+from camera_perception.overhang import OVERHANGS, near_sides
 from camera_perception.types import Detections, Objects, PositionMethod
 
-CLASSES = (*BODIES, "pedestrian")
+CLASSES = (*OVERHANGS.values, "pedestrian")
 EYE, HEIGHT, FOCAL = 1.5, 1.4, 1500.0
 CAMERA = Camera(
     1920, 1080, np.array([[FOCAL, 0, 960.0], [0, FOCAL, 300], [0, 0, 1]]), np.zeros(0),
@@ -33,7 +33,7 @@ def range_of(objects: Objects) -> float:
 @pytest.mark.parametrize("bumper", [2.0, 4.0, 8.0, 14.0])
 def test_a_body_with_wheels_is_where_its_bumper_is(kind, bumper):
     """The lowest that is seen, tyre or lower edge of the bumper, taken for a point on the road, is too far."""
-    length, clearance, _ = BODIES[kind]
+    length, clearance, _ = OVERHANGS.values[kind]
     lowest = max(HEIGHT / (bumper + length), (HEIGHT - clearance) / bumper)  # tangents below the horizon
     assert HEIGHT / lowest - bumper > 0.4
     assert range_of(seen_at(HEIGHT / lowest, kind)) == pytest.approx(bumper, abs=0.02)

@@ -31,8 +31,7 @@ from camera_perception.size_prior import heights_of, located_by_height
 from camera_perception.types import Objects, PositionMethod
 
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
-_CONTACT = {"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}
-CONTACT = ByClass({name: sigma**2 * np.eye(2) for name, sigma in _CONTACT.items()}, 0.1**2 * np.eye(2))
+CONTACT = ByClass({"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}, 0.1)
 HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
 CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side off: what is seen is not the middle
 MAX_RANGE = 150.0  # metres
@@ -63,7 +62,7 @@ def locate_objects(
         return objects
     standing = mounted(objects, classes)
     ground, ground_cov = _by_ground(standing, camera, noise)
-    ground_cov = ground_cov + CONTACT.of(objects.classes, classes)
+    ground_cov = ground_cov + np.square(CONTACT.of(objects.classes, classes))[:, None, None] * np.eye(2)
     size, size_cov, per_height = _by_size(objects, camera, classes, noise)
     hidden = bottom_hidden(standing.boxes)
     if hidden.any():

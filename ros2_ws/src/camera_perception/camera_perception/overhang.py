@@ -17,15 +17,17 @@ from camera_perception.types import Objects, PositionMethod
 # Metres from the tyres to the bumper at either end, height of the bumper's lower edge, and width over height of the box
 # from which on it shows a side, where bodies end with the wheels; from half of that on it shows more and more of it.
 # A Citaro overhangs by 2.8 and 3.4, an Actros by 1.4, cars by 0.8 to 1.1.
-BODIES = {
-    "car": (0.95, 0.25, 2.8),
-    "van": (0.95, 0.25, 2.4),
-    "truck": (1.5, 0.5, 2.4),
-    "bus": (3.0, 0.3, 3.0),
-    "motorcycle": (0.3, 0.3, 1.6),
-    "bicycle": (0.3, 0.3, 1.6),
-}
-OVERHANGS = ByClass(BODIES, (0.0, 0.0, 1.0))
+OVERHANGS = ByClass(
+    {
+        "car": (0.95, 0.25, 2.8),
+        "van": (0.95, 0.25, 2.4),
+        "truck": (1.5, 0.5, 2.4),
+        "bus": (3.0, 0.3, 3.0),
+        "motorcycle": (0.3, 0.3, 1.6),
+        "bicycle": (0.3, 0.3, 1.6),
+    },
+    (0.0, 0.0, 1.0),
+)
 # Pixels of the image that an overhang covers, up to which it is not seen at all, and from which on as a whole: tyres,
 # shadow and bumper of what is far are one dark line.
 HARDLY, WHOLLY = 1.0, 4.0

@@ -8,17 +8,19 @@ from camera_perception.by_class import ByClass
 from camera_perception.camera import Camera
 
 # Height in metres and its standard deviation. Classes whose size says little are not listed.
-_HEIGHTS = {
-    "car": (1.6, 0.25),
-    "truck": (3.4, 0.5),
-    "bus": (3.2, 0.35),
-    "pedestrian": (1.70, 0.14),
-    "person": (1.70, 0.14),
-    "rider": (1.6, 0.2),
-    "bicycle": (1.05, 0.12),
-    "motorcycle": (1.3, 0.15),
-}
-HEIGHTS = ByClass(_HEIGHTS, (np.nan, np.nan))
+HEIGHTS = ByClass(
+    {
+        "car": (1.6, 0.25),
+        "truck": (3.4, 0.5),
+        "bus": (3.2, 0.35),
+        "pedestrian": (1.70, 0.14),
+        "person": (1.70, 0.14),
+        "rider": (1.6, 0.2),
+        "bicycle": (1.05, 0.12),
+        "motorcycle": (1.3, 0.15),
+    },
+    (np.nan, np.nan),
+)
 ANY_HEIGHT = 3.0, 2.0
 
 
