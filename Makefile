@@ -15,7 +15,7 @@ COLCON := cd ros2_ws && colcon --log-level error build --event-handlers console_
 
 # The files whose change calls for a new build. Python modules are linked, not copied, and need none.
 MESSAGES := $(shell find ros2_ws/src/camera_perception_msgs -type f) ros2_ws/cmake/ros_wheels_fix.cmake
-PACKAGES := $(wildcard ros2_ws/src/*/setup.* ros2_ws/src/*/package.xml) pyproject.toml
+PACKAGES := $(wildcard ros2_ws/src/*/setup.* ros2_ws/src/*/package.xml) pyproject.toml driving_scenes/pyproject.toml
 BRINGUP := $(shell find launch -type f)
 
 .PHONY: help
@@ -42,7 +42,7 @@ bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a 
 
 .PHONY: accuracy
 accuracy: setup ## positions, tracks and lanes against exact truth, print tables
-	@$(ENV) && python -m perception_models.accuracy $(ARGS)
+	@$(ENV) && python -m perception_models.evaluation.drive $(ARGS)
 
 .PHONY: train-demo
 train-demo: setup-models ## train the shipped model again
@@ -85,7 +85,7 @@ clean: ## remove everything that was built; recorded output in out/ stays
 
 .setup/packages: $(PACKAGES) .setup/messages
 	$(ENV) && $(COLCON) --packages-select camera_perception camera_perception_ros
-	$(PIP) --no-deps --no-build-isolation -e ros2_ws/src/camera_perception -e .
+	$(PIP) --no-deps --no-build-isolation -e ros2_ws/src/camera_perception -e driving_scenes -e .
 	@touch $@
 
 .setup/bringup: $(BRINGUP) .setup/messages

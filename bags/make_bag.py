@@ -19,8 +19,8 @@ import typer
 import yaml
 from tqdm import tqdm
 
-from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE
-from camera_perception.bag_writer import BagWriter
+from camera_perception.io.bag_writer import BagWriter
+from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE
 
 START_NS = 1_790_000_000_000_000_000
 # Cameras do not trigger together: the second is this much later, the third twice as much.
@@ -51,8 +51,8 @@ def main(
 
 def render(folder: Path, rig: Path, seconds: float, rate: float, seed: int, kind: str) -> None:
     """A drive by day in fair weather, as `perception-models render sequence` makes it."""
-    from perception_models.render.camera import read_rig
-    from perception_models.render.sequence import drive, make_sequence
+    from driving_scenes.base.camera import read_rig
+    from driving_scenes.output.sequence import drive, make_sequence
 
     found = drive(seed, seconds, kind, "partly cloudy", "daytime")
     make_sequence(folder, found, read_rig(rig), seconds, rate, seed, "demo")

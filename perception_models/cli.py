@@ -31,7 +31,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 
-if find_spec("perception_models.render.cli"):
-    from perception_models.render.cli import app as render
+if find_spec("driving_scenes.cli"):
+    from driving_scenes.cli import app as render
 
     app.add_typer(render, name="render")

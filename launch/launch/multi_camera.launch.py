@@ -6,7 +6,7 @@ from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from camera_perception.rig import read_rig
+from camera_perception.geometry.rig import read_rig
 from camera_perception_ros.launching import COMMON, RIG, declared, many_cameras, values_of
 
 ARGUMENTS = COMMON + RIG

@@ -17,7 +17,7 @@ def check_data(
 ) -> None:
     """Count what a folder holds, name broken files, draw a labelled contact sheet. Exit 1 when something is broken."""
     with plain_errors():
-        from perception_models.data.check import check, table
+        from perception_models.data.inspect import check, table
 
         results = check(folder, out, split)
     for name, counts in results.items():
@@ -35,8 +35,7 @@ def cache_data(
 ) -> None:
     """Decode and shrink images once, so that training reads them without work; it also does this by itself."""
     with plain_errors():
-        from perception_models.data.found import find_entries
-        from perception_models.data.registry import open_mix
+        from perception_models.data.registry import find_entries, open_mix
 
         entries = [entry for folder in data for entry in find_entries(folder, split)]
         mix = open_mix(entries, cache, (height, width))

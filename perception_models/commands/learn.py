@@ -48,7 +48,7 @@ def pretrain(
 ) -> None:
     """Train the trunk to fill in hidden parts of pictures; then: train transfer.weights=OUT/best.safetensors."""
     with plain_errors():
-        from perception_models.pretraining.settings import pretrain_words
+        from perception_models.training.pretrain.config import pretrain_words
 
         best = _train([*pretrain_words(sources, out, period), *(words or [])], config, out, resume)
         _say(f"pretrained trunk: {best}\ntrain from it: perception-models train transfer.weights={best} -c ... -o ...")
@@ -61,7 +61,7 @@ def search(
 ) -> None:
     """Find good values for a training by many short ones: table.md, search.png, best.yaml; run again to go on."""
     with plain_errors():
-        from perception_models.search.run import search as run
+        from perception_models.training.search.run import search as run
 
         best = run(config, out, overrides or [], typer.echo)
         typer.echo(f"{out / 'table.md'}, {out / 'search.png'}\ntrain with the best: perception-models train -c {best}")
@@ -78,8 +78,8 @@ def compare(
 ) -> None:
     """Train and measure what a file lists, one after the other, and print a table; run again to go on."""
     with plain_errors():
-        from perception_models.compare import compare as run
-        from perception_models.compare import table
+        from perception_models.experiments.compare import compare as run
+        from perception_models.experiments.compare import table
 
         typer.echo(table(run(config, data, out, overrides or [], typer.echo, limit)))
         typer.echo((out / "costs.md").read_text("utf-8"))
@@ -100,7 +100,7 @@ def train_demo(
 ) -> None:
     """Make the shipped model again: render, train, export, measure. Run again to go on where it stopped."""
     with plain_errors():
-        from perception_models.demo import Recipe, make_demo
+        from perception_models.experiments.train_demo import Recipe, make_demo
 
         counts = tuple(max(pictures * count // Recipe.counts[0], 1) for count in Recipe.counts)
         metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
@@ -109,9 +109,9 @@ def train_demo(
 
 
 def _train(words: list[str] | None, config: Path | None, out: Path, resume: bool) -> Path:
-    from perception_models.settings import load_settings
-    from perception_models.train import train as run
+    from perception_models.config import load_settings
     from perception_models.training.config import TrainConfig
+    from perception_models.training.train import train as run
 
     return run(load_settings(TrainConfig, config, words), out, resume)
 

@@ -41,8 +41,8 @@ def attack(
 ) -> None:
     """Measure a network on pictures that were changed to mislead it."""
     with plain_errors():
-        from perception_models.attack import attack as run
-        from perception_models.compare import table
+        from perception_models.evaluation.attack import attack as run
+        from perception_models.experiments.compare import table
 
         typer.echo(table(run(checkpoint, data, out, strength or [1.0, 2.0, 4.0], steps, limit)))
 
@@ -60,7 +60,7 @@ def explain(
 ) -> None:
     """Show which pixels made the network say that: a sheet per image and explain.json."""
     with plain_errors():
-        from perception_models.explain.run import explain as run
+        from perception_models.evaluation.explain.run import explain as run
 
         for path, rows in run(model, images, out, method, every, objects, masks):
             typer.echo(path if rows else f"{path.stem}: nothing is reported here, so there is no sheet")

@@ -20,14 +20,14 @@ def export(
 ) -> None:
     """Write a model folder and check that ONNX Runtime and OpenVINO say what torch says."""
     with plain_errors():
-        from perception_models.export import ExportConfig
-        from perception_models.export import export as run
-        from perception_models.settings import load_settings
+        from perception_models.config import load_settings
+        from perception_models.export.export import ExportConfig
+        from perception_models.export.export import export as run
 
         if bool(checkpoint) == bool(untrained):
             raise ValueError("give either --checkpoint or --untrained")
         if checkpoint is None:
-            from perception_models.untrained import write_untrained
+            from perception_models.export.untrained import write_untrained
 
             checkpoint = write_untrained(out / "untrained.safetensors", untrained)
         words = [*(overrides or []), *([f"batch={batch}"] if batch is not None else [])]
@@ -44,7 +44,7 @@ def soup(
 ) -> None:
     """Write the mean of several trainings that began with the same weights: often better than each of them."""
     with plain_errors():
-        from perception_models.soup import soup as run
+        from perception_models.compression.soup import soup as run
 
         for path, weight in zip(checkpoints, run(checkpoints, out, share)):
             typer.echo(f"{weight:.2f} of {path}")
@@ -63,7 +63,7 @@ def quantize(
 ) -> None:
     """Write MODEL/fp16, MODEL/int8 or MODEL/fp8 and check it on the CPU; `camera-perception build-engine` goes on."""
     with plain_errors():
-        from perception_models.quantize import quantize as run
+        from perception_models.compression.quantize import quantize as run
 
         made = run(folder, precision, calibration, labelled, count, most_lost)
         typer.echo(f"{made.folder}: {made.convs} convolutions in {precision}" if made.convs else f"{made.folder}: fp16")
@@ -84,10 +84,10 @@ def precisions(
 ) -> None:
     """What fp16, int8 and fp8 lose per task against fp32, measured on the CPU: a table."""
     with plain_errors():
-        from camera_perception.bench.report import put_into
-        from camera_perception.model_spec import load_spec
-        from perception_models.precisions import markdown
-        from perception_models.precisions import precisions as run
+        from camera_perception.core.model_spec import load_spec
+        from camera_perception.tools.bench.report import put_into
+        from perception_models.compression.compare_precisions import markdown
+        from perception_models.compression.compare_precisions import precisions as run
 
         places = " ".join(f"--data {path}" for path in data)
         command = f"perception-models precisions {folder} --calibration {calibration} {places} --limit {limit}"
@@ -112,8 +112,8 @@ def prune(
 ) -> None:
     """Cut the channels that carry least: OUT/pruned.safetensors, and OUT/finetune.yaml to train the rest again."""
     with plain_errors():
-        from perception_models.prune import labelled_batch, pruned_speed
-        from perception_models.prune import prune as run
+        from perception_models.compression.prune import labelled_batch, pruned_speed
+        from perception_models.compression.prune import prune as run
 
         made = run(checkpoint, out, keep, overrides, labelled_batch(checkpoint, data, images) if data else None)
         for name, (before, after) in {"parameters": made.parameters, "MACs": made.macs}.items():

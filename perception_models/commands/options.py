@@ -20,7 +20,7 @@ Split = Annotated[str, typer.Option(help="Part of BDD100K, CULane or COCO")]
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """What users can do something about is one sentence, not a traceback. PERCEPTION_DEBUG=1 shows the traceback."""
-    from camera_perception.errors import PerceptionError
+    from camera_perception.core.errors import PerceptionError
 
     try:
         yield

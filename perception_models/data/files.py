@@ -1,4 +1,7 @@
-"""Reading files that may be broken: every failure is a DataError that starts with the file's name."""
+"""Reading files that may be broken: every failure is a DataError that starts with the file's name.
+
+What a data folder can do to us. Every text names the file and says what is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from perception_models.data.errors import DataError
 from perception_models.data.labels import IGNORE
+
+
+class DataError(ValueError):
+    """A label file, an image or a mask cannot be used."""
+
 
 IMAGES = (".jpg", ".jpeg", ".png")
 JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import ModelSpec, load_spec
+from camera_perception.core.types import Seen
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import infer
 from camera_perception.engines.select import load_engine
-from camera_perception.errors import ModelError
-from camera_perception.model_spec import ModelSpec, load_spec
-from camera_perception.preprocess import Letterbox, Preprocessor
-from camera_perception.types import Seen
+from camera_perception.image.letterbox import Letterbox, Preprocessor
 
 LOWEST = 0.005  # object score from which on boxes enter the precision-recall curve
 
@@ -80,6 +80,6 @@ def _checkpoint(path: Path) -> Path | None:
 
 
 def _export(checkpoint: Path, folder: Path) -> None:
-    from perception_models.export import export
+    from perception_models.export.export import export
 
     export(checkpoint, folder)

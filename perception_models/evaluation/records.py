@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from camera_perception.types import Seen, Task
+from camera_perception.core.types import Seen, Task
 from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
 from perception_models.data.sample import Sample
-from perception_models.evaluation import lanes, lights, maps, objects, scene
-from perception_models.evaluation.coco_matches import ObjectRecord
-from perception_models.evaluation.lanes import LaneRecord
-from perception_models.evaluation.lights import LightRecord
+from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation
+from perception_models.evaluation.metrics.lanes import LaneRecord
+from perception_models.evaluation.metrics.lights import LightRecord
+from perception_models.evaluation.metrics.matching import ObjectRecord
+from perception_models.evaluation.metrics.scene import SceneRecord
 from perception_models.evaluation.model import Model
-from perception_models.evaluation.scene import SceneRecord
 
 UNTOLD = "unlabelled"
 SLICES = ("weather", "timeofday", "scene", "sequence", "fold")
@@ -52,9 +52,9 @@ def record(seen: Seen, sample: Sample, model: Model, crop: bool = False) -> Reco
     if seen.tasks & Task.LANES and sample.lanes is not None:
         out.lanes = lanes.record(seen.lanes, sample.lanes, sample.size)
     if seen.drivable is not None and sample.drivable is not None:
-        out.drivable = maps.record(seen.drivable, sample.drivable, DRIVABLE)
+        out.drivable = segmentation.record(seen.drivable, sample.drivable, DRIVABLE)
     if seen.semantic is not None and sample.semantic is not None:
-        out.semantic = maps.record(seen.semantic, sample.semantic, SEMANTIC)
+        out.semantic = segmentation.record(seen.semantic, sample.semantic, SEMANTIC)
     if seen.scene and any(value >= 0 for value in sample.scene.values()):
         out.scene = scene.record(seen.scene, sample.scene)
     return out
@@ -77,8 +77,8 @@ def summarise(records: Sequence[Record], threshold: float, curves: bool = True) 
         "lights": lights.summarise,
         "crops": lights.summarise,
         "lanes": lanes.summarise,
-        "drivable": lambda rows: maps.summarise_drivable(rows, DRIVABLE),
-        "semantic": lambda rows: maps.summarise(rows, SEMANTIC),
+        "drivable": lambda rows: segmentation.summarise_drivable(rows, DRIVABLE),
+        "semantic": lambda rows: segmentation.summarise(rows, SEMANTIC),
         "scene": scene.summarise,
     }
     parts = {name: [part for r in records if (part := getattr(r, name)) is not None] for name in how}

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from jinja2 import Environment
 
+from perception_models.data.inspect import tile
 from perception_models.data.labels import DRIVABLE, LINE_COLORS, LINE_TYPES, OBJECTS, SCENE, SEMANTIC
-from perception_models.data.sheet import tile
 from perception_models.evaluation import plots
-from perception_models.evaluation.lights import NAMES as LIGHT_NAMES
+from perception_models.evaluation.metrics.lights import NAMES as LIGHT_NAMES
 from perception_models.evaluation.worst import THUMB, Worst
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")

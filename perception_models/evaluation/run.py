@@ -12,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from perception_models.data.cache import Samples
-from perception_models.data.errors import DataError
-from perception_models.data.found import find_datasets
+from perception_models.data.files import DataError
+from perception_models.data.registry import find_datasets
 from perception_models.data.sample import Sample
 from perception_models.data.warp import mirror, warp
 from perception_models.evaluation.model import Model, open_model
@@ -86,7 +86,7 @@ def _summary(rows: Sequence[Record], threshold: float) -> dict[str, Any]:
 def _yolop(protocol: str, model: Model) -> Any:
     if protocol != "yolop":
         return None
-    from perception_models.evaluation.yolop import Yolop
+    from perception_models.evaluation.metrics.bdd_protocol import Yolop
 
     return Yolop(model.spec.classes)
 

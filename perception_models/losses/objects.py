@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from perception_models.data import labels
-from perception_models.losses.assign import Assignment, Grid, assign
-from perception_models.losses.boxes import complete_iou
-from perception_models.network.cells import boxes_from_sides, cell_centers, cells_inside
+from perception_models.losses.assigner import Assignment, Grid, assign
+from perception_models.losses.iou import complete_iou
+from perception_models.network.box_coding import boxes_from_sides, cell_centers, cells_inside
 
 TOP = {"many": 10, "one": 1}
 

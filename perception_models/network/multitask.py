@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from perception_models.data import labels
+from perception_models.network.backbone import Backbone, Neck
 from perception_models.network.config import NetworkConfig
 from perception_models.network.heads import LaneHead, MaskHead, ObjectHead, SceneHead
-from perception_models.network.trunk import Backbone, Neck
 
 HEADS = {
     "objects": ObjectHead,

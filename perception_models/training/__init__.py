@@ -1,1 +1,1 @@
-"""The parts of a training run; perception_models.train puts them together."""
+"""The parts of a training run; perception_models.training.train puts them together."""

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 
-from perception_models.balancing import Balancer
+from perception_models.config import SettingsError
+from perception_models.losses.balancing import Balancer
 from perception_models.network import PerceptionNet, of_size
-from perception_models.pretraining import MaskedLearner
-from perception_models.settings import SettingsError
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
-from perception_models.training.learner import Learner
-from perception_models.training.steps import check_prefixes
+from perception_models.training.pretrain import MaskedLearner
+from perception_models.training.step import Learner, check_prefixes
 
 
 def build_network(config: TrainConfig) -> PerceptionNet:
@@ -47,6 +46,6 @@ def build_learner(config: TrainConfig, net: PerceptionNet) -> Learner | MaskedLe
 def _teacher(config: TrainConfig, net: PerceptionNet) -> torch.nn.Module | None:
     if not config.distill.teacher:
         return None
-    from perception_models.distill import Teacher
+    from perception_models.training.distill import Teacher
 
     return Teacher(config.distill, checkpoint.load_network(Path(config.distill.teacher))[0], net)

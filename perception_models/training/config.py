@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from perception_models.balancing import BalanceConfig
 from perception_models.losses import LossConfig
+from perception_models.losses.balancing import BalanceConfig
 
 
 @dataclass
@@ -116,7 +116,7 @@ class DistillConfig:
 
 @dataclass
 class PretrainConfig:
-    """Learn from the pictures alone; see perception_models.pretraining.
+    """Learn from the pictures alone; see perception_models.training.pretrain.
 
     hidden  share of each picture that is hidden and to be filled in, about 0.6; 0: learn from labels
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from perception_models.training.config import TrainConfig
-from perception_models.training.schedule import total_steps
+from perception_models.training.step import total_steps
 
 
 def finished(config: TrainConfig, folder: Path) -> bool:

@@ -41,7 +41,7 @@ __all__ = ["VERSIONS", "Builder", "FakeTensorRt", "install", "objections"]
 
 VERSIONS = ("10.3.0", "10.13.3", "10.16.2", "11.1.0")
 # Bound to one tensorrt at import.
-OURS = ("tensorrt_log", "tensorrt_progress", "tensorrt_builder", "tensorrt_network", "tensorrt_engine")
+OURS = ("logger", "builder", "plan", "engine")
 
 
 def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) -> FakeTensorRt:
@@ -57,12 +57,12 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
     }.items():
         monkeypatch.setitem(sys.modules, name, module)
     for name in OURS:
-        monkeypatch.setitem(sys.modules, f"camera_perception.engines.{name}", None)  # undone, it is as before
-        monkeypatch.delitem(sys.modules, f"camera_perception.engines.{name}")
-        package = importlib.import_module("camera_perception.engines")
+        monkeypatch.setitem(sys.modules, f"camera_perception.engines.tensorrt.{name}", None)  # undone, it is as before
+        monkeypatch.delitem(sys.modules, f"camera_perception.engines.tensorrt.{name}")
+        package = importlib.import_module("camera_perception.engines.tensorrt")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)
-    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda_errors"), "_lost", False)
+    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.runtime"), "_lost", False)
     return fake
 
 

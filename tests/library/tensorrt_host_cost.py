@@ -53,8 +53,8 @@ def scene(folder: Path) -> Iterator[tuple[FakeTensorRt, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         fake = install(patch)
-        patch.setattr("camera_perception.engines.cuda.POLL", 0.0)
-        from camera_perception.build_engine import build_engine
+        patch.setattr("camera_perception.engines.cuda.runtime.POLL", 0.0)
+        from camera_perception.engines.build.build import build_engine
 
         spec = tiny_spec(folder / "model")
         build_engine(spec)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from camera_perception.camera import Camera, optical_from_rpy
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Frame, Perception, Status
 from camera_perception.engines.select import load_engine
-from camera_perception.model_spec import load_spec
+from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.pipeline import Pipeline
-from camera_perception.status import Status
-from camera_perception.types import Frame, Perception
 
 MS, START = 1_000_000, 1_000_000_000_000
 WHY = Status.UNCALIBRATED | Status.TF_MISSING | Status.IMAGE_FROZEN | Status.CLOCK_JUMP

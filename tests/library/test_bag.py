@@ -11,9 +11,10 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from camera_perception.bag import Bag
-from camera_perception.bag_repair import repair_bag
-from camera_perception.bag_types import (
+from camera_perception.core.errors import BagError
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_writer import BagWriter, repair_bag
+from camera_perception.io.ros_types import (
     CAMERA_INFO,
     IMAGE,
     PERCEPTION_FRAME,
@@ -24,9 +25,7 @@ from camera_perception.bag_types import (
     serialize,
     typestore,
 )
-from camera_perception.bag_writer import BagWriter
-from camera_perception.drive_figures import read_frames
-from camera_perception.errors import BagError
+from camera_perception.tools.replay.report import read_frames
 
 FIRST_NS = 1_700_000_000_000_000_000
 

@@ -8,12 +8,11 @@ import time
 
 import pytest
 
-from camera_perception.bench import figures, report
-from camera_perception.bench.command import main
-from camera_perception.bench.component import Component, components_table, measure
-from camera_perception.bench.rounds import in_turn
-from camera_perception.bench.tables import Table, against, shown
-from camera_perception.errors import PerceptionError
+from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.bench import report, statistics
+from camera_perception.tools.bench.component import Component, components_table, in_turn, measure
+from camera_perception.tools.bench.report import Table, against, shown
+from camera_perception.tools.cli.bench import main
 
 MS = 1_000_000
 
@@ -23,7 +22,7 @@ RECEIVED = {1: 4 * MS, 2: 15 * MS, 4: 37 * MS, 5: 50 * MS}
 
 
 def basic(name: str) -> float:
-    return figures.basic_metrics(SENT, RECEIVED)["BasicPerformanceMetrics." + name]
+    return statistics.basic_metrics(SENT, RECEIVED)["BasicPerformanceMetrics." + name]
 
 
 @pytest.mark.parametrize(
@@ -53,22 +52,22 @@ def test_metrics_of_ros2_benchmark_are_its_own(name, value):
 
 
 def test_nothing_received_has_no_latency_but_is_counted():
-    metrics = figures.basic_metrics(SENT, {})
+    metrics = statistics.basic_metrics(SENT, {})
     assert metrics["BasicPerformanceMetrics.NUM_MISSED_FRAMES"] == 5
     assert not any("LATENCY" in name or "JITTER" in name for name in metrics)
 
 
 def test_latencies_are_matched_by_stamp():
-    assert figures.latencies(SENT, RECEIVED) == [4.0, 5.0, 7.0, 10.0]
+    assert statistics.latencies(SENT, RECEIVED) == [4.0, 5.0, 7.0, 10.0]
 
 
 def test_spread_of_a_hundred_values():
-    spread = figures.spread(list(range(101)))
+    spread = statistics.spread(list(range(101)))
     assert spread == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 
 
 def test_spread_of_nothing_is_unknown():
-    assert all(math.isnan(value) for value in figures.spread([]).values())
+    assert all(math.isnan(value) for value in statistics.spread([]).values())
 
 
 @pytest.mark.parametrize(
@@ -82,31 +81,31 @@ def test_spread_of_nothing_is_unknown():
 )
 def test_every_image_is_accounted_for(sent, received, skipped, failed, transport_loss, skip, error):
     expected = {"transport_loss": transport_loss, "deliberate_skip": skip, "error": error}
-    assert figures.loss(sent, received, skipped, failed) == expected
+    assert statistics.loss(sent, received, skipped, failed) == expected
 
 
 def test_deadline_missed_by_one_of_four():
-    assert figures.missed_deadlines(SENT, RECEIVED, 7.0) == 25.0
+    assert statistics.missed_deadlines(SENT, RECEIVED, 7.0) == 25.0
 
 
 def test_period_jitter_is_the_deviation_of_the_intervals():
     # intervals 11, 22, 13: mean 46/3
-    assert figures.period_jitter_ms(RECEIVED) == pytest.approx(
+    assert statistics.period_jitter_ms(RECEIVED) == pytest.approx(
         math.sqrt(((11 - 46 / 3) ** 2 + (22 - 46 / 3) ** 2 + (13 - 46 / 3) ** 2) / 3)
     )
 
 
 def test_memory_that_grows_by_a_megabyte_every_ten_seconds():
-    assert figures.slope_per_minute([0, 10, 20, 30], [100, 101, 102, 103]) == pytest.approx(6.0)
+    assert statistics.slope_per_minute([0, 10, 20, 30], [100, 101, 102, 103]) == pytest.approx(6.0)
 
 
 def test_a_sawtooth_does_not_grow():
     seconds = list(range(100))
-    assert abs(figures.slope_per_minute(seconds, [100 + s % 2 for s in seconds])) < 0.1
+    assert abs(statistics.slope_per_minute(seconds, [100 + s % 2 for s in seconds])) < 0.1
 
 
 def test_cost_around_the_engine_is_compared_within_rounds():
-    result = figures.around([30.0, 130.0, 32.0], [20.0, 115.0, 20.0], [8.0, 12.0, 8.0])
+    result = statistics.around([30.0, 130.0, 32.0], [20.0, 115.0, 20.0], [8.0, 12.0, 8.0])
     assert result["around"] == 3.0  # 2, 3, 4
     assert (result["whole"], result["engine"], result["hop"]) == (32.0, 20.0, 8.0)
     assert result["ratio"] == 1.5  # 1.5, 1.13, 1.6

@@ -1,4 +1,4 @@
-"""Imports point one way: bringup -> nodes -> library, perception_models -> library; and inside the library, too."""
+"""Imports point one way: between packages, between the folders of a package, and between files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -16,45 +17,66 @@ REPOSITORY = Path(__file__).parents[2]
 LIBRARY = REPOSITORY / "ros2_ws/src/camera_perception/camera_perception"
 NODES = REPOSITORY / "ros2_ws/src/camera_perception_ros/camera_perception_ros"
 MODELS = REPOSITORY / "perception_models"
+SCENES = REPOSITORY / "driving_scenes/src/driving_scenes"
+PACKAGES = [LIBRARY, NODES, MODELS, SCENES]
 
 TRAINING = {"lightning", "lightning_fabric", "perception_models", "torch"}
 ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "rclpy", "tf2_ros"}
 
-# Heavy or optional package: the only library files that may name it. doctor.py looks at what is installed.
+# Heavy or optional package: the only library files that may import it. tools/doctor.py checks what is installed.
 HOMES = {
-    "cuda": ["doctor.py", "engines/cuda*.py"],
-    "onnxruntime": ["doctor.py", "engine_regions.py", "engines/onnxruntime.py", "inspect_onnx.py"],
-    "openvino": ["doctor.py", "engines/openvino.py"],
-    "tensorrt": ["doctor.py", "engines/tensorrt*.py"],
-}
+    "cuda": ["tools/doctor.py", "engines/cuda/*.py"],
+    "onnxruntime": [
+        "tools/doctor.py", "engines/build/locate_deviation.py", "engines/onnxruntime.py", "tools/models/import_onnx.py",
+    ],
+    "openvino": ["tools/doctor.py", "engines/openvino.py"],
+    "tensorrt": ["tools/doctor.py", "engines/tensorrt/*.py"],
+}  # fmt: skip
 
-# What a step of the pipeline may know of another step, and why.
-BORROWS = {
-    ("decode", "lanes"): "a decoder of lanes gives them in the order and with the roles of lanes.py",
-    ("decode", "preprocess"): "what was letterboxed comes back through the same Letterbox",
-    ("engines", "preprocess"): "the letterbox on the GPU halves and places as the one on the CPU does",
-    ("locate", "camera"): "to locate is to look through a camera",
-    ("lane_fit", "camera"): "to locate is to look through a camera",
-    ("free_road", "camera"): "to locate is to look through a camera",
-    ("free_road", "ground"): "a free road ends where its range is in doubt",
-    ("ground", "camera"): "to locate is to look through a camera",
-    ("lane_fit", "ground"): "points of lines are placed with their doubt",
-    ("range_sensors", "camera"): "to locate is to look through a camera",
-    ("range_sensors", "locate"): "what has a place, and how wide it is there, is said once",
-    ("range_sensors", "ranges"): "its input",
-    ("ranges", "camera"): "other sensors are asked for a camera",
-    ("locate", "ground"): "contact points are placed with their doubt",
-    ("lane_track", "lane_fit"): "a calmer course is the same cubic, fitted over frames",
-    ("lane_track", "lane_roles"): "lines that keep their ids change their roles",
-    ("object_track", "camera"): "what stands on the road moves in the image as the car drives",
-    ("overhang", "camera"): "how high a camera hangs says whether it sees the tyres below the bumper",
-    ("calibration_doctor", "camera"): "it judges a camera's pose",
-    ("calibration_doctor", "lane_roles"): "the usual lane width is named there",
-    ("relevance", "camera"): "a light hangs where its ray leads",
-    ("relevance", "lane_roles"): "a light is ours when our lane leads to it",
+# Folders and files directly below each package, bottom to top. An import leads to a lower row or stays in its folder.
+ROWS = {
+    LIBRARY: [
+        {"core"},
+        {"geometry", "image"},
+        {"lanes", "engines", "io"},
+        {"objects", "decode"},
+        {"draw", "pipeline"},
+        {"fusion"},
+        {"tools"},
+    ],
+    NODES: [
+        {"conversions", "params", "runtime", "views"},
+        {"outputs", "launching", "camera", "bag"},
+        {"fusion"},
+        {"nodes", "demo"},
+        {"bench"},
+    ],
+    MODELS: [
+        {"config", "data"},
+        {"network"},
+        {"losses"},
+        {"training"},
+        {"export"},
+        {"evaluation"},
+        {"compression", "experiments"},
+        {"commands"},
+        {"cli"},
+        {"__main__"},
+    ],
+    SCENES: [
+        {"base"},
+        {"assets", "roads"},
+        {"scene"},
+        {"renderer"},
+        {"labels"},
+        {"output"},
+        {"cli"},
+        {"__main__"},
+    ],
 }
+MOST_ENTRIES = 13
 
-VALUES = {"errors", "model_spec", "status", "types"}
+by_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -72,25 +94,51 @@ def packages(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in imports(file)}
 
 
-def ideas(file: Path) -> set[str]:
-    """Names of the library's own files and folders that a file imports."""
-    names = {name.split(".")[1] for name in imports(file) if name.startswith("camera_perception.")}
-    return {name for name in names if (LIBRARY / name).is_dir() or (LIBRARY / f"{name}.py").is_file()}
+@cache
+def modules(package: Path) -> dict[str, Path]:
+    """Dotted name -> file of every module of a package."""
+    names = {
+        ".".join(file.relative_to(package.parent).with_suffix("").parts): file
+        for file in package.rglob("*.py")
+        if "__pycache__" not in file.parts
+    }
+    return {name.removesuffix(".__init__"): file for name, file in names.items()}
 
 
-def library_graph() -> dict[str, set[str]]:
-    """Idea (a file or a folder of the library) -> ideas it imports."""
-    graph: dict[str, set[str]] = {}
-    for file in LIBRARY.rglob("*.py"):
-        idea = file.relative_to(LIBRARY).parts[0].removesuffix(".py")
-        graph.setdefault(idea, set()).update(ideas(file) - {idea})
-    return graph
+@cache
+def graph(package: Path) -> dict[str, set[str]]:
+    """Module -> modules of the same package that it imports; of `from a.b import c`, a.b.c where that is a module."""
+    known = modules(package)
+    return {
+        name: {i for i in _most_precise(set(imports(file)) & known.keys())} - {name} for name, file in known.items()
+    }
+
+
+def _most_precise(names: set[str]) -> set[str]:
+    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
+
+
+def children(package: Path, parent: str) -> dict[str, set[str]]:
+    """Modules and folders directly in a folder -> those that they import, folders taken as one."""
+    depth = parent.count(".") + 1
+    out: dict[str, set[str]] = {}
+    for name, targets in graph(package).items():
+        if name.startswith(f"{parent}."):
+            child = name.split(".")[depth]
+            others = {target.split(".")[depth] for target in targets if target.startswith(f"{parent}.")}
+            out.setdefault(child, set()).update(others - {child})
+    return out
 
 
 @pytest.mark.parametrize(
     ("folder", "forbidden"),
-    [(LIBRARY, ROS | TRAINING), (NODES, TRAINING), (MODELS, ROS)],
-    ids=["library", "nodes", "models"],
+    [
+        (LIBRARY, ROS | TRAINING | {"driving_scenes"}),
+        (NODES, TRAINING | {"driving_scenes"}),
+        (MODELS, ROS),
+        (SCENES, ROS | TRAINING | {"camera_perception"}),
+    ],
+    ids=["library", "nodes", "models", "scenes"],
 )
 def test_no_package_imports_what_stands_above_it(folder, forbidden):
     wrong = {str(file.relative_to(folder)): packages(file) & forbidden for file in folder.rglob("*.py")}
@@ -102,25 +150,33 @@ def test_the_library_knows_no_ros_messages():
     assert wrong == []
 
 
-def test_the_library_has_no_circle():
-    names = {
-        "camera_perception." + ".".join(file.relative_to(LIBRARY).with_suffix("").parts): file
-        for file in LIBRARY.rglob("*.py")
-    }
-    names = {name.removesuffix(".__init__"): file for name, file in names.items()}
-    TopologicalSorter({name: set(imports(file)) & names.keys() for name, file in names.items()}).prepare()
+@by_package
+def test_files_do_not_import_each_other_in_a_circle(package):
+    TopologicalSorter(graph(package)).prepare()
 
 
-def test_values_import_only_values():
-    graph = library_graph()
-    assert {value: graph.get(value, set()) - VALUES for value in VALUES} == {value: set() for value in VALUES}
+@by_package
+def test_folders_do_not_import_each_other_in_a_circle(package):
+    for parent in [name for name, file in modules(package).items() if file.name == "__init__.py"]:
+        TopologicalSorter(children(package, parent)).prepare()
 
 
-def test_steps_do_not_know_each_other():
-    graph = library_graph()
-    steps = graph["pipeline"] - VALUES
-    pairs = {(step, other) for step in steps for other in graph[step] & steps}
-    assert sorted(pairs - BORROWS.keys()) == []
+@by_package
+def test_a_row_imports_only_rows_below_it(package):
+    row = {name: number for number, names in enumerate(ROWS[package]) for name in names}
+    top = children(package, package.name)
+    assert row.keys() == top.keys()
+    wrong = [f"{name} -> {other}" for name in top for other in top[name] if row[other] >= row[name]]
+    assert sorted(wrong) == []
+
+
+@by_package
+def test_no_folder_has_too_many_entries(package):
+    full = {}
+    for folder in {file.parent for file in modules(package).values()}:
+        entries = {e.name for e in folder.iterdir() if e.suffix == ".py" or (e / "__init__.py").exists()}
+        full[str(folder.relative_to(package))] = len(entries)
+    assert {folder: count for folder, count in full.items() if count > MOST_ENTRIES} == {}
 
 
 @pytest.mark.parametrize("package", HOMES)

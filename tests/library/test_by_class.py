@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from camera_perception.by_class import ByClass, among
+from camera_perception.core.class_table import ByClass, among
 
 CLASSES = ("bus", "kite", "car")
 

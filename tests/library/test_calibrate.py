@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.calibrate import calibrate_lens, camera_from_yaml, camera_info_yaml, find_corners, mounting
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.errors import CalibrationError
+from camera_perception.core.errors import CalibrationError
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.tools.calibrate import calibrate_lens, camera_from_yaml, camera_info_yaml, find_corners, mounting
 
 K = np.array([[800.0, 0, 330], [0, 790, 235], [0, 0, 1]])
 LENS = np.array([-0.2, 0.05, 0.001, -0.0005, 0.0])

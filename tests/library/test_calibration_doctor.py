@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camera_perception.calibration_doctor import CalibrationDoctor, sight
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.relevance import light_places, with_relevance
-from camera_perception.road_pitch import RoadPitch
-from camera_perception.status import Status
-from camera_perception.types import Detections, GroundLine, LaneLine, Objects, Relevance
+from camera_perception.core.types import Detections, GroundLine, LaneLine, Objects, Relevance, Status
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.ground import RoadPitch
+from camera_perception.lanes.online_calibration import CalibrationDoctor, sight
+from camera_perception.objects.relevance import light_places, with_relevance
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 STEP = 100_000_000

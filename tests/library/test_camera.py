@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.camera import BODY_FROM_OPTICAL, Camera, optical_from_rpy, rpy_of
-from camera_perception.errors import CalibrationError
+from camera_perception.core.errors import CalibrationError
+from camera_perception.geometry.camera import BODY_FROM_OPTICAL, Camera, optical_from_rpy, rpy_of
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 LEVEL = optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0))

@@ -11,13 +11,14 @@ import pytest
 from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, write_folder
 from typer.testing import CliRunner
 
-from camera_perception import doctor, doctor_ros
-from camera_perception.bag_types import IMAGE
-from camera_perception.bag_writer import BagWriter
-from camera_perception.cli import app
-from camera_perception.finding import BAD, HINT, OK, Finding
-from camera_perception.reference import write_reference
-from camera_perception.text_table import text_table
+from camera_perception.core.text_table import text_table
+from camera_perception.core.types import BAD, HINT, OK, Finding
+from camera_perception.engines.reference import write_reference
+from camera_perception.io.bag_writer import BagWriter
+from camera_perception.io.ros_types import IMAGE
+from camera_perception.tools import doctor
+from camera_perception.tools import doctor as doctor_ros
+from camera_perception.tools.cli.app import app
 
 
 def run(*arguments):
@@ -26,7 +27,7 @@ def run(*arguments):
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys; from camera_perception.cli import app\n"
+        "import sys; from camera_perception.tools.cli.app import app\n"
         "try: app(['--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
         "heavy = {'numpy', 'cv2', 'onnxruntime', 'openvino', 'matplotlib', 'rosbags', 'scipy'} & set(sys.modules)\n"

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.engines.cuda_kernel import KERNEL, TYPES
-from camera_perception.model_spec import InputSpec
-from camera_perception.preprocess import Letterbox, Preprocessor, halvings
+from camera_perception.core.model_spec import InputSpec
+from camera_perception.engines.cuda.letterbox import KERNEL, TYPES
+from camera_perception.image.letterbox import Letterbox, Preprocessor, halvings
 
 AS_C = """
 #define __device__ static

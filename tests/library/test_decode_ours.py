@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import LineColor, LineType, Task
 from camera_perception.decode import decoder
-from camera_perception.errors import ModelError
-from camera_perception.model_spec import HeadSpec
-from camera_perception.preprocess import Letterbox
-from camera_perception.types import LineColor, LineType, Task
+from camera_perception.image.letterbox import Letterbox
 
 # 1280x720 in 640x384: half the size, 12 rows of padding above and below
 BOX = Letterbox.fit((720, 1280), (384, 640))

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from camera_perception.core.boxes import nms
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import Detections, Task
 from camera_perception.decode import KINDS, decoder
-from camera_perception.decode.nms import nms
-from camera_perception.errors import ModelError
-from camera_perception.model_spec import HeadSpec
-from camera_perception.preprocess import Letterbox
-from camera_perception.types import Detections, Task
+from camera_perception.image.letterbox import Letterbox
 
 BOX = Letterbox.fit((720, 1280), (384, 640))
 TOP_LEFT = Letterbox.fit((720, 1280), (384, 640), "top_left")

@@ -8,17 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from camera_perception.draw import bird_eye, overlay, side_by_side, stacked
-from camera_perception.draw.boxes import label_texts
-from camera_perception.draw.colors import LINE_COLORS, ORANGE, SKY
-from camera_perception.draw.from_above import GROUND, View
-from camera_perception.draw.header import header_texts
-from camera_perception.draw.ink import chip, dashed, stamp, text_mask
-from camera_perception.footprint import ellipse, rectangle
-from camera_perception.model_spec import HeadSpec, InputSpec, ModelSpec
-from camera_perception.status import Status
-from camera_perception.surroundings import light_state, surroundings_of
-from camera_perception.types import (
+from camera_perception.core.model_spec import HeadSpec, InputSpec, ModelSpec
+from camera_perception.core.types import (
     ClassMap,
     Detections,
     Frame,
@@ -30,9 +21,18 @@ from camera_perception.types import (
     Perception,
     Road,
     SceneAttribute,
+    Status,
     Task,
     Timing,
 )
+from camera_perception.draw import bird_eye, overlay, side_by_side, stacked
+from camera_perception.draw.birds_eye import GROUND, View
+from camera_perception.draw.boxes import label_texts
+from camera_perception.draw.colors import LINE_COLORS, ORANGE, SKY
+from camera_perception.draw.image import header_texts
+from camera_perception.draw.primitives import chip, dashed, stamp, text_mask
+from camera_perception.draw.scene import light_state, surroundings_of
+from camera_perception.objects.footprint import ellipse, rectangle
 
 STATES = ["red", "yellow", "green", "none"]
 OBJECTS = HeadSpec(

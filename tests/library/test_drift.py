@@ -13,17 +13,17 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from typer.testing import CliRunner
 
-from camera_perception.cli import app
-from camera_perception.drift.divergence import chance, jensen_shannon
-from camera_perception.drift.figures import figures_of, number, steps
-from camera_perception.drift.monitor import DriftMonitor, open_monitor
-from camera_perception.drift.profile import load_profile, profile_of
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Frame
 from camera_perception.engines.select import load_engine
-from camera_perception.errors import ModelError
-from camera_perception.model_spec import load_spec
 from camera_perception.pipeline import Pipeline
-from camera_perception.replay_source import open_source
-from camera_perception.types import Frame
+from camera_perception.tools.cli.app import app
+from camera_perception.tools.drift.divergence import chance, jensen_shannon
+from camera_perception.tools.drift.histograms import figures_of, number, steps
+from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
+from camera_perception.tools.drift.profile import load_profile, profile_of
+from camera_perception.tools.replay.source import open_source
 
 REPOSITORY = Path(__file__).parents[2]
 START_NS = 1_790_000_000_000_000_000

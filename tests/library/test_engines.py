@@ -10,11 +10,11 @@ import pytest
 from onnx import TensorProto
 from tiny_models import HEIGHT, WIDTH, Graph, reference_outputs, tiny_graph, tiny_images, tiny_json, value, write_folder
 
+from camera_perception.core.errors import EngineError, ModelError
+from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import BACKENDS, backend_module, infer, select
+from camera_perception.engines.reference import check
 from camera_perception.engines.select import load_engine
-from camera_perception.errors import EngineError, ModelError
-from camera_perception.model_spec import load_spec
-from camera_perception.reference import check
 
 OPTIONS = {"onnxruntime": {"threads": 1}, "openvino": {"threads": 1, "precision": "fp32"}, "recorded": {}}
 

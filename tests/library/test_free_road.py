@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.free_road import MAX_SHARE, locate_road
-from camera_perception.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, sure_reach
-from camera_perception.lanes import road_from_drivable
-from camera_perception.types import ClassMap, Road
+from camera_perception.core.types import ClassMap, Road
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, sure_reach
+from camera_perception.lanes.free_road import MAX_SHARE, locate_road
+from camera_perception.lanes.image_lines import road_from_drivable
 
 HEIGHT, FOCAL, SIZE, CELLS = 1.5, 1000.0, (720, 1280), (180, 320)
 K = (FOCAL, 0, 639.5, 0, FOCAL, 359.5, 0, 0, 1)

@@ -7,14 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camera_perception.free_space import joined
-from camera_perception.fuse import ObjectFuser
-from camera_perception.fuse_lanes import LaneFuser
-from camera_perception.fuse_sightings import intersection
-from camera_perception.fused_objects import AGE
-from camera_perception.fused_types import CameraView
-from camera_perception.odometry import Odometry
-from camera_perception.types import EgoMotion, GroundLine, LaneLine, PositionMethod
+from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, PositionMethod
+from camera_perception.fusion.free_space import joined
+from camera_perception.fusion.lanes import LaneFuser
+from camera_perception.fusion.objects import ObjectFuser, intersection
+from camera_perception.fusion.types import AGE, CameraView
+from camera_perception.geometry.odometry import Odometry
 
 MS = 1_000_000
 NOW = 10_000 * MS

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from camera_perception.camera import Camera, optical_from_rpy, rotation
-from camera_perception.contact import bottom_hidden
-from camera_perception.ground import GroundNoise, fused, ground_with_covariance
-from camera_perception.locate import locate_objects
-from camera_perception.size_prior import heights_of, located_by_height
-from camera_perception.types import Detections, Edge, Objects, PositionMethod
+from camera_perception.core.types import Detections, Edge, Objects, PositionMethod
+from camera_perception.geometry.camera import Camera, optical_from_rpy, rotation
+from camera_perception.geometry.ground import GroundNoise, fused, ground_with_covariance
+from camera_perception.objects.contact import bottom_hidden
+from camera_perception.objects.localize import heights_of, locate_objects, located_by_height
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)))

@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.errors import BadImage, UnknownEncoding
-from camera_perception.health import HealthMonitor
-from camera_perception.picture_quality import brightest, cell_contrast, sample, sharpness
-from camera_perception.status import Status, names_of
-from camera_perception.types import Frame
+from camera_perception.core.errors import BadImage, UnknownEncoding
+from camera_perception.core.types import Frame, Status, names_of
+from camera_perception.image.health import HealthMonitor, brightest, cell_contrast, sample, sharpness
 
 VIDEO = Path(__file__).parents[3] / "shared/data/video/solidWhiteRight.mp4"
 PERIOD_NS = 40_000_000

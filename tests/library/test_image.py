@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camera_perception.errors import BadImage
-from camera_perception.image import ENCODINGS, decode_compressed, decode_image
+from camera_perception.core.errors import BadImage
+from camera_perception.image.encodings import ENCODINGS, decode_compressed, decode_image
 
 RNG = np.random.default_rng(7)
 H, W = 48, 64

@@ -12,15 +12,14 @@ from onnx import TensorProto
 from tiny_models import Graph, tiny_graph, value
 from typer.testing import CliRunner
 
-from camera_perception.cli import app
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import load_spec
 from camera_perception.decode.heads import check_all
 from camera_perception.engines.select import load_engine
-from camera_perception.errors import ModelError
-from camera_perception.guess_heads import guess
-from camera_perception.inspect_command import parse_size
-from camera_perception.inspect_onnx import read_onnx
-from camera_perception.model_folder import model_json, safe_name, write_folder
-from camera_perception.model_spec import load_spec
+from camera_perception.tools.cli.app import app
+from camera_perception.tools.cli.inspect import parse_size
+from camera_perception.tools.models.guess_heads import guess
+from camera_perception.tools.models.import_onnx import model_json, read_onnx, safe_name, write_folder
 
 SIDE = 64
 CELLS = 8 * 8 + 4 * 4 + 2 * 2  # of strides 8, 16, 32

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from camera_perception.errors import BuildCancelled
-from camera_perception.interruptible import LEFT, under_a_bar
+from camera_perception.core.errors import BuildCancelled
+from camera_perception.core.interruptible import LEFT, under_a_bar
 
 # The work tells that it runs, then sleeps in C code without looking at signals, as a builder does.
 PROGRAM = """
 import sys, time
-from camera_perception.interruptible import under_a_bar
-from camera_perception.errors import BuildCancelled
+from camera_perception.core.interruptible import under_a_bar
+from camera_perception.core.errors import BuildCancelled
 
 def work(progress):
     print("working", flush=True)

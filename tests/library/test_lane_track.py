@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.lane_filter import moved_cubic
-from camera_perception.lane_fit import ground_line, locate_lanes
-from camera_perception.lane_roles import ego_lane, with_roles
-from camera_perception.lane_track import LaneTracker
-from camera_perception.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
+from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.lanes.filter import moved_cubic
+from camera_perception.lanes.fit import ground_line, locate_lanes
+from camera_perception.lanes.roles import ego_lane, with_roles
+from camera_perception.lanes.tracker import LaneTracker
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((1.5, 0.0, 1.4), (0.0, 0.02, 0.0)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.lanes import (
+from camera_perception.core.types import ClassMap, LaneLine, LineColor, LineType
+from camera_perception.lanes.image_lines import (
     assign_positions,
     boundary,
     inside,
@@ -16,7 +17,6 @@ from camera_perception.lanes import (
     road_from_drivable,
     u_at,
 )
-from camera_perception.types import ClassMap, LaneLine, LineColor, LineType
 
 SIZE = (720, 1280)
 

@@ -7,11 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camera_perception.bag_types import PERCEPTION_FRAME, deserialize, message_files, serialize, typestore
-from camera_perception.message import DEGRADED, INVALID, OK, perception_fields, status_of
-from camera_perception.model_spec import load_spec
-from camera_perception.status import Status
-from camera_perception.types import (
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import (
     Detections,
     Frame,
     GroundLine,
@@ -23,9 +20,12 @@ from camera_perception.types import (
     PositionMethod,
     Road,
     SceneAttribute,
+    Status,
     Task,
     Timing,
 )
+from camera_perception.io.message import DEGRADED, INVALID, OK, perception_fields, status_of
+from camera_perception.io.ros_types import PERCEPTION_FRAME, deserialize, message_files, serialize, typestore
 
 CAR, LIGHT = 2, 8
 

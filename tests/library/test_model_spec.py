@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from camera_perception.errors import ModelError
-from camera_perception.model_spec import load_spec
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import load_spec
 
 
 @pytest.fixture

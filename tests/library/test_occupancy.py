@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.footprint import CAR, behind_contact, covered, heading_of
-from camera_perception.free_space import FREE, OCCUPIED, UNKNOWN, Grid, joined, occupancy
+from camera_perception.fusion.free_space import FREE, OCCUPIED, UNKNOWN, Grid, joined, occupancy
+from camera_perception.objects.footprint import CAR, behind_contact, covered, heading_of
 
 STANDING = np.full(2, np.nan)
 SQUARE = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from camera_perception.odometry import Odometry, wrapped, yaw_of
+from camera_perception.geometry.odometry import Odometry, wrapped, yaw_of
 
 SECOND = 1_000_000_000
 

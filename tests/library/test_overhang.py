@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.overhang import OVERHANGS, near_sides
-from camera_perception.types import Detections, Objects, PositionMethod
+from camera_perception.core.types import Detections, Objects, PositionMethod
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.objects.footprint import OVERHANGS, near_sides
 
 CLASSES = (*OVERHANGS.values, "pedestrian")
 EYE, HEIGHT, FOCAL = 1.5, 1.4, 1500.0

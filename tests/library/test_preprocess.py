@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camera_perception.model_spec import InputSpec
-from camera_perception.preprocess import Letterbox, Preprocessor, halvings
+from camera_perception.core.model_spec import InputSpec
+from camera_perception.image.letterbox import Letterbox, Preprocessor, halvings
 
 SIZES = [(1, 1), (1, 3000), (3000, 1), (384, 640), (360, 640), (720, 1280), (1080, 1920), (1200, 1920), (479, 643)]
 INPUTS = [(384, 640), (640, 640), (416, 416)]

@@ -11,20 +11,19 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from typer.testing import CliRunner
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE, deserialize, serialize, typestore
-from camera_perception.bag_writer import BagWriter
-from camera_perception.cli import app
-from camera_perception.errors import BagError, ModelError
-from camera_perception.image import ENCODINGS, decode_image, samples_of
-from camera_perception.privacy.anonymize import anonymize
-from camera_perception.privacy.cover import cover, planes_of_message, planes_of_pixels
-from camera_perception.privacy.finder import Finder
-from camera_perception.privacy.hold import Look
-from camera_perception.privacy.live import LiveCover
-from camera_perception.privacy.plan import plan
-from camera_perception.privacy.regions import Region, Settings, region_of
-from camera_perception.types import Detections
+from camera_perception.core.errors import BagError, ModelError
+from camera_perception.core.types import Detections
+from camera_perception.image.encodings import ENCODINGS, decode_image, samples_of
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_writer import BagWriter
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize, serialize, typestore
+from camera_perception.tools.cli.app import app
+from camera_perception.tools.privacy.anonymize import anonymize
+from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels
+from camera_perception.tools.privacy.finder import Finder
+from camera_perception.tools.privacy.live import LiveCover
+from camera_perception.tools.privacy.regions import Region, Settings, region_of
+from camera_perception.tools.privacy.temporal import Look, plan
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "face")
@@ -408,7 +407,7 @@ def test_a_recorder_covers_as_it_goes_and_holds_what_it_found(drive):
 def test_a_model_that_finds_nobody_is_refused(tiny_model):
     from dataclasses import replace
 
-    from camera_perception.model_spec import load_spec
+    from camera_perception.core.model_spec import load_spec
 
     spec = load_spec(tiny_model)
     heads = tuple(replace(head, classes=("traffic light",)) if head.head == "objects" else head for head in spec.heads)

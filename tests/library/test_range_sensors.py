@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.errors import BadRange
-from camera_perception.locate import locate_objects
-from camera_perception.range_memory import NearStamp, RangeMemory
-from camera_perception.range_messages import depth_from_message, points_from_message
-from camera_perception.range_sensors import with_ranges
-from camera_perception.ranges import Cloud, Depth, Ranges
-from camera_perception.types import Detections, Frame, Objects, PositionMethod
+from camera_perception.core.errors import BadRange
+from camera_perception.core.types import Detections, Frame, Objects, PositionMethod
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.io.range_messages import depth_from_message, points_from_message
+from camera_perception.objects.localize import locate_objects
+from camera_perception.objects.range_fusion import Cloud, Depth, Ranges, with_ranges
+from camera_perception.objects.range_memory import NearStamp, RangeMemory
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((1.5, 0.0, 1.5), (0.0, 0.0, 0.0)))

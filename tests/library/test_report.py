@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception import drive_plots
-from camera_perception.drive_figures import health_table, latency_table, object_table
-from camera_perception.drive_plots import runs, thin
-from camera_perception.report import write_report
-from camera_perception.status import Status
+from camera_perception.core.types import Status
+from camera_perception.tools.replay import report
+from camera_perception.tools.replay.report import health_table, latency_table, object_table, runs, thin, write_report
 
 
 def frame(number, flags=0, objects=(), lanes=(), lights=(), **times):
@@ -58,14 +56,12 @@ def test_stretches_of_frames(is_set, spans):
     assert runs([bool(i) for i in is_set], np.arange(len(is_set), dtype=float)) == spans
 
 
-@pytest.mark.parametrize(
-    "count", [0, 1, drive_plots.MOST_POINTS, drive_plots.MOST_POINTS + 1, 10 * drive_plots.MOST_POINTS + 7]
-)
+@pytest.mark.parametrize("count", [0, 1, report.MOST_POINTS, report.MOST_POINTS + 1, 10 * report.MOST_POINTS + 7])
 def test_long_drives_are_thinned_without_losing_peaks(count):
     values = np.zeros(count)
     values[count // 2 :][:1] = 9
     thinned = thin(values, np.max)
-    assert len(thinned) == min(count, drive_plots.MOST_POINTS)
+    assert len(thinned) == min(count, report.MOST_POINTS)
     assert thinned.max(initial=0) == values.max(initial=0)
 
 

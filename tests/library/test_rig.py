@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.errors import CalibrationError
-from camera_perception.rig import read_rig
-from camera_perception.tf_tree import TfTree, pose_from_quaternion
+from camera_perception.core.errors import CalibrationError
+from camera_perception.geometry.rig import read_rig
+from camera_perception.geometry.transforms import TfTree, pose_from_quaternion
 
 SECOND = 1_000_000_000
 

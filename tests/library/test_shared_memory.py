@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from camera_perception.shared_memory import UNLOCKED, YOUNG, files_of, sweep
+from camera_perception.core.shared_memory import UNLOCKED, YOUNG, files_of, sweep
 
 SEGMENT, PORT = "fastrtps_05a2d9d755d0593a", "fastrtps_port7411"
 OF_PORT = {PORT, f"{PORT}_el", f"sem.{PORT}_mutex"}

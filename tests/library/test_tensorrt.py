@@ -10,12 +10,13 @@ import pytest
 from fake_tensorrt import VERSIONS, install
 from tiny_models import tiny_images
 
-from camera_perception.build_engine import build_engine
-from camera_perception.engines import cuda, infer, tensorrt
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.engines import infer, tensorrt
+from camera_perception.engines.build.build import build_engine
+from camera_perception.engines.cuda import runtime
+from camera_perception.engines.reference import check, read_reference
 from camera_perception.engines.select import candidates, load_engine
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import load_spec
-from camera_perception.reference import check, read_reference
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +227,7 @@ def test_a_cuda_error_in_mid_run_is_a_sentence_and_the_engine_comes_back(built, 
 
 
 def test_a_gpu_that_never_answers_does_not_hang_us(built, spec, monkeypatch):
-    monkeypatch.setattr(cuda.Event.wait, "__defaults__", (0.01,))
+    monkeypatch.setattr(runtime.Event.wait, "__defaults__", (0.01,))
     engine = tensorrt.load(spec)
     built.cuda.hang = True
     with pytest.raises(EngineError, match="did not finish within 0.01 s"):

@@ -16,15 +16,15 @@ from onnx import TensorProto, helper
 from tiny_models import Graph, tiny_json, value, write_folder
 from typer.testing import CliRunner
 
-from camera_perception.build_engine import build_engine
-from camera_perception.cli import app
-from camera_perception.engine_gates import MOST_LOST, check_lost
-from camera_perception.engine_key import BuildOptions
-from camera_perception.engine_manifest import read_manifest
-from camera_perception.engine_regions import Probe, describe
-from camera_perception.engines import cuda, tensorrt
-from camera_perception.errors import EngineError, EngineMissing, ModelError
-from camera_perception.model_spec import load_spec
+from camera_perception.core.errors import EngineError, EngineMissing, ModelError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.engines import tensorrt
+from camera_perception.engines.build.build import build_engine
+from camera_perception.engines.build.gates import MOST_LOST, check_lost
+from camera_perception.engines.build.locate_deviation import Probe, describe
+from camera_perception.engines.cuda import runtime
+from camera_perception.engines.tensorrt.store import BuildOptions, read_manifest
+from camera_perception.tools.cli.app import app
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_a_callback_that_breaks_ends_the_build_and_is_not_lost(fake, spec, folde
 
 
 def test_phases_from_several_threads_at_once(fake):
-    from camera_perception.engines.tensorrt_progress import ProgressMonitor
+    from camera_perception.engines.tensorrt.builder import ProgressMonitor
 
     shares = []
     monitor = ProgressMonitor(lambda phase, share: shares.append(share) or True)
@@ -276,9 +276,9 @@ def test_a_task_that_lost_too_much_is_named(fake, spec, folder):
         build_engine(spec, measure=lambda spec, engine: next(figures))
     assert files(folder) == []
     assert MOST_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
-    check_lost({"objects": 0.9}, replace(spec, precision="int8"), cuda.use_device())
+    check_lost({"objects": 0.9}, replace(spec, precision="int8"), runtime.use_device())
     with pytest.raises(EngineError, match="objects nan"):
-        check_lost({"objects": float("nan")}, spec, cuda.use_device())
+        check_lost({"objects": float("nan")}, spec, runtime.use_device())
 
 
 def test_a_task_that_lost_too_much_names_the_layers(fake, tmp_path):
@@ -286,7 +286,7 @@ def test_a_task_that_lost_too_much_names_the_layers(fake, tmp_path):
     spec = conv_spec(tmp_path / "conv")
     fake.broken_node = "head"
     with pytest.raises(EngineError, match="in: objects 3.00; the numbers go wrong between Relu '.*' and Conv 'head'"):
-        check_lost({"objects": 3.0}, spec, cuda.use_device())
+        check_lost({"objects": 3.0}, spec, runtime.use_device())
 
 
 def test_a_task_that_the_engine_lost_altogether(fake, spec):

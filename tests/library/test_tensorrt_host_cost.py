@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from camera_perception.bench.tensorrt_host import NAMES, measure_tensorrt_host, tensorrt_host_table
+from camera_perception.tools.bench.tensorrt_host import NAMES, measure_tensorrt_host, tensorrt_host_table
 
 
 @pytest.fixture(scope="module")

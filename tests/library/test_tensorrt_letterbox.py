@@ -8,14 +8,14 @@ import pytest
 from fake_tensorrt import install
 from tiny_models import tiny_images
 
-from camera_perception.build_engine import build_engine
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Frame
 from camera_perception.engines import infer, tensorrt
+from camera_perception.engines.build.build import build_engine
+from camera_perception.engines.reference import check
 from camera_perception.engines.select import load_engine
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import load_spec
 from camera_perception.pipeline import Pipeline
-from camera_perception.reference import check
-from camera_perception.types import Frame
 
 
 @pytest.fixture(scope="module")

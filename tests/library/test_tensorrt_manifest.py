@@ -9,14 +9,23 @@ from dataclasses import asdict, replace
 import pytest
 from fake_tensorrt import VERSIONS, install
 
-from camera_perception.build_engine import build_engine
-from camera_perception.engine_key import BuildOptions, EngineKey, Machine, onnx_sha256
-from camera_perception.engine_manifest import Manifest, matching, read_manifest
-from camera_perception.engine_store import header_hint, store
-from camera_perception.engines import cuda, tensorrt
-from camera_perception.engines.tensorrt_errors import MEANINGS, meaning
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import load_spec
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.engines import tensorrt
+from camera_perception.engines.build.build import build_engine
+from camera_perception.engines.cuda import runtime
+from camera_perception.engines.tensorrt.errors import MEANINGS, meaning
+from camera_perception.engines.tensorrt.store import (
+    BuildOptions,
+    EngineKey,
+    Machine,
+    Manifest,
+    header_hint,
+    matching,
+    onnx_sha256,
+    read_manifest,
+    store,
+)
 
 ORIN = Machine("10.3.0", "NVIDIA Orin", "8.7", 12)
 KEY = EngineKey("m", "1.0", "a" * 64, "b" * 64, "fp16", 1, 640, 384, ORIN)
@@ -194,13 +203,13 @@ def test_an_engine_that_is_gone(monkeypatch, spec, folder):
 
 def refusal(monkeypatch, spec, change, version="10.3.0"):
     fake = install(monkeypatch, version)
-    from camera_perception.engines.tensorrt_builder import build_plan
+    from camera_perception.engines.tensorrt.builder import build_plan
 
     plan = build_plan(spec, BuildOptions(), lambda phase, share: True).data
     changed = change(fake, plan)
     plan = plan if changed is None else changed
     with pytest.raises(EngineError) as caught:
-        tensorrt.open_plan(plan, spec, cuda.use_device())
+        tensorrt.open_plan(plan, spec, runtime.use_device())
     assert fake.cuda.leaks() == {}
     return str(caught.value)
 

@@ -186,7 +186,7 @@ def test_the_stand_ins_for_kernels_have_nvidias_names(module, stand_in, prefix):
 
 def test_our_cuda_file_meets_a_machine_without_driver():
     pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-bindings")
-    from camera_perception.engines import cuda
+    from camera_perception.engines.cuda import runtime as cuda
 
     reason = cuda.available()
     if reason is None:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from camera_perception.assignment import mahalanobis
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.kalman import predict_ground, seen_from, update_ground, update_line
-from camera_perception.locate import locate_objects
-from camera_perception.object_track import ObjectTracker
-from camera_perception.overlap import iou_matrix
-from camera_perception.types import Detections, Edge, EgoMotion, Objects, PositionMethod
+from camera_perception.core.boxes import iou_matrix
+from camera_perception.core.types import Detections, Edge, EgoMotion, Objects, PositionMethod
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.kalman import predict_ground, seen_from, update_ground, update_line
+from camera_perception.objects.localize import locate_objects
+from camera_perception.objects.tracker.association import mahalanobis
+from camera_perception.objects.tracker.tracker import ObjectTracker
 
 CLASSES = ("car", "truck", "pedestrian", "traffic light")
 STEP = 50_000_000  # 20 Hz

@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import multivariate_normal
 from test_track import CAMERA, SIZE, STEP
 
-from camera_perception.kalman import update_range
-from camera_perception.locate import locate_objects
-from camera_perception.object_track import ObjectTracker
-from camera_perception.resting import STANDING, rested
-from camera_perception.types import Detections, EgoMotion, Objects
+from camera_perception.core.types import Detections, EgoMotion, Objects
+from camera_perception.geometry.kalman import update_range
+from camera_perception.objects.localize import locate_objects
+from camera_perception.objects.tracker.output import STANDING, rested
+from camera_perception.objects.tracker.tracker import ObjectTracker
 
 CLASSES = ("car", "train")
 SPEED = 8.0

@@ -16,8 +16,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from camera_perception.model_spec import ModelSpec, load_spec, sha256_of
-from camera_perception.reference import write_reference
+from camera_perception.core.model_spec import ModelSpec, load_spec, sha256_of
+from camera_perception.engines.reference import write_reference
 
 HEIGHT, WIDTH, ROWS_OF_BOXES = 96, 160, 8
 LANE_ROWS = HEIGHT // 8

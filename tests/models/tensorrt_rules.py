@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from perception_models.export import ALLOWED
+from perception_models.export.export import ALLOWED
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16}
 TYPES = FLOATS | {TensorProto.UINT8, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL}

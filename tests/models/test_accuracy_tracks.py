@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camera_perception.types import EgoMotion, Objects
-from perception_models.accuracy.geometry import as_objects
-from perception_models.accuracy.tracks import KITTI_HEIGHT, parts_of, track_logs
-from perception_models.accuracy.truth import Moment, Thing, plain_drive
+from camera_perception.core.types import EgoMotion, Objects
+from perception_models.evaluation.drive.geometry import as_objects
+from perception_models.evaluation.drive.ground_truth import Moment, Thing, plain_drive
+from perception_models.evaluation.drive.tracking import KITTI_HEIGHT, parts_of, track_logs
 
 pytest.importorskip("trackeval")
 

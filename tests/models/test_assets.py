@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from perception_models.render.assets import ASSETS, PART_LABELS, Asset
-from perception_models.render.assets.shapes import box, lattice, prism, quads, rods, shaded, tube
-from perception_models.render.mesh import Material, Mesh
+from driving_scenes.assets import ASSETS, PART_LABELS, Asset
+from driving_scenes.base.mesh import Material, Mesh
+from driving_scenes.base.shapes import box, lattice, prism, quads, rods, shaded, tube
 
 SEEDS = range(4)
 CATEGORIES = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perception_models.attack import attacked
+from perception_models.evaluation.attack import attacked
 from perception_models.losses import LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from perception_models.balancing import BalanceConfig, Balancer, agreement, gradients, project
 from perception_models.losses import TASKS, LossConfig
+from perception_models.losses.balancing import BalanceConfig, Balancer, agreement, gradients, project
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training.config import OptimizerConfig
-from perception_models.training.learner import Learner
-from perception_models.training.steps import build_optimizer, projected_gradients
+from perception_models.training.step import Learner, build_optimizer, projected_gradients
 
 METHODS = Balancer.METHODS
 

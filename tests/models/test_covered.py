@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from camera_perception.privacy.regions import Settings, region_of
-from perception_models.accuracy.covered import HEADS, PLATES, covered
-from perception_models.accuracy.truth import moment_of
+from camera_perception.tools.privacy.regions import Settings, region_of
+from perception_models.evaluation.drive.ground_truth import moment_of
+from perception_models.evaluation.drive.privacy_recall import HEADS, PLATES, covered
 
 WIDTH, HEIGHT = 960, 540
 

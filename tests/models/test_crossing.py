@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perception_models.accuracy.crossing import Crossings, crossing_figures, crossings, read_rig_drive
+from perception_models.evaluation.drive.camera_handover import Crossings, crossing_figures, crossings, read_rig_drive
 
 SECOND = 1_000_000_000
 

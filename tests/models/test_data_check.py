@@ -5,8 +5,7 @@ import json
 import cv2
 import numpy as np
 
-from perception_models.data.check import check, table
-from perception_models.data.sheet import draw_words, tile
+from perception_models.data.inspect import check, draw_words, table, tile
 
 
 def test_a_folder_is_counted_its_broken_file_named_and_a_sheet_drawn(tmp_path):

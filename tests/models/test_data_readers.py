@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from perception_models.data import DataError, open_dataset
-from perception_models.data.bdd_lanes import flattened, lines_from_labels, lines_from_mask
 from perception_models.data.labels import LIGHT_STATES, LINE_COLORS, LINE_TYPES, OBJECTS, POSITIONS, SCENE
-from perception_models.data.lane_positions import foot, placed
-from perception_models.data.sample import Lane
+from perception_models.data.readers.bdd100k_lanes import flattened, lines_from_labels, lines_from_mask
+from perception_models.data.sample import Lane, foot, placed
 from perception_models.data.targets import columns_at
 
 CAR, LIGHT = OBJECTS.index("car"), OBJECTS.index("traffic light")

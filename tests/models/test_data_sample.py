@@ -92,7 +92,7 @@ def test_batches_are_cut_to_the_longest_list_of_boxes():
 
 @pytest.mark.parametrize("size", [(1, 1), (375, 1242), (720, 1280), (360, 480)])
 def test_the_letterbox_is_the_one_of_the_vehicle(size):
-    camera_perception = pytest.importorskip("camera_perception.preprocess")
+    camera_perception = pytest.importorskip("camera_perception.image.letterbox")
     theirs = camera_perception.Letterbox.fit(size, (384, 640))
     corners = np.array([[0, 0], [size[1], size[0]], [size[1] / 3, size[0] / 7]])
     ours = warp_points(corners, letterbox(size, (384, 640)))

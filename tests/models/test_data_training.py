@@ -6,10 +6,9 @@ import pytest
 
 from perception_models.data import AugmentConfig, DataError, Items, Lane, Lanes, Order, Sample, open_mix
 from perception_models.data.cache import Cached, cached
-from perception_models.data.registry import KINDS, Mix, Only, open_dataset
-from perception_models.data.repeat import Repeated, repeat_factors
+from perception_models.data.registry import KINDS, Mix, Only, Repeated, open_dataset, repeat_factors
 from perception_models.data.sample import Boxes
-from perception_models.data.training import shares
+from perception_models.data.sampler import shares
 
 
 class Memory:

@@ -11,20 +11,20 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: make setup-models")
 
-from perception_models import compare as comparing  # noqa: E402
-from perception_models import demo  # noqa: E402
-from perception_models.compare_cost import Cost, costs  # noqa: E402
-from perception_models.export import deployable  # noqa: E402
-from perception_models.model_card import figures_of, model_card  # noqa: E402
+from perception_models.config import SettingsError, load_settings  # noqa: E402
+from perception_models.experiments import compare as comparing  # noqa: E402
+from perception_models.experiments import train_demo  # noqa: E402
+from perception_models.experiments.compare import Cost, costs  # noqa: E402
+from perception_models.export.export import deployable  # noqa: E402
+from perception_models.export.model_card import figures_of, model_card  # noqa: E402
 from perception_models.network import PerceptionNet  # noqa: E402
 from perception_models.network.config import of_size  # noqa: E402
-from perception_models.settings import SettingsError, load_settings  # noqa: E402
 from perception_models.training import launch  # noqa: E402
 from perception_models.training.checkpoint import save  # noqa: E402
 from perception_models.training.config import DataConfig, StageConfig, TrainConfig  # noqa: E402
-from perception_models.training.curves import draw_curves, read_log, smoothed  # noqa: E402
+from perception_models.training.log import draw_curves, read_log, smoothed  # noqa: E402
 
-CONFIGS = Path(demo.__file__).parent / "configs"
+CONFIGS = Path(train_demo.__file__).parents[1] / "configs"
 STAGES = [StageConfig(views=8, height=64, width=128, batch=2)]
 
 
@@ -209,14 +209,14 @@ def test_missing_sets_are_left_out_and_named(tmp_path):
     )
     config = TrainConfig(data=DataConfig(train=[here, gone], val=[here], lights="/nowhere/crops"))
     said: list[str] = []
-    data = demo.present(config, said.append).data
+    data = train_demo.present(config, said.append).data
     assert (data.train, data.val, data.lights) == ([here], [here], None)
     assert "rendered pictures alone: /nowhere/crops, /nowhere/highway" in said[0]
-    assert demo.present(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
+    assert train_demo.present(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
 
 
 def test_the_shipped_recipe_names_no_set_that_may_not_be_shipped():
-    data = load_settings(TrainConfig, demo.CONFIG).data
+    data = load_settings(TrainConfig, train_demo.CONFIG).data
     paths = " ".join([*(str(entry["path"]) for entry in data.train), str(data.lights)])
     assert "camvid" not in paths
     assert "kitti" not in paths
@@ -226,7 +226,7 @@ def test_the_shipped_recipe_names_no_set_that_may_not_be_shipped():
 
 def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     steps = []
-    recipe = demo.Recipe(
+    recipe = train_demo.Recipe(
         tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 2, 2, 1, 2)
     )
 
@@ -252,11 +252,11 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
         steps.append(("export", config.metrics and json.loads(Path(config.metrics).read_text())))
         return []
 
-    monkeypatch.setattr("perception_models.render.dataset.make_dataset", make_dataset)
+    monkeypatch.setattr("driving_scenes.output.dataset.make_dataset", make_dataset)
     for name, stub in (("run", train), ("evaluate", evaluate), ("export", export)):
-        monkeypatch.setattr(demo, name, stub)
+        monkeypatch.setattr(train_demo, name, stub)
     train_set = f"data.train=[{{kind: labelled, path: {tmp_path}/data/render/train}}]"
-    demo.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
+    train_demo.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
     assert steps == [
         ("train", 3, 1, None, False), ("city", 2, 2, "city", False), ("around", 2, 4, None, True),
         ("val", 1, 30_001, None, False), ("test", 2, 90_001, None, False), "train",
@@ -267,11 +267,11 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
 
 
 def test_the_card_tells_apart_what_was_trained_on_and_what_was_held_out():
-    assert demo.honest("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
-    assert demo.honest("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
+    assert train_demo.honest("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
+    assert train_demo.honest("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
     folds = {"train": {"images": 8, "crops": 1.0}, "val": {"images": 2, "crops": 0.9}}
     crops = {"headlines": {"crops": 0.98}, "slices": {"fold": {"values": folds, "spread": {}}}}
-    assert demo.honest("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
+    assert train_demo.honest("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
 
 
 def test_the_card_names_data_licences_and_figures():

@@ -6,15 +6,15 @@ from dataclasses import asdict
 import pytest
 import torch
 
-import perception_models.train as training
-from perception_models.balancing import Balancer
-from perception_models.distill import Teacher, divergence, feature_loss, object_loss, output_loss
+import perception_models.training.train as training
+from perception_models.config import SettingsError, load_settings
 from perception_models.losses import TASKS, LossConfig
+from perception_models.losses.balancing import Balancer
 from perception_models.network import PerceptionNet, of_size
-from perception_models.settings import SettingsError, load_settings
 from perception_models.training import checkpoint
 from perception_models.training.config import DistillConfig, TrainConfig
-from perception_models.training.learner import Learner
+from perception_models.training.distill import Teacher, divergence, feature_loss, object_loss, output_loss
+from perception_models.training.step import Learner
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 

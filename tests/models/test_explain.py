@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from camera_perception.errors import ModelError
-from camera_perception.types import Detections, LaneLine, SceneAttribute, Seen, Task
-from perception_models.explain import gradients
-from perception_models.explain.gradients import gradient_maps, said, with_random_weights
-from perception_models.explain.look import of_network
-from perception_models.explain.occlusion import blurred, occlusion_maps, random_mask
-from perception_models.explain.question import Question, answer, questions
-from perception_models.explain.run import explain
-from perception_models.explain.sheet import panel
-from perception_models.explain.trust import inside, left_without, likeness
+from camera_perception.core.errors import ModelError
+from camera_perception.core.types import Detections, LaneLine, SceneAttribute, Seen, Task
+from perception_models.evaluation.explain import gradients
+from perception_models.evaluation.explain.gradients import gradient_maps, said, with_random_weights
+from perception_models.evaluation.explain.model import of_network
+from perception_models.evaluation.explain.occlusion import blurred, occlusion_maps, random_mask
+from perception_models.evaluation.explain.run import explain
+from perception_models.evaluation.explain.sanity import inside, left_without, likeness
+from perception_models.evaluation.explain.sheet import panel
+from perception_models.evaluation.explain.target import Question, answer, questions
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training.checkpoint import load_network
 

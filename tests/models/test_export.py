@@ -12,17 +12,17 @@ import torch
 from fake_tensorrt import objections
 from onnx import TensorProto, helper, numpy_helper
 
+from camera_perception.core.model_spec import load_spec, sha256_of
+from camera_perception.core.types import Task
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import backend_module, infer
-from camera_perception.model_spec import load_spec, sha256_of
-from camera_perception.preprocess import Preprocessor
-from camera_perception.reference import require
-from camera_perception.types import Task
-from perception_models import export as exporting
-from perception_models.export import ALLOWED, ExportConfig, ExportError, check_graph, export, reference_images
+from camera_perception.engines.reference import require
+from camera_perception.image.letterbox import Preprocessor
+from perception_models.compression.quantize import quantize
+from perception_models.export import export as exporting
+from perception_models.export.export import ALLOWED, ExportConfig, ExportError, check_graph, export, reference_images
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.final import FinalNet
-from perception_models.quantize import quantize
+from perception_models.network.export_graph import FinalNet
 from perception_models.training import checkpoint
 from perception_models.training.config import StageConfig, TrainConfig
 

@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 from perception_models.data import labels
 from perception_models.losses import LossConfig, task_losses
-from perception_models.losses.assign import assign
-from perception_models.losses.boxes import complete_iou, iou
+from perception_models.losses.assigner import assign
+from perception_models.losses.iou import complete_iou, iou
 from perception_models.losses.lanes import lane_losses
 from perception_models.losses.masks import mask_loss, tversky_loss
 from perception_models.losses.objects import object_losses
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.cells import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import boxes_from_sides, cell_centers
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 CENTERS, SCALE = cell_centers(SIZE, STRIDES)

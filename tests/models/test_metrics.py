@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.types import ClassMap, Detections, LaneLine, LineColor, LineType, SceneAttribute, Seen, Task
+from camera_perception.core.types import ClassMap, Detections, LaneLine, LineColor, LineType, SceneAttribute, Seen, Task
 from perception_models.data import Boxes, Lane, Lanes, Sample
 from perception_models.data.labels import DRIVABLE, LIGHT, OBJECTS, POSITIONS, SEMANTIC
-from perception_models.evaluation import causes, lanes, lights, maps, objects, scene
-from perception_models.evaluation.scores import accuracy_of, calibration_error, confusion, iou_of
+from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation, tide
+from perception_models.evaluation.metrics.scores import accuracy_of, calibration_error, confusion, iou_of
 
 CAR, BUS = OBJECTS.index("car"), OBJECTS.index("bus")
 
@@ -89,9 +89,9 @@ def test_what_mistakes_cost_by_hand(kind):
     boxes, points = MISTAKES[kind]
     truth = [[0, 0, 20, 20, CAR, 0], [100, 0, 120, 20, BUS, 0]]
     one = objects.record(found([*boxes, [100, 0, 120, 20, 0.5, BUS]]), labelled(truth), OBJECTS)
-    kinds, _ = causes.judge(one)
-    assert [causes.KINDS[k] for k in kinds if k] == [kind] * (kind != "missed")
-    costs = causes.costs([one])
+    kinds, _ = tide.judge(one)
+    assert [tide.KINDS[k] for k in kinds if k] == [kind] * (kind != "missed")
+    costs = tide.costs([one])
     assert costs[kind] == pytest.approx(points)
     assert {name for name, cost in costs.items() if cost > 0} <= {kind}
 
@@ -99,7 +99,7 @@ def test_what_mistakes_cost_by_hand(kind):
 def test_a_box_in_an_ignored_crowd_is_no_mistake():
     truth = labelled([[0, 0, 20, 20, CAR, 0], [50, 0, 90, 40, CAR, 1]])
     one = objects.record(found([[52, 2, 60, 10, 0.9, CAR], [52, 2, 60, 10, 0.9, BUS]]), truth, OBJECTS)
-    assert [causes.KINDS[k] for k in causes.judge(one)[0]] == ["right", "not there"]
+    assert [tide.KINDS[k] for k in tide.judge(one)[0]] == ["right", "not there"]
 
 
 def random_images(rng, count=40):
@@ -195,12 +195,12 @@ def class_map(ids, names):
 def test_maps_are_compared_at_the_size_of_the_mask_and_by_name():
     mask = np.repeat(np.repeat(np.array([[0, 3], [255, 1]], np.uint8), 4, 0), 4, 1)
     names = ("road", "sky", "ufo")  # another order, one class that we do not have
-    counts = maps.record(class_map([[1, 0], [0, 2]], names), mask, SEMANTIC)
+    counts = segmentation.record(class_map([[1, 0], [0, 2]], names), mask, SEMANTIC)
     assert counts[SEMANTIC.index("sky"), SEMANTIC.index("sky")] == 16
     assert counts[SEMANTIC.index("road"), SEMANTIC.index("road")] == 16
     assert counts[SEMANTIC.index("building"), len(SEMANTIC)] == 16
     assert counts.sum() == 48  # the ignored quarter is not counted
-    out = maps.summarise([counts], SEMANTIC)
+    out = segmentation.summarise([counts], SEMANTIC)
     assert out["iou"]["sky"] == 1
     assert out["iou"]["pole"] is None
     assert out["miou"] == pytest.approx(2 / 3)
@@ -208,8 +208,8 @@ def test_maps_are_compared_at_the_size_of_the_mask_and_by_name():
 
 def test_alternative_road_is_drivable_too():
     found_map = class_map([[2, 0]], DRIVABLE)
-    counts = maps.record(found_map, np.array([[1, 1]], np.uint8), DRIVABLE)
-    out = maps.summarise_drivable([counts], DRIVABLE)
+    counts = segmentation.record(found_map, np.array([[1, 1]], np.uint8), DRIVABLE)
+    out = segmentation.summarise_drivable([counts], DRIVABLE)
     assert (out["drivable_iou"], out["iou"]["road"]) == (0.5, 0)
 
 
@@ -311,19 +311,19 @@ def test_calibration_error_by_hand():
 
 
 def test_yolop_averages_over_batches_and_draws_thin_lines():
-    from perception_models.evaluation import yolop
+    from perception_models.evaluation.metrics import bdd_protocol
 
     full, empty = np.diag([10, 10]), np.array([[10, 0], [10, 0]])
-    counts = [full] * yolop.BATCH + [empty]
-    assert yolop.batch_mean(counts, lambda c: float(yolop._iou(c)[1])) == 0.5
-    mask = yolop.line_mask([Lane([[640, 0], [640, 719]])], (720, 1280))
+    counts = [full] * bdd_protocol.BATCH + [empty]
+    assert bdd_protocol.batch_mean(counts, lambda c: float(bdd_protocol._iou(c)[1])) == 0.5
+    mask = bdd_protocol.line_mask([Lane([[640, 0], [640, 719]])], (720, 1280))
     assert mask.shape == (360, 640)
     assert (mask.sum(1) <= 2).all()
     assert mask[:, 319:321].any(1).all()
 
 
 def test_yolop_does_not_measure_what_a_model_has_no_head_for():
-    from perception_models.evaluation.yolop import Yolop
+    from perception_models.evaluation.metrics.bdd_protocol import Yolop
 
     sample = Sample("a", np.zeros((72, 128, 3), np.uint8), Boxes.none(), Lanes([Lane([[60, 70], [60, 20]])]))
     measured = Yolop(OBJECTS)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from perception_models.export import deployable
+from perception_models.export.export import deployable
 from perception_models.losses import TASKS, LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.cells import boxes_from_sides, cell_centers
-from perception_models.network.final import FinalNet, class_ids
+from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.export_graph import FinalNet, class_ids
 
 SIZE = 64, 128
 CELLS = 8 * 16 + 4 * 8 + 2 * 4

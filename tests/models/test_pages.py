@@ -11,7 +11,7 @@ import click
 import pytest
 import typer
 
-from camera_perception.cli import app as vehicle
+from camera_perception.tools.cli.app import app as vehicle
 from perception_models.cli import app as offline
 
 ROOT = Path(__file__).parents[2]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from drawn import draw_folder
 
-from camera_perception.bench.report import put_into
+from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import infer
 from camera_perception.engines.select import load_engine
-from camera_perception.model_spec import load_spec
-from perception_models.engine_figures import figures as gate_figures
+from camera_perception.tools.bench.report import put_into
+from perception_models.compression.compare_precisions import Figure, markdown, measure
+from perception_models.evaluation.engine_gate import figures as gate_figures
 from perception_models.evaluation.model import Model
-from perception_models.precisions import Figure, markdown, measure
 
 
 @pytest.fixture(scope="module")

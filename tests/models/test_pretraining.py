@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-import perception_models.train as training
+import perception_models.training.train as training
+from perception_models.config import SettingsError, load_settings
 from perception_models.data.augment import AugmentConfig
 from perception_models.network import PerceptionNet, of_size
-from perception_models.pretraining import MaskedLearner
-from perception_models.pretraining.frames import entries
-from perception_models.pretraining.holes import random_visible, spread
-from perception_models.pretraining.settings import UNFORESEEABLE, pretrain_words
-from perception_models.pretraining.target import normalised
-from perception_models.pretraining.visible import visible_maps
-from perception_models.settings import SettingsError, load_settings
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
+from perception_models.training.pretrain import MaskedLearner
+from perception_models.training.pretrain.config import UNFORESEEABLE, pretrain_words
+from perception_models.training.pretrain.frames import entries
+from perception_models.training.pretrain.masking import normalised, random_visible, spread, visible_maps
 
 SMALL = [
     "network.size=t", "precision=32-true", "accelerator=cpu", "data.cache=null", "optimizer.warmup=2", "log_every=1",

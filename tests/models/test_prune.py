@@ -7,12 +7,11 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
+from perception_models.compression.prune import cut, labelled_batch, prune, smaller
+from perception_models.config import SettingsError, load_settings
 from perception_models.losses import LossConfig, task_losses
 from perception_models.network import NetworkConfig, PerceptionNet, of_size
 from perception_models.network.blocks import ConvBlock
-from perception_models.prune import cut, labelled_batch, prune
-from perception_models.pruned_size import smaller
-from perception_models.settings import SettingsError, load_settings
 from perception_models.training import checkpoint
 from perception_models.training.build import build_network
 from perception_models.training.config import StageConfig, TrainConfig

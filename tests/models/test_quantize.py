@@ -12,13 +12,13 @@ from fake_tensorrt import objections
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import Graph, reference_outputs, tiny_json, value, write_folder
 
-from camera_perception.errors import ModelError
-from camera_perception.model_spec import load_spec
-from camera_perception.reference import Reference, read_reference
-from perception_models import quantize as quantizing
-from perception_models.half import half_precision
-from perception_models.quantize import quantize
-from perception_models.quantized_convs import after_a_softmax, left_alone
+from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.engines.reference import Reference, read_reference
+from perception_models.compression import quantize as quantizing
+from perception_models.compression.fp16 import half_precision
+from perception_models.compression.qdq import after_a_softmax, left_alone
+from perception_models.compression.quantize import quantize
 
 SIZE = 32
 
@@ -211,7 +211,7 @@ def test_a_variant_that_fails_leaves_the_one_before(folder, monkeypatch):
 
 def test_the_loss_per_task_is_gated_and_kept(folder, monkeypatch, tmp_path):
     values = iter([{"objects": 0.5}, {"objects": 0.499}, {"objects": 0.5}, {"objects": 0.4}])
-    monkeypatch.setattr("perception_models.engine_figures.figures", lambda *arguments: next(values))
+    monkeypatch.setattr("perception_models.evaluation.engine_gate.figures", lambda *arguments: next(values))
     made = quantize(folder, "fp16", labelled=tmp_path)
     assert made.lost == {"objects": 0.1}
     assert json.loads((made.folder / "model.json").read_text())["metrics"]["points_lost"] == {"objects": 0.1}

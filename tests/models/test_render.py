@@ -8,12 +8,14 @@ import pytest
 
 pytest.importorskip("moderngl", reason="the renderer needs moderngl")
 
-from perception_models.render import gpu, lane_labels, shot
-from perception_models.render.camera import Camera, distort, mounted, random_camera
-from perception_models.render.dataset import make_dataset, name
-from perception_models.render.layout import Layout, Line
-from perception_models.render.road import Road
-from perception_models.render.sequence import drive
+from driving_scenes.base.camera import Camera, distort, mounted, random_camera
+from driving_scenes.labels import lanes as lane_labels
+from driving_scenes.output import shot
+from driving_scenes.output.dataset import make_dataset, name
+from driving_scenes.output.sequence import drive
+from driving_scenes.renderer import gpu
+from driving_scenes.roads.centerline import Road
+from driving_scenes.roads.cross_section import Layout, Line
 
 SIZE = (256, 160)
 CATEGORIES = {

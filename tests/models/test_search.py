@@ -15,14 +15,14 @@ pytest.importorskip("optuna", reason="needs optuna: make setup-models")
 
 import optuna
 
-from perception_models.search import run as searching
-from perception_models.search.config import SearchConfig, read_plan
-from perception_models.search.run import open_study, search
-from perception_models.search.trial import kept, watch
-from perception_models.settings import SettingsError, load_settings
+from perception_models.config import SettingsError, load_settings
 from perception_models.training import launch
 from perception_models.training.config import TrainConfig
 from perception_models.training.launch import alone
+from perception_models.training.search import run as searching
+from perception_models.training.search.config import SearchConfig, read_plan
+from perception_models.training.search.run import open_study, search
+from perception_models.training.search.trial import kept, watch
 
 # Best at lr 0.003. A run of four validations; DIVERGES and SLEEPS by its name.
 FAKE = """

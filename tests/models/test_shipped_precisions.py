@@ -12,13 +12,13 @@ from fake_tensorrt import install, objections
 from onnx import TensorProto, helper, numpy_helper
 from tensorrt_rules import broken_rules
 
-from camera_perception.build_engine import build_engine
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import tensorrt
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import load_spec
-from camera_perception.reference import read_reference
-from perception_models.fp8 import without_fp8_kernels
-from perception_models.quantize import quantize
+from camera_perception.engines.build.build import build_engine
+from camera_perception.engines.reference import read_reference
+from perception_models.compression.qdq import without_fp8_kernels
+from perception_models.compression.quantize import quantize
 
 FILES = ("model.json", "model.onnx", "reference.npz")
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")

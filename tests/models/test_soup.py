@@ -9,10 +9,10 @@ import torch
 from typer.testing import CliRunner
 
 from perception_models.cli import app
-from perception_models.model_card import _course
+from perception_models.compression.soup import soup
+from perception_models.config import SettingsError
+from perception_models.export.model_card import _course
 from perception_models.network import PerceptionNet, of_size
-from perception_models.settings import SettingsError
-from perception_models.soup import soup
 from perception_models.training import checkpoint
 from perception_models.training.checkpoint import CheckpointError
 

@@ -11,20 +11,28 @@ import torch
 import yaml
 from torch import nn
 
-import perception_models.train as training
-from perception_models.balancing import Balancer
+import perception_models.training.train as training
+from perception_models.config import SettingsError, load_settings
 from perception_models.data import labels
 from perception_models.data.augment import NONE
-from perception_models.losses.boxes import iou
+from perception_models.losses.balancing import Balancer
+from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.final import FinalNet
-from perception_models.settings import SettingsError, load_settings
+from perception_models.network.export_graph import FinalNet
 from perception_models.training import checkpoint
 from perception_models.training.build import build_network
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
-from perception_models.training.learner import Learner
-from perception_models.training.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
-from perception_models.training.steps import build_optimizer, compile_parts, scale_of
+from perception_models.training.step import (
+    Learner,
+    build_optimizer,
+    compile_parts,
+    learning_rate,
+    phase_at,
+    scale_of,
+    steps,
+    tasks_at,
+    total_steps,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -333,7 +341,7 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine():
 
 def test_a_run_that_gets_worse_stops_and_stays_stopped(drawn_folder, tmp_path, monkeypatch):
     scores = iter([-1.0, -2.0, -3.0, -4.0, -5.0])
-    monkeypatch.setattr("perception_models.training.watch.validate", lambda *_: {"score": next(scores)})
+    monkeypatch.setattr("perception_models.training.validation.validate", lambda *_: {"score": next(scores)})
     val = f"data.val=[{{kind: labelled, path: {drawn_folder}}}]"
     config = small(drawn_folder, "validate_every=1", "validate_images=2", "patience=2", val)
     training.train(config, tmp_path)

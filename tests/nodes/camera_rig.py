@@ -9,7 +9,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from camera_perception_msgs.msg import PerceptionFrame
-from camera_perception_ros.camera_node import CameraNode
+from camera_perception_ros.nodes.camera_node import CameraNode
 
 
 class Rig:

@@ -83,7 +83,7 @@ def shipped_environment() -> dict[str, str]:
 
 def start_node(node: str, *arguments: str, log: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """A node of camera_perception_ros as a process; arguments follow --ros-args."""
-    command = [sys.executable, "-m", "camera_perception_ros.main", node, "--ros-args", *arguments]
+    command = [sys.executable, "-m", "camera_perception_ros.nodes.main", node, "--ros-args", *arguments]
     with log.open("wb") as stream:
         return subprocess.Popen(
             command, stdout=stream, stderr=stream, env=env or process_environment(), start_new_session=True

@@ -12,12 +12,12 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from test_processes import TOPIC, write_bag
 
-from camera_perception.bag import Bag
-from camera_perception_ros.answers import Answers
-from camera_perception_ros.bag_player_node import BagPlayerNode
-from camera_perception_ros.bag_recorder_node import BagRecorderNode
-from camera_perception_ros.diagnostics import OK, array_of, status
-from camera_perception_ros.process import Stop
+from camera_perception.io.bag_reader import Bag
+from camera_perception_ros.camera.diagnostics import OK, array_of, status
+from camera_perception_ros.nodes.bag_player_node import BagPlayerNode
+from camera_perception_ros.nodes.bag_recorder_node import BagRecorderNode
+from camera_perception_ros.runtime.process import Stop
+from camera_perception_ros.runtime.readiness import Answers
 
 FRONT, REAR = "/front/camera_perception", "/rear/camera_perception"
 

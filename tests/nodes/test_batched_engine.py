@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from camera_perception.core.errors import EngineError
 from camera_perception.engines import Tensor
+from camera_perception.engines.serving import batched, shared_model
+from camera_perception.engines.serving.batched import BatchedEngine
+from camera_perception.engines.serving.loaded import ModelChoice
+from camera_perception.engines.serving.shared_model import ModelPool
 from camera_perception.engines.slots import FreeSlots
-from camera_perception.errors import EngineError
-from camera_perception_ros import batched_engine, shared_model
-from camera_perception_ros.batched_engine import BatchedEngine
-from camera_perception_ros.model import ModelChoice
-from camera_perception_ros.shared_model import ModelPool
 
 BATCH = 3
 
@@ -95,7 +95,7 @@ def test_every_camera_gets_its_own_answers(cameras):
 
 
 def test_cameras_that_come_together_run_once(monkeypatch):
-    monkeypatch.setattr(batched_engine, "PATIENCE", 10.0)
+    monkeypatch.setattr(batched, "PATIENCE", 10.0)
     engine, inner = shared(3)
     in_threads(*(lambda value=value: see(engine, value) for value in range(3)))
     assert inner.runs == 1

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from driving import image_message
 
-from camera_perception.errors import BadImage, UnknownEncoding
-from camera_perception_ros import bridge, convert
+from camera_perception.core.errors import BadImage, UnknownEncoding
+from camera_perception_ros.conversions import cv_bridge, messages
 
 
 class CvBridgeError(Exception):
@@ -30,24 +30,24 @@ def with_cv_bridge(monkeypatch):
     module = ModuleType("cv_bridge")
     module.CvBridge, module.CvBridgeError = CvBridge, CvBridgeError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cv_bridge", module)
-    bridge.fallback.cache_clear()
+    cv_bridge.fallback.cache_clear()
     yield
-    bridge.fallback.cache_clear()
+    cv_bridge.fallback.cache_clear()
 
 
 @pytest.mark.usefixtures("with_cv_bridge")
 def test_an_encoding_of_cv_bridge_is_decoded_by_it():
     message = image_message(1)
-    expected = convert.frame_from_message(message).image
+    expected = messages.frame_from_message(message).image
     message.encoding = "our_own_3"
-    np.testing.assert_array_equal(convert.frame_from_message(message).image, expected)
+    np.testing.assert_array_equal(messages.frame_from_message(message).image, expected)
 
 
 @pytest.mark.usefixtures("with_cv_bridge")
 def test_what_neither_knows_is_an_unknown_encoding_and_too_few_bytes_a_bad_image():
     message = image_message(1, encoding="yuv444p10")
     with pytest.raises(UnknownEncoding, match="to cv_bridge too"):
-        convert.frame_from_message(message)
+        messages.frame_from_message(message)
     message.encoding, message.height = "our_own_3", 1000
     with pytest.raises(BadImage, match="check the camera driver"):
-        convert.frame_from_message(message)
+        messages.frame_from_message(message)

@@ -11,12 +11,12 @@ import pytest
 from driving import camera_info
 from test_transforms import OPTICAL, QuietNode, tf
 
-from camera_perception.camera import optical_from_rpy
-from camera_perception.errors import CalibrationError
-from camera_perception.status import Status
-from camera_perception_ros.calibration import Calibration
-from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.params import ParameterError
+from camera_perception.core.errors import CalibrationError
+from camera_perception.core.types import Status
+from camera_perception.geometry.camera import optical_from_rpy
+from camera_perception_ros.camera.calibration import Calibration
+from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.params import ParameterError
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]
 LENS = """

@@ -22,11 +22,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from camera_perception.errors import EngineError
-from camera_perception.status import Status
+from camera_perception.core.errors import EngineError
+from camera_perception.core.types import Status
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
-from camera_perception_ros import cdr
-from camera_perception_ros.camera_node import CameraNode
+from camera_perception_ros.conversions import cdr
+from camera_perception_ros.nodes.camera_node import CameraNode
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]
 

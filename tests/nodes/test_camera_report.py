@@ -9,12 +9,12 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from camera_perception.calibration_doctor import Diagnosis
-from camera_perception.camera import Camera, optical_from_rpy
-from camera_perception.drift.monitor import Judgement, Moved
-from camera_perception.status import Status
-from camera_perception_ros.camera_report import State, report
-from camera_perception_ros.diagnostics import Counts
+from camera_perception.core.types import Status
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.lanes.online_calibration import Diagnosis
+from camera_perception.tools.drift.monitor import Judgement, Moved
+from camera_perception_ros.camera.diagnostics import Counts
+from camera_perception_ros.camera.report import State, report
 
 K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 
-from camera_perception.bench import given
-from camera_perception.bench.after_components import spec
-from camera_perception.message import failed_fields, perception_fields
+from camera_perception.io.message import failed_fields, perception_fields
+from camera_perception.tools.bench import synthetic_inputs
+from camera_perception.tools.bench.cases_after import spec
 from camera_perception_msgs.msg import FusedPerception, LaneLine, ModelInfo, PerceptionFrame
-from camera_perception_ros.cdr import serialized
-from camera_perception_ros.convert import message_from_fields
+from camera_perception_ros.conversions.cdr import serialized
+from camera_perception_ros.conversions.messages import message_from_fields
 
 EVERYTHING = {
     "header": {"stamp": {"sec": 7, "nanosec": 8}, "frame_id": "cam"},
@@ -39,7 +39,7 @@ CASES = [
     (PerceptionFrame, {}),
     (PerceptionFrame, EVERYTHING),
     (PerceptionFrame, failed_fields(5, "cam", 4)),
-    (PerceptionFrame, perception_fields(given.perception(7), spec(), camera_name="front")),
+    (PerceptionFrame, perception_fields(synthetic_inputs.perception(7), spec(), camera_name="front")),
     (ModelInfo, {"heads": [{"name": "lanes", "class_names": ["a", "", "long name"], "thresholds": [0.5]}]}),
     (FusedPerception, {"objects": [{"cameras": [1, 2], "camera_track_ids": [3, 4]}], "traffic_light_cameras": [7]}),
 ]

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from driving import road, shipped_environment
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, deserialize
-from camera_perception.bag_writer import BagWriter
-from camera_perception.errors import BagError, ModelError
+from camera_perception.core.errors import BagError, ModelError
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_writer import BagWriter
+from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, deserialize
 from camera_perception_ros.demo.cameras import cameras_of
-from camera_perception_ros.demo.defaults import default_bag, default_model
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.result import CameraResult, as_json, table
+from camera_perception_ros.demo.run import default_bag, default_model
 from camera_perception_ros.demo.video import Wall, write_video
 
 IMAGES = 20

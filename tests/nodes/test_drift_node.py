@@ -6,12 +6,12 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from driving import Ear, image_message, road
 
-from camera_perception.drift.figures import figures_of
-from camera_perception.drift.profile import profile_of
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Frame
 from camera_perception.engines.select import load_engine
-from camera_perception.model_spec import load_spec
 from camera_perception.pipeline import Pipeline
-from camera_perception.types import Frame
+from camera_perception.tools.drift.histograms import figures_of
+from camera_perception.tools.drift.profile import profile_of
 
 COUNT, EVERY = 40, 4  # images, of a 20 Hz camera's numbering
 

@@ -23,10 +23,10 @@ from camera_perception_msgs.msg import (
     SceneAttribute,
     TrafficLight,
 )
-from camera_perception_ros.camera_state import CameraState
-from camera_perception_ros.convert import time_from_ns
-from camera_perception_ros.fusion_node import FusionNode
-from camera_perception_ros.merge import Merger
+from camera_perception_ros.conversions.messages import time_from_ns
+from camera_perception_ros.fusion.camera_state import CameraState
+from camera_perception_ros.fusion.merger import Merger
+from camera_perception_ros.nodes.fusion_node import FusionNode
 
 NOW = 1_000_000_000_000
 MS = 1_000_000

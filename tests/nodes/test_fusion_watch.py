@@ -8,12 +8,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from driving import Ear, parameters
 from rclpy.node import Node
 
-from camera_perception.rig import RigCamera
-from camera_perception_ros import fusion_watch
-from camera_perception_ros.diagnostics import OK, array_of, status
-from camera_perception_ros.fusion_node import FusionNode
-from camera_perception_ros.fusion_watch import FusionWatch
-from camera_perception_ros.rig_node import rig_nodes
+from camera_perception.geometry.rig import RigCamera
+from camera_perception_ros.camera import fusion_watch
+from camera_perception_ros.camera.diagnostics import OK, array_of, status
+from camera_perception_ros.camera.fusion_watch import FusionWatch
+from camera_perception_ros.nodes.fusion_node import FusionNode
+from camera_perception_ros.nodes.rig_node import rig_nodes
 
 
 def test_it_is_silent_after_a_few_missing_reports_and_heard_with_the_next(context):

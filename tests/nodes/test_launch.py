@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from camera_perception.rig import RigCamera, read_rig
+from camera_perception.geometry.rig import RigCamera, read_rig
 from camera_perception_ros import launching
-from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.fusion_params import FusionParams
-from camera_perception_ros.params import default_of
-from camera_perception_ros.player_params import PlayerParams
+from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.fusion import FusionParams
+from camera_perception_ros.params.params import default_of
+from camera_perception_ros.params.player import PlayerParams
 
 BRINGUP = Path(__file__).resolve().parents[2] / "launch"
 LAUNCH_FILES = sorted((BRINGUP / "launch").glob("*.launch.py"))

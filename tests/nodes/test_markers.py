@@ -13,15 +13,13 @@ from nav_msgs.msg import OccupancyGrid
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from camera_perception.surroundings import Surroundings
-from camera_perception.types import GroundLine, LaneLine, LineColor, LineType
+from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType
+from camera_perception.draw.scene import Surroundings
 from camera_perception_msgs.msg import TrafficLight, TrafficLightElement
-from camera_perception_ros.camera_state import CameraState
-from camera_perception_ros.fused_outputs import occupancy_message
-from camera_perception_ros.fused_surroundings import surroundings_from_fused
-from camera_perception_ros.lane_paths import lane_path
-from camera_perception_ros.markers import Shown, markers
-from camera_perception_ros.merge import Merger
+from camera_perception_ros.fusion.camera_state import CameraState
+from camera_perception_ros.fusion.merger import Merger
+from camera_perception_ros.fusion.outputs import occupancy_message, surroundings_from_fused
+from camera_perception_ros.outputs.markers import Shown, lane_path, markers
 
 HEADER = Header(stamp=Time(sec=7), frame_id="front_optical")
 

@@ -10,8 +10,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 import camera_perception_msgs.msg
 import camera_perception_msgs.srv
-from camera_perception.status import Status
-from camera_perception.types import Edge, LineColor, LineType, PositionMethod, Task
+from camera_perception.core.types import Edge, LineColor, LineType, PositionMethod, Status, Task
 from camera_perception_msgs.msg import DetectedObject, LaneLine, PerceptionFrame, TrafficLightElement
 
 PACKAGE = Path(__file__).parents[2] / "ros2_ws/src/camera_perception_msgs"

@@ -17,16 +17,16 @@ from driving import Ear, image_message, parameters
 from fake_tensorrt import install
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from camera_perception.build_engine import build_engine
-from camera_perception.engines import cuda
-from camera_perception.model_spec import load_spec
-from camera_perception.rig import RigCamera
-from camera_perception.status import Status
-from camera_perception.telemetry import GpuReading
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.telemetry import GpuReading
+from camera_perception.core.types import Status
+from camera_perception.engines.build.build import build_engine
+from camera_perception.engines.cuda import runtime
+from camera_perception.geometry.rig import RigCamera
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
 from camera_perception_msgs.srv import LoadModel
-from camera_perception_ros import perceive
-from camera_perception_ros.rig_node import rig_nodes
+from camera_perception_ros.camera import processor
+from camera_perception_ros.nodes.rig_node import rig_nodes
 
 LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -357,7 +357,7 @@ def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
 
 
 def test_a_gpu_that_answers_no_more_hangs_nothing(on_gpu, fake, monkeypatch):
-    monkeypatch.setattr(cuda.Event.wait, "__defaults__", (0.05,))
+    monkeypatch.setattr(runtime.Event.wait, "__defaults__", (0.05,))
     fake.cuda.hang = True
     frame = answer_to(on_gpu, 1)
     assert frame.status_flags & Status.ENGINE_ERROR
@@ -365,8 +365,8 @@ def test_a_gpu_that_answers_no_more_hangs_nothing(on_gpu, fake, monkeypatch):
 
 
 def test_a_driver_call_that_never_returns_is_left_behind(on_gpu, monkeypatch):
-    monkeypatch.setattr(perceive, "STUCK", 0.2)
-    monkeypatch.setattr("camera_perception_ros.model.CLOSING", 0.2)
+    monkeypatch.setattr(processor, "STUCK", 0.2)
+    monkeypatch.setattr("camera_perception.engines.serving.loaded.CLOSING", 0.2)
     diagnostics = Ear(on_gpu.outside, DiagnosticArray, "/diagnostics")
     never = threading.Event()
     engine = on_gpu.node._perceiver.model.engine
@@ -384,7 +384,7 @@ def test_a_driver_call_that_never_returns_is_left_behind(on_gpu, monkeypatch):
 
 def test_the_gpu_is_in_diagnostics_and_heat_in_every_frame(rig, monkeypatch):
     readings = [GpuReading("Orin", 90.0, 0.5, 1 << 30, 8 << 30, "heat", 306.0, 1300.0)]
-    monkeypatch.setattr("camera_perception_ros.camera_node.gpu_reader", lambda: lambda: readings[0])
+    monkeypatch.setattr("camera_perception_ros.nodes.camera_node.gpu_reader", lambda: lambda: readings[0])
     it = rig()
     it.activate()
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
@@ -399,7 +399,7 @@ def test_the_gpu_is_in_diagnostics_and_heat_in_every_frame(rig, monkeypatch):
 
 
 def test_without_a_gpu_nothing_is_said_about_one(rig, monkeypatch):
-    monkeypatch.setattr("camera_perception_ros.camera_node.gpu_reader", lambda: None)
+    monkeypatch.setattr("camera_perception_ros.nodes.camera_node.gpu_reader", lambda: None)
     it = rig()
     diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
     it.spin_until(lambda: diagnostics.heard, what="diagnostics")

@@ -9,11 +9,11 @@ from driving import parameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from camera_perception_ros.bag_player_node import PlayerParams
-from camera_perception_ros.bag_recorder_node import RecorderParams
-from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.fusion_node import FusionParams
-from camera_perception_ros.params import ParameterError, Parameters, default_of, param
+from camera_perception_ros.nodes.bag_player_node import PlayerParams
+from camera_perception_ros.nodes.bag_recorder_node import RecorderParams
+from camera_perception_ros.nodes.fusion_node import FusionParams
+from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.params import ParameterError, Parameters, default_of, param
 
 ALL = (CameraParams, FusionParams, PlayerParams, RecorderParams)
 

@@ -26,10 +26,10 @@ from driving import (
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import CAMERA_INFO, IMAGE, serialize
-from camera_perception.bag_writer import BagWriter
-from camera_perception.shared_memory import SHM
+from camera_perception.core.shared_memory import SHM
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_writer import BagWriter
+from camera_perception.io.ros_types import CAMERA_INFO, IMAGE, serialize
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.launching import NODE, played
 
@@ -214,7 +214,7 @@ def test_a_killed_camera_leaves_the_others_working(processes, context, executor,
 LIMITED = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
-from camera_perception_ros.main import bag_recorder_node
+from camera_perception_ros.nodes.main import bag_recorder_node
 bag_recorder_node()
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from camera_perception_ros.qos_doctor import Publisher, Seen, choose, diagnose
+from camera_perception_ros.camera.qos import Publisher, Seen, choose, diagnose
 
 IMAGE, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 RAW = Publisher("driver", IMAGE, reliable=True)

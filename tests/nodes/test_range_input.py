@@ -13,8 +13,8 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from test_transforms import LEVEL, QuietNode, tf
 
 from camera_perception_msgs.msg import DetectedObject
-from camera_perception_ros import calibration
-from camera_perception_ros.transforms import Heard
+from camera_perception_ros.camera import calibration
+from camera_perception_ros.camera.calibration import Heard
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]  # of the camera; the bright block is a car before it
 

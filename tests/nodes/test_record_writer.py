@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import IMAGE, serialize
-from camera_perception_ros.record_writer import RecordWriter
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.ros_types import IMAGE, serialize
+from camera_perception_ros.bag.record_writer import RecordWriter
 
 TOPIC = "/camera/image_raw"
 

@@ -9,11 +9,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import deserialize
-from camera_perception.errors import PerceptionError
-from camera_perception_ros.bag_recorder_node import BagRecorderNode
-from camera_perception_ros.process import Stop
+from camera_perception.core.errors import PerceptionError
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.ros_types import deserialize
+from camera_perception_ros.nodes.bag_recorder_node import BagRecorderNode
+from camera_perception_ros.runtime.process import Stop
 
 TOPICS = ["/front/image_raw", "/note"]
 

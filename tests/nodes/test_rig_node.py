@@ -11,13 +11,13 @@ from driving import RELIABLE, Ear, image_message, parameters
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from camera_perception.errors import EngineError
-from camera_perception.rig import RigCamera
+from camera_perception.core.errors import EngineError
+from camera_perception.engines.serving import shared_model
+from camera_perception.engines.serving.loaded import ModelChoice
+from camera_perception.engines.serving.shared_model import ModelPool, SharedEngine, SharedModel
+from camera_perception.geometry.rig import RigCamera
 from camera_perception_msgs.msg import PerceptionFrame
-from camera_perception_ros import shared_model
-from camera_perception_ros.model import ModelChoice
-from camera_perception_ros.rig_node import rig_nodes
-from camera_perception_ros.shared_model import ModelPool, SharedEngine, SharedModel
+from camera_perception_ros.nodes.rig_node import rig_nodes
 
 NAMES = ("front", "left", "rear")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from camera_perception_ros.slot import LatestSlot, Taken
+from camera_perception_ros.runtime.worker import LatestSlot, Taken
 
 
 def test_an_empty_slot_gives_nothing():

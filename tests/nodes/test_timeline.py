@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from camera_perception_ros.timeline import Timeline
+from camera_perception_ros.bag.timeline import Timeline
 
 SECOND = 1_000_000_000
 

@@ -11,12 +11,11 @@ import pytest
 from driving import camera_info
 from geometry_msgs.msg import TransformStamped
 
-from camera_perception.camera import optical_from_rpy
-from camera_perception.status import Status
-from camera_perception_ros.calibration import Calibration
-from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.convert import time_from_ns
-from camera_perception_ros.transforms import Heard, listen
+from camera_perception.core.types import Status
+from camera_perception.geometry.camera import optical_from_rpy
+from camera_perception_ros.camera.calibration import Calibration, Heard, listen
+from camera_perception_ros.conversions.messages import time_from_ns
+from camera_perception_ros.params.camera import CameraParams
 
 SECOND = 1_000_000_000
 OPTICAL = (-0.5, 0.5, -0.5, 0.5)  # x right, y down, z forward in a body that looks ahead

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
-from camera_perception_ros.transitions import told
+from camera_perception_ros.runtime.lifecycle import told
 
 
 class Broken(LifecycleNode):

@@ -17,9 +17,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
-from camera_perception_ros.fused_outputs import fused_outputs
+from camera_perception_ros.fusion.outputs import fused_outputs
 from camera_perception_ros.launching import NODE
-from camera_perception_ros.outputs import standard_outputs
+from camera_perception_ros.outputs.publishers import standard_outputs
 from camera_perception_ros.views import column, foxglove_layout, repeated, rviz_view, written
 
 BRINGUP = Path(__file__).resolve().parents[2] / "launch"
@@ -50,9 +50,9 @@ def types(monkeypatch) -> dict[str, Any]:
         module.__dict__.update(made)
         monkeypatch.setitem(sys.modules, name, module)
     # Set, then deleted: undone, it is as it was before. Else nodes of later tests would offer what the stand-in does.
-    monkeypatch.setitem(sys.modules, "camera_perception_ros.foxglove_outputs", None)
-    monkeypatch.delitem(sys.modules, "camera_perception_ros.foxglove_outputs")
-    from camera_perception_ros.foxglove_outputs import OUTPUTS
+    monkeypatch.setitem(sys.modules, "camera_perception_ros.outputs.foxglove", None)
+    monkeypatch.delitem(sys.modules, "camera_perception_ros.outputs.foxglove")
+    from camera_perception_ros.outputs.foxglove import OUTPUTS
 
     found = {f"/fusion/{output.topic[2:]}": output.type for output in fused_outputs()}
     found |= {"/fusion/fused": FusedPerception, "/diagnostics": DiagnosticArray}

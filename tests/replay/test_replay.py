@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from camera_perception.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from camera_perception.bag_writer import BagWriter
-from camera_perception.cli import app
-from camera_perception.compare import compare_frames, table
-from camera_perception.drive_figures import read_frames
+from camera_perception.core.errors import BagError, CalibrationError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Status
 from camera_perception.engines.select import load_engine
-from camera_perception.errors import BagError, CalibrationError
-from camera_perception.model_spec import load_spec
-from camera_perception.replay import replay
-from camera_perception.replay_command import parse_mount
-from camera_perception.replay_source import open_source
-from camera_perception.report import write_report
-from camera_perception.status import Status
+from camera_perception.io.bag_writer import BagWriter
+from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from camera_perception.tools.cli.app import app
+from camera_perception.tools.cli.replay import parse_mount
+from camera_perception.tools.replay.compare import compare_frames, table
+from camera_perception.tools.replay.replay import replay
+from camera_perception.tools.replay.report import read_frames, write_report
+from camera_perception.tools.replay.source import open_source
 
 FIRST_NS = 1_700_000_000_000_000_000
 WIDTH, HEIGHT, FRAMES = 320, 192, 8

@@ -13,10 +13,10 @@ from time import perf_counter
 import numpy as np
 import pytest
 
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import infer, tensorrt
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import load_spec
-from camera_perception.reference import check
+from camera_perception.engines.reference import check
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def spec(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(spec, tmp_path_factory):
     """Every variant of the model, built here: a list of Built."""
-    from camera_perception.build_engine import build_engine
+    from camera_perception.engines.build.build import build_engine
 
     folder = tmp_path_factory.mktemp("engines")
     return [build_engine(variant, folder=folder) for variant in tensorrt.variants(spec)]
@@ -51,18 +51,18 @@ def precisions(spec):
 
 
 def test_the_machine_is_known(spec, record_property):
-    from camera_perception.engines import cuda
+    from camera_perception.engines.cuda import runtime
 
-    device = cuda.use_device()
+    device = runtime.use_device()
     here = tensorrt.machine(device)
     record_property("GPU", f"{here.gpu}, compute capability {here.compute_capability}, CUDA {here.driver_major} driver")
     record_property("TensorRT", here.tensorrt)
     record_property("memory shared with the CPU", device.integrated)
-    assert cuda.free_memory()[0] > 0
+    assert runtime.free_memory()[0] > 0
 
 
 def test_every_variant_is_built_and_passes_its_gate(built, record_property):
-    from camera_perception.build_command import summary
+    from camera_perception.tools.cli.build_engine import summary
 
     for one in built:
         assert one.fresh
@@ -72,8 +72,8 @@ def test_every_variant_is_built_and_passes_its_gate(built, record_property):
 
 
 def test_progress_is_told_to_the_end(spec, tmp_path):
-    from camera_perception.build_engine import build_engine
-    from camera_perception.engine_key import BuildOptions
+    from camera_perception.engines.build.build import build_engine
+    from camera_perception.engines.tensorrt.store import BuildOptions
 
     shares = []
     build_engine(
@@ -84,7 +84,7 @@ def test_progress_is_told_to_the_end(spec, tmp_path):
 
 
 def test_the_second_build_is_there_at_once(spec, folder):
-    from camera_perception.build_engine import build_engine
+    from camera_perception.engines.build.build import build_engine
 
     assert not build_engine(spec, folder=folder).fresh
     assert list(folder.glob("timing-*.cache"))
@@ -127,8 +127,8 @@ def finish(engine, slot, wanted):
 def test_the_gpu_letterboxes_as_the_cpu_does(spec, folder):
     import cv2
 
+    from camera_perception.core.types import Frame
     from camera_perception.pipeline import Pipeline
-    from camera_perception.types import Frame
 
     coarse = np.random.default_rng(0).integers(0, 256, (18, 32, 3), np.uint8)
     frame = Frame(cv2.resize(coarse, (1280, 720), interpolation=cv2.INTER_CUBIC), 1)
@@ -144,18 +144,18 @@ def test_the_gpu_letterboxes_as_the_cpu_does(spec, folder):
 
 
 def test_opening_and_closing_leaves_no_memory_behind(spec, folder):
-    from camera_perception.engines import cuda
+    from camera_perception.engines.cuda import runtime
 
     tensorrt.load(spec, folder=folder).close()
-    before, _ = cuda.free_memory()
+    before, _ = runtime.free_memory()
     for _ in range(5):
         tensorrt.load(spec, folder=folder).close()
-    after, _ = cuda.free_memory()
+    after, _ = runtime.free_memory()
     assert before - after < 8 << 20
 
 
 def test_a_cancelled_build(spec, tmp_path):
-    from camera_perception.build_engine import build_engine
+    from camera_perception.engines.build.build import build_engine
 
     with pytest.raises(EngineError, match="cancelled"):
         build_engine(spec, folder=tmp_path, progress=lambda phase, share: False)
@@ -163,14 +163,14 @@ def test_a_cancelled_build(spec, tmp_path):
 
 
 def test_a_damaged_plan_is_a_sentence(spec, folder):
-    from camera_perception.engine_manifest import manifests
-    from camera_perception.engines import cuda
+    from camera_perception.engines.cuda import runtime
+    from camera_perception.engines.tensorrt.store import manifests
 
     _, manifest = next(manifests(folder))
     plan = (folder / manifest.engine).read_bytes()
     for broken in (plan[: len(plan) // 2], b"garbage" * 100):
         with pytest.raises(EngineError, match="build"):
-            tensorrt.open_plan(broken, spec, cuda.use_device())
+            tensorrt.open_plan(broken, spec, runtime.use_device())
 
 
 def test_times(spec, folder, precisions, record_property):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -16,10 +16,13 @@ from perception_models.data.labels import UNKNOWN
 from perception_models.data.sample import Sample
 from perception_models.data.warp import warp
 
-if TYPE_CHECKING:
-    from perception_models.data.lights import LightCrops
-
 Rng = np.random.Generator
+
+
+class LightSource(Protocol):
+    """Traffic-light crops that can be pasted into a sample."""
+
+    def paste(self, sample: Sample, rng: Rng) -> Sample: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def augment(
     rng: Rng,
     config: AugmentConfig = AugmentConfig(),
     *,
-    lights: LightCrops | None = None,
+    lights: LightSource | None = None,
     partner: Callable[[Rng], Sample] | None = None,
 ) -> Sample:
     """A changed sample of size (height, width).

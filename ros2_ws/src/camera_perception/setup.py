@@ -13,7 +13,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["*.json", "*.html", "msg/*.msg", "py.typed"]},  # msg is a link to camera_perception_msgs/msg
+    package_data={
+        NAME: ["core/*.json", "geometry/*.json", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
+    },  # io/msg is a link to camera_perception_msgs/msg
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -26,6 +28,6 @@ setup(
         "inspect": ["onnx"],
         "test": ["pytest"],
     },
-    entry_points={"console_scripts": ["camera-perception = camera_perception.cli:app"]},
+    entry_points={"console_scripts": ["camera-perception = camera_perception.tools.cli.app:app"]},
     zip_safe=False,
 )

@@ -19,6 +19,6 @@ setup(
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},
-    entry_points={"console_scripts": [f"{node} = {NAME}.main:{node}" for node in NODES]},
+    entry_points={"console_scripts": [f"{node} = {NAME}.nodes.main:{node}" for node in NODES]},
     zip_safe=False,
 )

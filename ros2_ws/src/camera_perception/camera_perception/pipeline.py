@@ -1,4 +1,7 @@
-"""One frame from pixels to meaning. The only place that knows the order of the steps."""
+"""One frame from pixels to meaning. The only place that knows the order of the steps.
+
+A perception without its metres: what is left when the camera's place or its picture cannot be trusted.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,38 @@ from time import perf_counter_ns
 
 import numpy as np
 
-from camera_perception.calibration_doctor import CalibrationDoctor
-from camera_perception.camera import Camera
+from camera_perception.core.model_spec import ModelSpec
+from camera_perception.core.types import EgoMotion, Frame, Objects, Perception, Seen, Status, Timing
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine, Slot
-from camera_perception.free_road import locate_road
-from camera_perception.ground import GroundNoise
-from camera_perception.health import HealthMonitor
-from camera_perception.lane_fit import locate_lanes
-from camera_perception.lane_roles import ego_lane
-from camera_perception.lane_track import LaneTracker
-from camera_perception.lanes import road_from_drivable
-from camera_perception.locate import locate_objects
-from camera_perception.model_spec import ModelSpec
-from camera_perception.object_track import ObjectTracker
-from camera_perception.overhang import near_sides
-from camera_perception.pixels_only import pixels_only
-from camera_perception.preprocess import Letterbox, Preprocessor
-from camera_perception.range_sensors import with_ranges
-from camera_perception.ranges import RangeSource
-from camera_perception.relevance import with_relevance
-from camera_perception.road_pitch import RoadPitch
-from camera_perception.status import Status
-from camera_perception.types import EgoMotion, Frame, Objects, Perception, Seen, Timing
+from camera_perception.geometry.camera import Camera
+from camera_perception.geometry.ground import GroundNoise, RoadPitch
+from camera_perception.image.health import HealthMonitor
+from camera_perception.image.letterbox import Letterbox, Preprocessor
+from camera_perception.lanes.fit import locate_lanes
+from camera_perception.lanes.free_road import locate_road
+from camera_perception.lanes.image_lines import road_from_drivable
+from camera_perception.lanes.online_calibration import CalibrationDoctor
+from camera_perception.lanes.roles import ego_lane
+from camera_perception.lanes.tracker import LaneTracker
+from camera_perception.objects.footprint import near_sides
+from camera_perception.objects.localize import locate_objects
+from camera_perception.objects.range_fusion import RangeSource, with_ranges
+from camera_perception.objects.relevance import with_relevance
+from camera_perception.objects.tracker.tracker import ObjectTracker
+from camera_perception.objects.visibility import unplaced
+
+
+def pixels_only(perception: Perception) -> Perception:
+    """The same in pixels. Tracks and lines remember metres longer than they may be told."""
+    return replace(
+        perception,
+        objects=unplaced(perception.objects),
+        lanes=tuple(replace(line, ground=None) for line in perception.lanes),
+        ego_lane=None,
+        base_frame="",
+    )
+
 
 DOUBTFUL = 0.6  # of the threshold of objects: the least score with which a track goes on
 

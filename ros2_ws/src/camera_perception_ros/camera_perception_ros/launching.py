@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from camera_perception.rig import RigCamera
-from camera_perception_ros.camera_params import CameraParams
-from camera_perception_ros.params import default_of
+from camera_perception.geometry.rig import RigCamera
+from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.params import default_of
 from camera_perception_ros.views import written
 
 NODE = "camera_perception"

@@ -12,20 +12,20 @@ from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 
-from camera_perception.errors import ModelError
-from camera_perception.types import ClassMap, Detections, LaneLine, SceneAttribute, Task
+from camera_perception.core.errors import ModelError
+from camera_perception.core.types import ClassMap, Detections, LaneLine, SceneAttribute, Task
 
 # kind in model.json: module in this folder
 KINDS = {
     "topk_boxes": "topk_boxes",  # ours: final boxes, scores, class ids, traffic-light states
     "class_map": "class_map",  # ours: uint8 ids
     "lane_rows": "lane_rows",  # ours: x per row anchor, with line type and colour
-    "attributes": "attributes",  # ours: one softmax per scene attribute
+    "attributes": "scene",  # ours: one softmax per scene attribute
     "ultralytics": "ultralytics",  # [B, 4 + nc, N] or end-to-end [B, N, 6]
     "yolox": "yolox",  # [B, N, 5 + nc], grids and strides not applied
     "yolop_boxes": "yolop_boxes",  # [B, N, 5 + nc], already in network pixels
     "mask_logits": "mask_logits",  # [B, C, H, W] scores per class
-    "lane_mask_logits": "lane_mask_logits",  # [B, C, H, W] line or not; lines are traced
+    "lane_mask_logits": "lane_masks",  # [B, C, H, W] line or not; lines are traced
 }
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import LaneLine, LineColor, LineType, Task
 from camera_perception.decode import Part
-from camera_perception.decode.check import Shapes, expect, expect_shape
-from camera_perception.lanes import inside, left_to_right
-from camera_perception.model_spec import HeadSpec
-from camera_perception.preprocess import Letterbox
-from camera_perception.types import LaneLine, LineColor, LineType, Task
+from camera_perception.decode.heads import Shapes, expect, expect_shape
+from camera_perception.image.letterbox import Letterbox
+from camera_perception.lanes.image_lines import inside, left_to_right
 
 Arrays = Mapping[str, np.ndarray]
 

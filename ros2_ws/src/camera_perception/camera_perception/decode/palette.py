@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from camera_perception.model_spec import HeadSpec
+from camera_perception.core.model_spec import HeadSpec
 
 # Okabe and Ito's eight colours, told apart with any colour vision (RGB); black first for the background
 OKABE_ITO = np.array(

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import Detections, Task
 from camera_perception.decode import Part
-from camera_perception.decode.boxes import DEFAULT_IOU, detections_from, detections_from_class_scores
-from camera_perception.decode.check import Shapes, expect, expect_shape
-from camera_perception.model_spec import HeadSpec
-from camera_perception.preprocess import Letterbox
-from camera_perception.types import Detections, Task
+from camera_perception.decode.detections import DEFAULT_IOU, detections_from, detections_from_class_scores
+from camera_perception.decode.heads import Shapes, expect, expect_shape
+from camera_perception.image.letterbox import Letterbox
 
 
 def check(head: HeadSpec, shapes: Shapes) -> None:

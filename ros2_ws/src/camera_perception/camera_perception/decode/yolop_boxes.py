@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import Task
 from camera_perception.decode import Part
-from camera_perception.decode.check import Shapes
-from camera_perception.decode.objectness import check_rows, detections_from_rows
-from camera_perception.model_spec import HeadSpec
-from camera_perception.preprocess import Letterbox
-from camera_perception.types import Task
+from camera_perception.decode.detections import check_rows, detections_from_rows
+from camera_perception.decode.heads import Shapes
+from camera_perception.image.letterbox import Letterbox
 
 
 def check(head: HeadSpec, shapes: Shapes) -> None:

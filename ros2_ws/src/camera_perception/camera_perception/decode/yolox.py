@@ -14,12 +14,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import Task
 from camera_perception.decode import Part
-from camera_perception.decode.check import Shapes, expect
-from camera_perception.decode.objectness import check_rows, detections_from_rows
-from camera_perception.model_spec import HeadSpec
-from camera_perception.preprocess import Letterbox
-from camera_perception.types import Task
+from camera_perception.decode.detections import check_rows, detections_from_rows
+from camera_perception.decode.heads import Shapes, expect
+from camera_perception.image.letterbox import Letterbox
 
 STRIDES = (8, 16, 32)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception.core.model_spec import ModelSpec
+from camera_perception.core.types import NO_TRACK, Objects
 from camera_perception.draw.colors import LIGHT_COLORS, NIGHT, SHADOW, Color, class_color
-from camera_perception.draw.ink import Rect, chip, chip_size, dashed, polyline, text_size
-from camera_perception.model_spec import ModelSpec
-from camera_perception.surroundings import class_name, light_state
-from camera_perception.types import NO_TRACK, Objects
+from camera_perception.draw.primitives import Rect, chip, chip_size, dashed, polyline, text_size
+from camera_perception.draw.scene import class_name, light_state
 
 TINY = 1.2  # boxes lower than this many text heights get no text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from camera_perception.types import LineColor, LineType
+from camera_perception.core.types import LineColor, LineType
 
 Color = tuple[int, int, int]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from camera_perception.errors import EngineError
+from camera_perception.core.errors import EngineError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.errors import EngineError, ModelError
+from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Tensor
-from camera_perception.engines.graph import (
+from camera_perception.engines.slots import FreeSlots
+from camera_perception.engines.validate import (
     check_input,
     check_names,
     check_outputs,
@@ -20,9 +23,6 @@ from camera_perception.engines.graph import (
     tensor,
     wanted_outputs,
 )
-from camera_perception.engines.slots import FreeSlots
-from camera_perception.errors import EngineError, ModelError
-from camera_perception.model_spec import ModelSpec
 
 DTYPES = {
     "tensor(uint8)": "uint8",

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Tensor
-from camera_perception.engines.graph import (
+from camera_perception.engines.slots import FreeSlots
+from camera_perception.engines.validate import (
     check_input,
     check_names,
     check_outputs,
@@ -16,9 +19,6 @@ from camera_perception.engines.graph import (
     tensor,
     wanted_outputs,
 )
-from camera_perception.engines.slots import FreeSlots
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import ModelSpec
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours: OpenVINO's
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from camera_perception.engines.graph import check_outputs, check_slots, engine_id, tensor, wanted_outputs
+from camera_perception.core.errors import EngineError
+from camera_perception.core.model_spec import ModelSpec
+from camera_perception.engines.reference import Reference, read_reference
 from camera_perception.engines.slots import FreeSlots
-from camera_perception.errors import EngineError
-from camera_perception.model_spec import ModelSpec
-from camera_perception.reference import Reference, read_reference
+from camera_perception.engines.validate import check_outputs, check_slots, engine_id, tensor, wanted_outputs
 
 
 def available() -> str | None:

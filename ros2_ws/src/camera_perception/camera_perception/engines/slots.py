@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from camera_perception.errors import EngineError
+from camera_perception.core.errors import EngineError
 
 SlotT = TypeVar("SlotT")
 

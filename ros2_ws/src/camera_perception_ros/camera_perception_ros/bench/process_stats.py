@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from camera_perception.bench.figures import slope_per_minute
+from camera_perception.tools.bench.statistics import slope_per_minute
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

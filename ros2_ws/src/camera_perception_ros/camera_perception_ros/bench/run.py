@@ -14,26 +14,31 @@ from typing import Annotated, Any
 
 import typer
 
-from camera_perception.bench.command import measure_components
-from camera_perception.bench.component import components_table, measure
-from camera_perception.bench.engines import usable
-from camera_perception.bench.figures import PREFIX
-from camera_perception.bench.machine import machine, model_metadata
-from camera_perception.bench.report import put_into, write
-from camera_perception.bench.tables import Table
-from camera_perception.bench.tensorrt_host import measure_tensorrt_host, tensorrt_host_table
-from camera_perception.errors import PerceptionError
-from camera_perception.model_spec import load_spec
-from camera_perception.shared_memory import sweep
-from camera_perception_ros.bench import cameras, fusion_components, lockstep, message_components, streams, transport
-from camera_perception_ros.bench.desk import Desk
-from camera_perception_ros.bench.lockstep import Lockstep
-from camera_perception_ros.bench.nodes import BenchError, Nodes
-from camera_perception_ros.bench.pictures import Pictures
+from camera_perception.core.errors import PerceptionError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.core.shared_memory import sweep
+from camera_perception.tools.bench.component import components_table, measure
+from camera_perception.tools.bench.engines import usable
+from camera_perception.tools.bench.metadata import machine, model_metadata
+from camera_perception.tools.bench.report import Table, put_into, write
+from camera_perception.tools.bench.statistics import PREFIX
+from camera_perception.tools.bench.tensorrt_host import measure_tensorrt_host, tensorrt_host_table
+from camera_perception.tools.cli.bench import measure_components
+from camera_perception_ros.bench import (
+    cases_cameras,
+    cases_fusion,
+    cases_latency,
+    cases_messages,
+    cases_streams,
+    cases_transport,
+)
+from camera_perception_ros.bench.cases_latency import Lockstep
+from camera_perception_ros.bench.cases_streams import Sender
+from camera_perception_ros.bench.harness import BenchError, Desk, Nodes
+from camera_perception_ros.bench.endpoints.images import Pictures
 from camera_perception_ros.bench.process_stats import Samples
-from camera_perception_ros.bench.streams import Sender
-from camera_perception_ros.demo.defaults import default_model
 from camera_perception_ros.demo.processes import Processes, environment
+from camera_perception_ros.demo.run import default_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 PARTS = ("around", "transport", "rates", "overload", "cameras", "components", "tensorrt")
@@ -149,11 +154,11 @@ def _transport(settings: Settings, env: dict[str, str], figures: dict[str, Any],
     results = figures["transport"] = {}
     for name, chosen in (
         ("shared-memory profile", env),
-        ("Fast DDS default", transport.without_profile(env, settings.domain + 1)),
+        ("Fast DDS default", cases_transport.without_profile(env, settings.domain + 1)),
     ):
         with Processes(chosen, settings.out / "logs" / name.replace(" ", "_")) as processes:
-            results[name] = transport.measure(processes, settings.out, settings.seconds(20, 2))
-    tables.append(transport.transport_table(results))
+            results[name] = cases_transport.measure(processes, settings.out, settings.seconds(20, 2))
+    tables.append(cases_transport.transport_table(results))
 
 
 def _nodes(settings: Settings, nodes: Nodes, figures: dict[str, Any], tables: list[Table]) -> None:
@@ -176,7 +181,7 @@ def _nodes(settings: Settings, nodes: Nodes, figures: dict[str, Any], tables: li
         engine.close()
     if "around" in settings.parts:
         figures["around"] = {**results, "lost_rounds": lock.lost}
-        tables += [lockstep.around_table(results), lockstep.stages_table(results)]
+        tables += [cases_latency.around_table(results), cases_latency.stages_table(results)]
     fastest = min(results, key=lambda name: results[name]["whole"])
     nodes.processes.stop("echo")
     nodes.stop(*(camera for name, camera in backends.items() if name != fastest))
@@ -201,13 +206,13 @@ def _streams(
             stream = sender.run([camera], rate, settings.seconds(15, 2))[camera]
             sections[f"{rate}fps"] = stream.figures(1000 / rate)
         figures |= sections
-        tables.append(streams.rates_table(sections))
+        tables.append(cases_streams.rates_table(sections))
     if "overload" in settings.parts:
         memory = Samples(nodes.pid(camera))
         stream = sender.run([camera], 2000 / busy, 300 if settings.long else settings.seconds(60, 5), memory)[camera]
-        section = figures["overload"] = {**stream.figures(streams.LIMIT_AGE * busy), "memory": memory.figures()}
+        section = figures["overload"] = {**stream.figures(cases_streams.LIMIT_AGE * busy), "memory": memory.figures()}
         figures.update({key: value for key, value in section.items() if key.startswith(PREFIX)})
-        tables.append(streams.overload_table(section, section["memory"]))
+        tables.append(cases_streams.overload_table(section, section["memory"]))
     if "cameras" in settings.parts:
         names = [camera, *EXTRA[: 1 if settings.quick else 3]]
         for name in names[1:]:
@@ -216,13 +221,15 @@ def _streams(
             nodes.await_camera(name)
         rate = min(10.0, 1000 / busy / 2 / len(names))
         counts = (1, 2) if settings.quick else (1, 2, 4)
-        results = figures["cameras"] = cameras.measure(sender, nodes, names, counts, rate, settings.seconds(15, 2.5))
-        tables.append(cameras.cameras_table(results, rate))
+        results = figures["cameras"] = cases_cameras.measure(
+            sender, nodes, names, counts, rate, settings.seconds(15, 2.5)
+        )
+        tables.append(cases_cameras.cameras_table(results, rate))
 
 
 def _components(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> None:
     seconds = settings.seconds(1.0, 0.1)
-    nodes = message_components.components() + fusion_components.components()
+    nodes = cases_messages.components() + cases_fusion.components()
     figures["components"] = measure_components(seconds) + measure(nodes, seconds)
     tables.append(components_table(figures["components"]))
 

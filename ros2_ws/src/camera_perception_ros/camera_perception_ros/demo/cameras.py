@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import COMPRESSED_IMAGE, IMAGE
-from camera_perception.errors import BagError
-from camera_perception.rig import read_rig
+from camera_perception.core.errors import BagError
+from camera_perception.geometry.rig import read_rig
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
 
 NODE = "camera_perception"
 ODOMETRY = "nav_msgs/msg/Odometry"

@@ -7,7 +7,7 @@ import time
 import typer
 from tqdm import tqdm
 
-from camera_perception.errors import PerceptionError
+from camera_perception.core.errors import PerceptionError
 from camera_perception_ros.demo.processes import Processes
 
 PLAYER = "bag_player"

@@ -39,7 +39,7 @@ class Processes:
     def start(self, name: str, node: str, *arguments: str) -> None:
         """Start `node` under a name, its output in a log file. Ctrl-C reaches only us: the order of ending is ours."""
         rename = f"__node:={name.rpartition('/')[2]}"
-        self.start_module(name, "camera_perception_ros.main", node, "--ros-args", "-r", rename, *arguments)
+        self.start_module(name, "camera_perception_ros.nodes.main", node, "--ros-args", "-r", rename, *arguments)
 
     def start_module(self, name: str, module: str, *arguments: str) -> None:
         """The same for any module of ours."""

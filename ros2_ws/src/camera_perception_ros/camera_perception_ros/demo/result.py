@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import deserialize
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.ros_types import deserialize
+from camera_perception_ros.conversions.serialized import header_stamp_ns
 from camera_perception_ros.demo.cameras import DemoCamera
-from camera_perception_ros.serialized import header_stamp_ns
 
 
 @dataclass

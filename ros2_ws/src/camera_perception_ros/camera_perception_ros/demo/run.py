@@ -1,4 +1,7 @@
-"""The order of the demo: look at the recording, start the nodes, play, wait, read what was recorded, tell."""
+"""The order of the demo: look at the recording, start the nodes, play, wait, read what was recorded, tell.
+
+What the demo plays and runs when nobody says: what the repository around the working directory brings.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,38 @@ from typing import Annotated, Any
 
 import typer
 
-from camera_perception.bag import Bag
-from camera_perception.errors import PerceptionError
-from camera_perception.model_spec import load_spec
+from camera_perception.core.errors import BagError, ModelError, PerceptionError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.io.bag_reader import Bag
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
-from camera_perception_ros.demo.defaults import default_bag, default_model
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.processes import Processes, environment
 from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
 from camera_perception_ros.launching import FUSION
+
+
+def default_bag(start: Path) -> Path:
+    """The first recording in bags/ of the nearest folder upwards that has one."""
+    found = _first(start, "bags/*/metadata.yaml")
+    if found is None:
+        raise BagError("no recording in bags/: write one with `python bags/make_bag.py`, or give --bag")
+    return found.parent
+
+
+def default_model(start: Path) -> Path:
+    """The first model folder in perception_models/zoo/ of the nearest folder upwards that has one."""
+    found = _first(start, "perception_models/zoo/*/model.json")
+    if found is None:
+        raise ModelError("no model in perception_models/zoo/: give --model, the folder that holds model.json")
+    return found.parent
+
+
+def _first(start: Path, pattern: str) -> Path | None:
+    for folder in (start, *start.parents):
+        if found := sorted(folder.glob(pattern)):
+            return found[0]
+    return None
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.bag import Bag
-from camera_perception.bag_types import deserialize
 from camera_perception.draw import bird_eye, side_by_side, stacked
-from camera_perception_ros.convert import stamp_ns
+from camera_perception.io.bag_reader import Bag
+from camera_perception.io.ros_types import deserialize
+from camera_perception_ros.conversions.messages import stamp_ns
 from camera_perception_ros.demo.cameras import DemoCamera
-from camera_perception_ros.fused_surroundings import surroundings_from_fused
+from camera_perception_ros.fusion.outputs import surroundings_from_fused
 
 FUSED = "/fusion/fused"
 TILE = 540, 960  # height and width of each camera's picture

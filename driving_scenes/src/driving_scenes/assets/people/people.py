@@ -1,0 +1,102 @@
+"""People on foot and on two wheels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from driving_scenes.assets.people.person import Dress, Pose, dressed, person, walking
+from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
+from driving_scenes.base import colors
+from driving_scenes.base.asset import PEDESTRIAN, RIDER, Asset, asset_of
+from driving_scenes.base.mesh import Mesh, join
+from driving_scenes.base.shapes import box, grounded, rods, tube
+
+_BAGS = colors.linear("111214", "3a2a1c", "7a1f1f", "22364f", "4d4f3a", "c9b48a")
+_UMBRELLAS = colors.linear("0e0e10", "1c2a4a", "8a1420", "d8d8d0", "2f6a4a")
+_HELMETS = colors.linear("f0f0ee", "101012", "b01818", "1e4fa0", "e0c020", "70767c")
+
+
+def pedestrian(rng: np.random.Generator, detail: int = 1) -> Asset:
+    """A person, walking or standing, who looks along x."""
+    dress, pose = dressed(rng), walking(rng)
+    body = [person(dress, pose, detail)]
+    carried = rng.choice(["", "backpack", "bag", "umbrella", "stick"], p=[0.6, 0.15, 0.13, 0.09, 0.03])
+    if detail:
+        body += _carried(rng, str(carried), dress, pose)
+    return asset_of(grounded(join(body)), "pedestrian", PEDESTRIAN)
+
+
+def rider(rng: np.random.Generator, vehicle: str = "bicycle", detail: int = 1) -> Asset:
+    """A person on a bicycle or motorcycle; the vehicle is the part of its name."""
+    rides = {"bicycle": bicycle_ride, "motorcycle": motorcycle_ride}
+    if vehicle not in rides:
+        raise ValueError(f"no rider for a {vehicle!r}: choose one of {', '.join(rides)}")
+    ride = rides[vehicle](rng, detail)
+    helmet = vehicle == "motorcycle" or rng.random() < 0.55
+    dress = replace(dressed(rng), height=1.0, coat=False, skirt=False, long_hair=False, hat="helmet" if helmet else "")
+    if helmet:
+        dress = replace(dress, hair=colors.one_of(rng, _HELMETS))
+    meshes = [person(dress, _seated(rng, ride), detail)]
+    tall = rng.uniform(1.6, 1.85)
+    mesh = meshes[0]
+    mesh = Mesh((mesh.vertices * tall).astype(np.float32), mesh.faces, mesh.normals, mesh.colors, mesh.materials)
+    seat = np.array([ride.seat[0], 0, ride.seat[2] + 0.06 * tall])
+    pose = np.eye(4)
+    pose[:3, 3] = seat
+    mesh = mesh.moved(pose)
+    if rng.random() < 0.25 and detail:
+        back = seat + (ride.lean * 0.55 * 0.31 * tall - 0.19, 0, 0.2 * tall)
+        mesh = join([mesh, box(back, (0.16, 0.28, 0.4), colors.one_of(rng, _BAGS))])
+    return asset_of(mesh, "rider", RIDER, {vehicle: ride.mesh})
+
+
+def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
+    """Hands at the bars, feet on the pegs; the hip is the origin, lengths are shares of a height of 1.72 m."""
+    reach, tall = np.array([ride.seat[0], 0, ride.seat[2] + 0.1]), 1.72
+    grips, pegs = (ride.grips - reach) / tall, (ride.pegs - reach) / tall
+    hip, side = np.zeros(3), np.array([1.0, -1.0])
+    neck = np.array([ride.lean * 0.31, 0, 0.31 * np.sqrt(1 - ride.lean**2)])
+    thighs = hip + np.stack([0 * side, side * 0.048, 0 * side], 1)
+    shoulders = neck + np.stack([0 * side, side * 0.1, 0 * side - 0.025], 1)
+    ankles = pegs + (0, 0, 0.045)
+    return Pose(
+        hip,
+        neck,
+        _joint(thighs, ankles, 0.25, (1, 0, 0.25)),
+        ankles,
+        _joint(shoulders, grips, 0.175, (-0.4, 0, -1)),
+        grips,
+    )
+
+
+def _joint(start: np.ndarray, end: np.ndarray, bone: float, towards: tuple[float, float, float]) -> np.ndarray:
+    """Where a limb of two equal bones bends between its ends."""
+    gap = end - start
+    half = np.linalg.norm(gap, axis=1, keepdims=True) / 2
+    way = np.array(towards) - gap * (gap @ np.array(towards) / np.maximum((gap**2).sum(1), 1e-9))[:, None]
+    way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+    return (start + end) / 2 + way * np.sqrt(np.clip(bone**2 - half**2, 0.0004, None))
+
+
+def _carried(rng: np.random.Generator, what: str, dress: Dress, pose: Pose) -> list[Mesh]:
+    tall = dress.height
+    color = colors.one_of(rng, _BAGS)
+    if what == "backpack":
+        return [box((pose.hip + (-0.1, 0, 0.2)) * tall, (0.13, 0.27, 0.4), color, top=(0.7, 0.8))]
+    hand = pose.hands[1] * tall
+    if what == "bag":
+        return [
+            box(hand - (0, 0, 0.3), (0.32, 0.12, 0.3), color, top=(0.9, 0.6)),
+            rods([hand - (0, 0, 0.16)], [hand], 0.012, color),
+        ]
+    if what == "stick":
+        return [rods([hand + (0.15, 0, -hand[2] + 0.01)], [hand], 0.012, colors.WOOD)]
+    if what == "umbrella":
+        top = (pose.neck + (0.05, -0.06, 0.25)) * tall
+        rise, spread = np.array([0, 0.09, 0.17, 0.22]), np.array([0.52, 0.42, 0.22, 0.01]) * rng.uniform(0.85, 1.1)
+        shade = colors.one_of(rng, _UMBRELLAS)
+        canopy = tube(top + rise[:, None] * (0, 0, 1.0), spread, shade, sides=8)
+        return [canopy, rods([top - (0, 0, 0.5)], [top + (0, 0, 0.2)], 0.012, colors.STEEL)]
+    return []

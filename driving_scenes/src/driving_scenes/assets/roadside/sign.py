@@ -1,0 +1,273 @@
+"""Traffic signs: plates with painted pictograms on posts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from driving_scenes.base import colors
+from driving_scenes.base.asset import SIGN, Asset, asset_of
+from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.shapes import Values, disc, join_flat, rods
+
+_SEGMENTS = {  # of a seven-segment digit: x, y, width, height in a cell 1 wide and 2 high
+    "a": (0, 0.9, 0.8, 0.2), "b": (0.4, 0.45, 0.2, 0.9), "c": (0.4, -0.45, 0.2, 0.9), "d": (0, -0.9, 0.8, 0.2),
+    "e": (-0.4, -0.45, 0.2, 0.9), "f": (-0.4, 0.45, 0.2, 0.9), "g": (0, 0, 0.8, 0.2),
+}  # fmt: skip
+_DIGITS = {
+    "0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd",
+    "6": "afgedc", "7": "abc", "8": "abcdefg", "9": "abcdfg",
+    "P": "abgfe", "S": "afgcd", "T": "a", "O": "abcdef", "H": "fegbc",
+}  # fmt: skip
+_BLACK_INK = colors.BLACK
+
+
+class Board:
+    """Convex shapes on a plate, later ones in front; u to the right and v up as the driver sees them, metres."""
+
+    def __init__(self) -> None:
+        self.outlines: list[np.ndarray] = []
+        self.paints: list[np.ndarray] = []
+
+    def add(self, outline: Values, color: Values) -> None:
+        self.outlines.append(np.asarray(outline, float))
+        self.paints.append(np.asarray(color, np.float32))
+
+    def bar(self, u: float, v: float, width: float, height: float, color: Values, turn: float = 0.0) -> None:
+        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width / 2, height / 2)
+        c, s = np.cos(turn), np.sin(turn)
+        self.add(corners @ np.array([[c, s], [-s, c]]) + (u, v), color)
+
+    def arrow(self, u: float, v: float, size: float, color: Values, turn: float = 0.0) -> None:
+        """An arrow that points up, turned counter-clockwise."""
+        c, s = np.cos(turn), np.sin(turn)
+        rotate = np.array([[c, s], [-s, c]])
+        self.add(np.array([[-0.45, 0.05], [0.45, 0.05], [0, 0.6]]) * size @ rotate + (u, v), color)
+        self.add(np.array([[-0.13, -0.6], [0.13, -0.6], [0.13, 0.1], [-0.13, 0.1]]) * size @ rotate + (u, v), color)
+
+    def text(self, word: str, u: float, v: float, height: float, color: Values) -> None:
+        cell = height * 0.62
+        for k, letter in enumerate(word):
+            at = u + (k - (len(word) - 1) / 2) * cell
+            for name in _DIGITS[letter]:
+                x, y, w, h = np.array(_SEGMENTS[name]) * (cell * 0.62, height * 0.45, cell * 0.72, height * 0.45)
+                self.bar(at + x, v + y, max(w, height * 0.11), max(h, height * 0.11), color)
+            if letter == "T":
+                self.bar(at, v, height * 0.11, height, color)
+
+    def words(self, rng: np.random.Generator, u: float, v: float, width: float, height: float, color: Values) -> None:
+        """A line of writing too far away to read: letters as blocks."""
+        at = u - width / 2
+        while at < u + width / 2 - height * 0.5:
+            w = rng.uniform(0.25, 0.75) * height
+            tall = height * rng.choice([0.7, 1.0], p=[0.65, 0.35])
+            self.bar(at + w / 2, v + (tall - height) / 2, w * 0.78, tall, color)
+            at += w + (height * 0.5 if rng.random() < 0.15 else 0.0)
+
+    def mesh(self, x: float, z: float, back: Values) -> Mesh:
+        """Standing upright, facing -x, its origin at height z."""
+        front = [np.c_[np.full(len(o), x - 0.007 * k), -o[:, 0], o[:, 1] + z] for k, o in enumerate(self.outlines)]
+        plate = front[0][::-1] + (0.02, 0, 0)
+        edge = [
+            np.stack([a, b, d, c])
+            for a, b, c, d in zip(
+                front[0], plate[::-1], np.roll(front[0], -1, 0), np.roll(plate[::-1], -1, 0), strict=True
+            )
+        ]
+        return join_flat(
+            [*front, plate, *edge], [*self.paints, *[np.asarray(back, np.float32)] * (1 + len(edge))], Material.SIGN
+        )
+
+
+def _ring(
+    board: Board, radius: float, rim: Values, inside: Values, sides: int, share: float = 0.8, turn: float = 0.0
+) -> None:
+    board.add(disc(radius, sides, turn), rim)
+    board.add(disc(radius * share, sides, turn), inside)
+
+
+def _speed_ring(rng: np.random.Generator, b: Board) -> None:
+    _ring(b, 0.32, colors.SIGN_RED, colors.WHITE, 18, 0.79)
+    b.text(str(rng.choice([30, 40, 50, 60, 70, 80, 90, 100, 120])), 0, 0, 0.25, _BLACK_INK)
+
+
+def _no_entry(rng: np.random.Generator, b: Board) -> None:
+    b.add(disc(0.32, 18), colors.SIGN_RED)
+    b.bar(0, 0, 0.46, 0.11, colors.WHITE)
+
+
+def _forbidden(rng: np.random.Generator, b: Board) -> None:
+    parking = rng.random() < 0.5
+    _ring(b, 0.32, colors.SIGN_RED, colors.SIGN_BLUE if parking else colors.WHITE, 18)
+    if not parking:
+        b.bar(0.0, -0.04, 0.26, 0.1, _BLACK_INK)
+        b.bar(-0.02, 0.05, 0.14, 0.09, _BLACK_INK)
+    b.bar(0, 0, 0.5, 0.06, colors.SIGN_RED, -np.pi / 4)
+
+
+def _command(rng: np.random.Generator, b: Board) -> None:
+    _ring(b, 0.31, colors.WHITE, colors.SIGN_BLUE, 18, 0.95)
+    b.arrow(0, 0, 0.36, colors.WHITE, rng.choice([0, np.pi / 2, -np.pi / 2, -2.4]))
+
+
+def _stop(rng: np.random.Generator, b: Board) -> None:
+    _ring(b, 0.42, colors.WHITE, colors.SIGN_RED, 8, 0.94, np.pi / 8)
+    b.text("STOP", 0, 0, 0.24, colors.WHITE)
+
+
+def _yield(rng: np.random.Generator, b: Board) -> None:
+    inside = colors.SIGN_YELLOW if rng.random() < 0.15 else colors.WHITE
+    _ring(b, 0.5, colors.SIGN_RED, inside, 3, 0.68, -np.pi / 2)
+
+
+def _danger(rng: np.random.Generator, b: Board) -> None:
+    _ring(b, 0.5, colors.SIGN_RED, colors.SIGN_YELLOW if rng.random() < 0.15 else colors.WHITE, 3, 0.72, np.pi / 2)
+    _symbol(rng, b, 0.0, -0.02, 0.28)
+
+
+def _diamond(rng: np.random.Generator, b: Board) -> None:
+    _ring(b, 0.52, _BLACK_INK, colors.SIGN_ORANGE if rng.random() < 0.25 else colors.SIGN_YELLOW, 4, 0.95)
+    _symbol(rng, b, 0.0, 0.0, 0.5)
+
+
+def _priority(rng: np.random.Generator, b: Board) -> None:
+    _ring(b, 0.42, colors.WHITE, colors.SIGN_YELLOW, 4, 0.72)
+
+
+def _symbol(rng: np.random.Generator, b: Board, u: float, v: float, size: float) -> None:
+    which = rng.integers(5)
+    if which == 0:
+        b.bar(u, v + size * 0.12, size * 0.16, size * 0.55, _BLACK_INK)
+        b.bar(u, v - size * 0.32, size * 0.17, size * 0.17, _BLACK_INK)
+    elif which == 1:
+        b.arrow(u, v, size * 0.8, _BLACK_INK, rng.uniform(-0.8, 0.8))
+    elif which == 2:  # somebody walking
+        b.add(disc(size * 0.1, 8) + (u, v + size * 0.36), _BLACK_INK)
+        for x, y, w, h, t in (
+            (0, 0.1, 0.16, 0.36, 0.1),
+            (-0.1, -0.22, 0.1, 0.38, 0.4),
+            (0.12, -0.22, 0.1, 0.38, -0.4),
+            (0.14, 0.1, 0.3, 0.08, -0.6),
+        ):
+            b.bar(u + x * size, v + y * size, w * size, h * size, _BLACK_INK, t)
+    elif which == 3:  # crossing roads
+        b.bar(u, v, size * 0.14, size * 0.8, _BLACK_INK)
+        b.bar(u, v, size * 0.5, size * 0.12, _BLACK_INK)
+    else:  # a bend
+        b.bar(u - size * 0.08, v - size * 0.2, size * 0.13, size * 0.45, _BLACK_INK)
+        b.bar(u + size * 0.06, v + size * 0.14, size * 0.13, size * 0.42, _BLACK_INK, -0.8)
+
+
+def _rectangle(b: Board, width: float, height: float, rim: Values, inside: Values, edge: float = 0.02) -> None:
+    b.bar(0, 0, width, height, rim)
+    b.bar(0, 0, width - 2 * edge, height - 2 * edge, inside)
+
+
+def _speed_limit(rng: np.random.Generator, b: Board) -> None:
+    _rectangle(b, 0.61, 0.76, _BLACK_INK, colors.WHITE)
+    b.words(rng, 0, 0.26, 0.44, 0.11, _BLACK_INK)
+    b.words(rng, 0, 0.12, 0.36, 0.11, _BLACK_INK)
+    b.text(str(rng.choice([25, 30, 35, 45, 55, 65, 70])), 0, -0.15, 0.3, _BLACK_INK)
+
+
+def _blue_square(rng: np.random.Generator, b: Board) -> None:
+    _rectangle(b, 0.6, 0.6, colors.WHITE, colors.SIGN_BLUE)
+    if rng.random() < 0.5:
+        b.text("P", 0, 0, 0.38, colors.WHITE)
+    else:
+        b.add(np.array([[-0.24, -0.2], [0.24, -0.2], [0, 0.24]]), colors.WHITE)
+        b.bar(0, -0.06, 0.06, 0.2, _BLACK_INK)
+
+
+def _white_plate(rng: np.random.Generator, b: Board) -> None:
+    ink = [_BLACK_INK, colors.SIGN_RED, colors.SIGN_GREEN][rng.integers(3)]
+    _rectangle(b, 0.45, 0.6, ink, colors.WHITE, 0.015)
+    for v in (0.18, 0.04, -0.1):
+        b.words(rng, 0, v, 0.32, 0.08, ink)
+    b.arrow(0, -0.21, 0.12, ink, np.pi / 2)
+
+
+def _chevron(rng: np.random.Generator, b: Board) -> None:
+    _rectangle(b, 0.6, 0.7, _BLACK_INK, colors.SIGN_YELLOW if rng.random() < 0.6 else colors.WHITE)
+    way = rng.choice([-1, 1])
+    for s in (1, -1):
+        b.bar(0.0, s * 0.13, 0.42, 0.16, _BLACK_INK, -s * way * 0.9)
+
+
+def _direction(rng: np.random.Generator, b: Board) -> None:
+    width, height = rng.uniform(1.4, 3.4), rng.uniform(0.9, 2.2)
+    direction_board(rng, b, width, height)
+
+
+def direction_board(rng: np.random.Generator, b: Board, width: float, height: float) -> None:
+    """A guide board with destinations and an arrow."""
+    ground = [
+        colors.SIGN_GREEN,
+        colors.SIGN_BLUE,
+        colors.SIGN_GREEN,
+        colors.SIGN_YELLOW,
+        colors.WHITE,
+        colors.SIGN_BROWN,
+    ][rng.choice(6, p=[0.35, 0.3, 0.1, 0.1, 0.1, 0.05])]
+    ink = _BLACK_INK if ground is colors.SIGN_YELLOW or ground is colors.WHITE else colors.WHITE
+    _rectangle(b, width, height, ink, ground, 0.03)
+    line = min(0.3, height / 4)
+    for k in range(int(height / (line * 1.8))):
+        b.words(rng, -width * 0.08, height / 2 - line * (1.1 + 1.6 * k), width * rng.uniform(0.4, 0.68), line, ink)
+    b.arrow(width * 0.39, 0, min(height, width) * 0.4, ink, rng.choice([0, np.pi, np.pi / 2, -np.pi / 2, -0.7]))
+
+
+_KINDS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] = (
+    *(
+        (_speed_ring, 0.14),
+        (_no_entry, 0.05),
+        (_forbidden, 0.07),
+        (_command, 0.07),
+        (_stop, 0.08),
+        (_yield, 0.08),
+        (_danger, 0.08),
+    ),
+    *(
+        (_diamond, 0.1),
+        (_priority, 0.05),
+        (_speed_limit, 0.08),
+        (_blue_square, 0.07),
+        (_white_plate, 0.05),
+        (_chevron, 0.02),
+        (_direction, 0.06),
+    ),
+)
+
+
+def traffic_sign(rng: np.random.Generator, detail: int = 1) -> Asset:
+    """A sign on its post or posts; it faces -x."""
+    shares = np.array([share for _, share in _KINDS])
+    kind = _KINDS[rng.choice(len(_KINDS), p=shares / shares.sum())][0]
+    board = Board()
+    kind(rng, board)
+    if not detail:
+        del board.outlines[2:], board.paints[2:]
+    outline = board.outlines[0]
+    size, low = rng.uniform(0.9, 1.25), rng.uniform(1.6, 2.4)
+    board.outlines = [o * size for o in board.outlines]
+    half, center = np.ptp(outline[:, 0]) * size / 2, low - outline[:, 1].min() * size
+    plates = [board.mesh(-0.09, center, colors.GALVANISED)]
+    top = center + outline[:, 1].max() * size
+    if rng.random() < 0.15 and half < 0.7:  # a second, smaller plate below
+        extra = Board()
+        _rectangle(extra, half * 1.6, 0.28, _BLACK_INK, colors.WHITE, 0.012)
+        extra.words(rng, 0, 0, half * 1.2, 0.12, _BLACK_INK)
+        if not detail:
+            del extra.outlines[2:], extra.paints[2:]
+        plates.append(extra.mesh(-0.09, low - 0.2, colors.GALVANISED))
+    return asset_of(join(plates), "traffic sign", SIGN, {"pole": _posts(rng, half, top, detail)})
+
+
+def _posts(rng: np.random.Generator, half: float, top: float, detail: int) -> Mesh:
+    y = np.array([-0.6, 0.6]) * half if half > 0.75 else np.array([0.0])
+    low = np.stack([0 * y, y, 0 * y], 1)
+    color = colors.GALVANISED if rng.random() < 0.8 else colors.linear("3a4a40")[0]
+    return rods(
+        low, low + (0, 0, top + 0.03), 0.035 if half < 0.75 else 0.06, color, Material.METAL, 6 if detail else 3
+    )

@@ -1,0 +1,59 @@
+"""A fixed collection of assets, made when first asked for: the same key gives the same thing in every process."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from driving_scenes.assets import ASSETS, PART_LABELS, Asset
+
+VARIANTS = {
+    "car": 120,
+    "truck": 48,
+    "bus": 32,
+    "train": 12,
+    "motorcycle": 32,
+    "bicycle": 32,
+    "pedestrian": 120,
+    "rider": 32,
+    "traffic_light": 24,
+    "traffic_sign": 90,
+    "building": 72,
+    "tree": 60,
+    "bush": 20,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names one asset of the pool; `options` are keyword arguments of its function."""
+
+    kind: str
+    variant: int = 0
+    options: tuple[tuple[str, object], ...] = ()
+
+    @staticmethod
+    def random(rng: np.random.Generator, kind: str, **options: object) -> Key:
+        return Key(kind, int(rng.integers(VARIANTS.get(kind, 8))), tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=4096)
+def asset(key: Key, detail: int = 1) -> Asset:
+    """The asset of a key."""
+    rng = np.random.default_rng([zlib.crc32(key.kind.encode()), key.variant])
+    return ASSETS[key.kind](rng, detail=detail, **dict(key.options))
+
+
+def size(key: Key) -> tuple[float, float, float]:
+    """(length, width, height) in metres."""
+    return asset(key).size
+
+
+def pieces(key: Key, detail: int = 1) -> list[tuple[object, str | None, int]]:
+    """(mesh, category, semantic id) of the asset and of each of its parts."""
+    whole = asset(key, detail)
+    parts = [(mesh, *PART_LABELS[name]) for name, mesh in whole.parts.items()]
+    return [(whole.mesh, whole.category, whole.semantic), *parts]

@@ -1,0 +1,145 @@
+"""The project's own folder layout (DATA.md): rendered data, and real images with any subset of label kinds."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perception_models.data.files import DataError, list_images, read_image, read_json_lines, read_mask, usable
+from perception_models.data.labels import DRIVABLE, POSITIONS, SEMANTIC
+from perception_models.data.readers.scalabel import (
+    Frame,
+    boxes_from_frame,
+    lanes_from_frame,
+    read_frames,
+    scene_from_frame,
+)
+from perception_models.data.sample import Boxes, Lanes, Sample
+
+OWN_LANE = frozenset({-1, 1})
+
+
+class LabelledFolder:
+    """Samples of DIR/images with whatever DIR/labels and DIR/truth say about them.
+
+    include, exclude  file name patterns: a sample needs one of the former (if any) and none of the latter
+    """
+
+    def __init__(self, folder: Path | str, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()):
+        self.folder = Path(folder)
+        every = list_images(self.folder / "images")
+        self._every = {path.name for path in every}
+        self.images = [path for path in every if _chosen(path.name, include, exclude)]
+        if not self.images:
+            raise DataError(f"{self.folder}: include={list(include)} exclude={list(exclude)} leave no image")
+
+    @property
+    def names(self) -> list[str]:
+        return [path.name for path in self.images]
+
+    @property
+    def orphans(self) -> list[str]:
+        """What labels speak of but is not in images/."""
+        stems = {Path(name).stem for name in self._every}
+        masks = [path.name for path in sorted(self.folder.glob("labels/*/masks/*.png")) if path.stem not in stems]
+        return sorted((self._boxes.keys() | self._lines.keys()) - self._every) + masks
+
+    @property
+    def files(self) -> list[Path]:
+        """Everything a cache must look at to know whether it is still true."""
+        labels = [path for path in (self.folder / "labels").rglob("*") if path.is_file()]
+        return [*self.images, *sorted(labels), *sorted(self.folder.glob("truth/*"))]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        path = self.images[index]
+        image = read_image(path)
+        frame = self._boxes.get(path.name) or self._lines.get(path.name) or {}
+        scene, words = scene_from_frame(frame, self.folder / "labels")
+        with usable(f"{self._truth_path}: {path.name}"):
+            truth = self._truth.get(path.name, {})
+            intrinsics, pose = intrinsics_from_truth(truth), pose_from_truth(truth)
+        return Sample(
+            name=path.name,
+            image=image,
+            boxes=self._boxes_of(path.name),
+            lanes=self._lanes_of(path.name),
+            drivable=self._mask("drivable", path.stem, len(DRIVABLE), image.shape[:2]),
+            semantic=self._mask("sem_seg", path.stem, len(SEMANTIC), image.shape[:2]),
+            scene=scene,
+            intrinsics=intrinsics,
+            base_from_camera=pose,
+            attributes={"sequence": str(truth["sequence"]), **words} if "sequence" in truth else words,
+        )
+
+    def _boxes_of(self, name: str) -> Boxes | None:
+        """A frame without a list of labels, even an empty one, tells attributes alone."""
+        frame = self._boxes.get(name, {})
+        return None if frame.get("labels") is None else boxes_from_frame(frame, self._boxes_path)
+
+    def _lanes_of(self, name: str) -> Lanes | None:
+        """Real folders label the own lane only, so nothing is known about the other positions."""
+        frame = self._lines.get(name, {})
+        if frame.get("labels") is None:
+            return None
+        known = frozenset(POSITIONS) if self._all_lines_labelled else OWN_LANE
+        return Lanes(lanes_from_frame(frame, self._lines_path), known)
+
+    def _mask(self, kind: str, stem: str, classes: int, size: tuple[int, int]) -> np.ndarray | None:
+        path = self.folder / "labels" / kind / "masks" / f"{stem}.png"
+        return read_mask(path, classes, size) if path.exists() else None
+
+    @property
+    def _boxes_path(self) -> Path:
+        new = self.folder / "labels/det_20/det.json"
+        return new if new.exists() else self.folder / "labels/det/det.json"
+
+    @property
+    def _lines_path(self) -> Path:
+        return self.folder / "labels/lane/lane.json"
+
+    @property
+    def _truth_path(self) -> Path:
+        return self.folder / "truth/truth.jsonl"
+
+    @cached_property
+    def _boxes(self) -> dict[str, Frame]:
+        return read_frames(self._boxes_path, self._every) if self._boxes_path.exists() else {}
+
+    @cached_property
+    def _lines(self) -> dict[str, Frame]:
+        return read_frames(self._lines_path, self._every) if self._lines_path.exists() else {}
+
+    @cached_property
+    def _truth(self) -> dict[str, dict[str, Any]]:
+        kept = ("intrinsics", "base_from_camera", "sequence")
+        lines = read_json_lines(self._truth_path) if self._truth_path.exists() else []
+        return {line["name"]: {key: line[key] for key in kept if key in line} for line in lines if "name" in line}
+
+    @cached_property
+    def _all_lines_labelled(self) -> bool:
+        """Who knows the exact lineType has rendered the picture, and with it every line."""
+        labels = (label for frame in self._lines.values() for label in frame.get("labels") or ())
+        with usable(self._lines_path):
+            return bool(self._truth) or any("lineType" in (label.get("attributes") or {}) for label in labels)
+
+
+def intrinsics_from_truth(truth: dict[str, Any]) -> np.ndarray | None:
+    if "intrinsics" not in truth:
+        return None
+    fx, fy, cx, cy = truth["intrinsics"]
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def pose_from_truth(truth: dict[str, Any]) -> np.ndarray | None:
+    return np.array(truth["base_from_camera"], float).reshape(4, 4) if "base_from_camera" in truth else None
+
+
+def _chosen(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
+    return (not include or any(fnmatch(name, p) for p in include)) and not any(fnmatch(name, p) for p in exclude)

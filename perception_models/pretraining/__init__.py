@@ -1,5 +1,0 @@
-"""Learning from pictures without labels: the trunk fills in what was hidden from it."""
-
-from perception_models.pretraining.learner import MaskedLearner
-
-__all__ = ["MaskedLearner"]

@@ -1,3 +1,0 @@
-from perception_models.render.cli import app
-
-app(prog_name="perception_models.render")

@@ -1,0 +1,117 @@
+"""The search itself: Optuna says what to try and what to stop (TPE, Bergstra et al. 2011; Akiba et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import optuna
+import yaml
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from perception_models.training.search.config import Plan, SearchConfig, read_plan, suggest
+from perception_models.training.search.report import report
+from perception_models.training.search.trial import Points, watch
+
+
+def search(path: Path, out: Path, overrides: list[str], say: Callable[[str], None] = print) -> Path:
+    """Try until the plan's trials are done, then write table.md, search.png and best.yaml; returns best.yaml.
+
+    Everything is in `out`: study.db and one run folder per trial. Started again, it goes on where it was.
+    """
+    plan = read_plan(path, overrides)
+    out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = open_study(plan.config, out)
+    _retry(study)
+    say(f"{_done(study)} of {plan.config.trials} trials done; each writes {out}/trial_NNN/output.txt")
+    while _done(study) < plan.config.trials:
+        study.optimize(partial(_try, plan=plan, out=out), n_trials=1)
+        say(line(study.trials[-1], plan.config.trials))
+    report(study, plan.config.objective, out)
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise RuntimeError(f"no training went to its end: see {out}/trial_*/output.txt, and search smaller ranges")
+    return write_best(study, plan, out)
+
+
+def open_study(config: SearchConfig, out: Path) -> optuna.Study:
+    """The study in out/study.db, a new one or the one that was begun."""
+    # A sampler that starts again must not draw the same again: its seed moves on with what is known.
+    direction = optuna.study.StudyDirection[config.direction.upper()]
+    storage = f"sqlite:///{(out / 'study.db').resolve()}"
+    study = optuna.create_study(storage=storage, study_name="search", direction=direction, load_if_exists=True)
+    seed = config.seed + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=config.start, seed=seed, multivariate=True)
+    study.pruner = _pruner(config)
+    return study
+
+
+def line(trial: FrozenTrial, count: int) -> str:
+    """What one trial tried and how it ended."""
+    words = " ".join(f"{key}={_short(value)}" for key, value in trial.params.items())
+    ended = {TrialState.PRUNED: "stopped early, "}.get(trial.state, "")
+    value = trial.value if trial.value is not None else float("nan")
+    return f"trial {trial.number + 1}/{count}: {ended}{value:.4f}  {words}"
+
+
+def write_best(study: optuna.Study, plan: Plan, out: Path) -> Path:
+    """The base configuration with the best values, without the words that held for the search alone."""
+    path = out / "best.yaml"
+    config = plan.training(study.best_params, [])
+    about = f"# {plan.config.objective} {study.best_value:.4f} in trial {study.best_trial.number} of this search.\n"
+    path.write_text(about + yaml.safe_dump(asdict(config), sort_keys=False), "utf-8")
+    return path
+
+
+def _pruner(config: SearchConfig) -> optuna.pruners.BasePruner:
+    if config.pruner == "hyperband":  # counts steps: the smallest budget is a ninth of the longest training so far
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource="auto", reduction_factor=3)
+    if config.pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=config.start, n_warmup_steps=0)
+    return optuna.pruners.NopPruner()
+
+
+def _try(trial: Trial, plan: Plan, out: Path) -> float:
+    config = plan.training(suggest(trial, plan.config.space))
+    folder = out / trial.user_attrs.get("folder", f"trial_{trial.number:03d}")
+    trial.set_user_attr("folder", folder.name)
+
+    told = 0
+
+    def hopeless(points: Points) -> bool:
+        nonlocal told
+        for _, value in points[told:]:
+            trial.report(value, told := told + 1)
+        return trial.should_prune()
+
+    points, complete = watch(config, folder, hopeless, plan.config.objective)
+    if not points:
+        hint = f"see {folder / 'output.txt'}, data.val and validate_every"
+        raise RuntimeError(f"{folder} never told {plan.config.objective}: {hint}")
+    hopeless(points)
+    if not complete:  # stopped, or its losses were no longer finite
+        raise optuna.TrialPruned
+    return points[-1][1]
+
+
+def _retry(study: optuna.Study) -> None:
+    """Trials that were interrupted are tried again with the same values, in the folder they began."""
+    study_trials, dead = study.trials, (TrialState.RUNNING, TrialState.FAIL)
+    alive = {t.user_attrs.get("folder") for t in study_trials if t.state not in dead}
+    for trial in study_trials:
+        if trial.state is TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+        folder = trial.user_attrs.get("folder")
+        if trial.state in dead and folder and folder not in alive:
+            study.enqueue_trial(trial.params, user_attrs={"folder": folder})
+            alive.add(folder)
+
+
+def _done(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,184 @@
+"""The model folder: the only thing that crosses from training to the vehicle.
+
+model.onnx + model.json + reference.npz + MODEL_CARD.md. model.json is read here and checked before use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from camera_perception.core.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What the network wants to see; see model.schema.json for each field."""
+
+    name: str
+    width: int
+    height: int
+    batch: int = 1
+    layout: str = "nhwc"
+    dtype: str = "uint8"
+    color: str = "bgr"
+    scale: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    align: str = "center"
+    pad: int = 114
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in network pixels."""
+        return self.height, self.width
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        tail = (3, self.height, self.width) if self.layout == "nchw" else (self.height, self.width, 3)
+        return (self.batch, *tail)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """One output of the network: `kind` names its decoder, `tensors` maps its names to those of the ONNX file."""
+
+    head: str
+    kind: str
+    tensors: dict[str, str]
+    classes: tuple[str, ...] = ()
+    colors: tuple[tuple[int, int, int], ...] = ()
+    threshold: float = 0.4
+    nms_iou: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """model.json after all checks.
+
+    folder    where the files are
+    precision of the numbers inside the ONNX file
+    reference path of reference.npz, or None for models that bring none
+    """
+
+    folder: Path
+    name: str
+    version: str
+    license: str
+    onnx_file: str
+    onnx_sha256: str
+    input: InputSpec
+    heads: tuple[HeadSpec, ...]
+    precision: str = "fp32"
+    description: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def onnx_path(self) -> Path:
+        return self.folder / self.onnx_file
+
+    @property
+    def reference(self) -> Path | None:
+        path = self.folder / "reference.npz"
+        return path if path.is_file() else None
+
+    def head(self, name: str) -> HeadSpec | None:
+        """The first head of that name, or None."""
+        return next((head for head in self.heads if head.head == name), None)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the objects; empty when the model finds none."""
+        objects = self.head("objects")
+        return objects.classes if objects else ()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
+    """Read and check a model folder; ModelError says which file and which field is wrong and what to do."""
+    folder = Path(folder)
+    spec = spec_from_json(read_json(folder), folder)
+    if not spec.onnx_path.is_file():
+        raise ModelError(f"{spec.onnx_path} is missing: copy the whole model folder, or export it again")
+    if check_hash and (actual := sha256_of(spec.onnx_path)) != spec.onnx_sha256:
+        raise ModelError(
+            f"{spec.onnx_path} has sha256 {actual[:12]}..., model.json expects {spec.onnx_sha256[:12]}...: "
+            "the file was changed or copied in part; copy the folder again, or export it again"
+        )
+    return spec
+
+
+def read_json(folder: Path) -> dict[str, Any]:
+    """The raw model.json of a folder."""
+    path = folder / "model.json"
+    if not folder.is_dir():
+        raise ModelError(f"model folder {folder} does not exist: give the folder that holds model.json and model.onnx")
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: write one with `camera-perception inspect-onnx FILE.onnx`")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid JSON ({error}): restore it or export the model again") from error
+
+
+def spec_from_json(data: Any, folder: Path) -> ModelSpec:
+    """Check raw JSON against the schema and give it types; ModelError names the wrong field."""
+    check_schema(data, folder / "model.json")
+    values = dict(data["input"])
+    for name in ("mean", "std"):
+        if name in values:
+            values[name] = tuple(values[name])
+    return ModelSpec(
+        folder=folder,
+        name=data["name"],
+        version=data["version"],
+        license=data["license"],
+        onnx_file=data["onnx"]["file"],
+        onnx_sha256=data["onnx"]["sha256"],
+        input=InputSpec(**values),
+        heads=tuple(_head(output, folder) for output in data["outputs"]),
+        precision=data.get("precision", "fp32"),
+        description=data.get("description", ""),
+        training=data.get("training", {}),
+        metrics=data.get("metrics", {}),
+    )
+
+
+def _head(data: dict[str, Any], folder: Path) -> HeadSpec:
+    colors = tuple(tuple(color) for color in data.get("colors", ()))
+    classes = tuple(data.get("classes", ()))
+    if colors and len(colors) != len(classes):
+        counts = f"{len(classes)} classes but {len(colors)} colors"
+        raise ModelError(f"{folder / 'model.json'}: head '{data['head']}' has {counts}")
+    return HeadSpec(**{**data, "classes": classes, "colors": colors})
+
+
+@lru_cache(maxsize=1)
+def _validator():
+    import jsonschema
+
+    schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check_schema(data: Any, path: Path) -> None:
+    """ModelError for the first field that the schema refuses."""
+    errors = sorted(_validator().iter_errors(data), key=lambda error: list(map(str, error.path)))
+    if errors:
+        where = ".".join(map(str, errors[0].absolute_path)) or "the top level"
+        raise ModelError(f"{path}: {where}: {errors[0].message}")

@@ -1,0 +1,78 @@
+"""The end of every object decoder: candidates in network pixels become Detections in source pixels.
+
+Rows of (middle x, y, width, height, objectness, one score per class), as YOLOX and YOLOP give them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.core.boxes import nms
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.types import Detections
+from camera_perception.decode.heads import Shapes, expect, expect_shape
+from camera_perception.image.letterbox import Letterbox
+
+DEFAULT_IOU = 0.45  # for models that need suppression and whose model.json does not say how much
+
+
+def corners(cxcywh: np.ndarray) -> np.ndarray:
+    """(N, 4) middle and size -> (N, 4) x0 y0 x1 y1."""
+    half = cxcywh[:, 2:] / 2
+    return np.concatenate((cxcywh[:, :2] - half, cxcywh[:, :2] + half), axis=1)
+
+
+def detections_from(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    head: HeadSpec,
+    letterbox: Letterbox,
+    max_iou: float | None,
+    light_states: np.ndarray | None = None,
+) -> Detections:
+    """Drop what is no object, suppress doubles (unless max_iou is None), go back to source pixels.
+
+    boxes (N, 4) x0 y0 x1 y1 network pixels. A row with a nan or infinite number, an unknown class, or nothing inside
+    the image is no object.
+    """
+    if light_states is None:
+        light_states = np.zeros((len(boxes), 0), np.float32)
+    if not len(boxes):
+        return Detections.none(light_states.shape[1])
+    in_image = letterbox.image_from_input_boxes(boxes)
+    visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
+    if max_iou is not None:
+        rows = rows[nms(boxes[rows], scores[rows], classes[rows], max_iou)]
+    states = light_states[rows].astype(np.float32, copy=False)
+    return Detections(
+        in_image[rows],
+        scores[rows].clip(0, 1).astype(np.float32, copy=False),
+        classes[rows].astype(np.int32, copy=False),
+        np.where(np.isfinite(states), states, np.float32(0)),
+    )
+
+
+def detections_from_class_scores(
+    cxcywh: np.ndarray, class_scores: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float, max_iou: float
+) -> Detections:
+    """Candidates with one score per class: (N, 4) middle and size in network pixels, (N, C) scores."""
+    best = class_scores.max(axis=1, initial=-np.inf)
+    rows = np.flatnonzero(best >= threshold)  # a nan score is not >= anything
+    classes = class_scores[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.intp)
+    return detections_from(corners(cxcywh[rows]), best[rows], classes, head, letterbox, max_iou)
+
+
+def check_rows(head: HeadSpec, shapes: Shapes) -> None:
+    """ModelError unless the role "output" is (N, 5 + C)."""
+    expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
+    expect_shape(head, shapes, "output", "N", 5 + len(head.classes))
+
+
+def detections_from_rows(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:
+    """(N, 5 + C) in network pixels; the score of a class is objectness times class score."""
+    rows = rows[rows[:, 4] >= threshold]  # class scores are at most 1
+    max_iou = DEFAULT_IOU if head.nms_iou is None else head.nms_iou
+    return detections_from_class_scores(rows[:, :4], rows[:, 4:5] * rows[:, 5:], head, letterbox, threshold, max_iou)

@@ -1,0 +1,132 @@
+"""The road from above: everything that has metres, in base_link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from camera_perception.draw.colors import GREEN, GREY, LIGHT, WHITE, Color, class_color
+from camera_perception.draw.lanes import marking
+from camera_perception.draw.primitives import dashed, polygons, polyline, polylines, text_mask, write
+from camera_perception.draw.scene import Surroundings
+from camera_perception.objects.footprint import CAR, MOVING, ellipse, rectangle
+
+GROUND, GRID_INK, ROAD_INK = (38, 33, 30), (62, 55, 50), (74, 80, 52)
+LINE_METRES = 0.28  # drawn wider than the 0.12 m of real paint, to be seen
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A canvas (H, W) on which base_link's x points up.
+
+    scale  pixels per metre
+    behind metres shown behind the car
+    """
+
+    size: tuple[int, int]
+    scale: float
+    behind: float = 6.0
+
+    @staticmethod
+    def between(size: tuple[int, int], reach: float, behind: float = 6.0) -> View:
+        """A view that reaches that many metres ahead and behind."""
+        return View(size, size[0] / (reach + behind), behind)
+
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        """(P, 2+) metres x forward, y left -> (P, 2) pixels."""
+        points = np.asarray(points, float)
+        u = self.size[1] / 2 - points[:, 1] * self.scale
+        v = self.size[0] - (points[:, 0] + self.behind) * self.scale
+        return np.column_stack((u, v))
+
+    @property
+    def text(self) -> int:
+        return max(round(self.size[0] / 75), 8)
+
+
+def bird_eye(
+    seen: Surroundings, size: tuple[int, int] = (720, 480), reach: float = 64.0, behind: float = 6.0
+) -> np.ndarray:
+    """The scene from above.
+
+    size          (H, W) of the picture
+    reach, behind metres shown ahead of base_link and behind it
+    returns       (H, W, 3) uint8 BGR; a grid of 10 m, the car at the bottom
+    """
+    canvas = np.full((*size, 3), GROUND, np.uint8)
+    view = View.between(size, reach, behind)
+    _draw_road(canvas, view, seen)
+    _draw_grid(canvas, view, reach)
+    for line in seen.lanes:
+        if line.ground is not None:
+            points = view.pixels(line.ground.points)
+            marking(canvas, line, points, np.full(len(points), LINE_METRES * view.scale), rim=0.6)
+    _draw_car(canvas, view)
+    for row, outline in enumerate(seen.footprints()):
+        _draw_thing(canvas, view, seen, row, view.pixels(outline))
+    if seen.why_empty:
+        middle = (size[1] - text_mask(seen.why_empty, view.text).shape[1]) // 2
+        write(canvas, seen.why_empty, middle, size[0] // 2, view.text, LIGHT)
+    return canvas
+
+
+def _draw_grid(canvas: np.ndarray, view: View, reach: float) -> None:
+    side = view.size[1] / view.scale / 2
+    for y in np.arange(-10 * (side // 10), side, 10):
+        polyline(canvas, view.pixels(np.array([(-view.behind, y), (reach, y)])), GRID_INK, 1)
+    for x in range(-10 * int(view.behind // 10), int(np.ceil(reach)), 10):
+        ends = view.pixels(np.array([(x, side), (x, -side)]))
+        polyline(canvas, ends, GRID_INK, 1)
+        write(canvas, f"{x} m", round(view.text * 0.5), round(ends[0, 1] - view.text * 1.6), view.text, GREY)
+
+
+def _draw_road(canvas: np.ndarray, view: View, seen: Surroundings) -> None:
+    for polygon in seen.roads:
+        points = view.pixels(polygon)
+        polygons(canvas, [points], ROAD_INK)
+        polyline(canvas, points, GREEN, 1, closed=True)
+    end = seen.free_distance
+    if np.isfinite(end):
+        polyline(canvas, view.pixels(np.array([(end, 1.5), (end, -1.5)])), GREEN, 3)
+        u, v = view.pixels(np.array([(end, -1.8)]))[0]
+        write(canvas, f"free {end:.0f} m", round(u), round(v - view.text), view.text, GREEN)
+
+
+def _draw_car(canvas: np.ndarray, view: View) -> None:
+    """Our car: base_link is under it, on the road, at the middle of its rear axle by convention."""
+    body = rectangle(np.array([1.4, 0.0]), CAR, 0.0)
+    polygons(canvas, [view.pixels(body)], LIGHT)
+    glass = rectangle(np.array([1.7, 0.0]), (1.9, 1.5), 0.0)
+    polygons(canvas, [view.pixels(glass)], (92, 84, 78))
+    polyline(canvas, view.pixels(body), WHITE, 1, closed=True)
+
+
+def _draw_thing(canvas: np.ndarray, view: View, seen: Surroundings, row: int, outline: np.ndarray) -> None:
+    """Filled where it is seen, an outline where it is remembered."""
+    color, coasted = class_color(seen.names[row]), bool(seen.coasted[row])
+    _draw_uncertainty(canvas, view, seen.positions[row], seen.position_covs[row], color)
+    if not coasted:
+        polygons(canvas, [outline], color)
+    polyline(canvas, outline, color if coasted else WHITE, 1, closed=True)
+    _draw_velocity(canvas, view, seen.positions[row], seen.velocities[row], color)
+    if seen.track_ids[row]:
+        u, v = outline[:, 0].max(), outline[:, 1].mean()
+        write(canvas, f"#{seen.track_ids[row]}", round(u + 3), round(v - view.text * 0.8), view.text, LIGHT)
+
+
+def _draw_velocity(canvas: np.ndarray, view: View, position: np.ndarray, velocity: np.ndarray, color: Color) -> None:
+    """An arrow to where it is in a second."""
+    if np.hypot(*velocity) > MOVING:
+        ends = np.rint(view.pixels(np.array([position, position + velocity]))).clip(-9999, 9999)
+        tail, tip = ends.astype(int).tolist()
+        cv2.arrowedLine(canvas, tail, tip, color, max(view.text // 4, 2), cv2.LINE_AA)
+
+
+def _draw_uncertainty(canvas: np.ndarray, view: View, position: np.ndarray, cov: np.ndarray, color: Color) -> None:
+    """The ellipse of two standard deviations, dashed; far things have large ones, whose dashes are longer."""
+    if np.isfinite(cov).all():
+        ring = view.pixels(ellipse(position, cov, 2.0))
+        dash = max(4.0, float(np.ptp(ring, axis=0).max()) / 40)
+        polylines(canvas, dashed(ring, dash, dash), color, 1)

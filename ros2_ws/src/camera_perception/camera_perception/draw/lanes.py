@@ -1,0 +1,100 @@
+"""Lane lines as they are painted: their own colour, pattern and perspective."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.core.types import LaneLine, LineType
+from camera_perception.draw.colors import SHADOW, Color, line_color
+from camera_perception.draw.primitives import polygons
+
+# Each stroke: where it is across the line, how wide, and its dashes (on, off) or None. All in widths of a single line.
+Stroke = tuple[float, float, tuple[float, float] | None]
+DASH, DOTS = (7.0, 6.0), (1.2, 4.0)
+STROKES: dict[LineType, tuple[Stroke, ...]] = {
+    LineType.UNKNOWN: ((0, 0.7, None),),
+    LineType.SOLID: ((0, 1, None),),
+    LineType.DASHED: ((0, 1, DASH),),
+    LineType.DOUBLE_SOLID: ((-0.9, 0.8, None), (0.9, 0.8, None)),
+    LineType.DOUBLE_DASHED: ((-0.9, 0.8, DASH), (0.9, 0.8, DASH)),
+    LineType.SOLID_DASHED: ((-0.9, 0.8, None), (0.9, 0.8, DASH)),
+    LineType.DASHED_SOLID: ((-0.9, 0.8, DASH), (0.9, 0.8, None)),
+    LineType.BOTTS_DOTS: ((0, 1.2, DOTS),),
+    LineType.ROAD_EDGE: ((0, 0.5, None),),
+    LineType.CURB: ((0, 0.5, None), (0, 1.4, (0.6, 2.0))),
+}
+
+
+def marking(canvas: np.ndarray, line: LaneLine, points: np.ndarray, widths: np.ndarray, rim: float = 1.5) -> None:
+    """Draw a lane line.
+
+    points (P, 2) pixels of the canvas, near to far
+    widths (P,)   width of a single painted line there, pixels
+    rim    width of the dark rim, pixels
+    """
+    if len(points) < 2:
+        return
+    points, widths = _dense(points, widths)
+    color = line_color(line.line_type, line.color)
+    for extra, ink in ((2 * rim, SHADOW), (0.0, color)):
+        for stroke in STROKES[line.line_type]:
+            _stroke(canvas, points, widths, stroke, extra, ink)
+
+
+def _dense(points: np.ndarray, widths: np.ndarray, count: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """The same line with evenly spaced points."""
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))))
+    wanted = np.linspace(0, along[-1], count)
+    columns = [np.interp(wanted, along, values) for values in (points[:, 0], points[:, 1], widths)]
+    return np.column_stack(columns[:2]), columns[2]
+
+
+def _stroke(
+    canvas: np.ndarray, points: np.ndarray, widths: np.ndarray, stroke: Stroke, extra: float, ink: Color
+) -> None:
+    across, wide, dashes = stroke
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    # Distance counted in line widths, so that dashes shrink with the perspective.
+    along = np.concatenate(([0.0], np.cumsum(steps / ((widths[1:] + widths[:-1]) / 2))))
+    normals = _normals(points)
+    middle = points + (across * widths)[:, None] * normals
+    half = ((widths * wide + extra) / 2)[:, None] * normals
+    sides = np.hstack((middle - half, middle + half))
+    ribbons = (_piece(sides, along, start, end) for start, end in _intervals(along[-1], dashes))
+    polygons(canvas, [np.concatenate((piece[:, :2], piece[::-1, 2:])) for piece in ribbons], ink)
+
+
+def _piece(columns: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
+    """The rows from start to end, with rows made for both."""
+    at = np.concatenate(([start], along[(along > start) & (along < end)], [end]))
+    return np.column_stack([np.interp(at, along, column) for column in columns.T])
+
+
+def _intervals(length: float, dashes: tuple[float, float] | None) -> list[tuple[float, float]]:
+    if dashes is None:
+        return [(0.0, length)]
+    on, off = dashes
+    return [(float(start), float(min(start + on, length))) for start in np.arange(0, length, on + off)]
+
+
+def _normals(points: np.ndarray) -> np.ndarray:
+    """(P, 2) unit vectors to the right of a line that is walked from near to far."""
+    dx, dy = np.gradient(points, axis=0).T
+    return np.column_stack((-dy, dx)) / np.maximum(np.hypot(dx, dy), 1e-9)[:, None]
+
+
+def strokes_on_road(line: LaneLine, width: float) -> list[np.ndarray]:
+    """The middles of what is painted of a line: (P, 2) metres in base_link, one for each dash; width of a single line.
+
+    Empty for a line without ground.
+    """
+    if line.ground is None or len(line.ground.points) < 2:
+        return []
+    points = line.ground.points.astype(float)
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T)))) / width
+    left = _normals(points)  # to the right in pictures, whose second axis points down
+    strokes = []
+    for across, _, dashes in STROKES[line.line_type]:
+        middle = points - across * width * left
+        strokes += [_piece(middle, along, start, end) for start, end in _intervals(along[-1], dashes)]
+    return strokes

@@ -1,0 +1,74 @@
+"""A rig: which cameras a car has, where their images come from, where they sit and how they see."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from camera_perception.core.errors import CalibrationError
+
+
+@dataclass(frozen=True)
+class RigCamera:
+    """One camera of a rig.
+
+    pose         x y z metres, roll pitch yaw radians in base_link; None when TF knows it
+    calibration  camera_info YAML of its lens, needs pose; None when CameraInfo is published
+    rectified    its images are rectified, whatever their topic is called
+    """
+
+    name: str
+    image_topic: str
+    camera_info_topic: str = ""
+    pose: tuple[float, ...] | None = None
+    calibration: Path | None = None
+    rectified: bool = False
+
+    @property
+    def namespace(self) -> str:
+        """Where the camera's node lives: beside its images."""
+        return self.image_topic.rpartition("/")[0] or f"/{self.name}"
+
+
+def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
+    """The cameras of a rig file; CalibrationError names the entry that is wrong and what it should be."""
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise CalibrationError(f"{path} cannot be read as a rig file: {error}") from error
+    _check(content, path)
+    cameras = tuple(_camera(entry, path.parent) for entry in content["cameras"])
+    twice = {each.name for each in cameras if [other.name for other in cameras].count(each.name) > 1}
+    if twice:
+        raise CalibrationError(f"{path} names a camera twice: {', '.join(sorted(twice))}")
+    for camera in cameras:
+        if camera.pose is not None and camera.pose[2] <= 0:
+            raise CalibrationError(f"{path}: camera '{camera.name}' is at or under the road: z of its pose must be > 0")
+    return cameras
+
+
+def _check(content: Any, path: Path) -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((files("camera_perception.geometry") / "rig.schema.json").read_text("utf-8"))
+    error = next(iter(sorted(Draft202012Validator(schema).iter_errors(content), key=lambda e: list(e.path))), None)
+    if error is not None:
+        where = ".".join(map(str, error.absolute_path)) or "the file"
+        raise CalibrationError(f"{path}: {where}: {error.message}")
+
+
+def _camera(entry: dict[str, Any], folder: Path) -> RigCamera:
+    return RigCamera(
+        name=entry["name"],
+        image_topic=entry.get("image_topic", f"/camera/{entry['name']}/image_raw"),
+        camera_info_topic=entry.get("camera_info_topic", ""),
+        pose=tuple(map(float, entry["pose"])) if any(entry.get("pose", ())) else None,
+        calibration=(folder / entry["calibration"]).absolute() if "calibration" in entry else None,
+        rectified=bool(entry.get("rectified", False)),
+    )

@@ -1,0 +1,198 @@
+"""Message bytes to pixels: sensor_msgs/Image and sensor_msgs/CompressedImage to (H, W, 3) uint8 BGR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from camera_perception.core.errors import BadImage, UnknownEncoding
+
+Convert = Callable[[np.ndarray], np.ndarray]
+Fallback = Callable[[str, int, int, int, bool, Any], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How an encoding lies in memory, and its way to BGR.
+
+    channels  samples per pixel within a row
+    to_bgr    (rows, W, channels) or (rows, W) array -> (H, W, 3) of the same depth
+    dtype     of one sample
+    rows      rows of memory per image row, as a fraction
+    multiple  width and height must be multiples of (x, y)
+    smallest  width and height must be at least this
+    """
+
+    channels: int
+    to_bgr: Convert
+    dtype: type = np.uint8
+    rows: tuple[int, int] = (1, 1)
+    multiple: tuple[int, int] = (1, 1)
+    smallest: int = 1
+
+
+def _same(image: np.ndarray) -> np.ndarray:
+    return image
+
+
+def _by(code: int) -> Convert:
+    return lambda image: cv2.cvtColor(image, code)
+
+
+def _bayer(code: int, dtype: type = np.uint8) -> Encoding:
+    return Encoding(1, _by(code), dtype, smallest=3)
+
+
+_UYVY = Encoding(2, _by(cv2.COLOR_YUV2BGR_UYVY), multiple=(2, 1))
+_YUY2 = Encoding(2, _by(cv2.COLOR_YUV2BGR_YUY2), multiple=(2, 1))
+
+# The letters of a Bayer name are the top-left 2x2 pixels, row by row; OpenCV's short names start one pixel further on.
+ENCODINGS: dict[str, Encoding] = {
+    "bgr8": Encoding(3, _same),
+    "rgb8": Encoding(3, _by(cv2.COLOR_RGB2BGR)),
+    "bgra8": Encoding(4, _by(cv2.COLOR_BGRA2BGR)),
+    "rgba8": Encoding(4, _by(cv2.COLOR_RGBA2BGR)),
+    "mono8": Encoding(1, _by(cv2.COLOR_GRAY2BGR)),
+    "mono16": Encoding(1, _by(cv2.COLOR_GRAY2BGR), np.uint16),
+    "bgr16": Encoding(3, _same, np.uint16),
+    "rgb16": Encoding(3, _by(cv2.COLOR_RGB2BGR), np.uint16),
+    "8UC1": Encoding(1, _by(cv2.COLOR_GRAY2BGR)),
+    "8UC3": Encoding(3, _same),
+    "yuv422": _UYVY,
+    "uyvy": _UYVY,
+    "yuv422_yuy2": _YUY2,
+    "yuyv": _YUY2,
+    "nv12": Encoding(1, _by(cv2.COLOR_YUV2BGR_NV12), rows=(3, 2), multiple=(2, 2)),
+    "nv21": Encoding(1, _by(cv2.COLOR_YUV2BGR_NV21), rows=(3, 2), multiple=(2, 2)),
+    "bayer_rggb8": _bayer(cv2.COLOR_BayerRGGB2BGR),
+    "bayer_bggr8": _bayer(cv2.COLOR_BayerBGGR2BGR),
+    "bayer_gbrg8": _bayer(cv2.COLOR_BayerGBRG2BGR),
+    "bayer_grbg8": _bayer(cv2.COLOR_BayerGRBG2BGR),
+    "bayer_rggb16": _bayer(cv2.COLOR_BayerRGGB2BGR, np.uint16),
+    "bayer_bggr16": _bayer(cv2.COLOR_BayerBGGR2BGR, np.uint16),
+    "bayer_gbrg16": _bayer(cv2.COLOR_BayerGBRG2BGR, np.uint16),
+    "bayer_grbg16": _bayer(cv2.COLOR_BayerGRBG2BGR, np.uint16),
+}
+
+
+def decode_image(
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+    is_bigendian: bool,
+    data: Any,
+    *,
+    fallback: Fallback | None = None,
+) -> np.ndarray:
+    """Pixels of a raw image message.
+
+    step     bytes from one row to the next; rows may be padded
+    data     anything with a buffer of bytes: bytes, array.array, memoryview, ndarray
+    fallback called with the same arguments when the encoding is not in ENCODINGS (cv_bridge, for example)
+    returns  (H, W, 3) uint8 BGR; a read-only view into data for bgr8. 16 bits are scaled to 8 by 255/65535.
+    raises   UnknownEncoding; BadImage when size, step and data do not fit together
+    """
+    if encoding not in ENCODINGS and fallback is not None:
+        return fallback(encoding, height, width, step, is_bigendian, data)
+    rows = samples_of(encoding, height, width, step, data)
+    layout = ENCODINGS[encoding]
+    if layout.dtype is np.uint16:
+        return _to_8_bits(layout.to_bgr(_native(rows, is_bigendian)))
+    return layout.to_bgr(rows)
+
+
+def samples_of(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
+    """The samples of a raw image message as they lie in memory: a view of data, writable where data is.
+
+    returns (rows, W, channels), or (rows, W) for one channel; 16-bit samples in the byte order of the message
+    raises  as decode_image does
+    """
+    layout = ENCODINGS.get(encoding)
+    if layout is None:
+        raise UnknownEncoding(f"image encoding '{encoding}' is unknown: expected one of {', '.join(ENCODINGS)}")
+    _check_size(encoding, layout, height, width)
+    return _rows(encoding, layout, height, width, step, data)
+
+
+def _check_size(encoding: str, layout: Encoding, height: int, width: int) -> None:
+    across, down = layout.multiple
+    if height < layout.smallest or width < layout.smallest or width % across or height % down:
+        raise BadImage(
+            f"{encoding} image of {width}x{height}: expected at least {layout.smallest}x{layout.smallest}, "
+            f"width a multiple of {across}, height a multiple of {down}; check width and height of the message"
+        )
+
+
+def _rows(encoding: str, layout: Encoding, height: int, width: int, step: int, data: Any) -> np.ndarray:
+    """A view of the message as rows of pixels, without the padding."""
+    sample = np.dtype(layout.dtype)
+    row_bytes = width * layout.channels * sample.itemsize
+    rows = height * layout.rows[0] // layout.rows[1]
+    # Drivers pad rows: step can exceed width * channels. Some leave the padding of the last row out.
+    needed = step * (rows - 1) + row_bytes
+    buffer = np.frombuffer(data, np.uint8)
+    if step < row_bytes:
+        raise BadImage(f"{encoding} image {width} wide has step {step}: expected at least {row_bytes} bytes per row")
+    if buffer.size < needed:
+        raise BadImage(
+            f"{encoding} image of {width}x{height} with step {step} holds {buffer.size} bytes, expected {step * rows}: "
+            "the message is truncated, or height or step are wrong"
+        )
+    strides = (step, layout.channels * sample.itemsize, sample.itemsize)
+    pixels = np.ndarray((rows, width, layout.channels), sample, buffer, strides=strides)
+    return pixels if layout.channels > 1 else pixels[:, :, 0]
+
+
+def _native(rows: np.ndarray, is_bigendian: bool) -> np.ndarray:
+    """16-bit samples in this machine's byte order, in memory that OpenCV accepts (step may be odd)."""
+    order = rows.dtype.newbyteorder(">" if is_bigendian else "<")
+    return np.ascontiguousarray(rows.view(order).astype(np.uint16))
+
+
+def _to_8_bits(image: np.ndarray) -> np.ndarray:
+    return cv2.convertScaleAbs(image, alpha=255 / 65535)
+
+
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+_JPEG_SCAN, _JPEG_END, _PNG_END = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
+
+
+def decode_compressed(data: Any, format: str = "") -> np.ndarray:
+    """Pixels of a compressed image message.
+
+    data    a whole jpeg or png file
+    format  of the message ("jpeg", "bgr8; png compressed bgr8", ...); only read to name what cannot be decoded
+    returns (H, W, 3) uint8 BGR, as stored: an EXIF orientation is ignored because CameraInfo is not turned either
+    raises  BadImage when data is empty, truncated, corrupt or something else
+    """
+    raw = bytes(data)
+    _check_file(raw, format)
+    try:
+        image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise BadImage(f"compressed image '{format}' cannot be decoded ({error.err}): check the camera link") from error
+    if image is None:
+        raise BadImage(f"compressed image '{format}' of {len(raw)} bytes is corrupt: check the camera link")
+    return image
+
+
+def _check_file(raw: bytes, format: str) -> None:
+    if not raw:
+        raise BadImage(f"compressed image '{format}' is empty: check the camera driver")
+    if not raw.startswith((_JPEG, _PNG)):
+        raise BadImage(f"compressed image '{format}' is neither jpeg nor png: publish one of these, or the raw image")
+    if not _complete(raw):
+        raise BadImage(f"compressed image '{format}' of {len(raw)} bytes is truncated: it has no end marker")
+
+
+def _complete(raw: bytes) -> bool:
+    """Whether the file has its end. Decoders fill what is missing of a jpeg with grey and say nothing."""
+    if raw.startswith(_PNG):
+        return _PNG_END in raw[-64:]
+    # After the last start of scan, 0xff 0xd9 cannot occur but as the end; an embedded thumbnail has its own, earlier.
+    return raw.find(_JPEG_END, max(raw.rfind(_JPEG_SCAN), 0)) >= 0

@@ -1,0 +1,274 @@
+"""A Perception as the fields of camera_perception_msgs/PerceptionFrame: plain nested dicts, lists, numbers and arrays.
+
+Node and replay fill their own message classes from it, so that both say the same. Groups that are not available have
+their flag false and NaN inside; they never hold a zero that looks like data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import atan2, hypot, isfinite
+from typing import Any
+
+import numpy as np
+
+from camera_perception.core.model_spec import ModelSpec
+from camera_perception.core.types import EgoLane, LaneLine, Objects, Perception, Road, Status
+
+NAN = float("nan")
+OK, DEGRADED, INVALID = range(3)  # PerceptionFrame.status
+INVALIDATING = (
+    Status.IMAGE_DARK
+    | Status.IMAGE_FROZEN
+    | Status.IMAGE_BLOCKED
+    | Status.WRONG_ENCODING
+    | Status.BAD_IMAGE
+    | Status.ENGINE_ERROR
+)
+HINTS = Status.DROPPING | Status.CPU_FALLBACK | Status.THERMAL | Status.RESOLUTION_CHANGED
+
+LAMP_COLORS = {"red": 1, "yellow": 2, "amber": 2, "green": 3, "white": 4}  # TrafficLightElement.color
+LAMP_SOLID_ON, LAMP_UNKNOWN = 14, 16
+MIN_LAMP_SCORE = 0.3  # below, the state counts as not read
+
+
+def perception_fields(
+    perception: Perception,
+    spec: ModelSpec,
+    *,
+    camera_name: str = "",
+    engine_id: str = "",
+    frame_seq: int = 0,
+    frames_dropped: int = 0,
+    age_ms: float = NAN,
+    velocity_over_ground: bool = False,
+) -> dict[str, Any]:
+    """All fields of one PerceptionFrame.
+
+    age_ms               time of publishing minus stamp, milliseconds; nan where nothing is published live
+    velocity_over_ground the tracker knew the car's own motion
+    """
+    frame, timing = perception.frame, perception.timing
+    others, lights = _by_score(perception.objects, spec)
+    return {
+        "header": header_fields(frame.stamp_ns, frame.frame_id),
+        "camera_name": camera_name,
+        "image_width": frame.image.shape[1],
+        "image_height": frame.image.shape[0],
+        "frame_seq": frame_seq,
+        "frames_dropped": frames_dropped,
+        "age_ms": age_ms,
+        "decode_ms": timing.decode_ms,
+        "preprocess_ms": timing.preprocess_ms,
+        "inference_ms": timing.inference_ms,
+        "postprocess_ms": timing.postprocess_ms,
+        "model_name": spec.name,
+        "model_version": spec.version,
+        "engine_id": engine_id,
+        "tasks_valid": int(perception.tasks),
+        "status": status_of(perception.status_flags),
+        "status_flags": int(perception.status_flags),
+        "base_frame": perception.base_frame,
+        "objects": _objects(perception, others, spec, velocity_over_ground or perception.velocity_over_ground),
+        "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
+        "ego_lane": ego_lane_fields(perception.ego_lane),
+        "road": _road(perception.road),
+        "traffic_lights": _traffic_lights(perception.objects, lights, spec),
+        "scene": [{"name": s.name, "label": s.label, "score": s.score} for s in perception.scene],
+    }
+
+
+def header_fields(stamp_ns: int, frame_id: str) -> dict[str, Any]:
+    """std_msgs/Header of a time in nanoseconds."""
+    return {"stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}, "frame_id": frame_id}
+
+
+def status_of(flags: int) -> int:
+    """PerceptionFrame.status that follows from its status_flags."""
+    if flags & INVALIDATING:
+        return INVALID
+    return DEGRADED if flags & ~HINTS else OK
+
+
+def _by_score(objects: Objects, spec: ModelSpec) -> tuple[list[int], list[int]]:
+    """Rows by falling score: of what stands on the road, and of traffic lights, which are listed as such."""
+    name = _light_options(spec).get("light_class", "traffic light")
+    light = spec.classes.index(name) if name in spec.classes else None
+    classes, rows = objects.classes.tolist(), np.argsort(-objects.scores, kind="stable").tolist()
+    return [row for row in rows if classes[row] != light], [row for row in rows if classes[row] == light]
+
+
+def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_ground: bool) -> list[dict[str, Any]]:
+    if not rows:
+        return []
+    objects = perception.objects
+    columns, covs = _numbers(objects), (objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4))
+    return [_object(columns[row], spec, over_ground, covs[0][row], covs[1][row]) for row in rows]
+
+
+# Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
+NUMBERS = (
+    "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
+    "velocities", "ground_widths",
+)  # fmt: skip
+
+
+def _numbers(objects: Objects) -> list[dict[str, Any]]:
+    columns = [getattr(objects, name).tolist() for name in NUMBERS]
+    return [dict(zip(NUMBERS, values)) for values in zip(*columns)]
+
+
+def _object(
+    row: Mapping[str, Any], spec: ModelSpec, over_ground: bool, position_cov: np.ndarray, velocity_cov: np.ndarray
+) -> dict[str, Any]:
+    class_id = row["classes"]
+    return {
+        "class_id": class_id,
+        "class_name": spec.classes[class_id] if 0 <= class_id < len(spec.classes) else "",
+        "score": row["scores"],
+        "alternatives": [],
+        **_box(row["boxes"]),
+        "truncation": row["truncated"],
+        "track_id": row["track_ids"] & 0xFFFFFFFF,
+        "track_age": min(row["ages"], 0xFFFF),
+        "coasted": row["coasted"],
+        **_position(row, position_cov),
+        **_velocity(row["velocities"], over_ground, velocity_cov),
+    }
+
+
+def _box(box: Sequence[float]) -> dict[str, float]:
+    x0, y0, x1, y1 = map(float, box)
+    return {"cx": (x0 + x1) / 2, "cy": (y0 + y1) / 2, "width": x1 - x0, "height": y1 - y0}
+
+
+def _position(row: Mapping[str, Any], cov: np.ndarray) -> dict[str, Any]:
+    x, y, z = row["positions"]
+    known = isfinite(x) and isfinite(y)
+    return {
+        "has_position": known,
+        "position_method": row["position_methods"] if known else 0,
+        "position": {"x": x, "y": y, "z": z},
+        "position_cov": cov,
+        "ground_width": row["ground_widths"],
+        "range": hypot(x, y),
+        "bearing": atan2(y, x),
+    }
+
+
+def _velocity(velocity: Sequence[float], over_ground: bool, cov: np.ndarray) -> dict[str, Any]:
+    x, y = velocity
+    known = isfinite(x) and isfinite(y)
+    return {
+        "has_velocity": known,
+        "velocity": {"x": x, "y": y, "z": 0.0 if known else NAN},
+        "velocity_over_ground": known and over_ground,
+        "velocity_cov": cov,
+    }
+
+
+def _light_options(spec: ModelSpec) -> Mapping[str, Any]:
+    head = spec.head("objects")
+    return head.options if head else {}
+
+
+def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
+    states = _light_options(spec).get("light_states", ())
+    return [
+        {
+            **_box(lights.boxes[row]),
+            "score": float(lights.scores[row]),
+            "track_id": int(lights.track_ids[row]) & 0xFFFFFFFF,
+            "relevance": int(lights.relevances[row]),
+            "elements": _lamps(lights.light_states[row], states),
+        }
+        for row in rows
+    ]
+
+
+def _lamps(scores: np.ndarray, states: Any) -> list[dict[str, Any]]:
+    """The lamp that is lit; empty when none is, or when it could not be read."""
+    if not len(scores) or len(scores) != len(states) or not np.isfinite(scores).all():
+        return []
+    best = int(np.argmax(scores))
+    if states[best] not in LAMP_COLORS or scores[best] < MIN_LAMP_SCORE:
+        return []
+    confidence = float(scores[best])
+    color = LAMP_COLORS[states[best]]
+    return [{"color": color, "shape": LAMP_UNKNOWN, "status": LAMP_SOLID_ON, "confidence": confidence}]
+
+
+def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:
+    """By role where every line has one, else by where the line is nearest to the car."""
+    if all(lane.position for lane in lanes):
+        return sorted(lanes, key=lambda lane: lane.position)
+    return sorted(lanes, key=lambda lane: float(lane.points[0, 0]) if len(lane.points) else 0.0)
+
+
+def _lane(lane: LaneLine) -> dict[str, Any]:
+    ground = lane.ground
+    return {
+        "lane_id": lane.lane_id,
+        "position": lane.position,
+        "score": lane.score,
+        "line_type": int(lane.line_type),
+        "type_score": lane.type_score,
+        "color": int(lane.color),
+        "color_score": lane.color_score,
+        "u": lane.points[:, 0],
+        "v": lane.points[:, 1],
+        "has_ground": ground is not None,
+        "x": ground.points[:, 0] if ground else np.zeros(0, np.float32),
+        "y": ground.points[:, 1] if ground else np.zeros(0, np.float32),
+        "y_std": ground.y_std if ground else np.zeros(0, np.float32),
+        "poly": ground.poly if ground else np.full(4, NAN, np.float32),
+        "x_min": ground.x_min if ground else NAN,
+        "x_max": ground.x_max if ground else NAN,
+    }
+
+
+EGO_LANE = ("offset", "heading", "curvature", "width", "margin_left", "margin_right")
+
+
+def ego_lane_fields(lane: EgoLane | None) -> dict[str, Any]:
+    """All fields of an EgoLane message."""
+    return {"valid": lane is not None, **{name: getattr(lane, name) if lane else NAN for name in EGO_LANE}}
+
+
+def _road(road: Road | None) -> dict[str, Any]:
+    boundary = road.boundary if road else np.zeros((0, 2), np.float32)
+    polygon = road.polygon if road else np.zeros((0, 2), np.float32)
+    return {
+        "u": boundary[:, 0],
+        "v": boundary[:, 1],
+        "has_ground": len(polygon) > 0,
+        "ground": [{"x": x, "y": y, "z": 0.0} for x, y in polygon.tolist()],
+        "free_distance_ahead": road.free_distance_ahead if road else NAN,
+        "coverage": road.coverage if road else NAN,
+    }
+
+
+def failed_fields(
+    stamp_ns: int,
+    frame_id: str,
+    flags: int,
+    *,
+    camera_name: str = "",
+    frame_seq: int = 0,
+    frames_dropped: int = 0,
+    age_ms: float = NAN,
+) -> dict[str, Any]:
+    """The answer to an image that could not be processed: it arrived, and nothing is known from it."""
+    unknown = dict.fromkeys(("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms"), NAN)
+    return {
+        "header": header_fields(stamp_ns, frame_id),
+        "camera_name": camera_name,
+        "frame_seq": frame_seq,
+        "frames_dropped": frames_dropped,
+        "age_ms": age_ms,
+        "status": status_of(flags),
+        "status_flags": int(flags),
+        "ego_lane": ego_lane_fields(None),
+        "road": _road(None),
+        **unknown,
+    }

@@ -1,0 +1,81 @@
+"""camera-perception calibrate: chessboard pictures or a drive in, a calibration file or a mounting out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import typer
+from tqdm import tqdm
+
+from camera_perception.core.errors import BadImage
+from camera_perception.core.text_table import text_table
+from camera_perception.tools.calibrate import Lens, calibrate_lens, camera_from_yaml, camera_info_yaml, mounting
+from camera_perception.tools.replay.source import image_files, open_source
+
+MOST_PICTURES = 300  # of a recording
+
+
+def intrinsics_command(source: Path, out: Path | None, corners: str, model: str, camera: str | None, name: str) -> None:
+    """Print how well the lens is known; write a camera_info file."""
+    columns, rows = (int(number) for number in corners.lower().split("x"))
+    lens = calibrate_lens(_pictures(source, camera), (columns, rows), model)
+    typer.echo(_report(lens))
+    text = camera_info_yaml(lens, name)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        typer.echo(f"written to {out}")
+
+
+def _pictures(source: Path, topic: str | None) -> Iterator[tuple[str, np.ndarray]]:
+    """Named pictures of a folder; of a recording at most MOST_PICTURES, evenly."""
+    opened = open_source(source, topic)
+    names = [file.name for file in image_files(source)] if source.is_dir() else []
+    step = max(1, opened.length // MOST_PICTURES)
+    for number, arrival in enumerate(opened.arrivals):
+        if number % step:
+            continue
+        try:
+            yield names[number] if number < len(names) else f"image {number}", arrival.frame().image
+        except BadImage:
+            continue
+
+
+def _report(lens: Lens) -> str:
+    fx, fy, cx, cy = lens.matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
+    rows = [(name, f"{error:.2f}") for name, error in sorted(lens.errors.items(), key=lambda pair: -pair[1])[:5]]
+    lines = [
+        f"rms {lens.rms:.3f} px over {len(lens.errors)} pictures of {lens.size[0]}x{lens.size[1]}",
+        f"fx {fx:.1f}  fy {fy:.1f}  cx {cx:.1f}  cy {cy:.1f}  {lens.model} {np.round(lens.distortion, 4).tolist()}",
+        text_table(("worst pictures", "rms px"), rows),
+    ]
+    return "\n".join(lines + [f"not used: {name}: {why}" for name, why in lens.unused.items()])
+
+
+def extrinsics_command(
+    source: Path, model: Path, lens: Path, xyz: tuple[float, float, float], camera: str | None, engine: str
+) -> None:
+    """Print the mounting that the lane lines of a drive tell."""
+    through = camera_from_yaml(lens)  # before the long part
+    pose, spread = mounting(list(_line_pairs(source, model, camera, engine)), through, xyz)
+    typer.echo("mount (x,y,z,roll,pitch,yaw): " + ",".join(f"{value:.5g}" for value in pose))
+    pitch, yaw = np.degrees(pose[4:])
+    typer.echo(
+        f"pitch {pitch:.2f} deg down, yaw {yaw:.2f} deg left; frame to frame +- {np.degrees(spread).round(2)} deg"
+    )
+
+
+def _line_pairs(source: Path, model: Path, topic: str | None, engine: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    from camera_perception.core.model_spec import load_spec
+    from camera_perception.engines.select import load_engine
+    from camera_perception.pipeline import Pipeline
+
+    opened, spec = open_source(source, topic), load_spec(model)
+    pipeline = Pipeline(spec, load_engine(spec, engine))
+    for arrival in tqdm(opened.arrivals, total=opened.length or None, unit="img"):
+        own = {line.position: line.points for line in pipeline.run(arrival.frame()).lanes}
+        if {-1, 1} <= own.keys():
+            yield own[-1], own[1]

@@ -1,0 +1,179 @@
+"""Images to replay, in order, from a recording, a video or image files: every one of them, with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from camera_perception.core.errors import BadImage, BagError, CalibrationError
+from camera_perception.core.types import Frame
+from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
+from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.io.bag_reader import SUFFIXES, Bag, RawMessage, mounting
+from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+IMAGE_FOLDER_RATE = 10.0  # Hz, given to image files, which carry no time
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One image as it would arrive at a node; `image` raises BadImage when it cannot be decoded."""
+
+    stamp_ns: int
+    frame_id: str
+    read: Any
+
+    def frame(self) -> Frame:
+        return Frame(self.read(), self.stamp_ns, self.frame_id)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is replayed.
+
+    name   for people: topic or file
+    camera a short name for messages, e.g. "front"
+    length number of images, 0 when not known before the end
+    calibration None where nothing says how the camera sees
+    """
+
+    name: str
+    camera: str
+    length: int
+    arrivals: Iterator[Arrival]
+    calibration: Camera | None = None
+
+
+def open_source(path: Path | str, topic: str | None = None, mount: tuple[float, ...] | None = None) -> Source:
+    """The images of a rosbag2 recording, a video file, an image file or a folder of image files.
+
+    topic which camera of a recording; needed when it holds several
+    mount x y z roll pitch yaw of the camera in base_link; else a recording's /tf_static counts
+    BagError says what was expected when path is none of these.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BagError(f"{path} does not exist: give a recording, a video file, or a folder of images")
+    if is_bag(path):
+        return _from_bag(Bag(path), topic, mount)
+    images = image_files(path)
+    return _from_images(path, images) if images else _from_video(path)
+
+
+def is_bag(path: Path) -> bool:
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or any(p.suffix in SUFFIXES for p in path.iterdir())
+    return path.suffix in SUFFIXES
+
+
+def image_files(path: Path) -> list[Path]:
+    """The image files of a folder by name, or the one that path is."""
+    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def choose_topic(bag: Bag, topic: str | None) -> str:
+    """The image topic to replay; BagError lists the choices when the wish is absent or unclear."""
+    topics = bag.image_topics
+    if not topics:
+        raise BagError(f"{bag.path} has no image topic, only {', '.join(bag.topics) or 'nothing'}")
+    if topic is None and len(topics) == 1:
+        return topics[0]
+    if topic is None:
+        raise BagError(f"{bag.path} has several cameras, choose one with --camera: {', '.join(topics)}")
+    if topic not in topics:
+        raise BagError(f"{bag.path} has no image topic {topic}: choose one of {', '.join(topics)}")
+    return topic
+
+
+def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None) -> Source:
+    topic = choose_topic(bag, topic)
+    arrivals = (_arrival(message) for message in bag.messages([topic]))
+    length = bag.contents.counts[topic]
+    name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read as far as it goes")
+    return Source(name, camera_name(topic), length, arrivals, _calibration(bag, topic, mount))
+
+
+def camera_name(topic: str) -> str:
+    """ "front" of /camera/front/image_raw/compressed."""
+    parts = [part for part in topic.split("/") if part and part not in ("compressed",)]
+    return parts[-2] if len(parts) > 1 else parts[-1]
+
+
+def info_topic(topic: str) -> str:
+    """The camera_info beside an image topic."""
+    return topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+
+
+def _arrival(message: RawMessage) -> Arrival:
+    ros = deserialize(message.kind, message.data)
+    stamp_ns = ros.header.stamp.sec * 10**9 + ros.header.stamp.nanosec
+    return Arrival(stamp_ns, ros.header.frame_id, lambda: _pixels(message.kind, ros))
+
+
+def _pixels(kind: str, ros: Any) -> np.ndarray:
+    if kind == COMPRESSED_IMAGE:
+        return decode_compressed(ros.data, ros.format)
+    return decode_image(ros.encoding, ros.height, ros.width, ros.step, bool(ros.is_bigendian), ros.data)
+
+
+def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camera | None:
+    """From the first CameraInfo beside the images; None when there is none or it is empty (K = 0).
+
+    The mounting is the one given, else that of /tf_static.
+    """
+    info = info_topic(topic)
+    if bag.topics.get(info) != CAMERA_INFO:
+        return None
+    message = next(bag.messages([info]), None)
+    if message is None:
+        return None
+    ros = deserialize(message.kind, message.data)
+    pose = optical_from_rpy(mount[:3], mount[3:]) if mount else mounting(bag, ros.header.frame_id)
+    try:
+        return camera_from_info(ros, pose, rectified="image_rect" in topic)
+    except CalibrationError:
+        return None
+
+
+def _from_images(path: Path, images: list[Path]) -> Source:
+    period_ns = round(1e9 / IMAGE_FOLDER_RATE)
+    arrivals = (Arrival(i * period_ns, path.stem, lambda file=file: _load(file)) for i, file in enumerate(images))
+    return Source(str(path), path.stem, len(images), arrivals)
+
+
+def _load(file: Path) -> np.ndarray:
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadImage(f"{file} is not an image that OpenCV can read: remove it or save it as png")
+    return image
+
+
+def _from_video(path: Path) -> Source:
+    video = cv2.VideoCapture(str(path)) if path.is_file() else None
+    if video is None or not video.isOpened():
+        raise BagError(
+            f"{path} is no recording, video or folder of images: give a rosbag2 folder, a .mcap or .db3 file, "
+            f"a video, or images ({', '.join(IMAGE_SUFFIXES)})"
+        )
+    rate = video.get(cv2.CAP_PROP_FPS) or IMAGE_FOLDER_RATE
+    return Source(str(path), path.stem, max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))), _frames(video, rate, path))
+
+
+def _frames(video: cv2.VideoCapture, rate: float, path: Path) -> Iterator[Arrival]:
+    index = 0
+    try:
+        while True:
+            there, image = video.read()
+            if not there:
+                return
+            yield Arrival(round(index * 1e9 / rate), path.stem, lambda image=image: image)
+            index += 1
+    finally:
+        video.release()

@@ -1,0 +1,116 @@
+"""What the fusion node computes for each message of a rig, against the obvious way."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+from geometry_msgs.msg import Point32
+from scipy.optimize import linear_sum_assignment
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
+from camera_perception.core.types import Objects
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.io.message import perception_fields
+from camera_perception.lanes.fit import locate_lanes
+from camera_perception.objects.localize import locate_objects
+from camera_perception.tools.bench import synthetic_inputs
+from camera_perception.tools.bench.cases_after import spec
+from camera_perception.tools.bench.component import Component
+from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.conversions.messages import message_from_fields, time_from_ns
+from camera_perception_ros.fusion.camera_state import CameraState
+from camera_perception_ros.fusion.merger import Merger
+from camera_perception_ros.fusion.outputs import occupancy_message, surroundings_from_fused
+from camera_perception_ros.outputs.markers import markers
+
+CAMERAS, OBJECTS, PERIOD_NS = 6, 20, 50_000_000
+
+
+def components() -> list[Component]:
+    return [fusing(), grid(), marking()]
+
+
+def frames(cameras: int = CAMERAS, objects: int = OBJECTS) -> list[PerceptionFrame]:
+    """What cameras all around see at one time: each the same busy street, in its own direction."""
+    return [_frame(2 * np.pi * number / cameras, objects) for number in range(cameras)]
+
+
+def _frame(yaw: float, objects: int) -> PerceptionFrame:
+    pose = optical_from_rpy((0.0, 0.0, 1.4), (0.0, 0.03, yaw))
+    camera: Camera = replace(synthetic_inputs.camera(), base_from_camera=pose)
+    seen = synthetic_inputs.perception(objects)
+    found = locate_objects(
+        Objects.of(synthetic_inputs.detections(objects)), camera, synthetic_inputs.CLASSES, synthetic_inputs.SIZE
+    )
+    numbers = np.arange(1, len(found) + 1, dtype=np.int64)
+    found = replace(found, track_ids=numbers, velocities=np.full((len(found), 2), 1.0, np.float32))
+    found = replace(found, velocity_covs=np.tile(np.eye(2, dtype=np.float32), (len(found), 1, 1)))
+    along = abs(np.sin(yaw)) < 0.1  # cameras to the side see no lines along the road
+    lanes = locate_lanes(synthetic_inputs.lanes(), camera) if along else ()
+    perception = replace(seen, objects=found, lanes=lanes, base_frame="base_link")
+    frame: PerceptionFrame = message_from_fields(PerceptionFrame, perception_fields(perception, spec()))
+    turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+    fan = np.array([(3.0, -2.0), *((30 + 5 * np.sin(i), 0.5 * i - 12) for i in range(48)), (3.0, 2.0)]) @ turn.T
+    frame.road.has_ground, frame.road.ground = True, [Point32(x=float(x), y=float(y)) for x, y in fan]
+    frame.road.free_distance_ahead = 30.0
+    return frame
+
+
+class Rig:
+    """Six cameras that send a frame each before every message, a car that drives at 10 m/s."""
+
+    def __init__(self) -> None:
+        self.frames, self._ticks = frames(), count(1)
+        self.merger = Merger([CameraState(f"camera{number}") for number in range(CAMERAS)], "base_link", 0.5)
+
+    def tick(self) -> object:
+        now = next(self._ticks) * PERIOD_NS
+        self.merger.odometry.add(now, now * 1e-8, 0.0, 0.0)
+        header = Header(stamp=time_from_ns(now - 20_000_000))
+        for camera, frame in zip(self.merger.cameras, self.frames):
+            new = copy(frame)
+            new.header = header
+            camera.take(new)
+        return self.merger.merge(now)
+
+
+def fusing() -> Component:
+    rig = Rig()
+    places = [np.array([(o.position.x, o.position.y) for o in frame.objects]) for frame in rig.frames]
+    return Component(
+        f"fusing {CAMERAS} cameras of {OBJECTS} objects, road and lines",
+        rig.tick,
+        "nearest places of neighbouring cameras by scipy: no time, no motion, no doubt, no ids, no message",
+        lambda: [linear_sum_assignment(_apart(a, b)) for a, b in zip(places, places[1:])],
+    )
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(np.linalg.norm(a[:, None] - b[None], axis=2), nan=1e6)
+
+
+def grid() -> Component:
+    rig = Rig()
+    seen, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
+    return Component(
+        "occupancy grid of a rig, 200x120 cells",
+        lambda: occupancy_message(seen, header),
+        "its cells as a list of numbers",
+        lambda: np.zeros((120, 200), np.int8).ravel().tolist(),
+    )
+
+
+def marking() -> Component:
+    rig = Rig()
+    seen, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
+    empty = len(markers(seen, header))
+    return Component(
+        f"markers of {len(seen)} objects, road and lines",
+        lambda: markers(seen, header),
+        "the same messages, empty",
+        lambda: [Marker() for _ in range(empty)],
+    )

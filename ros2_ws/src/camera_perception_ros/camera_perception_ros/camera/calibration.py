@@ -1,0 +1,171 @@
+"""Which calibrated camera belongs to the images: CameraInfo for the lens, a parameter or TF for the mounting.
+
+Where a camera sits according to TF: tf2_ros where it is installed, else what /tf_static and /tf themselves say.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+
+from camera_perception.core.errors import CalibrationError
+from camera_perception.core.types import Status
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.transforms import TfTree
+from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception_ros.conversions.messages import camera_from_message, pose_from_transform, stamp_ns
+from camera_perception_ros.params.camera import CameraParams
+
+MOVING = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Transforms(Protocol):
+    """Poses between frames; None as long as the two are not connected."""
+
+    def base_from(self, base: str, frame: str) -> np.ndarray | None:
+        """(4, 4) latest pose of frame in base, metres."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class Tf2:
+    """A tf2 buffer and its listener."""
+
+    def __init__(self, node: Node, tf2_ros: Any) -> None:
+        self._buffer = tf2_ros.Buffer(node=node)
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def base_from(self, base: str, frame: str) -> np.ndarray | None:
+        if not self._buffer.can_transform(base, frame, Time()):
+            return None
+        return pose_from_transform(self._buffer.lookup_transform(base, frame, Time()).transform)
+
+    def close(self) -> None:
+        self._listener.unregister()
+
+
+class Heard:
+    """What was heard on /tf_static and /tf."""
+
+    def __init__(self, node: Node, kind: Any) -> None:
+        """kind is tf2_msgs/msg/TFMessage."""
+        self._node, self._tree = node, TfTree()
+        self._ears = [
+            node.create_subscription(kind, "/tf_static", self.on_static, STATIC),
+            node.create_subscription(kind, "/tf", self.on_moving, MOVING),
+        ]
+
+    def on_static(self, message: Any) -> None:
+        for transform in message.transforms:
+            self._add(transform, None)
+
+    def on_moving(self, message: Any) -> None:
+        for transform in message.transforms:
+            self._add(transform, stamp_ns(transform.header.stamp))
+
+    def _add(self, message: Any, stamp: int | None) -> None:
+        at, turned = message.transform.translation, message.transform.rotation
+        quaternion = (turned.x, turned.y, turned.z, turned.w)
+        self._tree.add(message.header.frame_id, message.child_frame_id, (at.x, at.y, at.z), quaternion, stamp)
+
+    def base_from(self, base: str, frame: str) -> np.ndarray | None:
+        return self._tree.base_from(base, frame)
+
+    def close(self) -> None:
+        for ear in self._ears:
+            self._node.destroy_subscription(ear)
+
+
+def listen(node: Node) -> Transforms | None:
+    """The best listener there is; None, and a line in the log, where the TF messages are not installed."""
+    try:
+        import tf2_ros
+    except ImportError:
+        pass
+    else:
+        return Tf2(node, tf2_ros)
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        node.get_logger().info("tf2_msgs is not installed, so TF is not heard: set camera_pose to get metres")
+        return None
+    return Heard(node, TFMessage)
+
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+# What makes two CameraInfo messages the same camera.
+OF_THE_CAMERA = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
+
+
+class Calibration:
+    """Follows CameraInfo, or reads a file. camera is None until the lens is known; `text` says what is missing.
+
+    CalibrationError when the file is no calibration. What CameraInfo gets wrong is in `text`.
+    """
+
+    def __init__(self, node: Node, params: CameraParams) -> None:
+        self._params, self._node = params, node
+        self._last: CameraInfo | None = None
+        needed = params.lidar_topic or not any(params.camera_pose)
+        self._transforms = listen(node) if needed else None
+        # TF may come long after a CameraInfo that is published once.
+        self._timer = node.create_timer(0.5, self._look_again, clock=STEADY) if self._transforms is not None else None
+        self.camera: Camera | None = None
+        self.flags = Status.UNCALIBRATED
+        self.text = f"no CameraInfo on {params.info_topic} yet"
+        if params.calibration_file:
+            pose = optical_from_rpy(params.camera_pose[:3], params.camera_pose[3:])
+            self._accept(camera_from_yaml(params.calibration_file, pose, params.without_distortion))
+
+    def on_info(self, message: CameraInfo) -> None:
+        """Take over a CameraInfo when it differs from the one before, or as long as TF does not know the mounting."""
+        same = self._last is not None and _key(self._last) == _key(message)
+        if self._params.calibration_file or (same and not self.flags & Status.TF_MISSING):
+            return
+        self._last = message
+        try:
+            pose = self._pose(message.header.frame_id)
+            self._accept(camera_from_message(message, pose, self._params.without_distortion))
+        except CalibrationError as error:
+            self.camera, self.flags, self.text = None, Status.UNCALIBRATED, str(error)
+
+    def close(self) -> None:
+        """Stop listening to TF."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        if self._transforms is not None:
+            self._transforms.close()
+
+    def _look_again(self) -> None:
+        if self._last is not None and self.flags & Status.TF_MISSING:
+            self.on_info(self._last)
+
+    def _accept(self, camera: Camera) -> None:
+        self.camera = camera
+        self.flags = Status(0) if camera.metric else Status.TF_MISSING
+        self.text = (
+            "calibrated"
+            if camera.metric
+            else f"pose of the camera in {self._params.base_frame} unknown: set camera_pose or publish TF"
+        )
+
+    def _pose(self, frame_id: str) -> Any:
+        if any(self._params.camera_pose):
+            return self._params.camera_pose
+        return self.base_from(frame_id)
+
+    def base_from(self, frame_id: str) -> np.ndarray | None:
+        """(4, 4) latest pose of a frame in base_frame; None as long as TF does not know it."""
+        return self._transforms.base_from(self._params.base_frame, frame_id) if self._transforms else None
+
+
+def _key(message: CameraInfo) -> tuple[str, ...]:
+    return (*(str(getattr(message, name)) for name in OF_THE_CAMERA), message.header.frame_id)

@@ -1,0 +1,170 @@
+"""Between ROS messages and the library's values: the only file that imports both sides' types."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from camera_perception.core.errors import BadImage
+from camera_perception.core.types import ClassMap, Frame, Task
+from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
+from camera_perception.geometry.odometry import yaw_of
+from camera_perception.geometry.transforms import pose_from_quaternion
+from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception_ros.conversions.cv_bridge import fallback
+
+TASKS = {
+    "objects": Task.OBJECTS,
+    "lanes": Task.LANES,
+    "drivable": Task.DRIVABLE,
+    "scene": Task.SCENE,
+    "semantic": Task.SEMANTIC,
+}
+
+
+def message_from_fields(cls: type, values: Mapping[str, Any]) -> Any:
+    """A message of type cls from a nested dict whose keys are its fields; missing keys keep their default.
+
+    Byte and number sequences become array.array: a numpy array assigned to a sequence is copied element by element.
+    """
+    ways = _conversions(cls)
+    try:
+        return cls(**{name: ways[name](value) for name, value in values.items()})
+    except KeyError as error:
+        raise AttributeError(f"{cls.__name__} has no field {error}: it has {', '.join(ways)}") from None
+
+
+@cache
+def _conversions(cls: Any) -> dict[str, Callable[[Any], Any]]:
+    """Field: what makes a value fit for it. Looked up once per type, a frame has a hundred messages."""
+    default = cls()
+    return {name: _conversion(cls, name, getattr(default, name)) for name in cls.get_fields_and_field_types()}
+
+
+def _conversion(cls: type, name: str, default: Any) -> Callable[[Any], Any]:
+    if isinstance(default, array):
+        code, dtype = default.typecode, np.dtype(default.typecode)
+        return lambda value: array(code, np.asarray(value, dtype).tobytes())
+    if isinstance(default, np.ndarray):
+        return lambda value: np.asarray(value, default.dtype).reshape(default.shape)
+    if isinstance(default, list):
+        return _list_conversion(element_type(cls, name))
+    if hasattr(default, "SLOT_TYPES"):
+        kind = type(default)
+        return lambda value: value if isinstance(value, kind) else message_from_fields(kind, value)
+    return _same if isinstance(default, bytes) else type(default)
+
+
+def _list_conversion(element: Any) -> Callable[[Any], Any]:
+    if element is None:
+        return list
+    if set(element.get_fields_and_field_types().values()) <= {
+        "float",
+        "double",
+    }:  # points: nothing to convert
+        return lambda value: [element(**item) for item in value]
+    return lambda value: [message_from_fields(element, item) for item in value]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@cache
+def element_type(cls: Any, name: str) -> type | None:
+    """The message type of the elements of a sequence field; None for strings."""
+    text = cls.get_fields_and_field_types()[name]
+    inner = text[text.index("<") + 1 : text.rindex(">")].split(",")[0] if "<" in text else text.split("[")[0]
+    package, slash, kind = inner.partition("/")
+    return getattr(import_module(f"{package}.msg"), kind) if slash else None
+
+
+def stamp_ns(stamp: Time) -> int:
+    """Nanoseconds of a ROS time."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def time_from_ns(nanoseconds: int) -> Time:
+    return Time(sec=int(nanoseconds // 1_000_000_000), nanosec=int(nanoseconds % 1_000_000_000))
+
+
+def frame_from_message(message: Image | CompressedImage) -> Frame:
+    """Pixels, time and frame of an image message; BadImage when it holds no image."""
+    stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
+    if isinstance(message, CompressedImage):
+        return Frame(decode_compressed(memoryview(message.data), message.format), stamp, frame_id)
+    pixels = decode_image(
+        message.encoding,
+        message.height,
+        message.width,
+        message.step,
+        bool(message.is_bigendian),
+        memoryview(message.data),
+        fallback=fallback(),
+    )
+    return Frame(pixels, stamp, frame_id)
+
+
+def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None, rectified: bool = False) -> Camera:
+    """The calibrated camera; CalibrationError when the message holds no calibration.
+
+    pose      x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None: unknown
+    rectified the images are image_rect
+    """
+    if isinstance(pose, list):
+        x, y, z, roll, pitch, yaw = pose
+        pose = optical_from_rpy((x, y, z), (roll, pitch, yaw))
+    return camera_from_info(message, pose, rectified)
+
+
+def pose_from_transform(transform: Any) -> np.ndarray:
+    """base_from_camera (4, 4) of a geometry_msgs/Transform; CalibrationError when its rotation is none."""
+    at, turned = transform.translation, transform.rotation
+    return pose_from_quaternion((at.x, at.y, at.z), (turned.x, turned.y, turned.z, turned.w))
+
+
+def pose_from_odometry(message: Odometry) -> tuple[int, float, float, float]:
+    """Stamp in nanoseconds, x, y in metres, yaw in radians."""
+    at, turned = message.pose.pose.position, message.pose.pose.orientation
+    return stamp_ns(message.header.stamp), at.x, at.y, yaw_of(turned.x, turned.y, turned.z, turned.w)
+
+
+def message_from_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    """(H, W) or (H, W, 3) uint8 pixels as an Image with the given header."""
+    pixels = np.ascontiguousarray(pixels)
+    message = Image(
+        header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels.strides[0]
+    )
+    message.data = array("B")
+    message.data.frombytes(pixels.data.cast("B"))
+    return message
+
+
+def message_from_jpeg(pixels: np.ndarray, quality: int, header: Header) -> CompressedImage:
+    """(H, W, 3) BGR pixels as a jpeg CompressedImage."""
+    done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise BadImage(f"cannot encode a {pixels.shape} image as jpeg")
+    message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
+    message.data = array("B", jpeg.tobytes())
+    return message
+
+
+def message_from_ids(map_: ClassMap, header: Header) -> Image:
+    """Class ids as mono8, at network resolution."""
+    return message_from_image(map_.ids, "mono8", header)
+
+
+def message_from_colors(map_: ClassMap, header: Header) -> Image:
+    """Class colours as rgb8, at network resolution."""
+    return message_from_image(map_.colors[map_.ids], "rgb8", header)

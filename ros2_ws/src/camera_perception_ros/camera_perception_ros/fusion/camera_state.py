@@ -1,0 +1,62 @@
+"""One camera as the fusion sees it: its newest frame, and what was counted on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camera_perception_msgs.msg import CameraHealth, PerceptionFrame
+from camera_perception_ros.conversions.messages import stamp_ns
+
+NAN = float("nan")
+LATE = 1.0  # seconds that a frame may come after a newer one
+
+
+@dataclass
+class CameraState:
+    """The latest frame of one camera and what was counted on the way.
+
+    rate Hz, smoothed; nan before the second frame
+    """
+
+    name: str
+    frame: PerceptionFrame | None = None
+    received: int = 0
+    dropped: int = 0
+    rate: float = NAN
+
+    def take(self, frame: PerceptionFrame) -> None:
+        """Keep a frame, unless a newer one is here already; a long way back is a recording that began anew."""
+        self.received += 1
+        self.dropped += frame.frames_dropped
+        period = self._seconds_since(frame)
+        if -LATE < period <= 0:
+            return
+        self.frame = frame
+        if period <= 0 or period != period:
+            self.rate = NAN
+        else:
+            self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
+
+    def _seconds_since(self, frame: PerceptionFrame) -> float:
+        """From the frame before to this one; nan for the first."""
+        return NAN if self.frame is None else (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
+
+    def age_ms(self, now_ns: int) -> float:
+        return NAN if self.frame is None else (now_ns - stamp_ns(self.frame.header.stamp)) / 1e6
+
+    def stale(self, now_ns: int, max_age: float) -> bool:
+        """Too old, from the future after a clock jump, or never seen."""
+        return self.frame is None or not -1e3 * max_age <= self.age_ms(now_ns) <= 1e3 * max_age
+
+    def health(self, now_ns: int, max_age: float) -> CameraHealth:
+        """What FusedPerception says about this camera; max_age in seconds."""
+        stale, frame = self.stale(now_ns, max_age), self.frame
+        health = CameraHealth(camera_name=self.name, stale=stale, age_ms=self.age_ms(now_ns), rate=self.rate)
+        health.frames_received, health.frames_dropped = self.received, self.dropped
+        health.status = PerceptionFrame.INVALID
+        if frame is not None:
+            health.frame_id, health.stamp = frame.header.frame_id, frame.header.stamp
+            health.status_flags = frame.status_flags
+            health.status = PerceptionFrame.INVALID if stale else frame.status
+            health.tasks_valid = 0 if stale else frame.tasks_valid
+        return health

@@ -1,0 +1,147 @@
+"""PerceptionFrames of several cameras as one FusedPerception: what has a place on the road, side by side.
+
+The free road of all cameras as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from geometry_msgs.msg import Point32
+
+from camera_perception.core.types import EgoMotion
+from camera_perception.fusion.free_space import joined
+from camera_perception.fusion.lanes import LaneFuser
+from camera_perception.fusion.objects import Motion, ObjectFuser
+from camera_perception.fusion.types import CameraView
+from camera_perception.geometry.kalman import rotation
+from camera_perception.geometry.odometry import Odometry
+from camera_perception.io.message import ego_lane_fields
+from camera_perception_msgs.msg import (
+    DrivableArea,
+    EgoLane,
+    FusedPerception,
+    PerceptionFrame,
+    SceneAttribute,
+    TrafficLight,
+)
+from camera_perception_ros.conversions.fused import lane_message, message_from_fused, view_from_frame
+from camera_perception_ros.conversions.messages import time_from_ns
+from camera_perception_ros.fusion.camera_state import CameraState
+
+STILL = EgoMotion(0.0, 0.0, 0.0)
+
+
+def moved_roads(views: Mapping[int, CameraView], now_ns: int, motion: Motion) -> list[np.ndarray]:
+    """The polygon of each camera that sees a free road, moved with the car to now.
+
+    motion  of the car between two times; None between times it does not know, then a polygon stays as it was seen
+    """
+    seen = [view for view in views.values() if len(view.polygon) >= 3]
+    return [_moved(view.polygon, motion(view.stamp_ns, now_ns) or STILL) for view in seen]
+
+
+def joined_road(
+    roads: Sequence[np.ndarray], views: Mapping[int, CameraView], now_ns: int, motion: Motion
+) -> DrivableArea:
+    """The union of polygons; the least of the free distances, for what one camera sees in the way is in the way."""
+    ground = joined(roads)
+    known = (view for view in views.values() if np.isfinite(view.free_distance))
+    ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STILL).x for view in known)
+    return DrivableArea(
+        has_ground=len(ground) > 0,
+        ground=[Point32(x=x, y=y) for x, y in ground.tolist()],
+        free_distance_ahead=max(min(ahead, default=float("nan")), 0.0),
+        coverage=float("nan"),
+    )
+
+
+def _moved(polygon: np.ndarray, motion: EgoMotion) -> np.ndarray:
+    return (polygon - (motion.x, motion.y)) @ rotation(-motion.yaw).T
+
+
+NAN = float("nan")
+
+
+class Merger:
+    """Remembers objects and lines over time, so that their numbers outlive the change from camera to camera."""
+
+    def __init__(self, cameras: Sequence[CameraState], base_frame: str, max_age: float) -> None:
+        """max_age in seconds, for frames"""
+        self.cameras, self.base_frame, self.max_age = list(cameras), base_frame, max_age
+        self.odometry = Odometry()
+        self.roads: list[np.ndarray] = []  # free roads of the last message, camera by camera
+        self._views: dict[int, tuple[PerceptionFrame, CameraView]] = {}
+        self._objects, self._lanes = ObjectFuser(len(self.cameras)), LaneFuser()
+
+    def merge(self, now_ns: int) -> FusedPerception:
+        """Everything that cameras with fresh frames see, moved to now."""
+        fresh = {
+            index: camera.frame
+            for index, camera in enumerate(self.cameras)
+            if camera.frame is not None and not camera.stale(now_ns, self.max_age)
+        }
+        message = FusedPerception(cameras=[camera.health(now_ns, self.max_age) for camera in self.cameras])
+        message.header.stamp, message.header.frame_id = time_from_ns(now_ns), self.base_frame
+        message.age_ms = max((self.cameras[index].age_ms(now_ns) for index in fresh), default=NAN)
+        message.status_flags = _union(frame.status_flags for frame in fresh.values())
+        message.status = _status(fresh, self.cameras)
+        usable = {index: frame for index, frame in fresh.items() if frame.status != PerceptionFrame.INVALID}
+        message.tasks_valid = _union(frame.tasks_valid for frame in usable.values())
+        self._take_metres(message, usable, now_ns)
+        _take_lights(message, usable)
+        message.scene = _scene(usable)
+        return message
+
+    def _take_metres(self, message: FusedPerception, fresh: dict[int, PerceptionFrame], now_ns: int) -> None:
+        """Objects, lanes and road of the cameras that see in base_frame; the others belong to their images only."""
+        metric = {index: frame for index, frame in fresh.items() if frame.base_frame == self.base_frame}
+        views = {index: self._view(index, frame) for index, frame in metric.items()}
+        moved = cache(self.odometry.between)  # asked by every object, line and road of a camera
+        known = [moved(view.stamp_ns, now_ns) is not None for view in views.values()]
+        message.motion_compensated = bool(known) and all(known)
+        class_ids = {found.class_name: found.class_id for frame in metric.values() for found in frame.objects}
+        message.objects = message_from_fused(self._objects.update(views, now_ns, moved), class_ids)
+        lanes = self._lanes.update(views, now_ns, moved)
+        message.lanes = [lane_message(lane) for lane in lanes]
+        message.ego_lane = EgoLane(**ego_lane_fields(self._lanes.own_lane(lanes)))
+        self.roads = moved_roads(views, now_ns, moved)
+        message.road = joined_road(self.roads, views, now_ns, moved)
+
+    def _view(self, index: int, frame: PerceptionFrame) -> CameraView:
+        """Made once for each frame, though it may go into several messages."""
+        if index not in self._views or self._views[index][0] is not frame:
+            self._views[index] = frame, view_from_frame(frame)
+        return self._views[index][1]
+
+
+def _union(flags: object) -> int:
+    total = 0
+    for bits in flags:  # type: ignore[attr-defined]
+        total |= bits
+    return total
+
+
+def _status(fresh: dict[int, PerceptionFrame], cameras: Sequence[CameraState]) -> int:
+    if all(frame.status == PerceptionFrame.INVALID for frame in fresh.values()):
+        return PerceptionFrame.INVALID
+    fine = len(fresh) == len(cameras) and all(frame.status == PerceptionFrame.OK for frame in fresh.values())
+    return PerceptionFrame.OK if fine else PerceptionFrame.DEGRADED
+
+
+def _take_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> None:
+    lights = [(index, light) for index, frame in fresh.items() for light in frame.traffic_lights]
+    lights.sort(key=lambda pair: (pair[1].relevance != TrafficLight.EGO, -pair[1].score))
+    message.traffic_lights = [light for _, light in lights]
+    message.traffic_light_cameras = [index for index, _ in lights]
+
+
+def _scene(fresh: dict[int, PerceptionFrame]) -> list[SceneAttribute]:
+    """One per attribute: the verdict of the surest camera."""
+    best: dict[str, SceneAttribute] = {}
+    for attribute in (attribute for frame in fresh.values() for attribute in frame.scene):
+        if attribute.name not in best or attribute.score > best[attribute.name].score:
+            best[attribute.name] = attribute
+    return list(best.values())

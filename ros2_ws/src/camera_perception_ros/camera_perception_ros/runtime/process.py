@@ -1,0 +1,167 @@
+"""The life of a node's process: start, spin, and leave with exit code 0 on SIGINT or SIGTERM at any moment."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from camera_perception.core.errors import PerceptionError
+from camera_perception.core.shared_memory import sweep
+
+if TYPE_CHECKING:
+    from rclpy.executors import Executor
+    from rclpy.node import Node
+    from rclpy.task import Future
+
+T = TypeVar("T")
+LEAVING = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
+
+
+class Stopped(Exception):
+    """The user asked the process to end while it was still busy starting."""
+
+
+class Stop:
+    """Set once by a signal or by a node that has finished its work; asked by everything that could take long."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.exit_code = 0
+
+    def request(self, exit_code: int = 0) -> None:
+        self.exit_code = self.exit_code or exit_code
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.request()
+
+
+def run(create: Callable[[Stop], Sequence[Node]]) -> int:
+    """Create nodes and spin them on one thread until they or the user say stop; returns the exit code.
+
+    rclpy's own signal handlers stay out: they raise at any line of the program, and a second Ctrl-C kills it while it
+    cleans up. Ours only set a flag, however often they are called.
+    """
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.on_signal)
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    sweep()  # what nodes that were killed left
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+    nodes: list[Node] = []
+    try:
+        nodes += create(stop)
+        for node in nodes:
+            executor.add_node(node)
+        spin(executor, stop)
+    except Stopped:
+        pass
+    except PerceptionError as error:
+        _log(str(error))
+        stop.request(exit_code=1)
+    finally:
+        _leave(executor, nodes)
+    return stop.exit_code
+
+
+def spin(executor: Executor, stop: Stop) -> None:
+    """Run callbacks until stop. What a callback raises is one line in the log, never the end of the node."""
+    while not stop:
+        try:
+            executor.spin_once(timeout_sec=0.1)
+        except Stopped:
+            return
+        except Exception as error:
+            _log(f"callback failed: {error!r}\n{traceback.format_exc(limit=-4)}")
+            time.sleep(0.01)
+
+
+def _log(text: str) -> None:
+    from rclpy.logging import get_logger
+
+    get_logger("camera_perception").error(text)
+
+
+def _leave(executor: Executor, nodes: Sequence[Node]) -> None:
+    import rclpy
+
+    for node in nodes:
+        try:
+            close = getattr(node, "close", None)
+            if close is not None:
+                close()
+            node.destroy_node()
+        except Exception as error:
+            _log(f"while closing {node.get_name()}: {error!r}")
+    executor.shutdown(timeout_sec=0.5)
+    rclpy.try_shutdown()
+
+
+def in_background(work: Callable[[], T], stop: Stop | None) -> T:
+    """The result of work, done in a thread: compiling an engine takes minutes, and a signal must end the process.
+
+    Raises what work raises, and Stopped as soon as stop is set; the thread is then left behind.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=target, name="loading", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+        if stop:
+            raise Stopped
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def when_done(work: Callable[[], T]) -> Future:
+    """A future with the result of work, done in a thread; for callbacks that must not hold up the others."""
+    from rclpy.task import Future
+
+    future: Future = Future()
+
+    def target() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=target, name="loading", daemon=True).start()
+    return future
+
+
+def leave_with(code: int) -> NoReturn:
+    """End the process now: threads left inside native code cannot delay or crash the exit. ROS is shut down already.
+
+    Nodes refer to themselves in circles: Fast DDS takes its files out of shared memory when these are collected.
+    """
+    gc.unfreeze()
+    collecting = threading.Thread(target=gc.collect, name="leaving", daemon=True)
+    collecting.start()
+    collecting.join(LEAVING)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
