@@ -12,7 +12,7 @@ import numpy as np
 
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import ModelSpec, load_spec
-from camera_perception.core.types import Seen
+from camera_perception.core.types import Observations
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import infer
 from camera_perception.engines.select import load_engine
@@ -37,7 +37,7 @@ class Model:
         self._preprocess = Preprocessor(self.spec.input)
         self._buffer = np.zeros(self.spec.input.shape, self.spec.input.dtype)
 
-    def see(self, image: np.ndarray) -> Seen:
+    def see(self, image: np.ndarray) -> Observations:
         """What the model says about a (H, W, 3) uint8 BGR image; objects down to LOWEST, scene in any case."""
         letterbox: Letterbox = self._preprocess(image, self._buffer[0])
         outputs = self.run(self._buffer)

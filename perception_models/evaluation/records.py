@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from camera_perception.core.types import Seen, Task
+from camera_perception.core.types import Observations, Task
 from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation
@@ -37,7 +37,7 @@ class Record:
     scene: SceneRecord | None = None
 
 
-def record(seen: Seen, sample: Sample, model: Model, crop: bool = False) -> Record:
+def record(seen: Observations, sample: Sample, model: Model, crop: bool = False) -> Record:
     """crop: the sample shows a single traffic light on grey; only its state is asked for."""
     out = Record(sample.name, sample.attributes)
     if crop:

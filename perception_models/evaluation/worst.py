@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.core.types import LineType, Seen
+from camera_perception.core.types import LineType, Observations
 from perception_models.data.inspect import draw_box, draw_labels, draw_line, draw_mask, draw_words, tile
 from perception_models.data.labels import LIGHT_STATES
 from perception_models.data.sample import Sample
@@ -23,7 +23,7 @@ from perception_models.evaluation.records import Record
 
 
 def draw_seen(
-    image: np.ndarray, seen: Seen, kinds: Sequence[str], threshold: float, classes: Sequence[str]
+    image: np.ndarray, seen: Observations, kinds: Sequence[str], threshold: float, classes: Sequence[str]
 ) -> np.ndarray:
     """(H, W, 3) uint8 BGR copy with the found things of these kinds; objects from the threshold on."""
     out = image.copy()
@@ -56,7 +56,7 @@ class Worst:
     kept: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _count: int = 0
 
-    def consider(self, dataset: str, sample: Sample, seen: Seen, record: Record, threshold: float) -> None:
+    def consider(self, dataset: str, sample: Sample, seen: Observations, record: Record, threshold: float) -> None:
         for kind, penalty in penalties(record, seen, threshold).items():
             heap = self.kept.setdefault((dataset, kind), [])
             if penalty > 0 and (len(heap) < KEPT or penalty > heap[0][0]):
@@ -73,7 +73,7 @@ class Worst:
         }
 
 
-def penalties(record: Record, seen: Seen, threshold: float) -> dict[str, float]:
+def penalties(record: Record, seen: Observations, threshold: float) -> dict[str, float]:
     """0 for a perfect image, per kind of label it has."""
     out = {}
     if record.objects is not None:
@@ -103,7 +103,7 @@ def _object_errors(record: Record, threshold: float) -> float:
     return float(missed + (len(sure) - overlap.any(0).sum() if len(part.labelled) else len(sure)))
 
 
-def thumbnail(sample: Sample, seen: Seen, kind: str, threshold: float, names: Sequence[str]) -> np.ndarray:
+def thumbnail(sample: Sample, seen: Observations, kind: str, threshold: float, names: Sequence[str]) -> np.ndarray:
     """Labels on the left, what was found on the right."""
     drawn = "objects" if kind in ("crops", "lights") else kind
     pictures = [draw_labels(sample, (drawn,)), draw_seen(sample.image, seen, (drawn,), threshold, names)]

@@ -16,7 +16,7 @@ import torch
 from perception_models.export.model_card import figures_of, model_card
 from perception_models.export.model_json import model_outputs
 from perception_models.network import PerceptionNet, fuse
-from perception_models.network.export_graph import FinalNet
+from perception_models.network.export_graph import ExportGraph
 from perception_models.training.checkpoint import load_network
 
 # Operators that TensorRT 10 and 11, OpenVINO and ONNX Runtime all take at fixed shapes.
@@ -70,7 +70,7 @@ def export(checkpoint: Path, folder: Path, config: ExportConfig = ExportConfig()
         raise ExportError(f"batch {config.batch}: give 1 to {MOST_CAMERAS}, the cameras that share the network")
     net, state = load_network(checkpoint)
     size = _size(config, state)
-    final = FinalNet(deployable(net), size, config.top, config.twin).eval()
+    final = ExportGraph(deployable(net), size, config.top, config.twin).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(final, folder / "model.onnx", config.opset, config.batch)
     _write_reference(final, folder, config)
@@ -88,7 +88,7 @@ def deployable(net: PerceptionNet) -> PerceptionNet:
     return net
 
 
-def write_onnx(final: FinalNet, path: Path, opset: int, batch: int = 1) -> None:
+def write_onnx(final: ExportGraph, path: Path, opset: int, batch: int = 1) -> None:
     """Static shapes, one file, only ALLOWED operators."""
     import onnx
 
@@ -151,7 +151,7 @@ def _size(config: ExportConfig, state: dict[str, Any]) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def _write_reference(final: FinalNet, folder: Path, config: ExportConfig) -> None:
+def _write_reference(final: ExportGraph, folder: Path, config: ExportConfig) -> None:
     from camera_perception.engines.reference import write_reference
 
     images = reference_images(final.size, config.references, config.images)
@@ -182,7 +182,7 @@ def _history(state: dict[str, Any]) -> dict[str, Any]:
     return {name: state[name] for name in ("step", "config", "soup") if name in state}
 
 
-def _write_spec(final: FinalNet, folder: Path, config: ExportConfig, state: dict[str, Any]) -> None:
+def _write_spec(final: ExportGraph, folder: Path, config: ExportConfig, state: dict[str, Any]) -> None:
     from camera_perception.core.model_spec import check_schema, sha256_of
 
     spec = {

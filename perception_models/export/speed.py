@@ -12,7 +12,7 @@ import numpy as np
 
 from perception_models.export.export import deployable, write_onnx
 from perception_models.network import PerceptionNet
-from perception_models.network.export_graph import FinalNet
+from perception_models.network.export_graph import ExportGraph
 
 
 def seconds(nets: list[PerceptionNet], size: tuple[int, int], rounds: int = 20) -> list[float]:
@@ -32,7 +32,7 @@ def _run(net: PerceptionNet, size: tuple[int, int]) -> Callable[[], object]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        write_onnx(FinalNet(deployable(net), size).eval(), path, 18)
+        write_onnx(ExportGraph(deployable(net), size).eval(), path, 18)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])

@@ -14,7 +14,7 @@ from perception_models.network.box_coding import boxes_from_sides, cell_centers
 from perception_models.network.multitask import PerceptionNet
 
 
-class FinalNet(nn.Module):
+class ExportGraph(nn.Module):
     """uint8 images B H W 3 to final outputs, in the order of `output_names`.
 
     size  (height, width) in network pixels

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from perception_models.config import SettingsError
 from perception_models.network import PerceptionNet
-from perception_models.network.export_graph import FinalNet
+from perception_models.network.export_graph import ExportGraph
 
 
 class Logbook:
@@ -138,7 +138,7 @@ LINE = [(203, 121, 167), (180, 105, 255), (0, 94, 213), (0, 159, 230), (66, 228,
 @torch.no_grad()
 def contact_sheet(net: PerceptionNet, images: Tensor, threshold: float = 0.4) -> np.ndarray:
     """Predictions for images (B, H, W, 3) uint8 as one picture, two per row."""
-    final = FinalNet(net, tuple(images.shape[1:3])).to(images.device)
+    final = ExportGraph(net, tuple(images.shape[1:3])).to(images.device)
     names, sheets = final.output_names(), []
     for image in images:
         seen = {name: value[0].float().cpu().numpy() for name, value in zip(names, final(image[None]))}

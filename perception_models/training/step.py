@@ -28,7 +28,7 @@ from perception_models.training.log import contact_sheet
 
 
 class Learner(nn.Module):
-    """A batch to the loss of every task; `teacher` (perception_models.training.distill) adds what a larger network knows."""
+    """A batch to the loss of every task; `teacher` (training/distill.py) adds what a larger network knows."""
 
     def __init__(self, net: PerceptionNet, balancer: Balancer, config: LossConfig, teacher: nn.Module | None = None):
         super().__init__()

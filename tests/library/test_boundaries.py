@@ -109,9 +109,7 @@ def modules(package: Path) -> dict[str, Path]:
 def graph(package: Path) -> dict[str, set[str]]:
     """Module -> modules of the same package that it imports; of `from a.b import c`, a.b.c where that is a module."""
     known = modules(package)
-    return {
-        name: {i for i in _most_precise(set(imports(file)) & known.keys())} - {name} for name, file in known.items()
-    }
+    return {name: _most_precise(set(imports(file)) & known.keys()) - {name} for name, file in known.items()}
 
 
 def _most_precise(names: set[str]) -> set[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from camera_perception.core.types import ClassMap, Road
 from camera_perception.geometry.camera import Camera, optical_from_rpy
-from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, sure_reach
+from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, reliable_range
 from camera_perception.lanes.free_road import MAX_SHARE, locate_road
 from camera_perception.lanes.image_lines import road_from_drivable
 
@@ -107,7 +107,7 @@ def test_nothing_is_free_that_the_mask_does_not_say(seed):
 def test_no_road_is_free_where_its_range_is_not_known(pitch_doubt):
     """The limit against the first-order propagation of the same doubts, at that range straight ahead."""
     noise = GroundNoise(pitch=np.radians(pitch_doubt))
-    reach = sure_reach(camera(), noise, MAX_SHARE)
+    reach = reliable_range(camera(), noise, MAX_SHARE)
     pixel = camera().pixels_from_base(np.array([[reach, 0.0, 0.0]]))
     _, cov = ground_with_covariance(pixel, np.full((1, 2), noise.pixel), camera(), noise)
     assert np.sqrt(cov[0, 0, 0]) / reach == pytest.approx(MAX_SHARE, rel=0.02)
@@ -119,4 +119,6 @@ def test_no_road_is_free_where_its_range_is_not_known(pitch_doubt):
 
 def test_a_high_camera_sees_further():
     low, high = (camera()._posed(optical_from_rpy((0.0, 0.0, height), (0.0, 0.0, 0.0))) for height in (1.0, 2.0))
-    assert sure_reach(high, DEFAULT_NOISE, 0.25) / sure_reach(low, DEFAULT_NOISE, 0.25) == pytest.approx(2, rel=0.01)
+    assert reliable_range(high, DEFAULT_NOISE, 0.25) / reliable_range(low, DEFAULT_NOISE, 0.25) == pytest.approx(
+        2, rel=0.01
+    )

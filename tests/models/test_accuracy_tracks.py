@@ -9,36 +9,36 @@ import pytest
 
 from camera_perception.core.types import EgoMotion, Objects
 from perception_models.evaluation.drive.geometry import as_objects
-from perception_models.evaluation.drive.ground_truth import Moment, Thing, plain_drive
+from perception_models.evaluation.drive.ground_truth import SceneObject, Snapshot, plain_drive
 from perception_models.evaluation.drive.tracking import KITTI_HEIGHT, parts_of, track_logs
 
 pytest.importorskip("trackeval")
 
 
 @pytest.fixture(scope="module")
-def drive() -> list[Moment]:
-    moments = plain_drive(3, seconds=1.0, rate=10.0)
-    return [replace(moment, things=[lowered(thing) for thing in moment.things]) for moment in moments]
+def drive() -> list[Snapshot]:
+    snapshots = plain_drive(3, seconds=1.0, rate=10.0)
+    return [replace(snapshot, things=[lowered(thing) for thing in snapshot.things]) for snapshot in snapshots]
 
 
-def lowered(thing: Thing) -> Thing:
+def lowered(thing: SceneObject) -> SceneObject:
     """Every second one is 20 px high."""
     box = thing.box.copy()
     box[3] = box[1] + 20 if thing.track_id % 2 else box[3]
     return replace(thing, box=box)
 
 
-def told(moment: Moment, motion: EgoMotion | None) -> Objects:
+def told(snapshot: Snapshot, motion: EgoMotion | None) -> Objects:
     """Everything under its own id."""
-    objects = as_objects(np.array([thing.box for thing in moment.things]), moment.things)
-    objects.track_ids[:] = [thing.track_id + 1 for thing in moment.things]
+    objects = as_objects(np.array([thing.box for thing in snapshot.things]), snapshot.things)
+    objects.track_ids[:] = [thing.track_id + 1 for thing in snapshot.things]
     return objects
 
 
-def low_ones_mixed_up(moment: Moment, motion: EgoMotion | None) -> Objects:
-    objects = told(moment, motion)
+def low_ones_mixed_up(snapshot: Snapshot, motion: EgoMotion | None) -> Objects:
+    objects = told(snapshot, motion)
     low = objects.boxes[:, 3] - objects.boxes[:, 1] < KITTI_HEIGHT
-    objects.track_ids[low] += 1000 + moment.stamp_ns % 7
+    objects.track_ids[low] += 1000 + snapshot.stamp_ns % 7
     return objects
 
 
@@ -57,14 +57,16 @@ def test_low_things_count_for_all_and_not_for_kitti(drive):
 
 @pytest.mark.parametrize(("name", "value"), [("visible", 0.2), ("low", 5.0), ("narrow", 2.0)])
 def test_what_no_label_asks_for_is_neither_target_nor_mistake(drive, name, value):
-    moments = [replace(moment, things=[less(thing, name, value) for thing in moment.things]) for moment in drive]
-    everything, _ = parts_of("told", track_logs(moments, told)).values()
+    snapshots = [
+        replace(snapshot, things=[less(thing, name, value) for thing in snapshot.things]) for snapshot in drive
+    ]
+    everything, _ = parts_of("told", track_logs(snapshots, told)).values()
     assert everything["hota"] == pytest.approx(1.0)
     whole, _ = parts_of("told", track_logs(drive, told)).values()
     assert 0 < everything["object_seconds"] < whole["object_seconds"]
 
 
-def less(thing: Thing, name: str, value: float) -> Thing:
+def less(thing: SceneObject, name: str, value: float) -> SceneObject:
     """Every third one is less than the labels ask for."""
     if thing.track_id % 3:
         return thing

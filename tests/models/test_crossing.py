@@ -44,6 +44,6 @@ def test_everything_that_crosses_keeps_its_id(repository):
 
 
 def test_one_camera_alone_has_nothing_to_cross_to(drive):
-    count = crossings([moments[:1] for moments in drive[:20]])
+    count = crossings([snapshots[:1] for snapshots in drive[:20]])
     assert (count.kept, count.lost) == (0, 0)
     assert count.seconds > 10

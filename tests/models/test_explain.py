@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from camera_perception.core.errors import ModelError
-from camera_perception.core.types import Detections, LaneLine, SceneAttribute, Seen, Task
+from camera_perception.core.types import Detections, LaneLine, Observations, SceneAttribute, Task
 from perception_models.evaluation.explain import gradients
 from perception_models.evaluation.explain.gradients import gradient_maps, said, with_random_weights
 from perception_models.evaluation.explain.model import of_network
@@ -31,9 +31,9 @@ LEFT = Question("lane", "line", 0.9, "-1", "", np.array([[50, 60], [60, 40], [70
 DAY = Question("scene", "day", 0.7, "timeofday", "daytime", np.zeros((0, 2), np.float32))
 
 
-def seen(boxes=(), scores=(), classes=(), lanes=(), scene=()) -> Seen:
+def seen(boxes=(), scores=(), classes=(), lanes=(), scene=()) -> Observations:
     rows = np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(classes, np.int32)
-    return Seen(
+    return Observations(
         Task.OBJECTS, Detections(*rows, np.zeros((len(scores), 0), np.float32)), tuple(lanes), scene=tuple(scene)
     )
 
@@ -90,7 +90,7 @@ def test_occlusion_finds_the_only_place_that_matters():
     """The score is the contrast in a patch: all evidence must be there, and blur there must cost the answer."""
     picture = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
 
-    def look(image: np.ndarray) -> Seen:
+    def look(image: np.ndarray) -> Observations:
         return seen([[20, 10, 60, 50]], [min(float(image[10:50, 20:60].std()) / 100, 1.0)], [2])
 
     (found,) = occlusion_maps(look, picture, [CAR], count=300, cells=(5, 8))
@@ -106,7 +106,7 @@ def test_occlusion_finds_the_only_place_that_matters():
 def test_what_speaks_against_is_negative():
     picture = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
 
-    def look(image: np.ndarray) -> Seen:
+    def look(image: np.ndarray) -> Observations:
         return seen([[20, 10, 60, 50]], [max(1 - float(image[:, 80:].std()) / 100, 0.0)], [2])
 
     (found,) = occlusion_maps(look, picture, [CAR], count=200, cells=(5, 8))

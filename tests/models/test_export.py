@@ -22,7 +22,7 @@ from perception_models.compression.quantize import quantize
 from perception_models.export import export as exporting
 from perception_models.export.export import ALLOWED, ExportConfig, ExportError, check_graph, export, reference_images
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.export_graph import FinalNet
+from perception_models.network.export_graph import ExportGraph
 from perception_models.training import checkpoint
 from perception_models.training.config import StageConfig, TrainConfig
 
@@ -71,7 +71,7 @@ def test_outputs_on_other_pictures_are_those_of_torch(backend, options, exported
     if reason := module.available():
         pytest.skip(reason)
     engine = module.load(load_spec(exported[0]), threads=1, **options)
-    final = FinalNet(checkpoint.load_network(trained)[0], SIZE)
+    final = ExportGraph(checkpoint.load_network(trained)[0], SIZE)
     noise = np.random.default_rng(5).integers(0, 256, (1, *SIZE, 3), np.uint8)
     for image in (noise, drawn_targets["images"][:1].numpy()[:, ::-1].copy()):
         with torch.no_grad():

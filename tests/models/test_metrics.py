@@ -7,7 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_perception.core.types import ClassMap, Detections, LaneLine, LineColor, LineType, SceneAttribute, Seen, Task
+from camera_perception.core.types import (
+    ClassMap,
+    Detections,
+    LaneLine,
+    LineColor,
+    LineType,
+    Observations,
+    SceneAttribute,
+    Task,
+)
 from perception_models.data import Boxes, Lane, Lanes, Sample
 from perception_models.data.labels import DRIVABLE, LIGHT, OBJECTS, POSITIONS, SEMANTIC
 from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation, tide
@@ -327,9 +336,9 @@ def test_yolop_does_not_measure_what_a_model_has_no_head_for():
 
     sample = Sample("a", np.zeros((72, 128, 3), np.uint8), Boxes.none(), Lanes([Lane([[60, 70], [60, 20]])]))
     measured = Yolop(OBJECTS)
-    measured.update(Seen(Task(0), found([])), sample)
+    measured.update(Observations(Task(0), found([])), sample)
     assert measured.result() == {}
-    measured.update(Seen(Task.LANES, found([])), sample)
+    measured.update(Observations(Task.LANES, found([])), sample)
     assert measured.result()["lane_iou"] == 0
 
 

@@ -9,7 +9,7 @@ from perception_models.export.export import deployable
 from perception_models.losses import TASKS, LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.box_coding import boxes_from_sides, cell_centers
-from perception_models.network.export_graph import FinalNet, class_ids
+from perception_models.network.export_graph import ExportGraph, class_ids
 
 SIZE = 64, 128
 CELLS = 8 * 16 + 4 * 8 + 2 * 4
@@ -62,7 +62,7 @@ def test_all_outputs_have_the_promised_shapes():
 def test_a_single_task_builds_only_its_head(task):
     net = tiny(tasks=[task])
     assert list(net.heads) == [task]
-    final = FinalNet(net.eval(), SIZE)
+    final = ExportGraph(net.eval(), SIZE)
     assert len(final(noise(1))) == len(final.output_names())
 
 
@@ -128,7 +128,7 @@ def test_boxes_come_back_from_the_log_of_their_sides():
 
 def test_the_best_objects_leave_the_graph_in_order_of_their_score():
     net = trained_looking(tiny())
-    final = FinalNet(net, SIZE, top=7)
+    final = ExportGraph(net, SIZE, top=7)
     with torch.no_grad():
         raw = {name: value.numpy() for name, value in net(noise()).items()}
         out = {name: value.numpy() for name, value in zip(final.output_names(), final(noise()))}
@@ -160,7 +160,7 @@ def test_a_line_is_where_its_heat_is():
         lanes.heat.bias *= 0
     column = net(noise(1))["lane_column"]  # no heat anywhere: the middle of 16 columns
     torch.testing.assert_close(column, torch.full_like(column, 7.5))
-    final = dict(zip((f := FinalNet(net, SIZE)).output_names(), f(noise(1))))
+    final = dict(zip((f := ExportGraph(net, SIZE)).output_names(), f(noise(1))))
     torch.testing.assert_close(final["lane_x"], torch.full_like(column, 64.0))  # pixels: the middle of the picture
 
 

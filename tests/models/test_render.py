@@ -222,7 +222,7 @@ def test_truth_boxes_project_onto_whole_cars(folder):
 
 def test_tracks_keep_their_ids_and_move_at_their_speed():
     found = drive(3, 2.0, "highway")
-    first, later = found.moment(0.0), found.moment(1.0)
+    first, later = found.snapshot(0.0), found.snapshot(1.0)
     moved = 0
     for a, b in zip(first.things, later.things):
         assert a.track == b.track

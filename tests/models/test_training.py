@@ -18,7 +18,7 @@ from perception_models.data.augment import NONE
 from perception_models.losses.balancing import Balancer
 from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.export_graph import FinalNet
+from perception_models.network.export_graph import ExportGraph
 from perception_models.training import checkpoint
 from perception_models.training.build import build_network
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
@@ -74,7 +74,7 @@ def learnt(drawn_folder, tmp_path_factory) -> PerceptionNet:
 
 @pytest.fixture(scope="module")
 def seen(learnt, drawn_targets) -> dict[str, np.ndarray]:
-    final = FinalNet(learnt, (64, 128))
+    final = ExportGraph(learnt, (64, 128))
     with torch.no_grad():
         return {name: value.numpy() for name, value in zip(final.output_names(), final(drawn_targets["images"]))}
 

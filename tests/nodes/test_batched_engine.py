@@ -14,7 +14,7 @@ from camera_perception.core.errors import EngineError
 from camera_perception.engines import Tensor
 from camera_perception.engines.serving import batched, shared_model
 from camera_perception.engines.serving.batched import BatchedEngine
-from camera_perception.engines.serving.loaded import ModelChoice
+from camera_perception.engines.serving.loaded import ModelRequest
 from camera_perception.engines.serving.shared_model import ModelPool
 from camera_perception.engines.slots import FreeSlots
 
@@ -151,6 +151,6 @@ def test_a_pool_runs_models_with_a_batch_together(monkeypatch):
         shared_model, "open_model", lambda choice: SimpleNamespace(spec=None, engine=Doubling(), choice=choice)
     )
     pool = ModelPool()
-    first, second = pool.open(ModelChoice("m")), pool.open(ModelChoice("m"))
+    first, second = pool.open(ModelRequest("m")), pool.open(ModelRequest("m"))
     assert isinstance(first.engine, BatchedEngine)
     assert (first.engine is second.engine, first.engine.users) == (True, 2)

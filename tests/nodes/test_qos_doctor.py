@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from camera_perception_ros.camera.qos import Publisher, Seen, choose, diagnose
+from camera_perception_ros.camera.qos import Observations, Publisher, choose, diagnose
 
 IMAGE, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 RAW = Publisher("driver", IMAGE, reliable=True)
@@ -24,7 +24,7 @@ OTHER = Publisher("lidar", "sensor_msgs/msg/PointCloud2", reliable=True)
     ],
 )
 def test_auto_takes_what_is_there_and_prefers_raw(raw, compressed, transport):
-    assert choose(Seen("/image", raw, compressed)) == transport
+    assert choose(Observations("/image", raw, compressed)) == transport
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_auto_takes_what_is_there_and_prefers_raw(raw, compressed, transport):
     ],
 )
 def test_the_line_names_the_cause_and_the_remedy(raw, compressed, transport, reliable, words):
-    assert words in (diagnose(Seen("/image", raw, compressed), transport, reliable) or "")
+    assert words in (diagnose(Observations("/image", raw, compressed), transport, reliable) or "")

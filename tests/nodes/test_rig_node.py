@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 
 from camera_perception.core.errors import EngineError
 from camera_perception.engines.serving import shared_model
-from camera_perception.engines.serving.loaded import ModelChoice
+from camera_perception.engines.serving.loaded import ModelRequest
 from camera_perception.engines.serving.shared_model import ModelPool, SharedEngine, SharedModel
 from camera_perception.geometry.rig import RigCamera
 from camera_perception_msgs.msg import PerceptionFrame
@@ -88,13 +88,13 @@ def test_the_last_camera_closes_the_engine(monkeypatch):
 
     monkeypatch.setattr(shared_model, "open_model", open_model)
     pool = ModelPool()
-    first, second = pool.open(ModelChoice("m")), pool.open(ModelChoice("m"))
+    first, second = pool.open(ModelRequest("m")), pool.open(ModelRequest("m"))
     assert first.engine is second.engine
     first.engine.close()
     assert not opened[0].closed
     second.engine.close()
     assert opened[0].closed
-    pool.open(ModelChoice("m"))
+    pool.open(ModelRequest("m"))
     assert len(opened) == 2
 
 

@@ -11,7 +11,7 @@ import typer
 from camera_perception.core.text_table import text_table
 from perception_models.evaluation.drive.camera_handover import crossing_figures
 from perception_models.evaluation.drive.geometry import geometry_figures
-from perception_models.evaluation.drive.ground_truth import Moment, plain_drive, read_drive
+from perception_models.evaluation.drive.ground_truth import Snapshot, plain_drive, read_drive
 from perception_models.evaluation.drive.kitti import kitti_figures
 from perception_models.evaluation.drive.lanes import lane_figures, lane_log, see_truth
 from perception_models.evaluation.drive.tracking import follow_truth, parts_of, track_logs
@@ -48,15 +48,15 @@ def main(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the figures as JSON.")] = None,
 ) -> None:
     """How right the metres are. Without folders: plain drives on a flat road, which need no pictures."""
-    plain = [moment for seed in range(4) for moment in plain_drive(seed, 6.0)]
-    different = [moment for seed in range(100) for moment in plain_drive(seed, 2.0, rate=1.0)]
+    plain = [snapshot for seed in range(4) for snapshot in plain_drive(seed, 6.0)]
+    different = [snapshot for seed in range(100) for snapshot in plain_drive(seed, 2.0, rate=1.0)]
     figures = {"geometry": geometry_figures(different, plain)}
     rendered = [read_drive(folder) for folder in drives or []]
     figures |= parts_of("tracking", _tracked(rendered or [plain]))
     if rendered:
-        moments = [moment for drive in rendered for moment in drive]
-        figures["geometry rendered"] = geometry_figures(moments, moments)
-        figures["lanes"] = lane_figures(lane_log(moments, see_truth()))
+        snapshots = [snapshot for drive in rendered for snapshot in drive]
+        figures["geometry rendered"] = geometry_figures(snapshots, snapshots)
+        figures["lanes"] = lane_figures(lane_log(snapshots, see_truth()))
     if (BAGS / "demo_drive").is_dir():
         figures["cameras"] = crossing_figures(BAGS / "demo_drive", BAGS / "rig_demo.yaml")
     if kitti.is_dir():
@@ -71,8 +71,8 @@ def main(
         out.write_text(json.dumps(figures, indent=2))
 
 
-def _tracked(drives: list[list[Moment]]):
-    return track_logs([moment for drive in drives for moment in drive], follow_truth())
+def _tracked(drives: list[list[Snapshot]]):
+    return track_logs([snapshot for drive in drives for snapshot in drive], follow_truth())
 
 
 def report(figures: dict[str, dict[str, float]]) -> str:

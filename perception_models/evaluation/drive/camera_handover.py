@@ -15,21 +15,21 @@ from camera_perception.core.types import Frame, Objects, Perception, Task
 from camera_perception.fusion.objects import ObjectFuser
 from camera_perception.fusion.types import FusedObjects, view_of
 from camera_perception.geometry.odometry import Odometry
-from perception_models.evaluation.drive.ground_truth import CLASSES, Moment, moment_of, motion_between
+from perception_models.evaluation.drive.ground_truth import CLASSES, Snapshot, motion_between, snapshot_of
 from perception_models.evaluation.drive.tracking import follow_truth
 
 SAME_BOX = 0.5  # intersection over union
 REMEMBERED = 1_000_000_000  # ns without a sighting, after which a thing is a new one: as long as the fusion remembers
 
 
-def read_rig_drive(bag: Path, rig: Path) -> list[list[Moment]]:
+def read_rig_drive(bag: Path, rig: Path) -> list[list[Snapshot]]:
     """The truth beside a demo recording, moment by moment: one Moment per camera of the rig it was rendered with."""
     cameras = yaml.safe_load(rig.read_text("utf-8"))["cameras"]
     drives = []
     for name, camera in cameras.items():
         lines = (bag / f"truth_{name}.jsonl").read_text("utf-8").splitlines()
-        drives.append([moment_of(json.loads(line), tuple(camera["size"])) for line in lines])
-    return [list(moments) for moments in zip(*drives)]
+        drives.append([snapshot_of(json.loads(line), tuple(camera["size"])) for line in lines])
+    return [list(snapshots) for snapshots in zip(*drives)]
 
 
 @dataclass
@@ -61,21 +61,21 @@ class Crossings:
         self._last[thing] = fused_id, stamp_ns
 
 
-def crossings(drive: Sequence[Sequence[Moment]]) -> Crossings:
+def crossings(drive: Sequence[Sequence[Snapshot]]) -> Crossings:
     """Run a drive of several cameras through a tracker for each and one fusion."""
     count, follows = Crossings(), [follow_truth() for _ in drive[0]]
     fuser, odometry, last = ObjectFuser(len(drive[0])), Odometry(), None
-    for moments in drive:
-        pose = moments[0].world_from_base
-        stamp_ns = moments[0].stamp_ns
+    for snapshots in drive:
+        pose = snapshots[0].world_from_base
+        stamp_ns = snapshots[0].stamp_ns
         odometry.add(stamp_ns, pose[0, 3], pose[1, 3], float(np.arctan2(pose[1, 0], pose[0, 0])))
-        motion = motion_between(last[0], moments[0]) if last else None
-        found = [follow(moment, motion) for follow, moment in zip(follows, moments)]
+        motion = motion_between(last[0], snapshots[0]) if last else None
+        found = [follow(snapshot, motion) for follow, snapshot in zip(follows, snapshots)]
         views = {number: view_of(_perceived(each, stamp_ns), CLASSES) for number, each in enumerate(found)}
         fused = fuser.update(views, stamp_ns, odometry.between)
-        for thing, fused_id, cameras in _sightings(fused, found, moments):
+        for thing, fused_id, cameras in _sightings(fused, found, snapshots):
             count.note(thing, fused_id, cameras, stamp_ns)
-        last = moments
+        last = snapshots
     return count
 
 
@@ -85,25 +85,25 @@ def _perceived(objects: Objects, stamp_ns: int) -> Perception:
 
 
 def _sightings(
-    fused: FusedObjects, found: Sequence[Objects], moments: Sequence[Moment]
+    fused: FusedObjects, found: Sequence[Objects], snapshots: Sequence[Snapshot]
 ) -> Iterator[tuple[int, int, set[int]]]:
     """True id, fused id and cameras of each thing that some camera sees now."""
-    truth = [_true_ids(each, moment) for each, moment in zip(found, moments)]
+    truth = [_true_ids(each, snapshot) for each, snapshot in zip(found, snapshots)]
     for row in range(len(fused)):
         seen = {camera: truth[camera][line] for camera, line in enumerate(fused.rows[row]) if line >= 0}
         for thing in set(seen.values()) - {-1}:
             yield thing, int(fused.track_ids[row]), {camera for camera, each in seen.items() if each == thing}
 
 
-def _true_ids(found: Objects, moment: Moment) -> np.ndarray:
+def _true_ids(found: Objects, snapshot: Snapshot) -> np.ndarray:
     """(N,) true id of each object; -1 for what is only predicted or is nothing of the truth."""
     ids = np.full(len(found), -1)
-    if not len(found) or not moment.things:
+    if not len(found) or not snapshot.things:
         return ids
-    overlap = iou_matrix(found.boxes.astype(float), np.array([thing.box for thing in moment.things]))
+    overlap = iou_matrix(found.boxes.astype(float), np.array([thing.box for thing in snapshot.things]))
     best = overlap.argmax(axis=1)
     sure = (overlap.max(axis=1) >= SAME_BOX) & ~found.coasted
-    ids[sure] = np.array([thing.track_id for thing in moment.things])[best[sure]]
+    ids[sure] = np.array([thing.track_id for thing in snapshot.things])[best[sure]]
     return ids
 
 

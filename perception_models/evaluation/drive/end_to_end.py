@@ -12,12 +12,12 @@ from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.types import EgoLane, EgoMotion, Frame, LaneLine, Objects
 from camera_perception.engines.select import load_engine
 from camera_perception.pipeline import Pipeline
-from perception_models.evaluation.drive.ground_truth import Moment
+from perception_models.evaluation.drive.ground_truth import Snapshot
 from perception_models.evaluation.drive.lanes import LaneLog, lane_figures, lane_log
 from perception_models.evaluation.drive.tracking import KITTI_HEIGHT, Log, parts_of, track_logs
 
 
-def network_figures(drives: list[list[Moment]], model: Path, engine: str) -> dict[str, dict[str, float]]:
+def network_figures(drives: list[list[Snapshot]], model: Path, engine: str) -> dict[str, dict[str, float]]:
     """Figures of objects and lanes over all drives, each with a fresh pipeline."""
     spec = load_spec(model)
     running = load_engine(spec, engine)
@@ -43,22 +43,22 @@ def _append(total: Log, log: Log, shift: int) -> None:
     total.seconds += log.seconds
 
 
-def _run(drive: list[Moment], pipeline: Pipeline, spec: ModelSpec) -> tuple[tuple[Log, Log], LaneLog]:
+def _run(drive: list[Snapshot], pipeline: Pipeline, spec: ModelSpec) -> tuple[tuple[Log, Log], LaneLog]:
     lanes: list[tuple[tuple[LaneLine, ...], EgoLane | None]] = []
 
-    def follow(moment: Moment, motion: EgoMotion | None) -> Objects:
-        pipeline.camera = _same(pipeline.camera, moment)
-        image = cv2.imread(str(moment.image), cv2.IMREAD_COLOR)
-        perception = pipeline.run(Frame(image, moment.stamp_ns), motion)
+    def follow(snapshot: Snapshot, motion: EgoMotion | None) -> Objects:
+        pipeline.camera = _same(pipeline.camera, snapshot)
+        image = cv2.imread(str(snapshot.image), cv2.IMREAD_COLOR)
+        perception = pipeline.run(Frame(image, snapshot.stamp_ns), motion)
         lanes.append((perception.lanes, perception.ego_lane))
         return perception.objects
 
     logs = track_logs(tqdm(drive, unit="frame"), follow, spec.classes)
     seen = iter(lanes)
-    return logs, lane_log(drive, lambda moment: next(seen))
+    return logs, lane_log(drive, lambda snapshot: next(seen))
 
 
-def _same(camera, moment: Moment):
+def _same(camera, snapshot: Snapshot):
     """The camera of before while nothing about it changed: a new one would be a new calibration."""
-    same = camera is not None and np.array_equal(camera.pose, moment.camera.pose)
-    return camera if same else moment.camera
+    same = camera is not None and np.array_equal(camera.pose, snapshot.camera.pose)
+    return camera if same else snapshot.camera

@@ -16,8 +16,8 @@ from camera_perception.objects.tracker.tracker import ObjectTracker
 from perception_models.evaluation.drive.ground_truth import (
     CLASSES,
     MOVING,
-    Moment,
-    Thing,
+    SceneObject,
+    Snapshot,
     contact,
     exact_box,
     motion_between,
@@ -27,23 +27,23 @@ REACH = 60.0  # metres
 EXACT = GroundNoise(pixel=0.2, box=0.0, pitch=np.radians(0.01), roll=np.radians(0.01), height=0.002)
 
 
-def standing(moment: Moment, boxes: np.ndarray, things: list[Thing]) -> np.ndarray:
+def standing(snapshot: Snapshot, boxes: np.ndarray, things: list[SceneObject]) -> np.ndarray:
     """Rows whose contact with the road is in the image, behind nothing, and not further than REACH."""
     near = np.array([np.linalg.norm(thing.position[:2]) < REACH for thing in things], bool)
-    inside = boxes[:, 3] < moment.camera.height - 2.5 if len(boxes) else np.zeros(0, bool)
+    inside = boxes[:, 3] < snapshot.camera.height - 2.5 if len(boxes) else np.zeros(0, bool)
     inside &= ~bottom_hidden(boxes)
-    return np.flatnonzero(near & inside & (boxes[:, 0] > 2.5) & (boxes[:, 2] < moment.camera.width - 2.5))
+    return np.flatnonzero(near & inside & (boxes[:, 0] > 2.5) & (boxes[:, 2] < snapshot.camera.width - 2.5))
 
 
-def exact(moment: Moment, least_visible: float = 0.6) -> tuple[list[Thing], np.ndarray]:
+def exact(snapshot: Snapshot, least_visible: float = 0.6) -> tuple[list[SceneObject], np.ndarray]:
     """Things in view with the exact projection of their 3D box: (N,) and (N, 4)."""
-    seen = [thing for thing in moment.things if thing.category in MOVING and thing.visible >= least_visible]
-    boxes = np.array([exact_box(thing, moment.camera) for thing in seen]).reshape(-1, 4)
+    seen = [thing for thing in snapshot.things if thing.category in MOVING and thing.visible >= least_visible]
+    boxes = np.array([exact_box(thing, snapshot.camera) for thing in seen]).reshape(-1, 4)
     good = np.isfinite(boxes).all(axis=1)
     return [thing for thing, keep in zip(seen, good) if keep], boxes[good]
 
 
-def as_objects(boxes: np.ndarray, things: list[Thing]) -> Objects:
+def as_objects(boxes: np.ndarray, things: list[SceneObject]) -> Objects:
     n = len(boxes)
     kinds = np.array([CLASSES.index(thing.category) for thing in things], np.int32)
     found = Detections(boxes.astype(np.float32), np.full(n, 0.9, np.float32), kinds, np.zeros((n, 0), np.float32))
@@ -58,24 +58,24 @@ def shaken(camera: Camera, noise: GroundNoise, rng: np.random.Generator) -> Came
     return replace(camera, base_from_camera=pose)
 
 
-def position_errors(moments: Iterable[Moment], noise: GroundNoise, draw: GroundNoise, seed: int = 0) -> np.ndarray:
+def position_errors(snapshots: Iterable[Snapshot], noise: GroundNoise, draw: GroundNoise, seed: int = 0) -> np.ndarray:
     """(N, 3) range, error of the position, error along the line of sight in standard deviations.
 
     noise  what the library is told
     draw   what is really wrong, frame by frame; its pixel noise goes into the boxes
     """
     rng, rows = np.random.default_rng(seed), []
-    for moment in moments:
-        things, boxes = exact(moment)
-        at = standing(moment, boxes, things)
+    for snapshot in snapshots:
+        things, boxes = exact(snapshot)
+        at = standing(snapshot, boxes, things)
         if not len(at):
             continue
         wrong = boxes + draw.pixel * rng.normal(size=boxes.shape)
-        camera = shaken(moment.camera, draw, rng)
+        camera = shaken(snapshot.camera, draw, rng)
         found = locate_objects(as_objects(wrong, things), camera, CLASSES, (camera.height, camera.width), noise)
         for row in at:
             if np.isfinite(found.positions[row, 0]) and not found.truncated[row] & Edge.BOTTOM:
-                rows.append(_error(found, row, contact(things[row], moment.camera, boxes[row]), moment.camera))
+                rows.append(_error(found, row, contact(things[row], snapshot.camera, boxes[row]), snapshot.camera))
     return np.array(rows).reshape(-1, 3)
 
 
@@ -87,22 +87,22 @@ def _error(found: Objects, row: int, truth: np.ndarray, camera: Camera) -> tuple
     return float(np.linalg.norm(truth)), float(np.linalg.norm(apart)), float(apart @ sight / sigma)
 
 
-def tracked_errors(moments: Iterable[Moment], noise: GroundNoise, draw: GroundNoise, seed: int = 0) -> np.ndarray:
+def tracked_errors(snapshots: Iterable[Snapshot], noise: GroundNoise, draw: GroundNoise, seed: int = 0) -> np.ndarray:
     """The same after tracking, from one second of track on; with the speed's error as fourth column."""
     rng, rows, tracker, last = np.random.default_rng(seed), [], ObjectTracker(CLASSES), None
-    for moment in moments:
-        things, boxes = exact(moment)
+    for snapshot in snapshots:
+        things, boxes = exact(snapshot)
         wrong = boxes + draw.pixel * rng.normal(size=boxes.shape)
-        camera = shaken(moment.camera, draw, rng)
+        camera = shaken(snapshot.camera, draw, rng)
         located = locate_objects(as_objects(wrong, things), camera, CLASSES, (camera.height, camera.width), noise)
-        motion = motion_between(last, moment) if last else None
+        motion = motion_between(last, snapshot) if last else None
         size = camera.height, camera.width
-        found, last = tracker.update(located, moment.stamp_ns, motion, size, moment.camera), moment
-        for row in standing(moment, boxes, things):
+        found, last = tracker.update(located, snapshot.stamp_ns, motion, size, snapshot.camera), snapshot
+        for row in standing(snapshot, boxes, things):
             if found.ages[row] * 1e9 > 1e9 and np.isfinite(found.velocities[row]).all() and _old(found, row):
-                truth = contact(things[row], moment.camera, boxes[row])
+                truth = contact(things[row], snapshot.camera, boxes[row])
                 speed = np.linalg.norm(found.velocities[row] - things[row].velocity)
-                rows.append((*_error(found, row, truth, moment.camera), float(speed)))
+                rows.append((*_error(found, row, truth, snapshot.camera), float(speed)))
     return np.array(rows).reshape(-1, 4)
 
 
@@ -113,14 +113,14 @@ def _old(found: Objects, row: int, frames: int = 20) -> bool:
 NOD = GroundNoise(pixel=0.5, box=0.0, pitch=np.radians(0.3), roll=np.radians(0.1), height=0.01)
 
 
-def geometry_figures(moments: list[Moment], drives: list[Moment]) -> dict[str, float]:
+def geometry_figures(snapshots: list[Snapshot], drives: list[Snapshot]) -> dict[str, float]:
     """The figures of position: on a known flat road, with 0.3 degrees of pitch, and how honest the doubt is.
 
     moments  what single frames are judged by: the more drives they come from, the more different the cars
     drives   frames in a row, for what tracking makes of it
     """
-    still = position_errors(moments, EXACT, GroundNoise(0.0, 0.0, 0.0, 0.0, 0.0))
-    noisy = position_errors(moments, NOD, NOD)
+    still = position_errors(snapshots, EXACT, GroundNoise(0.0, 0.0, 0.0, 0.0, 0.0))
+    noisy = position_errors(snapshots, NOD, NOD)
     figures = {
         "objects": float(len(still)),
         "position_error_median_percent": percent(still),

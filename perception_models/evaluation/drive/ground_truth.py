@@ -20,7 +20,7 @@ MOVING = CLASSES[:8]
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """position is the ground contact centre, metres in base_link; size is length, width, height."""
 
     track_id: int
@@ -34,12 +34,12 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """One frame of a drive; lanes are (role, (P, 3) points near to far)."""
 
     stamp_ns: int
     camera: Camera
-    things: list[Thing]
+    things: list[SceneObject]
     lanes: list[tuple[str, np.ndarray]]
     world_from_base: np.ndarray
     image: Path | None = None
@@ -47,7 +47,7 @@ class Moment:
     extra: dict = field(default_factory=dict)
 
 
-def read_drive(folder: Path) -> list[Moment]:
+def read_drive(folder: Path) -> list[Snapshot]:
     """A labelled folder (or its unfinished parts) with rendered truth, in order; ValueError when it has none."""
     file = folder / "truth/truth.jsonl"
     if file.is_file():
@@ -56,16 +56,16 @@ def read_drive(folder: Path) -> list[Moment]:
         rows = [json.loads(part.read_text())["truth"] for part in sorted((folder / "parts").glob("*.json"))]
     if not rows:
         raise ValueError(f"{folder} has no truth/truth.jsonl: give a folder that `perception-models render` wrote")
-    moments = [_moment(row, folder) for row in rows]
-    return sorted(moments, key=lambda moment: (moment.sequence, moment.stamp_ns))
+    snapshots = [_snapshot(row, folder) for row in rows]
+    return sorted(snapshots, key=lambda snapshot: (snapshot.sequence, snapshot.stamp_ns))
 
 
-def _moment(row: dict, folder: Path) -> Moment:
+def _snapshot(row: dict, folder: Path) -> Snapshot:
     image = folder / "images" / row["name"]
-    return moment_of(row, _size(image), image)
+    return snapshot_of(row, _size(image), image)
 
 
-def moment_of(row: dict, size: tuple[int, int], image: Path | None = None) -> Moment:
+def snapshot_of(row: dict, size: tuple[int, int], image: Path | None = None) -> Snapshot:
     """One line of a truth file; size is width and height of the picture."""
     width, height = size
     fx, fy, cx, cy = row["intrinsics"]
@@ -75,14 +75,14 @@ def moment_of(row: dict, size: tuple[int, int], image: Path | None = None) -> Mo
     lanes = [(lane["role"], np.array(lane["points"], float).reshape(-1, 3)) for lane in row["lanes"]]
     world = np.array(row["ego"]["world_from_base"], float)
     things = [_thing(each) for each in row["objects"]]
-    return Moment(row["stamp_ns"], camera, things, lanes, world, image, row["sequence"])
+    return Snapshot(row["stamp_ns"], camera, things, lanes, world, image, row["sequence"])
 
 
-def _thing(row: dict) -> Thing:
+def _thing(row: dict) -> SceneObject:
     box = np.array([row["box2d"][key] for key in ("x1", "y1", "x2", "y2")], float)
     arrays = (np.array(row[key], float) for key in ("position", "size", "velocity"))
     position, size, velocity = arrays
-    return Thing(row["track_id"], row["category"], position, row["yaw"], size, velocity, row["visible"], box)
+    return SceneObject(row["track_id"], row["category"], position, row["yaw"], size, velocity, row["visible"], box)
 
 
 def _size(image: Path) -> tuple[int, int]:
@@ -92,7 +92,7 @@ def _size(image: Path) -> tuple[int, int]:
         return opened.size
 
 
-def plain_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator[Moment]:
+def plain_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator[Snapshot]:
     """Twelve cars on a flat straight road, seen without a picture: boxes are exact projections."""
     rng = np.random.default_rng(seed)
     k = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
@@ -110,18 +110,20 @@ def plain_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator
         places = start + np.c_[(speed - own) * t, np.zeros(count)]
         things = [_plain(n, places[n], speed[n], size[n], camera) for n in range(count)]
         shown = [thing for thing in things if np.isfinite(thing.box).all()]
-        yield Moment(round(t * 1e9), camera, _unhidden(shown), [], world, sequence=f"plain {seed}")
+        yield Snapshot(round(t * 1e9), camera, _unhidden(shown), [], world, sequence=f"plain {seed}")
 
 
-def _plain(number: int, place: np.ndarray, speed: float, size: np.ndarray, camera: Camera) -> Thing:
+def _plain(number: int, place: np.ndarray, speed: float, size: np.ndarray, camera: Camera) -> SceneObject:
     yaw = 0.0 if speed >= 0 else np.pi
-    thing = Thing(number, "car", np.r_[place, 0.0], yaw, size, np.array([speed, 0.0]), 1.0, np.full(4, np.nan))
-    return Thing(*(getattr(thing, name) for name in list(Thing.__dataclass_fields__)[:-1]), exact_box(thing, camera))
+    thing = SceneObject(number, "car", np.r_[place, 0.0], yaw, size, np.array([speed, 0.0]), 1.0, np.full(4, np.nan))
+    return SceneObject(
+        *(getattr(thing, name) for name in list(SceneObject.__dataclass_fields__)[:-1]), exact_box(thing, camera)
+    )
 
 
-def _unhidden(things: list[Thing]) -> list[Thing]:
+def _unhidden(things: list[SceneObject]) -> list[SceneObject]:
     """Without those whose box is more than half behind that of a nearer one."""
-    kept: list[Thing] = []
+    kept: list[SceneObject] = []
     for thing in sorted(things, key=lambda each: each.position[0]):
         x0, y0, x1, y1 = thing.box
         area = max((x1 - x0) * (y1 - y0), 1e-6)
@@ -134,7 +136,7 @@ def _unhidden(things: list[Thing]) -> list[Thing]:
     return kept
 
 
-def corners(thing: Thing) -> np.ndarray:
+def corners(thing: SceneObject) -> np.ndarray:
     """(8, 3) corners of the box around a thing, metres in base_link; the first four on the road."""
     c, s = np.cos(thing.yaw), np.sin(thing.yaw)
     flat = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) / 2 * thing.size[:2]
@@ -142,7 +144,7 @@ def corners(thing: Thing) -> np.ndarray:
     return np.concatenate([np.c_[ring, np.full(4, thing.position[2] + z)] for z in (0.0, thing.size[2])])
 
 
-def exact_box(thing: Thing, camera: Camera) -> np.ndarray:
+def exact_box(thing: SceneObject, camera: Camera) -> np.ndarray:
     """(4,) projection of the corners, cut at the image; nan when it is out of view or partly behind the camera."""
     pixels = camera.pixels_from_base(corners(thing))
     if not np.isfinite(pixels).all():
@@ -152,7 +154,7 @@ def exact_box(thing: Thing, camera: Camera) -> np.ndarray:
     return box if (box[2:] - box[:2] > 1).all() else np.full(4, np.nan)
 
 
-def contact(thing: Thing, camera: Camera, box: np.ndarray) -> np.ndarray:
+def contact(thing: SceneObject, camera: Camera, box: np.ndarray) -> np.ndarray:
     """(2,) where the side that the camera sees stands on the road, in the direction of the box's middle.
 
     The footprint's border where the ray of the middle meets it first; the nearest corner when it misses.
@@ -175,7 +177,7 @@ def _crossing(origin: np.ndarray, along: np.ndarray, a: np.ndarray, b: np.ndarra
     return float(reach) if reach > 0 and 0 <= share <= 1 else None
 
 
-def motion_between(before: Moment, after: Moment) -> EgoMotion:
+def motion_between(before: Snapshot, after: Snapshot) -> EgoMotion:
     """How the car moved from one frame to the next."""
     moved = np.linalg.inv(before.world_from_base) @ after.world_from_base
     return EgoMotion(float(moved[0, 3]), float(moved[1, 3]), float(np.arctan2(moved[1, 0], moved[0, 0])))

@@ -9,7 +9,7 @@ import numpy as np
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.objects.localize import locate_objects
 from perception_models.evaluation.drive.geometry import as_objects
-from perception_models.evaluation.drive.ground_truth import CLASSES, Moment, Thing, contact
+from perception_models.evaluation.drive.ground_truth import CLASSES, SceneObject, Snapshot, contact
 
 HEIGHT = 1.65  # metres of KITTI's cameras over the road
 NAMES = {"Car": "car", "Van": "car", "Truck": "truck", "Pedestrian": "pedestrian", "Cyclist": "rider", "Misc": "misc"}
@@ -25,32 +25,32 @@ def kitti_camera(calibration: Path, size: tuple[int, int] = (1242, 375)) -> Came
     return Camera.from_camera_info(*size, p[:, :3].ravel(), base_from_camera=pose)
 
 
-def read_frame(folder: Path, name: str) -> Moment:
+def read_frame(folder: Path, name: str) -> Snapshot:
     """Unoccluded, uncut things of one frame."""
     camera = kitti_camera(folder / "calib" / f"{name}.txt")
     rows = [line.split() for line in (folder / "label_2" / f"{name}.txt").read_text().splitlines()]
     good = [row for row in rows if row[0] in NAMES and float(row[1]) < 0.15 and int(row[2]) < 2]
-    return Moment(0, camera, [_thing(number, row) for number, row in enumerate(good)], [], np.eye(4))
+    return Snapshot(0, camera, [_thing(number, row) for number, row in enumerate(good)], [], np.eye(4))
 
 
-def _thing(number: int, row: list[str]) -> Thing:
+def _thing(number: int, row: list[str]) -> SceneObject:
     box = np.array(row[4:8], float) + 0.5
     height, width, length, x, y, z, turn = map(float, row[8:15])
     position, size = np.array([z, -x, HEIGHT - y]), np.array([length, width, height])
     yaw = -turn - np.pi / 2
-    return Thing(number, NAMES[row[0]], position, yaw, size, np.zeros(2), 1.0, box)
+    return SceneObject(number, NAMES[row[0]], position, yaw, size, np.zeros(2), 1.0, box)
 
 
 def kitti_figures(folder: Path) -> dict[str, float]:
     """Median error of range to REACH metres, against the visible side of the 3D box and against its middle."""
     side, middle = [], []
     for label in sorted((folder / "label_2").glob("*.txt")):
-        moment = read_frame(folder, label.stem)
-        if not moment.things:
+        snapshot = read_frame(folder, label.stem)
+        if not snapshot.things:
             continue
-        camera, boxes = moment.camera, np.array([thing.box for thing in moment.things])
-        found = locate_objects(as_objects(boxes, moment.things), camera, CLASSES, (camera.height, camera.width))
-        for row, thing in enumerate(moment.things):
+        camera, boxes = snapshot.camera, np.array([thing.box for thing in snapshot.things])
+        found = locate_objects(as_objects(boxes, snapshot.things), camera, CLASSES, (camera.height, camera.width))
+        for row, thing in enumerate(snapshot.things):
             reach = float(np.linalg.norm(found.positions[row, :2]))
             truth = float(np.linalg.norm(contact(thing, camera, boxes[row])))
             if np.isfinite(reach) and truth < REACH:

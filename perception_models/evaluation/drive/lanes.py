@@ -11,12 +11,12 @@ from camera_perception.core.types import EgoLane, LaneLine
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.roles import ego_lane, y_at
 from camera_perception.lanes.tracker import LaneTracker
-from perception_models.evaluation.drive.ground_truth import Moment
+from perception_models.evaluation.drive.ground_truth import Snapshot
 
 AHEAD = 20.0  # metres
 OWN = {"ego_left": -1, "ego_right": 1}
 
-See = Callable[[Moment], tuple[tuple[LaneLine, ...], "EgoLane | None"]]
+See = Callable[[Snapshot], tuple[tuple[LaneLine, ...], "EgoLane | None"]]
 
 
 @dataclass
@@ -33,22 +33,22 @@ def see_truth(pixels: float = 1.5, seed: int = 0) -> See:
     """The true own lines through the camera, off by some pixels, without roles: what geometry alone makes of them."""
     rng, tracker = np.random.default_rng(seed), LaneTracker()
 
-    def see(moment: Moment) -> tuple[tuple[LaneLine, ...], EgoLane | None]:
-        lines = [_projected(moment, points, pixels, rng) for role, points in moment.lanes if role != "other"]
-        lanes = tracker.update(locate_lanes(tuple(line for line in lines if line), moment.camera), moment.stamp_ns)
+    def see(snapshot: Snapshot) -> tuple[tuple[LaneLine, ...], EgoLane | None]:
+        lines = [_projected(snapshot, points, pixels, rng) for role, points in snapshot.lanes if role != "other"]
+        lanes = tracker.update(locate_lanes(tuple(line for line in lines if line), snapshot.camera), snapshot.stamp_ns)
         return lanes, ego_lane(lanes, tracker.usual_width)
 
     return see
 
 
-def _projected(moment: Moment, points: np.ndarray, sigma: float, rng: np.random.Generator) -> LaneLine | None:
+def _projected(snapshot: Snapshot, points: np.ndarray, sigma: float, rng: np.random.Generator) -> LaneLine | None:
     ahead = points[(points[:, 0] > 3) & (points[:, 0] < 60)]
     if len(ahead) < 4:
         return None
     x = np.geomspace(ahead[0, 0], ahead[-1, 0], 40)
     dense = np.column_stack([x] + [np.interp(x, ahead[:, 0], ahead[:, axis]) for axis in (1, 2)])
-    pixels = moment.camera.pixels_from_base(dense)
-    inside = (pixels >= 0).all(axis=1) & (pixels <= (moment.camera.width, moment.camera.height)).all(axis=1)
+    pixels = snapshot.camera.pixels_from_base(dense)
+    inside = (pixels >= 0).all(axis=1) & (pixels <= (snapshot.camera.width, snapshot.camera.height)).all(axis=1)
     pixels = (
         pixels[inside]
         + (sigma * rng.normal(), 0)
@@ -57,12 +57,12 @@ def _projected(moment: Moment, points: np.ndarray, sigma: float, rng: np.random.
     return LaneLine(pixels.astype(np.float32), 0.9) if len(pixels) >= 8 else None
 
 
-def lane_log(moments: Iterable[Moment], see: See) -> LaneLog:
+def lane_log(snapshots: Iterable[Snapshot], see: See) -> LaneLog:
     log = LaneLog()
-    for moment in moments:
-        lanes, own = see(moment)
-        truth = {OWN[role]: points for role, points in moment.lanes if role in OWN}
-        if truth and not moment.sequence.startswith("plain"):
+    for snapshot in snapshots:
+        lanes, own = see(snapshot)
+        truth = {OWN[role]: points for role, points in snapshot.lanes if role in OWN}
+        if truth and not snapshot.sequence.startswith("plain"):
             _note(log, lanes, own, truth)
     return log
 

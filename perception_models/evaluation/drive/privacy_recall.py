@@ -20,7 +20,7 @@ from camera_perception.tools.privacy.anonymize import look_at
 from camera_perception.tools.privacy.finder import Finder
 from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.temporal import plan
-from perception_models.evaluation.drive.ground_truth import Moment, Thing, read_drive
+from perception_models.evaluation.drive.ground_truth import SceneObject, Snapshot, read_drive
 
 HEADS, PLATES = ("pedestrian", "rider"), ("car", "truck", "bus")
 LEAST = {"head": 48.0, "plate": 60.0}  # pixels of a box's height: below nobody and nothing can be told
@@ -28,14 +28,14 @@ VISIBLE = 0.5
 ENOUGH = 0.9  # share of what is seen of a head or plate
 
 
-def head_of(thing: Thing) -> np.ndarray:
+def head_of(thing: SceneObject) -> np.ndarray:
     """(100, 3) points on the head of a person, base_link: the upper 26 cm, above the middle of the feet."""
     directions = np.random.default_rng(0).normal(size=(100, 3))
     middle = thing.position + (0, 0, thing.size[2] - 0.13)
     return middle + 0.13 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def plates_of(thing: Thing, eye: np.ndarray) -> np.ndarray:
+def plates_of(thing: SceneObject, eye: np.ndarray) -> np.ndarray:
     """(N, 3) points on the plates at front and back that face the eye: 52 cm wide, 35 to 75 cm above the road."""
     along = np.array([np.cos(thing.yaw), np.sin(thing.yaw), 0])
     side, up = np.array([-along[1], along[0], 0]), np.array([0, 0, 1])
@@ -50,21 +50,21 @@ def plates_of(thing: Thing, eye: np.ndarray) -> np.ndarray:
     return np.array(points).reshape(-1, 3)
 
 
-def seen_of(thing: Thing, moment: Moment) -> np.ndarray:
+def seen_of(thing: SceneObject, snapshot: Snapshot) -> np.ndarray:
     """(N, 2) pixels of a person's head or a vehicle's plates, as far as its box shows them."""
-    points = head_of(thing) if thing.category in HEADS else plates_of(thing, moment.camera.pose[:3, 3])
-    pixels = moment.camera.pixels_from_base(points)
+    points = head_of(thing) if thing.category in HEADS else plates_of(thing, snapshot.camera.pose[:3, 3])
+    pixels = snapshot.camera.pixels_from_base(points)
     with np.errstate(invalid="ignore"):
         return pixels[((pixels >= thing.box[:2]) & (pixels < thing.box[2:])).all(axis=1)]
 
 
-def covered(moment: Moment, regions: Sequence[Region]) -> Iterator[tuple[str, bool]]:
+def covered(snapshot: Snapshot, regions: Sequence[Region]) -> Iterator[tuple[str, bool]]:
     """("head" or "plate", is it covered?) of everything large and visible enough."""
-    for thing in moment.things:
+    for thing in snapshot.things:
         kind = "head" if thing.category in HEADS else "plate" if thing.category in PLATES else ""
         if not kind or thing.visible < VISIBLE or thing.box[3] - thing.box[1] < LEAST[kind]:
             continue
-        pixels = seen_of(thing, moment)
+        pixels = seen_of(thing, snapshot)
         if len(pixels):
             yield kind, bool(_inside(pixels, regions).mean() >= ENOUGH)
 
@@ -81,20 +81,20 @@ def main(
     least: Annotated[float, typer.Option(help="score from which on something is covered")] = 0.2,
 ) -> None:
     """Heads and plates that are covered, of all that are large enough, and the share of pixels that is covered."""
-    spec, moments = load_spec(model), read_drive(drive)
+    spec, snapshots = load_spec(model), read_drive(drive)
     finder = Finder(spec, load_engine(spec, engine), least)
-    looks = [look_at(lambda m=m: cv2.imread(str(m.image)), m.stamp_ns, finder) for m in tqdm(moments, unit="image")]
+    looks = [look_at(lambda m=m: cv2.imread(str(m.image)), m.stamp_ns, finder) for m in tqdm(snapshots, unit="image")]
     finder.close()
     steps = plan(looks, finder.names, Settings())
-    found = [pair for moment, regions in zip(moments, steps) for pair in covered(moment, regions or ())]
+    found = [pair for snapshot, regions in zip(snapshots, steps) for pair in covered(snapshot, regions or ())]
     for kind in LEAST:
         right = [good for name, good in found if name == kind]
         typer.echo(f"{kind}s covered: {sum(right)} of {len(right)}")
-    typer.echo(f"pixels covered: {100 * np.mean([_share(m, r or ()) for m, r in zip(moments, steps)]):.1f} %")
+    typer.echo(f"pixels covered: {100 * np.mean([_share(m, r or ()) for m, r in zip(snapshots, steps)]):.1f} %")
 
 
-def _share(moment: Moment, regions: Sequence[Region]) -> float:
-    mask = np.zeros((moment.camera.height, moment.camera.width), bool)
+def _share(snapshot: Snapshot, regions: Sequence[Region]) -> float:
+    mask = np.zeros((snapshot.camera.height, snapshot.camera.width), bool)
     for region in regions:
         mask[region.y0 : region.y1, region.x0 : region.x1] = True
     return float(mask.mean())

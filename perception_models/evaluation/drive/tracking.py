@@ -16,12 +16,19 @@ from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.tracker.tracker import ObjectTracker
 from driving_scenes.labels.objects import LEAST_HEIGHT, LEAST_VISIBLE, LEAST_WIDTH
 from perception_models.evaluation.drive.geometry import as_objects
-from perception_models.evaluation.drive.ground_truth import CLASSES, MOVING, Moment, Thing, contact, motion_between
+from perception_models.evaluation.drive.ground_truth import (
+    CLASSES,
+    MOVING,
+    SceneObject,
+    Snapshot,
+    contact,
+    motion_between,
+)
 
 KITTI_HEIGHT = 25.0  # pixels: what is lower is asked of nobody in KITTI's benchmarks
 SURE_AFTER = 1_000_000_000  # ns of track until a velocity counts
 
-Follow = Callable[[Moment, "EgoMotion | None"], Objects]
+Follow = Callable[[Snapshot, "EgoMotion | None"], Objects]
 
 
 @dataclass
@@ -50,33 +57,33 @@ def follow_truth() -> Follow:
     """A tracker that is shown the true boxes: what association alone reaches."""
     tracker = ObjectTracker(CLASSES)
 
-    def follow(moment: Moment, motion: EgoMotion | None) -> Objects:
-        things, boxes, _ = _asked(moment, LEAST_HEIGHT)
-        size = moment.camera.height, moment.camera.width
-        located = locate_objects(as_objects(boxes, things), moment.camera, CLASSES, size)
-        found = tracker.update(located, moment.stamp_ns, motion, size, moment.camera)
-        return near_sides(found, moment.camera, CLASSES)
+    def follow(snapshot: Snapshot, motion: EgoMotion | None) -> Objects:
+        things, boxes, _ = _asked(snapshot, LEAST_HEIGHT)
+        size = snapshot.camera.height, snapshot.camera.width
+        located = locate_objects(as_objects(boxes, things), snapshot.camera, CLASSES, size)
+        found = tracker.update(located, snapshot.stamp_ns, motion, size, snapshot.camera)
+        return near_sides(found, snapshot.camera, CLASSES)
 
     return follow
 
 
-def track_logs(moments: Iterable[Moment], follow: Follow, names: tuple[str, ...] = CLASSES) -> tuple[Log, Log]:
+def track_logs(snapshots: Iterable[Snapshot], follow: Follow, names: tuple[str, ...] = CLASSES) -> tuple[Log, Log]:
     """Run a drive and note what is needed to judge it: all things, and those from KITTI_HEIGHT on."""
     logs, last = (Log(), Log(KITTI_HEIGHT)), None
-    for moment in moments:
-        seconds = (moment.stamp_ns - last.stamp_ns) / 1e9 if last and last.sequence == moment.sequence else 0.0
-        found = follow(moment, motion_between(last, moment) if last else None)
+    for snapshot in snapshots:
+        seconds = (snapshot.stamp_ns - last.stamp_ns) / 1e9 if last and last.sequence == snapshot.sequence else 0.0
+        found = follow(snapshot, motion_between(last, snapshot) if last else None)
         for log in logs:
             log.seconds += seconds
-            _note(log, moment, found, names)
-        last = moment
+            _note(log, snapshot, found, names)
+        last = snapshot
     return logs
 
 
-def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> None:
+def _note(log: Log, snapshot: Snapshot, found: Objects, names: tuple[str, ...]) -> None:
     moving = np.array([name in MOVING for name in names] or [False])
     found = found[moving[found.classes] & (found.track_ids > 0) & ~found.coasted]
-    asked, boxes, free = _asked(moment, log.height)
+    asked, boxes, free = _asked(snapshot, log.height)
     overlap = (
         iou_matrix(boxes, found.boxes.astype(float))
         if len(boxes) and len(found)
@@ -86,20 +93,20 @@ def _note(log: Log, moment: Moment, found: Objects, names: tuple[str, ...]) -> N
         spare = (iou_matrix(found.boxes.astype(float), free).max(axis=1, initial=0.0) > 0.4) | _low(found, log.height)
         spare &= ~(overlap > 0.4).any(axis=0)
         found, overlap = found[~spare], overlap[:, ~spare]
-    log.true_ids.append(np.array([log.number(moment.sequence, thing.track_id) for thing in asked], int))
+    log.true_ids.append(np.array([log.number(snapshot.sequence, thing.track_id) for thing in asked], int))
     log.found_ids.append(found.track_ids.astype(int))
     log.overlaps.append(overlap)
     for row, column in zip(*np.nonzero(overlap >= 0.5)):
-        _measure(log, moment, asked[row], boxes[row], found, int(column))
+        _measure(log, snapshot, asked[row], boxes[row], found, int(column))
 
 
 def _low(found: Objects, height: float) -> np.ndarray:
     return found.boxes[:, 3] - found.boxes[:, 1] < height
 
 
-def _asked(moment: Moment, height: float) -> tuple[list[Thing], np.ndarray, np.ndarray]:
+def _asked(snapshot: Snapshot, height: float) -> tuple[list[SceneObject], np.ndarray, np.ndarray]:
     """Things that should be found with the boxes the picture shows, and boxes of those that need not."""
-    kinds = [thing for thing in moment.things if thing.category in MOVING]
+    kinds = [thing for thing in snapshot.things if thing.category in MOVING]
     boxes = [thing.box for thing in kinds]
     large = [
         each.visible >= LEAST_VISIBLE and b[2] - b[0] >= LEAST_WIDTH and b[3] - b[1] >= height
@@ -110,22 +117,22 @@ def _asked(moment: Moment, height: float) -> tuple[list[Thing], np.ndarray, np.n
     return asked, np.array([thing.box for thing in asked]).reshape(-1, 4), np.array(free).reshape(-1, 4)
 
 
-def _whole(box: np.ndarray, moment: Moment) -> bool:
+def _whole(box: np.ndarray, snapshot: Snapshot) -> bool:
     """Does no edge of the image cut it at a side or from below? What is left of it may stand anywhere."""
-    return bool(2.0 < box[0] and box[2] < moment.camera.width - 2.0 and box[3] < moment.camera.height - 2.5)
+    return bool(2.0 < box[0] and box[2] < snapshot.camera.width - 2.0 and box[3] < snapshot.camera.height - 2.5)
 
 
-def _measure(log: Log, moment: Moment, thing: Thing, box: np.ndarray, found: Objects, row: int) -> None:
+def _measure(log: Log, snapshot: Snapshot, thing: SceneObject, box: np.ndarray, found: Objects, row: int) -> None:
     identity = int(found.track_ids[row])
-    began = log.began.setdefault(identity, moment.stamp_ns)
-    if np.isfinite(found.positions[row, 0]) and _whole(box, moment):
-        truth = contact(thing, moment.camera, box)
-        sight = truth - moment.camera.pose[:2, 3]
+    began = log.began.setdefault(identity, snapshot.stamp_ns)
+    if np.isfinite(found.positions[row, 0]) and _whole(box, snapshot):
+        truth = contact(thing, snapshot.camera, box)
+        sight = truth - snapshot.camera.pose[:2, 3]
         sight = sight / np.linalg.norm(sight)
         off = (found.positions[row, :2] - truth) @ sight
         sigma = np.sqrt(sight @ found.position_covs[row] @ sight)
         log.ranges.append((float(np.linalg.norm(truth)), float(off), float(off / sigma)))
-    if moment.stamp_ns - began >= SURE_AFTER and np.isfinite(found.velocities[row]).all():
+    if snapshot.stamp_ns - began >= SURE_AFTER and np.isfinite(found.velocities[row]).all():
         wrong = found.velocities[row] - thing.velocity
         log.speeds.append(np.stack((wrong, wrong / np.sqrt(found.velocity_covs[row].diagonal()))))
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec, load_spec, spec_from_json
-from camera_perception.core.types import Seen
+from camera_perception.core.types import Observations
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import infer
 from camera_perception.engines.select import load_engine
@@ -32,7 +32,7 @@ class Looker:
         self._preprocess = Preprocessor(spec.input)
         self._buffer = np.zeros(spec.input.shape, spec.input.dtype)
 
-    def __call__(self, picture: np.ndarray) -> Seen:
+    def __call__(self, picture: np.ndarray) -> Observations:
         """What is said about a (H, W, 3) uint8 BGR picture, down to FAINT scores."""
         letterbox = self._preprocess(picture, self._buffer[0])
         first = {name: array[0] for name, array in self.run(self._buffer).items()}
@@ -69,9 +69,9 @@ def of_network(net: PerceptionNet, size: tuple[int, int]) -> Looker:
     import torch
 
     from perception_models.export.model_json import model_outputs
-    from perception_models.network.export_graph import FinalNet
+    from perception_models.network.export_graph import ExportGraph
 
-    final = FinalNet(net, size).eval()
+    final = ExportGraph(net, size).eval()
     data = {
         "schema": 1, "name": "network", "version": "0", "license": "none",
         "onnx": {"file": "model.onnx", "sha256": "0" * 64},

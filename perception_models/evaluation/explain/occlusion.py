@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from camera_perception.core.types import Seen
+from camera_perception.core.types import Observations
 from perception_models.evaluation.explain.target import Question, answer
 
 CELLS = (8, 14)  # of a mask; finer ones find smaller things and need more masks
 
 
 def occlusion_maps(
-    look: Callable[[np.ndarray], Seen],
+    look: Callable[[np.ndarray], Observations],
     picture: np.ndarray,
     asked: Sequence[Question],
     count: int = 400,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import spearmanr
 
-from camera_perception.core.types import Seen
+from camera_perception.core.types import Observations
 from perception_models.evaluation.explain.occlusion import blurred
 from perception_models.evaluation.explain.target import Question, answer
 
@@ -23,7 +23,7 @@ def inside(question: Question, evidence: np.ndarray) -> float:
 
 
 def left_without(
-    look: Callable[[np.ndarray], Seen], picture: np.ndarray, question: Question, evidence: np.ndarray
+    look: Callable[[np.ndarray], Observations], picture: np.ndarray, question: Question, evidence: np.ndarray
 ) -> tuple[float, float]:
     """How much is still said when the most important tenth of the picture is blurred, and, to compare with, when the
     same holes are made elsewhere (half a picture to the side). The first should be far below the second."""

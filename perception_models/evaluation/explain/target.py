@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from camera_perception.core.types import LaneLine, LineColor, LineType, Seen
+from camera_perception.core.types import LaneLine, LineColor, LineType, Observations
 
 NEAR = 0.02  # of the picture's width: within it a line counts as the same
 
@@ -46,7 +46,7 @@ class Question:
 
 
 def questions(
-    seen: Seen, thresholds: dict[str, float], classes: Sequence[str], width: int, most: int
+    seen: Observations, thresholds: dict[str, float], classes: Sequence[str], width: int, most: int
 ) -> list[Question]:
     """What was said of a picture of that width, from its threshold on; of the objects the surest `most`."""
     found = seen.detections
@@ -56,7 +56,7 @@ def questions(
     return objects + lanes + [_scene(a.name, a.label, a.score) for a in seen.scene]
 
 
-def answer(question: Question, seen: Seen) -> float:
+def answer(question: Question, seen: Observations) -> float:
     """0..1: how much of it this look says too (for objects score times overlap: D-RISE, arXiv 2006.03204)."""
     if question.kind == "object":
         same = seen.detections[seen.detections.classes == question.label]

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.core.types import Seen, Task
+from camera_perception.core.types import Observations, Task
 from perception_models.data.labels import DRIVABLE, IGNORE
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import objects
@@ -32,7 +32,7 @@ class Yolop:
         self._objects: list[ObjectRecord] = []
         self._counts: dict[str, list[np.ndarray]] = {"drivable": [], "lanes": []}
 
-    def update(self, seen: Seen, sample: Sample) -> None:
+    def update(self, seen: Observations, sample: Sample) -> None:
         if sample.boxes is not None and seen.tasks & Task.OBJECTS:
             self._objects.append(objects.record(seen.detections, sample.boxes, self.classes, sample.known_classes))
         if sample.drivable is not None and seen.drivable is not None:

@@ -57,8 +57,8 @@ def judge(one: ObjectRecord) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _verdict(overlap: np.ndarray, same: np.ndarray, free: np.ndarray, counts: np.ndarray) -> tuple[str, int]:
-    def best(among: np.ndarray) -> tuple[float, int]:
-        masked = np.where(among, overlap, -1.0)
+    def best(class_mask: np.ndarray) -> tuple[float, int]:
+        masked = np.where(class_mask, overlap, -1.0)
         return float(masked.max()), int(masked.argmax())
 
     (own, hit), (near, label), (other, else_label) = best(same & free), best(same & counts), best(~same & counts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera
 from driving_scenes.roads.cross_section import Layout, Line
-from driving_scenes.scene.drive import Moment
+from driving_scenes.scene.drive import Snapshot
 
 ROW = 8.0  # pixels between vertices
 HIDES = (1, 4, 5, 7)  # buildings, sidewalks, land, walls and the own bonnet end a line; vehicles and poles do not
@@ -26,15 +26,15 @@ class LaneCurve:
     pixels: np.ndarray
 
 
-def lane_curves(moment: Moment, camera: Camera, depth: np.ndarray, labels: np.ndarray) -> list[LaneCurve]:
+def lane_curves(snapshot: Snapshot, camera: Camera, depth: np.ndarray, labels: np.ndarray) -> list[LaneCurve]:
     """Every line of the road that the camera sees; depth and labels are the final picture's."""
-    layout, start = moment.world.layout, moment.ego_s
+    layout, start = snapshot.world.layout, snapshot.ego_s
     reach = min(0.22 * camera.intrinsics[0], 130.0)
     chains = [chain for line in _longest_first(layout, start) for chain in _runs(line, layout, start, start + reach)]
     chains = _continued(chains)
     out = []
-    for number, (role, chain) in enumerate(_roles(chains, moment)):
-        points = _in_base(moment, chain)
+    for number, (role, chain) in enumerate(_roles(chains, snapshot)):
+        points = _in_base(snapshot, chain)
         pixels = _seen(points, camera, depth, labels)
         if len(pixels) >= 2 and np.ptp(pixels[:, 1]) >= 6:
             out.append(LaneCurve(number, role, chain.line.style, chain.line.color, points[::2], pixels))
@@ -80,18 +80,18 @@ def _continued(chains: list[_Chain]) -> list[_Chain]:
     return out
 
 
-def _roles(chains: list[_Chain], moment: Moment) -> list[tuple[str, _Chain]]:
+def _roles(chains: list[_Chain], snapshot: Snapshot) -> list[tuple[str, _Chain]]:
     """Count outward from the car; what begins beyond the end of another line in the same place is `other`."""
     own, other = [], [c for c in chains if c.line.scope != "own"]
     for chain in [c for c in chains if c.line.scope == "own"]:
         behind = any(
             abs(float(np.mean(k.t)) - float(np.mean(chain.t))) < 0.8
             and k.s[-1] < chain.s[0]
-            and k.s[-1] > moment.ego_s + 6
+            and k.s[-1] > snapshot.ego_s + 6
             for k in own
         )
         (other if behind else own).append(chain)
-    offsets = [float(c.t[max(np.searchsorted(c.s, moment.ego_s + 6) - 1, 0)]) - moment.ego_t for c in own]
+    offsets = [float(c.t[max(np.searchsorted(c.s, snapshot.ego_s + 6) - 1, 0)]) - snapshot.ego_t for c in own]
     out = [("other", c) for c in other]
     for name, sign in (("left", 1), ("right", -1)):
         side = sorted((o * sign, i) for i, o in enumerate(offsets) if o * sign > 0)
@@ -100,9 +100,9 @@ def _roles(chains: list[_Chain], moment: Moment) -> list[tuple[str, _Chain]]:
     return out
 
 
-def _in_base(moment: Moment, chain: _Chain) -> np.ndarray:
-    points = moment.world.road.at(chain.s, chain.t, chain.line.up)
-    base_from_world = np.linalg.inv(moment.world_from_base)
+def _in_base(snapshot: Snapshot, chain: _Chain) -> np.ndarray:
+    points = snapshot.world.road.at(chain.s, chain.t, chain.line.up)
+    base_from_world = np.linalg.inv(snapshot.world_from_base)
     return points @ base_from_world[:3, :3].T + base_from_world[:3, 3]
 
 

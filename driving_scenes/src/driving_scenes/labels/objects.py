@@ -9,8 +9,8 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera
 from driving_scenes.labels.lanes import LaneCurve, lane_curves
-from driving_scenes.renderer.picture import Picture, Seen
-from driving_scenes.scene.drive import Moment
+from driving_scenes.renderer.picture import Observations, Picture
+from driving_scenes.scene.drive import Snapshot
 
 # What nobody would draw a box around: such an object is neither a target nor a mistake (KITTI's hardest protocol stops
 # at 25 of 375 pixel rows, ours at 6 of 384).
@@ -39,7 +39,7 @@ class Labels:
     ids: np.ndarray
 
 
-def label(moment: Moment, camera: Camera, picture: Picture, whole: np.ndarray) -> Labels:
+def label(snapshot: Snapshot, camera: Camera, picture: Picture, whole: np.ndarray) -> Labels:
     """Labels of the final (distorted) picture; `whole` is the number of pixels of each seen piece if nothing hid it."""
     ids, codes, depth = (_bent(x, camera) for x in (picture.ids, picture.labels, picture.depth))
     counts = np.bincount(picture.ids.ravel(), minlength=len(picture.seen) + 1)[1:]
@@ -48,26 +48,26 @@ def label(moment: Moment, camera: Camera, picture: Picture, whole: np.ndarray) -
     for number, (x1, y1, x2, y2) in found.items():
         seen, part = picture.seen[number - 1], float(visible[number - 1])
         box = {"x1": float(x1), "y1": float(y1), "x2": float(x2), "y2": float(y2)}
-        entry = _box(seen, moment, camera, box, part)
+        entry = _box(seen, snapshot, camera, box, part)
         boxes.append(entry)
-        objects.append(_object(seen, moment, int(entry["id"]), box, part))
-    curves = lane_curves(moment, camera, depth, codes)
+        objects.append(_object(seen, snapshot, int(entry["id"]), box, part))
+    curves = lane_curves(snapshot, camera, depth, codes)
     semantic, drivable = codes & 15, codes >> 4
     semantic[semantic == 15] = 255
     drivable[semantic == 255] = 255
-    attributes = _attributes(moment)
-    truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(moment, camera)}
+    attributes = _attributes(snapshot)
+    truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(snapshot, camera)}
     return Labels(attributes, boxes, [_lane(c) for c in curves], drivable, semantic, truth, ids)
 
 
-def _attributes(moment: Moment) -> dict:
+def _attributes(snapshot: Snapshot) -> dict:
     """What can be seen of scene, weather and time: in a tunnel neither of the last two, at night no clouds."""
-    weather, time = moment.conditions.weather, moment.conditions.timeofday
-    if moment.world.kind == "tunnel":
+    weather, time = snapshot.conditions.weather, snapshot.conditions.timeofday
+    if snapshot.world.kind == "tunnel":
         weather, time = "undefined", "undefined"
     elif time == "night" and weather in ("partly cloudy", "overcast"):
         weather = "undefined"
-    return {"weather": weather, "scene": SCENES[moment.world.kind], "timeofday": time}
+    return {"weather": weather, "scene": SCENES[snapshot.world.kind], "timeofday": time}
 
 
 def _bent(image: np.ndarray, camera: Camera) -> np.ndarray:
@@ -87,42 +87,42 @@ def _extents(ids: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
     return {int(n): tuple(map(int, row)) for n, *row in zip(number[first], *low, *high)}
 
 
-def _identity(seen: Seen) -> int:
+def _identity(seen: Observations) -> int:
     """Rider and bicycle, or the boards of a gantry, are pieces of one thing: each keeps a track of its own."""
     return seen.thing.track + PART_TRACKS * seen.piece.number
 
 
-def _box(seen: Seen, moment: Moment, camera: Camera, box: dict, part: float) -> dict:
-    away = _turned_away(seen, moment, camera)
+def _box(seen: Observations, snapshot: Snapshot, camera: Camera, box: dict, part: float) -> dict:
+    away = _turned_away(seen, snapshot, camera)
     color = "none"
     if seen.piece.category == "traffic light" and not away:
         color = seen.thing.color or "none"
-    attributes = {"occluded": part < 0.8, "truncated": _truncated(seen, moment, camera), "trafficLightColor": color}
+    attributes = {"occluded": part < 0.8, "truncated": _truncated(seen, snapshot, camera), "trafficLightColor": color}
     small = box["y2"] - box["y1"] < LEAST_HEIGHT or box["x2"] - box["x1"] < LEAST_WIDTH
     if part < LEAST_VISIBLE or small or (away and seen.piece.category == "traffic sign"):
         attributes["ignored"] = True
     return {"id": str(_identity(seen)), "category": seen.piece.category, "attributes": attributes, "box2d": box}
 
 
-def _turned_away(seen: Seen, moment: Moment, camera: Camera) -> bool:
+def _turned_away(seen: Observations, snapshot: Snapshot, camera: Camera) -> bool:
     """Signs and signals show their face along their -x."""
-    eye = moment.world_from_base @ camera.base_from_camera[:, 3]
+    eye = snapshot.world_from_base @ camera.base_from_camera[:, 3]
     toward = eye[:3] - seen.thing.world_from_object[:3, 3]
     return float(-seen.thing.world_from_object[:3, 0] @ toward) < 0.17 * float(np.linalg.norm(toward))
 
 
-def _truncated(seen: Seen, moment: Moment, camera: Camera) -> bool:
-    base_from_object = np.linalg.inv(moment.world_from_base) @ seen.thing.world_from_object
+def _truncated(seen: Observations, snapshot: Snapshot, camera: Camera) -> bool:
+    base_from_object = np.linalg.inv(snapshot.world_from_base) @ seen.thing.world_from_object
     pixels, depth = camera.project(seen.piece.hull @ base_from_object[:3, :3].T + base_from_object[:3, 3])
     outside = (pixels < -1).any(1) | (pixels[:, 0] > camera.width + 1) | (pixels[:, 1] > camera.height + 1)
     return bool((np.isnan(depth) | outside).any())
 
 
-def _object(seen: Seen, moment: Moment, track: int, box: dict, part: float) -> dict:
+def _object(seen: Observations, snapshot: Snapshot, track: int, box: dict, part: float) -> dict:
     low, high = seen.piece.hull.min(0), seen.piece.hull.max(0)
-    base_from_object = np.linalg.inv(moment.world_from_base) @ seen.thing.world_from_object
+    base_from_object = np.linalg.inv(snapshot.world_from_base) @ seen.thing.world_from_object
     position = base_from_object @ [*((low + high) / 2)[:2], low[2], 1]
-    velocity = np.linalg.inv(moment.world_from_base)[:3, :3] @ [*seen.thing.velocity, 0.0]
+    velocity = np.linalg.inv(snapshot.world_from_base)[:3, :3] @ [*seen.thing.velocity, 0.0]
     yaw = float(np.arctan2(base_from_object[1, 0], base_from_object[0, 0]))
     return {
         "track_id": track,
@@ -136,11 +136,11 @@ def _object(seen: Seen, moment: Moment, track: int, box: dict, part: float) -> d
     }
 
 
-def _pose(moment: Moment, camera: Camera) -> dict:
+def _pose(snapshot: Snapshot, camera: Camera) -> dict:
     ego = {
-        "speed": round(moment.speed, 4),
-        "yaw_rate": round(moment.yaw_rate, 5),
-        "world_from_base": _round(moment.world_from_base, 6),
+        "speed": round(snapshot.speed, 4),
+        "yaw_rate": round(snapshot.yaw_rate, 5),
+        "world_from_base": _round(snapshot.world_from_base, 6),
     }
     return {
         "camera": camera.name,

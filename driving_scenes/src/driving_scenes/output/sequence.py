@@ -38,12 +38,12 @@ def make_sequence(
     """One labelled folder per camera below `folder`; frames `rate` times a second, stamps from 0."""
     lens = _fair(random_lens(np.random.default_rng([seed, 3]), found.conditions))
     for i in tqdm(range(round(seconds * rate)), unit="frame"):
-        moment = found.moment(i / rate)
+        snapshot = found.snapshot(i / rate)
         for number, camera in enumerate(cameras):
             place, frame = folder / camera.name, f"{name}_{i:06d}"
             if not is_done(place, frame):
                 rng = np.random.default_rng([seed, i, number, 4])
-                write_shot(place, frame, shoot(moment, camera, lens, rng), name, round(i * 1e9 / rate))
+                write_shot(place, frame, shoot(snapshot, camera, lens, rng), name, round(i * 1e9 / rate))
     for camera in cameras:
         gather(folder / camera.name)
 

@@ -13,7 +13,7 @@ from driving_scenes.renderer.camera_effects import Lens, photograph, random_lens
 from driving_scenes.renderer.ego_hood import bonnet
 from driving_scenes.renderer.raster import Raster
 from driving_scenes.renderer.visibility import whole_areas
-from driving_scenes.scene.drive import Moment, random_drive
+from driving_scenes.scene.drive import Snapshot, random_drive
 from driving_scenes.scene.world import World, build_world
 
 PICTURES_PER_WORLD = 4
@@ -44,11 +44,11 @@ def fineness(camera: Camera, lens: Lens) -> float:
     return 1.0 if lens.blur > 0.4 or camera.lookup is not None else 1.25
 
 
-def shoot(moment: Moment, camera: Camera, lens: Lens, rng: np.random.Generator) -> Shot:
+def shoot(snapshot: Snapshot, camera: Camera, lens: Lens, rng: np.random.Generator) -> Shot:
     """Draw, label and photograph one moment."""
-    picture = engine().draw(moment, camera, fineness(camera, lens))
-    labels = label(moment, camera, picture, whole_areas(engine(), moment, camera, picture))
-    return Shot(photograph(rng, picture.light, camera, lens, moment.conditions), labels, lens)
+    picture = engine().draw(snapshot, camera, fineness(camera, lens))
+    labels = label(snapshot, camera, picture, whole_areas(engine(), snapshot, camera, picture))
+    return Shot(photograph(rng, picture.light, camera, lens, snapshot.conditions), labels, lens)
 
 
 def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None = None, around: bool = False) -> Shot:
@@ -59,7 +59,7 @@ def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None =
     rng = np.random.default_rng([seed, index, 1])
     drive = random_drive(rng, _world(seed, index // PICTURES_PER_WORLD, kind))
     camera = random_camera(rng, *size, around)
-    moment = drive.moment()
+    snapshot = drive.snapshot()
     if rng.random() < 0.3 and not around:
-        moment = replace(moment, bonnet=bonnet(rng, camera))
-    return shoot(moment, camera, random_lens(rng, drive.conditions), rng)
+        snapshot = replace(snapshot, bonnet=bonnet(rng, camera))
+    return shoot(snapshot, camera, random_lens(rng, drive.conditions), rng)

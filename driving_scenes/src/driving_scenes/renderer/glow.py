@@ -7,17 +7,17 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera
 from driving_scenes.renderer.picture import Picture
-from driving_scenes.scene.drive import Moment
+from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.lighting import lights_on
 
 
-def glow(picture: Picture, moment: Moment, camera: Camera, camera_from_world: np.ndarray, visible) -> None:
+def glow(picture: Picture, snapshot: Snapshot, camera: Camera, camera_from_world: np.ndarray, visible) -> None:
     """Add the light of lamps that point at the camera, and their streaks on a wet road."""
     height, width = picture.depth.shape
     scale = picture.light.shape[0] / height
     _, _, cx, cy = camera.canvas
-    wet, streaks = moment.conditions.wetness, np.zeros((height // 2, width // 2, 3), np.float32)
-    for at, color, gain, lift in _lamps_seen(moment, camera_from_world, visible):
+    wet, streaks = snapshot.conditions.wetness, np.zeros((height // 2, width // 2, 3), np.float32)
+    for at, color, gain, lift in _lamps_seen(snapshot, camera_from_world, visible):
         u, v = camera.intrinsics[0] * at[0] / at[2] + cx, camera.intrinsics[1] * at[1] / at[2] + cy
         i, j = int(v), int(u)
         if 1 <= i < height - 1 and 1 <= j < width - 1 and picture.depth[i, j] > at[2] - 0.4:
@@ -37,11 +37,11 @@ def glow(picture: Picture, moment: Moment, camera: Camera, camera_from_world: np
         picture.light += cv2.resize(streaks, picture.light.shape[1::-1])
 
 
-def _lamps_seen(moment: Moment, camera_from_world: np.ndarray, visible):
+def _lamps_seen(snapshot: Snapshot, camera_from_world: np.ndarray, visible):
     """(position in the camera, colour, gain, height over the road) of every lamp that shines towards the camera."""
-    power = 260.0 if moment.conditions.timeofday == "night" else 25.0
+    power = 260.0 if snapshot.conditions.timeofday == "night" else 25.0
     for thing, pieces, _ in visible:
-        if not lights_on(thing, moment):
+        if not lights_on(thing, snapshot):
             continue
         camera_from_object, street = camera_from_world @ thing.world_from_object, thing.key.kind == "street_lamp"
         for group, color, direction in ((0, (1.0, 0.93, 0.8), 1.0), (1, (1.0, 0.05, 0.03), -1.0)):
@@ -55,6 +55,6 @@ def _lamps_seen(moment: Moment, camera_from_world: np.ndarray, visible):
                         * cosine**4
                         * (1.0 if group == 0 else 0.16)
                         / (at[2] + 6)
-                        * np.exp(-moment.conditions.fog * at[2])
+                        * np.exp(-snapshot.conditions.fog * at[2])
                     )
                     yield at, color, gain * (0.35 if street else 1.0), float(lamp[2])

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driving_scenes.renderer.gpu import Piece
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 
 
 @dataclass(slots=True)
-class Seen:
+class Observations:
     """A labelled piece of a thing that was drawn with an id."""
 
-    thing: Thing
+    thing: SceneObject
     piece: Piece
 
 
@@ -32,4 +32,4 @@ class Picture:
     ids: np.ndarray
     labels: np.ndarray
     depth: np.ndarray
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Observations] = field(default_factory=list)

@@ -9,11 +9,11 @@ from driving_scenes.base.camera import Camera
 from driving_scenes.base.projection import FAR, NEAR, column_major, orthographic, projection
 from driving_scenes.renderer.glow import glow
 from driving_scenes.renderer.gpu import Gpu, Piece
-from driving_scenes.renderer.picture import Picture, Seen
+from driving_scenes.renderer.picture import Observations, Picture
 from driving_scenes.scene.asset_pool import Key, size
-from driving_scenes.scene.drive import Moment
+from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.lighting import light_values, lights_on
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 
 SHADOW_SIZE, SHADOW_REACH = 2048, 55.0  # texels, metres around the point 28 m ahead
 OPEN = {"tree", "bush", "fence", "truck", "parked_clutter", "bonnet"}  # kinds with faces that are seen from both sides
@@ -31,21 +31,21 @@ class Raster:
         self.shadow_map.repeat_x = self.shadow_map.repeat_y = False
         self.shadow = ctx.framebuffer(depth_attachment=self.shadow_map)
 
-    def draw(self, moment: Moment, camera: Camera, scale: float = 1.25) -> Picture:
+    def draw(self, snapshot: Snapshot, camera: Camera, scale: float = 1.25) -> Picture:
         """Render one picture; the light `scale` times as wide and high as the labels, against jagged edges."""
         width, height, cx, cy = camera.canvas
-        world_from_camera = moment.world_from_base @ camera.base_from_camera
+        world_from_camera = snapshot.world_from_base @ camera.base_from_camera
         camera_from_world = np.linalg.inv(world_from_camera)
         clip = projection(width, height, *camera.intrinsics[:2], cx, cy) @ camera_from_world
-        visible = self._visible(moment.things, camera_from_world, camera)
-        if moment.bonnet is not None:
-            visible.insert(0, (Thing(BONNET, world_from_camera), [self.gpu.passing(moment.bonnet)], 1.0))
-        shadow_from_world = self._shadows(moment, camera_from_world)
-        self._uniforms(moment, 1.2 / camera.intrinsics[0] / scale, world_from_camera, clip, shadow_from_world)
+        visible = self._visible(snapshot.things, camera_from_world, camera)
+        if snapshot.bonnet is not None:
+            visible.insert(0, (SceneObject(BONNET, world_from_camera), [self.gpu.passing(snapshot.bonnet)], 1.0))
+        shadow_from_world = self._shadows(snapshot, camera_from_world)
+        self._uniforms(snapshot, 1.2 / camera.intrinsics[0] / scale, world_from_camera, clip, shadow_from_world)
         target, ids = self.gpu.targets(width, height, scale)
-        self._color(target, moment, visible)
+        self._color(target, snapshot, visible)
         large = target.size
-        seen = self._ids(ids, moment, visible)
+        seen = self._ids(ids, snapshot, visible)
         light = (
             np.frombuffer(target.read(components=3, dtype="f2"), np.float16)
             .reshape(large[1], large[0], 3)
@@ -60,13 +60,13 @@ class Raster:
         metres = 2 * FAR * NEAR / (FAR + NEAR - ndc * (FAR - NEAR))
         instance = code[..., 0].astype(np.uint16) | (code[..., 1].astype(np.uint16) << 8)
         picture = Picture(light, instance, code[..., 2].copy(), metres, seen)
-        if moment.conditions.night or moment.conditions.lamps > 0.3:
-            glow(picture, moment, camera, camera_from_world, visible)
+        if snapshot.conditions.night or snapshot.conditions.lamps > 0.3:
+            glow(picture, snapshot, camera, camera_from_world, visible)
         return picture
 
     def _visible(
-        self, things: list[Thing], camera_from_world: np.ndarray, camera: Camera
-    ) -> list[tuple[Thing, list[Piece], float]]:
+        self, things: list[SceneObject], camera_from_world: np.ndarray, camera: Camera
+    ) -> list[tuple[SceneObject, list[Piece], float]]:
         """Things in view that are larger than a pixel, nearest first, in the detail that their size deserves."""
         width, height, cx, cy = camera.canvas
         f = camera.intrinsics[0]
@@ -89,19 +89,19 @@ class Raster:
             for i in keep
         ]
 
-    def _shadows(self, moment: Moment, camera_from_world: np.ndarray) -> np.ndarray:
+    def _shadows(self, snapshot: Snapshot, camera_from_world: np.ndarray) -> np.ndarray:
         """Fill the shadow map; returns its (4, 4) clip_from_world."""
-        sun = moment.conditions.sun
-        center = (moment.world_from_base @ [28.0, 0, 0, 1])[:3]
+        sun = snapshot.conditions.sun
+        center = (snapshot.world_from_base @ [28.0, 0, 0, 1])[:3]
         look = orthographic(center, sun, SHADOW_REACH)
-        if moment.conditions.sun_color.sum() < 0.02:
+        if snapshot.conditions.sun_color.sum() < 0.02:
             return look
         self.shadow.use()
         self.shadow.clear(depth=1.0)
         ctx, program = self.gpu.ctx, self.gpu.programs["thing_depth"]
         ctx.enable_only(ctx.DEPTH_TEST)
         program["uClipFromWorld"].write(column_major(look))
-        for thing in moment.things:
+        for thing in snapshot.things:
             at = thing.world_from_object[:3, 3] - center
             radius = max(size(thing.key))
             side = at - sun * (at @ sun)
@@ -112,9 +112,9 @@ class Raster:
                 piece.depth.render()
         return look
 
-    def _uniforms(self, moment: Moment, pixel: float, world_from_camera, clip, shadow_from_world) -> None:
-        values = light_values(moment, world_from_camera[:3, 3])
-        values |= moment.looks
+    def _uniforms(self, snapshot: Snapshot, pixel: float, world_from_camera, clip, shadow_from_world) -> None:
+        values = light_values(snapshot, world_from_camera[:3, 3])
+        values |= snapshot.looks
         values |= {
             "uShadow": 1,
             "uNoise": 0,
@@ -134,9 +134,9 @@ class Raster:
                 elif name in values:
                     _set(program[name], values[name])
 
-    def _color(self, target, moment: Moment, visible) -> None:
+    def _color(self, target, snapshot: Snapshot, visible) -> None:
         ctx, gpu = self.gpu.ctx, self.gpu
-        ground, _, ribbons = gpu.world(moment.world, moment.world.ground, moment.world.ribbons)
+        ground, _, ribbons = gpu.world(snapshot.world, snapshot.world.ground, snapshot.world.ribbons)
         target.use()
         target.clear(0, 0, 0, 1, depth=1.0)
         gpu.noise.use(0)
@@ -146,7 +146,7 @@ class Raster:
         program = gpu.programs["thing"]
         for thing, pieces, _ in visible:
             self._cull(thing.key.kind not in OPEN)
-            self._place(program, thing, moment)
+            self._place(program, thing, snapshot)
             for piece in pieces:
                 piece.color.render()
         for part in ground:
@@ -156,21 +156,21 @@ class Raster:
         ctx.blend_func = ctx.SRC_ALPHA, ctx.ONE_MINUS_SRC_ALPHA
         target.depth_mask = False
         ribbons.render()
-        self._contacts(moment, visible)
+        self._contacts(snapshot, visible)
         ctx.enable_only(ctx.DEPTH_TEST)
         gpu.sky.render(ctx.TRIANGLE_STRIP)
         target.depth_mask = True
 
-    def _place(self, program, thing: Thing, moment: Moment) -> None:
+    def _place(self, program, thing: SceneObject, snapshot: Snapshot) -> None:
         program["uWorldFromObject"].write(column_major(thing.world_from_object))
-        on = lights_on(thing, moment)
+        on = lights_on(thing, snapshot)
         program["uTint"].value = (*thing.tint, 1.0) if thing.tint else (0.0, 0.0, 0.0, 0.0)
         program["uLights"].value = (on, thing.brake, thing.blink)
         program["uGroundZ"].value = float(thing.world_from_object[2, 3]) - (9.0 if thing.key is BONNET else 0.0)
         program["uSeed"].value = float(thing.track % 97)
 
-    def _contacts(self, moment: Moment, visible) -> None:
-        program, dark = self.gpu.programs["contact"], 0.75 if moment.conditions.sun_color.sum() < 0.5 else 0.6
+    def _contacts(self, snapshot: Snapshot, visible) -> None:
+        program, dark = self.gpu.programs["contact"], 0.75 if snapshot.conditions.sun_color.sum() < 0.5 else 0.6
         for thing, _, depth in visible:
             if (
                 thing.key.kind
@@ -183,9 +183,9 @@ class Raster:
                 program["uStrength"].value = dark if width > 1.2 else 0.4
                 self.gpu.contact.render(self.gpu.ctx.TRIANGLE_STRIP)
 
-    def _ids(self, target, moment: Moment, visible) -> list[Seen]:
+    def _ids(self, target, snapshot: Snapshot, visible) -> list[Observations]:
         ctx, seen = self.gpu.ctx, []
-        _, ground, _ = self.gpu.world(moment.world, moment.world.ground, moment.world.ribbons)
+        _, ground, _ = self.gpu.world(snapshot.world, snapshot.world.ground, snapshot.world.ribbons)
         target.use()
         target.clear(0, 0, 0, 0, depth=1.0)
         ctx.enable_only(ctx.DEPTH_TEST)
@@ -196,7 +196,7 @@ class Raster:
             for piece in pieces:
                 number = 0
                 if piece.category:
-                    seen.append(Seen(thing, piece))
+                    seen.append(Observations(thing, piece))
                     number = len(seen)
                 program["uIds"].value = (number & 255, number >> 8, 15 if piece.semantic == 255 else piece.semantic)
                 piece.ids.render()

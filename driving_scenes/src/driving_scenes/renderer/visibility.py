@@ -8,16 +8,16 @@ from driving_scenes.base.camera import Camera
 from driving_scenes.base.projection import column_major, projection
 from driving_scenes.renderer.picture import Picture
 from driving_scenes.renderer.raster import Raster
-from driving_scenes.scene.drive import Moment
+from driving_scenes.scene.drive import Snapshot
 
 TILE, GRID = 32, 24  # pixels of a tile, tiles per side
 
 
-def whole_areas(raster: Raster, moment: Moment, camera: Camera, picture: Picture) -> np.ndarray:
+def whole_areas(raster: Raster, snapshot: Snapshot, camera: Camera, picture: Picture) -> np.ndarray:
     """(len(picture.seen),) pixels of the canvas; 0 where a piece has no visible pixel anyway."""
     width, height, cx, cy = camera.canvas
     counts = np.bincount(picture.ids.ravel(), minlength=len(picture.seen) + 1)[1:]
-    camera_from_world = np.linalg.inv(moment.world_from_base @ camera.base_from_camera)
+    camera_from_world = np.linalg.inv(snapshot.world_from_base @ camera.base_from_camera)
     clip = projection(width, height, *camera.intrinsics[:2], cx, cy) @ camera_from_world
     wanted = [i for i in np.argsort(-counts) if counts[i] > 0][: GRID * GRID]
     ctx, target, program = raster.gpu.ctx, raster.gpu.tiles(TILE * GRID), raster.gpu.programs["thing_id"]

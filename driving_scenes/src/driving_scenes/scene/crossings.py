@@ -10,7 +10,7 @@ from driving_scenes.roads.cross_section import ALTERNATIVE, SIDEWALK, Layout, Su
 from driving_scenes.roads.terrain import Ground
 from driving_scenes.scene.asset_pool import Key
 from driving_scenes.scene.furniture import stand
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 
 
 def crossing_road(rng: np.random.Generator, road: Road, layout: Layout, s: float, half: float) -> tuple[Road, Layout]:
@@ -66,7 +66,7 @@ def junction_marks(rng: np.random.Generator, road: Road, layout: Layout) -> list
     return out
 
 
-def traffic_lights(rng: np.random.Generator, road: Road, layout: Layout, first_track: int) -> list[Thing]:
+def traffic_lights(rng: np.random.Generator, road: Road, layout: Layout, first_track: int) -> list[SceneObject]:
     """The lights of every junction of a street, seen from the own direction, from behind and from the side."""
     out, (left, right) = [], layout.paved
     near, far = (left, right) if layout.plan.get("left_hand") else (right, left)
@@ -89,7 +89,7 @@ def traffic_lights(rng: np.random.Generator, road: Road, layout: Layout, first_t
     return out
 
 
-def _light(road: Road, rng, s: float, t: float, yaw: float, state: str) -> Thing:
+def _light(road: Road, rng, s: float, t: float, yaw: float, state: str) -> SceneObject:
     thing = stand(road, "traffic_light", rng, s, t, yaw + rng.normal(0, 0.05), 0.1, state=state)
     thing.color = state
     thing.key = Key(thing.key.kind, thing.key.variant, (("state", state),))

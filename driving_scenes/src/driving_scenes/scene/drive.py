@@ -9,7 +9,7 @@ import numpy as np
 from driving_scenes.base.conditions import Conditions, conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 from driving_scenes.scene.traffic import Actor, traffic
 from driving_scenes.scene.world import World
 
@@ -34,13 +34,13 @@ class Ego:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Snapshot:
     """What a renderer draws. `looks` are shader values of the ground; `glow` a random number for lit windows."""
 
     world: World
     conditions: Conditions
     looks: dict
-    things: list[Thing]
+    things: list[SceneObject]
     world_from_base: np.ndarray
     ego_s: float
     ego_t: float
@@ -61,10 +61,10 @@ class Drive:
     looks: dict
     seed: float
 
-    def moment(self, time: float = 0.0) -> Moment:
+    def snapshot(self, time: float = 0.0) -> Snapshot:
         pose, s, t, rate = self.ego.at(self.world, time)
         things = [actor.at(time) for actor in self.actors] + self.world.things
-        return Moment(self.world, self.conditions, self.looks, things, pose, s, t, self.ego.speed, rate, self.seed)
+        return Snapshot(self.world, self.conditions, self.looks, things, pose, s, t, self.ego.speed, rate, self.seed)
 
 
 def random_drive(rng: np.random.Generator, world: World, start: float | None = None, seconds: float = 0.0) -> Drive:

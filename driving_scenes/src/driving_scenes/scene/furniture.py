@@ -8,12 +8,12 @@ from driving_scenes.roads.centerline import Road
 from driving_scenes.roads.cross_section import Layout
 from driving_scenes.roads.terrain import Terrain
 from driving_scenes.scene.asset_pool import Key, size
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 
 RAILS = {"rail": "guard_rail", "wall": "noise_wall", "barrier": "concrete_barrier"}
 
 
-def furnish(rng: np.random.Generator, road: Road, layout: Layout, terrain: Terrain) -> list[Thing]:
+def furnish(rng: np.random.Generator, road: Road, layout: Layout, terrain: Terrain) -> list[SceneObject]:
     """Everything static along a road."""
     things = []
     for side, verge in ((1, layout.verge[0]), (-1, layout.verge[1])):
@@ -28,17 +28,19 @@ def furnish(rng: np.random.Generator, road: Road, layout: Layout, terrain: Terra
     return things
 
 
-def stand(road: Road, kind: str, rng, s: float, t: float, yaw: float = 0.0, up: float = 0.0, **options) -> Thing:
+def stand(road: Road, kind: str, rng, s: float, t: float, yaw: float = 0.0, up: float = 0.0, **options) -> SceneObject:
     """One upright thing at s, t; yaw against the road."""
     key = Key.random(rng, kind, **options)
     world = road.pose(s, t, 0.0, up)
     heading = np.arctan2(world[1, 0], world[0, 0]) + yaw
     from driving_scenes.roads.centerline import pose
 
-    return Thing(key, pose(world[:3, 3], heading))
+    return SceneObject(key, pose(world[:3, 3], heading))
 
 
-def run_of(rng, road: Road, kind: str, t: np.ndarray, s: np.ndarray, side: int, ahead: float, keep=None) -> list[Thing]:
+def run_of(
+    rng, road: Road, kind: str, t: np.ndarray, s: np.ndarray, side: int, ahead: float, keep=None
+) -> list[SceneObject]:
     """A rail, wall or fence in pieces of 8 m along an offset; it faces the road (side 1: it stands on the left)."""
     key, out = Key.random(rng, kind, length=8.0), []
     for a in np.arange(-40.0, ahead, 8.0):
@@ -46,7 +48,7 @@ def run_of(rng, road: Road, kind: str, t: np.ndarray, s: np.ndarray, side: int, 
             continue
         ends = road.at([a, a + 8.0], np.interp([a, a + 8.0], s, t))
         world = _between(ends, flip=side < 0)
-        out.append(Thing(key, world))
+        out.append(SceneObject(key, world))
     return out
 
 
@@ -60,7 +62,7 @@ def _between(ends: np.ndarray, flip: bool) -> np.ndarray:
     return world
 
 
-def _beside(rng, road: Road, layout: Layout, terrain: Terrain, side: int, verge: str) -> list[Thing]:
+def _beside(rng, road: Road, layout: Layout, terrain: Terrain, side: int, verge: str) -> list[SceneObject]:
     edge = layout.row(layout.left if side > 0 else layout.right)
     if verge == "houses":
         return _houses(rng, road, layout, edge, side, rng.uniform(0, 3), rng.uniform(0, 6))
@@ -121,7 +123,7 @@ def _beside(rng, road: Road, layout: Layout, terrain: Terrain, side: int, verge:
     return out
 
 
-def _lift(thing: Thing, up: float) -> Thing:
+def _lift(thing: SceneObject, up: float) -> SceneObject:
     thing.world_from_object[2, 3] += up
     return thing
 
@@ -130,7 +132,9 @@ def _clear(layout: Layout, s0: float, s1: float, margin: float = 0.0) -> bool:
     return all(s1 < at - half - margin or s0 > at + half + margin for at, half in layout.junctions)
 
 
-def _houses(rng, road: Road, layout: Layout, edge: np.ndarray, side: int, setback: float, gap: float) -> list[Thing]:
+def _houses(
+    rng, road: Road, layout: Layout, edge: np.ndarray, side: int, setback: float, gap: float
+) -> list[SceneObject]:
     out, s = [], -50.0
     while s < 260:
         key = Key.random(rng, "building")
@@ -138,7 +142,7 @@ def _houses(rng, road: Road, layout: Layout, edge: np.ndarray, side: int, setbac
         if _clear(layout, s, s + length, 5.0) and rng.random() < 0.93:
             t = float(np.interp(s + length / 2, layout.s, edge)) + side * (setback + width / 2 + 0.1)
             world = road.pose(s + length / 2, t, 0.0 if side > 0 else np.pi, 0.05)
-            out.append(Thing(key, _upright(world)))
+            out.append(SceneObject(key, _upright(world)))
         s += length + rng.uniform(0, gap) * (rng.random() < 0.7)
     if rng.random() < 0.55:
         outer = layout.paved[0] if side > 0 else layout.paved[1]
@@ -163,7 +167,7 @@ def _upright(world: np.ndarray) -> np.ndarray:
     return pose(world[:3, 3], np.arctan2(world[1, 0], world[0, 0]))
 
 
-def _gardens(rng, road: Road, layout: Layout, edge: np.ndarray, side: int) -> list[Thing]:
+def _gardens(rng, road: Road, layout: Layout, edge: np.ndarray, side: int) -> list[SceneObject]:
     out = []
     for _ in range(int(rng.uniform(10, 40))):
         s = rng.uniform(-20, 200)
@@ -179,7 +183,7 @@ def _gardens(rng, road: Road, layout: Layout, edge: np.ndarray, side: int) -> li
 
 def _scatter(
     rng, road: Road, t: float, s0: float, s1: float, spacing: float, kinds: list[str], spread: float
-) -> list[Thing]:
+) -> list[SceneObject]:
     return [
         stand(road, str(rng.choice(kinds)), rng, s, t + rng.uniform(-spread, spread), rng.uniform(0, 6), -0.2)
         for s in np.arange(s0 + rng.uniform(0, spacing), s1, spacing)
@@ -190,7 +194,7 @@ def _near_side(layout: Layout) -> int:
     return 1 if layout.plan.get("left_hand") else -1
 
 
-def _signs(rng, road: Road, layout: Layout) -> list[Thing]:
+def _signs(rng, road: Road, layout: Layout) -> list[SceneObject]:
     out, side = [], _near_side(layout)
     dense = 3.5 if layout.scene != "highway" else 2.0
     for _ in range(int(rng.poisson(dense))):
@@ -208,7 +212,7 @@ def _signs(rng, road: Road, layout: Layout) -> list[Thing]:
     return out
 
 
-def _lamps(rng, road: Road, layout: Layout) -> list[Thing]:
+def _lamps(rng, road: Road, layout: Layout) -> list[SceneObject]:
     chance = {"highway": 0.3, "city street": 0.8, "residential": 0.7, "parking lot": 0.6}[layout.scene]
     if rng.random() > chance:
         return []
@@ -221,7 +225,7 @@ def _lamps(rng, road: Road, layout: Layout) -> list[Thing]:
     return out
 
 
-def _overhead(rng, road: Road, layout: Layout) -> list[Thing]:
+def _overhead(rng, road: Road, layout: Layout) -> list[SceneObject]:
     out, (left, right) = [], layout.paved
     if layout.scene == "highway" and rng.random() < 0.25:
         s = rng.uniform(30, 160)
@@ -232,7 +236,7 @@ def _overhead(rng, road: Road, layout: Layout) -> list[Thing]:
     return out
 
 
-def _spanning(road: Road, kind: str, rng, s: float, t0: float, t1: float) -> Thing:
+def _spanning(road: Road, kind: str, rng, s: float, t0: float, t1: float) -> SceneObject:
     width = float(np.ceil(abs(t0 - t1) / 4) * 4)
     thing = stand(road, kind, rng, s, (t0 + t1) / 2, width=width)
     return thing

@@ -10,7 +10,7 @@ from driving_scenes.scene.asset_pool import Key
 
 
 @dataclass(slots=True)
-class Thing:
+class SceneObject:
     """One asset at one place.
 
     track    constant over a sequence; 0 for what is never boxed

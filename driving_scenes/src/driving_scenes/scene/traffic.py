@@ -9,7 +9,7 @@ import numpy as np
 from driving_scenes.roads.centerline import Road
 from driving_scenes.roads.cross_section import Lane, Layout
 from driving_scenes.scene.asset_pool import Key, size
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 
 MIX = {
     "highway": {"car": 0.70, "truck": 0.17, "bus": 0.05, "motorcycle": 0.08},
@@ -52,14 +52,14 @@ class Actor:
     brake: float = 0.0
     blink: float = 0.0
 
-    def at(self, time: float) -> Thing:
+    def at(self, time: float) -> SceneObject:
         """Where it is after `time` seconds."""
         s = self.s + self.lane.direction * self.speed * time
         t = float(np.interp(s, self.road.s, self.lane.t)) + self.shift
         world = self.road.pose(s, t, self.yaw, self.up)
         heading = np.arctan2(world[1, 0], world[0, 0])
         velocity = self.speed * np.cos(heading), self.speed * np.sin(heading)
-        return Thing(self.key, world, self.track, velocity, self.tint, self.brake, self.blink)
+        return SceneObject(self.key, world, self.track, velocity, self.tint, self.brake, self.blink)
 
 
 def traffic(

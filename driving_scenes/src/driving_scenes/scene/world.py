@@ -13,7 +13,7 @@ from driving_scenes.roads.road_types import cross_section
 from driving_scenes.roads.terrain import Ground, Terrain, band_ground, join_ground, verge_ground
 from driving_scenes.scene.crossings import crossing_road, junction_marks, traffic_lights
 from driving_scenes.scene.furniture import furnish
-from driving_scenes.scene.object import Thing
+from driving_scenes.scene.object import SceneObject
 
 KINDS = {"highway": 0.38, "rural": 0.15, "city": 0.31, "residential": 0.09, "tunnel": 0.04, "parking": 0.03}
 SHAPES = {
@@ -35,7 +35,7 @@ class World:
     roads: list[tuple[Road, Layout]]
     ground: Ground
     ribbons: tuple[np.ndarray, np.ndarray]
-    things: list[Thing]
+    things: list[SceneObject]
     terrain: Terrain
 
     @property

@@ -12,7 +12,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import EgoMotion, Frame, Objects, Perception, Seen, Status, Timing
+from camera_perception.core.types import EgoMotion, Frame, Objects, Observations, Perception, Status, Timing
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine, Slot
 from camera_perception.geometry.camera import Camera
@@ -109,7 +109,7 @@ class Pipeline:
         self.calibration.reset()
         self._pitch.reset()
 
-    def _infer(self, frame: Frame) -> tuple[Seen, Status, float, float]:
+    def _infer(self, frame: Frame) -> tuple[Observations, Status, float, float]:
         """What the network sees, the health of the image, milliseconds of preprocessing and of the network."""
         slot = self.engine.acquire()
         try:
@@ -137,7 +137,7 @@ class Pipeline:
         return take(image) if take is not None else self._preprocess(image, slot.images[0])
 
     def _understand(
-        self, frame: Frame, seen: Seen, flags: Status, motion: EgoMotion | None, ranges: RangeSource | None
+        self, frame: Frame, seen: Observations, flags: Status, motion: EgoMotion | None, ranges: RangeSource | None
     ) -> Perception:
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
         camera = mounted

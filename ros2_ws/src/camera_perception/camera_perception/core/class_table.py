@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-class ByClass:
+class ClassTable:
     """Values of one shape by class name, and one for all other names and for indices that are no class."""
 
     def __init__(self, values: Mapping[str, ArrayLike], otherwise: ArrayLike):
         self.values, self.otherwise = values, otherwise
         self._rows = lru_cache(maxsize=8)(self._stacked)
 
-    def of(self, indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    def lookup(self, indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
         """(N,) indices into `classes` -> (N, *shape of a value)."""
         return self._rows(classes).take(indices + 1, axis=0, mode="clip")
 
@@ -25,6 +25,6 @@ class ByClass:
         return np.array([self.otherwise, *(self.values.get(name, self.otherwise) for name in classes), self.otherwise])
 
 
-def among(*names: str) -> ByClass:
+def class_mask(*names: str) -> ClassTable:
     """Whether a class has one of these names."""
-    return ByClass(dict.fromkeys(names, True), False)
+    return ClassTable(dict.fromkeys(names, True), False)

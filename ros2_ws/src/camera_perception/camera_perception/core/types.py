@@ -194,7 +194,7 @@ class SceneAttribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observations:
     """What the network says about one image, before time and geometry."""
 
     tasks: Task

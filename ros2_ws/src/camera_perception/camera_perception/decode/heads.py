@@ -13,7 +13,7 @@ import numpy as np
 
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import HeadSpec, ModelSpec
-from camera_perception.core.types import Detections, Seen, Task
+from camera_perception.core.types import Detections, Observations, Task
 from camera_perception.decode import Part, decoder
 from camera_perception.image.letterbox import Letterbox
 
@@ -54,14 +54,14 @@ def check_all(spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 def decode_all(
     outputs: Mapping[str, np.ndarray], spec: ModelSpec, letterbox: Letterbox, thresholds: Mapping[str, float]
-) -> Seen:
+) -> Observations:
     """What one image's outputs mean.
 
     outputs    ONNX name -> array of one image (no batch axis); copied from, never kept
     thresholds head name -> score from which on something is reported; model.json's where not given
     """
     parts = [_decode(outputs, head, letterbox, thresholds.get(head.head, head.threshold)) for head in spec.heads]
-    return Seen(
+    return Observations(
         tasks=Task(reduce(or_, (int(part.tasks) for part in parts), 0)),  # flags take ten times as long
         detections=next((part.detections for part in parts if part.detections is not None), Detections.none()),
         lanes=tuple(line for part in parts for line in part.lanes or ()),

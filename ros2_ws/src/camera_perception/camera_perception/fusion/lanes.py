@@ -129,7 +129,7 @@ WIDTHS = 2.2, 5.0  # metres, of lanes that are believed
 CALM = 0.05  # share of a new width
 
 
-class Seen(NamedTuple):
+class Observations(NamedTuple):
     """A line that a camera sees, and its course by now."""
 
     camera: int
@@ -149,7 +149,7 @@ class LaneFuser:
         self, views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None = None
     ) -> tuple[LaneLine, ...]:
         """All lines at stamp_ns, left to right."""
-        groups: list[list[Seen]] = []
+        groups: list[list[Observations]] = []
         for seen in _lines(views, stamp_ns, motion):
             _sort_in(groups, seen)
         self._ids = {key: value for key, value in self._ids.items() if 0 <= stamp_ns - value[1] <= KEEP_NS}
@@ -166,7 +166,7 @@ class LaneFuser:
             self.usual_width += CALM * (lane.width - self.usual_width)
         return lane
 
-    def _id(self, group: list[Seen], stamp_ns: int) -> int:
+    def _id(self, group: list[Observations], stamp_ns: int) -> int:
         keys = [(seen.camera, seen.line.lane_id) for seen in group]
         known = [self._ids[key][0] for key in keys if key in self._ids and key[1]]
         number = min(known) if known else self._next_id
@@ -175,14 +175,14 @@ class LaneFuser:
         return number
 
 
-def _lines(views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None) -> Iterator[Seen]:
+def _lines(views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None) -> Iterator[Observations]:
     """Every sound line of every camera."""
     for camera, view in sorted(views.items()):
         way = motion(view.stamp_ns, stamp_ns) if motion else None
         age = max(stamp_ns - view.stamp_ns, 0) / 1e9
         for line in view.lanes:
             if line.ground is not None and _sound(line.ground):
-                yield Seen(camera, line, Sighting(moved(line.ground, way), age, way is not None))
+                yield Observations(camera, line, Sighting(moved(line.ground, way), age, way is not None))
 
 
 def _sound(ground: GroundLine) -> bool:
@@ -194,7 +194,7 @@ def _leftness(line: LaneLine) -> float:
     return -float(line.ground.poly[0]) if line.ground is not None else 0.0
 
 
-def _sort_in(groups: list[list[Seen]], seen: Seen) -> None:
+def _sort_in(groups: list[list[Observations]], seen: Observations) -> None:
     for group in groups:
         if all(_one_line(seen, known) for known in group):
             group.append(seen)
@@ -202,7 +202,7 @@ def _sort_in(groups: list[list[Seen]], seen: Seen) -> None:
     groups.append([seen])
 
 
-def _one_line(a: Seen, b: Seen) -> bool:
+def _one_line(a: Observations, b: Observations) -> bool:
     own = a.line.position == b.line.position and abs(a.line.position) == 1
     return a.camera != b.camera and _apart(a.sighting.course, b.sighting.course) < (SAME_OWN if own else SAME)
 
@@ -219,12 +219,12 @@ def _apart(a: GroundLine, b: GroundLine) -> float:
     return sum(abs(c0 + x * (c1 + x * (c2 + x * c3))) for x in places) / len(places)
 
 
-def _surest(group: Sequence[Seen]) -> LaneLine:
+def _surest(group: Sequence[Observations]) -> LaneLine:
     """Whose kind, colour and role are believed."""
     return max((seen.line for seen in group), key=lambda line: line.score)
 
 
-def _courses(groups: Sequence[Sequence[Seen]]) -> Iterator[GroundLine]:
+def _courses(groups: Sequence[Sequence[Observations]]) -> Iterator[GroundLine]:
     """The course of each group."""
     several = iter(joined([[seen.sighting for seen in group] for group in groups if len(group) > 1]))
     return (next(several) if len(group) > 1 else group[0].sighting.course for group in groups)

@@ -60,7 +60,7 @@ def ground_with_covariance(
     return pose[:2, 3] - height * slant.T, np.einsum("kin,kjn->nij", changes, changes)
 
 
-def sure_reach(camera: Camera, noise: GroundNoise, share: float) -> float:
+def reliable_range(camera: Camera, noise: GroundNoise, share: float) -> float:
     """Metres from the camera up to which the range of a pixel on a flat road is known to that share, one sigma.
 
     A ray that descends by an angle a meets the road at h / tan(a): range errs by its square over h for each radian.

@@ -13,7 +13,7 @@ import numpy as np
 
 from camera_perception.core.types import Road
 from camera_perception.geometry.camera import LEAST_DESCENT, Camera
-from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, sure_reach
+from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, reliable_range
 
 ROAD_REACH = 80.0  # metres, how far a free road is followed
 MAX_SHARE = 0.25  # standard deviation of range as share of it, beyond which nothing is said to be free
@@ -37,7 +37,7 @@ def locate_road(
     if camera is None or not len(road.boundary):
         return road
     height = camera.height if image_size is None else image_size[0]
-    reach = min(ROAD_REACH, sure_reach(camera, noise, MAX_SHARE))
+    reach = min(ROAD_REACH, reliable_range(camera, noise, MAX_SHARE))
     ends = _cut_off(_outline(road.boundary, height - 1.0), camera, reach)
     near, far = (edge[np.isfinite(edge[:, 0])] for edge in (ends[:EDGE], ends[EDGE:]))
     if min(len(near), len(far)) < 2:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from camera_perception.core.class_table import among
+from camera_perception.core.class_table import class_mask
 from camera_perception.core.types import Edge, Objects
 
-HANGING = among("traffic light", "traffic sign", "stop sign")  # they stand on no road
-RIDERS, MOUNTS = among("rider"), among("bicycle", "motorcycle")
+HANGING = class_mask("traffic light", "traffic sign", "stop sign")  # they stand on no road
+RIDERS, MOUNTS = class_mask("rider"), class_mask("bicycle", "motorcycle")
 STRIP = 0.025  # of the image's width, under which what its edge leaves of a thing has no place
 # Plain numbers: with members of an enum, numpy takes ten times as long.
 SIDES, ENDS, BOTTOM = int(Edge.LEFT | Edge.RIGHT), int(Edge.TOP | Edge.BOTTOM), int(Edge.BOTTOM)
@@ -39,8 +39,8 @@ def bottom_hidden(boxes: np.ndarray) -> np.ndarray:
 
 def mounted(objects: Objects, classes: tuple[str, ...]) -> Objects:
     """The same, where riders reach down to the wheels of what they sit on."""
-    riders = RIDERS.of(objects.classes, classes).nonzero()[0]
-    mounts = MOUNTS.of(objects.classes, classes).nonzero()[0] if len(riders) else riders
+    riders = RIDERS.lookup(objects.classes, classes).nonzero()[0]
+    mounts = MOUNTS.lookup(objects.classes, classes).nonzero()[0] if len(riders) else riders
     if not len(mounts):
         return objects
     boxes, (a, b) = objects.boxes.copy(), (objects.boxes[riders].T[:, :, None], objects.boxes[mounts].T[:, None])

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from camera_perception.core.class_table import ByClass
+from camera_perception.core.class_table import ClassTable
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
 
@@ -74,7 +74,7 @@ def ellipse(middle: np.ndarray, cov: np.ndarray, deviations: float, count: int =
 # Metres from the tyres to the bumper at either end, height of the bumper's lower edge, and width over height of the box
 # from which on it shows a side, where bodies end with the wheels; from half of that on it shows more and more of it.
 # A Citaro overhangs by 2.8 and 3.4, an Actros by 1.4, cars by 0.8 to 1.1.
-OVERHANGS = ByClass(
+OVERHANGS = ClassTable(
     {
         "car": (0.95, 0.25, 2.8),
         "van": (0.95, 0.25, 2.4),
@@ -106,7 +106,7 @@ def near_sides(objects: Objects, camera: Camera | None, classes: tuple[str, ...]
 
 def _overhangs(objects: Objects, reach: np.ndarray, camera: Camera, classes: tuple[str, ...]) -> np.ndarray:
     """(N,) metres by which places on the road are too far; reach (N,) from the camera to them."""
-    length, clearance, side = OVERHANGS.of(objects.classes, classes).T
+    length, clearance, side = OVERHANGS.lookup(objects.classes, classes).T
     width, height = (objects.boxes[:, 2:] - objects.boxes[:, :2]).T
     focal, above = camera.pixel_from_camera[0, 0], camera.pose[2, 3]
     with np.errstate(divide="ignore", invalid="ignore"):

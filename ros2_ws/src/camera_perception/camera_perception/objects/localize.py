@@ -14,7 +14,7 @@ from math import sqrt
 
 import numpy as np
 
-from camera_perception.core.class_table import ByClass
+from camera_perception.core.class_table import ClassTable
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
@@ -32,7 +32,7 @@ from camera_perception.objects.contact import (
 from camera_perception.objects.visibility import visible_widths
 
 # Height in metres and its standard deviation. Classes whose size says little are not listed.
-HEIGHTS = ByClass(
+HEIGHTS = ClassTable(
     {
         "car": (1.6, 0.25),
         "truck": (3.4, 0.5),
@@ -50,7 +50,7 @@ ANY_HEIGHT = 3.0, 2.0
 
 def heights_of(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """(N,) class indices -> (N, 2) height and standard deviation, metres; nan for classes without a prior."""
-    return HEIGHTS.of(classes, names)
+    return HEIGHTS.lookup(classes, names)
 
 
 def usual_heights(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
@@ -95,7 +95,7 @@ def located_by_height(
 
 
 # The lowest edge of a box is the nearest corner of a body, not always the middle of its near side: metres, one sigma.
-CONTACT = ByClass({"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}, 0.1)
+CONTACT = ClassTable({"car": 0.4, "truck": 0.6, "bus": 0.6, "train": 0.8}, 0.1)
 HIDDEN_SHARE = 0.2  # of range: one sigma where something nearer hides the wheels, and only a part has been boxed
 CUT_DOUBT = 1.0  # metres, one sigma, where the edge of the image cuts a side off: what is seen is not the middle
 MAX_RANGE = 150.0  # metres
@@ -126,7 +126,7 @@ def locate_objects(
         return objects
     standing = mounted(objects, classes)
     ground, ground_cov = _by_ground(standing, camera, noise)
-    ground_cov = ground_cov + np.square(CONTACT.of(objects.classes, classes))[:, None, None] * np.eye(2)
+    ground_cov = ground_cov + np.square(CONTACT.lookup(objects.classes, classes))[:, None, None] * np.eye(2)
     size, size_cov, per_height = _by_size(objects, camera, classes, noise)
     hidden = bottom_hidden(standing.boxes)
     if hidden.any():
@@ -135,7 +135,7 @@ def locate_objects(
     planar = _useful(ground, ground_cov, camera)
     position, cov, method = _best(ground, ground_cov, size, size_cov, planar)
     cov[(objects.truncated & SIDES) != 0] += CUT_DOUBT**2 * np.eye(2)
-    off = HANGING.of(objects.classes, classes) | ~_useful(position, cov, camera) | strips(objects, image_size[1])
+    off = HANGING.lookup(objects.classes, classes) | ~_useful(position, cov, camera) | strips(objects, image_size[1])
     position[off], cov[off], method[off] = np.nan, np.nan, NONE
     return replace(
         objects,

@@ -74,7 +74,7 @@ def with_depth(objects: Objects, depth: Depth, camera: Camera, classes: tuple[st
     """Positions from a depth image where it sees the object."""
     sampled = [_samples(box, depth.metres, camera) for box in objects.boxes]
     found = _front_of_each(objects.boxes, sampled)
-    found[HANGING.of(objects.classes, classes)] = np.nan
+    found[HANGING.lookup(objects.classes, classes)] = np.nan
     return _ranged(objects, found, np.hypot(DEPTH_SHARE * found, CLOSING * depth.age), camera, PositionMethod.DEPTH)
 
 
@@ -84,7 +84,7 @@ def with_lidar(objects: Objects, cloud: Cloud, camera: Camera, classes: tuple[st
     rays, depths = _in_sight(cloud.points, boxes, camera.pose)
     sampled = [(rays[:, rows], depths[rows]) for rows in (_within(rays, _core(box)) for box in boxes)]
     found = _front_of_each(boxes, sampled)
-    found[HANGING.of(objects.classes, classes)] = np.nan
+    found[HANGING.lookup(objects.classes, classes)] = np.nan
     along = np.full(len(found), np.hypot(LIDAR_SIGMA, CLOSING * cloud.age))
     return _ranged(objects, found, along, camera, PositionMethod.LIDAR)
 

@@ -16,8 +16,8 @@ from camera_perception.engines import Engine
 from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.bench.report import Table, against
 from camera_perception.tools.bench.statistics import around
-from camera_perception_ros.bench.harness import Answer, Desk
 from camera_perception_ros.bench.endpoints.images import Pictures
+from camera_perception_ros.bench.harness import Answer, Desk
 from camera_perception_ros.bench.process_stats import computing_ms
 
 TIMEOUT = 3.0  # seconds until an answer counts as lost

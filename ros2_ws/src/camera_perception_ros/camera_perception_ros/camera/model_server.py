@@ -19,7 +19,7 @@ from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
 from camera_perception.engines.build.build import build_engine, chosen_variant
-from camera_perception.engines.serving.loaded import Model, ModelChoice
+from camera_perception.engines.serving.loaded import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_info import model_info
@@ -31,7 +31,7 @@ LOOK = 0.5  # seconds between two tries where somebody else is building
 
 
 def built_model(
-    choice: ModelChoice, open_model: Callable[[ModelChoice], Model], progress: Callable[[str, float], bool]
+    choice: ModelRequest, open_model: Callable[[ModelRequest], Model], progress: Callable[[str, float], bool]
 ) -> Model:
     """Build the engine that a choice lacks, then open it. Cameras that want the same engine wait for the first one."""
     spec = chosen_variant(load_spec(choice.folder), choice.backend.partition(":")[2] or "auto")
@@ -81,11 +81,11 @@ class ModelServer:
                 raise
             self._node.get_logger().warning(f"{error}. It is built now, in the background")
             if backend := self._params.engine_meanwhile:
-                stand_in = ModelChoice(choice.folder, backend, choice.threads)
+                stand_in = ModelRequest(choice.folder, backend, choice.threads)
                 self._serve(in_background(lambda: self._open_model(stand_in), stop), meanwhile=True)
             self._begin(choice)
 
-    def _begin(self, choice: ModelChoice) -> None:
+    def _begin(self, choice: ModelRequest) -> None:
         def finished(model: Model) -> None:
             self._serve(model)
             self._node.get_logger().info(f"built and in use: {model.name}")
@@ -106,7 +106,7 @@ class ModelServer:
             self._node.get_logger().error(f"load_model: {response.message}")
         return response
 
-    def _change(self, choice: ModelChoice) -> tuple[bool, str]:
+    def _change(self, choice: ModelRequest) -> tuple[bool, str]:
         """In a thread: success, and what was loaded or why the present model goes on."""
         try:
             model = self._open_model(choice)

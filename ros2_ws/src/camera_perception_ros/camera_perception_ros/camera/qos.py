@@ -18,7 +18,7 @@ class Publisher:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observations:
     """What is published at the image topic and at its /compressed sibling."""
 
     topic: str
@@ -33,7 +33,7 @@ def of_type(publishers: Sequence[Publisher], transport: str) -> list[Publisher]:
     return [publisher for publisher in publishers if publisher.type == IMAGE_TYPES[transport]]
 
 
-def choose(seen: Seen) -> str | None:
+def choose(seen: Observations) -> str | None:
     """The transport to subscribe to: raw where both are published, None while there is none."""
     if of_type(seen.raw, RAW):
         return RAW
@@ -42,7 +42,7 @@ def choose(seen: Seen) -> str | None:
     return None
 
 
-def diagnose(seen: Seen, transport: str | None, want_reliable: bool) -> str | None:
+def diagnose(seen: Observations, transport: str | None, want_reliable: bool) -> str | None:
     """The reason why nothing is received, and what to do; None when the graph shows none."""
     wanted = transport or RAW
     topic = seen.topic + ("/compressed" if wanted == COMPRESSED else "")
@@ -59,7 +59,7 @@ def diagnose(seen: Seen, transport: str | None, want_reliable: bool) -> str | No
     return f"{fitting[0].node} publishes {topic} but no image arrives: is the camera running, or the recording paused?"
 
 
-def _absent(seen: Seen, wanted: str, topic: str) -> str:
+def _absent(seen: Observations, wanted: str, topic: str) -> str:
     other = COMPRESSED if wanted == RAW else RAW
     there = seen.compressed if wanted == RAW else seen.raw
     if of_type(there, other):

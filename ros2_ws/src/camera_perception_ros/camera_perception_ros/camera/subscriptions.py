@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception_ros.camera import qos
-from camera_perception_ros.camera.qos import COMPRESSED, Publisher, Seen
+from camera_perception_ros.camera.qos import COMPRESSED, Observations, Publisher
 from camera_perception_ros.conversions.messages import stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 
@@ -92,10 +92,10 @@ class CameraInput:
     def _topic(self, transport: str) -> str:
         return self._params.image_topic + ("/compressed" if transport == COMPRESSED else "")
 
-    def seen(self) -> Seen:
+    def seen(self) -> Observations:
         """Who publishes what at our topics now."""
         raw, compressed = (self._node.resolve_topic_name(self._topic(kind)) for kind in (qos.RAW, COMPRESSED))
-        return Seen(raw, self._publishers(raw), self._publishers(compressed))
+        return Observations(raw, self._publishers(raw), self._publishers(compressed))
 
     def _publishers(self, topic: str) -> list[Publisher]:
         infos = self._node.get_publishers_info_by_topic(topic)

@@ -24,7 +24,7 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.telemetry import GpuReading, gpu_reader
 from camera_perception.core.types import Perception, Status
-from camera_perception.engines.serving.loaded import Model, ModelChoice, open_model
+from camera_perception.engines.serving.loaded import Model, ModelRequest, open_model
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera import report
@@ -52,7 +52,7 @@ class CameraNode(LifecycleNode):
         self,
         stop: Stop | None = None,
         name: str = "camera",
-        open_model: Callable[[ModelChoice], Model] = open_model,
+        open_model: Callable[[ModelRequest], Model] = open_model,
         **options: Any,
     ) -> None:
         """open_model makes a Model of a choice: cameras of one process may share one."""

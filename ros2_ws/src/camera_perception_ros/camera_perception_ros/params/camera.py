@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camera_perception.engines import tensorrt
-from camera_perception.engines.serving.loaded import ModelChoice
+from camera_perception.engines.serving.loaded import ModelRequest
 from camera_perception_ros.params.params import ParameterError, param
 
 BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")
@@ -117,12 +117,12 @@ class CameraParams:
             raise ParameterError("parameter 'camera_pose' puts the camera at or under the road: z must be > 0")
 
     @property
-    def choice(self) -> ModelChoice:
+    def choice(self) -> ModelRequest:
         """What the node runs. To build engines in the background, auto means TensorRT where that is installed."""
         backend = self.engine
         if self.build_engine == "background" and backend == "auto" and tensorrt.available() is None:
             backend = "tensorrt"
-        return ModelChoice(self.model, backend, self.engine_threads, self.gpu_letterbox)
+        return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox)
 
     @property
     def thresholds(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ CLOSING = 5.0  # seconds; a GPU that is gone can hold the driver's calls for eve
 
 
 @dataclass(frozen=True)
-class ModelChoice:
+class ModelRequest:
     """Which model, and on what it runs.
 
     folder        with model.json and model.onnx
@@ -44,7 +44,7 @@ class Model:
 
     spec: ModelSpec
     engine: Engine
-    choice: ModelChoice
+    choice: ModelRequest
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class Model:
             pass
 
 
-def open_model(choice: ModelChoice) -> Model:
+def open_model(choice: ModelRequest) -> Model:
     """Load and try a model folder; PerceptionError says what is wrong and what to do."""
     if not choice.folder:
         raise ModelError("parameter 'model' is empty: give the folder that holds model.json and model.onnx")
@@ -78,7 +78,7 @@ def open_model(choice: ModelChoice) -> Model:
     return Model(spec, open_engine(spec, choice), choice)
 
 
-def open_engine(spec: ModelSpec, choice: ModelChoice) -> Engine:
+def open_engine(spec: ModelSpec, choice: ModelRequest) -> Engine:
     """A warm engine: the first run pays for lazy allocations, not the first image."""
     engine = load_engine(spec, choice.backend, **choice.options)
     infer(engine, np.zeros(engine.input.shape, engine.input.dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from camera_perception.engines.serving.batched import BatchedEngine
-from camera_perception.engines.serving.loaded import Model, ModelChoice, open_model
+from camera_perception.engines.serving.loaded import Model, ModelRequest, open_model
 from camera_perception.engines.serving.shared_engine import SharedEngine
 
 
@@ -25,9 +25,9 @@ class ModelPool:
 
     def __init__(self) -> None:
         self._opening = threading.Lock()
-        self._models: dict[ModelChoice, SharedModel] = {}
+        self._models: dict[ModelRequest, SharedModel] = {}
 
-    def open(self, choice: ModelChoice) -> Model:
+    def open(self, choice: ModelRequest) -> Model:
         """As model.open_model."""
         with self._opening:
             model = self._models.get(choice)

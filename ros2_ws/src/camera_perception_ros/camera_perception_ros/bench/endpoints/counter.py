@@ -1,4 +1,4 @@
-"""Counts images: `python -m camera_perception_ros.bench.endpoints.counter TOPIC FILE`. Writes their stamps when it ends."""
+"""Counts images and writes their stamps when it ends: `python -m camera_perception_ros.bench.endpoints.counter`."""
 
 from __future__ import annotations
 

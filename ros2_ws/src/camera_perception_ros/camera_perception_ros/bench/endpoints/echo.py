@@ -1,4 +1,4 @@
-"""The least that a node can do with an image: answer with its header. `python -m camera_perception_ros.bench.endpoints.echo`."""
+"""The least that a node can do with an image: answer with its header."""
 
 from __future__ import annotations
 

@@ -3,26 +3,26 @@
 import numpy as np
 import pytest
 
-from camera_perception.core.class_table import ByClass, among
+from camera_perception.core.class_table import ClassTable, class_mask
 
 CLASSES = ("bus", "kite", "car")
 
 
 @pytest.mark.parametrize("classes", [CLASSES, CLASSES[::-1], ()])
 def test_a_row_is_that_of_the_name(classes):
-    table = ByClass({"car": (1.0, 2.0), "bus": (3.0, 4.0)}, (0.0, -1.0))
+    table = ClassTable({"car": (1.0, 2.0), "bus": (3.0, 4.0)}, (0.0, -1.0))
     indices = np.array([0, 1, 2, -1, 3, 99])
     expected = [table.values.get(classes[i] if 0 <= i < len(classes) else None, (0.0, -1.0)) for i in indices]
-    np.testing.assert_array_equal(table.of(indices, classes), expected)
+    np.testing.assert_array_equal(table.lookup(indices, classes), expected)
 
 
 def test_values_may_be_matrices_and_indices_none():
-    table = ByClass({"car": np.eye(2)}, np.zeros((2, 2)))
-    assert table.of(np.array([2, 0]), CLASSES).trace(axis1=1, axis2=2).tolist() == [2, 0]
-    assert table.of(np.zeros(0, np.int64), CLASSES).shape == (0, 2, 2)
+    table = ClassTable({"car": np.eye(2)}, np.zeros((2, 2)))
+    assert table.lookup(np.array([2, 0]), CLASSES).trace(axis1=1, axis2=2).tolist() == [2, 0]
+    assert table.lookup(np.zeros(0, np.int64), CLASSES).shape == (0, 2, 2)
 
 
 def test_among_is_a_question():
-    found = among("car", "kite").of(np.array([0, 1, 2, -1]), CLASSES)
+    found = class_mask("car", "kite").lookup(np.array([0, 1, 2, -1]), CLASSES)
     assert found.dtype == bool
     assert found.tolist() == [False, True, True, False]
