@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from setuptools._distutils.core import run_setup
 
 REPOSITORY = Path(__file__).parents[2]
 LIBRARY = REPOSITORY / "ros2_ws/src/camera_perception/camera_perception"
@@ -205,3 +206,11 @@ def test_the_pipeline_starts_without_any_heavy_package():
 def test_bringup_holds_no_code_but_launch_files():
     bringup = REPOSITORY / "launch"
     assert [file for file in bringup.rglob("*.py") if not file.match("launch/*.launch.py")] == []
+
+
+@pytest.mark.parametrize("package", [LIBRARY, NODES], ids=lambda package: package.name)
+def test_benchmarks_are_not_installed_and_everything_else_is(package, monkeypatch):
+    monkeypatch.chdir(package.parent)
+    installed = set(run_setup("setup.py", stop_after="init").packages)
+    folders = {name for name, file in modules(package).items() if file.name == "__init__.py"}
+    assert folders - installed == {name for name in folders if ".bench" in name} != set()

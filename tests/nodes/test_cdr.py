@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from camera_perception.io.message import failed_fields, perception_fields
 from camera_perception.tools.bench import synthetic_inputs
-from camera_perception.tools.bench.cases_after import spec
+from camera_perception.tools.bench.components import spec
 from camera_perception_msgs.msg import FusedPerception, LaneLine, ModelInfo, PerceptionFrame
 from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import message_from_fields

@@ -12,7 +12,10 @@ setup(
     maintainer_email="maintainers@camera-perception.invalid",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    # Benchmarks stay in the repository.
+    packages=find_packages(
+        include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]
+    ),  # benchmarks stay in the repository
     package_data={
         NAME: ["core/*.json", "geometry/*.json", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
     },  # io/msg is a link to camera_perception_msgs/msg

@@ -1,1 +1,4 @@
-"""Measurements over DDS between processes: `make bench`. What needs no ROS is in camera_perception.tools.bench."""
+"""Benchmarks of the nodes over DDS between processes: `make bench`. Not part of installed packages.
+
+Benchmarks without ROS are in camera_perception.tools.bench.
+"""

@@ -1,4 +1,4 @@
-"""What one more camera costs: 1, 2 and 4 nodes at the same rate."""
+"""Cost of additional cameras: 1, 2 and 4 nodes at the same rate."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from camera_perception_ros.bench.process_stats import computing_ms
 def measure(
     sender: Sender, nodes: Nodes, cameras: Sequence[str], counts: Sequence[int], rate: float, seconds: float
 ) -> dict[str, Any]:
-    """Number of cameras: figures. The cameras take turns within a period, as cameras without a common trigger do."""
+    """Metrics by number of cameras, which send in turn within a period, like cameras without a common trigger."""
     results = {}
     for count in counts:
         chosen = cameras[:count]
         before = [computing_ms(nodes.pid(camera)) for camera in chosen]
         streams = sender.run(chosen, rate, seconds)
         after = [computing_ms(nodes.pid(camera)) for camera in chosen]
-        results[str(count)] = _figures(list(streams.values()), np.subtract(after, before).sum())
+        results[str(count)] = _metrics(list(streams.values()), np.subtract(after, before).sum())
     return results
 
 
-def _figures(streams: Sequence[Stream], computing: float) -> dict[str, Any]:
-    each = [stream.figures(float("inf")) for stream in streams]
+def _metrics(streams: Sequence[Stream], computing: float) -> dict[str, Any]:
+    each = [stream.metrics(float("inf")) for stream in streams]
     latency = [
         time for s in streams for time in statistics.latencies(s.sent, {k: a.received_ns for k, a in s.answers.items()})
     ]
@@ -53,5 +53,5 @@ def cameras_table(results: Mapping[str, Mapping[str, Any]], rate: float) -> Tabl
         "Cost per camera",
         ("cameras", "p50 ms", "p95", "engine ms", "computing ms per frame", "ratio to one camera", "answered"),
         rows,
-        f"One node each, {rate:.3g} images per second and camera. Computing is the time of all threads of the nodes.",
+        f"One node each, {rate:.3g} images per second and camera. Computing: CPU time of all threads of the nodes.",
     )

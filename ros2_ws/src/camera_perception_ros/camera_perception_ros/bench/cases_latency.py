@@ -1,4 +1,4 @@
-"""What a frame costs beside the network and the transport, for several backends in the same rounds."""
+"""Cost of a frame beside engine and transport, for several backends in the same rounds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from camera_perception.engines import Engine
 from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.bench.report import Table, against
 from camera_perception.tools.bench.statistics import around
-from camera_perception_ros.bench.endpoints.images import Pictures
-from camera_perception_ros.bench.harness import Answer, Desk
+from camera_perception_ros.bench.endpoints.images import SentImages
+from camera_perception_ros.bench.harness import Answer, Harness
 from camera_perception_ros.bench.process_stats import computing_ms
 
 TIMEOUT = 3.0  # seconds until an answer counts as lost
@@ -33,7 +33,7 @@ BAR = "{desc} {bar} {n:.0f}/{total:.0f} s"
 
 @dataclass
 class Rounds:
-    """Milliseconds per round of one backend: its node, its engine alone, and the hop that all share."""
+    """Milliseconds per round of one backend: its node, its engine alone, and the echo's hop."""
 
     whole: list[float] = field(default_factory=list)
     engine: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Rounds:
     answers: list[Answer] = field(default_factory=list)
     computing: list[float] = field(default_factory=list)
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         frames = [answer.read() for answer in self.answers]
         stages = {stage: float(np.median([getattr(frame, stage) for frame in frames])) for stage in STAGES}
         return {
@@ -53,32 +53,33 @@ class Rounds:
 
 
 class Lockstep:
-    """One image at a time. cameras: name of a backend, name of the camera whose node runs it.
+    """One image at a time through echo, bare engine and node of every backend.
 
-    pids  of the camera's nodes, and of the echo under "echo"
+    cameras  backend -> camera whose node runs it
+    pids     process ids of the cameras' nodes, and of the echo under "echo"
     """
 
     def __init__(
         self,
-        desk: Desk,
-        pictures: Pictures,
+        harness: Harness,
+        images: SentImages,
         spec: ModelSpec,
         cameras: Mapping[str, str],
         engines: Mapping[str, Engine],
         pids: Mapping[str, int],
     ) -> None:
         self._pids = pids
-        self._desk, self._pictures, self._cameras, self._engines = desk, pictures, cameras, engines
-        self._senders = {camera: desk.to_camera(camera) for camera in cameras.values()}
+        self._harness, self._images, self._cameras, self._engines = harness, images, cameras, engines
+        self._senders = {camera: harness.to_camera(camera) for camera in cameras.values()}
         self._preprocess = Preprocessor(spec.input)
         self.lost = 0
 
     def measure(self, seconds: float) -> dict[str, dict[str, Any]]:
-        """Backend: figures. A round in which an answer is lost is left out, and counted."""
+        """Metrics of each backend. Rounds with a lost answer are counted in `lost` and left out."""
         for _ in range(WARM_UP):
             self._round({backend: Rounds() for backend in self._cameras})
         self.lost = 0
-        return {name: rounds.figures() for name, rounds in self._measure(seconds).items() if rounds.whole}
+        return {name: rounds.metrics() for name, rounds in self._measure(seconds).items() if rounds.whole}
 
     def _measure(self, seconds: float) -> dict[str, Rounds]:
         results = {backend: Rounds() for backend in self._cameras}
@@ -91,10 +92,10 @@ class Lockstep:
         return results
 
     def _round(self, results: Mapping[str, Rounds]) -> None:
-        hop, hop_computing = self._answer(self._desk.to_echo, self._desk.echoes, self._pids["echo"])
+        hop, hop_computing = self._answer(self._harness.to_echo, self._harness.echoes, self._pids["echo"])
         for backend, camera in self._cameras.items():
             engine, engine_computing = self._bare(self._engines[backend])
-            answer, computing = self._answer(self._senders[camera], self._desk.answers[camera], self._pids[camera])
+            answer, computing = self._answer(self._senders[camera], self._harness.answers[camera], self._pids[camera])
             if hop is None or answer is None:
                 self.lost += 1
                 continue
@@ -106,19 +107,19 @@ class Lockstep:
             rounds.computing.append(computing - engine_computing - hop_computing)
 
     def _answer(
-        self, sender: Publisher, heard: Mapping[int, Answer], pid: int
+        self, sender: Publisher, answers: Mapping[int, Answer], pid: int
     ) -> tuple[tuple[int, Answer] | None, float]:
-        """Stamp and answer of one image, and what the process that answers computed for it."""
+        """Stamp and answer of one image, and the CPU milliseconds of the answering process."""
         before = computing_ms(pid)
-        stamp, image = self._pictures.next()
+        stamp, image = self._images.next()
         sender.publish(image)
-        answered = self._desk.wait(lambda: stamp in heard, TIMEOUT)
-        return (stamp, heard[stamp]) if answered else None, computing_ms(pid) - before
+        answered = self._harness.wait(lambda: stamp in answers, TIMEOUT)
+        return (stamp, answers[stamp]) if answered else None, computing_ms(pid) - before
 
     def _bare(self, engine: Engine) -> tuple[float, float]:
-        """Milliseconds of one image: passed, and computed by all threads."""
+        """Milliseconds of one image: wall time, and CPU time of all threads."""
         slot = engine.acquire()
-        self._preprocess(self._pictures.pixels[0], slot.images[0])
+        self._preprocess(self._images.pixels[0], slot.images[0])
         started = time.perf_counter_ns(), time.process_time_ns()
         engine.submit(slot)
         engine.wait(slot)
@@ -153,17 +154,18 @@ def around_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
             "computing ms",
         ),
         rows,
-        "One camera, 1280x720 bgr8, node, echo and listener in processes of their own. Medians of rounds in which all "
-        "were measured; around = published to received - engine - hop of the same round. Computing is the same "
-        "difference of the time that threads computed, which on a busy machine, where all wait, still tells something.",
+        "One camera, 1280x720 bgr8; node, echo and listener are separate processes. Medians over rounds; "
+        "around = published to received - engine - hop of the same round. The same difference in CPU time ("
+        "computing) holds on a "
+        "busy machine, too.",
     )
 
 
 def stages_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Where the node spends a frame; the rest is executor, threads, message and its publication."""
+    """Time within the node by stage; the rest is executor, threads, and publication."""
     rows = []
     for name, r in results.items():
         stages = [r["stages"][stage] for stage in STAGES]
         rows.append((name, *stages, r["whole"] - r["hop"] - sum(stages), r["objects"], r["lanes"]))
     head = ("engine", *(f"{stage.removesuffix('_ms')} ms" for stage in STAGES), "rest ms", "objects", "lanes")
-    return Table("Stages within the node", head, rows, "Medians, as the messages say; objects and lanes per frame.")
+    return Table("Stages within the node", head, rows, "Medians of the message fields; objects and lanes per frame.")

@@ -1,4 +1,4 @@
-"""Images at a fixed rate, as cameras send them: what comes back, when, and where the rest went."""
+"""Images at a fixed rate: which are answered, how late, and where the others were lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from camera_perception.tools.bench import statistics
 from camera_perception.tools.bench.report import Table, against
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.bench import names
-from camera_perception_ros.bench.harness import Answer, Desk
+from camera_perception_ros.bench.harness import Answer, Harness
 from camera_perception_ros.bench.process_stats import Samples
 from camera_perception_ros.demo.processes import Processes
 
@@ -25,13 +25,13 @@ PERCENT = ("transport_loss", "deliberate_skip", "error")
 
 @dataclass(frozen=True)
 class Stream:
-    """What was sent to one camera's node and what it answered."""
+    """Images sent to one camera's node and its answers."""
 
     sent: dict[int, int]
     answers: dict[int, Answer]
 
-    def figures(self, deadline_ms: float) -> dict[str, Any]:
-        """ros2_benchmark's keys, and ours; deadline_ms counts from sending to receiving."""
+    def metrics(self, deadline_ms: float) -> dict[str, Any]:
+        """Metrics under ros2_benchmark's names and ours; deadline_ms is from sending to receiving."""
         received = {stamp: answer.received_ns for stamp, answer in self.answers.items()}
         frames = [answer.read() for answer in self.answers.values()]
         ages, engine = (
@@ -59,43 +59,43 @@ def _ran(frame: PerceptionFrame) -> bool:
 
 @dataclass(frozen=True)
 class Sender:
-    """Starts the process of the cameras and hears what comes back."""
+    """Starts the process that plays the cameras and records the answers."""
 
-    desk: Desk
+    harness: Harness
     processes: Processes
     out: Path
-    pictures: Path | None
+    images: Path | None
 
     def run(
         self, cameras: Sequence[str], rate: float, seconds: float, watched: Samples | None = None
     ) -> dict[str, Stream]:
-        """Camera: its stream of `rate` images per second. watched is asked for samples all the while."""
+        """Camera: its stream of `rate` images per second. `watched` takes samples meanwhile."""
         for camera in cameras:
-            self.desk.answers[camera].clear()
+            self.harness.answers[camera].clear()
         name, file = f"source_{len(cameras)}_{rate:.3g}", self.out / "sent.json"
         file.unlink(missing_ok=True)
         arguments = ["--rate", str(rate), "--seconds", str(seconds), "--out", str(file)]
-        arguments += ["--images", str(self.pictures)] if self.pictures else []
+        arguments += ["--images", str(self.images)] if self.images else []
         self.processes.start_module(
             name,
             "camera_perception_ros.bench.endpoints.source",
             *(names.images(camera) for camera in cameras),
             *arguments,
         )
-        self._hear(name, seconds, watched)
+        self._record(name, seconds, watched)
         sent = json.loads(file.read_text("utf-8"))
         return {
-            camera: Stream({stamp: stamp for stamp in sent[names.images(camera)]}, dict(self.desk.answers[camera]))
+            camera: Stream({stamp: stamp for stamp in sent[names.images(camera)]}, dict(self.harness.answers[camera]))
             for camera in cameras
         }
 
-    def _hear(self, name: str, seconds: float, watched: Samples | None) -> None:
-        give_up = time.monotonic() + 2 * seconds + 60
-        while name not in self.processes.ended() and time.monotonic() < give_up:
-            self.desk.spin(0.1)
+    def _record(self, name: str, seconds: float, watched: Samples | None) -> None:
+        deadline = time.monotonic() + 2 * seconds + 60
+        while name not in self.processes.ended() and time.monotonic() < deadline:
+            self.harness.spin(0.1)
             if watched is not None:
                 watched.take()
-        self.desk.spin(0.3)
+        self.harness.spin(0.3)
 
 
 def rates_table(sections: dict[str, dict[str, Any]]) -> Table:
@@ -108,8 +108,8 @@ def rates_table(sections: dict[str, dict[str, Any]]) -> Table:
         "Fixed rates",
         ("offered", "answered fps", "p50 ms", "p95", "p99", "max", "transport loss %", "deliberate skip %", "error %"),
         rows,
-        "Published to received, matched by stamp, best effort between processes. A skip is an image that a newer one "
-        "replaced before its turn.",
+        "Published to received, matched by stamp, best effort between processes. A skip is an image replaced by a "
+        "newer one before it was processed.",
     )
 
 
@@ -123,7 +123,7 @@ def overload_table(section: dict[str, Any], memory: dict[str, float]) -> Table:
         ("age at publish p99, ms", age["p99"]),
         ("age at publish p99, engine times", against(section["age_p99_in_engine_times"], LIMIT_AGE)),
         ("transport loss, %", section["loss_percent"]["transport_loss"]),
-        ("memory at the beginning, MB", memory["first_mb"]),
+        ("memory at the start, MB", memory["first_mb"]),
         ("memory at the end, MB", memory["last_mb"]),
         ("memory, MB per minute", memory["mb_per_minute"]),
     ]

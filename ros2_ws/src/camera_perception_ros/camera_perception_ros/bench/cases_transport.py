@@ -1,4 +1,4 @@
-"""Images lost between two processes, with the shared-memory profile and without."""
+"""Images lost between two processes, with and without the shared-memory profile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def without_profile(env: Mapping[str, str], domain: int) -> dict[str, str]:
-    """The same environment as a user has who knows nothing of the profile, in another domain."""
+    """The environment without the transport profile, in another domain."""
     return {name: value for name, value in env.items() if name not in PROFILES} | {"ROS_DOMAIN_ID": str(domain)}
 
 

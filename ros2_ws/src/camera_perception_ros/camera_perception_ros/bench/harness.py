@@ -1,7 +1,4 @@
-"""Where the measuring process sits: it sends images, hears answers, and notes when.
-
-The processes that are measured: camera nodes and the echo.
-"""
+"""The measuring process, which sends images and records answers, and the measured processes: camera nodes and echo."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ from camera_perception_ros.demo.processes import Processes
 
 @dataclass(frozen=True)
 class Answer:
-    """A message as it came: still serialized, because what a listener makes of it is not the sender's cost."""
+    """A received message, kept serialized: deserialising is the listener's cost, not the sender's."""
 
     received_ns: int
     data: bytes
@@ -39,8 +36,12 @@ class Answer:
         return deserialize_message(self.data, PerceptionFrame)
 
 
-class Desk:
-    """One node, one thread. answers: camera, stamp, Answer; echoes: stamp, Answer."""
+class Harness:
+    """One node and one thread.
+
+    answers  camera -> stamp -> Answer
+    echoes   stamp -> Answer
+    """
 
     def __init__(self) -> None:
         rclpy.init()
@@ -49,22 +50,22 @@ class Desk:
         self._executor.add_node(self.node)
         self.answers: dict[str, dict[int, Answer]] = {}
         self.echoes: dict[int, Answer] = {}
-        self._keep(Header, names.ECHO, self.echoes)
+        self._record(Header, names.ECHO, self.echoes)
         self.to_echo = self.node.create_publisher(Image, names.ECHO_IMAGES, names.CAMERA)
 
     def listen(self, camera: str) -> None:
-        """Keep every answer of a camera from now on."""
-        self._keep(PerceptionFrame, names.perception(camera), self.answers.setdefault(camera, {}))
+        """Record every answer of a camera."""
+        self._record(PerceptionFrame, names.perception(camera), self.answers.setdefault(camera, {}))
 
-    def _keep(self, kind: type, topic: str, heard: dict[int, Answer]) -> None:
+    def _record(self, message_type: type, topic: str, answers: dict[int, Answer]) -> None:
         def on_answer(data: bytes) -> None:
             received = time.time_ns()
-            heard[header_stamp_ns(data)] = Answer(received, data)
+            answers[header_stamp_ns(data)] = Answer(received, data)
 
-        self.node.create_subscription(kind, topic, on_answer, names.LISTENER, raw=True)
+        self.node.create_subscription(message_type, topic, on_answer, names.LISTENER, raw=True)
 
     def to_camera(self, camera: str) -> Publisher:
-        """A publisher of images for a camera's node, which first gets its calibration."""
+        """A publisher of images for a camera's node; its calibration is sent first."""
         images = self.node.create_publisher(Image, names.images(camera), names.CAMERA)
         infos = self.node.create_publisher(CameraInfo, names.info(camera), names.CAMERA)
         self.wait(lambda: images.get_subscription_count() and infos.get_subscription_count(), 60.0)
@@ -74,10 +75,10 @@ class Desk:
         return images
 
     def wait(self, condition: Callable[[], object], seconds: float) -> bool:
-        """Hear until the condition holds; False when it does not within so many seconds."""
-        give_up = time.monotonic() + seconds
+        """Spin until the condition holds; False after the given number of seconds."""
+        deadline = time.monotonic() + seconds
         while not condition():
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 return False
             self._executor.spin_once(timeout_sec=0.02)
         return True
@@ -92,25 +93,25 @@ class Desk:
 
 
 class BenchError(PerceptionError):
-    """A measurement did not come about, and says why."""
+    """A measurement failed; the message says why."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Starts nodes and waits until they listen."""
+    """Starts nodes and waits until they are connected."""
 
     processes: Processes
-    desk: Desk
+    harness: Harness
     out: Path
     model: Path
     threads: int
 
     def start_echo(self) -> None:
         self.processes.start_module("echo", "camera_perception_ros.bench.endpoints.echo")
-        self._until("echo", lambda: self.desk.to_echo.get_subscription_count())
+        self._until("echo", lambda: self.harness.to_echo.get_subscription_count())
 
     def start_camera(self, camera: str, engine: str) -> None:
-        """A camera node as a launch file starts it; await_camera waits for it."""
+        """Start a camera node as a launch file does; await_camera waits for it."""
         values = {
             "model": str(self.model), "engine": engine, "engine_threads": self.threads, "camera_name": camera,
             "image_topic": names.images(camera), "transport": "raw", "camera_pose": list(synthetic_inputs.POSE),
@@ -121,10 +122,10 @@ class Nodes:
         self.processes.start(self.name(camera), "camera_node", "-r", namespace, "--params-file", file)
 
     def await_camera(self, camera: str) -> None:
-        """Until its node listens to images and we to it."""
-        if camera not in self.desk.answers:
-            self.desk.listen(camera)
-        node = self.desk.node
+        """Wait until its node subscribes to images and we to its answers."""
+        if camera not in self.harness.answers:
+            self.harness.listen(camera)
+        node = self.harness.node
         self._until(
             self.name(camera),
             lambda: node.count_subscribers(names.images(camera)) and node.count_publishers(names.perception(camera)),
@@ -140,8 +141,8 @@ class Nodes:
     def name(camera: str) -> str:
         return f"{camera}/{names.NODE}"
 
-    def _until(self, name: str, condition, seconds: float = 90.0) -> None:
-        give_up = time.monotonic() + seconds
-        while not self.desk.wait(condition, 0.5):
-            if name in self.processes.ended() or time.monotonic() > give_up:
-                raise BenchError(f"{name} does not run: {self.processes.last_words(name)}")
+    def _until(self, name: str, condition: Callable[[], object], seconds: float = 90.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.harness.wait(condition, 0.5):
+            if name in self.processes.ended() or time.monotonic() > deadline:
+                raise BenchError(f"{name} is not running: {self.processes.last_words(name)}")

@@ -1,4 +1,4 @@
-"""Topics and qualities of service that the processes of a measurement agree on."""
+"""Topics and QoS profiles shared by the processes of a measurement."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def info(camera: str) -> str:
 
 
 def perception(camera: str) -> str:
-    """Topic of what a camera's node answers."""
+    """Topic of the answers of a camera's node."""
     return f"{namespace(camera)}/{NODE}/perception"

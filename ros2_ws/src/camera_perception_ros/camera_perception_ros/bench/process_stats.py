@@ -1,4 +1,4 @@
-"""Memory and computing time of processes, from /proc."""
+"""Memory and CPU time of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory; nan when the process is gone."""
+    """Resident memory; nan when the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1e6
     except (OSError, IndexError):
@@ -21,7 +21,7 @@ def memory_mb(pid: int) -> float:
 
 
 def computing_ms(pid: int) -> float:
-    """Time that all threads of a process have computed so far; nan when it is gone."""
+    """CPU time of all threads of a process; nan when it has ended."""
     try:
         return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e6
     except (OSError, IndexError):
@@ -30,7 +30,7 @@ def computing_ms(pid: int) -> float:
 
 @dataclass
 class Samples:
-    """The memory of one process over time."""
+    """Memory of one process over time."""
 
     pid: int
     every: float = 0.5  # seconds
@@ -38,14 +38,14 @@ class Samples:
     megabytes: list[float] = field(default_factory=list)
 
     def take(self) -> None:
-        """Note the memory now, unless that was done a moment ago."""
+        """Take a sample if the last one is older than `every`."""
         now = time.monotonic()
         if not self.seconds or now - self.seconds[-1] >= self.every:
             self.seconds.append(now)
             self.megabytes.append(memory_mb(self.pid))
 
-    def figures(self) -> dict[str, float]:
-        """First and last value, and the growth without the first quarter, in which buffers are filled."""
+    def metrics(self) -> dict[str, float]:
+        """First and last value, and the slope without the first quarter, in which buffers fill."""
         skip = len(self.seconds) // 4
         return {
             "first_mb": self.megabytes[0],

@@ -1,4 +1,4 @@
-"""The order of the measurements: start everything, measure one thing after the other, tell, end everything."""
+"""Order of the measurements: start the processes, measure part by part, report, stop the processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import typer
 from camera_perception.core.errors import PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.shared_memory import sweep
-from camera_perception.tools.bench.component import components_table, measure
+from camera_perception.tools.bench.components import components_table, measure
 from camera_perception.tools.bench.engines import usable
 from camera_perception.tools.bench.metadata import machine, model_metadata
 from camera_perception.tools.bench.report import Table, put_into, write
@@ -26,16 +26,15 @@ from camera_perception.tools.bench.tensorrt_host import measure_tensorrt_host, t
 from camera_perception.tools.cli.bench import measure_components
 from camera_perception_ros.bench import (
     cases_cameras,
-    cases_fusion,
+    cases_components,
     cases_latency,
-    cases_messages,
     cases_streams,
     cases_transport,
 )
 from camera_perception_ros.bench.cases_latency import Lockstep
 from camera_perception_ros.bench.cases_streams import Sender
-from camera_perception_ros.bench.endpoints.images import Pictures
-from camera_perception_ros.bench.harness import BenchError, Desk, Nodes
+from camera_perception_ros.bench.endpoints.images import SentImages
+from camera_perception_ros.bench.harness import BenchError, Harness, Nodes
 from camera_perception_ros.bench.process_stats import Samples
 from camera_perception_ros.demo.processes import Processes, environment
 from camera_perception_ros.demo.run import default_model
@@ -68,36 +67,41 @@ class Settings:
 @app.command()
 def bench(
     model: Annotated[
-        Path | None, typer.Option(help="Model folder; else the one in perception_models/zoo/, else random weights.")
+        Path | None, typer.Option(help="Model folder; default: the shipped model, else random weights.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Recording, video or folder whose images are sent; made-up ones otherwise.")
+        Path | None, typer.Option(help="Recording, video or image folder to send; default: synthetic images.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for bench.json and bench.md.")] = Path("out/bench"),
-    threads: Annotated[int, typer.Option(help="CPU threads of each engine; 0 lets it decide.", min=0)] = 1,
-    quick: Annotated[bool, typer.Option(help="Under a minute; figures for orientation only.")] = False,
-    long: Annotated[bool, typer.Option(help="Watch memory for 5 minutes.")] = False,
-    part: Annotated[list[str] | None, typer.Option(help=f"Only some of: {', '.join(PARTS)}.")] = None,
-    page: Annotated[
-        Path | None, typer.Option(help="Page whose lines between <!-- bench --> and <!-- /bench --> get the tables.")
+    threads: Annotated[int, typer.Option(help="CPU threads of each engine; 0: the engine decides.", min=0)] = 1,
+    quick: Annotated[bool, typer.Option(help="Under a minute; results for orientation only.")] = False,
+    long: Annotated[bool, typer.Option(help="Observe memory for 5 minutes.")] = False,
+    part: Annotated[
+        list[str] | None, typer.Option(help=f"Measure only this part (repeatable): {', '.join(PARTS)}.")
     ] = None,
-    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            help="Markdown page whose text between <!-- bench --> and <!-- /bench --> is replaced by the tables."
+        ),
+    ] = None,
+    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: one of 50 to 99, by process id.")] = -1,
 ) -> None:
-    """Measure the nodes over DDS and the library, with everything in one run; ratios rather than times."""
+    """Measure the nodes over DDS and steps of the library in one run, as times and ratios."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if unknown := set(part or ()) - set(PARTS):
             raise BenchError(f"unknown part {sorted(unknown)[0]}: expected some of {', '.join(PARTS)}")
         domain = domain if domain >= 0 else 50 + os.getpid() % 49
-        chosen = Settings(
+        settings = Settings(
             model or model_folder(out), images, out, threads, quick, long, page, domain, tuple(part or PARTS)
         )
-        tell(chosen, *run(chosen))
+        report(settings, *run(settings))
     except PerceptionError as error:
         typer.echo(f"bench: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("bench: interrupted, all processes are ended", err=True)
+        typer.echo("bench: interrupted, all processes stopped", err=True)
         raise typer.Exit(130) from None
 
 
@@ -106,62 +110,62 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def model_folder(out: Path) -> Path:
-    """The shipped model; where there is none yet, a network of the same size that has learnt nothing."""
+    """The shipped model, or an untrained network of the same size."""
     try:
         return default_model(Path.cwd())
     except PerceptionError:
         folder = out / "model"
     if not (folder / "MODEL_CARD.md").is_file():
         typer.echo("no model in perception_models/zoo/: exporting random weights")
-        words = ["name=untrained", "license=none", "description=random weights", "top=20", "threshold.objects=0"]
+        options = ["name=untrained", "license=none", "description=random weights", "top=20", "threshold.objects=0"]
         command = [sys.executable, "-m", "perception_models", "export", "--untrained", "n", "--out", str(folder)]
-        if subprocess.run(command + words, stdout=subprocess.DEVNULL, check=False).returncode:
+        if subprocess.run(command + options, stdout=subprocess.DEVNULL, check=False).returncode:
             raise BenchError("cannot export a network: run `make setup-models`, or give --model")
     return folder
 
 
 def run(settings: Settings) -> tuple[dict[str, Any], list[Table]]:
-    """All figures and their tables."""
+    """All results and their tables."""
     shutil.rmtree(settings.out / "logs", ignore_errors=True)
     settings.out.mkdir(parents=True, exist_ok=True)
     spec = load_spec(settings.model)
     config = {"threads": settings.threads, "image": "1280x720 bgr8", "quick": settings.quick, "parts": settings.parts}
-    figures: dict[str, Any] = {"metadata": {**machine(), "config": config, "model": model_metadata(spec)}}
+    results: dict[str, Any] = {"metadata": {**machine(), "config": config, "model": model_metadata(spec)}}
     tables: list[Table] = []
     env = environment(settings.domain)
     os.environ.update(env)  # before the first node of this process
     sweep()
     if "transport" in settings.parts:
-        _transport(settings, env, figures, tables)
+        _transport(settings, env, results, tables)
     if set(settings.parts) & {"around", "rates", "overload", "cameras"}:
         with Processes(env, settings.out / "logs") as processes:
-            desk = Desk()
+            harness = Harness()
             try:
                 _nodes(
-                    settings, Nodes(processes, desk, settings.out, settings.model, settings.threads), figures, tables
+                    settings, Nodes(processes, harness, settings.out, settings.model, settings.threads), results, tables
                 )
             finally:
-                desk.close()
+                harness.close()
     if "components" in settings.parts:
-        _components(settings, figures, tables)
+        _components(settings, results, tables)
     if "tensorrt" in settings.parts and (host := measure_tensorrt_host(Path.cwd())):
-        figures["tensorrt_host"] = host
+        results["tensorrt_host"] = host
         tables.append(tensorrt_host_table(host))
-    return figures, tables
+    return results, tables
 
 
-def _transport(settings: Settings, env: dict[str, str], figures: dict[str, Any], tables: list[Table]) -> None:
-    results = figures["transport"] = {}
-    for name, chosen in (
+def _transport(settings: Settings, env: dict[str, str], results: dict[str, Any], tables: list[Table]) -> None:
+    transports = results["transport"] = {}
+    for name, environment_of in (
         ("shared-memory profile", env),
         ("Fast DDS default", cases_transport.without_profile(env, settings.domain + 1)),
     ):
-        with Processes(chosen, settings.out / "logs" / name.replace(" ", "_")) as processes:
-            results[name] = cases_transport.measure(processes, settings.out, settings.seconds(20, 2))
-    tables.append(cases_transport.transport_table(results))
+        with Processes(environment_of, settings.out / "logs" / name.replace(" ", "_")) as processes:
+            transports[name] = cases_transport.measure(processes, settings.out, settings.seconds(20, 2))
+    tables.append(cases_transport.transport_table(transports))
 
 
-def _nodes(settings: Settings, nodes: Nodes, figures: dict[str, Any], tables: list[Table]) -> None:
+def _nodes(settings: Settings, nodes: Nodes, results: dict[str, Any], tables: list[Table]) -> None:
     spec = load_spec(settings.model)
     engines = usable(spec, settings.threads)
     backends = {name: name.replace(":", "_") for name in engines}
@@ -170,22 +174,22 @@ def _nodes(settings: Settings, nodes: Nodes, figures: dict[str, Any], tables: li
     nodes.start_echo()
     for camera in backends.values():
         nodes.await_camera(camera)
-    pictures = Pictures(settings.images)
+    images = SentImages(settings.images)
     pids = {"echo": nodes.processes.pid("echo"), **{camera: nodes.pid(camera) for camera in backends.values()}}
-    lock = Lockstep(nodes.desk, pictures, spec, backends, engines, pids)
+    lock = Lockstep(nodes.harness, images, spec, backends, engines, pids)
     seconds = settings.seconds(40, 6) if "around" in settings.parts else 1
-    results = lock.measure(seconds)
-    if not results:
+    backends_measured = lock.measure(seconds)
+    if not backends_measured:
         raise BenchError(f"no node answered an image; see the logs in {settings.out / 'logs'}")
     for engine in engines.values():
         engine.close()
     if "around" in settings.parts:
-        figures["around"] = {**results, "lost_rounds": lock.lost}
-        tables += [cases_latency.around_table(results), cases_latency.stages_table(results)]
-    fastest = min(results, key=lambda name: results[name]["whole"])
+        results["around"] = {**backends_measured, "lost_rounds": lock.lost}
+        tables += [cases_latency.around_table(backends_measured), cases_latency.stages_table(backends_measured)]
+    fastest = min(backends_measured, key=lambda name: backends_measured[name]["whole"])
     nodes.processes.stop("echo")
     nodes.stop(*(camera for name, camera in backends.items() if name != fastest))
-    _streams(settings, nodes, backends[fastest], fastest, results[fastest], figures, tables)
+    _streams(settings, nodes, backends[fastest], fastest, backends_measured[fastest], results, tables)
 
 
 def _streams(
@@ -194,24 +198,24 @@ def _streams(
     camera: str,
     engine: str,
     alone: dict[str, Any],
-    figures: dict[str, Any],
+    results: dict[str, Any],
     tables: list[Table],
 ) -> None:
-    figures["metadata"]["config"]["engine_of_streams"] = engine
-    sender = Sender(nodes.desk, nodes.processes, settings.out, settings.images)
+    results["metadata"]["config"]["engine_of_streams"] = engine
+    sender = Sender(nodes.harness, nodes.processes, settings.out, settings.images)
     busy = alone["whole"] - alone["hop"]  # ms of the node per frame
     if "rates" in settings.parts:
         sections = {}
         for rate in (10.0, 30.0):
             stream = sender.run([camera], rate, settings.seconds(15, 2))[camera]
-            sections[f"{rate}fps"] = stream.figures(1000 / rate)
-        figures |= sections
+            sections[f"{rate}fps"] = stream.metrics(1000 / rate)
+        results |= sections
         tables.append(cases_streams.rates_table(sections))
     if "overload" in settings.parts:
         memory = Samples(nodes.pid(camera))
         stream = sender.run([camera], 2000 / busy, 300 if settings.long else settings.seconds(60, 5), memory)[camera]
-        section = figures["overload"] = {**stream.figures(cases_streams.LIMIT_AGE * busy), "memory": memory.figures()}
-        figures.update({key: value for key, value in section.items() if key.startswith(PREFIX)})
+        section = results["overload"] = {**stream.metrics(cases_streams.LIMIT_AGE * busy), "memory": memory.metrics()}
+        results.update({key: value for key, value in section.items() if key.startswith(PREFIX)})
         tables.append(cases_streams.overload_table(section, section["memory"]))
     if "cameras" in settings.parts:
         names = [camera, *EXTRA[: 1 if settings.quick else 3]]
@@ -221,23 +225,23 @@ def _streams(
             nodes.await_camera(name)
         rate = min(10.0, 1000 / busy / 2 / len(names))
         counts = (1, 2) if settings.quick else (1, 2, 4)
-        results = figures["cameras"] = cases_cameras.measure(
+        by_count = results["cameras"] = cases_cameras.measure(
             sender, nodes, names, counts, rate, settings.seconds(15, 2.5)
         )
-        tables.append(cases_cameras.cameras_table(results, rate))
+        tables.append(cases_cameras.cameras_table(by_count, rate))
 
 
-def _components(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> None:
+def _components(settings: Settings, results: dict[str, Any], tables: list[Table]) -> None:
     seconds = settings.seconds(1.0, 0.1)
-    nodes = cases_messages.components() + cases_fusion.components()
-    figures["components"] = measure_components(seconds) + measure(nodes, seconds)
-    tables.append(components_table(figures["components"]))
+    nodes = measure(cases_components.node_components(), seconds)
+    results["components"] = measure_components(seconds) + nodes
+    tables.append(components_table(results["components"]))
 
 
-def tell(settings: Settings, figures: dict[str, Any], tables: list[Table]) -> None:
+def report(settings: Settings, results: dict[str, Any], tables: list[Table]) -> None:
     """Print the tables and write the files."""
     typer.echo("\n\n".join(table.text() for table in tables))
-    write(settings.out, figures, tables, settings.command)
+    write(settings.out, results, tables, settings.command)
     if settings.page is not None:
         put_into(settings.page, (settings.out / "bench.md").read_text("utf-8"))
     typer.echo(f"\n{settings.out}: bench.json, bench.md")

@@ -1,1 +1,1 @@
-"""Measurements without ROS: every component against the obvious way. `make bench` adds what goes over DDS."""
+"""Benchmarks of the library without ROS: `camera-perception bench`. Not part of installed packages."""

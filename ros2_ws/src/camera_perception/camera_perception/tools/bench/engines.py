@@ -1,4 +1,4 @@
-"""The engines that may run a model here, alone, in turn, on the same image."""
+"""Inference time of every engine that passes the model's reference check, in turn, on the same image."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from camera_perception.engines import Engine
 from camera_perception.engines.select import candidates, open_checked
 from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.bench import synthetic_inputs
-from camera_perception.tools.bench.component import in_turn
 from camera_perception.tools.bench.metadata import model_metadata
 from camera_perception.tools.bench.report import Table
 from camera_perception.tools.bench.statistics import spread
+from camera_perception.tools.bench.timing import time_in_turn
 
 
 def measure_engines(folder: Path, threads: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Spread of milliseconds for each backend that passes the model's reference, and the model's metadata."""
     spec = load_spec(folder)
     engines = usable(spec, threads)
-    times = in_turn({name: runner(engine, spec) for name, engine in engines.items()}, seconds)
+    times = time_in_turn({name: runner(engine, spec) for name, engine in engines.items()}, seconds)
     for engine in engines.values():
         engine.close()
     return {name: spread(values) for name, values in times.items()}, model_metadata(spec)
 
 
 def usable(spec: ModelSpec, threads: int) -> dict[str, Engine]:
-    """Text of a candidate: its engine, for all that pass the reference check. EngineError when none does."""
+    """Candidate -> engine, for all that pass the reference check. EngineError when none does."""
     engines, reasons = {}, []
     for candidate in candidates(spec):
         try:
@@ -43,8 +43,8 @@ def usable(spec: ModelSpec, threads: int) -> dict[str, Engine]:
 
 
 def runner(engine: Engine, spec: ModelSpec) -> Callable[[], None]:
-    """One inference of an image that lies in the input buffer."""
-    image, preprocess = synthetic_inputs.picture(), Preprocessor(spec.input)
+    """A function that runs one inference of an image already in the input buffer."""
+    image, preprocess = synthetic_inputs.image(), Preprocessor(spec.input)
     slot = engine.acquire()
     preprocess(image, slot.images[0])
     engine.release(slot)
@@ -58,7 +58,7 @@ def runner(engine: Engine, spec: ModelSpec) -> Callable[[], None]:
     return run
 
 
-def engines_table(figures: dict[str, Any]) -> Table:
-    fastest = min(times["p50"] for times in figures.values())
-    rows = [(name, *times.values(), times["p50"] / fastest) for name, times in figures.items()]
+def engines_table(results: dict[str, Any]) -> Table:
+    fastest = min(times["p50"] for times in results.values())
+    rows = [(name, *times.values(), times["p50"] / fastest) for name, times in results.items()]
     return Table("Engines alone", ("engine", "p50 ms", "p95", "p99", "max", "ratio to the fastest"), rows)

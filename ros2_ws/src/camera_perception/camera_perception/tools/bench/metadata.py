@@ -1,4 +1,4 @@
-"""Where and with what figures were measured: without it they mean nothing."""
+"""Metadata of a benchmark run: machine, versions, load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "
 
 
 def machine() -> dict[str, Any]:
-    """Device, operating system, versions and load, as the `metadata` section of ros2_benchmark has them and more."""
+    """Device, operating system, versions and load: the `metadata` section of ros2_benchmark, extended."""
     return {
         "device": device(),
         "cores": len(os.sched_getaffinity(0)),
@@ -32,20 +32,20 @@ def machine() -> dict[str, Any]:
 
 
 def model_metadata(spec: ModelSpec) -> dict[str, Any]:
-    """Which model; its hash is that of the ONNX file."""
+    """Name, version, input size, and hash of the ONNX file."""
     size = f"{spec.input.width}x{spec.input.height}"
     return {"name": spec.name, "version": spec.version, "input": size, "sha256": spec.onnx_sha256}
 
 
 def device() -> str:
-    """Board, where there is one, and processor."""
+    """Board, if any, and processor."""
     board = _first_line(Path("/proc/device-tree/model"))
     names = [line.partition(":")[2].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
     return ", ".join(filter(None, (board, names[0] if names else platform.machine())))
 
 
 def power_mode() -> str:
-    """nvpmodel's answer on a Jetson, else the frequency governor, else unknown."""
+    """Output of nvpmodel on a Jetson, else the frequency governor, else "unknown"."""
     try:
         done = subprocess.run(["nvpmodel", "-q"], capture_output=True, text=True, timeout=5, check=True)
         return " ".join(done.stdout.split())

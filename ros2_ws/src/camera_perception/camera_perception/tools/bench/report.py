@@ -1,7 +1,4 @@
-"""What a measurement leaves behind: bench.json for programs, bench.md for people.
-
-Tables of figures: one for the terminal, the same in Markdown.
-"""
+"""Results of a benchmark run: tables for the terminal, bench.md, and bench.json."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ Cell = str | int | float
 
 @dataclass(frozen=True)
 class Table:
-    """Figures of one kind.
+    """One table of results.
 
     note  what is measured and how, one or two sentences
     """
@@ -31,7 +28,7 @@ class Table:
     note: str = ""
 
     def text(self) -> str:
-        rows = [[shown(cell) for cell in row] for row in self.rows]
+        rows = [[formatted(cell) for cell in row] for row in self.rows]
         return "\n".join(filter(None, (self.title, self.note, "", text_table(self.head, rows))))
 
     def markdown(self) -> str:
@@ -39,7 +36,7 @@ class Table:
             bool(self.rows) and all(not isinstance(row[i], str) for row in self.rows) for i in range(len(self.head))
         ]
         lines = [_row(self.head), _row(["---:" if right else "---" for right in numeric])]
-        lines += [_row([shown(cell) for cell in row]) for row in self.rows]
+        lines += [_row([formatted(cell) for cell in row]) for row in self.rows]
         return "\n\n".join(filter(None, (f"### {self.title}", self.note, "\n".join(lines))))
 
 
@@ -47,8 +44,8 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def shown(cell: Cell) -> str:
-    """Numbers with as many digits as they deserve; nan as a dash."""
+def formatted(cell: Cell) -> str:
+    """A number with three significant digits at most; nan as a dash."""
     if not isinstance(cell, float):
         return str(cell)
     if cell != cell:
@@ -58,31 +55,31 @@ def shown(cell: Cell) -> str:
 
 
 def against(value: float, limit: float, unit: str = "") -> str:
-    """A figure beside its target: "2.1 ms (<= 3 ms: yes)"."""
+    """A value with its limit: "2.1 ms (<= 3 ms: yes)"."""
     unit = f" {unit}" if unit else ""
-    return f"{shown(value)}{unit} (<= {limit:g}{unit}: {'yes' if value <= limit else 'no'})"
+    return f"{formatted(value)}{unit} (<= {limit:g}{unit}: {'yes' if value <= limit else 'no'})"
 
 
-def write(out: Path, figures: dict[str, Any], tables: Sequence[Table], command: str) -> None:
-    """Write bench.json and bench.md; figures["metadata"] says where they come from."""
+def write(out: Path, results: dict[str, Any], tables: Sequence[Table], command: str) -> None:
+    """Write bench.json and bench.md; results["metadata"] names machine and versions."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "bench.json").write_text(json.dumps(without_nan(figures), indent=1, sort_keys=True) + "\n", "utf-8")
-    (out / "bench.md").write_text(markdown(figures["metadata"], tables, command), "utf-8")
+    (out / "bench.json").write_text(json.dumps(without_nan(results), indent=1, sort_keys=True) + "\n", "utf-8")
+    (out / "bench.md").write_text(markdown(results["metadata"], tables, command), "utf-8")
 
 
 def put_into(page: Path, text: str, mark: str = "bench") -> None:
-    """Replace what stands between the two marks of a page; PerceptionError when it has none."""
+    """Replace the text between the two marks of a page; PerceptionError when a mark is missing."""
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     try:
         before, rest = page.read_text("utf-8").split(begin, 1)
         after = rest.split(end, 1)[1]
     except (OSError, ValueError, IndexError):
-        raise PerceptionError(f"{page} has no place for the figures: add the lines {begin} and {end}") from None
+        raise PerceptionError(f"{page} has no marks for the tables: add the lines {begin} and {end}") from None
     page.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", "utf-8")
 
 
 def markdown(metadata: dict[str, Any], tables: Sequence[Table], command: str) -> str:
-    """All tables under one line about the machine and the command."""
+    """All tables below one line about machine and command."""
     return "\n\n".join([origin(metadata, command), *(table.markdown() for table in tables)]) + "\n"
 
 
@@ -92,12 +89,12 @@ def origin(metadata: dict[str, Any], command: str) -> str:
     with_model = f", model {model['name']} {model['version']} ({model['input']})" if model else ""
     return (
         f"`{command}` on {metadata['device']} with {metadata['cores']} cores, {metadata['date'][:10]}{with_model}. "
-        f"Load when it began: {metadata['load_at_start']}."
+        f"Load at the start: {metadata['load_at_start']}."
     )
 
 
 def without_nan(value: Any) -> Any:
-    """The same with None for nan and infinity, which JSON does not know."""
+    """The value with None for nan and infinity, which JSON lacks."""
     if isinstance(value, dict):
         return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What is computed from times that were measured. Times go in as nanoseconds and come out as milliseconds."""
+"""Statistics of measured times: nanoseconds in, milliseconds out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 PREFIX = "BasicPerformanceMetrics."
-Stamps = Mapping[int, int]  # header stamp of an image: when it was sent or received, all nanoseconds
+Stamps = Mapping[int, int]  # header stamp of an image -> time of sending or receiving, nanoseconds
 
 
 def spread(milliseconds: Sequence[float]) -> dict[str, float]:
@@ -19,7 +19,7 @@ def spread(milliseconds: Sequence[float]) -> dict[str, float]:
 
 
 def latencies(sent: Stamps, received: Stamps) -> list[float]:
-    """Milliseconds from sending to receiving of every stamp that came back, in the order of sending."""
+    """Milliseconds from sending to receiving of every answered stamp, in the order of sending."""
     return [(received[stamp] - sent[stamp]) / 1e6 for stamp in sorted(sent, key=sent.__getitem__) if stamp in received]
 
 
@@ -27,20 +27,20 @@ def basic_metrics(sent: Stamps, received: Stamps) -> dict[str, float]:
     """The metrics of ros2_benchmark under its names, by its definitions (basic_performance_calculator.py).
 
     They are kept for comparison. MEAN_PLAYBACK_FRAME_RATE counts the fence posts, and FIRST_SENT_RECEIVED_LATENCY,
-    which its tables call the latency, is one sample: `ours` below says more.
+    which its tables call the latency, is a single sample; prefer latency_ms.
     """
     out, back = sorted(sent.values()), sorted(received.values())
-    figures: dict[str, float] = {"NUM_FRAMES_SENT": len(out), "NUM_MISSED_FRAMES": len(out) - len(back)}
+    metrics: dict[str, float] = {"NUM_FRAMES_SENT": len(out), "NUM_MISSED_FRAMES": len(out) - len(back)}
     if len(out) > 1:
-        figures["MEAN_PLAYBACK_FRAME_RATE"] = len(out) / ((out[-1] - out[0]) / 1e9)
+        metrics["MEAN_PLAYBACK_FRAME_RATE"] = len(out) / ((out[-1] - out[0]) / 1e9)
     if len(back) > 1:
-        figures["RECEIVED_DURATION"] = (back[-1] - back[0]) / 1e6
-        figures["MEAN_FRAME_RATE"] = len(back) / ((back[-1] - back[0]) / 1e9)
+        metrics["RECEIVED_DURATION"] = (back[-1] - back[0]) / 1e6
+        metrics["MEAN_FRAME_RATE"] = len(back) / ((back[-1] - back[0]) / 1e9)
     if out and back:
-        figures["FIRST_SENT_RECEIVED_LATENCY"] = (back[0] - out[0]) / 1e6
-        figures["LAST_SENT_RECEIVED_LATENCY"] = (back[-1] - out[-1]) / 1e6
-    figures |= _latency_metrics(latencies(sent, received)) | _jitter_metrics(back)
-    return {PREFIX + name: value for name, value in figures.items()}
+        metrics["FIRST_SENT_RECEIVED_LATENCY"] = (back[0] - out[0]) / 1e6
+        metrics["LAST_SENT_RECEIVED_LATENCY"] = (back[-1] - out[-1]) / 1e6
+    metrics |= _latency_metrics(latencies(sent, received)) | _jitter_metrics(back)
+    return {PREFIX + name: value for name, value in metrics.items()}
 
 
 def _latency_metrics(times: Sequence[float]) -> dict[str, float]:
@@ -56,7 +56,7 @@ def _latency_metrics(times: Sequence[float]) -> dict[str, float]:
 
 
 def _jitter_metrics(back: Sequence[int]) -> dict[str, float]:
-    """The absolute second difference of the times of receiving."""
+    """Absolute second differences of the times of receiving."""
     if len(back) < 3:
         return {}
     jitter = np.abs(np.diff(np.asarray(back) / 1e6, n=2))
@@ -69,45 +69,45 @@ def _jitter_metrics(back: Sequence[int]) -> dict[str, float]:
 
 
 def loss(sent: int, received: int, skipped: int, failed: int) -> dict[str, float]:
-    """Where images went that have no answer, in percent of those sent.
+    """Images without an answer by cause, in percent of those sent.
 
     received  answers, with or without content
-    skipped   images replaced by newer ones before their turn: the node's own, deliberate choice
-    failed    answers that say that the image could not be processed
+    skipped   images replaced by newer ones before they were processed: deliberate
+    failed    answers that report a processing error
     transport the rest: lost between the processes
     """
-    share = 100 / max(sent, 1)
+    percent = 100 / max(sent, 1)
     return {
-        "transport_loss": share * max(sent - received - skipped, 0),
-        "deliberate_skip": share * skipped,
-        "error": share * failed,
+        "transport_loss": percent * max(sent - received - skipped, 0),
+        "deliberate_skip": percent * skipped,
+        "error": percent * failed,
     }
 
 
 def period_jitter_ms(received: Stamps) -> float:
-    """Standard deviation of the time from one answer to the next."""
+    """Standard deviation of the time between answers."""
     back = np.sort(np.fromiter(received.values(), np.int64, len(received)))
     return float(np.diff(back / 1e6).std()) if len(back) > 1 else float("nan")
 
 
 def missed_deadlines(sent: Stamps, received: Stamps, deadline_ms: float) -> float:
-    """Percent of the answers that came later than the deadline after sending."""
+    """Percentage of answers later than the deadline."""
     times = np.asarray(latencies(sent, received))
     return 100 * float((times > deadline_ms).mean()) if len(times) else float("nan")
 
 
 def slope_per_minute(seconds: Sequence[float], values: Sequence[float]) -> float:
-    """How fast values grow, per minute: least squares, which a sawtooth does not fool as first and last would."""
+    """Growth of values per minute by least squares, which is robust against a sawtooth."""
     if len(seconds) < 2:
         return float("nan")
     return 60 * float(np.polynomial.polynomial.polyfit(seconds, values, 1)[1])
 
 
 def around(whole: Sequence[float], engine: Sequence[float], hop: Sequence[float]) -> dict[str, float]:
-    """What a frame costs beside the network and the transport, from rounds in which all three were measured.
+    """Cost of a frame beside network and transport, from rounds in which all three were measured.
 
-    Each is milliseconds, one value per round. Rounds are compared with themselves, so that what slows the whole machine
-    for a while cancels; the medians are not of the same round and need not add up.
+    Milliseconds, one value per round. Differences are taken within a round, so that slow phases of the machine cancel;
+    the medians come from different rounds and need not add up.
     """
     rest = np.asarray(whole) - np.asarray(engine) - np.asarray(hop)
     ratio = np.asarray(whole) / np.asarray(engine)

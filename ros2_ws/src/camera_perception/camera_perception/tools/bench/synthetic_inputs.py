@@ -1,4 +1,4 @@
-"""Made-up input of realistic size for measurements; the same every time."""
+"""Synthetic inputs of realistic size for benchmarks; deterministic."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def random() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def picture(size: tuple[int, int] = SIZE, number: int = 0) -> np.ndarray:
-    """(H, W, 3) BGR with edges, texture and sensor noise, as a jpeg encoder or a focus measure wants to see them."""
+def image(size: tuple[int, int] = SIZE, number: int = 0) -> np.ndarray:
+    """(H, W, 3) BGR with edges, texture and sensor noise, so that JPEG encoding and focus measures behave as usual."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 256, (size[0] // 40, size[1] // 40, 3), np.uint8)
-    image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
     noise = rng.integers(0, 12, (*size, 3), np.uint8)
-    return cv2.subtract(image, noise)
+    return cv2.subtract(smooth, noise)
 
 
 def letterbox() -> Letterbox:
@@ -66,7 +66,7 @@ def camera() -> Camera:
 
 
 def boxes(count: int) -> np.ndarray:
-    """(N, 4) float32 x0 y0 x1 y1 source pixels, of sizes as in a street."""
+    """(N, 4) float32 x0 y0 x1 y1 source pixels, with sizes as in street scenes."""
     rng = random()
     middles = rng.uniform((60, 260), (SIZE[1] - 60, SIZE[0] - 60), (count, 2))
     halves = rng.uniform(8, 50, (count, 2))
@@ -80,7 +80,7 @@ def detections(count: int) -> Detections:
 
 
 def lanes(count: int = 4, points: int = 40) -> tuple[LaneLine, ...]:
-    """Lines that meet at the horizon."""
+    """Lane lines that meet at the horizon."""
     v = np.linspace(SIZE[0] - 4, 0.55 * SIZE[0], points)
     near = (v / SIZE[0] - 0.5) * SIZE[1]
     positions = (-2, -1, 1, 2)[:count]
@@ -100,9 +100,9 @@ def drivable() -> ClassMap:
 
 
 def perception(objects: int = 20) -> Perception:
-    """A busy street as the pipeline describes it, without metres."""
-    found = Objects.of(detections(objects))
-    found = replace(found, track_ids=np.arange(1, objects + 1, dtype=np.int64), ages=np.full(objects, 9, np.int32))
+    """A busy street as a Perception, without metric positions."""
+    tracked = Objects.of(detections(objects))
+    tracked = replace(tracked, track_ids=np.arange(1, objects + 1, dtype=np.int64), ages=np.full(objects, 9, np.int32))
     tasks = Task.OBJECTS | Task.LANES | Task.DRIVABLE | Task.SCENE
     scene = (SceneAttribute("weather", "clear", 0.9), SceneAttribute("timeofday", "daytime", 0.8))
-    return Perception(Frame(picture(), 10**9, "front"), tasks, found, lanes(), None, drivable(), None, scene)
+    return Perception(Frame(image(), 10**9, "front"), tasks, tracked, lanes(), None, drivable(), None, scene)

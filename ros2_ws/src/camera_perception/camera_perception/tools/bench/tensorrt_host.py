@@ -1,4 +1,4 @@
-"""What a frame costs the CPU around a TensorRT engine, measured without a GPU: the stand-in of the tests plays it."""
+"""CPU cost of a frame around a TensorRT engine, measured without a GPU against the tests' stand-in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {
 
 
 def measure_tensorrt_host(repository: Path) -> dict[str, dict[str, float]]:
-    """Way of running an engine: figures per frame; empty where the tests are not, or what they need."""
+    """Metrics per frame by way of running an engine; empty where the tests or their packages are missing."""
     if not (repository / SCRIPT).is_file():
         return {}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -30,12 +30,12 @@ def measure_tensorrt_host(repository: Path) -> dict[str, dict[str, float]]:
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
-def tensorrt_host_table(figures: dict[str, dict[str, float]]) -> Table:
-    rows: list[list[Cell]] = [[way, *(values[name] for name in NAMES)] for way, values in figures.items()]
+def tensorrt_host_table(results: dict[str, dict[str, float]]) -> Table:
+    rows: list[list[Cell]] = [[way, *(values[name] for name in NAMES)] for way, values in results.items()]
     return Table(
         "Around a TensorRT engine, per frame",
         ("way", *NAMES.values()),
         rows,
-        "This project's own code alone, under a profiler, which about doubles the time; TensorRT, CUDA and the network "
-        "are played by the tests' stand-in.",
+        "This project's own code alone, under a profiler, which about doubles the time; a stand-in replaces TensorRT, "
+        "CUDA and the network.",
     )

@@ -230,5 +230,7 @@ def bench(context: typer.Context) -> None:
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("camera_perception.tools.bench"):
             raise
-        raise PerceptionError("this installation has no benchmarks: run `make bench` in the repository") from error
+        raise PerceptionError(
+            "benchmarks are not part of installed packages: run `make bench` in the repository"
+        ) from error
     raise typer.Exit(main(context.args))

@@ -1,4 +1,4 @@
-"""The least that a node can do with an image: answer with its header."""
+"""The minimal node: answers each image with its header."""
 
 from __future__ import annotations
 

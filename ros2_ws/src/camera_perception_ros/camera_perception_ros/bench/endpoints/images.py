@@ -1,4 +1,4 @@
-"""The images that are sent, as messages made before the clock runs."""
+"""Image messages to send, built before timing starts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from camera_perception.tools.bench import synthetic_inputs
 from camera_perception.tools.replay.source import open_source
 from camera_perception_ros.conversions.messages import message_from_image, time_from_ns
 
-COUNT = 4  # different pictures, or the node would rightly call the camera frozen
+COUNT = 4  # different images, or the node would report a frozen camera
 
 
-class Pictures:
-    """Endless 1280x720 bgr8 images: some of a drive, or made-up ones."""
+class SentImages:
+    """Endless 1280x720 bgr8 images, from a recording or synthetic."""
 
     def __init__(self, source: Path | None = None) -> None:
-        self.pixels = drive(source) if source else [synthetic_inputs.picture(number=number) for number in range(COUNT)]
+        self.pixels = drive(source) if source else [synthetic_inputs.image(number=number) for number in range(COUNT)]
         self._messages = cycle([message(pixels) for pixels in self.pixels])
 
     def next(self) -> tuple[int, Image]:
-        """The next image, stamped now; the stamp in nanoseconds is the time of sending, too."""
+        """The next image and its stamp in nanoseconds, which is the time of sending."""
         image, now = next(self._messages), time.time_ns()
         image.header.stamp = time_from_ns(now)
         return now, image
@@ -41,18 +41,18 @@ def message(pixels: np.ndarray) -> Image:
 
 
 def drive(source: Path) -> list[np.ndarray]:
-    """Images from the middle of a recording, video or folder, as if from a 1280x720 camera."""
-    found = []
+    """Every tenth image of a recording, video or folder, resized to 1280x720."""
+    images = []
     for number, arrival in enumerate(open_source(source).arrivals):
         if number % 10 == 0:
-            found.append(cv2.resize(arrival.frame().image, synthetic_inputs.SIZE[::-1], interpolation=cv2.INTER_AREA))
-        if len(found) == COUNT:
+            images.append(cv2.resize(arrival.frame().image, synthetic_inputs.SIZE[::-1], interpolation=cv2.INTER_AREA))
+        if len(images) == COUNT:
             break
-    return found
+    return images
 
 
 def camera_info() -> CameraInfo:
-    """The calibration of the made-up camera."""
+    """Calibration of the synthetic camera."""
     height, width = synthetic_inputs.SIZE
     k = [synthetic_inputs.FOCAL, 0.0, width / 2, 0.0, synthetic_inputs.FOCAL, height / 2, 0.0, 0.0, 1.0]
     info = CameraInfo(width=width, height=height, distortion_model="plumb_bob", d=[0.0] * 5, k=k)

@@ -1,4 +1,4 @@
-"""What the fusion node computes for each message of a rig, against the obvious way."""
+"""CPU time of single steps of the nodes: serialisation, fusion of a rig, occupancy grid, markers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from itertools import count
 
 import numpy as np
 from geometry_msgs.msg import Point32
-from scipy.optimize import linear_sum_assignment
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
 
 from camera_perception.core.types import Objects
 from camera_perception.geometry.camera import Camera, optical_from_rpy
@@ -18,9 +16,9 @@ from camera_perception.io.message import perception_fields
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.objects.localize import locate_objects
 from camera_perception.tools.bench import synthetic_inputs
-from camera_perception.tools.bench.cases_after import spec
-from camera_perception.tools.bench.component import Component
+from camera_perception.tools.bench.components import Component, spec
 from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import message_from_fields, time_from_ns
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
@@ -30,28 +28,27 @@ from camera_perception_ros.outputs.markers import markers
 CAMERAS, OBJECTS, PERIOD_NS = 6, 20, 50_000_000
 
 
-def components() -> list[Component]:
-    return [fusing(), grid(), marking()]
+def node_components() -> list[Component]:
+    return [serialising(), fusing(), grid(), marking()]
 
 
 def frames(cameras: int = CAMERAS, objects: int = OBJECTS) -> list[PerceptionFrame]:
-    """What cameras all around see at one time: each the same busy street, in its own direction."""
+    """Simultaneous frames of cameras all around: each sees the same busy street in its own direction."""
     return [_frame(2 * np.pi * number / cameras, objects) for number in range(cameras)]
 
 
 def _frame(yaw: float, objects: int) -> PerceptionFrame:
     pose = optical_from_rpy((0.0, 0.0, 1.4), (0.0, 0.03, yaw))
     camera: Camera = replace(synthetic_inputs.camera(), base_from_camera=pose)
-    seen = synthetic_inputs.perception(objects)
-    found = locate_objects(
+    located = locate_objects(
         Objects.of(synthetic_inputs.detections(objects)), camera, synthetic_inputs.CLASSES, synthetic_inputs.SIZE
     )
-    numbers = np.arange(1, len(found) + 1, dtype=np.int64)
-    found = replace(found, track_ids=numbers, velocities=np.full((len(found), 2), 1.0, np.float32))
-    found = replace(found, velocity_covs=np.tile(np.eye(2, dtype=np.float32), (len(found), 1, 1)))
-    along = abs(np.sin(yaw)) < 0.1  # cameras to the side see no lines along the road
+    numbers = np.arange(1, len(located) + 1, dtype=np.int64)
+    located = replace(located, track_ids=numbers, velocities=np.full((len(located), 2), 1.0, np.float32))
+    located = replace(located, velocity_covs=np.tile(np.eye(2, dtype=np.float32), (len(located), 1, 1)))
+    along = abs(np.sin(yaw)) < 0.1  # side cameras see no lines along the road
     lanes = locate_lanes(synthetic_inputs.lanes(), camera) if along else ()
-    perception = replace(seen, objects=found, lanes=lanes, base_frame="base_link")
+    perception = replace(synthetic_inputs.perception(objects), objects=located, lanes=lanes, base_frame="base_link")
     frame: PerceptionFrame = message_from_fields(PerceptionFrame, perception_fields(perception, spec()))
     turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
     fan = np.array([(3.0, -2.0), *((30 + 5 * np.sin(i), 0.5 * i - 12) for i in range(48)), (3.0, 2.0)]) @ turn.T
@@ -61,7 +58,7 @@ def _frame(yaw: float, objects: int) -> PerceptionFrame:
 
 
 class Rig:
-    """Six cameras that send a frame each before every message, a car that drives at 10 m/s."""
+    """Six cameras with one new frame each per fused message, on a car that drives at 10 m/s."""
 
     def __init__(self) -> None:
         self.frames, self._ticks = frames(), count(1)
@@ -78,39 +75,25 @@ class Rig:
         return self.merger.merge(now)
 
 
-def fusing() -> Component:
-    rig = Rig()
-    places = [np.array([(o.position.x, o.position.y) for o in frame.objects]) for frame in rig.frames]
+def serialising(objects: int = OBJECTS) -> Component:
+    perception, contract = synthetic_inputs.perception(objects), spec()
     return Component(
-        f"fusing {CAMERAS} cameras of {OBJECTS} objects, road and lines",
-        rig.tick,
-        "nearest places of neighbouring cameras by scipy: no time, no motion, no doubt, no ids, no message",
-        lambda: [linear_sum_assignment(_apart(a, b)) for a, b in zip(places, places[1:])],
+        f"PerceptionFrame of {objects} objects, 4 lines, filled and serialised",
+        lambda: serialized(PerceptionFrame, perception_fields(perception, contract)),
     )
 
 
-def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(np.linalg.norm(a[:, None] - b[None], axis=2), nan=1e6)
+def fusing() -> Component:
+    return Component(f"fusion of {CAMERAS} cameras with {OBJECTS} objects each, road and lines", Rig().tick)
 
 
 def grid() -> Component:
     rig = Rig()
-    seen, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
-    return Component(
-        "occupancy grid of a rig, 200x120 cells",
-        lambda: occupancy_message(seen, header),
-        "its cells as a list of numbers",
-        lambda: np.zeros((120, 200), np.int8).ravel().tolist(),
-    )
+    fused, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
+    return Component("occupancy grid of a rig, 200x120 cells", lambda: occupancy_message(fused, header))
 
 
 def marking() -> Component:
     rig = Rig()
-    seen, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
-    empty = len(markers(seen, header))
-    return Component(
-        f"markers of {len(seen)} objects, road and lines",
-        lambda: markers(seen, header),
-        "the same messages, empty",
-        lambda: [Marker() for _ in range(empty)],
-    )
+    fused, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
+    return Component(f"markers of {len(fused)} objects, road and lines", lambda: markers(fused, header))
