@@ -21,7 +21,7 @@ from camera_perception_ros.demo.cameras import cameras_of
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.result import CameraResult, as_json, table
 from camera_perception_ros.demo.run import default_bag, default_model
-from camera_perception_ros.demo.video import Wall, write_video
+from camera_perception_ros.demo.video import Canvas, write_video
 
 IMAGES = 20
 RIG = """
@@ -85,27 +85,27 @@ def test_a_table_counts_every_frame():
     assert "20.0 / 29.0 / 29.8" in table([result])
 
 
-def test_the_last_picture_of_a_dead_camera_is_shown_dark(drive):
-    wall = Wall(cameras_of(drive))
+def test_the_last_image_of_a_dead_camera_is_darkened(drive):
+    canvas = Canvas(cameras_of(drive))
     jpeg = cv2.imencode(".jpg", road())[1].ravel()
     for name, second in (("front", 1), ("rear", 6)):
         header = SimpleNamespace(stamp=SimpleNamespace(sec=second, nanosec=0))
         picture = SimpleNamespace(header=header, data=jpeg)
-        wall.take(f"/camera/{name}/camera_perception/overlay/compressed", picture)
-    upper, lower = np.split(wall.picture(6_000_000_000), 2)
+        canvas.take(f"/camera/{name}/camera_perception/overlay/compressed", picture)
+    upper, lower = np.split(canvas.compose(6_000_000_000), 2)
     assert 0 < upper.mean() < 0.4 * lower.mean()
 
 
 @pytest.mark.parametrize("fusion_begins", [0, 10])
-def test_the_film_ends_with_the_last_picture_not_with_the_waiting_after_it(fusion_begins, drive, tmp_path):
+def test_the_video_ends_with_the_last_image(fusion_begins, drive, tmp_path):
     jpeg, cameras = cv2.imencode(".jpg", road())[1].ravel(), cameras_of(drive)
     with BagWriter(tmp_path / "recorded") as bag:
         for tenth in range(100):
             stamp = 1_000_000_000_000 + tenth * 100_000_000
             header = {"stamp": {"sec": stamp // 10**9, "nanosec": stamp % 10**9}, "frame_id": "optical"}
             if tenth >= fusion_begins:
-                kind = "camera_perception_msgs/msg/FusedPerception"
-                bag.write_fields("/fusion/fused", kind, stamp, {"header": header})
+                message_type = "camera_perception_msgs/msg/FusedPerception"
+                bag.write_fields("/fusion/fused", message_type, stamp, {"header": header})
             for camera in cameras if tenth < 20 else []:
                 topic = camera.output("overlay/compressed")
                 bag.write_fields(topic, COMPRESSED_IMAGE, stamp, {"header": header, "format": "jpeg", "data": jpeg})
@@ -114,7 +114,7 @@ def test_the_film_ends_with_the_last_picture_not_with_the_waiting_after_it(fusio
 
 
 class Scripted:
-    """Processes of which one more has ended at each look."""
+    """Processes of which one more has ended at each query."""
 
     logs = Path("logs")
 
@@ -125,14 +125,14 @@ class Scripted:
         self._looks += 1
         return dict(self._codes[: self._looks])
 
-    def last_words(self, name: str) -> str:
+    def last_error(self, name: str) -> str:
         return "no such file"
 
 
-def test_nodes_that_are_killed_do_not_end_the_demo(capsys):
+def test_killed_nodes_do_not_end_the_demo(capsys):
     killed = wait_for_player(Scripted(("left/camera", -9), ("fusion", -11), (PLAYER, 0)), 1.0)
     assert killed == {"left/camera", "fusion"}
-    assert capsys.readouterr().out.count("left/camera was killed by signal 9; the others go on") == 1
+    assert capsys.readouterr().out.count("left/camera was killed by signal 9; the other nodes continue") == 1
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_nodes_that_end_by_themselves_end_the_demo(codes, words):
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_accounts_for_every_frame_and_leaves_its_files(drive, tiny_model, tmp_path):
+def test_the_demo_accounts_for_every_frame_and_writes_its_files(drive, tiny_model, tmp_path):
     out = tmp_path / "out"
     options = ["--bag", str(drive), "--model", str(tiny_model), "--out", str(out), "--engine", "onnxruntime"]
     command = [sys.executable, "-m", "camera_perception_ros.demo", *options]

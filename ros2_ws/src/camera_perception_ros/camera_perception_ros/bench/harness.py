@@ -145,4 +145,4 @@ class Nodes:
         deadline = time.monotonic() + seconds
         while not self.harness.wait(condition, 0.5):
             if name in self.processes.ended() or time.monotonic() > deadline:
-                raise BenchError(f"{name} is not running: {self.processes.last_words(name)}")
+                raise BenchError(f"{name} is not running: {self.processes.last_error(name)}")

@@ -1,4 +1,4 @@
-"""Which cameras a recording holds, and the parameter files of the nodes that look through them."""
+"""Cameras of a recording, and parameter files for their nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ODOMETRY = "nav_msgs/msg/Odometry"
 class DemoCamera:
     """One image topic of the recording.
 
-    topic     as recorded, with /compressed where it is compressed
+    topic     as recorded, with /compressed for compressed images
     pose      x y z roll pitch yaw in base_link, all zero when unknown
     """
 
@@ -43,7 +43,7 @@ class DemoCamera:
         return self.image_topic.rpartition("/")[0] or "/camera"
 
     def output(self, name: str) -> str:
-        """Full name of a topic of this camera's node."""
+        """Full name of an output topic of this camera's node."""
         return f"{self.namespace}/{NODE}/{name}"
 
 
@@ -51,38 +51,40 @@ def cameras_of(bag: Path) -> list[DemoCamera]:
     """The cameras of a recording; mounting poses come from its rig.yaml. BagError when there is no image topic."""
     with Bag(bag) as recording:
         topics = recording.topics
-    found: dict[str, DemoCamera] = {}
-    for topic, kind in sorted(topics.items()):
-        if kind in (IMAGE, COMPRESSED_IMAGE):
-            camera = _camera(topic, kind)
-            found.setdefault(camera.image_topic, camera)  # raw sorts before its compressed sibling
-    if not found:
+    cameras: dict[str, DemoCamera] = {}
+    for topic, message_type in sorted(topics.items()):
+        if message_type in (IMAGE, COMPRESSED_IMAGE):
+            camera = _camera(topic, message_type)
+            cameras.setdefault(camera.image_topic, camera)  # raw sorts before its compressed sibling
+    if not cameras:
         raise BagError(f"{bag} holds no images: its topics are {', '.join(sorted(topics)) or 'none'}")
     rig = bag / "rig.yaml"
     poses = {camera.name: camera.pose for camera in read_rig(rig) if camera.pose} if rig.is_file() else {}
-    return [DemoCamera(c.name, c.topic, c.transport, poses.get(c.name, c.pose)) for c in found.values()]
+    return [DemoCamera(c.name, c.topic, c.transport, poses.get(c.name, c.pose)) for c in cameras.values()]
 
 
-def _camera(topic: str, kind: str) -> DemoCamera:
+def _camera(topic: str, message_type: str) -> DemoCamera:
     parts = topic.removesuffix("/compressed").strip("/").split("/")
-    return DemoCamera(parts[-2] if len(parts) > 1 else parts[0], topic, "raw" if kind == IMAGE else "compressed")
+    return DemoCamera(
+        parts[-2] if len(parts) > 1 else parts[0], topic, "raw" if message_type == IMAGE else "compressed"
+    )
 
 
 def odometry_of(bag: Path) -> str:
     """The first odometry topic of a recording; empty when there is none."""
     with Bag(bag) as recording:
-        return next((topic for topic, kind in sorted(recording.topics.items()) if kind == ODOMETRY), "")
+        return next((topic for topic, message_type in sorted(recording.topics.items()) if message_type == ODOMETRY), "")
 
 
 def played_topics(bag: Path, cameras: list[DemoCamera], odometry: str) -> list[str]:
-    """What the nodes need, as far as the recording has it."""
+    """Topics of the recording that the nodes subscribe to."""
     wanted = [topic for camera in cameras for topic in (camera.topic, camera.info_topic)]
     with Bag(bag) as recording:
         return [topic for topic in (*wanted, odometry) if topic in recording.topics]
 
 
 def write_params(path: Path, values: dict[str, Any]) -> str:
-    """A ROS parameter file for whatever node gets it; returns its name."""
+    """Write a ROS parameter file that applies to any node; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=False), "utf-8")
     return str(path)

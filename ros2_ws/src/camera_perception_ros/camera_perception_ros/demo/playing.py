@@ -1,4 +1,4 @@
-"""While the demo plays: how far it is, and which nodes are gone."""
+"""Progress of playback and supervision of the nodes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception_ros.demo.processes import Processes
 
 PLAYER = "bag_player"
-STARTING = 240.0  # seconds that everything may take beside playing
+STARTING = 240.0  # seconds allowed for everything but playing
 
 
 class DemoError(PerceptionError):
-    """The demo has nothing to show, and says why."""
+    """The demo failed; the message says why."""
 
 
 def wait_for_player(processes: Processes, seconds: float) -> set[str]:
-    """Until the player has ended, which plays for so long. Returns which nodes were killed: the others go on.
+    """Wait for the player, which plays for `seconds`. Returns the nodes that were killed from outside.
 
-    DemoError when a node ended by itself, or the player does not end.
+    DemoError when a node ends by itself or the player does not end.
     """
     killed: set[str] = set()
     started = time.monotonic()
@@ -34,22 +34,22 @@ def wait_for_player(processes: Processes, seconds: float) -> set[str]:
         disable=None,
     ) as bar:
         while PLAYER not in (ended := processes.ended()):
-            _notice(processes, ended, killed)
+            _check_ended(processes, ended, killed)
             time.sleep(0.1)
             bar.update(min(time.monotonic() - started, seconds) - bar.n)
             if time.monotonic() > started + 2 * seconds + STARTING:
-                raise DemoError(f"the player does not come to an end; see the logs in {processes.logs}")
-    _notice(processes, ended, killed)
+                raise DemoError(f"the player did not end in time; see the logs in {processes.logs}")
+    _check_ended(processes, ended, killed)
     return killed
 
 
-def _notice(processes: Processes, ended: dict[str, int], killed: set[str]) -> None:
-    """Adds to killed what was killed since."""
+def _check_ended(processes: Processes, ended: dict[str, int], killed: set[str]) -> None:
+    """Add newly killed nodes to `killed`; DemoError for nodes that ended by themselves."""
     for name, code in ended.items():
         if code > 0 or (code == 0 and name != PLAYER):
-            raise DemoError(f"{name} ended early with exit code {code}: {processes.last_words(name)}")
+            raise DemoError(f"{name} ended early with exit code {code}: {processes.last_error(name)}")
         if code < 0 and name == PLAYER:
-            raise DemoError(f"{PLAYER} was killed by signal {-code}, and without it there is nothing to show")
+            raise DemoError(f"{PLAYER} was killed by signal {-code}: nothing more to play")
         if code < 0 and name not in killed:
-            typer.echo(f"{name} was killed by signal {-code}; the others go on")
+            typer.echo(f"{name} was killed by signal {-code}; the other nodes continue")
             killed.add(name)

@@ -1,4 +1,4 @@
-"""The nodes of the demo as operating-system processes: started together, ended together, whatever happens."""
+"""Nodes as operating-system processes that are started and stopped together."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ MALLOC = {
 
 
 def environment(domain: int) -> dict[str, str]:
-    """What every process gets: its own domain on this machine, the shared-memory profile, memory that is kept."""
+    """Environment of every process: own domain, this machine only, shared-memory profile, malloc settings."""
     env = {**os.environ, **MALLOC, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     if env.get("ROS_DISTRO") != "humble":
         env.pop("ROS_LOCALHOST_ONLY", None)  # later releases only warn about it
-    # One engine per camera process and few cores: more threads than cores only wait for each other.
+    # One engine per camera process on few cores: more threads than cores only block each other.
     env.setdefault("OMP_NUM_THREADS", "1")
     env.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     return env
 
 
 class Processes:
-    """A context: on leaving it every process is asked to end, then made to."""
+    """Context manager that on exit interrupts every process, then kills those that remain."""
 
     def __init__(self, env: dict[str, str], logs: Path) -> None:
         self._env, self.logs = env, logs
@@ -37,12 +37,15 @@ class Processes:
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, node: str, *arguments: str) -> None:
-        """Start `node` under a name, its output in a log file. Ctrl-C reaches only us: the order of ending is ours."""
+        """Start a node under a name, with its output in a log file.
+
+        It gets a session of its own: Ctrl-C does not reach it, and the order of stopping is ours.
+        """
         rename = f"__node:={name.rpartition('/')[2]}"
         self.start_module(name, "camera_perception_ros.nodes.main", node, "--ros-args", "-r", rename, *arguments)
 
     def start_module(self, name: str, module: str, *arguments: str) -> None:
-        """The same for any module of ours."""
+        """Start a Python module under a name, with its output in a log file."""
         with self.log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
@@ -59,36 +62,36 @@ class Processes:
         return self.logs / f"{name.strip('/').replace('/', '.')}.log"
 
     def ended(self) -> dict[str, int]:
-        """Names and exit codes of the processes that are not running any more."""
+        """Exit codes of the processes that have ended, by name."""
         codes = {name: process.poll() for name, process in self._running.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
     def wait(self, name: str, seconds: float) -> int | None:
-        """The exit code of a process, or None when it still runs after so long."""
+        """Exit code of a process, or None when it still runs after `seconds`."""
         try:
             return self._running[name].wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
-    def last_words(self, name: str) -> str:
+    def last_error(self, name: str) -> str:
         """The last error line of a process's log, else its last line."""
         lines = [line for line in self.log(name).read_text("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if "[ERROR]" in line or "Error" in line]
-        return (errors or lines or ["it said nothing"])[-1]
+        return (errors or lines or ["no output"])[-1]
 
     def stop(self, *names: str, seconds: float = 8.0) -> dict[str, int]:
-        """Ask processes to end and wait; after `seconds` they are killed. Returns the exit codes."""
-        chosen = {name: self._running[name] for name in names if name in self._running}
-        for process in chosen.values():
+        """Interrupt processes and wait; after `seconds` they are killed. Returns exit codes by name."""
+        selected = {name: self._running[name] for name in names if name in self._running}
+        for process in selected.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-        give_up = time.monotonic() + seconds
-        for process in chosen.values():
+        deadline = time.monotonic() + seconds
+        for process in selected.values():
             try:
-                process.wait(max(0.0, give_up - time.monotonic()))
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-        return {name: process.wait() for name, process in chosen.items()}
+        return {name: process.wait() for name, process in selected.items()}
 
     def __enter__(self) -> Processes:
         return self

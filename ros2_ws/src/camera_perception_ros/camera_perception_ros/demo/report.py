@@ -1,4 +1,4 @@
-"""report.html of the demo: one self-contained page with the numbers, two plots per camera and some frames."""
+"""report.html of the demo: one self-contained page with a table, a plot per camera and some frames."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ publication of its PerceptionFrame. Received and replaced images add up to those
 {% endfor %}
 </table>
 {% for name, n in cameras %}<h2>{{ name }}</h2>
-<p>Objects seen: {{ n.detections.items() | map("join", " ") | join(", ") or "none" }}</p>
+<p>Detected objects: {{ n.detections.items() | map("join", " ") | join(", ") or "none" }}</p>
 <img alt="time of each stage, objects and lanes" src="data:image/png;base64,{{ plots[loop.index0] }}">
 {% endfor %}
 <h2>Frames</h2>
@@ -44,7 +44,7 @@ HEAD = ("camera", "sent", "received", "replaced", "lost", "age p50", "p95", "p99
 
 
 def write_report(out: Path, results: list[CameraResult]) -> Path:
-    """Writes out/report.html; reads out/overlay.mp4 for the frames."""
+    """Write out/report.html, with frames of out/overlay.mp4."""
     page = jinja2.Environment(autoescape=True).from_string(PAGE)
     cameras = [(result.camera, as_json(result)) for result in results]
     text = page.render(

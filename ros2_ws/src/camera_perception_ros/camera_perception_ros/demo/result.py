@@ -1,4 +1,4 @@
-"""What came out of the demo, read from its recording."""
+"""Results of the demo by camera, read from its recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from camera_perception_ros.demo.cameras import DemoCamera
 
 @dataclass
 class CameraResult:
-    """One row per PerceptionFrame in the lists; milliseconds."""
+    """Results of one camera; lists have one row per PerceptionFrame, times are milliseconds."""
 
     camera: str
     sent: int
@@ -40,7 +40,7 @@ class CameraResult:
 
     @property
     def lost(self) -> int:
-        """Frames that nobody can account for."""
+        """Frames neither answered nor replaced."""
         return self.sent - self.received - self.replaced
 
 
@@ -48,7 +48,7 @@ STAGES = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
 
 
 def read_results(bag: Path, cameras: list[DemoCamera], sent: dict[str, int]) -> list[CameraResult]:
-    """The frames of each camera in the demo's recording; sent counts images by topic."""
+    """Results by camera from the demo's recording; `sent` is the number of images by topic."""
     results = {camera.output("perception"): CameraResult(camera.name, sent.get(camera.topic, 0)) for camera in cameras}
     with Bag(bag) as recording:
         for message in recording.messages(results):
@@ -65,24 +65,24 @@ def _add(result: CameraResult, message: Any) -> None:
     result.objects_by_frame.append(len(message.objects))
     result.lanes_by_frame.append(len(message.lanes))
     result.flags_by_frame.append(message.status_flags)
-    result.classes.update(found.class_name for found in message.objects)
+    result.classes.update(detection.class_name for detection in message.objects)
 
 
 def percentiles(values: list[float]) -> tuple[float, float, float]:
     """p50, p95, p99; nan without values."""
-    good = np.array([value for value in values if value == value])
-    return tuple(float(np.percentile(good, share)) if len(good) else float("nan") for share in (50, 95, 99))  # type: ignore[return-value]
+    valid = np.array([value for value in values if value == value])
+    return tuple(float(np.percentile(valid, q)) if len(valid) else float("nan") for q in (50, 95, 99))  # type: ignore[return-value]
 
 
 def foreign_headers(result: CameraResult, bag: Path, topic: str, offset_ns: int) -> int:
-    """How many output stamps are not the stamp of an input image moved by the player's offset."""
+    """Number of output stamps that are not the stamp of an input image plus the player's offset."""
     with Bag(bag) as recording:
         stamps = {header_stamp_ns(message.data) + offset_ns for message in recording.messages([topic])}
     return sum(stamp not in stamps for stamp in result.stamps_ns)
 
 
 def as_json(result: CameraResult) -> dict[str, Any]:
-    """The numbers of one camera for summary.json."""
+    """Results of one camera for summary.json."""
     age, inference = percentiles(result.ages_ms), percentiles(result.stages_ms.get("inference_ms", []))
     return {
         "sent": result.sent,
@@ -97,7 +97,7 @@ def as_json(result: CameraResult) -> dict[str, Any]:
 
 
 def table(results: list[CameraResult]) -> str:
-    """The numbers of all cameras for people."""
+    """Results of all cameras as a text table."""
     head = ("camera", "sent", "received", "replaced", "lost", "age ms p50 / p95 / p99", "engine ms p50", "lanes/frame")
     rows = [head, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]

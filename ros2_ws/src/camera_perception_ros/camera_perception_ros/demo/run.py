@@ -1,6 +1,6 @@
-"""The order of the demo: look at the recording, start the nodes, play, wait, read what was recorded, tell.
+"""The demo: play a recording through the nodes, record their outputs, and report.
 
-What the demo plays and runs when nobody says: what the repository around the working directory brings.
+Recording and model default to those of the repository around the working directory.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from camera_perception_ros.launching import FUSION
 
 
 def default_bag(start: Path) -> Path:
-    """The first recording in bags/ of the nearest folder upwards that has one."""
-    found = _first(start, "bags/*/metadata.yaml")
-    if found is None:
+    """The first recording in bags/ of the working directory or its nearest parent that has one."""
+    metadata = _first(start, "bags/*/metadata.yaml")
+    if metadata is None:
         raise BagError("no recording in bags/: write one with `python bags/make_bag.py`, or give --bag")
-    return found.parent
+    return metadata.parent
 
 
 def default_model(start: Path) -> Path:
-    """The first model folder in perception_models/zoo/ of the nearest folder upwards that has one."""
-    found = _first(start, "perception_models/zoo/*/model.json")
-    if found is None:
+    """The first model in perception_models/zoo/ of the working directory or its nearest parent that has one."""
+    contract = _first(start, "perception_models/zoo/*/model.json")
+    if contract is None:
         raise ModelError("no model in perception_models/zoo/: give --model, the folder that holds model.json")
-    return found.parent
+    return contract.parent
 
 
 def _first(start: Path, pattern: str) -> Path | None:
     for folder in (start, *start.parents):
-        if found := sorted(folder.glob(pattern)):
-            return found[0]
+        if matches := sorted(folder.glob(pattern)):
+            return matches[0]
     return None
 
 
@@ -67,29 +67,33 @@ class Settings:
         return self.out / "perception"
 
     @property
-    def time(self) -> dict[str, object]:
-        """Node parameters: at another speed than the world's the player says what time it is, else images seem late."""
+    def clock_params(self) -> dict[str, object]:
+        """At other rates than 1 the player publishes /clock; by the wall clock images would seem late."""
         return {"use_sim_time": True} if self.rate != 1.0 else {}
 
 
 @app.command()
 def demo(
     bag: Annotated[
-        Path | None, typer.Option(help="Recording to play: rosbag2, mcap or sqlite3; else the one in bags/.")
+        Path | None, typer.Option(help="Recording to play (rosbag2: mcap or sqlite3); default: the first in bags/.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder; else the one in perception_models/zoo/.")] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder for the results; what an earlier demo left there is replaced.")
-    ] = Path("out/demo"),
-    engine: Annotated[str, typer.Option(help="Backend, as the camera node's parameter.")] = "auto",
-    engine_threads: Annotated[int, typer.Option(help="CPU threads of each camera's engine; 0 lets it decide.")] = 1,
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder; default: the first in perception_models/zoo/.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results; those of an earlier demo are replaced.")] = Path(
+        "out/demo"
+    ),
+    engine: Annotated[str, typer.Option(help="Inference backend, as the camera node's parameter `engine`.")] = "auto",
+    engine_threads: Annotated[
+        int, typer.Option(help="CPU threads of each camera's engine; 0: the engine decides.")
+    ] = 1,
     rate: Annotated[
         float,
-        typer.Option(min=0.01, max=100.0, help="Speed of playing; other than 1, ages are in the recording's time."),
+        typer.Option(min=0.01, max=100.0, help="Playback speed; at other speeds than 1, ages are in recording time."),
     ] = 1.0,
-    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative takes one of 50 to 99 by process id.")] = -1,
+    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: one of 50 to 99, by process id.")] = -1,
 ) -> None:
-    """Play a recorded drive through the nodes, as separate processes over DDS on this machine."""
+    """Play a recorded drive through the nodes, which run as separate processes over DDS on this machine."""
     signal.signal(signal.SIGTERM, _interrupt)
     domain = domain if domain >= 0 else 50 + os.getpid() % 50
     try:
@@ -100,7 +104,7 @@ def demo(
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("demo: interrupted, all processes are ended", err=True)
+        typer.echo("demo: interrupted, all processes stopped", err=True)
         raise typer.Exit(130) from None
     raise typer.Exit(3 if killed or any(result.lost for result in results) else 0)
 
@@ -110,9 +114,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def run(settings: Settings) -> tuple[list[CameraResult], set[str]]:
-    """Everything from the check of the inputs to the files in out: what came, and which nodes somebody killed.
+    """Run the demo and write its files. Returns results by camera, and the nodes that were killed from outside.
 
-    DemoError when nothing came.
+    DemoError when no perception was received.
     """
     spec = load_spec(settings.model)
     cameras = cameras_of(settings.bag)
@@ -120,17 +124,17 @@ def run(settings: Settings) -> tuple[list[CameraResult], set[str]]:
         f"model {spec.name} {spec.version}; "
         f"cameras {', '.join(f'{c.name} ({c.transport})' for c in cameras)}; domain {settings.domain}"
     )
-    _make_room(settings)
+    _clear_output(settings)
     env = environment(settings.domain)
     with Processes(env, settings.out / "logs") as processes:
         _start(processes, settings, cameras)
         killed = wait_for_player(processes, _seconds(settings))
         player = json.loads((settings.out / "player.json").read_text("utf-8"))
         _stop(processes, cameras)
-    return _tell(settings, cameras, player), killed
+    return _report(settings, cameras, player), killed
 
 
-def _make_room(settings: Settings) -> None:
+def _clear_output(settings: Settings) -> None:
     for folder in ("perception", "logs", "params"):
         shutil.rmtree(settings.out / folder, ignore_errors=True)
     for file in ("overlay.mp4", "report.html", "summary.json", "player.json", "perception.mcap"):
@@ -158,11 +162,11 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
         )
     names = [camera.name for camera in cameras]
     fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
-    fusion |= {"odometry_topic": odometry, **settings.time}
+    fusion |= {"odometry_topic": odometry, **settings.clock_params}
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
         "bag": str(settings.bag), "rate": settings.rate, "stamps": "now", "depth": 20,
-        "clock": 100.0 if settings.time else 0.0,
+        "clock": 100.0 if settings.clock_params else 0.0,
         "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 120.0, "wait_for_cameras": [f"{camera.namespace}/{NODE}" for camera in cameras],
         "wait_for_listeners": 2,  # the recorder and the fusion
@@ -178,32 +182,34 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
         "model": str(settings.model), "engine": settings.engine, "engine_threads": settings.engine_threads,
         "camera_name": camera.name, "image_topic": camera.image_topic, "transport": "auto", "autostart": True,
         "odometry_topic": odometry,
-        # A busy machine may not wake us for several frames: they wait here and are counted, instead of vanishing.
+        # On a busy machine the node may miss several frames: they are queued and counted here instead of being lost.
         "input_depth": 100,
-        "silence": 5.0, "watched_fusion": FUSION, **settings.time,
+        "silence": 5.0, "watched_fusion": FUSION, **settings.clock_params,
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
 
 
 def _seconds(settings: Settings) -> float:
-    """How long the recording plays."""
+    """Playing time of the recording."""
     with Bag(settings.bag) as recording:
         return (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
 
 
 def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
-    """From the source to the sink, so that each still gets what the one before it had."""
+    """From source to sink, so that each process still receives what the previous one sent."""
     processes.stop(*(f"{camera.name}/{NODE}" for camera in cameras))
     processes.stop("fusion")
     processes.stop("bag_recorder", seconds=20.0)
 
 
-def _tell(settings: Settings, cameras: list[DemoCamera], player: dict[str, Any]) -> list[CameraResult]:
+def _report(settings: Settings, cameras: list[DemoCamera], player: dict[str, Any]) -> list[CameraResult]:
     if not settings.recording.is_dir():
         raise DemoError(f"nothing was recorded; see the logs in {settings.out / 'logs'}")
     results = read_results(settings.recording, cameras, player["sent"])
     if not any(result.received for result in results):
-        raise DemoError(f"no perception came from {len(cameras)} camera(s); see the logs in {settings.out / 'logs'}")
+        raise DemoError(
+            f"no perception received from {len(cameras)} camera(s); see the logs in {settings.out / 'logs'}"
+        )
     foreign = [foreign_headers(r, settings.bag, c.topic, player["stamp_offset_ns"]) for r, c in zip(results, cameras)]
     typer.echo("\n" + table(results))
     _write_files(settings, cameras, results, foreign)
@@ -224,5 +230,5 @@ def _write_files(
     write_report(settings.out, results)
     os.link(settings.recording / "perception_0.mcap", settings.out / "perception.mcap")
     equal = sum(r.received for r in results) - sum(foreign)
-    typer.echo(f"\nheaders: {equal} of {sum(r.received for r in results)} outputs carry the header of an input image")
+    typer.echo(f"\nheaders: {equal} of {sum(r.received for r in results)} outputs have the header of an input image")
     typer.echo(f"{settings.out}: overlay.mp4 ({frames} frames), perception.mcap, report.html, summary.json, logs/")
