@@ -248,7 +248,7 @@ def prism(
 def disc(radius: Values | float, sides: int = 12, turn: float = 0.0) -> np.ndarray:
     """(sides, 2) points of a circle, counter-clockwise; radius is one or one per point."""
     angle = np.arange(sides) * (2 * np.pi / sides) + turn
-    return np.stack([np.cos(angle), np.sin(angle)], 1) * np.reshape(radius, (-1, 1))
+    return np.asarray(np.stack([np.cos(angle), np.sin(angle)], 1) * np.reshape(radius, (-1, 1)))
 
 
 def turned(mesh: Mesh, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, at: Values = (0, 0, 0)) -> Mesh:

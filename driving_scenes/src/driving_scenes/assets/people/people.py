@@ -53,7 +53,7 @@ def rider(rng: np.random.Generator, vehicle: str = "bicycle", detail: int = 1) -
 
 
 def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
-    """Hands at the bars, feet on the pegs; the hip is the origin, lengths are shares of a height of 1.72 m."""
+    """Hands at the bars, feet on the pegs; the hip is the origin, lengths are fractions of a height of 1.72 m."""
     reach, tall = np.array([ride.seat[0], 0, ride.seat[2] + 0.1]), 1.72
     grips, pegs = (ride.grips - reach) / tall, (ride.pegs - reach) / tall
     hip, side = np.zeros(3), np.array([1.0, -1.0])
@@ -77,7 +77,7 @@ def _joint(start: np.ndarray, end: np.ndarray, bone: float, towards: tuple[float
     half = np.linalg.norm(gap, axis=1, keepdims=True) / 2
     way = np.array(towards) - gap * (gap @ np.array(towards) / np.maximum((gap**2).sum(1), 1e-9))[:, None]
     way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    return (start + end) / 2 + way * np.sqrt(np.clip(bone**2 - half**2, 0.0004, None))
+    return np.asarray((start + end) / 2 + way * np.sqrt(np.clip(bone**2 - half**2, 0.0004, None)))
 
 
 def _carried(rng: np.random.Generator, what: str, dress: Dress, pose: Pose) -> list[Mesh]:

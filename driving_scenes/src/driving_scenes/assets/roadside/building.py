@@ -36,7 +36,7 @@ class Facade:
     def at(self, u: np.ndarray, z: np.ndarray, out: float = 0.0) -> np.ndarray:
         """(N, 3) of u along the wall, height z, metres in front of it."""
         u, z = np.broadcast_arrays(np.asarray(u, float), np.asarray(z, float))
-        return self.foot + u[..., None] * self.right + z[..., None] * np.array([0, 0, 1.0]) + out * self.out
+        return np.asarray(self.foot + u[..., None] * self.right + z[..., None] * np.array([0, 0, 1.0]) + out * self.out)
 
     def rectangles(self, u: np.ndarray, z: np.ndarray, width: float, height: float, out: float) -> np.ndarray:
         """(N, 4, 3) corners of rectangles around (u, z)."""
@@ -60,9 +60,9 @@ class Windows:
     width: float
     height: float
     frame: np.ndarray
-    share: float  # of the places in side and back walls that have one
-    band: float  # height share of office windows
-    gap: float  # width share of office windows
+    fraction: float  # of the places in side and back walls that have one
+    band: float  # height fraction of office windows
+    gap: float  # width fraction of office windows
 
     @staticmethod
     def drawn(rng: np.random.Generator, wall: np.ndarray) -> Windows:
@@ -161,7 +161,7 @@ def _front(
     levels = np.arange(first, floors)
     z0 = np.where(levels == 0, 0.0, ground + (levels - 1) * floor) + 0.9 + tall / 2
     uu, zz = (a.ravel() for a in np.meshgrid(u, z0))
-    keep = rng.random(len(uu)) < (0.98 if street else style.share)
+    keep = rng.random(len(uu)) < (0.98 if street else style.fraction)
     door = street and kind == "house"
     if door:
         spot = u[int(rng.integers(bays))]

@@ -62,7 +62,7 @@ def _blob(size: np.ndarray, color: np.ndarray, detail: int, center: Values = (0,
 
 def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
     way = rng.normal(size=(count, 3))
-    return way / np.linalg.norm(way, axis=1, keepdims=True)
+    return np.asarray(way / np.linalg.norm(way, axis=1, keepdims=True))
 
 
 def _leaves(

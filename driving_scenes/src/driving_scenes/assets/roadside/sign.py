@@ -81,10 +81,10 @@ class Board:
 
 
 def _ring(
-    board: Board, radius: float, rim: Values, inside: Values, sides: int, share: float = 0.8, turn: float = 0.0
+    board: Board, radius: float, rim: Values, inside: Values, sides: int, fraction: float = 0.8, turn: float = 0.0
 ) -> None:
     board.add(disc(radius, sides, turn), rim)
-    board.add(disc(radius * share, sides, turn), inside)
+    board.add(disc(radius * fraction, sides, turn), inside)
 
 
 def _speed_ring(rng: np.random.Generator, b: Board) -> None:
@@ -242,8 +242,8 @@ _KINDS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] =
 
 def traffic_sign(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A sign on its post or posts; it faces -x."""
-    shares = np.array([share for _, share in _KINDS])
-    kind = _KINDS[rng.choice(len(_KINDS), p=shares / shares.sum())][0]
+    frequencies = np.array([frequency for _, frequency in _KINDS])
+    kind = _KINDS[rng.choice(len(_KINDS), p=frequencies / frequencies.sum())][0]
     board = Board()
     kind(rng, board)
     if not detail:

@@ -50,7 +50,7 @@ def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail
     size = np.array([lens * 1.6, pitch, pitch]) + along * 2 * pitch
     parts = [box((0, 0, 0), size, shell)]
     front = -size[0] / 2
-    hood = rng.choice(["tunnel", "cap", "none"], p=[0.35, 0.5, 0.15])
+    visor = rng.choice(["tunnel", "cap", "none"], p=[0.35, 0.5, 0.15])
     if rng.random() < 0.4:
         plate = size * (0, 1, 1) + (0.015, 2 * lens, 2 * lens)
         parts.append(box((front * 0.3, 0, 0), plate, colors.BLACK))
@@ -64,8 +64,8 @@ def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail
         parts.append(_lens(center + (front - 0.004, 0, 0), lens * 0.95, color, kind, 14 if detail else 6))
         if detail and lit and arrow:
             parts.append(_arrow_mask(center + (front - 0.02, 0, 0), lens, int(rng.integers(3))))
-        if detail and hood != "none":
-            parts.append(_hood(center + (front, 0, 0), lens, 0.55 if hood == "tunnel" else 0.0, shell))
+        if detail and visor != "none":
+            parts.append(_visor(center + (front, 0, 0), lens, 0.55 if visor == "tunnel" else 0.0, shell))
     return join(parts)
 
 
@@ -76,7 +76,7 @@ def _lens(center: np.ndarray, radius: float, color: tuple[float, float, float], 
     return shaded(points, np.stack([0 * i, i + 1, (i + 1) % sides + 1], 1), color, kind, crease=80)
 
 
-def _hood(center: np.ndarray, lens: float, closed: float, color: np.ndarray) -> Mesh:
+def _visor(center: np.ndarray, lens: float, closed: float, color: np.ndarray) -> Mesh:
     """A visor over one lens, seen from both sides."""
     angle = np.radians(np.linspace(-20 - 60 * closed, 200 + 60 * closed, 9))
     arc = np.stack([0 * angle, -np.cos(angle) * lens, np.sin(angle) * lens], 1)

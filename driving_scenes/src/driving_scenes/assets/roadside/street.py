@@ -11,9 +11,9 @@ from driving_scenes.base.shapes import box, boxes, disc, prism, rods, tube
 
 
 def _post_color(rng: np.random.Generator) -> np.ndarray:
-    return [colors.GALVANISED, colors.GALVANISED * 0.6, colors.BLACK * 2, colors.linear("2a4a3a")[0], colors.CONCRETE][
-        rng.integers(5)
-    ]
+    steel, green = colors.GALVANISED, colors.linear("2a4a3a")[0]
+    choices = [steel, steel * 0.6, colors.BLACK * 2, green, colors.CONCRETE]
+    return choices[int(rng.integers(5))]
 
 
 def street_lamp(rng: np.random.Generator, detail: int = 1) -> Asset:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from driving_scenes.assets.vehicles.car_body import Body, Look, level_z, seams, shoulder, tail_x, x_at
+from driving_scenes.assets.vehicles.car_body import Body, CarStyle, level_z, seams, shoulder, tail_x, x_at
 from driving_scenes.base import colors
 from driving_scenes.base.mesh import Material, Mesh
 from driving_scenes.base.shapes import box, boxes
 
 
-def trim(rng: np.random.Generator, body: Body, look: Look, service: str) -> list[Mesh]:
+def trim(rng: np.random.Generator, body: Body, style: CarStyle, service: str) -> list[Mesh]:
     """Plates, mirrors, handles, badges, exhausts, rails and roof signs."""
     end, half = body.length / 2, body.width / 2
-    level = 0.38 if look.plate_row == 2 else 0.54
+    level = 0.38 if style.plate_row == 2 else 0.54
     size = (0.014, 0.31, 0.155) if rng.random() < 0.4 else (0.014, 0.52, 0.112)
     rear, z = tail_x(body, level), level_z(body, level, -end)
     out = [
         box(
             (rear - 0.006, 0, z),
             (0.012, size[1] + 0.08, size[2] + 0.05),
-            look.paint * 0.35 if not look.classic else colors.DARK,
+            style.paint * 0.35 if not style.classic else colors.DARK,
         )
     ]
-    out.append(box((rear - 0.014, 0, z), size, look.plate, Material.SIGN))
+    out.append(box((rear - 0.014, 0, z), size, style.plate, Material.SIGN))
     front_plate = rng.random() < 0.75
     if front_plate:
-        out.append(box((end + 0.002, 0, level_z(body, 0.3, end)), size, look.plate, Material.SIGN))
+        out.append(box((end + 0.002, 0, level_z(body, 0.3, end)), size, style.plate, Material.SIGN))
     out.append(box((end - 0.035, 0, level_z(body, 0.75, end)), (0.03, 0.1, 0.08), colors.CHROME, Material.METAL))
     out.append(
         box(
@@ -46,7 +46,7 @@ def trim(rng: np.random.Generator, body: Body, look: Look, service: str) -> list
         boxes(
             np.array(mirrors),
             (0.11, 0.2, 0.13 * tall),
-            look.paint if rng.random() < 0.7 else colors.BLACK,
+            style.paint if rng.random() < 0.7 else colors.BLACK,
             Material.PAINT,
         )
     )
@@ -56,7 +56,7 @@ def trim(rng: np.random.Generator, body: Body, look: Look, service: str) -> list
         boxes(
             np.array(spots) + (0.3, 0, 0),
             (0.18, 0.035, 0.03),
-            colors.CHROME if look.classic else look.paint * 0.8,
+            colors.CHROME if style.classic else style.paint * 0.8,
             Material.PAINT,
         )
     )
@@ -64,33 +64,33 @@ def trim(rng: np.random.Generator, body: Body, look: Look, service: str) -> list
     pipes = [(-end + 0.06, s * half * 0.6, body.clearance + 0.09) for s in (1, -1)[:exhaust]]
     if pipes:
         out.append(boxes(np.array(pipes), (0.12, 0.09, 0.06), colors.CHROME * 0.5, Material.METAL))
-    if look.classic or (body.kind in ("pickup", "large suv") and rng.random() < 0.5):
+    if style.classic or (body.kind in ("pickup", "large suv") and rng.random() < 0.5):
         bars = [(x, 0, level_z(body, 0.24, x)) for x in (end + 0.02, -end - 0.02)]
         out.append(boxes(np.array(bars), (0.1, body.width * 0.94, 0.13), colors.CHROME, Material.METAL))
     else:
         marks = [(tail_x(body, 0.2) + 0.03, s * half * 0.66, level_z(body, 0.2, -end)) for s in (1, -1)]
         out.append(boxes(np.array(marks), (0.05, 0.16, 0.035), colors.LAMP_RED, Material.TAILLAMP))
-    out += _rear_details(rng, body, look)
+    out += _rear_details(rng, body, style)
     out += _roof_things(rng, body, service)
     return out
 
 
-def far_trim(body: Body, look: Look) -> list[Mesh]:
-    level = 0.38 if look.plate_row == 2 else 0.54
+def far_trim(body: Body, style: CarStyle) -> list[Mesh]:
+    level = 0.38 if style.plate_row == 2 else 0.54
     return [
         box(
             (tail_x(body, level) - 0.004, 0, level_z(body, level, -body.length / 2)),
             (0.02, 0.5, 0.12),
-            look.plate,
+            style.plate,
             Material.SIGN,
         )
     ]
 
 
-def _rear_details(rng: np.random.Generator, body: Body, look: Look) -> list[Mesh]:
+def _rear_details(rng: np.random.Generator, body: Body, style: CarStyle) -> list[Mesh]:
     """The boot or tailgate seam, third brake lamp and wiper."""
     half, end = body.width / 2, body.length / 2
-    seam = look.paint * 0.15
+    seam = style.paint * 0.15
     low = 0.3
     out = [box((tail_x(body, low) - 0.001, 0, level_z(body, low, -end)), (0.012, body.width * 0.66, 0.012), seam)]
     if not body.windows:
@@ -98,7 +98,7 @@ def _rear_details(rng: np.random.Generator, body: Body, look: Look) -> list[Mesh
         out.append(box((-end + 0.045, 0, body.clearance + 0.15 + height / 2), (0.086, 0.012, height), seam))
     if body.rear[0] < 0.06:
         x, z = x_at(body, body.rear[1]) - 0.05, body.height * 0.955
-        out.append(box((x, 0, z), (0.16, half * 1.3, 0.03), look.roof, Material.PAINT))
+        out.append(box((x, 0, z), (0.16, half * 1.3, 0.03), style.roof, Material.PAINT))
         out.append(box((x - 0.08, 0, z - 0.005), (0.02, 0.3, 0.02), colors.LAMP_RED, Material.TAILLAMP))
     return out
 

@@ -48,8 +48,9 @@ def hull(
 ) -> Mesh:
     """A painted body from x = span[0] to span[1].
 
-    rows   (R, 4) height, share of the width, push of the nose (forward positive), push of the tail (backward positive)
-    marks  x of lines on the sides; lines: y >= 0 of lines on nose and tail
+    rows   (R, 4) height, fraction of the width, push of the nose (forward) and of the tail (backward)
+    marks  x of lines on the sides
+    lines  y >= 0 of lines on nose and tail
     axles  x of wheel arches of the given wheel radius
     """
     back, front = span

@@ -9,13 +9,17 @@ from driving_scenes.base.mesh import Material, Mesh, join
 from driving_scenes.base.shapes import Values, lattice
 
 
-def wheel(radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1, rim_share: float = 0.66) -> Mesh:
+def wheel(
+    radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1, rim_fraction: float = 0.66
+) -> Mesh:
     """A wheel about y whose outer face looks to +y at y = 0; its hub is the origin."""
     if detail == 0:
-        profile, sides = np.array([[0, 0], [0, rim_share], [-width, 1]]), 6
+        profile, sides = np.array([[0, 0], [0, rim_fraction], [-width, 1]]), 6
     else:
         profile, sides = (
-            np.array([[-0.02, 0], [-0.035, rim_share - 0.05], [0, rim_share], [0.004, 0.92], [-0.03, 1], [-width, 1]]),
+            np.array(
+                [[-0.02, 0], [-0.035, rim_fraction - 0.05], [0, rim_fraction], [0.004, 0.92], [-0.03, 1], [-width, 1]]
+            ),
             spokes * 2,
         )
         while sides < 12:

@@ -2,7 +2,7 @@
 // Light, sky, fog and shadow that every surface shares.
 // Software rasterisers run both sides of an "if" and only mask the result; a loop that does not run is really skipped.
 #define WHEN(condition) for (int when_ = 0, once_ = int(condition); when_ < once_; when_++)
-uniform vec3 uEye, uSun, uSunColor, uZenith, uHorizon, uGround, uCloudColor, uFogColor;
+uniform vec3 uCameraPosition, uSun, uSunColor, uZenith, uHorizon, uGround, uCloudColor, uFogColor;
 uniform float uFog, uCloud, uNight, uWet, uPuddles, uSnow, uShadowOn, uTunnel, uTunnelMiddle;
 uniform vec2 uCloudOffset;
 uniform sampler2D uNoise;
@@ -80,7 +80,7 @@ vec3 skylight(vec3 n) {
 }
 
 vec3 fogged(vec3 c, vec3 world) {
-    float d = distance(world, uEye);
+    float d = distance(world, uCameraPosition);
     vec3 f = uFogColor;
     return mix(f, c, exp(-uFog * d));
 }
