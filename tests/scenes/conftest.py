@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("moderngl", reason="the renderer needs moderngl")
 
+from driving_scenes.base.errors import NoOpenGL
 from driving_scenes.labels.objects import Labels
 from driving_scenes.output import shot
 from driving_scenes.output.dataset import make_dataset
-from driving_scenes.renderer.gpu import NoOpenGL
 from driving_scenes.renderer.raster import Raster
 
 Recipe = dict[str, Any]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
+from driving_scenes.base.errors import NoOpenGL, no_opengl
 from driving_scenes.base.frequencies import DAYTIMES, ROAD_TYPES, WEATHERS
 
 # Worker processes inherit these. One process per core is faster than threads, also of the software rasteriser.
@@ -20,18 +21,40 @@ SPLIT_SEEDS = {"train": 0, "val": 30_000, "test": 60_000}  # added to the seed
 
 
 class _Commands(TyperGroup):
-    """Reports a missing OpenGL in one sentence instead of a traceback."""
+    """Reports missing OpenGL libraries in one sentence instead of a traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        from driving_scenes.renderer.gpu import NoOpenGL
-
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except NoOpenGL as error:
-            raise click.ClickException(str(error)) from error
+            raise _failure(error) from error
+        except ImportError as error:
+            if ".so" not in str(error):  # OpenCV needs libGL.so.1 to be imported
+                raise
+            raise _failure(no_opengl(error)) from error
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _failure(error: Exception | str) -> typer.Exit:
+    """Print an error; the result ends the program when raised."""
+    typer.echo(f"Error: {error}", err=True)
+    return typer.Exit(1)
+
+
+def _one_of(names: Iterable[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(names)}")
+        return text
+
+    return parse
+
+
+def _choice(names: Iterable[str], help: str) -> Any:
+    """An option that takes one of some names."""
+    return typer.Option(parser=_one_of(names), metavar=f"[{'|'.join(names)}]", help=help)
 
 
 def _image_size(text: str) -> tuple[int, int]:
@@ -44,7 +67,7 @@ def _image_size(text: str) -> tuple[int, int]:
 
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same images")]
 Size = Annotated[str, typer.Option(metavar="WxH", help="Width and height of the images, pixels")]
-Kind = Annotated[str | None, typer.Option(click_type=click.Choice(list(ROAD_TYPES)), help="Road type; default: a mix")]
+Kind = Annotated[str | None, _choice(ROAD_TYPES, "Road type; default: a mix")]
 Around = Annotated[bool, typer.Option("--around", help="Use side and rear cameras instead of a front camera")]
 
 
@@ -60,9 +83,7 @@ def dataset(
     seed: Seed = 0,
     size: Size = "640x384",
     workers: Annotated[int, typer.Option(help="Number of processes, each with its own renderer")] = 2,
-    split: Annotated[
-        str, typer.Option(click_type=click.Choice(list(SPLIT_SEEDS)), help="Split; no two share an image")
-    ] = "train",
+    split: Annotated[str, _choice(SPLIT_SEEDS, "Split; no two share an image")] = "train",
     kind: Kind = None,
     around: Around = False,
 ) -> None:
@@ -81,12 +102,8 @@ def sequence(
     rate: Annotated[float, typer.Option(help="Frames per second")] = 10.0,
     seed: Seed = 0,
     kind: Kind = None,
-    weather: Annotated[
-        str | None, typer.Option(click_type=click.Choice(list(WEATHERS)), help="Default: random")
-    ] = None,
-    timeofday: Annotated[
-        str | None, typer.Option(click_type=click.Choice(list(DAYTIMES)), help="Default: random")
-    ] = None,
+    weather: Annotated[str | None, _choice(WEATHERS, "Default: random")] = None,
+    timeofday: Annotated[str | None, _choice(DAYTIMES, "Default: random")] = None,
 ) -> None:
     """Render a drive with constant track ids through every camera of a rig."""
     from driving_scenes.base.camera import read_rig
@@ -96,7 +113,7 @@ def sequence(
         cameras = read_rig(rig or Path(__file__).parent / "rig_front.yaml")
         found = drive(seed, seconds, kind, weather, timeofday)
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _failure(error) from error
     make_sequence(out, found, cameras, seconds, rate, seed, f"drive_{seed:05d}")
     typer.echo(f"{out}: {', '.join(c.name for c in cameras)}")
 
@@ -122,7 +139,7 @@ def sheet(
     shots = [random_shot(seed, first + i * step, _image_size(size), kind, around) for i in range(count)]
     images = [overlay(s.image, s.labels) if labels else s.image for s in shots]
     if not cv2.imwrite(str(out), contact_sheet(images)[..., ::-1]):
-        raise click.ClickException(f"cannot write {out}: does its folder exist?")
+        raise _failure(f"cannot write {out}: does its folder exist?")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,8 +105,12 @@ def distort(xy: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
 def _rays(camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     pixels = np.stack([u, v], -1).reshape(-1, 1, 2).astype(np.float64)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-7)
-    # OpenCV's stubs do not know that R and P may be None.
-    rays = cv2.undistortPointsIter(pixels, camera.matrix, np.array(camera.distortion), None, None, criteria)  # type: ignore[call-overload]
+    matrix, distortion = camera.matrix, np.array(camera.distortion)
+    opencv: Any = cv2  # its stubs reject None for R and P
+    if hasattr(opencv, "undistortPointsIter"):
+        rays = opencv.undistortPointsIter(pixels, matrix, distortion, None, None, criteria)
+    else:  # merged in OpenCV 5
+        rays = opencv.undistortPoints(pixels, matrix, distortion, criteria=criteria)
     return np.asarray(rays).reshape(*u.shape, 2)
 
 

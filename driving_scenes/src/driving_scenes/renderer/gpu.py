@@ -10,6 +10,7 @@ from typing import Any
 import moderngl
 import numpy as np
 
+from driving_scenes.base.errors import no_opengl
 from driving_scenes.base.mesh import Material, Mesh
 from driving_scenes.base.noise import noise_texture
 from driving_scenes.roads.terrain import Ground
@@ -37,12 +38,7 @@ CONTEXT: dict[str, Any] = {
     "libegl": "libEGL.so.1",
     "require": 330,
 }
-PACKAGES = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"  # Debian and Ubuntu
 CACHED_TARGETS = 8
-
-
-class NoOpenGL(RuntimeError):
-    """This machine offers no OpenGL 3.3 through EGL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +102,7 @@ class Gpu:
         try:
             self.ctx = moderngl.create_context(**CONTEXT)
         except Exception as error:  # moderngl raises bare Exception
-            raise NoOpenGL(
-                f"no OpenGL 3.3 through EGL on this machine ({error}): install a graphics driver, or Mesa's software "
-                f"rasteriser with `apt install {PACKAGES}`"
-            ) from error
+            raise no_opengl(error) from error
         common = (SHADERS / "common.glsl").read_text()
         self.programs = {name: self._program(name, common, *files) for name, files in PROGRAMS.items()}
         self.noise = self.ctx.texture(noise_texture().shape[1::-1], 4, noise_texture().tobytes())

@@ -12,7 +12,7 @@ from driving_scenes.base.shapes import box, boxes, disc, prism, rods, tube
 
 def _post_color(rng: np.random.Generator) -> np.ndarray:
     steel, green = colors.GALVANISED, colors.linear("2a4a3a")[0]
-    choices = [steel, steel * 0.6, colors.BLACK * 2, green, colors.CONCRETE]
+    choices: list[np.ndarray] = [steel, steel * 0.6, colors.BLACK * 2, green, colors.CONCRETE]
     return choices[int(rng.integers(5))]
 
 
