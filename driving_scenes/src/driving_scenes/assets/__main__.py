@@ -1,6 +1,6 @@
 """python -m driving_scenes.assets --out sheet.png [--only car] [--count 4] [--detail 1]
 
-A contact sheet of assets by a small z-buffer renderer: enough to judge silhouettes, nothing more.
+Draws a contact sheet of assets with a small z-buffer renderer, to judge silhouettes without OpenGL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GROUND = np.array([0.22, 0.22, 0.215])
 
 
 def camera_axes(camera_position: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(3, 3) rows right, down, forward of a level camera that looks from eye to target."""
+    """(3, 3) rows right, down, forward of a level camera at camera_position facing target."""
     forward = (target - camera_position) / np.linalg.norm(target - camera_position)
     right = np.cross(forward, [0, 0, 1.0])
     right /= np.linalg.norm(right)
@@ -68,7 +68,7 @@ def _shaded_colors(mesh: Mesh, camera_position: np.ndarray) -> np.ndarray:
 
 
 def _rasterize(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, shade: np.ndarray, faces: np.ndarray) -> None:
-    """Draw triangles into image with a z-buffer; those that turn their back are culled to show wrong windings."""
+    """Draw triangles into image with a z-buffer; back faces are culled, which shows wrong windings."""
     size = len(image)
     nearest = np.full((size, size), np.inf)
     tri = pixels[faces]
@@ -95,12 +95,12 @@ def _rasterize(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, shade: 
 
 
 def sheet(
-    out: Annotated[Path, typer.Option(help="PNG to write")] = Path("sheet.png"),
-    only: Annotated[str, typer.Option(help="names of assets, separated by commas; empty for all")] = "",
-    count: Annotated[int, typer.Option(help="how many of each")] = 2,
-    detail: Annotated[int, typer.Option(help="1 near, 0 far")] = 1,
-    seed: Annotated[int, typer.Option(help="first seed")] = 0,
-    size: Annotated[int, typer.Option(help="pixels of one picture")] = 200,
+    out: Annotated[Path, typer.Option(help="PNG file to write")] = Path("sheet.png"),
+    only: Annotated[str, typer.Option(help="Asset names separated by commas; default: all")] = "",
+    count: Annotated[int, typer.Option(help="Number of each asset")] = 2,
+    detail: Annotated[int, typer.Option(help="Level of detail: 1 near, 0 far")] = 1,
+    seed: Annotated[int, typer.Option(help="First random seed")] = 0,
+    size: Annotated[int, typer.Option(help="Width and height of each view, pixels")] = 200,
 ) -> None:
     """Draw every asset from behind, at an angle, from the side and from the front."""
     rows = []

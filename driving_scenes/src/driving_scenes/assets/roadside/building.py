@@ -1,4 +1,4 @@
-"""Buildings from a small grammar: floors of bays, a ground floor of doors or shops, a roof."""
+"""Buildings from a small grammar: a ground floor of doors or shops, floors of window bays, a roof."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOPS = colors.linear("8a1c1c", "1c3a6a", "1f5a3a", "e0b020", "101214", "e8e4da
 
 @dataclass(frozen=True, slots=True)
 class Facade:
-    """One wall as seen from the street: its left foot, its direction, its outward normal."""
+    """One wall: its lower left corner as seen from outside, its direction and its outward normal."""
 
     foot: np.ndarray
     right: np.ndarray
@@ -54,13 +54,13 @@ class Facade:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """What the windows of one building share."""
+    """Window dimensions and colours of one building."""
 
     pitch: float
     width: float
     height: float
     frame: np.ndarray
-    fraction: float  # of the places in side and back walls that have one
+    fill_fraction: float  # of the window positions in side and back walls
     band: float  # height fraction of office windows
     gap: float  # width fraction of office windows
 
@@ -81,33 +81,33 @@ class Windows:
 
 def building(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A house, block, office, shed or shop; its street front faces -y."""
-    kind = str(rng.choice(["house", "block", "office", "shed"], p=[0.28, 0.42, 0.16, 0.14]))
+    building_type = str(rng.choice(["house", "block", "office", "shed"], p=[0.28, 0.42, 0.16, 0.14]))
     floors, length, depth, floor = {
         "house": (int(rng.integers(1, 4)), rng.uniform(7, 13), rng.uniform(7, 11), rng.uniform(2.6, 3.0)),
         "block": (int(rng.integers(3, 8)), rng.uniform(10, 24), rng.uniform(10, 15), rng.uniform(2.9, 3.5)),
         "office": (int(rng.integers(4, 13)), rng.uniform(14, 32), rng.uniform(14, 22), rng.uniform(3.3, 3.9)),
         "shed": (1, rng.uniform(15, 35), rng.uniform(12, 25), rng.uniform(5, 9)),
-    }[kind]
+    }[building_type]
     skin = {
         "house": ("brick", "plaster"),
         "block": ("brick", "plaster", "concrete"),
         "office": ("glass", "concrete", "metal"),
         "shed": ("metal", "concrete", "brick"),
     }
-    material = str(rng.choice(skin[kind]))
+    material = str(rng.choice(skin[building_type]))
     wall = colors.one_of(rng, _WALLS[material], 0.1)
-    base = 0.6 if kind != "shed" else 0.0
-    ground = rng.uniform(3.4, 4.2) if kind in ("block", "office") else floor
-    height = base * (kind == "house") + ground + floor * (floors - 1) + 0.3
-    meshes = [_walls(length, depth, height, wall, rng.uniform(0.5, 0.9), kind)]
+    base = 0.6 if building_type != "shed" else 0.0
+    ground = rng.uniform(3.4, 4.2) if building_type in ("block", "office") else floor
+    height = base * (building_type == "house") + ground + floor * (floors - 1) + 0.3
+    meshes = [_walls(length, depth, height, wall, rng.uniform(0.5, 0.9), building_type)]
     style = Windows.drawn(rng, wall)
     for_front, for_roof = branches(rng, 2)
     for index, facade in enumerate(_facades(length, depth)):
         if detail:
-            meshes += _front(for_front, kind, facade, floors, floor, ground, wall, style, street=index == 0)
-        elif kind != "shed":
+            meshes += _front(for_front, building_type, facade, floors, floor, ground, wall, style, street=index == 0)
+        elif building_type != "shed":
             meshes += _far_front(facade, floors, floor, ground)
-    meshes += _roof(for_roof, kind, length, depth, height, wall, detail)
+    meshes += _roof(for_roof, building_type, length, depth, height, wall, detail)
     return asset_of(join(meshes), None, BUILDING)
 
 
@@ -119,9 +119,9 @@ def _facades(length: float, depth: float) -> list[Facade]:
     return [Facade(corners[k], (corners[(k + 1) % 4] - corners[k]) / wide[k], out[k], wide[k]) for k in range(4)]
 
 
-def _walls(length: float, depth: float, height: float, wall: np.ndarray, soot: float, kind: str) -> Mesh:
+def _walls(length: float, depth: float, height: float, wall: np.ndarray, soot: float, building_type: str) -> Mesh:
     """The bare volume; the foot is a darker plinth."""
-    plinth = 0.5 if kind != "shed" else 0.25
+    plinth = 0.5 if building_type != "shed" else 0.25
     parts = []
     for f in _facades(length, depth):
         low = f.rectangles(np.array([f.width / 2]), np.array([plinth / 2]), f.width, plinth, 0.0)
@@ -141,7 +141,7 @@ def _panes(rng: np.random.Generator, count: int) -> np.ndarray:
 
 def _front(
     rng: np.random.Generator,
-    kind: str,
+    building_type: str,
     f: Facade,
     floors: int,
     floor: float,
@@ -150,19 +150,19 @@ def _front(
     style: Windows,
     street: bool,
 ) -> list[Mesh]:
-    if kind == "shed":
+    if building_type == "shed":
         return _shed_front(rng, f, ground, wall, street)
-    if kind == "office":
+    if building_type == "office":
         return _office_front(rng, f, floors, floor, ground, wall, style, street)
     bays = min(max(int(f.width / style.pitch), 1), 54 // floors if street else max(24 // floors, 2))
     u = (np.arange(bays) + 0.5) * f.width / bays
     wide, tall = min(style.width, f.width / bays * 0.7), style.height
-    first = 0 if not street or kind == "house" else 1
+    first = 0 if not street or building_type == "house" else 1
     levels = np.arange(first, floors)
     z0 = np.where(levels == 0, 0.0, ground + (levels - 1) * floor) + 0.9 + tall / 2
     uu, zz = (a.ravel() for a in np.meshgrid(u, z0))
-    keep = rng.random(len(uu)) < (0.98 if street else style.fraction)
-    door = street and kind == "house"
+    keep = rng.random(len(uu)) < (0.98 if street else style.fill_fraction)
+    door = street and building_type == "house"
     if door:
         spot = u[int(rng.integers(bays))]
         keep &= ~((zz < ground) & (np.abs(uu - spot) < 0.1))
@@ -177,7 +177,7 @@ def _front(
     span = np.abs(f.right) * (wide + 0.25) + np.abs(f.out) * 0.18 + (0, 0, 0.07)
     if street:
         out.append(boxes(sills, span, wall * 0.7 if rng.random() < 0.5 else colors.CONCRETE))
-    if street and kind == "block":
+    if street and building_type == "block":
         out += _shops(rng, f, ground, bays) if rng.random() < 0.65 else _entrance(rng, f, ground, u, wide)
         if rng.random() < 0.4:
             out += _balconies(rng, f, u, ground, floor, floors, f.width / bays)
@@ -231,8 +231,8 @@ def _shops(rng: np.random.Generator, f: Facade, ground: float, bays: int) -> lis
     out.append(boxes(f.at(u, np.full(shops, ground - 0.45), 0.08), board, color))
     letters = np.linspace(-0.3, 0.3, 7) * wide
     uu = (u[:, None] + letters).ravel()
-    ink = np.repeat(np.where(color.mean(1, keepdims=True) > 0.25, 0.03, 0.75), 7, 0) * np.ones(3)
-    out.append(quads(f.rectangles(uu, np.full(len(uu), ground - 0.45), wide * 0.055, 0.3, 0.175), ink))
+    letter_color = np.repeat(np.where(color.mean(1, keepdims=True) > 0.25, 0.03, 0.75), 7, 0) * np.ones(3)
+    out.append(quads(f.rectangles(uu, np.full(len(uu), ground - 0.45), wide * 0.055, 0.3, 0.175), letter_color))
     for shop in np.flatnonzero(rng.random(shops) < 0.35):
         top, low = (
             f.at(np.array([u[shop] - wide / 2, u[shop] + wide / 2]), np.full(2, ground - 0.8), 0.1),
@@ -325,10 +325,16 @@ def _far_front(f: Facade, floors: int, floor: float, ground: float) -> list[Mesh
 
 
 def _roof(
-    rng: np.random.Generator, kind: str, length: float, depth: float, height: float, wall: np.ndarray, detail: int
+    rng: np.random.Generator,
+    building_type: str,
+    length: float,
+    depth: float,
+    height: float,
+    wall: np.ndarray,
+    detail: int,
 ) -> list[Mesh]:
     tile = colors.one_of(rng, _ROOFS)
-    if kind == "house" or (kind == "block" and rng.random() < 0.4):
+    if building_type == "house" or (building_type == "block" and rng.random() < 0.4):
         return _gable(rng, length, depth, height, wall, tile, detail)
     x, y = length / 2, depth / 2
     top = quads(np.array([[[-x, -y, height], [x, -y, height], [x, y, height], [-x, y, height]]]), colors.CONCRETE * 0.5)
@@ -338,8 +344,8 @@ def _roof(
         parts += [box((0, s * y, height + 0.15), (length + 0.3, 0.35, 0.5), edge) for s in (1, -1)]
         parts += [box((s * x, 0, height + 0.15), (0.35, depth, 0.5), edge) for s in (1, -1)]
         count = int(rng.integers(1, 4))
-        place = rng.uniform(-0.3, 0.3, (count, 3)) * (length, depth, 0) + (0, 0, height + 0.8)
-        parts.append(boxes(place, rng.uniform([1.5, 1.5, 1.0], [3.5, 3.5, 2.2], (count, 3)), colors.GALVANISED))
+        positions = rng.uniform(-0.3, 0.3, (count, 3)) * (length, depth, 0) + (0, 0, height + 0.8)
+        parts.append(boxes(positions, rng.uniform([1.5, 1.5, 1.0], [3.5, 3.5, 2.2], (count, 3)), colors.GALVANISED))
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Cars of all ages and body types."""
+"""Passenger cars, pickups and vans."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driving_scenes.base.shapes import box
 
 
 def car(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A passenger car, pickup or delivery van that looks along x."""
+    """A passenger car, pickup or delivery van facing +x."""
     body = random_body(rng)
     service = rng.choice(["", "taxi", "police"], p=[0.955, 0.03, 0.015]) if body.frequency > 0.05 else ""
     paint = {"taxi": _taxi_color(rng), "police": colors.linear("f0f0f0")[0]}.get(service, colors.car_color(rng))
@@ -41,18 +41,18 @@ def _taxi_color(rng: np.random.Generator) -> np.ndarray:
 
 def _wheels(body: Body, style: CarStyle, detail: int) -> Mesh:
     outside = body.width / 2 * 0.985 - 0.01
-    places = [(x, s * outside) for x in axles(body) for s in (1, -1)]
-    return wheels(places, body.wheel, 0.22, style.rim, style.spokes, detail)
+    positions = [(x, s * outside) for x in axles(body) for s in (1, -1)]
+    return wheels(positions, body.wheel, 0.22, style.rim, style.spokes, detail)
 
 
 def _floor(body: Body) -> Mesh:
-    """The dark underside that hides the view through."""
+    """The dark underside, which keeps the car opaque."""
     height = body.height * 0.4 - body.clearance
     return box((0, 0, body.clearance + height / 2), (body.length * 0.9, body.width * 0.58, height), colors.BLACK)
 
 
 def _dirtied(mesh: Mesh, amount: float) -> Mesh:
-    """Dust that grows towards the road."""
+    """The mesh with dust, thicker towards the road."""
     dust = np.array([0.16, 0.135, 0.105], np.float32)
     low = np.exp(-mesh.vertices[:, 2:] / 0.45) * amount
     painted = np.isin(mesh.materials, (Material.PAINT, Material.MATTE, Material.METAL))[:, None]

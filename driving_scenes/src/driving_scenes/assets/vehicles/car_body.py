@@ -1,4 +1,4 @@
-"""Proportions and looks of cars, and where things are on them."""
+"""Proportions and styles of cars, and positions of their parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driving_scenes.base import colors
 class Body:
     """Proportions of a car: metres, heights as fraction of `height`, x as fraction of `length` from the tail."""
 
-    kind: str
+    body_type: str
     frequency: float  # of the cars on the road
     length: float
     width: float
@@ -84,7 +84,7 @@ FAR_ROWS = ROWS[[0, 4, 5, 7]]
 
 
 def random_body(rng: np.random.Generator) -> Body:
-    """A body by its fraction on the roads, a little longer, wider or taller than the next."""
+    """A body drawn by its frequency on the roads, with varied dimensions."""
     frequencies = np.array([b.frequency for b in BODIES])
     body = BODIES[rng.choice(len(BODIES), p=frequencies / frequencies.sum())]
     length, width, height, wheel = rng.normal(1, [0.03, 0.02, 0.02, 0.03]).clip(0.94, 1.06) * (
@@ -109,7 +109,7 @@ def random_body(rng: np.random.Generator) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class CarStyle:
-    """What differs between two cars of one body."""
+    """What differs between two cars of one body type."""
 
     paint: np.ndarray
     trim: np.ndarray  # sills, arches and lower bumpers
@@ -130,9 +130,9 @@ class CarStyle:
 
     @staticmethod
     def random(rng: np.random.Generator, body: Body, paint: np.ndarray) -> CarStyle:
-        classic = body.kind.startswith("classic")
+        classic = body.body_type.startswith("classic")
         steep = body.rear[0] < 0.06 and not classic
-        cladding = body.kind in ("suv", "large suv", "van", "box van", "pickup", "city car") and rng.random() < 0.6
+        cladding = body.body_type in ("suv", "large suv", "van", "box van", "pickup", "city car") and rng.random() < 0.6
         tails = [(4,), (3, 4), (4, 5), (4,)] if not classic else [(3,), (4,), (3, 4)]
         rims = [colors.STEEL * 0.9, colors.CHROME, colors.DARK * 1.6, np.full(3, 0.22)]
         return CarStyle(
@@ -164,20 +164,20 @@ def axles(body: Body) -> np.ndarray:
 
 
 def x_at(body: Body, frequency: float) -> float:
-    """Metres from the middle of the car of a fraction of its length from the tail."""
+    """x in metres of a point given as fraction of the length from the tail."""
     return (frequency - 0.5) * body.length
 
 
 def shoulder(body: Body, x: np.ndarray) -> np.ndarray:
     """Height of the shoulder line along the car."""
-    boot = body.belt - (0.025 if body.rear[0] > 0.08 else 0.0)
+    trunk = body.belt - (0.025 if body.rear[0] > 0.08 else 0.0)
     at = np.array([0, body.rear[0] * 0.9 + 0.01, body.rear[1] + 0.05, body.screen[0] - 0.02, 0.95, 1.0])
-    z = np.array([boot, body.belt, body.belt, body.cowl, body.hood + 0.015, body.hood])
+    z = np.array([trunk, body.belt, body.belt, body.cowl, body.hood + 0.015, body.hood])
     return np.asarray(np.interp(x / body.length + 0.5, at, z) * body.height)
 
 
 def seams(body: Body) -> list[float]:
-    """Where the door lines are, as fraction of the length, from the front."""
+    """Door lines as fractions of the length, from front to rear."""
     first = min(body.screen[0] - 0.03, 0.5 + (axles(body)[0] - body.wheel * 1.25) / body.length)
     last = 0.5 + (axles(body)[1] + body.wheel * 1.05) / body.length
     return (

@@ -15,7 +15,7 @@ def cabin(body: Body, style: CarStyle, detail: int) -> Mesh:
     foot_front, foot_rear = x_at(body, body.screen[0]), x_at(body, body.rear[0])
     span = foot_front - foot_rear
     wide, narrow = body.width / 2 * 0.895, body.width / 2 * (0.74 if body.windows else 0.84)
-    if body.kind.startswith("classic"):
+    if body.body_type.startswith("classic"):
         narrow = body.width / 2 * 0.78
     post = 0.05 if detail else 0.07
     posts = [p for p in body.pillars if detail or p == body.pillars[0]]

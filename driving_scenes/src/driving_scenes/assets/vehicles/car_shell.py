@@ -1,8 +1,8 @@
-"""Sides, nose, tail, bonnet and boot of a car: one lattice.
+"""Sides, nose, tail, hood and trunk of a car as one lattice.
 
 Columns run around the plan from the middle of the nose along the left side to the tail and back along the right; rows
-run from under the sill up to the shoulder and on across bonnet and boot to the middle line. Lamps, seams and grille are
-cells of it, because its lines are where the edges of the features are.
+run from under the sill to the shoulder and on across hood and trunk to the middle line. Its lines follow the edges of
+lamps, seams and grille, so that these are cells of the lattice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from driving_scenes.base.shapes import lattice
 
 
 def shell(body: Body, style: CarStyle, detail: int) -> Mesh:
-    """Sides, nose, tail, bonnet and boot."""
+    """The shell without windows and roof."""
     plan = _plan(body, style, detail)
     plan = np.concatenate([plan, (plan * (1, -1))[-2::-1]])
     rows = ROWS if detail else FAR_ROWS
@@ -37,9 +37,9 @@ def _plan(body: Body, style: CarStyle, detail: int) -> np.ndarray:
     corner_y = corner * 0.75
     arc = np.stack([end - corner + corner * np.sin(turn), half - corner_y + corner_y * np.cos(turn)], 1)
     sides = [np.array([end - corner * 1.02])]
-    reach = body.wheel * 1.13 + 0.015
+    arch_radius = body.wheel * 1.13 + 0.015
     angles = np.radians([0, 9, 32, 58, 90, 122, 148, 171, 180] if detail else [10, 60, 120, 170])
-    sides += [axle + reach * np.cos(angles) for axle in axles(body)]
+    sides += [axle + arch_radius * np.cos(angles) for axle in axles(body)]
     if detail:
         sides += [x_at(body, s) + np.array([0.007, -0.007]) for s in seams(body)]
     sides.append(np.array([-end + corner * 1.02]))
@@ -68,9 +68,9 @@ def _shell_points(body: Body, plan: np.ndarray, rows: np.ndarray, deck: np.ndarr
     high = shoulder(body, x)
     arch = np.zeros_like(x)
     for axle in axles(body):
-        reach = body.wheel * 1.13 + 0.015
-        inside = np.abs(x - axle) < reach * 0.9999
-        arch = np.where(inside, body.wheel + np.sqrt(np.clip(reach**2 - (x - axle) ** 2, 0, None)), arch)
+        arch_radius = body.wheel * 1.13 + 0.015
+        inside = np.abs(x - axle) < arch_radius * 0.9999
+        arch = np.where(inside, body.wheel + np.sqrt(np.clip(arch_radius**2 - (x - axle) ** 2, 0, None)), arch)
     side = np.stack(
         [
             x + rows[:, 2:3] * tail + rows[:, 3:4] * nose,
@@ -82,7 +82,7 @@ def _shell_points(body: Body, plan: np.ndarray, rows: np.ndarray, deck: np.ndarr
     inner = side[:1] * (0.985, 0.6, 1)
     top = side[-1:] * np.stack([np.ones_like(deck), deck, np.ones_like(deck)], 1)[:, None]
     top[..., 2] += (0.045 * (1 - deck**2))[:, None] - 0.02 * nose
-    if body.kind == "pickup":
+    if body.body_type == "pickup":
         top[(deck < 0.9)[:, None] & (x < x_at(body, body.rear[0]) - 0.02)[None], 2] -= 0.45
     return np.concatenate([inner, side, top])
 
@@ -101,8 +101,8 @@ def _shell_paint(
     color = np.broadcast_to(style.paint, (*cells, 3)).copy()
     material = np.full(cells, Material.PAINT, np.uint8)
 
-    def put(where: np.ndarray, what: np.ndarray, kind: int) -> None:
-        color[where], material[where] = what, kind
+    def put(where: np.ndarray, paint: np.ndarray, surface: int) -> None:
+        color[where], material[where] = paint, surface
 
     side_level = (level > 0) & (level < 1)
     put(
@@ -146,7 +146,7 @@ def _shell_paint(
         first = (level > ROWS[style.tail_rows[0], 0]) & (level < ROWS[style.tail_rows[0] + 1, 0])
         put(lamps & first & (y > style.tail_inner) & (y < 0.93), colors.LAMP_AMBER * 0.7, Material.INDICATOR)
     put(level < 0, colors.BLACK, Material.MATTE)
-    if body.kind == "pickup":
+    if body.body_type == "pickup":
         put(
             (level > 1) & (x < x_at(body, body.rear[0])) & (np.abs(middle[..., 1]) < body.width * 0.43),
             colors.BLACK,

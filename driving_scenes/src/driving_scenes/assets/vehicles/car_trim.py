@@ -64,7 +64,7 @@ def trim(rng: np.random.Generator, body: Body, style: CarStyle, service: str) ->
     pipes = [(-end + 0.06, s * half * 0.6, body.clearance + 0.09) for s in (1, -1)[:exhaust]]
     if pipes:
         out.append(boxes(np.array(pipes), (0.12, 0.09, 0.06), colors.CHROME * 0.5, Material.METAL))
-    if style.classic or (body.kind in ("pickup", "large suv") and rng.random() < 0.5):
+    if style.classic or (body.body_type in ("pickup", "large suv") and rng.random() < 0.5):
         bars = [(x, 0, level_z(body, 0.24, x)) for x in (end + 0.02, -end - 0.02)]
         out.append(boxes(np.array(bars), (0.1, body.width * 0.94, 0.13), colors.CHROME, Material.METAL))
     else:
@@ -127,7 +127,7 @@ def _roof_things(rng: np.random.Generator, body: Body, service: str) -> list[Mes
         ]
         return bar + stripe
     span = (body.screen[1] - body.rear[1]) * body.length
-    rails = body.kind in ("suv", "large suv", "estate", "minivan") and rng.random() < 0.5
+    rails = body.body_type in ("suv", "large suv", "estate", "minivan") and rng.random() < 0.5
     bits = []
     if rails:
         color = colors.STEEL if rng.random() < 0.5 else colors.BLACK

@@ -1,4 +1,4 @@
-"""A long body with rounded corners whose cells are painted: cabs, buses, trams."""
+"""Long bodies with rounded corners and painted cells, for truck cabs, buses and trams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Paint = Callable[["Canvas"], None]
 
 
 class Canvas:
-    """The cells of a hull: their middle x, y (left is positive) and z, which end they belong to, and what they wear."""
+    """Cells of a hull: centre x, y (left is positive) and z, which end they belong to, colour and material."""
 
     def __init__(self, middle: np.ndarray, plan: np.ndarray, nose: np.ndarray, tail: np.ndarray, color: Values):
         cells = middle.shape[:2]
@@ -57,8 +57,8 @@ def hull(
     half, rows = width / 2, np.asarray(rows, float)
     arc = np.radians([72, 45, 18] if detail else [45])
     turn = np.stack([corner * np.sin(arc), half - corner + corner * np.cos(arc)], 1)
-    reach = wheel * 1.15
-    arches = [a + reach * np.cos(np.radians([0, 12, 45, 90, 135, 168, 180])) for a in axles]
+    arch_radius = wheel * 1.15
+    arches = [a + arch_radius * np.cos(np.radians([0, 12, 45, 90, 135, 168, 180])) for a in axles]
     x = np.unique(
         np.round(np.concatenate([np.asarray(marks, float).ravel(), *arches, [back + corner, front - corner]]), 3)
     )[::-1]
@@ -82,8 +82,8 @@ def hull(
     px, py = plan.T
     lift = np.zeros(len(plan))
     for axle in axles:
-        inside = np.abs(px - axle) < reach * 0.999
-        lift = np.where(inside, wheel + np.sqrt(np.clip(reach**2 - (px - axle) ** 2, 0, None)), lift)
+        inside = np.abs(px - axle) < arch_radius * 0.999
+        lift = np.where(inside, wheel + np.sqrt(np.clip(arch_radius**2 - (px - axle) ** 2, 0, None)), lift)
     push_front, push_back = np.clip((px - front + 0.8) / 0.8, 0, 1) ** 2, np.clip((back + 0.8 - px) / 0.8, 0, 1) ** 2
     z = np.maximum(rows[:, :1], np.minimum(lift, rows[-1, 0] - 0.05))
     points = np.stack([px + rows[:, 2:3] * push_front - rows[:, 3:4] * push_back, py * rows[:, 1:2], z], -1)
@@ -105,14 +105,14 @@ def hull(
 
 
 def every(start: float, stop: float, pitch: float, post: float) -> np.ndarray:
-    """Lines of a row of windows: pairs of x on both sides of each post."""
+    """Lines of a row of windows: a pair of x for the two sides of each post."""
     count = max(int(round((stop - start) / pitch)), 1)
     centers = np.linspace(start, stop, count + 1)
     return np.stack([centers - post / 2, centers + post / 2], 1).ravel()
 
 
 def on_post(x: np.ndarray, start: float, stop: float, pitch: float, post: float) -> np.ndarray:
-    """Which x lie on a post of `every`."""
+    """Whether each x lies on a post of `every`."""
     count = max(int(round((stop - start) / pitch)), 1)
     step = (stop - start) / count
     return np.abs((x - start + step / 2) % step - step / 2) < post / 2

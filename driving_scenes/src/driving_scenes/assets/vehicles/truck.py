@@ -9,7 +9,7 @@ from driving_scenes.assets.vehicles.wheel import wheels
 from driving_scenes.base import colors
 from driving_scenes.base.asset import VEHICLE, Asset, asset_of, branches
 from driving_scenes.base.mesh import Material, Mesh, join
-from driving_scenes.base.shapes import box, boxes, disc, prism, rods, tube, turned
+from driving_scenes.base.shapes import box, boxes, disc, prism, rods, rotated, tube
 
 _CABS = colors.linear("f0f0ec", "f0f0ec", "c01a1a", "1a3f8c", "e8b21a", "2a5a3a", "1a1a1c", "8a9094", "d8641a")
 _BODIES = colors.linear(
@@ -18,11 +18,11 @@ _BODIES = colors.linear(
 
 
 def truck(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A lorry that looks along x."""
-    kind = str(
+    """A truck facing +x."""
+    truck_type = str(
         rng.choice(["box", "curtain", "tanker", "flatbed", "dumper", "container"], p=[0.4, 0.2, 0.1, 0.12, 0.1, 0.08])
     )
-    semi = kind not in ("dumper",) and rng.random() < 0.45
+    semi = truck_type not in ("dumper",) and rng.random() < 0.45
     nose = rng.uniform(1.0, 1.8) if rng.random() < (0.4 if semi else 0.2) else 0.0
     light = not semi and rng.random() < 0.45
     load = rng.uniform(11.5, 13.6) if semi else rng.uniform(3.8, 5.0) if light else rng.uniform(5.0, 7.5)
@@ -45,7 +45,7 @@ def truck(rng: np.random.Generator, detail: int = 1) -> Asset:
         wheel,
         detail,
     )
-    meshes += _load(for_load, kind, (-end, -end + load), floor, height, width, detail)
+    meshes += _load(for_load, truck_type, (-end, -end + load), floor, height, width, detail)
     front = end - nose * 0.55 - (0.75 if nose else 1.1)
     rear = [-end + 1.1 + i * 1.2 * wheel / 0.5 for i in range(3 if semi else 1 if light or rng.random() < 0.5 else 2)]
     if semi:
@@ -174,7 +174,7 @@ def _cab(
 
 def _load(
     rng: np.random.Generator,
-    kind: str,
+    truck_type: str,
     span: tuple[float, float],
     floor: float,
     height: float,
@@ -185,9 +185,9 @@ def _load(
     length, middle = front - back, (front + back) / 2
     color = colors.one_of(rng, _BODIES)
     bed = box((middle, 0, floor - 0.08), (length, width * 0.98, 0.16), colors.DARK)
-    if kind in ("box", "curtain", "container"):
-        return [bed, *_box_body(rng, kind, span, floor, height, width, color, detail)]
-    if kind == "tanker":
+    if truck_type in ("box", "curtain", "container"):
+        return [bed, *_box_body(rng, truck_type, span, floor, height, width, color, detail)]
+    if truck_type == "tanker":
         radius = min((height - floor) / 2, width * 0.49)
         z = floor + radius
         shine = rng.random() < 0.6
@@ -216,14 +216,14 @@ def _load(
                 )
             )
             out.append(
-                turned(
+                rotated(
                     prism(disc(0.33, 4), 0, 0.02, colors.SIGN_ORANGE, Material.SIGN),
                     pitch=-np.pi / 2,
                     at=(back, -0.5, floor + 0.5),
                 )
             )
         return out
-    if kind == "dumper":
+    if truck_type == "dumper":
         sides = [
             box(
                 (middle, 0, (floor + height * 0.85) / 2 + 0.05),
@@ -288,7 +288,7 @@ def _flatbed(
 
 def _box_body(
     rng: np.random.Generator,
-    kind: str,
+    truck_type: str,
     span: tuple[float, float],
     floor: float,
     height: float,
@@ -298,7 +298,7 @@ def _box_body(
 ) -> list[Mesh]:
     back, front = span
     length, middle, tall = front - back, (front + back) / 2, height - floor
-    skin = Material.MATTE if kind == "curtain" else Material.PAINT
+    skin = Material.MATTE if truck_type == "curtain" else Material.PAINT
     out = [box((middle, 0, floor + tall / 2), (length, width, tall), color, skin)]
     if not detail:
         return out
@@ -321,21 +321,21 @@ def _box_body(
     else:
         z = np.linspace(floor + 0.2, height - 0.25, 9)
         out.append(boxes(np.stack([0 * z + back - 0.008, 0 * z, z], 1), (0.016, width * 0.9, 0.02), color * 0.4))
-    if kind in ("container", "curtain") or rng.random() < 0.3:
-        x = np.arange(back + 0.3, front - 0.1, 0.6 if kind != "container" else 0.45)
+    if truck_type in ("container", "curtain") or rng.random() < 0.3:
+        x = np.arange(back + 0.3, front - 0.1, 0.6 if truck_type != "container" else 0.45)
         ribs = np.array([(v, s * width / 2, floor + tall / 2) for v in x for s in (1, -1)])
         out.append(boxes(ribs, (0.08, 0.03, tall * 0.94), color * 0.82, skin))
     if rng.random() < 0.4:  # a painted company name: a few blocks of another colour
         letters = int(rng.integers(3, 9))
         x = middle + (np.arange(letters) - letters / 2) * 0.55
-        ink = colors.one_of(rng, _BODIES)
+        logo_color = colors.one_of(rng, _BODIES)
         high = rng.uniform(0.3, 0.8, letters) * 0.3 + 0.4
         spots = np.array([(v, s * (width / 2 + 0.003), floor + tall * 0.6) for v in x for s in (1, -1)])
         out.append(
             boxes(
                 spots,
                 np.stack([np.full(2 * letters, 0.36), np.full(2 * letters, 0.01), np.repeat(high, 2)], 1),
-                ink,
+                logo_color,
                 skin,
             )
         )

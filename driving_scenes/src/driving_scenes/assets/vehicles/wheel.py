@@ -1,4 +1,4 @@
-"""A wheel with its tyre, for everything that rolls on a broad one."""
+"""Wheels with tyres, for cars, trucks and buses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driving_scenes.base.shapes import Values, lattice
 def wheel(
     radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1, rim_fraction: float = 0.66
 ) -> Mesh:
-    """A wheel about y whose outer face looks to +y at y = 0; its hub is the origin."""
+    """A wheel with axis y; its outer face is at y = 0 and faces +y, its hub is the origin."""
     if detail == 0:
         profile, sides = np.array([[0, 0], [0, rim_fraction], [-width, 1]]), 6
     else:
@@ -36,13 +36,13 @@ def wheel(
     return lattice(points, color, material, closed=True)
 
 
-def wheels(places: Values, radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1) -> Mesh:
-    """Wheels with the outer faces at places (N, 2) of x and y; those at y < 0 look the other way."""
+def wheels(positions: Values, radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1) -> Mesh:
+    """Wheels with their outer faces at positions (N, 2) of x and y; those at y < 0 face -y."""
     left = wheel(radius, width, rim, spokes, detail)
     pose = np.eye(4)
     right = Mesh(left.vertices * (-1, -1, 1), left.faces, left.normals * (-1, -1, 1), left.colors, left.materials)
     out = []
-    for x, y in np.asarray(places, float):
+    for x, y in np.asarray(positions, float):
         pose[:3, 3] = x, y, radius
         out.append((left if y > 0 else right).moved(pose))
     return join(out)

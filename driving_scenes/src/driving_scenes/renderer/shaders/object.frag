@@ -34,9 +34,9 @@ void main() {
     float sun = sunlight(vWorld, n);
     WHEN(through > 0.0) sun = mix(sun, 0.75 * sunlight(vWorld, uSun), through);
     vec3 c = base * (uSunColor * sun + skylight(n) * ao + lamplight(vWorld, n));
-    float own = beam(vWorld);
-    c += base * own * vec3(1.0, 0.95, 0.85) * (m == 8 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
-    if (m == 6) c += vec3(1.0, 0.05, 0.03) * own * 0.8;
+    float headlight = beam(vWorld);
+    c += base * headlight * vec3(1.0, 0.95, 0.85) * (m == 8 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
+    if (m == 6) c += vec3(1.0, 0.05, 0.03) * headlight * 0.8;
     WHEN(gloss > 0.0) {
         vec3 r = reflect(-v, n);
         float fresnel = f0 + (1.0 - f0) * pow(1.0 - clamp(dot(n, v), 0.0, 1.0), 5.0);
