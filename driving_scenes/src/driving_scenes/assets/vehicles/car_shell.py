@@ -114,10 +114,7 @@ def _shell_paint(
         put(side_level & (level < 0.3), style.trim, Material.MATTE)
     if body.clearance < 0.3:
         put((nose | tail) & (level > 0) & (level < 0.1), colors.PLASTIC, Material.MATTE)
-    seam = (step < 0.02) & (np.abs(plan[:, 0]) < end - body.roundness)
-    for axle in axles(body):
-        seam &= np.abs(np.abs(plan[:, 0] - axle) - body.wheel * 1.13) > 0.03
-    put(seam[None] & side_level & (level > 0.08), style.paint * 0.12, Material.MATTE)
+    put(_seam_columns(body, plan, step)[None] & side_level & (level > 0.08), style.paint * 0.12, Material.MATTE)
     lamp = (level > 0.62) & (level < 0.86) if len(rows) > 5 else (level > 0.6) & (level < 0.9)
     put(
         nose & (y < style.grille) & (level > 0.3) & (level < (0.86 if not style.classic else 0.62)),
@@ -131,11 +128,7 @@ def _shell_paint(
     )
     put(nose & (y > style.lamp_inner) & lamp & ((y < 0.97) | style.classic), colors.LAMP_WHITE, Material.HEADLAMP)
     put(nose & (y > 0.955) & lamp, colors.LAMP_AMBER if style.classic else colors.LAMP_WHITE * 0.8, Material.INDICATOR)
-    lows, highs = np.append(rows[:-1, 0], 9), np.append(rows[1:, 0], 9)
-    picked = np.zeros(len(middle), bool)
-    for row in style.tail_rows:
-        picked[1 : len(rows)] |= (lows[:-1] < ROWS[row + 1, 0] - 0.01) & (highs[:-1] > ROWS[row, 0] + 0.01)
-    lamps = tail & picked[:, None] & side_level
+    lamps = tail & _tail_lamp_rows(style, rows, len(middle))[:, None] & side_level
     put(lamps & (y > style.tail_inner), colors.LAMP_RED, Material.TAILLAMP)
     put(
         lamps & (y <= style.tail_inner) & style.light_bar & (level > 0.62) & (level < 0.86),
@@ -147,9 +140,22 @@ def _shell_paint(
         put(lamps & first & (y > style.tail_inner) & (y < 0.93), colors.LAMP_AMBER * 0.7, Material.INDICATOR)
     put(level < 0, colors.BLACK, Material.MATTE)
     if body.body_type == "pickup":
-        put(
-            (level > 1) & (x < x_at(body, body.rear[0])) & (np.abs(middle[..., 1]) < body.width * 0.43),
-            colors.BLACK,
-            Material.MATTE,
-        )
+        bed = (level > 1) & (x < x_at(body, body.rear[0])) & (np.abs(middle[..., 1]) < body.width * 0.43)
+        put(bed, colors.BLACK, Material.MATTE)
     return color, material
+
+
+def _seam_columns(body: Body, plan: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Which columns are door seams: the narrow ones that do not belong to a corner or wheel arch."""
+    seam = (step < 0.02) & (np.abs(plan[:, 0]) < body.length / 2 - body.roundness)
+    for axle in axles(body):
+        seam &= np.abs(np.abs(plan[:, 0] - axle) - body.wheel * 1.13) > 0.03
+    return seam
+
+
+def _tail_lamp_rows(style: CarStyle, rows: np.ndarray, count: int) -> np.ndarray:
+    """Which of `count` rows of cells hold tail lamps."""
+    out = np.zeros(count, bool)
+    for row in style.tail_rows:
+        out[1 : len(rows)] |= (rows[:-1, 0] < ROWS[row + 1, 0] - 0.01) & (rows[1:, 0] > ROWS[row, 0] + 0.01)
+    return out
