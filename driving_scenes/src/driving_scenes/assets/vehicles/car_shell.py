@@ -147,7 +147,7 @@ def _shell_paint(
 
 def _seam_columns(body: Body, plan: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Which columns are door seams: the narrow ones that do not belong to a corner or wheel arch."""
-    seam = (step < 0.02) & (np.abs(plan[:, 0]) < body.length / 2 - body.roundness)
+    seam: np.ndarray = (step < 0.02) & (np.abs(plan[:, 0]) < body.length / 2 - body.roundness)
     for axle in axles(body):
         seam &= np.abs(np.abs(plan[:, 0] - axle) - body.wheel * 1.13) > 0.03
     return seam

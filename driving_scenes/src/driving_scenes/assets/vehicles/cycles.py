@@ -88,25 +88,7 @@ def bicycle_ride(rng: np.random.Generator, detail: int = 1) -> Ride:
     arm = 0.17 * np.array([np.cos(turn), 0, np.sin(turn)])
     pegs = crank + np.array([[arm[0], 0.11, arm[2]], [-arm[0], -0.11, -arm[2]]])
     if detail:
-        spokes = np.arange(10) * (2 * np.pi / 10)
-        ring = np.stack([np.cos(spokes), 0 * spokes, np.sin(spokes)], 1) * (radius - 0.03)
-        for hub in (rear_hub, front_hub):
-            meshes.append(rods(np.repeat(hub[None], 10, 0), hub + ring, 0.0035, colors.STEEL, Material.METAL, 3))
-        meshes.append(boxes(pegs, (0.1, 0.09, 0.02), colors.DARK))
-        meshes.append(rods([crank, crank], pegs * (1, 0.5, 1), 0.012, colors.STEEL, Material.METAL, 4))
-        meshes.append(
-            box(
-                (
-                    rear + 0.06 if cycle_type == "city" else seat[0] - 0.1,
-                    0,
-                    radius * 2 + 0.05 if cycle_type == "city" else 0.85,
-                ),
-                (0.03, 0.06, 0.05),
-                colors.LAMP_RED,
-                Material.TAILLAMP,
-            )
-        )
-        meshes.append(box((stem[0] + 0.07, 0, stem[2] - 0.1), (0.06, 0.06, 0.06), colors.LAMP_WHITE, Material.HEADLAMP))
+        meshes += _bicycle_details(cycle_type == "city", rear_hub, front_hub, crank, seat, stem, pegs)
     if cycle_type == "city":
         meshes.append(box((rear + 0.05, 0, radius * 2 + 0.06), (0.36, 0.12, 0.02), colors.DARK, Material.METAL))
         if rng.random() < 0.3:
@@ -118,6 +100,31 @@ def bicycle_ride(rng: np.random.Generator, detail: int = 1) -> Ride:
         pegs,
         {"city": 0.15, "mountain": 0.45, "racer": 0.7}[cycle_type] + rng.uniform(-0.08, 0.08),
     )
+
+
+def _bicycle_details(
+    city: bool,
+    rear_hub: np.ndarray,
+    front_hub: np.ndarray,
+    crank: np.ndarray,
+    seat: np.ndarray,
+    stem: np.ndarray,
+    pegs: np.ndarray,
+) -> list[Mesh]:
+    """Spokes, pedals, crank arms and lamps."""
+    radius = rear_hub[2]
+    angle = np.arange(10) * (2 * np.pi / 10)
+    ring = np.stack([np.cos(angle), 0 * angle, np.sin(angle)], 1) * (radius - 0.03)
+    out = [
+        rods(np.repeat(hub[None], 10, 0), hub + ring, 0.0035, colors.STEEL, Material.METAL, 3)
+        for hub in (rear_hub, front_hub)
+    ]
+    out.append(boxes(pegs, (0.1, 0.09, 0.02), colors.DARK))
+    out.append(rods([crank, crank], pegs * (1, 0.5, 1), 0.012, colors.STEEL, Material.METAL, 4))
+    lamp = (rear_hub[0] + 0.06, 0, radius * 2 + 0.05) if city else (seat[0] - 0.1, 0, 0.85)
+    out.append(box(lamp, (0.03, 0.06, 0.05), colors.LAMP_RED, Material.TAILLAMP))
+    out.append(box((stem[0] + 0.07, 0, stem[2] - 0.1), (0.06, 0.06, 0.06), colors.LAMP_WHITE, Material.HEADLAMP))
+    return out
 
 
 def motorcycle_ride(rng: np.random.Generator, detail: int = 1) -> Ride:
@@ -140,36 +147,12 @@ def motorcycle_ride(rng: np.random.Generator, detail: int = 1) -> Ride:
     meshes.append(
         rods(hubs, bars + np.array([[0, 0.08, -0.04], [0, -0.08, -0.04]]), 0.028, colors.STEEL, Material.METAL, 5)
     )
-    if scooter:
-        meshes.append(box((-0.35, 0, 0.5), (0.75, 0.3, 0.42), color, Material.PAINT, top=(0.9, 0.7)))
-        meshes.append(box((0.1, 0, 0.3), (0.5, 0.32, 0.12), colors.DARK))
-        meshes.append(box((front - 0.32, 0, 0.62), (0.1, 0.38, 0.62), color, Material.PAINT, top=(0.6, 0.7)))
-    else:
-        meshes.append(box((0.02, 0, 0.42), (0.6, 0.32, 0.36), colors.DARK * 1.5, Material.METAL, top=(0.85, 0.8)))
-        path = np.array([[front - 0.42, 0, 0.82], [0.12, 0, 0.9], [-0.12, 0, 0.82]])
-        meshes.append(
-            tube(path, np.array([[0.09, 0.09], [0.15, 0.12], [0.1, 0.07]]), color, Material.PAINT, sides=sides)
-        )
-        meshes.append(
-            rods(
-                [(rear, 0.1, radius), (rear, -0.1, radius)],
-                [(-0.15, 0.1, 0.36), (-0.15, -0.1, 0.36)],
-                0.03,
-                colors.STEEL,
-                Material.METAL,
-                4,
-            )
-        )
+    meshes += _scooter_body(front, color) if scooter else _motorcycle_engine(rear, front, radius, color, sides)
     tail = np.array([[0.0, 0, seat_z], [-0.3, 0, seat_z + 0.02], [-0.62, 0, seat_z + 0.08], [-0.78, 0, seat_z + 0.06]])
     meshes.append(
         tube(tail, np.array([[0.12, 0.06], [0.15, 0.06], [0.12, 0.06], [0.06, 0.04]]), colors.BLACK, sides=sides)
     )
-    meshes.append(box((-0.72, 0, seat_z - 0.02), (0.22, 0.18, 0.1), color, Material.PAINT))
-    meshes.append(box((-0.85, 0, seat_z), (0.05, 0.15, 0.07), colors.LAMP_RED, Material.TAILLAMP))
-    meshes.append(box((-0.88, 0, seat_z - 0.2), (0.015, 0.18, 0.16), colors.WHITE, Material.SIGN))
-    meshes.append(box((rear - 0.12, 0, radius * 2 + 0.03), (0.4, 0.16, 0.04), colors.DARK))
-    meshes.append(box((front + 0.02, 0, radius * 2 + 0.02), (0.36, 0.14, 0.05), color, Material.PAINT))
-    meshes.append(box((front - 0.22, 0, 0.9), (0.12, 0.2, 0.18), colors.LAMP_WHITE, Material.HEADLAMP))
+    meshes += _motorcycle_boxes(rear, front, radius, seat_z, color)
     meshes.append(
         tube([(-0.1, -0.19, 0.34), (-0.85, -0.21, 0.42)], [0.05, 0.06], colors.CHROME, Material.METAL, sides=sides)
     )
@@ -192,3 +175,35 @@ def motorcycle_ride(rng: np.random.Generator, detail: int = 1) -> Ride:
     seat = np.array([-0.25, 0, seat_z + 0.02])
     lean = {"naked": 0.3, "tourer": 0.15, "sport": 0.6, "scooter": 0.08}[cycle_type]
     return Ride(grounded(join(meshes)), seat, grips, pegs, lean)
+
+
+def _scooter_body(front: float, color: np.ndarray) -> list[Mesh]:
+    return [
+        box((-0.35, 0, 0.5), (0.75, 0.3, 0.42), color, Material.PAINT, top=(0.9, 0.7)),
+        box((0.1, 0, 0.3), (0.5, 0.32, 0.12), colors.DARK),
+        box((front - 0.32, 0, 0.62), (0.1, 0.38, 0.62), color, Material.PAINT, top=(0.6, 0.7)),
+    ]
+
+
+def _motorcycle_engine(rear: float, front: float, radius: float, color: np.ndarray, sides: int) -> list[Mesh]:
+    """Engine, fuel tank and swing arm."""
+    tank = np.array([[front - 0.42, 0, 0.82], [0.12, 0, 0.9], [-0.12, 0, 0.82]])
+    tank_radii = np.array([[0.09, 0.09], [0.15, 0.12], [0.1, 0.07]])
+    hubs, pivots = [(rear, 0.1, radius), (rear, -0.1, radius)], [(-0.15, 0.1, 0.36), (-0.15, -0.1, 0.36)]
+    return [
+        box((0.02, 0, 0.42), (0.6, 0.32, 0.36), colors.DARK * 1.5, Material.METAL, top=(0.85, 0.8)),
+        tube(tank, tank_radii, color, Material.PAINT, sides=sides),
+        rods(hubs, pivots, 0.03, colors.STEEL, Material.METAL, 4),
+    ]
+
+
+def _motorcycle_boxes(rear: float, front: float, radius: float, seat_z: float, color: np.ndarray) -> list[Mesh]:
+    """Tail, lamps, plate and mudguards."""
+    return [
+        box((-0.72, 0, seat_z - 0.02), (0.22, 0.18, 0.1), color, Material.PAINT),
+        box((-0.85, 0, seat_z), (0.05, 0.15, 0.07), colors.LAMP_RED, Material.TAILLAMP),
+        box((-0.88, 0, seat_z - 0.2), (0.015, 0.18, 0.16), colors.WHITE, Material.SIGN),
+        box((rear - 0.12, 0, radius * 2 + 0.03), (0.4, 0.16, 0.04), colors.DARK),
+        box((front + 0.02, 0, radius * 2 + 0.02), (0.36, 0.14, 0.05), color, Material.PAINT),
+        box((front - 0.22, 0, 0.9), (0.12, 0.2, 0.18), colors.LAMP_WHITE, Material.HEADLAMP),
+    ]
