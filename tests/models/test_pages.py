@@ -12,12 +12,13 @@ import pytest
 import typer
 
 from camera_perception.tools.cli.app import app as vehicle
+from driving_scenes.cli import app as scenes
 from perception_models.cli import app as offline
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = "docs", "launch", "bags", "perception_models", "ros2_ws/src"
+FOLDERS = "docs", "launch", "bags", "driving_scenes", "perception_models", "ros2_ws/src"
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *(p for d in FOLDERS for p in (ROOT / d).rglob("*.md"))))
-TOOLS = {"camera-perception": vehicle, "perception-models": offline}
+TOOLS = {"camera-perception": vehicle, "driving-scenes": scenes, "perception-models": offline}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -43,7 +44,7 @@ def commands(page: Path) -> Iterator[list[str]]:
     blocks = "\n".join(FENCED.findall(text))
     spans = re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
     for line in map(str.strip, (*blocks.splitlines(), *spans)):
-        if re.match(r"(camera-perception|perception-models|make) ", line):
+        if re.match(r"(camera-perception|driving-scenes|perception-models|make) ", line):
             yield shlex.split(line, comments=True)
 
 

@@ -1,10 +1,12 @@
-"""The things a driving scene is made of: each function draws one from a random generator and returns an Asset.
+"""Assets of a driving scene: each function makes a random one and returns an Asset.
 
-All take `detail`: 1 as seen near, 0 far away (few triangles). Signs, signals and gantries face -x, towards the
+All take `detail`: 1 near, 0 far away (few triangles). Signs, signals and gantries face -x, towards the
 approaching car; arms of lamps and signals reach towards +y; barriers run along x; building fronts and rails face -y.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from driving_scenes.assets.people.people import pedestrian, rider
 from driving_scenes.assets.roadside.barriers import concrete_barrier, fence, guard_rail, noise_wall
@@ -21,7 +23,7 @@ from driving_scenes.assets.vehicles.tram import train
 from driving_scenes.assets.vehicles.truck import truck
 from driving_scenes.base.asset import PART_LABELS, Asset
 
-ASSETS = {
+ASSETS: dict[str, Callable[..., Asset]] = {
     f.__name__: f
     for f in (
         *(car, truck, bus, train, motorcycle, bicycle, pedestrian, rider, traffic_light, traffic_sign),

@@ -1,6 +1,6 @@
 """python -m driving_scenes.assets --out sheet.png [--only car] [--count 4] [--detail 1]
 
-A contact sheet of assets by a small z-buffer renderer: enough to judge silhouettes, nothing more.
+Draws a contact sheet of assets with a small z-buffer renderer, to judge silhouettes without OpenGL.
 """
 
 from __future__ import annotations
@@ -20,48 +20,55 @@ _SKY = np.array([0.55, 0.65, 0.78])
 _GROUND = np.array([0.22, 0.22, 0.215])
 
 
-def camera_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(3, 3) rows right, down, forward of a level camera that looks from eye to target."""
-    forward = (target - eye) / np.linalg.norm(target - eye)
+def camera_axes(camera_position: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(3, 3) rows right, down, forward of a level camera at camera_position facing target."""
+    forward = (target - camera_position) / np.linalg.norm(target - camera_position)
     right = np.cross(forward, [0, 0, 1.0])
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(forward, right), forward])
 
 
-def picture(mesh: Mesh, azimuth: float, size: int = 220, elevation: float = 8.0) -> np.ndarray:
+def render_view(mesh: Mesh, azimuth: float, size: int = 220, elevation: float = 8.0) -> np.ndarray:
     """(size, size, 3) uint8 BGR view of a mesh from an azimuth in degrees: 180 is from behind, 0 from the front."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     target = ((low + high) / 2).astype(float)
     radius = np.linalg.norm(high - low) / 2
     a, e = np.radians(azimuth), np.radians(elevation)
-    eye = target + 4.5 * radius * np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
-    seen = (mesh.vertices - eye) @ camera_at(eye, target).T
-    flat = seen[:, :2] / seen[:, 2:]
+    camera_position = target + 4.5 * radius * np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
+    camera_points = (mesh.vertices - camera_position) @ camera_axes(camera_position, target).T
+    flat = camera_points[:, :2] / camera_points[:, 2:]
     left, right = flat.min(0), flat.max(0)
     pixels = (flat - (left + right) / 2) * (0.88 * size / (right - left).max()) + size / 2
     image = np.broadcast_to(
         np.where(np.arange(size)[:, None, None] < size * 0.5, _SKY, _GROUND), (size, size, 3)
     ).copy()
     leaves = mesh.faces[mesh.materials[mesh.faces[:, 0]] == Material.FOLIAGE]
-    _fill(image, pixels, seen[:, 2], _shade(mesh, eye), np.concatenate([mesh.faces, leaves[:, ::-1]]))
-    return (np.clip(image, 0, 1)[..., ::-1] ** (1 / 2.2) * 255).astype(np.uint8)
+    _rasterize(
+        image,
+        pixels,
+        camera_points[:, 2],
+        _shaded_colors(mesh, camera_position),
+        np.concatenate([mesh.faces, leaves[:, ::-1]]),
+    )
+    return np.asarray(np.clip(image, 0, 1)[..., ::-1] ** (1 / 2.2) * 255).astype(np.uint8)
 
 
-def _shade(mesh: Mesh, eye: np.ndarray) -> np.ndarray:
+def _shaded_colors(mesh: Mesh, camera_position: np.ndarray) -> np.ndarray:
     sun = np.clip(mesh.normals @ _SUN, 0, None)[:, None]
     color = mesh.colors * (1.1 * sun + 0.45 + 0.25 * mesh.normals[:, 2:])
-    view = eye - mesh.vertices
+    view = camera_position - mesh.vertices
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     bounce = 2 * (view * mesh.normals).sum(1, keepdims=True) * mesh.normals - view
     gloss = (
         np.isin(mesh.materials, (Material.GLASS, Material.WINDOW))[:, None] * 0.5
         + (mesh.materials == Material.PAINT)[:, None] * 0.15
     )
-    return color + gloss * np.where(bounce[:, 2:] > 0, _SKY * np.clip(bounce[:, 2:] * 3, 0, 1), 0.1)
+    reflection = np.where(bounce[:, 2:] > 0, _SKY * np.clip(bounce[:, 2:] * 3, 0, 1), 0.1)
+    return np.asarray(color + gloss * reflection)
 
 
-def _fill(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, shade: np.ndarray, faces: np.ndarray) -> None:
-    """Draw triangles into image with a z-buffer; those that turn their back are culled to show wrong windings."""
+def _rasterize(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, shade: np.ndarray, faces: np.ndarray) -> None:
+    """Draw triangles into image with a z-buffer; back faces are culled, which shows wrong windings."""
     size = len(image)
     nearest = np.full((size, size), np.inf)
     tri = pixels[faces]
@@ -88,19 +95,19 @@ def _fill(image: np.ndarray, pixels: np.ndarray, depth: np.ndarray, shade: np.nd
 
 
 def sheet(
-    out: Annotated[Path, typer.Option(help="PNG to write")] = Path("sheet.png"),
-    only: Annotated[str, typer.Option(help="names of assets, separated by commas; empty for all")] = "",
-    count: Annotated[int, typer.Option(help="how many of each")] = 2,
-    detail: Annotated[int, typer.Option(help="1 near, 0 far")] = 1,
-    seed: Annotated[int, typer.Option(help="first seed")] = 0,
-    size: Annotated[int, typer.Option(help="pixels of one picture")] = 200,
+    out: Annotated[Path, typer.Option(help="PNG file to write")] = Path("sheet.png"),
+    only: Annotated[str, typer.Option(help="Asset names separated by commas; default: all")] = "",
+    count: Annotated[int, typer.Option(help="Number of each asset")] = 2,
+    detail: Annotated[int, typer.Option(help="Level of detail: 1 near, 0 far")] = 1,
+    seed: Annotated[int, typer.Option(help="First random seed")] = 0,
+    size: Annotated[int, typer.Option(help="Width and height of each view, pixels")] = 200,
 ) -> None:
     """Draw every asset from behind, at an angle, from the side and from the front."""
     rows = []
     for name in only.split(",") if only else ASSETS:
         for number in range(count):
             whole = ASSETS[name](np.random.default_rng(seed + number), detail=detail).whole()
-            views = [picture(whole, azimuth, size) for azimuth in (180, 150, -90, -25)]
+            views = [render_view(whole, azimuth, size) for azimuth in (180, 150, -90, -25)]
             cv2.putText(
                 views[0],
                 f"{name} {len(whole.faces)}",

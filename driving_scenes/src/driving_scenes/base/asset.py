@@ -1,4 +1,4 @@
-"""What every asset function returns."""
+"""The value that every asset function returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from driving_scenes.base.mesh import Mesh, join
 
-# Semantic ids of perception_models/DATA.md.
+# Semantic ids, see README.md.
 BUILDING, POLE, ROAD, SIDEWALK, VEGETATION, SIGN, FENCE, VEHICLE, PEDESTRIAN, RIDER, IGNORE = (
     1,
     2,
@@ -34,13 +34,13 @@ PART_LABELS = {  # part name: (BDD category or None, semantic id)
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One thing of the scene, in its own frame: x forward, y left, z up, origin on the ground.
+    """One object of a scene, in its own frame: x forward, y left, z up, origin on the ground.
 
-    mesh      what carries the label `category` and `semantic`
+    mesh      geometry labelled with `category` and `semantic`
     size      (length, width, height) metres of mesh and parts together
-    category  BDD category, or None for what is never boxed
-    semantic  id of perception_models/DATA.md
-    parts     what moves with it under another label, see PART_LABELS
+    category  BDD category; None: no box
+    semantic  id, see README.md
+    parts     geometry with labels of its own, see PART_LABELS
     """
 
     mesh: Mesh
@@ -63,5 +63,5 @@ def asset_of(mesh: Mesh, category: str | None, semantic: int, parts: Mapping[str
 
 
 def branches(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
-    """Independent generators, so that a detail drawn from one changes nothing that is drawn from the others."""
+    """Independent generators: draws from one do not change what the others give."""
     return [np.random.default_rng(seed) for seed in rng.integers(2**63, size=count)]

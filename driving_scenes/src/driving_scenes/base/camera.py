@@ -1,27 +1,33 @@
-"""A pinhole camera with lens distortion on a car, and the wider pinhole picture that its picture is cut from."""
+"""Cameras on a car: pinhole model with lens distortion, and the undistorted canvas that the image is cut from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import yaml
 
-OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # base_from_camera of a level camera that looks ahead
+OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # base_from_camera of a level camera facing forward
+Distortion = tuple[float, float, float, float, float]
+NO_DISTORTION: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics in pixels, (k1, k2, p1, p2, k3) as OpenCV has them, and the (4, 4) pose base_from_camera."""
+    """Intrinsics in pixels, OpenCV's distortion coefficients and the (4, 4) pose base_from_camera.
+
+    base frame: x forward, y left, z up, origin on the road; camera frame: x right, y down, z forward
+    """
 
     name: str
     width: int
     height: int
     intrinsics: tuple[float, float, float, float]  # fx fy cx cy
-    distortion: tuple[float, float, float, float, float]
+    distortion: Distortion  # k1 k2 p1 p2 k3
     base_from_camera: np.ndarray
 
     @cached_property
@@ -31,7 +37,7 @@ class Camera:
 
     @cached_property
     def canvas(self) -> tuple[int, int, float, float]:
-        """(width, height, cx, cy) of a pinhole picture with every ray of the distorted one; same focal lengths."""
+        """(width, height, cx, cy) of a pinhole image that holds every ray of the distorted one; same focal lengths."""
         fx, fy, cx, cy = self.intrinsics
         if not any(self.distortion):
             return self.width, self.height, cx, cy
@@ -43,7 +49,7 @@ class Camera:
 
     @cached_property
     def lookup(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """cv2.remap tables from the canvas, None when there is nothing to bend."""
+        """cv2.remap tables from the canvas, None without distortion."""
         if not any(self.distortion):
             return None
         fx, fy, _, _ = self.intrinsics
@@ -64,7 +70,7 @@ class Camera:
     def project(self, points_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (N, 2) of points (N, 3) in base, and their depth (N,) along the optical axis.
 
-        Depth is nan for points behind the camera or off the canvas: there the distortion polynomial folds back.
+        Depth is nan for points behind the camera or off the canvas, where the distortion polynomial folds back.
         """
         camera_from_base = np.linalg.inv(self.base_from_camera)
         points = points_base @ camera_from_base[:3, :3].T + camera_from_base[:3, 3]
@@ -78,15 +84,15 @@ class Camera:
         )
 
     def in_canvas(self, pixels: np.ndarray) -> np.ndarray:
-        """Where (N, 2) pixels of the final picture come from on the canvas."""
+        """Canvas position of (N, 2) pixels of the final image."""
         if not any(self.distortion):
             return pixels
         rays = _rays(self, pixels[:, 0][None], pixels[:, 1][None])[0]
-        return rays * self.intrinsics[:2] + self.canvas[2:]
+        return np.asarray(rays * self.intrinsics[:2] + self.canvas[2:])
 
 
 def distort(xy: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
-    """Ideal to distorted normalised image coordinates (N, 2): Brown's model, as in OpenCV."""
+    """Ideal to distorted normalised image coordinates (N, 2); Brown's model, as in OpenCV."""
     k1, k2, p1, p2, k3 = distortion
     x, y = xy[:, 0], xy[:, 1]
     r2 = x * x + y * y
@@ -99,12 +105,17 @@ def distort(xy: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
 def _rays(camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     pixels = np.stack([u, v], -1).reshape(-1, 1, 2).astype(np.float64)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-7)
-    rays = cv2.undistortPointsIter(pixels, camera.matrix, np.array(camera.distortion), None, None, criteria)
-    return rays.reshape(*u.shape, 2)
+    matrix, distortion = camera.matrix, np.array(camera.distortion)
+    opencv: Any = cv2  # its stubs reject None for R and P
+    if hasattr(opencv, "undistortPointsIter"):
+        rays = opencv.undistortPointsIter(pixels, matrix, distortion, None, None, criteria)
+    else:  # merged in OpenCV 5
+        rays = opencv.undistortPoints(pixels, matrix, distortion, criteria=criteria)
+    return np.asarray(rays).reshape(*u.shape, 2)
 
 
-def mounted(x: float, y: float, z: float, yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """(4, 4) base_from_camera; yaw left, pitch down, roll clockwise as seen from behind, radians."""
+def camera_pose(x: float, y: float, z: float, yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(4, 4) base_from_camera; positive yaw is left, pitch down, roll clockwise seen from behind, radians."""
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     turn = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     nod = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
@@ -114,8 +125,8 @@ def mounted(x: float, y: float, z: float, yaw: float, pitch: float, roll: float)
     return out
 
 
-def turned(rng: np.random.Generator) -> np.ndarray:
-    """(4, 4) turn about the upright axis of base: 30 to 180 degrees to either side."""
+def _random_turn(rng: np.random.Generator) -> np.ndarray:
+    """(4, 4) rotation about base z by 30 to 180 degrees to either side."""
     yaw = rng.choice([-1, 1]) * np.radians(rng.uniform(30, 180))
     out = np.eye(4)
     out[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
@@ -123,15 +134,15 @@ def turned(rng: np.random.Generator) -> np.ndarray:
 
 
 def random_camera(rng: np.random.Generator, width: int, height: int, around: bool = False) -> Camera:
-    """A dashboard camera: 45 to 110 degrees wide, 1.1 to 2.2 m high, slightly off in every direction.
+    """A dashboard camera: 45 to 110 degrees horizontal field of view, 1.1 to 2.2 m high, slightly misaligned.
 
-    around: one of a rig instead, which looks aside or back
+    around: a side or rear camera instead
     """
     fov = np.radians(rng.choice([rng.uniform(45, 75), rng.uniform(55, 100), rng.uniform(90, 110)], p=[0.55, 0.35, 0.1]))
     f = width / 2 / np.tan(fov / 2)
     cx, cy = width / 2 + rng.normal(0, 0.01 * width), height / 2 + rng.normal(0, 0.02 * height)
     pitch = np.arctan2(rng.uniform(-0.14, 0.14) * height, f)
-    pose = mounted(
+    pose = camera_pose(
         rng.uniform(0.8, 2.0),
         rng.uniform(-0.4, 0.4),
         rng.uniform(1.1, 2.2) if rng.random() < 0.4 else rng.uniform(1.15, 1.6),
@@ -141,32 +152,33 @@ def random_camera(rng: np.random.Generator, width: int, height: int, around: boo
     )
     wide = np.tan(fov / 2) ** 2 * (1 + (height / width) ** 2)
     bend = (
-        rng.uniform(-0.16, 0.03) / wide,
-        rng.uniform(-0.01, 0.02) / wide**2,
-        rng.normal(0, 3e-4),
-        rng.normal(0, 3e-4),
+        float(rng.uniform(-0.16, 0.03) / wide),
+        float(rng.uniform(-0.01, 0.02) / wide**2),
+        float(rng.normal(0, 3e-4)),
+        float(rng.normal(0, 3e-4)),
         0.0,
     )
-    distortion = tuple(float(b) for b in bend) if rng.random() < 0.4 else (0.0,) * 5
+    distortion = bend if rng.random() < 0.4 else NO_DISTORTION
     if around:
-        pose = turned(rng) @ pose
+        pose = _random_turn(rng) @ pose
     return Camera("front", width, height, (f, f * rng.uniform(0.99, 1.01), cx, cy), distortion, pose)
 
 
-def read_rig(path: Path, size: tuple[int, int] | None = None) -> list[Camera]:
+def read_rig(path: Path) -> list[Camera]:
     """Cameras of a YAML file: {cameras: {NAME: {size, intrinsics, distortion, position, yaw_pitch_roll (degrees)}}}.
 
-    Raises ValueError that names the camera and the missing entry.
+    Raises ValueError naming the camera and the missing entries.
     """
     document, out = yaml.safe_load(Path(path).read_text()), []
+    if not isinstance(document, dict) or not isinstance(document.get("cameras"), dict):
+        raise ValueError(f"{path}: a rig file starts with `cameras:` and their names; see rig_front.yaml")
     for name, entry in document["cameras"].items():
         missing = {"size", "intrinsics", "position"} - set(entry)
         if missing:
             raise ValueError(f"{path}: camera {name} needs {', '.join(sorted(missing))}")
         width, height = entry["size"]
         angles = np.radians(entry.get("yaw_pitch_roll", (0, 0, 0)))
-        pose = mounted(*entry["position"], *angles)
-        out.append(
-            Camera(name, width, height, tuple(entry["intrinsics"]), tuple(entry.get("distortion", (0.0,) * 5)), pose)
-        )
+        pose = camera_pose(*entry["position"], *angles)
+        distortion = tuple(entry.get("distortion", NO_DISTORTION))
+        out.append(Camera(name, width, height, tuple(entry["intrinsics"]), distortion, pose))
     return out

@@ -1,4 +1,4 @@
-"""Colours as the world has them, in linear albedo."""
+"""Colours of real surfaces as linear albedo."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def linear(*codes: str) -> np.ndarray:
 
 
 def one_of(rng: np.random.Generator, palette: np.ndarray, spread: float = 0.12) -> np.ndarray:
-    """One colour of a palette (N, 3), a little off."""
+    """A random colour of a palette (N, 3), slightly varied."""
     color = palette[rng.integers(len(palette))] * (1 + rng.normal(0, spread)) * (1 + rng.normal(0, spread / 4, 3))
-    return np.clip(color, 0.005, 0.9).astype(np.float32)
+    return np.asarray(np.clip(color, 0.005, 0.9), np.float32)
 
 
-_CAR_COLORS = {  # share of new cars in the past decades, roughly
+_CAR_COLORS = {  # approximate share of new cars in the past decades
     "white": (0.27, linear("f2f2ef", "e9e8e0", "f5f6f7")),
     "black": (0.19, linear("101012", "16171a", "0c0d10")),
     "grey": (0.19, linear("55585c", "3c3f44", "6d7073", "2f3236")),
@@ -53,7 +53,7 @@ _CAR_COLORS = {  # share of new cars in the past decades, roughly
 
 
 def car_color(rng: np.random.Generator) -> np.ndarray:
-    """A paint by its frequency on real roads."""
-    shares = np.array([share for share, _ in _CAR_COLORS.values()])
-    palette = list(_CAR_COLORS.values())[rng.choice(len(shares), p=shares / shares.sum())][1]
+    """A car paint drawn by its frequency on real roads."""
+    frequencies = np.array([frequency for frequency, _ in _CAR_COLORS.values()])
+    palette = list(_CAR_COLORS.values())[rng.choice(len(frequencies), p=frequencies / frequencies.sum())][1]
     return one_of(rng, palette, 0.08)

@@ -1,4 +1,4 @@
-"""The one geometric value every renderer backend understands."""
+"""Triangle meshes with per-vertex colour and material."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Material(IntEnum):
-    """How a surface answers light. The backend gives each its roughness, gloss and emission."""
+    """Surface type; object.frag defines the gloss and emission of each."""
 
     MATTE = 0  # plaster, brick, cloth, skin, rubber
     PAINT = 1  # car body: coloured with a clear coat
@@ -60,7 +60,7 @@ class Mesh:
 
 
 def join(meshes: list[Mesh]) -> Mesh:
-    """One mesh of many; the empty list gives the empty mesh."""
+    """Concatenate meshes; an empty list gives the empty mesh."""
     if not meshes:
         none = np.zeros((0, 3), np.float32)
         return Mesh(none, np.zeros((0, 3), np.int32), none, none, np.zeros(0, np.uint8))

@@ -1,4 +1,4 @@
-"""Seamless noise: one texture that gives asphalt its grain, blotches and cracks, and the sky its clouds."""
+"""Seamless noise texture for the grain, blotches and cracks of asphalt and for clouds, and terrain heights."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def fractal(rng: np.random.Generator, slope: float, low: int) -> np.ndarray:
 
 
 def cracks(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """(SIZE, SIZE) distance to the border between the two nearest of `cells` points, bent by noise."""
+    """(SIZE, SIZE) distance to the border between the two nearest of `cells` points, warped by noise."""
     points = rng.random((cells, 2)) * SIZE
-    bend = np.stack([fractal(rng, 1.2, 3), fractal(rng, 1.2, 3)], -1)
+    warp = np.stack([fractal(rng, 1.2, 3), fractal(rng, 1.2, 3)], -1)
     y, x = np.mgrid[:SIZE, :SIZE]
-    at = np.stack([x, y], -1) + bend / bend.std() * 6
+    positions = np.stack([x, y], -1) + warp / warp.std() * 6
     nearest = np.full((2, SIZE, SIZE), np.inf)
     for point in points:
-        apart = np.abs((at - point + SIZE / 2) % SIZE - SIZE / 2)
-        distance = np.hypot(apart[..., 0], apart[..., 1])
+        offset = np.abs((positions - point + SIZE / 2) % SIZE - SIZE / 2)
+        distance = np.hypot(offset[..., 0], offset[..., 1])
         nearest[1] = np.minimum(nearest[1], np.maximum(nearest[0], distance))
         nearest[0] = np.minimum(nearest[0], distance)
-    return nearest[1] - nearest[0]
+    return np.asarray(nearest[1] - nearest[0])
 
 
 def equalised(values: np.ndarray) -> np.ndarray:
-    """The same picture with values spread evenly over 0..1."""
+    """Histogram equalisation: the same image with values spread evenly over 0..1."""
     ranks = np.empty(values.size, np.float32)
     ranks[np.argsort(values, axis=None)] = np.linspace(0, 1, values.size)
     return ranks.reshape(values.shape)
@@ -55,7 +55,7 @@ def equalised(values: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _hills() -> np.ndarray:
     tile = fractal(np.random.default_rng(7), 1.9, low=1)
-    return (tile / tile.std()).astype(np.float32)
+    return np.asarray(tile / tile.std(), np.float32)
 
 
 def hills(x: np.ndarray, y: np.ndarray, wavelength: float, offset: tuple[float, float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Building blocks: every function gives a Mesh with outward faces and unit normals."""
+"""Basic shapes as meshes with outward faces and unit normals."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _corner_normals(
 def _shared(
     points: np.ndarray, faces: np.ndarray, normals: np.ndarray, colors: np.ndarray, materials: np.ndarray
 ) -> Mesh:
-    """Join the corners that agree in place, normal, colour and material into one vertex."""
+    """Merge corners of equal position, normal, colour and material into one vertex."""
     paint = (colors * 255).astype(np.int64) @ (1, 256, 65536) + materials.astype(np.int64) * 2**24
     turn = np.round(normals * 31 + 32).astype(np.int64) @ (1, 64, 4096)
     key = (faces.ravel() * 2654435761 + turn) * 40503 + np.repeat(paint, 3)
@@ -142,10 +142,10 @@ def lattice(
     closed: bool = False,
     keep: np.ndarray | None = None,
 ) -> Mesh:
-    """The surface through a grid of points (R, C, 3), faces turned to column direction x row direction.
+    """The surface through a grid of points (R, C, 3), facing column direction x row direction.
 
     color and material are one, or one per cell (R-1, C-1[, 3]); closed joins the last column to the first;
-    cells that keep (R-1, C-1) leaves out are holes.
+    cells where keep (R-1, C-1) is False are holes.
     """
     rows, columns = points.shape[:2]
     index = np.arange(rows * columns).reshape(rows, columns)
@@ -164,7 +164,7 @@ def lattice(
 def tube(
     path: Values, radii: Values, color: Values, material: int = Material.MATTE, sides: int = 8, caps: bool = True
 ) -> Mesh:
-    """A round limb along a path (K, 3) with radii (K,), or (K, 2) across the path's side (y-like) and its other way."""
+    """A round limb along a path (K, 3) with radii (K,), or (K, 2) for the two directions across it, y-like first."""
     path, radii = np.asarray(path, float), np.asarray(radii, float)
     radii = np.stack([radii, radii], 1) if radii.ndim == 1 else radii
     color = np.asarray(color, np.float32)
@@ -228,7 +228,7 @@ def rods(
 def prism(
     outline: Values, low: float, high: float, color: Values, material: int = Material.MATTE, crease: float = 40.0
 ) -> Mesh:
-    """A convex outline (N, 2) in x, y, counter-clockwise, pulled up from z = low to z = high, closed at both ends."""
+    """A convex outline (N, 2) in x, y, counter-clockwise, extruded from z = low to z = high, closed at both ends."""
     outline = np.asarray(outline, float)
     n = len(outline)
     points = np.concatenate([np.c_[outline, np.full(n, low)], np.c_[outline, np.full(n, high)]])
@@ -248,11 +248,11 @@ def prism(
 def disc(radius: Values | float, sides: int = 12, turn: float = 0.0) -> np.ndarray:
     """(sides, 2) points of a circle, counter-clockwise; radius is one or one per point."""
     angle = np.arange(sides) * (2 * np.pi / sides) + turn
-    return np.stack([np.cos(angle), np.sin(angle)], 1) * np.reshape(radius, (-1, 1))
+    return np.asarray(np.stack([np.cos(angle), np.sin(angle)], 1) * np.reshape(radius, (-1, 1)))
 
 
-def turned(mesh: Mesh, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, at: Values = (0, 0, 0)) -> Mesh:
-    """The mesh rolled about x, pitched about y, yawed about z, then put at a place."""
+def rotated(mesh: Mesh, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, at: Values = (0, 0, 0)) -> Mesh:
+    """The mesh rolled about x, pitched about y, yawed about z, then moved to `at`."""
     (cz, sz), (cy, sy), (cx, sx) = [(np.cos(a), np.sin(a)) for a in (yaw, pitch, roll)]
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -260,13 +260,6 @@ def turned(mesh: Mesh, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, 
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = about_z @ about_y @ about_x, at
     return mesh.moved(pose)
-
-
-def flipped(mesh: Mesh, axis: int = 1) -> Mesh:
-    """The mirror image in x (0), y (1) or z (2)."""
-    sign = np.ones(3, np.float32)
-    sign[axis] = -1
-    return Mesh(mesh.vertices * sign, mesh.faces[:, ::-1].copy(), mesh.normals * sign, mesh.colors, mesh.materials)
 
 
 def grounded(mesh: Mesh, z: float = 0.0) -> Mesh:

@@ -1,4 +1,4 @@
-"""Lane lines as the camera sees them: which line plays which role, where it runs in the picture and where it ends."""
+"""Lane line labels: role, path in the image and visible end of every line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from driving_scenes.roads.cross_section import Layout, Line
 from driving_scenes.scene.drive import Snapshot
 
 ROW = 8.0  # pixels between vertices
-HIDES = (1, 4, 5, 7)  # buildings, sidewalks, land, walls and the own bonnet end a line; vehicles and poles do not
+HIDES = (1, 4, 5, 7)  # semantic ids that end a line: buildings, sidewalks, land, walls; vehicles and poles do not
 
 
 @dataclass(frozen=True, slots=True)
 class LaneCurve:
-    """One line in the car's frame. points (P, 3) metres in base, near to far; pixels (Q, 2), far to near."""
+    """One lane line.
+
+    points (P, 3) metres in base, near to far
+    pixels (Q, 2) in the final image, far to near
+    """
 
     number: int
     role: str
@@ -27,15 +31,15 @@ class LaneCurve:
 
 
 def lane_curves(snapshot: Snapshot, camera: Camera, depth: np.ndarray, labels: np.ndarray) -> list[LaneCurve]:
-    """Every line of the road that the camera sees; depth and labels are the final picture's."""
+    """Every visible lane line of the ego road; depth and labels are those of the final image."""
     layout, start = snapshot.world.layout, snapshot.ego_s
-    reach = min(0.22 * camera.intrinsics[0], 130.0)
-    chains = [chain for line in _longest_first(layout, start) for chain in _runs(line, layout, start, start + reach)]
-    chains = _continued(chains)
+    max_range = min(0.22 * camera.intrinsics[0], 130.0)
+    lines = [line for line in layout.lines if line.valid.sum() > 2]
+    chains = _continued([chain for line in lines for chain in _runs(line, layout, start, start + max_range)])
     out = []
     for number, (role, chain) in enumerate(_roles(chains, snapshot)):
         points = _in_base(snapshot, chain)
-        pixels = _seen(points, camera, depth, labels)
+        pixels = _visible_pixels(points, camera, depth, labels)
         if len(pixels) >= 2 and np.ptp(pixels[:, 1]) >= 6:
             out.append(LaneCurve(number, role, chain.line.style, chain.line.color, points[::2], pixels))
     return out
@@ -48,10 +52,6 @@ class _Chain:
     t: np.ndarray
 
 
-def _longest_first(layout: Layout, start: float) -> list[Line]:
-    return [line for line in layout.lines if line.valid.sum() > 2]
-
-
 def _runs(line: Line, layout: Layout, start: float, end: float) -> list[_Chain]:
     """The stretches of a line between start and end, sampled every metre."""
     s = np.arange(start - 4.0, end, 1.0)
@@ -62,7 +62,7 @@ def _runs(line: Line, layout: Layout, start: float, end: float) -> list[_Chain]:
 
 
 def _continued(chains: list[_Chain]) -> list[_Chain]:
-    """Join stretches that go on where another ends, as when solid becomes dashed; the nearer one names the style."""
+    """Join stretches that continue each other, such as solid into dashed; the nearer one sets the style."""
     chains = sorted(chains, key=lambda c: c.s[0])
     out: list[_Chain] = []
     for chain in chains:
@@ -81,8 +81,9 @@ def _continued(chains: list[_Chain]) -> list[_Chain]:
 
 
 def _roles(chains: list[_Chain], snapshot: Snapshot) -> list[tuple[str, _Chain]]:
-    """Count outward from the car; what begins beyond the end of another line in the same place is `other`."""
-    own, other = [], [c for c in chains if c.line.scope != "own"]
+    """Count lines outwards from the ego car; a line that starts beyond the end of another at its offset is `other`."""
+    own: list[_Chain] = []
+    other = [c for c in chains if c.line.scope != "own"]
     for chain in [c for c in chains if c.line.scope == "own"]:
         behind = any(
             abs(float(np.mean(k.t)) - float(np.mean(chain.t))) < 0.8
@@ -91,7 +92,7 @@ def _roles(chains: list[_Chain], snapshot: Snapshot) -> list[tuple[str, _Chain]]
             for k in own
         )
         (other if behind else own).append(chain)
-    offsets = [float(c.t[max(np.searchsorted(c.s, snapshot.ego_s + 6) - 1, 0)]) - snapshot.ego_t for c in own]
+    offsets = [float(c.t[max(int(np.searchsorted(c.s, snapshot.ego_s + 6)) - 1, 0)]) - snapshot.ego_t for c in own]
     out = [("other", c) for c in other]
     for name, sign in (("left", 1), ("right", -1)):
         side = sorted((o * sign, i) for i, o in enumerate(offsets) if o * sign > 0)
@@ -106,8 +107,8 @@ def _in_base(snapshot: Snapshot, chain: _Chain) -> np.ndarray:
     return points @ base_from_world[:3, :3].T + base_from_world[:3, 3]
 
 
-def _seen(points: np.ndarray, camera: Camera, depth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Pixels of the visible stretch, far to near, about ROW pixels apart in height."""
+def _visible_pixels(points: np.ndarray, camera: Camera, depth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Pixels of the visible stretch, far to near, about ROW pixels apart."""
     fine = np.stack(
         [np.interp(np.arange(0, len(points) - 1, 0.25), np.arange(len(points)), points[:, k]) for k in range(3)], -1
     )
@@ -127,6 +128,7 @@ def _seen(points: np.ndarray, camera: Camera, depth: np.ndarray, labels: np.ndar
 
 
 def _first_stretch(pixels: np.ndarray, visible: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Pixels up to the first gap of more than 12 m."""
     index = np.flatnonzero(visible)
     if len(index) < 2:
         return np.zeros((0, 2))
@@ -136,7 +138,7 @@ def _first_stretch(pixels: np.ndarray, visible: np.ndarray, far: np.ndarray) -> 
 
 
 def _rows(pixels: np.ndarray) -> np.ndarray:
-    """Thin out: a vertex about every ROW pixels along the line, ends kept, far to near."""
+    """A vertex about every ROW pixels along the line, both ends included, far to near."""
     if len(pixels) < 2:
         return pixels
     along = np.r_[0, np.cumsum(np.maximum(np.abs(np.diff(pixels[:, 1])), np.abs(np.diff(pixels[:, 0])) / 4))]

@@ -1,4 +1,4 @@
-"""A labelled picture from start to end: draw, label, photograph."""
+"""Render one labelled image: draw, label, simulate the camera."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from driving_scenes.base.camera import Camera, random_camera
 from driving_scenes.labels.objects import Labels, label
 from driving_scenes.renderer.camera_effects import Lens, photograph, random_lens
-from driving_scenes.renderer.ego_hood import bonnet
+from driving_scenes.renderer.ego_hood import random_ego_hood
 from driving_scenes.renderer.raster import Raster
-from driving_scenes.renderer.visibility import whole_areas
+from driving_scenes.renderer.visibility import unoccluded_areas
 from driving_scenes.scene.drive import Snapshot, random_drive
 from driving_scenes.scene.world import World, build_world
 
-PICTURES_PER_WORLD = 4
+IMAGES_PER_WORLD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """image (H, W, 3) uint8 RGB and its labels; `lens` knows the JPEG quality."""
+    """image (H, W, 3) uint8 RGB, its labels, and the lens that sets the JPEG quality."""
 
     image: np.ndarray
     labels: Labels
@@ -30,7 +30,7 @@ class Shot:
 
 @lru_cache(maxsize=1)
 def engine() -> Raster:
-    """The engine of this process."""
+    """The renderer of this process, created on first use."""
     return Raster()
 
 
@@ -39,27 +39,29 @@ def _world(seed: int, number: int, kind: str | None) -> World:
     return build_world((seed, number), kind)
 
 
-def fineness(camera: Camera, lens: Lens) -> float:
-    """How much finer than the picture to draw: not at all where blur or resampling hides jagged edges anyway."""
+def supersampling(camera: Camera, lens: Lens) -> float:
+    """Scale at which to draw the light: 1 where blur or resampling hides jagged edges anyway."""
     return 1.0 if lens.blur > 0.4 or camera.lookup is not None else 1.25
 
 
 def shoot(snapshot: Snapshot, camera: Camera, lens: Lens, rng: np.random.Generator) -> Shot:
-    """Draw, label and photograph one moment."""
-    picture = engine().draw(snapshot, camera, fineness(camera, lens))
-    labels = label(snapshot, camera, picture, whole_areas(engine(), snapshot, camera, picture))
-    return Shot(photograph(rng, picture.light, camera, lens, snapshot.conditions), labels, lens)
+    """Render and label one snapshot."""
+    rendered = engine().draw(snapshot, camera, supersampling(camera, lens))
+    labels = label(snapshot, camera, rendered, unoccluded_areas(engine(), snapshot, camera, rendered))
+    return Shot(photograph(rng, rendered.light, camera, lens, snapshot.conditions), labels, lens)
 
 
 def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None = None, around: bool = False) -> Shot:
-    """Picture `index` of the dataset `seed`, (width, height) pixels: always the same one.
+    """Image `index` of dataset `seed`, always the same.
 
-    around: by the side and rear cameras of rigs instead of the front one
+    size    (width, height), pixels
+    kind    road type; None draws one
+    around  side and rear cameras instead of a front camera
     """
     rng = np.random.default_rng([seed, index, 1])
-    drive = random_drive(rng, _world(seed, index // PICTURES_PER_WORLD, kind))
+    drive = random_drive(rng, _world(seed, index // IMAGES_PER_WORLD, kind))
     camera = random_camera(rng, *size, around)
     snapshot = drive.snapshot()
     if rng.random() < 0.3 and not around:
-        snapshot = replace(snapshot, bonnet=bonnet(rng, camera))
+        snapshot = replace(snapshot, ego_hood=random_ego_hood(rng, camera))
     return shoot(snapshot, camera, random_lens(rng, drive.conditions), rng)

@@ -1,4 +1,4 @@
-"""From linear light to the picture that a real camera stores: optics, weather on the glass, sensor, tone."""
+"""Camera simulation: from linear light to a stored image, through optics, weather on the glass, sensor and tone."""
 
 from __future__ import annotations
 
@@ -14,49 +14,52 @@ from driving_scenes.base.conditions import Conditions
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """One camera's habits and faults: exposure in stops, noise as deviation at middle grey, quality of the JPEG."""
+    """Settings and faults of one camera. Strengths are relative, 0 is off."""
 
-    exposure: float
-    balance: np.ndarray
+    exposure: float  # stops
+    balance: np.ndarray  # (3,) float32 gain per channel
     gamma: float
-    film: float
+    filmic: float  # 0 exponential .. 1 ACES tone curve
     contrast: float
-    saturation: float
+    saturation: float  # 1 unchanged
     bloom: float
-    glare: float
+    glare: float  # veiling glare
     vignette: float
-    fringe: float
-    blur: float
-    motion: float
-    noise: float
+    fringe: float  # lateral chromatic aberration, relative to the distance from the centre
+    blur: float  # sigma, pixels
+    motion: float  # motion blur at the image border, pixels
+    noise: float  # standard deviation at middle grey
     sharpen: float
     dirt: float
-    drops: int
-    streaks: float
-    flakes: float
-    quality: int
+    drops: int  # rain drops on the glass
+    streaks: float  # falling rain
+    flakes: float  # falling snow
+    quality: int  # JPEG
 
 
 def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
-    """Mostly a fair dashboard camera; each fault in a share of the pictures."""
+    """A dashboard camera; each fault appears with its own probability."""
     night, dark = light.timeofday == "night", light.timeofday != "daytime"
-    some = lambda share, low, high: float(rng.uniform(low, high)) if rng.random() < share else 0.0  # noqa: E731
+
+    def sometimes(probability: float, low: float, high: float) -> float:
+        return float(rng.uniform(low, high)) if rng.random() < probability else 0.0
+
     return Lens(
         exposure=float(rng.normal(0.1, 0.45) - (0.9 if night else 0.3 * dark)),
         balance=np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06) * np.array([1, 0, -1])).astype(np.float32),
         gamma=float(rng.uniform(1.95, 2.45)),
-        film=float(rng.uniform(0.0, 0.9)),
+        filmic=float(rng.uniform(0.0, 0.9)),
         contrast=float(rng.uniform(0.0, 0.7)),
         saturation=float(rng.uniform(0.8, 1.5)),
         bloom=float(rng.uniform(0.02, 0.16) * (1.6 if night else 1)),
-        glare=some(0.3, 0.01, 0.12),
-        vignette=some(0.6, 0.05, 0.45),
-        fringe=some(0.3, 0.0003, 0.0018),
-        blur=some(0.4, 0.3, 1.1),
-        motion=some(0.18, 2, 7),
+        glare=sometimes(0.3, 0.01, 0.12),
+        vignette=sometimes(0.6, 0.05, 0.45),
+        fringe=sometimes(0.3, 0.0003, 0.0018),
+        blur=sometimes(0.4, 0.3, 1.1),
+        motion=sometimes(0.18, 2, 7),
         noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else 0)),
-        sharpen=some(0.55, 0.2, 1.1),
-        dirt=some(0.2, 0.1, 0.7),
+        sharpen=sometimes(0.55, 0.2, 1.1),
+        dirt=sometimes(0.2, 0.1, 0.7),
         drops=int(rng.integers(8, 60)) if light.weather == "rainy" and rng.random() < 0.6 else 0,
         streaks=float(rng.uniform(0.2, 1.0)) if light.weather == "rainy" else 0.0,
         flakes=float(rng.uniform(0.2, 1.0)) if light.weather == "snowy" else 0.0,
@@ -68,21 +71,21 @@ def photograph(
     rng: np.random.Generator, light: np.ndarray, camera: Camera, lens: Lens, conditions: Conditions
 ) -> np.ndarray:
     """(H, W, 3) uint8 RGB of linear light on the camera's canvas."""
-    image = np.minimum(_bent(light, camera), 400.0)
+    image = np.minimum(_distorted(light, camera), 400.0)
     if lens.motion:
-        image = _motion(image, lens.motion)
-    image = _optics(image, lens)
+        image = _motion_blur(image, lens.motion)
+    image = _lens_faults(image, lens)
     image = _weather(rng, image, lens)
     image = image * (gain(image) * 2.0**lens.exposure * lens.balance * white_balance(image)).astype(np.float32)
     if lens.noise:
         image = image + _grain(rng, *image.shape[:2]) * (
             np.float32(lens.noise) * np.sqrt(np.maximum(image, 0.02) * 0.4)
         )
-    return _developed(image, lens)
+    return _tone_mapped(image, lens)
 
 
-def _bent(light: np.ndarray, camera: Camera) -> np.ndarray:
-    """Cut the camera's picture out of the canvas, which may be drawn larger than it is."""
+def _distorted(light: np.ndarray, camera: Camera) -> np.ndarray:
+    """Cut the camera's image out of the canvas, which may be drawn at a larger scale."""
     if camera.lookup is None:
         return cv2.resize(light, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     scale = light.shape[1] / camera.canvas[0]
@@ -91,16 +94,16 @@ def _bent(light: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def gain(image: np.ndarray) -> float:
-    """Automatic exposure on the lower two thirds: brings the average to middle grey; nights stay dark."""
+    """Automatic exposure on the lower two thirds of the image: brings the mean to middle grey; nights stay dark."""
     small = cv2.resize(image[image.shape[0] // 3 :], (32, 16), interpolation=cv2.INTER_AREA)
     level = float(np.exp(np.mean(np.log(small @ [0.2126, 0.7152, 0.0722] + 1e-3))))
     return float(0.17 / max(level, 0.012) ** 0.92)
 
 
 def white_balance(image: np.ndarray) -> np.ndarray:
-    """Automatic white balance: takes most of the cast of the road out, as grey-world cameras do."""
+    """Grey-world white balance on the lower half: removes most of the colour cast of the road."""
     mean = image[image.shape[0] // 2 :: 8, ::8].mean((0, 1)) + 1e-4
-    return ((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.7
+    return np.asarray(((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.7)
 
 
 @lru_cache(maxsize=1)
@@ -109,15 +112,15 @@ def _grain_tile() -> np.ndarray:
 
 
 def _grain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(H, W, 3) unit noise, a random window of one stored tile where it fits."""
+    """(H, W, 3) unit noise; a random window of a cached tile if that is large enough."""
     if height > 900 or width > 900:
         return rng.standard_normal((height, width, 3), np.float32)
     v, u = rng.integers(0, 1024 - height), rng.integers(0, 1024 - width)
     return _grain_tile()[v : v + height, u : u + width]
 
 
-def _motion(image: np.ndarray, length: float) -> np.ndarray:
-    """Blur along rays from the middle, as forward motion does, growing with the distance from it; nothing moves."""
+def _motion_blur(image: np.ndarray, length: float) -> np.ndarray:
+    """Radial blur from forward motion, symmetric about each pixel so that edges stay where the labels are."""
     height, width = image.shape[:2]
     out = image
     for k in (-0.5, 0.5):
@@ -127,7 +130,7 @@ def _motion(image: np.ndarray, length: float) -> np.ndarray:
     return out / 3
 
 
-def _optics(image: np.ndarray, lens: Lens) -> np.ndarray:
+def _lens_faults(image: np.ndarray, lens: Lens) -> np.ndarray:
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     level = float(np.mean(small)) * 2.5
@@ -156,7 +159,7 @@ def _optics(image: np.ndarray, lens: Lens) -> np.ndarray:
 def _weather(rng: np.random.Generator, image: np.ndarray, lens: Lens) -> np.ndarray:
     height, width = image.shape[:2]
     if lens.streaks or lens.flakes:
-        image = image + _falling(rng, height, width, lens)[..., None] * (image.mean((0, 1)) * 1.1)
+        image = image + _precipitation(rng, height, width, lens)[..., None] * (image.mean((0, 1)) * 1.1)
     if lens.dirt:
         noise = cv2.resize(rng.random((6, 10), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
         specks = cv2.GaussianBlur(
@@ -165,10 +168,10 @@ def _weather(rng: np.random.Generator, image: np.ndarray, lens: Lens) -> np.ndar
         veil = np.clip(noise - 0.45, 0, 1) * 0.5 + np.minimum(cv2.resize(specks, (width, height)) * 18, 0.5)
         veil = (veil * lens.dirt)[..., None]
         image = image * (1 - veil) + image.mean((0, 1)) * 0.75 * veil
-    return _drops(rng, image, lens.drops) if lens.drops else image
+    return _rain_drops(rng, image, lens.drops) if lens.drops else image
 
 
-def _falling(rng: np.random.Generator, height: int, width: int, lens: Lens) -> np.ndarray:
+def _precipitation(rng: np.random.Generator, height: int, width: int, lens: Lens) -> np.ndarray:
     layer = np.zeros((height, width), np.float32)
     slant = rng.normal(0, 0.15)
     for _ in range(int(220 * lens.streaks)):
@@ -188,8 +191,8 @@ def _falling(rng: np.random.Generator, height: int, width: int, lens: Lens) -> n
     return cv2.GaussianBlur(layer, (0, 0), 0.8)
 
 
-def _drops(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarray:
-    """Water on the windscreen: each drop shows the scene upside down, blurred."""
+def _rain_drops(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarray:
+    """Water drops on the windscreen; each shows the scene upside down and blurred."""
     height, width = image.shape[:2]
     mask = np.zeros((height, width), np.float32)
     for _ in range(count):
@@ -198,27 +201,27 @@ def _drops(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarra
         cv2.ellipse(mask, center, axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
     soft = cv2.GaussianBlur(mask, (0, 0), 1.2)[..., None]
     away = cv2.resize(cv2.GaussianBlur(cv2.resize(image, (width // 8, height // 8)), (0, 0), 2)[::-1], (width, height))
-    return image * (1 - 0.75 * soft) + away * 0.75 * soft
+    return np.asarray(image * (1 - 0.75 * soft) + away * 0.75 * soft)
 
 
-def _developed(image: np.ndarray, lens: Lens) -> np.ndarray:
-    """Saturation, film curve, gamma, sharpening, eight bits."""
+def _tone_mapped(image: np.ndarray, lens: Lens) -> np.ndarray:
+    """Saturation, tone curve, gamma, sharpening and quantisation to eight bits."""
     grey = (image @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None]
     image = np.clip(grey + (image - grey) * np.float32(lens.saturation), 0, BRIGHTEST)
     index = (np.sqrt(image) * np.float32((CURVE - 1) / BRIGHTEST**0.5)).astype(np.uint16)
     image = np.take(tone_curve(lens), index)
     if lens.sharpen:
         image = cv2.addWeighted(image, 1 + lens.sharpen, cv2.GaussianBlur(image, (0, 0), 1.0), -lens.sharpen, 0)
-    return cv2.convertScaleAbs(np.maximum(image, 0))
+    return np.asarray(cv2.convertScaleAbs(np.maximum(image, 0)))
 
 
 CURVE, BRIGHTEST = 4096, 16.0  # entries of the tone curve, linear value of the last one
 
 
 def tone_curve(lens: Lens) -> np.ndarray:
-    """(CURVE,) float32 display values 0..255 of light (i / (CURVE - 1))**2 * BRIGHTEST: a table is ten times faster."""
+    """(CURVE,) float32 values 0..255 for light (i / (CURVE - 1))**2 * BRIGHTEST; a table is ten times faster."""
     x = np.linspace(0, 1, CURVE) ** 2 * BRIGHTEST
-    film = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)  # Narkowicz's fit of the ACES curve
-    x = np.clip(lens.film * film + (1 - lens.film) * (1 - np.exp(-1.25 * x)), 0, 1) ** (1 / lens.gamma)
+    filmic = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)  # Narkowicz's fit of the ACES curve
+    x = np.clip(lens.filmic * filmic + (1 - lens.filmic) * (1 - np.exp(-1.25 * x)), 0, 1) ** (1 / lens.gamma)
     x = x + lens.contrast * (x * x * (3 - 2 * x) - x)
     return (x * 255).astype(np.float32)

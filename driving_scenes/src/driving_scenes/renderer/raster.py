@@ -1,27 +1,31 @@
-"""Draws a moment as one camera sees it: linear light, and for every pixel centre what is there and how far away."""
+"""Rasteriser: draws a snapshot as one camera sees it, as linear light with an id, label and depth per pixel."""
 
 from __future__ import annotations
 
 import cv2
+import moderngl
 import numpy as np
 
 from driving_scenes.base.camera import Camera
-from driving_scenes.base.projection import FAR, NEAR, column_major, orthographic, projection
-from driving_scenes.renderer.glow import glow
-from driving_scenes.renderer.gpu import Gpu, Piece
-from driving_scenes.renderer.picture import Observations, Picture
-from driving_scenes.scene.asset_pool import Key, size
+from driving_scenes.base.projection import FAR, NEAR, orthographic, projection
+from driving_scenes.renderer.gpu import Gpu, set_uniform
+from driving_scenes.renderer.light_glare import add_light_glare
+from driving_scenes.renderer.rendered_image import LabelledPiece, RenderedImage, VisibleObject
+from driving_scenes.scene.asset_pool import AssetKey, size
 from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.lighting import light_values, lights_on
 from driving_scenes.scene.object import SceneObject
 
-SHADOW_SIZE, SHADOW_REACH = 2048, 55.0  # texels, metres around the point 28 m ahead
-OPEN = {"tree", "bush", "fence", "truck", "parked_clutter", "bonnet"}  # kinds with faces that are seen from both sides
-BONNET = Key("bonnet")  # not of the pool: made for each picture
+SHADOW_SIZE, SHADOW_EXTENT = 2048, 55.0  # texels; metres around the point 28 m ahead
+EGO_HOOD = AssetKey("ego_hood")  # not in the pool: its mesh is made for each image
+TWO_SIDED = {"tree", "bush", "fence", "truck", "parked_clutter", "ego_hood"}  # asset types with faces seen from behind
+GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
+DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
+MAX_RADIANCE = 400.0
 
 
 class Raster:
-    """The OpenGL engine. One per process."""
+    """The OpenGL renderer. One per process."""
 
     def __init__(self) -> None:
         self.gpu = Gpu()
@@ -31,49 +35,36 @@ class Raster:
         self.shadow_map.repeat_x = self.shadow_map.repeat_y = False
         self.shadow = ctx.framebuffer(depth_attachment=self.shadow_map)
 
-    def draw(self, snapshot: Snapshot, camera: Camera, scale: float = 1.25) -> Picture:
-        """Render one picture; the light `scale` times as wide and high as the labels, against jagged edges."""
+    def draw(self, snapshot: Snapshot, camera: Camera, scale: float = 1.25) -> RenderedImage:
+        """Render one image; the light is `scale` times as wide and high as the labels, for anti-aliasing."""
         width, height, cx, cy = camera.canvas
         world_from_camera = snapshot.world_from_base @ camera.base_from_camera
         camera_from_world = np.linalg.inv(world_from_camera)
         clip = projection(width, height, *camera.intrinsics[:2], cx, cy) @ camera_from_world
-        visible = self._visible(snapshot.things, camera_from_world, camera)
-        if snapshot.bonnet is not None:
-            visible.insert(0, (SceneObject(BONNET, world_from_camera), [self.gpu.passing(snapshot.bonnet)], 1.0))
-        shadow_from_world = self._shadows(snapshot, camera_from_world)
+        visible = self._visible(snapshot.objects, camera_from_world, camera)
+        if snapshot.ego_hood is not None:
+            hood = [self.gpu.temporary(snapshot.ego_hood)]
+            visible.insert(0, VisibleObject(SceneObject(EGO_HOOD, world_from_camera), hood, 1.0))
+        shadow_from_world = self._shadows(snapshot)
         self._uniforms(snapshot, 1.2 / camera.intrinsics[0] / scale, world_from_camera, clip, shadow_from_world)
-        target, ids = self.gpu.targets(width, height, scale)
-        self._color(target, snapshot, visible)
-        large = target.size
-        seen = self._ids(ids, snapshot, visible)
-        light = (
-            np.frombuffer(target.read(components=3, dtype="f2"), np.float16)
-            .reshape(large[1], large[0], 3)
-            .astype(np.float32)
-        )
-        light = cv2.patchNaNs(
-            np.clip(light, 0, 400)
-        )  # one bad pixel would spoil exposure and balance of the whole picture
-        code = np.frombuffer(ids.read(components=4), np.uint8).reshape(height, width, 4)
-        depth = np.frombuffer(ids.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(height, width)
-        ndc = 2 * depth - 1
-        metres = 2 * FAR * NEAR / (FAR + NEAR - ndc * (FAR - NEAR))
-        instance = code[..., 0].astype(np.uint16) | (code[..., 1].astype(np.uint16) << 8)
-        picture = Picture(light, instance, code[..., 2].copy(), metres, seen)
+        targets = self.gpu.targets(width, height, scale)
+        self._color(targets.light, snapshot, visible)
+        labelled = self._ids(targets.ids, snapshot, visible)
+        rendered = RenderedImage(_read_light(targets.light), *_read_labels(targets.ids), labelled)
         if snapshot.conditions.night or snapshot.conditions.lamps > 0.3:
-            glow(picture, snapshot, camera, camera_from_world, visible)
-        return picture
+            add_light_glare(rendered, snapshot, camera, camera_from_world, visible)
+        return rendered
 
     def _visible(
-        self, things: list[SceneObject], camera_from_world: np.ndarray, camera: Camera
-    ) -> list[tuple[SceneObject, list[Piece], float]]:
-        """Things in view that are larger than a pixel, nearest first, in the detail that their size deserves."""
+        self, objects: list[SceneObject], camera_from_world: np.ndarray, camera: Camera
+    ) -> list[VisibleObject]:
+        """Objects in view that are larger than a pixel, nearest first."""
         width, height, cx, cy = camera.canvas
         f = camera.intrinsics[0]
-        at = np.array([t.world_from_object[:3, 3] for t in things]).reshape(-1, 3)
-        sizes = np.array([size(t.key) for t in things]).reshape(-1, 3)
+        positions = np.array([x.world_from_object[:3, 3] for x in objects]).reshape(-1, 3)
+        sizes = np.array([size(x.key) for x in objects]).reshape(-1, 3)
         radius = np.linalg.norm(sizes, axis=1)
-        p = at @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
+        p = positions @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
         z = np.maximum(p[:, 2], 0.1)
         x_limit, y_limit = z * max(cx, width - cx) / f, z * max(cy, height - cy) / f
         inside = (
@@ -83,44 +74,46 @@ class Raster:
         )
         pixels = f * sizes.max(1) / np.maximum(p[:, 2], 1.0)
         keep = np.flatnonzero(inside & (pixels > 1.5))
-        keep = keep[np.argsort(p[keep, 2])]
-        return [
-            (things[i], self.gpu.pieces(things[i].key, int(pixels[i] > _fine(things[i].key.kind))), float(p[i, 2]))
-            for i in keep
-        ]
+        out = []
+        for i in keep[np.argsort(p[keep, 2])]:
+            key = objects[i].key
+            detail = int(pixels[i] > DETAIL_PIXELS.get(key.asset_type, 40.0))
+            out.append(VisibleObject(objects[i], self.gpu.pieces(key, detail), float(p[i, 2])))
+        return out
 
-    def _shadows(self, snapshot: Snapshot, camera_from_world: np.ndarray) -> np.ndarray:
+    def _shadows(self, snapshot: Snapshot) -> np.ndarray:
         """Fill the shadow map; returns its (4, 4) clip_from_world."""
         sun = snapshot.conditions.sun
         center = (snapshot.world_from_base @ [28.0, 0, 0, 1])[:3]
-        look = orthographic(center, sun, SHADOW_REACH)
+        shadow_from_world = orthographic(center, sun, SHADOW_EXTENT)
         if snapshot.conditions.sun_color.sum() < 0.02:
-            return look
+            return shadow_from_world
         self.shadow.use()
         self.shadow.clear(depth=1.0)
-        ctx, program = self.gpu.ctx, self.gpu.programs["thing_depth"]
+        ctx, program = self.gpu.ctx, self.gpu.programs["object_depth"]
         ctx.enable_only(ctx.DEPTH_TEST)
-        program["uClipFromWorld"].write(column_major(look))
-        for thing in snapshot.things:
-            at = thing.world_from_object[:3, 3] - center
-            radius = max(size(thing.key))
-            side = at - sun * (at @ sun)
-            if np.abs(side).max() > SHADOW_REACH + radius:
+        set_uniform(program, "uClipFromWorld", shadow_from_world)
+        for obj in snapshot.objects:
+            offset = obj.world_from_object[:3, 3] - center
+            across = offset - sun * (offset @ sun)
+            if np.abs(across).max() > SHADOW_EXTENT + max(size(obj.key)):
                 continue
-            program["uWorldFromObject"].write(column_major(thing.world_from_object))
-            for piece in self.gpu.pieces(thing.key, int(np.linalg.norm(at) < 35)):
+            set_uniform(program, "uWorldFromObject", obj.world_from_object)
+            for piece in self.gpu.pieces(obj.key, int(np.linalg.norm(offset) < 35)):
                 piece.depth.render()
-        return look
+        return shadow_from_world
 
-    def _uniforms(self, snapshot: Snapshot, pixel: float, world_from_camera, clip, shadow_from_world) -> None:
+    def _uniforms(
+        self,
+        snapshot: Snapshot,
+        pixel: float,
+        world_from_camera: np.ndarray,
+        clip: np.ndarray,
+        shadow_from_world: np.ndarray,
+    ) -> None:
         values = light_values(snapshot, world_from_camera[:3, 3])
-        values |= snapshot.looks
-        values |= {
-            "uShadow": 1,
-            "uNoise": 0,
-            "uPixel": pixel,
-            "uEyePosition": world_from_camera[:3, 3],
-        }
+        values |= snapshot.surface
+        values |= {"uShadow": 1, "uNoise": 0, "uPixel": pixel}
         matrices = {
             "uClipFromWorld": clip,
             "uShadowFromWorld": shadow_from_world,
@@ -129,95 +122,98 @@ class Raster:
         for program in self.gpu.programs.values():
             for name in program:
                 if name in matrices:
-                    if program is not self.gpu.programs["thing_depth"]:
-                        program[name].write(column_major(matrices[name]))
+                    if program is not self.gpu.programs["object_depth"]:
+                        set_uniform(program, name, matrices[name])
                 elif name in values:
-                    _set(program[name], values[name])
+                    set_uniform(program, name, values[name])
 
-    def _color(self, target, snapshot: Snapshot, visible) -> None:
+    def _color(self, target: moderngl.Framebuffer, snapshot: Snapshot, visible: list[VisibleObject]) -> None:
         ctx, gpu = self.gpu.ctx, self.gpu
-        ground, _, ribbons = gpu.world(snapshot.world, snapshot.world.ground, snapshot.world.ribbons)
+        world = gpu.world(snapshot.world)
         target.use()
         target.clear(0, 0, 0, 1, depth=1.0)
         gpu.noise.use(0)
         self.shadow_map.use(1)
         ctx.depth_func = "<="
         ctx.enable_only(ctx.DEPTH_TEST)
-        program = gpu.programs["thing"]
-        for thing, pieces, _ in visible:
-            self._cull(thing.key.kind not in OPEN)
-            self._place(program, thing, snapshot)
-            for piece in pieces:
+        for item in visible:
+            self._cull(item.obj.key.asset_type not in TWO_SIDED)
+            self._object_uniforms(item.obj, snapshot)
+            for piece in item.pieces:
                 piece.color.render()
-        for part in ground:
+        for part in world.ground:
             self._cull(part.program is not gpu.programs["ground BUILT"])
             part.render()
         ctx.enable_only(ctx.DEPTH_TEST | ctx.BLEND)
         ctx.blend_func = ctx.SRC_ALPHA, ctx.ONE_MINUS_SRC_ALPHA
         target.depth_mask = False
-        ribbons.render()
-        self._contacts(snapshot, visible)
+        world.ribbons.render()
+        self._contact_shadows(snapshot, visible)
         ctx.enable_only(ctx.DEPTH_TEST)
         gpu.sky.render(ctx.TRIANGLE_STRIP)
         target.depth_mask = True
 
-    def _place(self, program, thing: SceneObject, snapshot: Snapshot) -> None:
-        program["uWorldFromObject"].write(column_major(thing.world_from_object))
-        on = lights_on(thing, snapshot)
-        program["uTint"].value = (*thing.tint, 1.0) if thing.tint else (0.0, 0.0, 0.0, 0.0)
-        program["uLights"].value = (on, thing.brake, thing.blink)
-        program["uGroundZ"].value = float(thing.world_from_object[2, 3]) - (9.0 if thing.key is BONNET else 0.0)
-        program["uSeed"].value = float(thing.track % 97)
+    def _object_uniforms(self, obj: SceneObject, snapshot: Snapshot) -> None:
+        program = self.gpu.programs["object"]
+        set_uniform(program, "uWorldFromObject", obj.world_from_object)
+        set_uniform(program, "uTint", (*obj.tint, 1.0) if obj.tint else (0.0, 0.0, 0.0, 0.0))
+        set_uniform(program, "uLights", (lights_on(obj, snapshot), obj.brake, obj.blink))
+        set_uniform(program, "uGroundZ", float(obj.world_from_object[2, 3]) - (9.0 if obj.key is EGO_HOOD else 0.0))
+        set_uniform(program, "uSeed", float(obj.track % 97))
 
-    def _contacts(self, snapshot: Snapshot, visible) -> None:
+    def _contact_shadows(self, snapshot: Snapshot, visible: list[VisibleObject]) -> None:
         program, dark = self.gpu.programs["contact"], 0.75 if snapshot.conditions.sun_color.sum() < 0.5 else 0.6
-        for thing, _, depth in visible:
-            if (
-                thing.key.kind
-                in ("car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin")
-                and depth < 90
-            ):
-                length, width, _ = size(thing.key)
-                program["uWorldFromObject"].write(column_major(thing.world_from_object))
-                program["uSize"].value = (length, width)
-                program["uStrength"].value = dark if width > 1.2 else 0.4
+        for item in visible:
+            if item.obj.key.asset_type in GROUNDED and item.depth < 90:
+                length, width, _ = size(item.obj.key)
+                set_uniform(program, "uWorldFromObject", item.obj.world_from_object)
+                set_uniform(program, "uSize", (length, width))
+                set_uniform(program, "uStrength", dark if width > 1.2 else 0.4)
                 self.gpu.contact.render(self.gpu.ctx.TRIANGLE_STRIP)
 
-    def _ids(self, target, snapshot: Snapshot, visible) -> list[Observations]:
-        ctx, seen = self.gpu.ctx, []
-        _, ground, _ = self.gpu.world(snapshot.world, snapshot.world.ground, snapshot.world.ribbons)
+    def _ids(
+        self, target: moderngl.Framebuffer, snapshot: Snapshot, visible: list[VisibleObject]
+    ) -> list[LabelledPiece]:
+        labelled: list[LabelledPiece] = []
         target.use()
         target.clear(0, 0, 0, 0, depth=1.0)
-        ctx.enable_only(ctx.DEPTH_TEST)
-        program = self.gpu.programs["thing_id"]
-        for thing, pieces, _ in visible:
-            self._cull(thing.key.kind not in OPEN)
-            program["uWorldFromObject"].write(column_major(thing.world_from_object))
-            for piece in pieces:
+        self.gpu.ctx.enable_only(self.gpu.ctx.DEPTH_TEST)
+        program = self.gpu.programs["object_id"]
+        for item in visible:
+            self._cull(item.obj.key.asset_type not in TWO_SIDED)
+            set_uniform(program, "uWorldFromObject", item.obj.world_from_object)
+            for piece in item.pieces:
                 number = 0
                 if piece.category:
-                    seen.append(Observations(thing, piece))
-                    number = len(seen)
-                program["uIds"].value = (number & 255, number >> 8, 15 if piece.semantic == 255 else piece.semantic)
+                    labelled.append(LabelledPiece(item.obj, piece))
+                    number = len(labelled)
+                label = 15 if piece.semantic == 255 else piece.semantic
+                set_uniform(program, "uIds", (float(number & 255), float(number >> 8), float(label)))
                 piece.ids.render()
         self._cull(False)
-        ground.render()
-        return seen
+        self.gpu.world(snapshot.world).ground_ids.render()
+        return labelled
 
     def _cull(self, on: bool) -> None:
-        """Leave out faces that look away; projection() mirrors, so fronts run clockwise."""
+        """Skip faces that look away; projection() mirrors, so front faces run clockwise."""
         ctx = self.gpu.ctx
         ctx.front_face = "cw"
         (ctx.enable if on else ctx.disable)(ctx.CULL_FACE)
 
 
-def _fine(kind: str) -> float:
-    """Pixels above which a thing is drawn in full detail."""
-    return {"tree": 75.0, "building": 120.0, "bush": 45.0}.get(kind, 40.0)
+def _read_light(target: moderngl.Framebuffer) -> np.ndarray:
+    width, height = target.size
+    light = np.frombuffer(target.read(components=3, dtype="f2"), np.float16).reshape(height, width, 3)
+    # One NaN would spoil the exposure and white balance of the whole image.
+    return np.asarray(cv2.patchNaNs(np.clip(light.astype(np.float32), 0, MAX_RADIANCE)))
 
 
-def _set(uniform, value) -> None:
-    if isinstance(value, (int, float, np.floating)):
-        uniform.value = value if isinstance(value, int) else float(value)
-    else:
-        uniform.write(np.ascontiguousarray(value, dtype=np.float32).tobytes())
+def _read_labels(target: moderngl.Framebuffer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ids, labels and depth of RenderedImage."""
+    width, height = target.size
+    code = np.frombuffer(target.read(components=4), np.uint8).reshape(height, width, 4)
+    depth = np.frombuffer(target.read(components=1, attachment=-1, dtype="f4"), np.float32).reshape(height, width)
+    ndc = 2 * depth - 1
+    metres = 2 * FAR * NEAR / (FAR + NEAR - ndc * (FAR - NEAR))
+    ids = code[..., 0].astype(np.uint16) | (code[..., 1].astype(np.uint16) << 8)
+    return ids, code[..., 2].copy(), metres

@@ -1,10 +1,11 @@
-"""The line that a road follows: curvature and grade that change gently, as clothoids and vertical curves do."""
+"""Reference line of a road: curvature and grade change linearly, as in clothoids and vertical curves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 STEP = 2.0  # metres between samples
 BEHIND, AHEAD = 80.0, 420.0  # metres of road around s = 0
@@ -14,7 +15,7 @@ BEHIND, AHEAD = 80.0, 420.0  # metres of road around s = 0
 class Road:
     """A curve in the world, sampled every STEP metres; s runs along it, t to the left, both in metres.
 
-    s       (N,)   arc length, s = 0 is where a drive begins
+    s       (N,)   arc length; drives start near s = 0
     xyz     (N, 3) world position of t = 0
     heading (N,)   radians, not wrapped
     """
@@ -25,7 +26,7 @@ class Road:
 
     @staticmethod
     def random(rng: np.random.Generator, radius: float, grade: float, ahead: float = AHEAD) -> Road:
-        """A road whose bends are wider than `radius` metres and whose slopes are under `grade` (0.05 is 5 %)."""
+        """A road with bend radii above `radius` metres and slopes below `grade` (0.05 is 5 %)."""
         s = np.arange(-BEHIND, ahead + STEP, STEP)
         curvature = _wander(rng, s, 90, 1 / radius)
         slope = _wander(rng, s, 110, grade)
@@ -40,7 +41,7 @@ class Road:
         xyz -= [np.interp(0, s, xyz[:, k]) for k in range(3)]
         return Road(s, xyz, heading)
 
-    def at(self, s: np.ndarray, t: np.ndarray, up: np.ndarray | float = 0.0) -> np.ndarray:
+    def at(self, s: ArrayLike, t: ArrayLike, up: ArrayLike = 0.0) -> np.ndarray:
         """World points (..., 3) of road coordinates."""
         s, t, up = np.broadcast_arrays(np.asarray(s, float), t, up)
         heading = np.interp(s, self.s, self.heading)
@@ -48,13 +49,13 @@ class Road:
         return np.stack([x - t * np.sin(heading), y + t * np.cos(heading), z + up], -1)
 
     def pose(self, s: float, t: float, yaw: float = 0.0, up: float = 0.0) -> np.ndarray:
-        """(4, 4) world_from_object of something that stands on the road, turned by `yaw` against the road."""
+        """(4, 4) world_from_object at s, t and height `up`; `yaw` is relative to the road's heading."""
         ahead, behind = self.at(s + 1, 0), self.at(s - 1, 0)
         pitch = np.arctan2(ahead[2] - behind[2], 2.0) * np.cos(yaw)
         return pose(self.at(s, t, up), float(np.interp(s, self.s, self.heading)) + yaw, pitch)
 
     def nearest(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For (M, 2) world points: index of the nearest sample and the distance to it."""
+        """Index of the nearest sample and distance to it, for (M, 2) world points."""
         coarse = self.xyz[::4, :2].astype(np.float32)
         apart = ((xy[:, None].astype(np.float32) - coarse) ** 2).sum(-1)
         index = apart.argmin(1)
@@ -62,7 +63,7 @@ class Road:
 
 
 def pose(position: np.ndarray, yaw: float, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
-    """(4, 4) world_from_object; yaw about up, pitch positive nose up, roll positive right side down."""
+    """(4, 4) world_from_object from angles in radians: pitch is positive nose up, roll positive right side down."""
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     turn = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     nose = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
@@ -74,5 +75,5 @@ def pose(position: np.ndarray, yaw: float, pitch: float = 0.0, roll: float = 0.0
 
 def _wander(rng: np.random.Generator, s: np.ndarray, spacing: float, limit: float) -> np.ndarray:
     knots = np.arange(s[0] - spacing, s[-1] + 2 * spacing, spacing) + rng.uniform(0, spacing)
-    values = rng.uniform(-limit, limit, len(knots)) * (rng.random(len(knots)) < 0.75)
-    return np.interp(s, knots, values)
+    values: np.ndarray = rng.uniform(-limit, limit, len(knots)) * (rng.random(len(knots)) < 0.75)
+    return np.asarray(np.interp(s, knots, values))

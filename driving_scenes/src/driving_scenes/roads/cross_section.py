@@ -1,4 +1,4 @@
-"""What a road carries across: bands of surface, painted lines and lanes, each as offsets t along the reference line."""
+"""Cross-section of a road: surface bands, painted lines and lanes, each as offsets t from the reference line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
+
+Offset = np.ndarray | float  # metres, one value or one per sample of the road
 
 
 class Surface(IntEnum):
@@ -29,7 +31,7 @@ OWN, ALTERNATIVE = 1, 2  # drivable ids
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A strip of ground between t0 and t1 at heights z0 and z1 over the road, all (N,) on the road's samples."""
+    """A strip of ground between t0 and t1 at heights z0 and z1 above the road, all (N,) at the road's samples."""
 
     surface: Surface
     t0: np.ndarray
@@ -42,23 +44,36 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A painted line, or an edge (`style` road_edge or curb) where nothing is painted.
+class LinePaint:
+    """Dimensions of a painted line, in metres.
 
-    t, valid  (N,) offset of the middle, and where the line is there
-    scope     "own" lines get a role counted from the ego lane, "other" lines the role `other`
+    gap     between the two stripes of a double line
+    period  from the start of one dash to the start of the next
+    phase   shift of the dash pattern along the road
+    """
+
+    width: float = 0.12
+    gap: float = 0.12
+    dash: float = 3.0
+    period: float = 12.0
+    phase: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A painted line, or an unpainted edge (`style` road_edge or curb).
+
+    t, valid  (N,) offset of the line's centre, and where the line exists
+    scope     "own": the role is counted from the ego lane; "other": the role is always `other`
+    up        height above the road, metres
     """
 
     t: np.ndarray
     valid: np.ndarray
     style: str
     color: str
-    width: float = 0.12
-    gap: float = 0.12
-    dash: float = 3.0
-    period: float = 12.0
+    paint: LinePaint = LinePaint()
     scope: str = "own"
-    phase: float = 0.0
     up: float = 0.0
 
     @property
@@ -68,41 +83,56 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Where vehicles drive (direction 1 or -1 along s) or park."""
+    """A strip used by traffic. `direction` is 1 along s, -1 against it."""
 
     t: np.ndarray
     width: float
     direction: int
-    kind: str = "travel"  # travel, parking, bicycle, walk
+    lane_type: str = "travel"  # travel, parking, bays, bicycle, walk
     valid: np.ndarray | None = None
+
+    def exists_at(self, s: float, samples: np.ndarray, least: float = 0.99) -> bool:
+        """Whether the lane exists at s; `samples` are the s of its offsets."""
+        return self.valid is None or bool(np.interp(s, samples, self.valid.astype(float)) > least)
 
 
 @dataclass
 class Layout:
-    """One road across. `left` and `right` are the offsets where the built ground ends and nature or houses begin."""
+    """One cross-section. `left` and `right` are the offsets where the built ground ends."""
 
     scene: str
     s: np.ndarray
     bands: list[Band] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
-    left: np.ndarray | float = 0.0
-    right: np.ndarray | float = 0.0
+    left: Offset = 0.0
+    right: Offset = 0.0
     verge: tuple[str, str] = ("grass", "grass")  # left, right
-    median: tuple[str, float] | None = None  # barrier kind, t
+    median: tuple[str, float] | None = None  # barrier type, t
     paved: tuple[float, float] = (0.0, 0.0)  # t of the outermost asphalt, left and right
     junctions: list[tuple[float, float]] = field(default_factory=list)  # s, half width
     asphalt: Surface = Surface.ASPHALT
-    plan: dict = field(default_factory=dict)  # what furniture needs to know of this kind of road
+    left_hand: bool = False  # traffic keeps left
+    signals: bool = False  # traffic lights at the junctions
+    bay_width: float = 0.0  # of a parking lot, metres
 
     def everywhere(self) -> np.ndarray:
         return np.ones(len(self.s), bool)
 
-    def row(self, t: np.ndarray | float) -> np.ndarray:
+    def row(self, t: Offset) -> np.ndarray:
+        """(N,) copy of an offset, one value per sample."""
         return np.broadcast_to(np.asarray(t, float), self.s.shape).copy()
 
     def band(
-        self, surface: Surface, t0, t1, z0=0.0, z1=None, semantic: int = ROAD, drivable: int = 0, valid=None
+        self,
+        surface: Surface,
+        t0: Offset,
+        t1: Offset,
+        z0: Offset = 0.0,
+        z1: Offset | None = None,
+        semantic: int = ROAD,
+        drivable: int = 0,
+        valid: np.ndarray | None = None,
     ) -> None:
         z1 = z0 if z1 is None else z1
         valid = self.everywhere() if valid is None else valid
@@ -110,28 +140,39 @@ class Layout:
             Band(surface, self.row(t0), self.row(t1), self.row(z0), self.row(z1), valid, semantic, drivable)
         )
 
-    def line(self, t, style: str, color: str, valid=None, **more) -> None:
+    def line(
+        self,
+        t: Offset,
+        style: str,
+        color: str,
+        paint: LinePaint = LinePaint(),
+        valid: np.ndarray | None = None,
+        scope: str = "own",
+        up: float = 0.0,
+    ) -> None:
         valid = self.everywhere() if valid is None else valid
-        self.lines.append(Line(self.row(t), valid, style, color, **more))
+        self.lines.append(Line(self.row(t), valid, style, color, paint, scope, up))
 
-    def lane(self, t, width: float, direction: int, kind: str = "travel", valid=None) -> None:
-        self.lanes.append(Lane(self.row(t), width, direction, kind, valid))
+    def lane(
+        self, t: Offset, width: float, direction: int, lane_type: str = "travel", valid: np.ndarray | None = None
+    ) -> None:
+        self.lanes.append(Lane(self.row(t), width, direction, lane_type, valid))
+
+    def travel_lanes(self, own_direction: bool = False) -> list[Lane]:
+        """Lanes for driving; only those of the ego car's direction if asked."""
+        return [x for x in self.lanes if x.lane_type == "travel" and (x.direction > 0 or not own_direction)]
 
     def mirrored(self) -> Layout:
         """The same road for left-hand traffic."""
         swap = {"solid_dashed": "dashed_solid", "dashed_solid": "solid_dashed"}
-        bands = [replace(b, t0=-b.t0, t1=-b.t1) for b in self.bands]
-        lines = [replace(x, t=-x.t, style=swap.get(x.style, x.style)) for x in self.lines]
-        lanes = [replace(x, t=-x.t) for x in self.lanes]
-        median = self.median and (self.median[0], -self.median[1])
         return replace(
             self,
-            bands=bands,
-            lines=lines,
-            lanes=lanes,
+            bands=[replace(b, t0=-b.t0, t1=-b.t1) for b in self.bands],
+            lines=[replace(x, t=-x.t, style=swap.get(x.style, x.style)) for x in self.lines],
+            lanes=[replace(x, t=-x.t) for x in self.lanes],
             left=-np.asarray(self.right),
             right=-np.asarray(self.left),
             verge=self.verge[::-1],
-            median=median,
+            median=self.median and (self.median[0], -self.median[1]),
             paved=(-self.paved[1], -self.paved[0]),
         )

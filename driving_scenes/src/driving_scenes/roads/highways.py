@@ -1,15 +1,17 @@
-"""Highways, country roads and tunnels, drawn for right-hand traffic."""
+"""Cross-sections of highways, country roads and tunnels, for right-hand traffic."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from driving_scenes.roads.cross_section import ALTERNATIVE, BUILDING, OWN, SIDEWALK, Layout, Surface
+from driving_scenes.roads.cross_section import ALTERNATIVE, BUILDING, OWN, SIDEWALK, Layout, LinePaint, Surface
 from driving_scenes.roads.markings import center_style, lane_style, line_paint
 
 
 def highway(rng: np.random.Generator, s: np.ndarray) -> Layout:
-    """A divided carriageway of 1 to 5 lanes, its median and the carriageway opposite; a ramp now and then."""
+    """A carriageway of 1 to 5 lanes, the median and the opposite carriageway; about one in three has a ramp."""
     road = Layout("highway", s)
     n, width = int(rng.choice([1, 2, 3, 4, 5], p=[0.05, 0.3, 0.35, 0.2, 0.1])), rng.uniform(3.4, 3.8)
     road.asphalt = Surface.CONCRETE if rng.random() < 0.22 else Surface.ASPHALT
@@ -17,32 +19,34 @@ def highway(rng: np.random.Generator, s: np.ndarray) -> Layout:
     paint, edge = line_paint(rng), rng.choice(["yellow", "white"], p=[0.62, 0.38])
     odd = rng.random() < 0.06
     main = "yellow" if odd and rng.random() < 0.6 else "white"
-    road.line(0.0, "solid", "yellow" if main == "yellow" else edge, **paint)
+    road.line(0.0, "solid", "yellow" if main == "yellow" else edge, paint)
     for i in range(1, n):
         color = "blue" if i == 1 and rng.random() < 0.05 else ("yellow" if i == 1 and rng.random() < 0.05 else main)
-        road.line(-i * width, lane_style(rng), color, **paint)
+        road.line(-i * width, lane_style(rng), color, paint)
     for i in range(n):
         road.lane(-(i + 0.5) * width, width, 1)
     road.band(road.asphalt, 0.0, -n * width, drivable=OWN)
     road.band(road.asphalt, inner, 0.0, drivable=ALTERNATIVE)
     right = _ramp(rng, road, n * width, width, outer, paint, main) if rng.random() < 0.35 else None
     if right is None:
-        road.line(-n * width, "solid", main, **paint)
+        road.line(-n * width, "solid", main, paint)
         road.band(road.asphalt, -n * width, -n * width - outer, drivable=ALTERNATIVE)
         right = road.row(-n * width - outer)
     left = _opposite(rng, road, inner, width, paint, edge)
     road.left, road.right = left, right
     road.paved = (float(np.max(left)), float(np.min(right)))
-    kinds = ["grass", "dirt", "rail", "wall", "barrier"]
+    verges = ["grass", "dirt", "rail", "wall", "barrier"]
     road.verge = (
-        str(rng.choice(kinds, p=[0.35, 0.3, 0.2, 0.08, 0.07])),
-        str(rng.choice(kinds, p=[0.35, 0.33, 0.18, 0.08, 0.06])),
+        str(rng.choice(verges, p=[0.35, 0.3, 0.2, 0.08, 0.07])),
+        str(rng.choice(verges, p=[0.35, 0.33, 0.18, 0.08, 0.06])),
     )
     return road
 
 
-def _ramp(rng, road: Layout, edge: float, width: float, outer: float, paint: dict, color: str) -> np.ndarray:
-    """An exit (or, turned round, an entry): a lane grows at the right edge and leaves. Returns the outermost offset."""
+def _ramp(
+    rng: np.random.Generator, road: Layout, edge: float, width: float, outer: float, paint: LinePaint, color: str
+) -> np.ndarray:
+    """An exit or, reversed, an entry: a lane widens at the right edge and forks off. Returns the outermost offset."""
     start = rng.uniform(-60, 60)
     fork = start + rng.uniform(60, 140)
     along = road.s if rng.random() < 0.65 else 2 * fork - road.s
@@ -50,13 +54,14 @@ def _ramp(rng, road: Layout, edge: float, width: float, outer: float, paint: dic
     apart = np.maximum(along - fork, 0) ** 2 / rng.uniform(350, 700)
     apart = np.minimum(apart, 60.0)
     lane = grown * width
-    outside = -edge - lane - apart
+    outside: np.ndarray = -edge - lane - apart
     on, off = (along < fork) & (grown > 0.3), along >= fork
-    road.line(-edge, "dashed", color, on, **{**paint, "dash": 1.0, "period": 3.0, "width": paint["width"] * 1.6})
-    road.line(-edge, "solid", color, (grown <= 0.3) | off, **paint)
-    road.line(-edge - apart, "solid", color, off & (apart > 0.3), **{**paint, "scope": "other"})
-    # Before the lane begins the edge line is the line above; two lines in one place are one too many.
-    road.line(outside, "solid", color, (grown > 0.3), **{**paint, "scope": "own"})
+    short_dashes = replace(paint, dash=1.0, period=3.0, width=paint.width * 1.6)
+    road.line(-edge, "dashed", color, short_dashes, on)
+    road.line(-edge, "solid", color, paint, (grown <= 0.3) | off)
+    road.line(-edge - apart, "solid", color, paint, off & (apart > 0.3), scope="other")
+    # Before the lane begins, the line above is the edge line: do not paint a second one over it.
+    road.line(outside, "solid", color, paint, grown > 0.3)
     road.band(road.asphalt, -edge, -edge - lane, drivable=OWN, valid=along <= fork + 2)
     road.band(road.asphalt, -edge, -edge - np.minimum(apart, 2.5), drivable=ALTERNATIVE, valid=off)
     gore = np.minimum(apart, 2.5)
@@ -66,27 +71,29 @@ def _ramp(rng, road: Layout, edge: float, width: float, outer: float, paint: dic
     return outside - outer
 
 
-def _opposite(rng, road: Layout, inner: float, width: float, paint: dict, edge: str) -> np.ndarray:
-    kind = str(rng.choice(["grass", "barrier", "rail", "wide"], p=[0.25, 0.35, 0.2, 0.2]))
-    gap = {"grass": rng.uniform(6, 18), "barrier": 0.7, "rail": rng.uniform(2, 5), "wide": rng.uniform(25, 40)}[kind]
-    ground, far = inner + gap, inner + gap
-    road.median = (kind, inner + gap / 2)
+def _opposite(
+    rng: np.random.Generator, road: Layout, inner: float, width: float, paint: LinePaint, edge: str
+) -> np.ndarray:
+    """The median and the opposite carriageway. Returns the outermost offset."""
+    median = str(rng.choice(["grass", "barrier", "rail", "wide"], p=[0.25, 0.35, 0.2, 0.2]))
+    gap = {"grass": rng.uniform(6, 18), "barrier": 0.7, "rail": rng.uniform(2, 5), "wide": rng.uniform(25, 40)}[median]
+    far = inner + gap
+    road.median = (median, inner + gap / 2)
     soil = Surface.DIRT if rng.random() < 0.5 else Surface.GRASS
-    paved = kind in ("barrier",)
-    dip = -rng.uniform(0.1, 1.0) if kind in ("grass", "wide") else 0.0
-    if paved:
+    dip = -rng.uniform(0.1, 1.0) if median in ("grass", "wide") else 0.0
+    if median == "barrier":
         road.band(road.asphalt, far, inner, drivable=0)
     else:
         road.band(soil, inner + gap / 2, inner, dip, -0.03, semantic=5)
-        road.band(soil, ground, inner + gap / 2, -0.03, dip, semantic=5)
-    if kind == "wide" and rng.random() < 0.6:
-        return road.row(ground)
+        road.band(soil, far, inner + gap / 2, -0.03, dip, semantic=5)
+    if median == "wide" and rng.random() < 0.6:
+        return road.row(far)
     m, a, b = int(rng.integers(1, 5)), rng.uniform(0.4, 2.0), rng.uniform(0.6, 3.0)
     road.band(road.asphalt, far + a + m * width + b, far, drivable=ALTERNATIVE)
-    road.line(far + a, "solid", edge, **{**paint, "scope": "other"})
+    road.line(far + a, "solid", edge, paint, scope="other")
     for i in range(1, m):
-        road.line(far + a + i * width, "dashed", "white", **{**paint, "scope": "other"})
-    road.line(far + a + m * width, "solid", "white", **{**paint, "scope": "other"})
+        road.line(far + a + i * width, "dashed", "white", paint, scope="other")
+    road.line(far + a + m * width, "solid", "white", paint, scope="other")
     for i in range(m):
         road.lane(far + a + (i + 0.5) * width, width, -1)
     return road.row(far + a + m * width + b)
@@ -108,25 +115,28 @@ def rural(rng: np.random.Generator, s: np.ndarray) -> Layout:
         outside = t + np.sign(t) * strip
         road.band(road.asphalt, t, outside, drivable=ALTERNATIVE if direction == ALTERNATIVE or strip > 1 else OWN)
         if marked < 0.72:
-            road.line(t, "solid", "white", **paint)
+            road.line(t, "solid", "white", paint)
         else:
             road.line(outside, "road_edge", "unknown")
     road.left, road.right = road.row(m * width + strip), road.row(-n * width - strip)
     road.paved = (m * width + strip, -n * width - strip)
-    kinds = ["grass", "dirt", "rail", "wall"]
-    road.verge = tuple(str(k) for k in rng.choice(kinds, 2, p=[0.55, 0.25, 0.16, 0.04]))
+    left, right = rng.choice(["grass", "dirt", "rail", "wall"], 2, p=[0.55, 0.25, 0.16, 0.04])
+    road.verge = str(left), str(right)
     return road
 
 
-def undivided(rng, road: Layout, n: int, m: int, width: float, paint: dict, center: bool = True) -> None:
+def undivided(
+    rng: np.random.Generator, road: Layout, n: int, m: int, width: float, paint: LinePaint, center: bool = True
+) -> None:
+    """Lanes, lines and asphalt of n lanes ahead and m oncoming ones."""
     if center and m:
         style, color = center_style(rng)
-        road.line(0.0, style, color, **paint)
+        road.line(0.0, style, color, paint)
     style = lane_style(rng)
     for i in range(1, n):
-        road.line(-i * width, style, "white", **paint)
+        road.line(-i * width, style, "white", paint)
     for i in range(1, m):
-        road.line(i * width, style, "white", **paint)
+        road.line(i * width, style, "white", paint)
     for i in range(n):
         road.lane(-(i + 0.5) * width, width, 1)
     for i in range(m):
@@ -137,17 +147,17 @@ def undivided(rng, road: Layout, n: int, m: int, width: float, paint: dict, cent
 
 
 def tunnel(rng: np.random.Generator, s: np.ndarray) -> Layout:
-    """A tube with walls, a vault and ceiling lamps; one-way, or with traffic both ways."""
+    """A tunnel with walls, a vault and ceiling lamps, one-way or two-way."""
     road = Layout("tunnel", s)
     n, m = int(rng.choice([1, 2, 3], p=[0.2, 0.55, 0.25])), int(rng.random() < 0.35)
     width, paint = rng.uniform(3.2, 3.75), line_paint(rng)
     undivided(rng, road, n, m, width, paint)
     left, right = m * width, n * width
     if not m:
-        road.line(0.0, "solid", str(rng.choice(["yellow", "white"])), **paint)
+        road.line(0.0, "solid", str(rng.choice(["yellow", "white"])), paint)
     else:
-        road.line(left, "solid", "white", **paint)
-    road.line(-right, "solid", "white", **paint)
+        road.line(left, "solid", "white", paint)
+    road.line(-right, "solid", "white", paint)
     for sign, at in ((1, left), (-1, right)):
         a, high = at + rng.uniform(0.3, 0.8), rng.uniform(3.5, 5.0)
         road.band(road.asphalt, sign * at, sign * a, drivable=ALTERNATIVE)
@@ -161,5 +171,4 @@ def tunnel(rng: np.random.Generator, s: np.ndarray) -> Layout:
             road.right = road.row(-a - 1.0)
     road.paved = (left + 0.5, -right - 0.5)
     road.verge = ("none", "none")
-    road.plan["lamps"] = True
     return road

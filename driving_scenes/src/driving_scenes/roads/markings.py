@@ -1,14 +1,12 @@
-"""Painted lines as ribbons, and arrows, stop lines and crossings as patches a hair above the road.
-
-How lines are painted: widths, dashes, and which line types are how common.
-"""
+"""Road markings: lines as ribbons; arrows, stop lines and crosswalks as patches just above the road surface."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from driving_scenes.roads.centerline import Road
-from driving_scenes.roads.cross_section import Layout, Line, Surface
+from driving_scenes.roads.cross_section import Layout, Line, LinePaint, Surface
 from driving_scenes.roads.terrain import Ground
 
 COLORS = {
@@ -42,14 +40,14 @@ def ribbon(road: Road, layout: Layout, line: Line) -> tuple[np.ndarray, np.ndarr
 
     columns: middle x y z, left x y z, side (-1, 1), along, width, gap, dash, period, left mode, right mode, r g b
     """
-    n = len(layout.s)
+    n, paint = len(layout.s), line.paint
     heading = np.interp(layout.s, road.s, road.heading)
     left = np.stack([-np.sin(heading), np.cos(heading), np.zeros(n)], -1)
     middle = road.at(layout.s, line.t, 0.004)
     vertices = np.zeros((n, 2, 17), np.float32)
     vertices[..., :3], vertices[..., 3:6] = middle[:, None], left[:, None]
-    vertices[..., 6], vertices[..., 7] = [1, -1], (layout.s + line.phase + 1000.0)[:, None]
-    vertices[..., 8:] = (line.width, line.gap, line.dash, line.period, *MODES[line.style], *COLORS[line.color])
+    vertices[..., 6], vertices[..., 7] = [1, -1], (layout.s + paint.phase + 1000.0)[:, None]
+    vertices[..., 8:] = (paint.width, paint.gap, paint.dash, paint.period, *MODES[line.style], *COLORS[line.color])
     i = np.flatnonzero(line.valid[:-1] & line.valid[1:]) * 2
     faces = np.concatenate([np.stack([i, i + 1, i + 3], -1), np.stack([i, i + 3, i + 2], -1)])
     return vertices.reshape(-1, 17), faces.astype(np.int32)
@@ -66,8 +64,8 @@ def ribbons(roads: list[tuple[Road, Layout]]) -> tuple[np.ndarray, np.ndarray]:
     ).astype(np.int32)
 
 
-def patch(road: Road, corners: np.ndarray, surface: Surface = Surface.PAINT) -> Ground:
-    """A convex painted polygon given by its (K, 2) corners s, t; labels come from what lies below."""
+def patch(road: Road, corners: ArrayLike, surface: Surface = Surface.PAINT) -> Ground:
+    """A convex painted polygon given by its (K, 2) corners s, t; its pixels keep the label of the road below."""
     corners = np.asarray(corners, float)
     points = road.at(corners[:, 0], corners[:, 1], 0.006)
     k = len(corners)
@@ -84,17 +82,16 @@ def rectangle(road: Road, s0: float, s1: float, t0: float, t1: float, surface: S
 
 
 def disc(road: Road, s: float, t: float, along: float, across: float, surface: Surface = Surface.STAIN) -> Ground:
-    """An ellipse: a manhole cover, a stain."""
+    """An ellipse, for a manhole cover or a stain."""
     angle = np.arange(10) * 2 * np.pi / 10
     return patch(road, np.stack([s + along * np.cos(angle), t + across * np.sin(angle)], -1), surface)
 
 
-def litter(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]:
-    """What else is on a road: covers, stains, dark joints, skid marks, arrows, hatching, bars across."""
-    out, (left, right) = [], layout.paved
-    lanes = [x for x in layout.lanes if x.kind == "travel"]
-    if not lanes:
-        return out
+def surface_details(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]:
+    """Manhole covers, stains, dark joints, skid marks, arrows, hatching and rumble bars."""
+    out: list[Ground] = []
+    left, right = layout.paved
+    lanes = layout.travel_lanes()
     for _ in range(rng.poisson({"highway": 1.5}.get(layout.scene, 6))):
         s, t, r = rng.uniform(3, 90), rng.uniform(right + 0.5, left - 0.5), rng.uniform(0.25, 0.45)
         out.append(disc(road, s, t, r, r) if rng.random() < 0.6 else disc(road, s, t, r * rng.uniform(1, 6), r))
@@ -108,8 +105,8 @@ def litter(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]
         out.append(rectangle(road, s, s + rng.uniform(0.04, 0.12), right, left, Surface.STAIN))
     if rng.random() < 0.12:
         s, lane = rng.uniform(5, 70), lanes[rng.integers(len(lanes))]
-        kind = str(rng.choice(["straight", "left", "right"]))
-        out += [x for k in range(3) for x in arrow(road, s + 30 * k, float(lane.t[0]), kind, lane.direction)]
+        turn = str(rng.choice(["straight", "left", "right"]))
+        out += [x for k in range(3) for x in arrow(road, s + 30 * k, float(lane.t[0]), turn, lane.direction)]
     if rng.random() < 0.1:
         s, lane = rng.uniform(8, 60), lanes[rng.integers(len(lanes))]
         w = lane.width * 0.42
@@ -128,33 +125,33 @@ def litter(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]
 
 
 def zebra(road: Road, s: float, t0: float, t1: float, length: float, stripe: float) -> list[Ground]:
-    """Bars along the road from t0 to t1."""
+    """Crosswalk bars parallel to the road from t0 to t1."""
     return [rectangle(road, s, s + length, t, t + stripe) for t in np.arange(t0, t1 - stripe, 2 * stripe)]
 
 
 def ladder(road: Road, s: float, t0: float, t1: float, length: float) -> list[Ground]:
-    """Two bars across the road."""
+    """A crosswalk of two lines across the road."""
     return [rectangle(road, a, a + 0.3, t0, t1) for a in (s, s + length - 0.3)]
 
 
-def arrow(road: Road, s: float, t: float, kind: str, direction: int = 1) -> list[Ground]:
-    """An arrow that begins at s in the middle of a lane at t; kind straight, left or right."""
-    shapes, flip = ARROWS["left" if kind == "right" else kind], -1 if kind == "right" else 1
+def arrow(road: Road, s: float, t: float, turn: str, direction: int = 1) -> list[Ground]:
+    """A lane arrow that starts at s, centred at t; `turn` is straight, left or right."""
+    shapes, flip = ARROWS["left" if turn == "right" else turn], -1 if turn == "right" else 1
     return [patch(road, [(s + direction * a, t + direction * flip * b) for a, b in shape]) for shape in shapes]
 
 
-def bays(rng: np.random.Generator, road: Road, layout: Layout) -> list[Ground]:
+def bay_lines(road: Road, layout: Layout) -> list[Ground]:
     """Lines between the bays of a parking lot."""
-    out, wide = [], layout.plan.get("bay")
-    for lane in (x for x in layout.lanes if x.kind == "bays"):
-        t, half = float(lane.t[0]), lane.width / 2
-        for s in np.arange(-30.0, 120.0, wide):
-            if np.interp(s, layout.s, lane.valid.astype(float)) > 0.9:
-                out.append(rectangle(road, s, s + 0.1, t - half, t + half))
-    return out
+    return [
+        rectangle(road, s, s + 0.1, lane.t[0] - lane.width / 2, lane.t[0] + lane.width / 2)
+        for lane in layout.lanes
+        if lane.lane_type == "bays"
+        for s in np.arange(-30.0, 120.0, layout.bay_width)
+        if lane.exists_at(s, layout.s, 0.9)
+    ]
 
 
-DASHES = [
+DASHES = [  # (dash, period), metres
     (3.0, 12.0),
     (3.0, 9.0),
     (6.0, 18.0),
@@ -167,15 +164,15 @@ DASHES = [
 ]
 
 
-def line_paint(rng: np.random.Generator) -> dict:
+def line_paint(rng: np.random.Generator) -> LinePaint:
     dash, period = DASHES[rng.integers(len(DASHES))]
-    return {
-        "width": float(rng.choice([0.1, 0.12, 0.15, 0.2])),
-        "dash": dash,
-        "period": period,
-        "gap": float(rng.uniform(0.08, 0.2)),
-        "phase": float(rng.uniform(0, 18)),
-    }
+    return LinePaint(
+        width=float(rng.choice([0.1, 0.12, 0.15, 0.2])),
+        gap=float(rng.uniform(0.08, 0.2)),
+        dash=dash,
+        period=period,
+        phase=float(rng.uniform(0, 18)),
+    )
 
 
 def lane_style(rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Cross-sections of every kind of road."""
+"""Cross-section generators by road type."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SECTIONS = {
 }
 
 
-def cross_section(rng: np.random.Generator, kind: str, s: np.ndarray) -> Layout:
-    """A random layout of one kind of road, already turned to the side that its country drives on."""
-    layout = SECTIONS[kind](rng, s)
-    layout.plan["left_hand"] = bool(rng.random() < 0.2)
-    return layout.mirrored() if layout.plan["left_hand"] else layout
+def cross_section(rng: np.random.Generator, road_type: str, s: np.ndarray) -> Layout:
+    """A random layout of one road type; one in five keeps left."""
+    layout = SECTIONS[road_type](rng, s)
+    layout.left_hand = bool(rng.random() < 0.2)
+    return layout.mirrored() if layout.left_hand else layout

@@ -1,4 +1,4 @@
-"""Streets between houses and parking lots, drawn for right-hand traffic."""
+"""Cross-sections of streets and parking lots, for right-hand traffic."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, SIDEWALK, Layout, Line, Surface
+from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, SIDEWALK, Layout, Line, LinePaint, Surface
 from driving_scenes.roads.highways import undivided
 from driving_scenes.roads.markings import line_paint
 
 
 def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
-    """A street between houses: parking and cycle lanes, curbs, sidewalks, one or two crossings."""
+    """A city street: parking and cycle lanes, curbs, sidewalks, one or two junctions."""
     road = Layout("city street", s)
     n, m = (
         int(rng.choice([1, 2, 3, 4], p=[0.4, 0.35, 0.18, 0.07])),
@@ -44,7 +44,7 @@ def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
         clear = np.abs(s - at) > half + 3.5
         road.lines = [_cut(x, clear if x.painted else here) for x in road.lines]
     road.verge = ("houses", "houses")
-    road.plan["signals"] = bool(road.junctions) and rng.random() < 0.85
+    road.signals = bool(road.junctions) and rng.random() < 0.85
     return road
 
 
@@ -52,20 +52,22 @@ def _cut(line: Line, keep: np.ndarray) -> Line:
     return replace(line, valid=line.valid & keep)
 
 
-def _street_side(rng, road: Layout, sign: int, edge: float, paint: dict, here: np.ndarray) -> None:
-    """Everything outside the last travel lane on one side; sign -1 is the right."""
+def _street_side(
+    rng: np.random.Generator, road: Layout, sign: int, edge: float, paint: LinePaint, here: np.ndarray
+) -> None:
+    """Everything outside the outermost travel lane on one side; sign -1 is the right."""
     drivable, direction = ALTERNATIVE, 1 if sign < 0 else -1
     at, closed = edge, False
     if rng.random() < 0.22:
         bike = rng.uniform(1.2, 1.9)
-        road.line(sign * at, str(rng.choice(["solid", "dashed"])), "white", **paint)
+        road.line(sign * at, str(rng.choice(["solid", "dashed"])), "white", paint)
         road.band(road.asphalt, sign * at, sign * (at + bike), drivable=drivable)
         road.lane(sign * (at + bike / 2), bike, direction, "bicycle")
         at, closed = at + bike, True
     if rng.random() < 0.5:
         deep = rng.uniform(2.0, 2.5)
         if rng.random() < 0.5 or closed:
-            road.line(sign * at, str(rng.choice(["solid", "dashed"], p=[0.7, 0.3])), "white", **paint)
+            road.line(sign * at, str(rng.choice(["solid", "dashed"], p=[0.7, 0.3])), "white", paint)
         road.band(road.asphalt, sign * at, sign * (at + deep), drivable=drivable)
         road.lane(sign * (at + deep / 2), deep, direction, "parking", here)
         at += deep
@@ -73,7 +75,7 @@ def _street_side(rng, road: Layout, sign: int, edge: float, paint: dict, here: n
         color = str(rng.choice(["white", "yellow", "red", "blue"], p=[0.55, 0.3, 0.08, 0.07]))
         style = "double_solid" if color == "yellow" and rng.random() < 0.4 else "solid"
         gutter = rng.uniform(0.25, 0.6)
-        road.line(sign * at, style, color, **paint)
+        road.line(sign * at, style, color, paint)
         road.band(road.asphalt, sign * at, sign * (at + gutter), drivable=drivable)
         at += gutter
     road.line(sign * at, "curb", "unknown", up=0.06)
@@ -81,8 +83,16 @@ def _street_side(rng, road: Layout, sign: int, edge: float, paint: dict, here: n
 
 
 def sidewalk(
-    rng, road: Layout, sign: int, at: float, wide: float, here: np.ndarray, edge_here: np.ndarray, green: float = 0.0
+    rng: np.random.Generator,
+    road: Layout,
+    sign: int,
+    at: float,
+    wide: float,
+    here: np.ndarray,
+    edge_here: np.ndarray,
+    green: float = 0.0,
 ) -> None:
+    """Curb, an optional strip of grass `green` metres wide, and pavement from offset `at` outwards."""
     up = rng.uniform(0.08, 0.18)
     road.band(Surface.CURB, sign * at, sign * (at + 0.03), 0.0, up, semantic=SIDEWALK, valid=edge_here)
     road.band(Surface.CURB, sign * (at + 0.03), sign * (at + 0.2), up, semantic=SIDEWALK, valid=edge_here)
@@ -100,7 +110,7 @@ def sidewalk(
 
 
 def residential(rng: np.random.Generator, s: np.ndarray) -> Layout:
-    """A quiet street with gardens, parked cars and often no line at all."""
+    """A quiet street with gardens and parked cars, often without any line."""
     road = Layout("residential", s)
     width, paint, here = rng.uniform(2.6, 3.4), line_paint(rng), road.everywhere()
     if rng.random() < 0.45:
@@ -121,7 +131,7 @@ def residential(rng: np.random.Generator, s: np.ndarray) -> Layout:
 
 
 def parking_lot(rng: np.random.Generator, s: np.ndarray) -> Layout:
-    """An aisle between rows of bays; no lane lines at all."""
+    """An aisle between rows of parking bays, without lane lines."""
     road = Layout("parking lot", s)
     aisle, deep, rows = rng.uniform(2.6, 3.6), rng.uniform(4.8, 5.5), int(rng.integers(1, 3))
     here = (s > -60) & (s < rng.uniform(40, 140))
@@ -139,6 +149,7 @@ def parking_lot(rng: np.random.Generator, s: np.ndarray) -> Layout:
                 road.band(road.asphalt, sign * at, sign * (at + 6.0), drivable=ALTERNATIVE)
                 at += 6.0
         sidewalk(rng, road, sign, at, rng.uniform(1.5, 4), road.everywhere(), road.everywhere())
-    road.plan["bay"] = float(rng.uniform(2.3, 2.8))
-    road.verge = tuple(str(v) for v in rng.choice(["houses", "gardens", "grass"], 2))
+    road.bay_width = float(rng.uniform(2.3, 2.8))
+    left, right = rng.choice(["houses", "gardens", "grass"], 2)
+    road.verge = str(left), str(right)
     return road

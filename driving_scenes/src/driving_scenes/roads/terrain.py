@@ -1,4 +1,4 @@
-"""Bands and terrain as triangles with road coordinates, on which the shader draws asphalt, paving and grass."""
+"""Ground meshes: road bands and the surrounding terrain, with road coordinates for the ground shader."""
 
 from __future__ import annotations
 
@@ -27,24 +27,29 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Terrain:
-    """The land beside a road: a bank that rises or falls next to it, hills further out.
+    """The land beside a road: a bank next to it, hills further out.
 
-    bank   (left, right) slope of the bank, positive rises
-    reach  (left, right) width of the bank in metres
-    relief metres of standard deviation of the far hills
+    bank       (left, right) slope of the bank, positive upwards
+    bank_width (left, right) metres
+    relief     standard deviation of the far hills, metres
     """
 
     bank: tuple[float, float]
-    reach: tuple[float, float]
+    bank_width: tuple[float, float]
     relief: float
     offset: tuple[float, float]
     surface: tuple[Surface, Surface]
 
     def profile(self, side: int, d: np.ndarray) -> np.ndarray:
-        """Height over the road's edge at d metres outside it; side 1 is left."""
-        bank, reach = (self.bank[0], self.reach[0]) if side > 0 else (self.bank[1], self.reach[1])
-        ditch = -0.04 - 0.25 * np.exp(-(((d - 2.0) / 1.2) ** 2)) * (abs(bank) > 0.02)
-        return ditch + bank * np.clip(d - 3.0, 0, reach)
+        """Height above the road's edge at d metres outside it; side 1 is left."""
+        k = 0 if side > 0 else 1
+        ditch = -0.04 - 0.25 * np.exp(-(((d - 2.0) / 1.2) ** 2)) * (abs(self.bank[k]) > 0.02)
+        height: np.ndarray = ditch + self.bank[k] * np.clip(d - 3.0, 0, self.bank_width[k])
+        return height
+
+    def height(self, side: int, d: float) -> float:
+        """Profile at one distance."""
+        return float(self.profile(side, np.array([d]))[0])
 
 
 def join_ground(parts: list[Ground]) -> Ground:
@@ -53,10 +58,10 @@ def join_ground(parts: list[Ground]) -> Ground:
     return Ground(np.concatenate([p.vertices for p in parts]), faces.astype(np.int32))
 
 
-def sheet(
+def grid_ground(
     points: np.ndarray, s: np.ndarray, t: np.ndarray, surface: int, label: int, valid: np.ndarray | None = None
 ) -> Ground:
-    """A grid of world points (N, M, 3) as ground; rows where `valid` (N,) is False are left out."""
+    """Ground from a grid of world points (N, M, 3); rows where `valid` (N,) is False are left out."""
     n, m = points.shape[:2]
     index = np.arange(n * m).reshape(n, m)
     quads = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], -1)
@@ -79,7 +84,7 @@ def band_ground(road: Road, layout: Layout, band: Band) -> Ground:
     """The triangles of one band of a layout."""
     t = np.stack([band.t0, band.t1], 1)
     points = road.at(layout.s[:, None], t, np.stack([band.z0, band.z1], 1))
-    return sheet(points, layout.s, t, band.surface, band.semantic + 16 * band.drivable, band.valid)
+    return grid_ground(points, layout.s, t, band.surface, band.semantic + 16 * band.drivable, band.valid)
 
 
 def verge_ground(road: Road, layout: Layout, terrain: Terrain, rng: np.random.Generator) -> list[Ground]:
@@ -87,20 +92,20 @@ def verge_ground(road: Road, layout: Layout, terrain: Terrain, rng: np.random.Ge
     bend = np.abs(np.gradient(road.heading, road.s)).max() + 1e-6
     out = []
     for side, edge in ((1, layout.left), (-1, layout.right)):
-        edge = layout.row(edge)
-        limit = max(0.8 / bend - np.abs(edge).max(), 6.0)
+        offsets = layout.row(edge)
+        limit = max(0.8 / bend - np.abs(offsets).max(), 6.0)
         d = VERGE * min(1.0, limit / VERGE[-1])
-        t = edge[:, None] + side * d
+        t = offsets[:, None] + side * d
         points = road.at(layout.s[:, None], t, terrain.profile(side, d))
         rough = hills(points[..., 0], points[..., 1], 37.0, terrain.offset) * np.clip(d / 60, 0, 0.35)
         points[..., 2] += rough * (0.2 + min(terrain.relief, 1.0))
         surface = terrain.surface[0 if side > 0 else 1]
-        out.append(sheet(points, layout.s, t, surface, 5))
+        out.append(grid_ground(points, layout.s, t, surface, 5))
     return [*out, _land(road, layout, terrain)]
 
 
 def _land(road: Road, layout: Layout, terrain: Terrain) -> Ground:
-    """Rings of land around the drive; they stay below the road and rise to hills away from it."""
+    """Rings of land around the drive: below the road near it, hills further away."""
     radius = np.geomspace(12, 2200, 34)
     angle = np.linspace(0, 2 * np.pi, 145)
     center = road.at(60.0, 0.0)
@@ -123,4 +128,4 @@ def _land(road: Road, layout: Layout, terrain: Terrain) -> Ground:
         + far * terrain.relief * (rolling + 0.4)
     )
     points = np.stack([x, y, z - 0.3], -1)
-    return sheet(points, radius, angle * 50, terrain.surface[0], 5)
+    return grid_ground(points, radius, angle * 50, terrain.surface[0], 5)

@@ -1,4 +1,4 @@
-"""A fixed collection of assets, made when first asked for: the same key gives the same thing in every process."""
+"""A fixed collection of assets, created on first use; a key gives the same asset in every process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from driving_scenes.assets import ASSETS, PART_LABELS, Asset
+from driving_scenes.base.mesh import Mesh
 
 VARIANTS = {
     "car": 120,
@@ -28,31 +29,31 @@ VARIANTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """Names one asset of the pool; `options` are keyword arguments of its function."""
+class AssetKey:
+    """Identifies one asset of the pool; `options` are keyword arguments of its function."""
 
-    kind: str
+    asset_type: str
     variant: int = 0
     options: tuple[tuple[str, object], ...] = ()
 
     @staticmethod
-    def random(rng: np.random.Generator, kind: str, **options: object) -> Key:
-        return Key(kind, int(rng.integers(VARIANTS.get(kind, 8))), tuple(sorted(options.items())))
+    def random(rng: np.random.Generator, asset_type: str, **options: object) -> AssetKey:
+        return AssetKey(asset_type, int(rng.integers(VARIANTS.get(asset_type, 8))), tuple(sorted(options.items())))
 
 
 @lru_cache(maxsize=4096)
-def asset(key: Key, detail: int = 1) -> Asset:
+def asset(key: AssetKey, detail: int = 1) -> Asset:
     """The asset of a key."""
-    rng = np.random.default_rng([zlib.crc32(key.kind.encode()), key.variant])
-    return ASSETS[key.kind](rng, detail=detail, **dict(key.options))
+    rng = np.random.default_rng([zlib.crc32(key.asset_type.encode()), key.variant])
+    return ASSETS[key.asset_type](rng, detail=detail, **dict(key.options))
 
 
-def size(key: Key) -> tuple[float, float, float]:
+def size(key: AssetKey) -> tuple[float, float, float]:
     """(length, width, height) in metres."""
     return asset(key).size
 
 
-def pieces(key: Key, detail: int = 1) -> list[tuple[object, str | None, int]]:
+def pieces(key: AssetKey, detail: int = 1) -> list[tuple[Mesh, str | None, int]]:
     """(mesh, category, semantic id) of the asset and of each of its parts."""
     whole = asset(key, detail)
     parts = [(mesh, *PART_LABELS[name]) for name, mesh in whole.parts.items()]

@@ -1,12 +1,13 @@
-"""One moment of a drive: where the car is, who is around, what the light and the road look like."""
+"""A drive through a world, and its state at one time: ego pose, traffic, light and road surface."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from driving_scenes.base.conditions import Conditions, conditions
+from driving_scenes.base.conditions import Conditions, random_conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
 from driving_scenes.scene.object import SceneObject
@@ -16,7 +17,7 @@ from driving_scenes.scene.world import World
 
 @dataclass(frozen=True, slots=True)
 class Ego:
-    """The own car: it follows a lane at constant speed. `shift` metres left of the lane's middle, `yaw` radians."""
+    """The ego car follows a lane at constant speed, `shift` metres left of its centre, turned by `yaw` radians."""
 
     lane: Lane
     s: float
@@ -25,7 +26,7 @@ class Ego:
     speed: float
 
     def at(self, world: World, time: float) -> tuple[np.ndarray, float, float, float]:
-        """world_from_base, s, t, yaw rate after `time` seconds; the car sways a little in its lane."""
+        """world_from_base, s, t and yaw rate after `time` seconds; the car sways a little in its lane."""
         s = self.s + self.speed * time
         sway = 0.12 * np.sin(0.5 * time) * (time > 0)
         t = float(np.interp(s, world.road.s, self.lane.t)) + self.shift + sway
@@ -35,60 +36,61 @@ class Ego:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a renderer draws. `looks` are shader values of the ground; `glow` a random number for lit windows."""
+    """Everything the renderer draws. `surface`: uniforms of the ground shaders; `seed`: random number for the light."""
 
     world: World
     conditions: Conditions
-    looks: dict
-    things: list[SceneObject]
+    surface: dict[str, Any]
+    objects: list[SceneObject]
     world_from_base: np.ndarray
     ego_s: float
     ego_t: float
     speed: float
     yaw_rate: float
     seed: float
-    bonnet: Mesh | None = None  # of the own car, in the camera's optical frame
+    ego_hood: Mesh | None = None  # in the camera's optical frame
 
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """A world with traffic, light and an own car; `moment(time)` is its state."""
+    """A world with traffic, light and an ego car."""
 
     world: World
     ego: Ego
     actors: list[Actor]
     conditions: Conditions
-    looks: dict
+    surface: dict[str, Any]
     seed: float
 
     def snapshot(self, time: float = 0.0) -> Snapshot:
+        """The state after `time` seconds."""
         pose, s, t, rate = self.ego.at(self.world, time)
-        things = [actor.at(time) for actor in self.actors] + self.world.things
-        return Snapshot(self.world, self.conditions, self.looks, things, pose, s, t, self.ego.speed, rate, self.seed)
+        objects = [actor.at(time) for actor in self.actors] + self.world.objects
+        return Snapshot(self.world, self.conditions, self.surface, objects, pose, s, t, self.ego.speed, rate, self.seed)
 
 
 def random_drive(rng: np.random.Generator, world: World, start: float | None = None, seconds: float = 0.0) -> Drive:
-    """Light, traffic and the own car for a world."""
-    light = conditions(rng, world.kind == "tunnel")
-    lanes = [x for x in world.layout.lanes if x.kind == "travel" and x.direction > 0]
+    """Light, traffic and the ego car for a world; a drive of some `seconds` has steady traffic and no jitter."""
+    light = random_conditions(rng, world.road_type == "tunnel")
+    lanes = world.layout.travel_lanes(own_direction=True)
     lane = lanes[rng.integers(len(lanes))]
     spread = 0.12 if seconds else (0.55 if rng.random() < 0.1 else 0.2)
     speed = {"highway": rng.uniform(15, 33), "rural": rng.uniform(10, 24)}.get(
-        world.kind, rng.uniform(2, 5) if world.kind == "parking" else rng.uniform(4, 14)
+        world.road_type, rng.uniform(2, 5) if world.road_type == "parking" else rng.uniform(4, 14)
     )
     s = rng.uniform(-15, 12) if start is None else start
     ego = Ego(lane, s, rng.normal(0, spread), 0.0 if seconds else rng.normal(0, 0.012), speed)
-    reach = (s - 25.0, s + rng.uniform(80, 200) + speed * seconds)
-    actors = traffic(rng, world.roads, (lane, s), speed, reach, steady=seconds > 0)
-    return Drive(world, ego, actors, light, random_looks(rng, world), float(rng.random() * 100))
+    s_range = (s - 25.0, s + rng.uniform(80, 200) + speed * seconds)
+    actors = traffic(rng, world.roads, (lane, s), speed, s_range, steady=seconds > 0)
+    return Drive(world, ego, actors, light, random_surface(rng, world), float(rng.random() * 100))
 
 
-def random_looks(rng: np.random.Generator, world: World) -> dict:
+def random_surface(rng: np.random.Generator, world: World) -> dict[str, Any]:
     """Colours and wear of the ground, as uniforms of the ground and ribbon shaders."""
     grey = rng.choice([rng.uniform(0.025, 0.09), rng.uniform(0.07, 0.2)], p=[0.6, 0.4])
     tone = 1 + rng.normal(0, 0.05, 3) + rng.normal(0, 0.04) * np.array([1, 0, -1.0])
     asphalt, pale = grey * tone, rng.uniform(0.16, 0.42) * (1 + rng.normal(0, 0.04, 3) + np.array([0.04, 0, -0.05]))
-    lanes = [x for x in world.layout.lanes if x.kind == "travel"]
+    lanes = world.layout.travel_lanes()
     dry = rng.random()
     green = np.array([0.07, 0.12, 0.025]) * rng.uniform(0.6, 1.6)
     straw = np.array([0.40, 0.29, 0.13]) * rng.uniform(0.5, 1.15)

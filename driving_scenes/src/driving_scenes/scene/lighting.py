@@ -1,6 +1,8 @@
-"""Sun, sky, street lamps and headlights as values for the shaders."""
+"""Shader uniforms for sun, sky, street lamps and headlights."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,31 +10,45 @@ from driving_scenes.scene.asset_pool import size
 from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.object import SceneObject
 
+MAX_LAMPS = 12  # length of uLamps in common.glsl
 
-def lights_on(thing: SceneObject, snapshot: Snapshot) -> float:
-    """Whether a vehicle drives with its lamps on: parked cars do not."""
-    if thing.key.kind == "street_lamp":
+
+def lights_on(obj: SceneObject, snapshot: Snapshot) -> float:
+    """1 if the lamps of a vehicle or street lamp are on, else 0; parked vehicles have theirs off."""
+    if obj.key.asset_type == "street_lamp":
         return float(snapshot.conditions.timeofday == "night" and snapshot.conditions.lamps > 0.5)
-    moving = thing.velocity != (0.0, 0.0) or thing.brake > 0
-    return float(moving and (thing.track * 0.618) % 1.0 < snapshot.conditions.lamps)
+    moving = obj.velocity != (0.0, 0.0) or obj.brake > 0
+    return float(moving and (obj.track * 0.618) % 1.0 < snapshot.conditions.lamps)
 
 
-def light_values(snapshot: Snapshot, eye: np.ndarray) -> dict:
+def _lamp_positions(snapshot: Snapshot, camera_position: np.ndarray) -> list[np.ndarray]:
+    """World positions of at most MAX_LAMPS lamps that light the scene: on the tunnel ceiling or the nearest ones."""
+    if snapshot.world.road_type == "tunnel":
+        s = np.floor(snapshot.ego_s / 12) * 12 + np.arange(MAX_LAMPS) * 12 - 12
+        return list(snapshot.world.road.at(s, _tunnel_middle(snapshot), 5.8))
+    if snapshot.conditions.timeofday != "night":
+        return []
+    lamps = [x for x in snapshot.objects if x.key.asset_type == "street_lamp"]
+    positions = [(x.world_from_object @ [0, 1.6, size(x.key)[2] - 0.3, 1])[:3] for x in lamps]
+    return sorted(positions, key=lambda p: float(np.linalg.norm(p - camera_position)))[:MAX_LAMPS]
+
+
+def _tunnel_middle(snapshot: Snapshot) -> float:
+    left, right = snapshot.world.layout.paved
+    return (left + right) / 2
+
+
+def light_values(snapshot: Snapshot, camera_position: np.ndarray) -> dict[str, Any]:
     """Uniforms of common.glsl."""
     c, base = snapshot.conditions, snapshot.world_from_base
-    lamps = np.zeros((12, 4))
-    on = [t for t in snapshot.things if t.key.kind == "street_lamp"] if c.timeofday == "night" else []
-    at = [(t.world_from_object @ [0, 1.6, size(t.key)[2] - 0.3, 1])[:3] for t in on]
-    at = sorted(at, key=lambda p: float(np.linalg.norm(p - eye)))[:12]
-    if snapshot.world.kind == "tunnel":
-        road, s = snapshot.world.road, np.floor(snapshot.ego_s / 12) * 12 + np.arange(12) * 12 - 12
-        at = list(road.at(s, (snapshot.world.layout.paved[0] + snapshot.world.layout.paved[1]) / 2, 5.8))
-    for i, p in enumerate(at):
-        lamps[i] = (*p, 26.0 if snapshot.world.kind != "tunnel" else 11.0)
+    positions = _lamp_positions(snapshot, camera_position)
+    lamps = np.zeros((MAX_LAMPS, 4))
+    for i, p in enumerate(positions):
+        lamps[i] = (*p, 26.0 if snapshot.world.road_type != "tunnel" else 11.0)
     warm = np.array([1.0, 0.78, 0.5]) if snapshot.seed % 1 < 0.6 else np.array([0.9, 0.95, 1.0])
-    tunnel = float(snapshot.world.kind == "tunnel")
+    tunnel = float(snapshot.world.road_type == "tunnel")
     return {
-        "uEye": eye,
+        "uCameraPosition": camera_position,
         "uSun": c.sun,
         "uSunColor": c.sun_color * (1 - tunnel),
         "uZenith": c.zenith * (1 - 0.85 * tunnel),
@@ -49,9 +65,9 @@ def light_values(snapshot: Snapshot, eye: np.ndarray) -> dict:
         "uShadowOn": float(c.sun_color.sum() > 0.02),
         "uTunnel": tunnel,
         "uCloudOffset": (snapshot.seed * 0.37 % 1, snapshot.seed * 0.11 % 1),
-        "uTunnelMiddle": (snapshot.world.layout.paved[0] + snapshot.world.layout.paved[1]) / 2,
+        "uTunnelMiddle": _tunnel_middle(snapshot),
         "uLamps": lamps,
-        "uLampCount": len(at),
+        "uLampCount": len(positions),
         "uLampColor": warm * (0.6 if snapshot.seed % 0.1 < 0.05 else 1.0),
         "uHeadPosition": (base @ [2.0, 0, 0.7, 1])[:3],
         "uHeadForward": base[:3, :3] @ [1.0, 0, 0],

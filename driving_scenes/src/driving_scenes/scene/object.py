@@ -1,30 +1,30 @@
-"""Something that stands or moves in the scene."""
+"""Anything placed in the scene: an asset with a pose and state."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from driving_scenes.scene.asset_pool import Key
+from driving_scenes.scene.asset_pool import AssetKey
 
 
 @dataclass(slots=True)
 class SceneObject:
-    """One asset at one place.
+    """One asset at one pose.
 
-    track    constant over a sequence; 0 for what is never boxed
+    track    constant over a sequence
     velocity metres per second along the world's x and y
-    lights   brake and indicator brightness 0..1
+    tint     replaces the colour of painted surfaces, linear RGB
+    brake    brightness of the brake lamps, 0..1; blink: of the indicators
+    color    state of a traffic light
     """
 
-    key: Key
+    key: AssetKey
     world_from_object: np.ndarray
     track: int = 0
     velocity: tuple[float, float] = (0.0, 0.0)
     tint: tuple[float, float, float] | None = None
     brake: float = 0.0
     blink: float = 0.0
-    color: str | None = None  # of a traffic light
-    shadow: bool = True
-    extra: dict = field(default_factory=dict)
+    color: str | None = None

@@ -19,7 +19,7 @@ _HELMETS = colors.linear("f0f0ee", "101012", "b01818", "1e4fa0", "e0c020", "7076
 
 
 def pedestrian(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A person, walking or standing, who looks along x."""
+    """A person, walking or standing, facing +x."""
     dress, pose = dressed(rng), walking(rng)
     body = [person(dress, pose, detail)]
     carried = rng.choice(["", "backpack", "bag", "umbrella", "stick"], p=[0.6, 0.15, 0.13, 0.09, 0.03])
@@ -29,7 +29,7 @@ def pedestrian(rng: np.random.Generator, detail: int = 1) -> Asset:
 
 
 def rider(rng: np.random.Generator, vehicle: str = "bicycle", detail: int = 1) -> Asset:
-    """A person on a bicycle or motorcycle; the vehicle is the part of its name."""
+    """A person on a bicycle or motorcycle; the vehicle is the part of that name."""
     rides = {"bicycle": bicycle_ride, "motorcycle": motorcycle_ride}
     if vehicle not in rides:
         raise ValueError(f"no rider for a {vehicle!r}: choose one of {', '.join(rides)}")
@@ -53,9 +53,9 @@ def rider(rng: np.random.Generator, vehicle: str = "bicycle", detail: int = 1) -
 
 
 def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
-    """Hands at the bars, feet on the pegs; the hip is the origin, lengths are shares of a height of 1.72 m."""
-    reach, tall = np.array([ride.seat[0], 0, ride.seat[2] + 0.1]), 1.72
-    grips, pegs = (ride.grips - reach) / tall, (ride.pegs - reach) / tall
+    """Hands on the bars, feet on the pegs; the hip is the origin, lengths are relative to a height of 1.72 m."""
+    hip_position, tall = np.array([ride.seat[0], 0, ride.seat[2] + 0.1]), 1.72
+    grips, pegs = (ride.grips - hip_position) / tall, (ride.pegs - hip_position) / tall
     hip, side = np.zeros(3), np.array([1.0, -1.0])
     neck = np.array([ride.lean * 0.31, 0, 0.31 * np.sqrt(1 - ride.lean**2)])
     thighs = hip + np.stack([0 * side, side * 0.048, 0 * side], 1)
@@ -72,28 +72,28 @@ def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
 
 
 def _joint(start: np.ndarray, end: np.ndarray, bone: float, towards: tuple[float, float, float]) -> np.ndarray:
-    """Where a limb of two equal bones bends between its ends."""
+    """Joint positions of limbs with two equal bones between given ends."""
     gap = end - start
     half = np.linalg.norm(gap, axis=1, keepdims=True) / 2
-    way = np.array(towards) - gap * (gap @ np.array(towards) / np.maximum((gap**2).sum(1), 1e-9))[:, None]
-    way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    return (start + end) / 2 + way * np.sqrt(np.clip(bone**2 - half**2, 0.0004, None))
+    direction = np.array(towards) - gap * (gap @ np.array(towards) / np.maximum((gap**2).sum(1), 1e-9))[:, None]
+    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
+    return np.asarray((start + end) / 2 + direction * np.sqrt(np.clip(bone**2 - half**2, 0.0004, None)))
 
 
-def _carried(rng: np.random.Generator, what: str, dress: Dress, pose: Pose) -> list[Mesh]:
+def _carried(rng: np.random.Generator, item: str, dress: Dress, pose: Pose) -> list[Mesh]:
     tall = dress.height
     color = colors.one_of(rng, _BAGS)
-    if what == "backpack":
+    if item == "backpack":
         return [box((pose.hip + (-0.1, 0, 0.2)) * tall, (0.13, 0.27, 0.4), color, top=(0.7, 0.8))]
     hand = pose.hands[1] * tall
-    if what == "bag":
+    if item == "bag":
         return [
             box(hand - (0, 0, 0.3), (0.32, 0.12, 0.3), color, top=(0.9, 0.6)),
             rods([hand - (0, 0, 0.16)], [hand], 0.012, color),
         ]
-    if what == "stick":
+    if item == "stick":
         return [rods([hand + (0.15, 0, -hand[2] + 0.01)], [hand], 0.012, colors.WOOD)]
-    if what == "umbrella":
+    if item == "umbrella":
         top = (pose.neck + (0.05, -0.06, 0.25)) * tall
         rise, spread = np.array([0, 0.09, 0.17, 0.22]), np.array([0.52, 0.42, 0.22, 0.01]) * rng.uniform(0.85, 1.1)
         shade = colors.one_of(rng, _UMBRELLAS)

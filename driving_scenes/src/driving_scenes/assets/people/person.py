@@ -1,4 +1,4 @@
-"""A body of jointed limbs in any pose, dressed."""
+"""Dressed human figures of jointed limbs in any pose."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SHOES = colors.linear("0d0d0d", "2a1d14", "d8d8d4", "4a4a4c")
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Joint places in metres for a person 1 m tall: x forward, y left, z up; left limb first, then right."""
+    """Joint positions in metres for a person 1 m tall: x forward, y left, z up; left limb first, then right."""
 
     hip: np.ndarray
     neck: np.ndarray
@@ -62,7 +62,7 @@ class Dress:
 
 
 def dressed(rng: np.random.Generator) -> Dress:
-    """Someone from the street."""
+    """Random clothes, build and age."""
     child = rng.random() < 0.12
     hi_vis = rng.random() < 0.04
     return Dress(
@@ -82,7 +82,7 @@ def dressed(rng: np.random.Generator) -> Dress:
 
 
 def walking(rng: np.random.Generator) -> Pose:
-    """A moment of a stride; standing is a stride of length nought."""
+    """A random phase of a stride; a quarter of the people stand."""
     stride = rng.uniform(0.25, 0.5) * (rng.random() < 0.75)
     phase = rng.uniform(0, 2 * np.pi)
     swing = np.array([np.sin(phase), -np.sin(phase)]) * stride
@@ -105,7 +105,7 @@ def walking(rng: np.random.Generator) -> Pose:
 
 
 def person(dress: Dress, pose: Pose, detail: int = 1) -> Mesh:
-    """The dressed body in its pose; the ground is where the pose puts it."""
+    """The dressed body in its pose, scaled to its height."""
     sides, g, scale = (8 if detail else 4), dress.girth, dress.height
     hip, neck = pose.hip, pose.neck
     spine = neck - hip

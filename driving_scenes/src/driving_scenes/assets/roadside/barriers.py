@@ -27,9 +27,9 @@ def _extruded(
 
 def fence(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Asset:
     """A fence of wood, wire mesh, iron bars, or a garden wall."""
-    kind = str(rng.choice(["boards", "mesh", "bars", "wall", "rails"]))
-    height = {"boards": 1.6, "mesh": 1.8, "bars": 1.3, "wall": 1.2, "rails": 1.1}[kind] * rng.uniform(0.8, 1.2)
-    if kind == "wall":
+    fence_type = str(rng.choice(["boards", "mesh", "bars", "wall", "rails"]))
+    height = {"boards": 1.6, "mesh": 1.8, "bars": 1.3, "wall": 1.2, "rails": 1.1}[fence_type] * rng.uniform(0.8, 1.2)
+    if fence_type == "wall":
         color = colors.one_of(rng, colors.linear("8a4a38", "c8bfa8", "9a9890", "d8d2c4"))
         parts = [
             box((0, 0, height / 2), (length, 0.25, height), color),
@@ -40,7 +40,7 @@ def fence(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Ass
     metal = [colors.GALVANISED, colors.BLACK, colors.linear("2a5a3a")[0]][rng.integers(3)]
     posts = _along(length, 2.4)
     base = np.stack([posts, 0 * posts, 0 * posts], 1)
-    if kind == "boards":
+    if fence_type == "boards":
         x = _along(length, 0.16 if detail else 1.0)
         tone = wood * rng.uniform(0.8, 1.15, (len(x), 1))
         wide = length / len(x) * 0.92
@@ -54,31 +54,31 @@ def fence(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Ass
         "mesh": np.linspace(0.05, height, 9 if detail else 4),
         "bars": np.array([0.15, height * 0.92]),
         "rails": np.array([0.5, 1.0]) * height,
-    }[kind]
+    }[fence_type]
     ends = np.stack([0 * lines - length / 2, 0 * lines, lines], 1)
-    thick = {"mesh": 0.006, "bars": 0.02, "rails": 0.045}[kind]
-    color, material = (wood, Material.MATTE) if kind == "rails" else (metal, Material.METAL)
+    thick = {"mesh": 0.006, "bars": 0.02, "rails": 0.045}[fence_type]
+    color, material = (wood, Material.MATTE) if fence_type == "rails" else (metal, Material.METAL)
     parts = [
         rods(ends, ends * (-1, 1, 1), thick, color, material, 4),
         rods(base, base + (0, 0, height + 0.05), 0.05, color, material, 5),
     ]
-    if kind in ("mesh", "bars") and detail:
-        x = _along(length, 0.2 if kind == "mesh" else 0.13)
+    if fence_type in ("mesh", "bars") and detail:
+        x = _along(length, 0.2 if fence_type == "mesh" else 0.13)
         low = np.stack([x, 0 * x, 0 * x + 0.05], 1)
         parts.append(
-            rods(low, low + (0, 0, height - 0.05), 0.004 if kind == "mesh" else 0.011, metal, Material.METAL, 3)
+            rods(low, low + (0, 0, height - 0.05), 0.004 if fence_type == "mesh" else 0.011, metal, Material.METAL, 3)
         )
     return asset_of(join(parts), None, FENCE)
 
 
 def guard_rail(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Asset:
     """A steel rail of W or box profile, or wire ropes, on posts."""
-    kind = rng.choice(["w", "box", "ropes"], p=[0.75, 0.15, 0.1])
+    fence_type = rng.choice(["w", "box", "ropes"], p=[0.75, 0.15, 0.1])
     steel = colors.GALVANISED * rng.uniform(0.7, 1.2)
     posts = _along(length, rng.choice([2.0, 3.8]))
     spots = np.stack([posts, 0 * posts + 0.1, 0 * posts + 0.36], 1)
     parts = [boxes(spots, (0.07, 0.12, 0.72), steel * 0.75, Material.METAL)]
-    if kind == "w":
+    if fence_type == "w":
         profile = np.array(
             [
                 [0.0, 0.44],
@@ -100,7 +100,7 @@ def guard_rail(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -
             rail.materials,
         )
         parts += [rail, back]
-    elif kind == "box":
+    elif fence_type == "box":
         parts.append(box((0, 0, 0.66), (length, 0.12, 0.16), steel, Material.METAL))
     else:
         z = np.array([0.45, 0.58, 0.71])
@@ -140,16 +140,16 @@ def concrete_barrier(rng: np.random.Generator, length: float = 4.0, detail: int 
 
 def noise_wall(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Asset:
     """A tall wall of concrete, wood, metal or glass panels between posts."""
-    kind = str(rng.choice(["concrete", "wood", "metal", "glass"], p=[0.45, 0.2, 0.25, 0.1]))
+    fence_type = str(rng.choice(["concrete", "wood", "metal", "glass"], p=[0.45, 0.2, 0.25, 0.1]))
     height = rng.uniform(2.5, 5.5)
     tones = {
         "concrete": colors.linear("a09a8e", "b8a890", "8a8680", "c0b8a8", "9a7a62"),
         "wood": colors.linear("7a5a3a", "5a4632", "8a7a62"),
         "metal": colors.linear("5a7a5a", "8aa0a8", "6a7a84", "b8b8a8"),
         "glass": colors.linear("5a6a6e", "6a7a7a"),
-    }[kind]
+    }[fence_type]
     color = colors.one_of(rng, tones)
-    material = {"glass": Material.WINDOW, "metal": Material.PAINT}.get(kind, Material.MATTE)
+    material = {"glass": Material.WINDOW, "metal": Material.PAINT}.get(fence_type, Material.MATTE)
     bays = max(int(round(length / 4.0)), 1)
     panel = rng.choice([0.5, 1.0, 2.0])
     steel = [colors.CONCRETE, colors.GALVANISED * 0.8, color * 0.6][rng.integers(3)]

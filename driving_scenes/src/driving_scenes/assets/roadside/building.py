@@ -1,4 +1,4 @@
-"""Buildings from a small grammar: floors of bays, a ground floor of doors or shops, a roof."""
+"""Buildings from a small grammar: a ground floor of doors or shops, floors of window bays, a roof."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driving_scenes.assets.roadside.building_roof import roof
 from driving_scenes.base import colors
 from driving_scenes.base.asset import BUILDING, Asset, asset_of, branches
 from driving_scenes.base.mesh import Material, Mesh, join
-from driving_scenes.base.shapes import box, boxes, flat, quads
+from driving_scenes.base.shapes import boxes, quads
 
 _WALLS = {
     "brick": colors.linear("8a4a38", "9a5a42", "6e3a2e", "a8745a", "7a5a4a", "b08a6a"),
@@ -20,13 +21,12 @@ _WALLS = {
     "glass": colors.linear("3a464e", "2c3840", "4a5a64"),
     "metal": colors.linear("a8b0b4", "c8ccce", "6a7a84", "8a9298", "d0c8b8"),
 }
-_ROOFS = colors.linear("6a3a2a", "4a4644", "3a3c40", "7a4a34", "58504a")
 _SHOPS = colors.linear("8a1c1c", "1c3a6a", "1f5a3a", "e0b020", "101214", "e8e4da", "d06020", "5a2a5a")
 
 
 @dataclass(frozen=True, slots=True)
 class Facade:
-    """One wall as seen from the street: its left foot, its direction, its outward normal."""
+    """One wall: its lower left corner as seen from outside, its direction and its outward normal."""
 
     foot: np.ndarray
     right: np.ndarray
@@ -36,7 +36,7 @@ class Facade:
     def at(self, u: np.ndarray, z: np.ndarray, out: float = 0.0) -> np.ndarray:
         """(N, 3) of u along the wall, height z, metres in front of it."""
         u, z = np.broadcast_arrays(np.asarray(u, float), np.asarray(z, float))
-        return self.foot + u[..., None] * self.right + z[..., None] * np.array([0, 0, 1.0]) + out * self.out
+        return np.asarray(self.foot + u[..., None] * self.right + z[..., None] * np.array([0, 0, 1.0]) + out * self.out)
 
     def rectangles(self, u: np.ndarray, z: np.ndarray, width: float, height: float, out: float) -> np.ndarray:
         """(N, 4, 3) corners of rectangles around (u, z)."""
@@ -54,15 +54,15 @@ class Facade:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """What the windows of one building share."""
+    """Window dimensions and colours of one building."""
 
     pitch: float
     width: float
     height: float
     frame: np.ndarray
-    share: float  # of the places in side and back walls that have one
-    band: float  # height share of office windows
-    gap: float  # width share of office windows
+    fill_fraction: float  # of the window positions in side and back walls
+    band: float  # height fraction of office windows
+    gap: float  # width fraction of office windows
 
     @staticmethod
     def drawn(rng: np.random.Generator, wall: np.ndarray) -> Windows:
@@ -81,33 +81,33 @@ class Windows:
 
 def building(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A house, block, office, shed or shop; its street front faces -y."""
-    kind = str(rng.choice(["house", "block", "office", "shed"], p=[0.28, 0.42, 0.16, 0.14]))
+    building_type = str(rng.choice(["house", "block", "office", "shed"], p=[0.28, 0.42, 0.16, 0.14]))
     floors, length, depth, floor = {
         "house": (int(rng.integers(1, 4)), rng.uniform(7, 13), rng.uniform(7, 11), rng.uniform(2.6, 3.0)),
         "block": (int(rng.integers(3, 8)), rng.uniform(10, 24), rng.uniform(10, 15), rng.uniform(2.9, 3.5)),
         "office": (int(rng.integers(4, 13)), rng.uniform(14, 32), rng.uniform(14, 22), rng.uniform(3.3, 3.9)),
         "shed": (1, rng.uniform(15, 35), rng.uniform(12, 25), rng.uniform(5, 9)),
-    }[kind]
+    }[building_type]
     skin = {
         "house": ("brick", "plaster"),
         "block": ("brick", "plaster", "concrete"),
         "office": ("glass", "concrete", "metal"),
         "shed": ("metal", "concrete", "brick"),
     }
-    material = str(rng.choice(skin[kind]))
+    material = str(rng.choice(skin[building_type]))
     wall = colors.one_of(rng, _WALLS[material], 0.1)
-    base = 0.6 if kind != "shed" else 0.0
-    ground = rng.uniform(3.4, 4.2) if kind in ("block", "office") else floor
-    height = base * (kind == "house") + ground + floor * (floors - 1) + 0.3
-    meshes = [_walls(length, depth, height, wall, rng.uniform(0.5, 0.9), kind)]
+    base = 0.6 if building_type != "shed" else 0.0
+    ground = rng.uniform(3.4, 4.2) if building_type in ("block", "office") else floor
+    height = base * (building_type == "house") + ground + floor * (floors - 1) + 0.3
+    meshes = [_walls(length, depth, height, wall, rng.uniform(0.5, 0.9), building_type)]
     style = Windows.drawn(rng, wall)
     for_front, for_roof = branches(rng, 2)
     for index, facade in enumerate(_facades(length, depth)):
         if detail:
-            meshes += _front(for_front, kind, facade, floors, floor, ground, wall, style, street=index == 0)
-        elif kind != "shed":
+            meshes += _front(for_front, building_type, facade, floors, floor, ground, wall, style, street=index == 0)
+        elif building_type != "shed":
             meshes += _far_front(facade, floors, floor, ground)
-    meshes += _roof(for_roof, kind, length, depth, height, wall, detail)
+    meshes += roof(for_roof, building_type, length, depth, height, wall, detail)
     return asset_of(join(meshes), None, BUILDING)
 
 
@@ -119,9 +119,9 @@ def _facades(length: float, depth: float) -> list[Facade]:
     return [Facade(corners[k], (corners[(k + 1) % 4] - corners[k]) / wide[k], out[k], wide[k]) for k in range(4)]
 
 
-def _walls(length: float, depth: float, height: float, wall: np.ndarray, soot: float, kind: str) -> Mesh:
+def _walls(length: float, depth: float, height: float, wall: np.ndarray, soot: float, building_type: str) -> Mesh:
     """The bare volume; the foot is a darker plinth."""
-    plinth = 0.5 if kind != "shed" else 0.25
+    plinth = 0.5 if building_type != "shed" else 0.25
     parts = []
     for f in _facades(length, depth):
         low = f.rectangles(np.array([f.width / 2]), np.array([plinth / 2]), f.width, plinth, 0.0)
@@ -141,7 +141,7 @@ def _panes(rng: np.random.Generator, count: int) -> np.ndarray:
 
 def _front(
     rng: np.random.Generator,
-    kind: str,
+    building_type: str,
     f: Facade,
     floors: int,
     floor: float,
@@ -150,19 +150,19 @@ def _front(
     style: Windows,
     street: bool,
 ) -> list[Mesh]:
-    if kind == "shed":
+    if building_type == "shed":
         return _shed_front(rng, f, ground, wall, street)
-    if kind == "office":
+    if building_type == "office":
         return _office_front(rng, f, floors, floor, ground, wall, style, street)
     bays = min(max(int(f.width / style.pitch), 1), 54 // floors if street else max(24 // floors, 2))
     u = (np.arange(bays) + 0.5) * f.width / bays
     wide, tall = min(style.width, f.width / bays * 0.7), style.height
-    first = 0 if not street or kind == "house" else 1
+    first = 0 if not street or building_type == "house" else 1
     levels = np.arange(first, floors)
     z0 = np.where(levels == 0, 0.0, ground + (levels - 1) * floor) + 0.9 + tall / 2
     uu, zz = (a.ravel() for a in np.meshgrid(u, z0))
-    keep = rng.random(len(uu)) < (0.98 if street else style.share)
-    door = street and kind == "house"
+    keep = rng.random(len(uu)) < (0.98 if street else style.fill_fraction)
+    door = street and building_type == "house"
     if door:
         spot = u[int(rng.integers(bays))]
         keep &= ~((zz < ground) & (np.abs(uu - spot) < 0.1))
@@ -177,7 +177,7 @@ def _front(
     span = np.abs(f.right) * (wide + 0.25) + np.abs(f.out) * 0.18 + (0, 0, 0.07)
     if street:
         out.append(boxes(sills, span, wall * 0.7 if rng.random() < 0.5 else colors.CONCRETE))
-    if street and kind == "block":
+    if street and building_type == "block":
         out += _shops(rng, f, ground, bays) if rng.random() < 0.65 else _entrance(rng, f, ground, u, wide)
         if rng.random() < 0.4:
             out += _balconies(rng, f, u, ground, floor, floors, f.width / bays)
@@ -231,8 +231,8 @@ def _shops(rng: np.random.Generator, f: Facade, ground: float, bays: int) -> lis
     out.append(boxes(f.at(u, np.full(shops, ground - 0.45), 0.08), board, color))
     letters = np.linspace(-0.3, 0.3, 7) * wide
     uu = (u[:, None] + letters).ravel()
-    ink = np.repeat(np.where(color.mean(1, keepdims=True) > 0.25, 0.03, 0.75), 7, 0) * np.ones(3)
-    out.append(quads(f.rectangles(uu, np.full(len(uu), ground - 0.45), wide * 0.055, 0.3, 0.175), ink))
+    letter_color = np.repeat(np.where(color.mean(1, keepdims=True) > 0.25, 0.03, 0.75), 7, 0) * np.ones(3)
+    out.append(quads(f.rectangles(uu, np.full(len(uu), ground - 0.45), wide * 0.055, 0.3, 0.175), letter_color))
     for shop in np.flatnonzero(rng.random(shops) < 0.35):
         top, low = (
             f.at(np.array([u[shop] - wide / 2, u[shop] + wide / 2]), np.full(2, ground - 0.8), 0.1),
@@ -322,73 +322,3 @@ def _far_front(f: Facade, floors: int, floor: float, ground: float) -> list[Mesh
     return [
         quads(f.rectangles(np.full(len(z), f.width / 2), z, f.width * 0.8, 1.2, 0.05), (0.1, 0.1, 0.1), Material.WINDOW)
     ]
-
-
-def _roof(
-    rng: np.random.Generator, kind: str, length: float, depth: float, height: float, wall: np.ndarray, detail: int
-) -> list[Mesh]:
-    tile = colors.one_of(rng, _ROOFS)
-    if kind == "house" or (kind == "block" and rng.random() < 0.4):
-        return _gable(rng, length, depth, height, wall, tile, detail)
-    x, y = length / 2, depth / 2
-    top = quads(np.array([[[-x, -y, height], [x, -y, height], [x, y, height], [-x, y, height]]]), colors.CONCRETE * 0.5)
-    parts = [top]
-    if detail:
-        edge = wall * rng.uniform(0.6, 1.1)
-        parts += [box((0, s * y, height + 0.15), (length + 0.3, 0.35, 0.5), edge) for s in (1, -1)]
-        parts += [box((s * x, 0, height + 0.15), (0.35, depth, 0.5), edge) for s in (1, -1)]
-        count = int(rng.integers(1, 4))
-        place = rng.uniform(-0.3, 0.3, (count, 3)) * (length, depth, 0) + (0, 0, height + 0.8)
-        parts.append(boxes(place, rng.uniform([1.5, 1.5, 1.0], [3.5, 3.5, 2.2], (count, 3)), colors.GALVANISED))
-    return parts
-
-
-def _gable(
-    rng: np.random.Generator,
-    length: float,
-    depth: float,
-    height: float,
-    wall: np.ndarray,
-    tile: np.ndarray,
-    detail: int,
-) -> list[Mesh]:
-    x, y, rise, over = length / 2, depth / 2, depth * rng.uniform(0.22, 0.45), 0.45
-    hip = rng.uniform(0, 0.8) * x * (rng.random() < 0.4)
-    eave = height + 0.05 - over * rise / y
-    ex, ey = x + over, y + over
-    points = np.array(
-        [
-            [-ex, -ey, eave],
-            [ex, -ey, eave],
-            [ex, ey, eave],
-            [-ex, ey, eave],
-            [-ex + hip, 0, height + 0.05 + rise],
-            [ex - hip, 0, height + 0.05 + rise],
-        ]
-    )
-    faces = [[0, 1, 5], [0, 5, 4], [2, 3, 4], [2, 4, 5], [3, 0, 4], [1, 2, 5], [0, 2, 1], [0, 3, 2]]
-    keep = faces[:4] + (faces[4:6] if hip else []) + faces[6:]
-    parts = [flat(points, keep, tile)]
-    if not hip:
-        gable = np.array(
-            [
-                [-x, -y, height],
-                [-x, y, height],
-                [-x, 0, height + rise * 0.97],
-                [x, -y, height],
-                [x, y, height],
-                [x, 0, height + rise * 0.97],
-            ]
-        )
-        parts.append(flat(gable, [[0, 2, 1], [3, 4, 5]], wall))
-    if detail and rng.random() < 0.6:
-        parts.append(
-            box((rng.uniform(-0.35, 0.35) * length, 0.15 * depth, height + rise), (0.7, 0.7, 1.6), _WALLS["brick"][0])
-        )
-    if detail and rng.random() < 0.5:
-        spots = np.array([(u * length, -0.62 * y, height + 0.32 * rise + 0.4) for u in (-0.25, 0.0, 0.25)])
-        parts.append(boxes(spots, (1.3, 1.2, 1.4), tile * 0.8))
-        glass = spots - (0, 0.62, 0)
-        corners = np.stack([glass + d for d in ((-0.5, 0, -0.5), (0.5, 0, -0.5), (0.5, 0, 0.5), (-0.5, 0, 0.5))], 1)
-        parts.append(quads(corners, (0.05, 0.05, 0.06), Material.WINDOW))
-    return parts

@@ -1,4 +1,4 @@
-"""Trees and bushes: leaves are many small cards that look all ways."""
+"""Trees and bushes; leaves are many small cards facing all directions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _BARKS = colors.linear("4a3a2c", "5a4a3c", "3a3028", "6a6258", "2f261e")
 
 def tree(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A deciduous tree, conifer, palm or bare tree."""
-    kind = rng.choice(4, p=[0.62, 0.2, 0.06, 0.12])
-    return asset_of((_deciduous, _conifer, _palm, _bare)[kind](rng, detail), None, VEGETATION)
+    tree_type = rng.choice(4, p=[0.62, 0.2, 0.06, 0.12])
+    return asset_of((_deciduous, _conifer, _palm, _bare)[tree_type](rng, detail), None, VEGETATION)
 
 
 def bush(rng: np.random.Generator, detail: int = 1) -> Asset:
@@ -28,16 +28,16 @@ def bush(rng: np.random.Generator, detail: int = 1) -> Asset:
     green = colors.one_of(rng, _GREENS)
     count = int(220 * min(size.prod(), 3) ** 0.3) if detail else 24
     if hedge:
-        place = rng.uniform(-0.5, 0.5, (count, 3))
+        positions = rng.uniform(-0.5, 0.5, (count, 3))
         axis = rng.integers(3, size=count)
-        place[np.arange(count), axis] = np.where(rng.random(count) < 0.5, -0.48, 0.48)
-        outward = np.eye(3)[axis] * np.sign(place)
-        place = (place + (0, 0, 0.5)) * size
+        positions[np.arange(count), axis] = np.where(rng.random(count) < 0.5, -0.48, 0.48)
+        outward = np.eye(3)[axis] * np.sign(positions)
+        positions = (positions + (0, 0, 0.5)) * size
     else:
         outward = _directions(rng, count)
-        place = (outward * rng.uniform(0.75, 1.0, (count, 1)) * 0.5 + (0, 0, 0.45)) * size
+        positions = (outward * rng.uniform(0.75, 1.0, (count, 1)) * 0.5 + (0, 0, 0.45)) * size
     scale = 0.16 if detail else 0.5
-    leaves = _leaves(rng, place, outward, scale * size.mean() ** 0.5, green, size[2])
+    leaves = _leaves(rng, positions, outward, scale * size.mean() ** 0.5, green, size[2])
     core = (
         box((0, 0, size[2] * 0.46), size * 0.9, _GREENS[4] * 0.4, Material.FOLIAGE)
         if hedge
@@ -47,29 +47,29 @@ def bush(rng: np.random.Generator, detail: int = 1) -> Asset:
 
 
 def _standing(mesh: Mesh) -> Mesh:
-    """What hangs below the ground is lifted onto it."""
+    """The mesh lifted so that nothing is below the ground."""
     vertices = mesh.vertices.copy()
     vertices[:, 2] -= vertices[:, 2].min()
     return Mesh(vertices, mesh.faces, mesh.normals, mesh.colors, mesh.materials)
 
 
 def _blob(size: np.ndarray, color: np.ndarray, detail: int, center: Values = (0, 0, 0.0)) -> Mesh:
-    """The dark inside that keeps a crown from being seen through."""
+    """A dark core that keeps the crown opaque."""
     rise = np.array([0.0, 0.25, 0.6, 0.9, 1.0])[:, None] * (0, 0, size[2]) + np.asarray(center, float)
     radii = np.array([0.25, 0.5, 0.5, 0.3, 0.05])[:, None] * size[[1, 0]]
     return tube(rise, radii, color, Material.FOLIAGE, sides=7 if detail else 4)
 
 
 def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
-    way = rng.normal(size=(count, 3))
-    return way / np.linalg.norm(way, axis=1, keepdims=True)
+    direction = rng.normal(size=(count, 3))
+    return np.asarray(direction / np.linalg.norm(direction, axis=1, keepdims=True))
 
 
 def _leaves(
-    rng: np.random.Generator, places: np.ndarray, outward: np.ndarray, size: float, color: np.ndarray, height: float
+    rng: np.random.Generator, positions: np.ndarray, outward: np.ndarray, size: float, color: np.ndarray, height: float
 ) -> Mesh:
-    """Ragged cards at places (N, 3); they shade by a mean of the crown's normal and their own."""
-    count = len(places)
+    """Ragged cards at positions (N, 3); their shading normal is a mean of the crown's and their own."""
+    count = len(positions)
     face = outward + rng.normal(0, 0.75, (count, 3))
     face /= np.linalg.norm(face, axis=1, keepdims=True)
     across = np.cross(face, _directions(rng, count))
@@ -79,16 +79,16 @@ def _leaves(
     ragged = rng.uniform(0.55, 1.1, (4, count, 1)) * scale
     corners = np.stack(
         [
-            places + across * ragged[0],
-            places + other * ragged[1] * 0.8,
-            places - across * ragged[2],
-            places - other * ragged[3] * 0.8,
+            positions + across * ragged[0],
+            positions + other * ragged[1] * 0.8,
+            positions - across * ragged[2],
+            positions - other * ragged[3] * 0.8,
         ],
         1,
     )
     normal = outward + 0.45 * face
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
-    deep = np.clip(places[:, 2:] / height, 0, 1)
+    deep = np.clip(positions[:, 2:] / height, 0, 1)
     shade = color * (0.62 + 0.5 * deep) * rng.uniform(0.75, 1.25, (count, 1)) * (1 + rng.normal(0, 0.05, (count, 3)))
     faces = (np.arange(count)[:, None, None] * 4 + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
     return Mesh(
@@ -114,16 +114,16 @@ def _deciduous(rng: np.random.Generator, detail: int) -> Mesh:
     green = colors.one_of(rng, _AUTUMN if rng.random() < 0.08 else _GREENS, 0.2)
     clumps = int(rng.integers(7, 13)) if detail else 4
     middle = np.array([0, 0, (height + low) / 2])
-    reach = np.array([wide, wide, (height - low) / 2])
-    centers = middle + _directions(rng, clumps) * rng.uniform(0.2, 0.6, (clumps, 1)) * reach
-    radius = rng.uniform(0.45, 0.72, clumps) * reach[:2].mean()
+    half_axes = np.array([wide, wide, (height - low) / 2])
+    centers = middle + _directions(rng, clumps) * rng.uniform(0.2, 0.6, (clumps, 1)) * half_axes
+    radius = rng.uniform(0.45, 0.72, clumps) * half_axes[:2].mean()
     count = 440 if detail else 18
     which = rng.integers(clumps, size=count)
-    way = _directions(rng, count)
-    places = centers[which] + way * radius[which, None] * rng.uniform(0.7, 1.05, (count, 1)) * (1, 1, 0.85)
-    outward = way + (places - middle) / reach * 0.6 + (0, 0, 0.15)
+    direction = _directions(rng, count)
+    positions = centers[which] + direction * radius[which, None] * rng.uniform(0.7, 1.05, (count, 1)) * (1, 1, 0.85)
+    outward = direction + (positions - middle) / half_axes * 0.6 + (0, 0, 0.15)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    leaves = _leaves(rng, places, outward, wide * (0.14 if detail else 0.42), green, height)
+    leaves = _leaves(rng, positions, outward, wide * (0.14 if detail else 0.42), green, height)
     parts = [_trunk(rng, (height + low) / 2, 0.028 * height**0.9, bark, detail), leaves]
     if detail:
         start = np.array([0, 0, low]) + rng.uniform(-0.1, 0.6, (clumps, 1)) * (0, 0, low * 0.5)
@@ -149,7 +149,7 @@ def _conifer(rng: np.random.Generator, detail: int) -> Mesh:
     turn = rng.uniform(0, 2 * np.pi, count)
     step = np.floor(rise * 11) / 11 * 0.6 + rise * 0.4
     out = wide * (1 - step) * rng.uniform(0.55, 1.05, count) + 0.05
-    places = np.stack([out * np.cos(turn), out * np.sin(turn), low + rise * (height - low)], 1)
+    positions = np.stack([out * np.cos(turn), out * np.sin(turn), low + rise * (height - low)], 1)
     outward = np.stack([np.cos(turn), np.sin(turn), np.full(count, 0.45)], 1)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     core = tube(
@@ -159,7 +159,7 @@ def _conifer(rng: np.random.Generator, detail: int) -> Mesh:
         Material.FOLIAGE,
         8 if detail else 4,
     )
-    leaves = _leaves(rng, places, outward, wide * (0.2 if detail else 0.45), green, height)
+    leaves = _leaves(rng, positions, outward, wide * (0.2 if detail else 0.45), green, height)
     return join([_trunk(rng, height * 0.5, 0.018 * height, bark, detail), core, leaves])
 
 
@@ -176,10 +176,10 @@ def _palm(rng: np.random.Generator, detail: int) -> Mesh:
         colors.one_of(rng, _BARKS),
         sides=7 if detail else 3,
     )
-    way = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)
+    direction = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)
     line = (
         np.array([*lean, height])
-        + way[:, None] * (long[:, None] * steps)[..., None]
+        + direction[:, None] * (long[:, None] * steps)[..., None]
         + (np.outer(lift, steps) - 1.5 * steps**2)[..., None] * np.array([0, 0, 1.0]) * long[:, None, None] * 0.5
     )
     across = (

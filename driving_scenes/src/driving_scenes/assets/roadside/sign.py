@@ -20,11 +20,11 @@ _DIGITS = {
     "6": "afgedc", "7": "abc", "8": "abcdefg", "9": "abcdfg",
     "P": "abgfe", "S": "afgcd", "T": "a", "O": "abcdef", "H": "fegbc",
 }  # fmt: skip
-_BLACK_INK = colors.BLACK
+_BLACK = colors.BLACK
 
 
 class Board:
-    """Convex shapes on a plate, later ones in front; u to the right and v up as the driver sees them, metres."""
+    """Convex shapes on a plate, later ones in front; u to the driver's right and v up, metres."""
 
     def __init__(self) -> None:
         self.outlines: list[np.ndarray] = []
@@ -46,18 +46,20 @@ class Board:
         self.add(np.array([[-0.45, 0.05], [0.45, 0.05], [0, 0.6]]) * size @ rotate + (u, v), color)
         self.add(np.array([[-0.13, -0.6], [0.13, -0.6], [0.13, 0.1], [-0.13, 0.1]]) * size @ rotate + (u, v), color)
 
-    def text(self, word: str, u: float, v: float, height: float, color: Values) -> None:
+    def text(self, text: str, u: float, v: float, height: float, color: Values) -> None:
         cell = height * 0.62
-        for k, letter in enumerate(word):
-            at = u + (k - (len(word) - 1) / 2) * cell
+        for k, letter in enumerate(text):
+            at = u + (k - (len(text) - 1) / 2) * cell
             for name in _DIGITS[letter]:
                 x, y, w, h = np.array(_SEGMENTS[name]) * (cell * 0.62, height * 0.45, cell * 0.72, height * 0.45)
                 self.bar(at + x, v + y, max(w, height * 0.11), max(h, height * 0.11), color)
             if letter == "T":
                 self.bar(at, v, height * 0.11, height, color)
 
-    def words(self, rng: np.random.Generator, u: float, v: float, width: float, height: float, color: Values) -> None:
-        """A line of writing too far away to read: letters as blocks."""
+    def fake_text(
+        self, rng: np.random.Generator, u: float, v: float, width: float, height: float, color: Values
+    ) -> None:
+        """A line of illegible text: letters as blocks."""
         at = u - width / 2
         while at < u + width / 2 - height * 0.5:
             w = rng.uniform(0.25, 0.75) * height
@@ -66,7 +68,7 @@ class Board:
             at += w + (height * 0.5 if rng.random() < 0.15 else 0.0)
 
     def mesh(self, x: float, z: float, back: Values) -> Mesh:
-        """Standing upright, facing -x, its origin at height z."""
+        """The upright board, facing -x, its origin at height z."""
         front = [np.c_[np.full(len(o), x - 0.007 * k), -o[:, 0], o[:, 1] + z] for k, o in enumerate(self.outlines)]
         plate = front[0][::-1] + (0.02, 0, 0)
         edge = [
@@ -81,15 +83,15 @@ class Board:
 
 
 def _ring(
-    board: Board, radius: float, rim: Values, inside: Values, sides: int, share: float = 0.8, turn: float = 0.0
+    board: Board, radius: float, rim: Values, inside: Values, sides: int, fraction: float = 0.8, turn: float = 0.0
 ) -> None:
     board.add(disc(radius, sides, turn), rim)
-    board.add(disc(radius * share, sides, turn), inside)
+    board.add(disc(radius * fraction, sides, turn), inside)
 
 
 def _speed_ring(rng: np.random.Generator, b: Board) -> None:
     _ring(b, 0.32, colors.SIGN_RED, colors.WHITE, 18, 0.79)
-    b.text(str(rng.choice([30, 40, 50, 60, 70, 80, 90, 100, 120])), 0, 0, 0.25, _BLACK_INK)
+    b.text(str(rng.choice([30, 40, 50, 60, 70, 80, 90, 100, 120])), 0, 0, 0.25, _BLACK)
 
 
 def _no_entry(rng: np.random.Generator, b: Board) -> None:
@@ -101,8 +103,8 @@ def _forbidden(rng: np.random.Generator, b: Board) -> None:
     parking = rng.random() < 0.5
     _ring(b, 0.32, colors.SIGN_RED, colors.SIGN_BLUE if parking else colors.WHITE, 18)
     if not parking:
-        b.bar(0.0, -0.04, 0.26, 0.1, _BLACK_INK)
-        b.bar(-0.02, 0.05, 0.14, 0.09, _BLACK_INK)
+        b.bar(0.0, -0.04, 0.26, 0.1, _BLACK)
+        b.bar(-0.02, 0.05, 0.14, 0.09, _BLACK)
     b.bar(0, 0, 0.5, 0.06, colors.SIGN_RED, -np.pi / 4)
 
 
@@ -127,7 +129,7 @@ def _danger(rng: np.random.Generator, b: Board) -> None:
 
 
 def _diamond(rng: np.random.Generator, b: Board) -> None:
-    _ring(b, 0.52, _BLACK_INK, colors.SIGN_ORANGE if rng.random() < 0.25 else colors.SIGN_YELLOW, 4, 0.95)
+    _ring(b, 0.52, _BLACK, colors.SIGN_ORANGE if rng.random() < 0.25 else colors.SIGN_YELLOW, 4, 0.95)
     _symbol(rng, b, 0.0, 0.0, 0.5)
 
 
@@ -138,25 +140,25 @@ def _priority(rng: np.random.Generator, b: Board) -> None:
 def _symbol(rng: np.random.Generator, b: Board, u: float, v: float, size: float) -> None:
     which = rng.integers(5)
     if which == 0:
-        b.bar(u, v + size * 0.12, size * 0.16, size * 0.55, _BLACK_INK)
-        b.bar(u, v - size * 0.32, size * 0.17, size * 0.17, _BLACK_INK)
+        b.bar(u, v + size * 0.12, size * 0.16, size * 0.55, _BLACK)
+        b.bar(u, v - size * 0.32, size * 0.17, size * 0.17, _BLACK)
     elif which == 1:
-        b.arrow(u, v, size * 0.8, _BLACK_INK, rng.uniform(-0.8, 0.8))
+        b.arrow(u, v, size * 0.8, _BLACK, rng.uniform(-0.8, 0.8))
     elif which == 2:  # somebody walking
-        b.add(disc(size * 0.1, 8) + (u, v + size * 0.36), _BLACK_INK)
+        b.add(disc(size * 0.1, 8) + (u, v + size * 0.36), _BLACK)
         for x, y, w, h, t in (
             (0, 0.1, 0.16, 0.36, 0.1),
             (-0.1, -0.22, 0.1, 0.38, 0.4),
             (0.12, -0.22, 0.1, 0.38, -0.4),
             (0.14, 0.1, 0.3, 0.08, -0.6),
         ):
-            b.bar(u + x * size, v + y * size, w * size, h * size, _BLACK_INK, t)
+            b.bar(u + x * size, v + y * size, w * size, h * size, _BLACK, t)
     elif which == 3:  # crossing roads
-        b.bar(u, v, size * 0.14, size * 0.8, _BLACK_INK)
-        b.bar(u, v, size * 0.5, size * 0.12, _BLACK_INK)
+        b.bar(u, v, size * 0.14, size * 0.8, _BLACK)
+        b.bar(u, v, size * 0.5, size * 0.12, _BLACK)
     else:  # a bend
-        b.bar(u - size * 0.08, v - size * 0.2, size * 0.13, size * 0.45, _BLACK_INK)
-        b.bar(u + size * 0.06, v + size * 0.14, size * 0.13, size * 0.42, _BLACK_INK, -0.8)
+        b.bar(u - size * 0.08, v - size * 0.2, size * 0.13, size * 0.45, _BLACK)
+        b.bar(u + size * 0.06, v + size * 0.14, size * 0.13, size * 0.42, _BLACK, -0.8)
 
 
 def _rectangle(b: Board, width: float, height: float, rim: Values, inside: Values, edge: float = 0.02) -> None:
@@ -165,10 +167,10 @@ def _rectangle(b: Board, width: float, height: float, rim: Values, inside: Value
 
 
 def _speed_limit(rng: np.random.Generator, b: Board) -> None:
-    _rectangle(b, 0.61, 0.76, _BLACK_INK, colors.WHITE)
-    b.words(rng, 0, 0.26, 0.44, 0.11, _BLACK_INK)
-    b.words(rng, 0, 0.12, 0.36, 0.11, _BLACK_INK)
-    b.text(str(rng.choice([25, 30, 35, 45, 55, 65, 70])), 0, -0.15, 0.3, _BLACK_INK)
+    _rectangle(b, 0.61, 0.76, _BLACK, colors.WHITE)
+    b.fake_text(rng, 0, 0.26, 0.44, 0.11, _BLACK)
+    b.fake_text(rng, 0, 0.12, 0.36, 0.11, _BLACK)
+    b.text(str(rng.choice([25, 30, 35, 45, 55, 65, 70])), 0, -0.15, 0.3, _BLACK)
 
 
 def _blue_square(rng: np.random.Generator, b: Board) -> None:
@@ -177,22 +179,22 @@ def _blue_square(rng: np.random.Generator, b: Board) -> None:
         b.text("P", 0, 0, 0.38, colors.WHITE)
     else:
         b.add(np.array([[-0.24, -0.2], [0.24, -0.2], [0, 0.24]]), colors.WHITE)
-        b.bar(0, -0.06, 0.06, 0.2, _BLACK_INK)
+        b.bar(0, -0.06, 0.06, 0.2, _BLACK)
 
 
 def _white_plate(rng: np.random.Generator, b: Board) -> None:
-    ink = [_BLACK_INK, colors.SIGN_RED, colors.SIGN_GREEN][rng.integers(3)]
-    _rectangle(b, 0.45, 0.6, ink, colors.WHITE, 0.015)
+    text_color = [_BLACK, colors.SIGN_RED, colors.SIGN_GREEN][rng.integers(3)]
+    _rectangle(b, 0.45, 0.6, text_color, colors.WHITE, 0.015)
     for v in (0.18, 0.04, -0.1):
-        b.words(rng, 0, v, 0.32, 0.08, ink)
-    b.arrow(0, -0.21, 0.12, ink, np.pi / 2)
+        b.fake_text(rng, 0, v, 0.32, 0.08, text_color)
+    b.arrow(0, -0.21, 0.12, text_color, np.pi / 2)
 
 
 def _chevron(rng: np.random.Generator, b: Board) -> None:
-    _rectangle(b, 0.6, 0.7, _BLACK_INK, colors.SIGN_YELLOW if rng.random() < 0.6 else colors.WHITE)
+    _rectangle(b, 0.6, 0.7, _BLACK, colors.SIGN_YELLOW if rng.random() < 0.6 else colors.WHITE)
     way = rng.choice([-1, 1])
     for s in (1, -1):
-        b.bar(0.0, s * 0.13, 0.42, 0.16, _BLACK_INK, -s * way * 0.9)
+        b.bar(0.0, s * 0.13, 0.42, 0.16, _BLACK, -s * way * 0.9)
 
 
 def _direction(rng: np.random.Generator, b: Board) -> None:
@@ -210,15 +212,17 @@ def direction_board(rng: np.random.Generator, b: Board, width: float, height: fl
         colors.WHITE,
         colors.SIGN_BROWN,
     ][rng.choice(6, p=[0.35, 0.3, 0.1, 0.1, 0.1, 0.05])]
-    ink = _BLACK_INK if ground is colors.SIGN_YELLOW or ground is colors.WHITE else colors.WHITE
-    _rectangle(b, width, height, ink, ground, 0.03)
+    text_color = _BLACK if ground is colors.SIGN_YELLOW or ground is colors.WHITE else colors.WHITE
+    _rectangle(b, width, height, text_color, ground, 0.03)
     line = min(0.3, height / 4)
     for k in range(int(height / (line * 1.8))):
-        b.words(rng, -width * 0.08, height / 2 - line * (1.1 + 1.6 * k), width * rng.uniform(0.4, 0.68), line, ink)
-    b.arrow(width * 0.39, 0, min(height, width) * 0.4, ink, rng.choice([0, np.pi, np.pi / 2, -np.pi / 2, -0.7]))
+        b.fake_text(
+            rng, -width * 0.08, height / 2 - line * (1.1 + 1.6 * k), width * rng.uniform(0.4, 0.68), line, text_color
+        )
+    b.arrow(width * 0.39, 0, min(height, width) * 0.4, text_color, rng.choice([0, np.pi, np.pi / 2, -np.pi / 2, -0.7]))
 
 
-_KINDS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] = (
+_SIGNS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] = (
     *(
         (_speed_ring, 0.14),
         (_no_entry, 0.05),
@@ -242,10 +246,10 @@ _KINDS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] =
 
 def traffic_sign(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A sign on its post or posts; it faces -x."""
-    shares = np.array([share for _, share in _KINDS])
-    kind = _KINDS[rng.choice(len(_KINDS), p=shares / shares.sum())][0]
+    frequencies = np.array([frequency for _, frequency in _SIGNS])
+    draw_pictogram = _SIGNS[rng.choice(len(_SIGNS), p=frequencies / frequencies.sum())][0]
     board = Board()
-    kind(rng, board)
+    draw_pictogram(rng, board)
     if not detail:
         del board.outlines[2:], board.paints[2:]
     outline = board.outlines[0]
@@ -256,8 +260,8 @@ def traffic_sign(rng: np.random.Generator, detail: int = 1) -> Asset:
     top = center + outline[:, 1].max() * size
     if rng.random() < 0.15 and half < 0.7:  # a second, smaller plate below
         extra = Board()
-        _rectangle(extra, half * 1.6, 0.28, _BLACK_INK, colors.WHITE, 0.012)
-        extra.words(rng, 0, 0, half * 1.2, 0.12, _BLACK_INK)
+        _rectangle(extra, half * 1.6, 0.28, _BLACK, colors.WHITE, 0.012)
+        extra.fake_text(rng, 0, 0, half * 1.2, 0.12, _BLACK)
         if not detail:
             del extra.outlines[2:], extra.paints[2:]
         plates.append(extra.mesh(-0.09, low - 0.2, colors.GALVANISED))

@@ -24,24 +24,24 @@ def traffic_light(rng: np.random.Generator, state: str = "red", detail: int = 1)
     lens = float(rng.choice([0.10, 0.15], p=[0.5, 0.5])) * rng.uniform(0.97, 1.03)
     lying = rng.random() < 0.2
     overhead = lying or rng.random() < 0.45
-    reach = rng.uniform(2.5, 7.0) if overhead else 0.0
+    arm_length = rng.uniform(2.5, 7.0) if overhead else 0.0
     high = rng.uniform(4.8, 6.0) if overhead else rng.uniform(2.4, 3.3)
-    place = np.array([-0.22, reach, high + 3 * lens])
+    position = np.array([-0.22, arm_length, high + 3 * lens])
     for_head, for_pole = branches(rng, 2)
     head = _head(for_head, state, lens, lying, detail)
     return asset_of(
-        _moved(head, place), "traffic light", SIGN, {"pole": _pole(for_pole, overhead, place, lens, detail)}
+        _moved(head, position), "traffic light", SIGN, {"pole": _pole(for_pole, overhead, position, lens, detail)}
     )
 
 
-def _moved(mesh: Mesh, place: np.ndarray) -> Mesh:
+def _moved(mesh: Mesh, position: np.ndarray) -> Mesh:
     pose = np.eye(4)
-    pose[:3, 3] = place
+    pose[:3, 3] = position
     return mesh.moved(pose)
 
 
 def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail: int) -> Mesh:
-    """The housing around its own centre."""
+    """The housing, centred on its origin."""
     pitch = lens * 2.35
     shell = colors.linear("0d0e0f", "0d0e0f", "15181a", "1c3a2a", "c8960f", "3a3e40")[rng.integers(6)]
     names = ("red", "yellow", "green")
@@ -50,7 +50,7 @@ def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail
     size = np.array([lens * 1.6, pitch, pitch]) + along * 2 * pitch
     parts = [box((0, 0, 0), size, shell)]
     front = -size[0] / 2
-    hood = rng.choice(["tunnel", "cap", "none"], p=[0.35, 0.5, 0.15])
+    visor = rng.choice(["tunnel", "cap", "none"], p=[0.35, 0.5, 0.15])
     if rng.random() < 0.4:
         plate = size * (0, 1, 1) + (0.015, 2 * lens, 2 * lens)
         parts.append(box((front * 0.3, 0, 0), plate, colors.BLACK))
@@ -60,24 +60,24 @@ def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail
     arrow = rng.random() < 0.15
     for name, center in zip(names, centers, strict=True):
         lit = name == state
-        color, kind = (_LIT[name], Material.SIGNAL_LIT) if lit else (_OFF[name], Material.SIGNAL_DARK)
-        parts.append(_lens(center + (front - 0.004, 0, 0), lens * 0.95, color, kind, 14 if detail else 6))
+        color, material = (_LIT[name], Material.SIGNAL_LIT) if lit else (_OFF[name], Material.SIGNAL_DARK)
+        parts.append(_lens(center + (front - 0.004, 0, 0), lens * 0.95, color, material, 14 if detail else 6))
         if detail and lit and arrow:
             parts.append(_arrow_mask(center + (front - 0.02, 0, 0), lens, int(rng.integers(3))))
-        if detail and hood != "none":
-            parts.append(_hood(center + (front, 0, 0), lens, 0.55 if hood == "tunnel" else 0.0, shell))
+        if detail and visor != "none":
+            parts.append(_visor(center + (front, 0, 0), lens, 0.55 if visor == "tunnel" else 0.0, shell))
     return join(parts)
 
 
-def _lens(center: np.ndarray, radius: float, color: tuple[float, float, float], kind: int, sides: int) -> Mesh:
+def _lens(center: np.ndarray, radius: float, color: tuple[float, float, float], material: int, sides: int) -> Mesh:
     ring = disc(radius, sides)
     points = np.concatenate([[[-0.015, 0, 0]], np.stack([np.zeros(sides), -ring[:, 0], ring[:, 1]], 1)]) + center
     i = np.arange(sides)
-    return shaded(points, np.stack([0 * i, i + 1, (i + 1) % sides + 1], 1), color, kind, crease=80)
+    return shaded(points, np.stack([0 * i, i + 1, (i + 1) % sides + 1], 1), color, material, crease=80)
 
 
-def _hood(center: np.ndarray, lens: float, closed: float, color: np.ndarray) -> Mesh:
-    """A visor over one lens, seen from both sides."""
+def _visor(center: np.ndarray, lens: float, closed: float, color: np.ndarray) -> Mesh:
+    """A visor over one lens, with faces on both sides."""
     angle = np.radians(np.linspace(-20 - 60 * closed, 200 + 60 * closed, 9))
     arc = np.stack([0 * angle, -np.cos(angle) * lens, np.sin(angle) * lens], 1)
     out = lattice(np.stack([arc, arc + (-lens * 1.5, 0, 0)]) + center, color, Material.MATTE, crease=60)
@@ -94,7 +94,7 @@ def _arrow_mask(center: np.ndarray, lens: float, way: int) -> Mesh:
     return boxes(center + np.stack([0 * y, y, z], 1), (0.006, lens * 0.5, lens * 0.5), colors.BLACK)
 
 
-def _pole(rng: np.random.Generator, overhead: bool, place: np.ndarray, lens: float, detail: int) -> Mesh:
+def _pole(rng: np.random.Generator, overhead: bool, position: np.ndarray, lens: float, detail: int) -> Mesh:
     color = [
         colors.GALVANISED,
         colors.GALVANISED * 0.6,
@@ -103,7 +103,7 @@ def _pole(rng: np.random.Generator, overhead: bool, place: np.ndarray, lens: flo
         colors.linear("c8a020")[0],
     ][rng.integers(5)]
     sides = 8 if detail else 4
-    top = place[2] + (0.5 if overhead else 3 * lens)
+    top = position[2] + (0.5 if overhead else 3 * lens)
     thick = 0.11 if overhead else 0.055
     parts = [
         tube(
@@ -115,11 +115,11 @@ def _pole(rng: np.random.Generator, overhead: bool, place: np.ndarray, lens: flo
         )
     ]
     if overhead:
-        arm = np.array([[0, 0, top - 0.4], [0, place[1] * 0.35, top - 0.05], [0, place[1] + 0.5, top]])
+        arm = np.array([[0, 0, top - 0.4], [0, position[1] * 0.35, top - 0.05], [0, position[1] + 0.5, top]])
         parts.append(tube(arm, [0.08, 0.065, 0.045], color, Material.METAL, sides))
-        parts.append(box((-0.06, place[1], place[2] + 0.2), (0.1, 0.06, 0.7), color, Material.METAL))
+        parts.append(box((-0.06, position[1], position[2] + 0.2), (0.1, 0.06, 0.7), color, Material.METAL))
     else:
-        spots = np.array([(-0.1, 0, place[2] + s * 2 * lens) for s in (1, -1)])
+        spots = np.array([(-0.1, 0, position[2] + s * 2 * lens) for s in (1, -1)])
         parts.append(boxes(spots, (0.2, 0.04, 0.04), color, Material.METAL))
         if rng.random() < 0.5:
             parts.append(box((-0.08, 0, 1.15), (0.1, 0.09, 0.2), colors.SIGN_YELLOW))

@@ -1,4 +1,4 @@
-"""What stands along a street."""
+"""Street furniture: lamps, poles, cones, bins, benches and the like."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from driving_scenes.base.shapes import box, boxes, disc, prism, rods, tube
 
 
 def _post_color(rng: np.random.Generator) -> np.ndarray:
-    return [colors.GALVANISED, colors.GALVANISED * 0.6, colors.BLACK * 2, colors.linear("2a4a3a")[0], colors.CONCRETE][
-        rng.integers(5)
-    ]
+    steel, green = colors.GALVANISED, colors.linear("2a4a3a")[0]
+    choices: list[np.ndarray] = [steel, steel * 0.6, colors.BLACK * 2, green, colors.CONCRETE]
+    return choices[int(rng.integers(5))]
 
 
 def street_lamp(rng: np.random.Generator, detail: int = 1) -> Asset:
@@ -21,7 +21,7 @@ def street_lamp(rng: np.random.Generator, detail: int = 1) -> Asset:
     color, sides = _post_color(rng), 8 if detail else 4
     if rng.random() < 0.2:
         return asset_of(_park_lamp(rng, color, sides), None, POLE)
-    height, reach = rng.uniform(6, 11), rng.uniform(0.8, 2.6)
+    height, arm_length = rng.uniform(6, 11), rng.uniform(0.8, 2.6)
     post = tube(
         [(0, 0, 0), (0, 0, 0.8), (0, 0, 0.81), (0, 0, height - 0.8)],
         [0.13, 0.12, 0.09, 0.06],
@@ -31,9 +31,9 @@ def street_lamp(rng: np.random.Generator, detail: int = 1) -> Asset:
     )
     parts = [post]
     for side in (1, -1) if rng.random() < 0.15 else (1,):
-        arm = [(0, 0, height - 0.85), (0, side * reach * 0.25, height - 0.2), (0, side * reach, height)]
+        arm = [(0, 0, height - 0.85), (0, side * arm_length * 0.25, height - 0.2), (0, side * arm_length, height)]
         parts.append(tube(arm, [0.06, 0.05, 0.04], color, Material.METAL, sides - 2 if detail else 3))
-        head = (0, side * (reach + 0.25), height)
+        head = (0, side * (arm_length + 0.25), height)
         parts.append(box(head, (0.24, 0.7, 0.12), color * 0.9, Material.METAL, top=(0.6, 0.8)))
         parts.append(box((0, head[1], height - 0.07), (0.18, 0.45, 0.03), colors.LAMP_WHITE, Material.HEADLAMP))
     return asset_of(join(parts), None, POLE)
@@ -58,9 +58,9 @@ def _park_lamp(rng: np.random.Generator, color: np.ndarray, sides: int) -> Mesh:
 
 def pole(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A utility pole, a flag-like mast, a bollard or a road-side marker post."""
-    kind = str(rng.choice(["utility", "mast", "bollard", "marker"], p=[0.35, 0.25, 0.2, 0.2]))
+    pole_type = str(rng.choice(["utility", "mast", "bollard", "marker"], p=[0.35, 0.25, 0.2, 0.2]))
     sides = 7 if detail else 4
-    if kind == "bollard":
+    if pole_type == "bollard":
         body = tube(
             [(0, 0, 0), (0, 0, 0.85), (0, 0, 0.92)], [0.08, 0.08, 0.05], _post_color(rng), Material.METAL, sides
         )
@@ -69,7 +69,7 @@ def pole(rng: np.random.Generator, detail: int = 1) -> Asset:
             None,
             POLE,
         )
-    if kind == "marker":
+    if pole_type == "marker":
         mark = box((-0.065, 0, 0.85), (0.012, 0.06, 0.18), colors.SIGN_ORANGE, Material.SIGN)
         return asset_of(
             join(
@@ -82,19 +82,19 @@ def pole(rng: np.random.Generator, detail: int = 1) -> Asset:
             None,
             POLE,
         )
-    height = rng.uniform(7, 10) if kind == "utility" else rng.uniform(4, 9)
-    color = colors.WOOD * rng.uniform(0.7, 1.3) if kind == "utility" else _post_color(rng)
-    thick = 0.14 if kind == "utility" else 0.07
+    height = rng.uniform(7, 10) if pole_type == "utility" else rng.uniform(4, 9)
+    color = colors.WOOD * rng.uniform(0.7, 1.3) if pole_type == "utility" else _post_color(rng)
+    thick = 0.14 if pole_type == "utility" else 0.07
     parts = [
         tube(
             [(0, 0, 0), (0, 0, height)],
             [thick, thick * 0.75],
             color,
-            Material.MATTE if kind == "utility" else Material.METAL,
+            Material.MATTE if pole_type == "utility" else Material.METAL,
             sides,
         )
     ]
-    if kind == "utility":
+    if pole_type == "utility":
         for z in (height - 0.4, height - 1.2)[: int(rng.integers(1, 3))]:
             parts.append(box((0, 0, z), (0.12, 2.2, 0.12), color * 0.9))
             spots = np.array([(0, y, z + 0.15) for y in (-1.0, -0.5, 0.5, 1.0)])
@@ -133,16 +133,16 @@ def cone(rng: np.random.Generator, detail: int = 1) -> Asset:
 
 def bin(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A wheeled bin, a litter bin or a dumpster."""
-    kind = str(rng.choice(["wheeled", "litter", "dumpster"], p=[0.5, 0.3, 0.2]))
+    bin_type = str(rng.choice(["wheeled", "litter", "dumpster"], p=[0.5, 0.3, 0.2]))
     color = colors.one_of(rng, colors.linear("2a4a2f", "1a1c1e", "1f3f7a", "5a3a22", "6a6e70", "c8a81f"))
-    if kind == "litter":
+    if bin_type == "litter":
         body = tube([(0, 0, 0), (0, 0, 0.75)], [0.2, 0.22], color, sides=10 if detail else 5)
         return asset_of(
             join([body, tube([(0, 0, 0.75), (0, 0, 0.95)], [0.24, 0.12], color * 0.6, sides=10 if detail else 5)]),
             None,
             IGNORE,
         )
-    length, width, height = (0.72, 0.58, 1.05) if kind == "wheeled" else (1.1, 1.8, 1.3)
+    length, width, height = (0.72, 0.58, 1.05) if bin_type == "wheeled" else (1.1, 1.8, 1.3)
     body = box((0, 0, 0.06 + height * 0.44), (length * 0.8, width * 0.85, height * 0.88), color, top=1.18)
     lid = box(
         (0, 0, height * 0.97),
@@ -151,7 +151,7 @@ def bin(rng: np.random.Generator, detail: int = 1) -> Asset:
         top=(0.9, 0.95),
     )
     feet = [
-        (x, s * width * 0.36, 0.1) for x in ((length * 0.3,) if kind == "wheeled" else (-0.3, 0.3)) for s in (1, -1)
+        (x, s * width * 0.36, 0.1) for x in ((length * 0.3,) if bin_type == "wheeled" else (-0.3, 0.3)) for s in (1, -1)
     ]
     parts = [body, lid, boxes(np.array(feet), (0.2, 0.06, 0.2), colors.RUBBER)]
     return asset_of(join(parts), None, IGNORE)
@@ -159,8 +159,8 @@ def bin(rng: np.random.Generator, detail: int = 1) -> Asset:
 
 def parked_clutter(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A bench, hydrant, post box, cabinet, advertising stand, planter, bus stop or heap of boxes."""
-    kinds = (_bench, _hydrant, _cabinet, _advert, _planter, _shelter, _heap)
-    parts = kinds[rng.choice(7, p=[0.16, 0.12, 0.2, 0.14, 0.14, 0.1, 0.14])](rng)
+    variants = (_bench, _hydrant, _cabinet, _advert, _planter, _shelter, _heap)
+    parts = variants[rng.choice(7, p=[0.16, 0.12, 0.2, 0.14, 0.14, 0.1, 0.14])](rng)
     return asset_of(join(parts), None, IGNORE)
 
 
@@ -197,11 +197,11 @@ def _advert(rng: np.random.Generator) -> list[Mesh]:
     height = rng.uniform(1.0, 2.4)
     frame = box((0, 0, height * 0.55), (0.14, height * 0.6, height * 0.9), colors.DARK, Material.METAL)
     shades = colors.linear("c83a2a", "2a6ac8", "e8c83a", "e8e4dc", "3a8a5a", "8a3a8a")
-    picture = [
+    posters = [
         box((0, 0, height * (0.55 + dz)), (0.16, height * 0.52, height * h), shades[rng.integers(6)])
         for dz, h in ((0.15, 0.45), (-0.2, 0.25))
     ]
-    return [frame, *picture, box((0, 0, 0.1), (0.4, height * 0.5, 0.2), colors.DARK)]
+    return [frame, *posters, box((0, 0, 0.1), (0.4, height * 0.5, 0.2), colors.DARK)]
 
 
 def _planter(rng: np.random.Generator) -> list[Mesh]:
@@ -243,9 +243,11 @@ def _shelter(rng: np.random.Generator) -> list[Mesh]:
 def _heap(rng: np.random.Generator) -> list[Mesh]:
     count = int(rng.integers(2, 6))
     sizes = rng.uniform(0.25, 0.6, (count, 3))
-    place = np.c_[rng.uniform(-0.6, 0.6, count), rng.uniform(-0.3, 0.3, count), sizes[:, 2] / 2]
+    positions = np.c_[rng.uniform(-0.6, 0.6, count), rng.uniform(-0.3, 0.3, count), sizes[:, 2] / 2]
     return [
         boxes(
-            place, sizes, colors.linear("a8845a", "8a6a42", "1a1c1e", "e0e0dc", "3a5a8a")[rng.integers(5, size=count)]
+            positions,
+            sizes,
+            colors.linear("a8845a", "8a6a42", "1a1c1e", "e0e0dc", "3a5a8a")[rng.integers(5, size=count)],
         )
     ]

@@ -1,4 +1,4 @@
-"""What spans a road; it lies across x = 0 from y = -width / 2 to width / 2."""
+"""Structures across a road, from y = -width / 2 to width / 2 at x = 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cars of all ages and body types."""
+"""Passenger cars, pickups and vans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from driving_scenes.assets.vehicles.car_body import Body, Look, axles, drawn_body
+from driving_scenes.assets.vehicles.car_body import Body, CarStyle, axles, random_body
 from driving_scenes.assets.vehicles.car_cabin import cabin
 from driving_scenes.assets.vehicles.car_shell import shell
 from driving_scenes.assets.vehicles.car_trim import far_trim, trim
@@ -18,16 +18,16 @@ from driving_scenes.base.shapes import box
 
 
 def car(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A passenger car, pickup or delivery van that looks along x."""
-    body = drawn_body(rng)
-    service = rng.choice(["", "taxi", "police"], p=[0.955, 0.03, 0.015]) if body.share > 0.05 else ""
+    """A passenger car, pickup or delivery van facing +x."""
+    body = random_body(rng)
+    service = rng.choice(["", "taxi", "police"], p=[0.955, 0.03, 0.015]) if body.frequency > 0.05 else ""
     paint = {"taxi": _taxi_color(rng), "police": colors.linear("f0f0f0")[0]}.get(service, colors.car_color(rng))
     if not body.windows and rng.random() < 0.6:
         paint = colors.linear("eeeeec")[0]
-    look = Look.drawn(rng, body, paint)
-    meshes = [shell(body, look, detail), cabin(body, look, detail), _wheels(body, look, detail), _floor(body)]
+    style = CarStyle.random(rng, body, paint)
+    meshes = [shell(body, style, detail), cabin(body, style, detail), _wheels(body, style, detail), _floor(body)]
     for_trim, rng = branches(rng, 2)
-    meshes += trim(for_trim, body, look, service) if detail else far_trim(body, look)
+    meshes += trim(for_trim, body, style, service) if detail else far_trim(body, style)
     mesh = join(meshes)
     if rng.random() < 0.15:
         mesh = _dirtied(mesh, rng.uniform(0.2, 0.6))
@@ -36,23 +36,23 @@ def car(rng: np.random.Generator, detail: int = 1) -> Asset:
 
 def _taxi_color(rng: np.random.Generator) -> np.ndarray:
     """Taxi yellow, ivory or black."""
-    return colors.linear("e8b21a", "e6d7b0", "15161a")[rng.integers(3)]
+    return np.asarray(colors.linear("e8b21a", "e6d7b0", "15161a")[rng.integers(3)])
 
 
-def _wheels(body: Body, look: Look, detail: int) -> Mesh:
+def _wheels(body: Body, style: CarStyle, detail: int) -> Mesh:
     outside = body.width / 2 * 0.985 - 0.01
-    places = [(x, s * outside) for x in axles(body) for s in (1, -1)]
-    return wheels(places, body.wheel, 0.22, look.rim, look.spokes, detail)
+    positions = [(x, s * outside) for x in axles(body) for s in (1, -1)]
+    return wheels(positions, body.wheel, 0.22, style.rim, style.spokes, detail)
 
 
 def _floor(body: Body) -> Mesh:
-    """The dark underside that hides the view through."""
+    """The dark underside, which keeps the car opaque."""
     height = body.height * 0.4 - body.clearance
     return box((0, 0, body.clearance + height / 2), (body.length * 0.9, body.width * 0.58, height), colors.BLACK)
 
 
 def _dirtied(mesh: Mesh, amount: float) -> Mesh:
-    """Dust that grows towards the road."""
+    """The mesh with dust, thicker towards the road."""
     dust = np.array([0.16, 0.135, 0.105], np.float32)
     low = np.exp(-mesh.vertices[:, 2:] / 0.45) * amount
     painted = np.isin(mesh.materials, (Material.PAINT, Material.MATTE, Material.METAL))[:, None]

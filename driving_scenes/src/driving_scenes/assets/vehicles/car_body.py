@@ -1,4 +1,4 @@
-"""Proportions and looks of cars, and where things are on them."""
+"""Proportions and styles of cars, and positions of their parts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from driving_scenes.base import colors
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Proportions of a car: metres, heights as share of `height`, x as share of `length` from the tail."""
+    """Proportions of a car: metres, heights as fraction of `height`, x as fraction of `length` from the tail."""
 
-    kind: str
-    share: float  # of the cars on the road
+    body_type: str
+    frequency: float  # of the cars on the road
     length: float
     width: float
     height: float
-    wheelbase: float  # share of length
-    overhang: float  # front, share of length
+    wheelbase: float  # fraction of length
+    overhang: float  # front, fraction of length
     wheel: float  # radius
     clearance: float
-    bonnet: float  # height of its front edge
+    hood: float  # height of its front edge
     cowl: float  # height under the windscreen
     belt: float  # height of the shoulder at the tail
     screen: tuple[float, float]  # x of the windscreen's foot and top
@@ -67,7 +67,7 @@ BODIES = (
 )
 # fmt: on
 
-# Rows of the side: share of the height from sill to shoulder, share of the half width, push of tail and nose in metres.
+# Rows of the side: height as fraction from sill to shoulder, fraction of the half width, push of tail and nose in m.
 ROWS = np.array(
     [
         (0.00, 0.930, 0.07, -0.09),
@@ -83,10 +83,10 @@ ROWS = np.array(
 FAR_ROWS = ROWS[[0, 4, 5, 7]]
 
 
-def drawn_body(rng: np.random.Generator) -> Body:
-    """A body by its share on the roads, a little longer, wider or taller than the next."""
-    shares = np.array([b.share for b in BODIES])
-    body = BODIES[rng.choice(len(BODIES), p=shares / shares.sum())]
+def random_body(rng: np.random.Generator) -> Body:
+    """A body drawn by its frequency on the roads, with varied dimensions."""
+    frequencies = np.array([b.frequency for b in BODIES])
+    body = BODIES[rng.choice(len(BODIES), p=frequencies / frequencies.sum())]
     length, width, height, wheel = rng.normal(1, [0.03, 0.02, 0.02, 0.03]).clip(0.94, 1.06) * (
         body.length,
         body.width,
@@ -100,7 +100,7 @@ def drawn_body(rng: np.random.Generator) -> Body:
         width=width,
         height=height,
         wheel=wheel,
-        bonnet=body.bonnet + lift[0],
+        hood=body.hood + lift[0],
         belt=body.belt + lift[1],
         cowl=body.cowl + lift[2] / 2,
         roundness=body.roundness * rng.uniform(0.8, 1.25),
@@ -108,34 +108,34 @@ def drawn_body(rng: np.random.Generator) -> Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What differs between two cars of one body."""
+class CarStyle:
+    """What differs between two cars of one body type."""
 
     paint: np.ndarray
     trim: np.ndarray  # sills, arches and lower bumpers
     roof: np.ndarray
     rim: np.ndarray
     spokes: int
-    lamp_inner: float  # share of the half width where head lamps begin
+    lamp_inner: float  # fraction of the half width where head lamps begin
     tail_inner: float
     tail_rows: tuple[int, ...]  # rows of cells that the tail lamps fill
     amber: bool
     light_bar: bool
     tall_tail: bool  # lamps climb beside the rear window
-    grille: float  # share of the half width
+    grille: float  # fraction of the half width
     grille_color: np.ndarray
     classic: bool
     plate: np.ndarray
     plate_row: int
 
     @staticmethod
-    def drawn(rng: np.random.Generator, body: Body, paint: np.ndarray) -> Look:
-        classic = body.kind.startswith("classic")
+    def random(rng: np.random.Generator, body: Body, paint: np.ndarray) -> CarStyle:
+        classic = body.body_type.startswith("classic")
         steep = body.rear[0] < 0.06 and not classic
-        cladding = body.kind in ("suv", "large suv", "van", "box van", "pickup", "city car") and rng.random() < 0.6
+        cladding = body.body_type in ("suv", "large suv", "van", "box van", "pickup", "city car") and rng.random() < 0.6
         tails = [(4,), (3, 4), (4, 5), (4,)] if not classic else [(3,), (4,), (3, 4)]
         rims = [colors.STEEL * 0.9, colors.CHROME, colors.DARK * 1.6, np.full(3, 0.22)]
-        return Look(
+        return CarStyle(
             paint=paint,
             trim=colors.PLASTIC if cladding else paint,
             roof=colors.BLACK if rng.random() < 0.1 and body.windows else paint,
@@ -163,21 +163,21 @@ def axles(body: Body) -> np.ndarray:
     return np.array([front, front - body.wheelbase * body.length])
 
 
-def x_at(body: Body, share: float) -> float:
-    """Metres from the middle of the car of a share of its length from the tail."""
-    return (share - 0.5) * body.length
+def x_at(body: Body, frequency: float) -> float:
+    """x in metres of a point given as fraction of the length from the tail."""
+    return (frequency - 0.5) * body.length
 
 
 def shoulder(body: Body, x: np.ndarray) -> np.ndarray:
     """Height of the shoulder line along the car."""
-    boot = body.belt - (0.025 if body.rear[0] > 0.08 else 0.0)
+    trunk = body.belt - (0.025 if body.rear[0] > 0.08 else 0.0)
     at = np.array([0, body.rear[0] * 0.9 + 0.01, body.rear[1] + 0.05, body.screen[0] - 0.02, 0.95, 1.0])
-    z = np.array([boot, body.belt, body.belt, body.cowl, body.bonnet + 0.015, body.bonnet])
-    return np.interp(x / body.length + 0.5, at, z) * body.height
+    z = np.array([trunk, body.belt, body.belt, body.cowl, body.hood + 0.015, body.hood])
+    return np.asarray(np.interp(x / body.length + 0.5, at, z) * body.height)
 
 
 def seams(body: Body) -> list[float]:
-    """Where the door lines are, as share of the length, from the front."""
+    """Door lines as fractions of the length, from front to rear."""
     first = min(body.screen[0] - 0.03, 0.5 + (axles(body)[0] - body.wheel * 1.25) / body.length)
     last = 0.5 + (axles(body)[1] + body.wheel * 1.05) / body.length
     return (

@@ -1,4 +1,4 @@
-"""A long body with rounded corners whose cells are painted: cabs, buses, trams."""
+"""Long bodies with rounded corners and painted cells, for truck cabs, buses and trams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Paint = Callable[["Canvas"], None]
 
 
 class Canvas:
-    """The cells of a hull: their middle x, y (left is positive) and z, which end they belong to, and what they wear."""
+    """Cells of a hull: centre x, y (left is positive) and z, which end they belong to, colour and material."""
 
     def __init__(self, middle: np.ndarray, plan: np.ndarray, nose: np.ndarray, tail: np.ndarray, color: Values):
         cells = middle.shape[:2]
@@ -48,52 +48,24 @@ def hull(
 ) -> Mesh:
     """A painted body from x = span[0] to span[1].
 
-    rows   (R, 4) height, share of the width, push of the nose (forward positive), push of the tail (backward positive)
-    marks  x of lines on the sides; lines: y >= 0 of lines on nose and tail
+    rows   (R, 4) height, fraction of the width, push of the nose (forward) and of the tail (backward)
+    marks  x of lines on the sides
+    lines  y >= 0 of lines on nose and tail
     axles  x of wheel arches of the given wheel radius
     """
-    back, front = span
-    half, rows = width / 2, np.asarray(rows, float)
-    arc = np.radians([72, 45, 18] if detail else [45])
-    turn = np.stack([corner * np.sin(arc), half - corner + corner * np.cos(arc)], 1)
-    reach = wheel * 1.15
-    arches = [a + reach * np.cos(np.radians([0, 12, 45, 90, 135, 168, 180])) for a in axles]
-    x = np.unique(
-        np.round(np.concatenate([np.asarray(marks, float).ravel(), *arches, [back + corner, front - corner]]), 3)
-    )[::-1]
-    x = x[(x <= front - corner + 1e-6) & (x >= back + corner - 1e-6)]
-    ends = [np.minimum(np.asarray(line, float), half - corner) for line in lines]
-    nose = np.stack([np.full(len(ends[0]), front), ends[0]], 1)
-    tail = np.stack([np.full(len(ends[1]), back), ends[1]], 1)
-    plan = np.concatenate(
-        [
-            nose,
-            turn + (front - corner, 0),
-            np.stack([x, np.full(len(x), half)], 1),
-            (turn * (-1, 1) + (back + corner, 0))[::-1],
-            tail[::-1],
-        ]
+    rows = np.asarray(rows, float)
+    arch_radius = wheel * 1.15
+    arches = [x + arch_radius * np.cos(np.radians([0, 12, 45, 90, 135, 168, 180])) for x in axles]
+    side_lines = np.concatenate([np.asarray(marks, float).ravel(), *arches])
+    plan, on_nose, on_tail = _plan(
+        span, width / 2, side_lines, lines, corner, np.radians([72, 45, 18] if detail else [45])
     )
-    columns = np.arange(len(plan))
-    on_nose, on_tail = columns < len(nose) + len(arc), columns >= len(plan) - len(tail) - len(arc)
-    plan = np.concatenate([plan, (plan * (1, -1))[-2::-1]])
-    on_nose, on_tail = np.r_[on_nose, on_nose[-2::-1]], np.r_[on_tail, on_tail[-2::-1]]
-    px, py = plan.T
     lift = np.zeros(len(plan))
     for axle in axles:
-        inside = np.abs(px - axle) < reach * 0.999
-        lift = np.where(inside, wheel + np.sqrt(np.clip(reach**2 - (px - axle) ** 2, 0, None)), lift)
-    push_front, push_back = np.clip((px - front + 0.8) / 0.8, 0, 1) ** 2, np.clip((back + 0.8 - px) / 0.8, 0, 1) ** 2
-    z = np.maximum(rows[:, :1], np.minimum(lift, rows[-1, 0] - 0.05))
-    points = np.stack([px + rows[:, 2:3] * push_front - rows[:, 3:4] * push_back, py * rows[:, 1:2], z], -1)
-    points = np.concatenate(
-        [
-            points[:1] * (1, 0, 1),
-            points,
-            points[-1:] * (1, 0.6, 1) + (0, 0, 0.04),
-            points[-1:] * (1, 0, 1) + (0, 0, 0.05),
-        ]
-    )
+        offset = plan[:, 0] - axle
+        arch = wheel + np.sqrt(np.clip(arch_radius**2 - offset**2, 0, None))
+        lift = np.where(np.abs(offset) < arch_radius * 0.999, arch, lift)
+    points = _points(span, plan, rows, lift)
     middle = (points[:-1, :-1] + points[1:, :-1] + points[:-1, 1:] + points[1:, 1:]) / 4
     level = np.r_[rows[0, 0], (rows[1:, 0] + rows[:-1, 0]) / 2, rows[-1, 0] + 9, rows[-1, 0] + 9]
     middle[..., 2] = level[:, None]
@@ -103,15 +75,50 @@ def hull(
     return lattice(points, canvas.color, canvas.material, crease=35)
 
 
+def _plan(
+    span: tuple[float, float],
+    half: float,
+    side_lines: np.ndarray,
+    end_lines: tuple[Values, Values],
+    corner: float,
+    arc: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(C, 2) outline from the middle of the nose around the left side and back, and which points are nose or tail."""
+    back, front = span
+    turn = np.stack([corner * np.sin(arc), half - corner + corner * np.cos(arc)], 1)
+    x = np.unique(np.round(np.r_[side_lines, back + corner, front - corner], 3))[::-1]
+    x = x[(x <= front - corner + 1e-6) & (x >= back + corner - 1e-6)]
+    nose_y, tail_y = (np.minimum(np.asarray(y, float), half - corner) for y in end_lines)
+    nose = np.stack([np.full(len(nose_y), front), nose_y], 1)
+    tail = np.stack([np.full(len(tail_y), back), tail_y], 1)
+    front_corner, back_corner = turn + (front - corner, 0), (turn * (-1, 1) + (back + corner, 0))[::-1]
+    left = np.concatenate([nose, front_corner, np.stack([x, np.full(len(x), half)], 1), back_corner, tail[::-1]])
+    columns = np.arange(len(left))
+    on_nose, on_tail = columns < len(nose) + len(arc), columns >= len(left) - len(tail) - len(arc)
+    plan = np.concatenate([left, (left * (1, -1))[-2::-1]])
+    return plan, np.r_[on_nose, on_nose[-2::-1]], np.r_[on_tail, on_tail[-2::-1]]
+
+
+def _points(span: tuple[float, float], plan: np.ndarray, rows: np.ndarray, lift: np.ndarray) -> np.ndarray:
+    """(R + 3, C, 3) points of the hull: underside, rows and roof."""
+    back, front = span
+    x, y = plan.T
+    push_front, push_back = np.clip((x - front + 0.8) / 0.8, 0, 1) ** 2, np.clip((back + 0.8 - x) / 0.8, 0, 1) ** 2
+    z = np.maximum(rows[:, :1], np.minimum(lift, rows[-1, 0] - 0.05))
+    points = np.stack([x + rows[:, 2:3] * push_front - rows[:, 3:4] * push_back, y * rows[:, 1:2], z], -1)
+    floor, roof = points[:1] * (1, 0, 1), points[-1:]
+    return np.concatenate([floor, points, roof * (1, 0.6, 1) + (0, 0, 0.04), roof * (1, 0, 1) + (0, 0, 0.05)])
+
+
 def every(start: float, stop: float, pitch: float, post: float) -> np.ndarray:
-    """Lines of a row of windows: pairs of x on both sides of each post."""
+    """Lines of a row of windows: a pair of x for the two sides of each post."""
     count = max(int(round((stop - start) / pitch)), 1)
     centers = np.linspace(start, stop, count + 1)
     return np.stack([centers - post / 2, centers + post / 2], 1).ravel()
 
 
 def on_post(x: np.ndarray, start: float, stop: float, pitch: float, post: float) -> np.ndarray:
-    """Which x lie on a post of `every`."""
+    """Whether each x lies on a post of `every`."""
     count = max(int(round((stop - start) / pitch)), 1)
     step = (stop - start) / count
     return np.abs((x - start + step / 2) % step - step / 2) < post / 2

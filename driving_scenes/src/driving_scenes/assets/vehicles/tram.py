@@ -14,7 +14,7 @@ _LIVERIES = colors.linear("c81e1e", "e8c020", "f0f0ec", "1e4f9c", "2f7a4a", "b8b
 
 
 def train(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A tram or train of two to four cars that looks along x."""
+    """A tram or train of two to four cars facing +x."""
     tram = rng.random() < 0.7
     cars = int(rng.integers(2, 5))
     length, width, height = (rng.uniform(7.5, 10), 2.45, 3.3) if tram else (rng.uniform(17, 22), 2.85, 3.8)

@@ -1,4 +1,4 @@
-"""A wheel with its tyre, for everything that rolls on a broad one."""
+"""Wheels with tyres, for cars, trucks and buses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from driving_scenes.base.mesh import Material, Mesh, join
 from driving_scenes.base.shapes import Values, lattice
 
 
-def wheel(radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1, rim_share: float = 0.66) -> Mesh:
-    """A wheel about y whose outer face looks to +y at y = 0; its hub is the origin."""
+def wheel(
+    radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1, rim_fraction: float = 0.66
+) -> Mesh:
+    """A wheel with axis y; its outer face is at y = 0 and faces +y, its hub is the origin."""
     if detail == 0:
-        profile, sides = np.array([[0, 0], [0, rim_share], [-width, 1]]), 6
+        profile, sides = np.array([[0, 0], [0, rim_fraction], [-width, 1]]), 6
     else:
         profile, sides = (
-            np.array([[-0.02, 0], [-0.035, rim_share - 0.05], [0, rim_share], [0.004, 0.92], [-0.03, 1], [-width, 1]]),
+            np.array(
+                [[-0.02, 0], [-0.035, rim_fraction - 0.05], [0, rim_fraction], [0.004, 0.92], [-0.03, 1], [-width, 1]]
+            ),
             spokes * 2,
         )
         while sides < 12:
@@ -32,13 +36,13 @@ def wheel(radius: float, width: float, rim: Values, spokes: int = 5, detail: int
     return lattice(points, color, material, closed=True)
 
 
-def wheels(places: Values, radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1) -> Mesh:
-    """Wheels with the outer faces at places (N, 2) of x and y; those at y < 0 look the other way."""
+def wheels(positions: Values, radius: float, width: float, rim: Values, spokes: int = 5, detail: int = 1) -> Mesh:
+    """Wheels with their outer faces at positions (N, 2) of x and y; those at y < 0 face -y."""
     left = wheel(radius, width, rim, spokes, detail)
     pose = np.eye(4)
     right = Mesh(left.vertices * (-1, -1, 1), left.faces, left.normals * (-1, -1, 1), left.colors, left.materials)
     out = []
-    for x, y in np.asarray(places, float):
+    for x, y in np.asarray(positions, float):
         pose[:3, 3] = x, y, radius
         out.append((left if y > 0 else right).moved(pose))
     return join(out)

@@ -1,8 +1,8 @@
 #version 330
-// Light, sky, fog and shadow that every surface shares.
-// Software rasterisers run both sides of an "if" and only mask the result; a loop that does not run is really skipped.
+// Light, sky, fog and shadows for all surfaces.
+// Software rasterisers execute both sides of an "if" and mask the result; a loop of zero iterations is really skipped.
 #define WHEN(condition) for (int when_ = 0, once_ = int(condition); when_ < once_; when_++)
-uniform vec3 uEye, uSun, uSunColor, uZenith, uHorizon, uGround, uCloudColor, uFogColor;
+uniform vec3 uCameraPosition, uSun, uSunColor, uZenith, uHorizon, uGround, uCloudColor, uFogColor;
 uniform float uFog, uCloud, uNight, uWet, uPuddles, uSnow, uShadowOn, uTunnel, uTunnelMiddle;
 uniform vec2 uCloudOffset;
 uniform sampler2D uNoise;
@@ -12,7 +12,7 @@ uniform vec4 uLamps[12];      // street lamps: position, radiant power
 uniform int uLampCount;
 uniform vec3 uLampColor;
 uniform vec3 uHeadPosition, uHeadForward;
-uniform float uHead;          // power of the own headlights
+uniform float uHead;          // power of the ego headlights
 
 vec3 skyDome(vec3 d) {
     float h = max(d.z, 0.0);
@@ -59,7 +59,7 @@ vec3 lamplight(vec3 world, vec3 normal) {
     return sum;
 }
 
-// The own dipped beam: wide and flat, cut off a little above the horizon.
+// Dipped beam of the ego car: wide and flat, cut off a little above the horizon.
 float beam(vec3 world) {
     float light = 0.0;
     WHEN(uHead > 0.0) {
@@ -80,7 +80,7 @@ vec3 skylight(vec3 n) {
 }
 
 vec3 fogged(vec3 c, vec3 world) {
-    float d = distance(world, uEye);
+    float d = distance(world, uCameraPosition);
     vec3 f = uFogColor;
     return mix(f, c, exp(-uFog * d));
 }

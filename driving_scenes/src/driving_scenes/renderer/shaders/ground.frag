@@ -58,7 +58,7 @@ vec3 grass(vec2 xy, vec3 base) {
 void main() {
     vec3 n = normalize(vNormal);
     if (!gl_FrontFacing && vSurface == 6) n = -n;
-    vec3 toEye = normalize(uEye - vWorld);
+    vec3 toCamera = normalize(uCameraPosition - vWorld);
     vec3 base; float road = 1.0, lamp = 0.0;
 #if defined(ROAD)
     base = asphalt(vSt, vSurface == 1 ? uConcrete : (vLabel >> 4) == 1 ? uAsphalt : uShoulder, float(vSurface));
@@ -103,9 +103,9 @@ void main() {
     WHEN(uWet + uGloss > 0.0) {
         float pool = smoothstep(1.0 - uPuddles, 1.06 - uPuddles, patchy) * step(0.001, uPuddles);
         float shiny = (max(wet * 0.55, pool) + uGloss) * step(0.5, road);
-        vec3 r = reflect(-toEye, normalize(n + 0.03 * (1.0 - pool) * (texture(uNoise, vSt * 0.6).rgb - 0.5)));
+        vec3 r = reflect(-toCamera, normalize(n + 0.03 * (1.0 - pool) * (texture(uNoise, vSt * 0.6).rgb - 0.5)));
         r.z = abs(r.z);
-        float fresnel = 0.02 + 0.98 * pow(1.0 - clamp(dot(toEye, n), 0.0, 1.0), 5.0);
+        float fresnel = 0.02 + 0.98 * pow(1.0 - clamp(dot(toCamera, n), 0.0, 1.0), 5.0);
         c = mix(c, skyDome(r) * (1.0 - 0.55 * uTunnel), clamp(fresnel * shiny, 0.0, 0.9));
         c += uSunColor * sun * pow(max(dot(r, uSun), 0.0), mix(12.0, 200.0, wet)) * (0.10 + 1.5 * wet) * fresnel;
     }

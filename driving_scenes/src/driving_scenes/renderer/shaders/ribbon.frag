@@ -14,7 +14,7 @@ float stripe(float mode, float x, float a, vec2 pixel) {
     if (mode < 0.5) return 0.0;
     if (mode < 1.5) return covered(x, vShape.x, pixel.y);
     if (mode < 2.5) return covered(x, vShape.x, pixel.y) * dashes(a, vShape.z, vPeriod, pixel.x);
-    // Raised dots, seen longer than they are because they stand up: groups of four, 1 m apart, one group every 12 m.
+    // Raised dots, drawn longer than they are because they stand up: groups of four, 1 m apart, one group every 12 m.
     float group = mod(a, 12.0);
     return covered(x, 0.13, pixel.y) * dashes(a, 0.22, 1.0, pixel.x) * step(group, 4.0);
 }

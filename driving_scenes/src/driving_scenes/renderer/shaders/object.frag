@@ -7,7 +7,7 @@ out vec4 color;
 float hash3(vec3 p) { return fract(sin(dot(p, vec3(127.1, 311.7, 74.7))) * 43758.5453); }
 
 void main() {
-    vec3 n = normalize(vNormal), v = normalize(uEye - vWorld);
+    vec3 n = normalize(vNormal), v = normalize(uCameraPosition - vWorld);
     if (dot(n, v) < 0.0) n = -n;
     vec3 base = vTone, emit = vec3(0.0);
     float gloss = 0.0, f0 = 0.04, power = 20.0, through = 0.0;
@@ -34,9 +34,9 @@ void main() {
     float sun = sunlight(vWorld, n);
     WHEN(through > 0.0) sun = mix(sun, 0.75 * sunlight(vWorld, uSun), through);
     vec3 c = base * (uSunColor * sun + skylight(n) * ao + lamplight(vWorld, n));
-    float own = beam(vWorld);
-    c += base * own * vec3(1.0, 0.95, 0.85) * (m == 8 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
-    if (m == 6) c += vec3(1.0, 0.05, 0.03) * own * 0.8;
+    float headlight = beam(vWorld);
+    c += base * headlight * vec3(1.0, 0.95, 0.85) * (m == 8 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
+    if (m == 6) c += vec3(1.0, 0.05, 0.03) * headlight * 0.8;
     WHEN(gloss > 0.0) {
         vec3 r = reflect(-v, n);
         float fresnel = f0 + (1.0 - f0) * pow(1.0 - clamp(dot(n, v), 0.0, 1.0), 5.0);
@@ -46,5 +46,5 @@ void main() {
         c = mix(c, mirrored * (m == 3 ? base + 0.25 : vec3(1.0)), fresnel * gloss);
         c += uSunColor * (sun > 0.0 ? 1.0 : 0.0) * pow(max(dot(r, uSun), 0.0), power) * gloss * (m == 2 || m == 1 ? 3.0 : 0.6) * min(sun * 4.0, 1.0);
     }
-    color = vec4(fogged(c, vWorld) + emit * exp(-uFog * 0.6 * distance(vWorld, uEye)), 1.0);
+    color = vec4(fogged(c, vWorld) + emit * exp(-uFog * 0.6 * distance(vWorld, uCameraPosition)), 1.0);
 }

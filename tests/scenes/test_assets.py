@@ -1,4 +1,4 @@
-"""Every registered asset is a sound mesh of plausible size that its seed alone decides."""
+"""Every registered asset is a valid mesh of plausible size, determined by its seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from driving_scenes.assets import ASSETS, PART_LABELS, Asset
 from driving_scenes.base.mesh import Material, Mesh
-from driving_scenes.base.shapes import box, lattice, prism, quads, rods, shaded, tube
 
 SEEDS = range(4)
 CATEGORIES = {
@@ -68,7 +67,7 @@ def test_every_asset_has_a_size_range():
 
 @pytest.mark.parametrize("detail", [0, 1])
 @pytest.mark.parametrize("name", ASSETS)
-def test_meshes_are_sound(name, detail):
+def test_meshes_are_valid(name, detail):
     for seed in SEEDS:
         for mesh in meshes(made(name, seed, detail)):
             assert len(mesh.faces)
@@ -82,7 +81,7 @@ def test_meshes_are_sound(name, detail):
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_normals_agree_with_the_turn_of_the_faces(name):
+def test_normals_agree_with_the_winding_of_the_faces(name):
     mesh = made(name).whole()
     corners = mesh.vertices[mesh.faces].astype(float)
     turn = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -105,7 +104,7 @@ def test_stands_on_the_ground_with_a_plausible_size(name):
 @pytest.mark.parametrize(
     "name", [n for n in ASSETS if n in CATEGORIES and n not in ("traffic_light", "traffic_sign", "gantry")]
 )
-def test_road_users_lie_around_their_origin(name):
+def test_road_users_are_centred_on_their_origin(name):
     for seed in SEEDS:
         vertices = made(name, seed).whole().vertices
         middle = (vertices.max(0) + vertices.min(0))[:2] / 2
@@ -113,7 +112,7 @@ def test_road_users_lie_around_their_origin(name):
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_labels_are_those_of_the_data_layout(name):
+def test_labels_are_those_of_the_documented_format(name):
     asset = made(name)
     assert asset.category == CATEGORIES.get(name)
     assert asset.semantic in (*range(1, 11), 255)
@@ -121,7 +120,7 @@ def test_labels_are_those_of_the_data_layout(name):
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_the_seed_decides(name):
+def test_the_seed_determines_the_asset(name):
     same, again = made(name, 3).whole(), ASSETS[name](np.random.default_rng(3)).whole()
     for field in ("vertices", "faces", "normals", "colors", "materials"):
         np.testing.assert_array_equal(getattr(same, field), getattr(again, field))
@@ -183,7 +182,7 @@ def test_an_unknown_state_or_vehicle_is_refused():
 
 
 @pytest.mark.parametrize("vehicle", ["bicycle", "motorcycle"])
-def test_a_rider_sits_on_the_ride_and_above_the_road(vehicle):
+def test_a_rider_sits_on_the_vehicle_above_the_road(vehicle):
     for seed in SEEDS:
         asset = ASSETS["rider"](np.random.default_rng(seed), vehicle)
         person, ride = asset.mesh.vertices, asset.parts[vehicle].vertices
@@ -202,51 +201,3 @@ def test_tail_lamps_are_behind_and_head_lamps_in_front(name):
         assert tails[:, 0].max() < -0.4 * half
         assert tails[:, 1].min() < -0.4
         assert tails[:, 1].max() > 0.4
-
-
-@pytest.mark.parametrize(
-    "mesh",
-    [
-        box((0, 0, 0), (1, 2, 3), (1, 1, 1)),
-        tube([(0, 0, -1), (0, 0, 1)], [0.5, 0.4], (1, 1, 1)),
-        tube([(0, -1, 0), (0, 1, 0)], [0.5, 0.4], (1, 1, 1)),
-        rods([(0, 0, -1)], [(0, 0, 1)], 0.3, (1, 1, 1)),
-        rods([(-1, 0, 0)], [(1, 0, 0)], 0.3, (1, 1, 1)),
-        prism([(1, 0), (0, 1), (-1, 0), (0, -1)], -1, 1, (1, 1, 1)),
-    ],
-)
-def test_shapes_look_outwards(mesh):
-    corners = mesh.vertices[mesh.faces]
-    turn = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    assert ((turn * corners.mean(1)).sum(1) > 0).all()
-    assert ((mesh.normals * mesh.vertices).sum(1) > 0).all()
-
-
-def test_a_closed_box_holds_its_volume():
-    corners = box((5, 4, 3), (1, 2, 3), (1, 1, 1)).vertices.astype(float).reshape(-1, 3, 3)
-    assert np.linalg.det(corners).sum() / 6 == pytest.approx(6.0, abs=1e-4)
-
-
-def test_shading_is_smooth_over_flat_edges_and_hard_over_sharp_ones():
-    ridge = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.1], [1, 1, 0.1], [0, 2, 0], [1, 2, 0.0]])
-    faces = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]])
-    smooth, hard = shaded(ridge, faces, (1, 1, 1), crease=30), shaded(ridge, faces, (1, 1, 1), crease=5)
-    assert len(smooth.vertices) == 6
-    assert len(hard.vertices) == 8
-    np.testing.assert_allclose(
-        smooth.normals[smooth.vertices[:, 1] == 1], [[0, 0, 1]] * 2, atol=0.05
-    )  # one side alone leans by 0.1
-
-
-def test_lattice_leaves_holes_and_paints_cells():
-    grid = np.stack(np.meshgrid(np.arange(3.0), np.arange(2.0)), -1)
-    mesh = lattice(
-        np.dstack([grid, np.zeros(grid.shape[:2])]), np.array([[[1, 0, 0], [0, 1, 0]]]), keep=np.array([[True, False]])
-    )
-    assert len(mesh.faces) == 2
-    assert (mesh.colors == (1, 0, 0)).all()
-    np.testing.assert_allclose(mesh.normals, [[0, 0, 1]] * len(mesh.normals))
-
-
-def test_no_shape_is_the_empty_mesh():
-    assert len(quads(np.zeros((0, 4, 3)), (1, 1, 1)).faces) == 0
