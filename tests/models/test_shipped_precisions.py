@@ -1,4 +1,4 @@
-"""The shipped model in every precision: graphs that TensorRT takes, numbers that pass, engines that run."""
+"""The shipped model in every precision: graphs that TensorRT supports, accurate outputs, engines that run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "fp8")
 
 @pytest.fixture(scope="module")
 def folder(repository, tmp_path_factory):
-    """A copy of the shipped model with its variants; calibrated on its own reference pictures, which is enough here."""
+    """A copy of the shipped model with its variants; calibrated on its own reference images, which is enough here."""
     folder, drive = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("drive")
     for name in FILES:
         shutil.copy(repository / "perception_models/zoo/demo" / name, folder / name)
@@ -42,7 +42,7 @@ def variant(folder, precision):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_graph_is_one_that_every_tensorrt_takes(folder, precision):
+def test_every_tensorrt_version_supports_the_graph(folder, precision):
     model = onnx.load(variant(folder, precision).onnx_path)
     onnx.checker.check_model(model, full_check=True)
     assert broken_rules(model) == []
@@ -50,7 +50,7 @@ def test_the_graph_is_one_that_every_tensorrt_takes(folder, precision):
 
 
 @pytest.mark.parametrize(("precision", "kind", "least"), [("int8", "INT8", 30), ("fp8", "FLOAT8E4M3FN", 30)])
-def test_most_convolutions_are_in_eight_bits_and_the_ends_are_not(folder, precision, kind, least):
+def test_most_convolutions_are_in_eight_bits_except_the_first_and_last(folder, precision, kind, least):
     model = onnx.load(variant(folder, precision).onnx_path)
     makers = {name: node for node in model.graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -63,11 +63,11 @@ def test_most_convolutions_are_in_eight_bits_and_the_ends_are_not(folder, precis
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "fp8"])
-def test_the_numbers_stay_near_those_of_fp32(folder, precision):
+def test_the_outputs_stay_near_those_of_fp32(folder, precision):
     original = read_reference(folder / "reference.npz").outputs
     outputs = read_reference(variant(folder, precision).reference).outputs
     assert np.mean(outputs["drivable"] != original["drivable"]) < 0.01
-    assert np.abs(outputs["lane_x"] - original["lane_x"]).mean() < 5  # pixels of 640, over lines that are none, too
+    assert np.abs(outputs["lane_x"] - original["lane_x"]).mean() < 5  # pixels of 640, including lines that do not exist
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "fp8"])
@@ -80,7 +80,7 @@ def test_an_engine_of_it_passes_its_gate(folder, precision, monkeypatch, tmp_pat
     assert max(figures["share"] for figures in built.manifest.parity.values()) < 0.1
 
 
-def test_fp8_is_refused_on_orin_in_plain_words(folder, monkeypatch, tmp_path):
+def test_fp8_on_orin_is_rejected_with_advice(folder, monkeypatch, tmp_path):
     install(monkeypatch)
     with pytest.raises(EngineError, match="this GPU has no fp8 arithmetic .* use --precision fp16"):
         build_engine(tensorrt.variant(load_spec(folder), "fp8"), folder=tmp_path)
@@ -103,7 +103,7 @@ def test_which_convolutions_have_fp8_kernels(shape, fits):
     assert without_fp8_kernels(model) == (set() if fits else {"conv"})
 
 
-# The rules themselves: each is broken once
+# The rules themselves: each is violated once
 
 
 def constant(model, name, array):
