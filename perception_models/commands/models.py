@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Config, Data, Out, Overrides, plain_errors
+from perception_models.commands.options import Config, Data, Out, plain_errors
 
 
 def export(
@@ -21,7 +21,9 @@ def export(
     batch: Annotated[
         int | None, typer.Option(help="Images per inference: number of cameras that share the network. Default: 1")
     ] = None,
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Overrides of the export settings, key=value: name=mine license=MIT")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Write a model folder and verify that ONNX Runtime and OpenVINO reproduce the PyTorch outputs."""

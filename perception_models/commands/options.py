@@ -20,7 +20,7 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Overrides of the configuration, key=value: optimizer.lr=0.001")
 ]
 Resume = Annotated[bool, typer.Option(help="Resume the run in --out from its last checkpoint")]
-Split = Annotated[str, typer.Option(help="Split of BDD100K, CULane or COCO: train, val or test")]
+Split = Annotated[str, typer.Option(help="Split of BDD100K, CULane or COCO, such as train or val")]
 
 
 @contextmanager

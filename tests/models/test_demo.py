@@ -153,8 +153,9 @@ def test_runs_differ_in_their_own_overrides_only(trained, tmp_path):
     assert said == ["run a", "run b"]
 
 
-def test_costs_are_those_of_the_exported_network(tmp_path):
+def test_costs_are_those_of_the_exported_network(tmp_path, monkeypatch):
     """A network with half of the tasks is smaller; the object head loses the branch used in training only."""
+    monkeypatch.setattr(comparing, "seconds", lambda nets, size, rounds: [0.04, 0.01] if size == (64, 96) else [])
     torch.manual_seed(0)
     nets = {"all": PerceptionNet(of_size("t")), "maps": PerceptionNet(of_size("t", tasks=("drivable", "semantic")))}
     config = TrainConfig(stages=[StageConfig(height=64, width=96)])
@@ -163,11 +164,11 @@ def test_costs_are_those_of_the_exported_network(tmp_path):
         state = {"step": 0, "network": asdict(net.config), "config": asdict(config)}
         save(paths[name], {"average": net.state_dict()}, state)
     found = costs(paths, rounds=1)
-    assert (found["all"].time, found["maps"].time > 0) == (1.0, True)
+    assert (found["all"].time, found["maps"].time) == (1.0, 0.25)
     assert found["maps"].parameters < found["all"].parameters
     whole = deployable(nets["all"])
-    teaches, all_of_it = (sum(p.numel() for p in part.parameters()) for part in (whole.heads["objects"].many, whole))
-    assert found["all"].parameters == all_of_it - teaches < all_of_it
+    unused, total = (sum(p.numel() for p in part.parameters()) for part in (whole.heads["objects"].many, whole))
+    assert found["all"].parameters == total - unused < total
 
 
 def test_a_finished_run_is_not_evaluated_again(trained, tmp_path, monkeypatch):

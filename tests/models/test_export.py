@@ -22,6 +22,7 @@ from camera_perception.engines.reference import require
 from camera_perception.image.letterbox import Preprocessor
 from perception_models.compression.quantize import quantize
 from perception_models.export import export as exporting
+from perception_models.export import speed
 from perception_models.export.export import ALLOWED, ExportConfig, ExportError, check_graph, export, reference_images
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.export_graph import ExportGraph
@@ -55,6 +56,15 @@ def exported(trained, drawn_folder, tmp_path_factory) -> tuple[Path, list[str]]:
     (folder / "metrics.json").write_text('{"drawn": {"map50": 0.5}}')
     images, metrics = str(drawn_folder / "images"), str(folder / "metrics.json")
     config = ExportConfig(images=images, metrics=metrics, name="tiny", license="Apache-2.0")
+    return folder, export(trained, folder, config)
+
+
+@pytest.fixture(scope="module")
+def batched(trained, drawn_folder, tmp_path_factory) -> tuple[Path, list[str]]:
+    """Three images at once, the branch that needs NMS, another size, fewer objects and opset 20."""
+    folder = tmp_path_factory.mktemp("batched")
+    images = str(drawn_folder / "images")
+    config = ExportConfig(images=images, twin="many", height=96, width=160, top=20, opset=20, batch=3)
     return folder, export(trained, folder, config)
 
 
@@ -188,17 +198,19 @@ def test_a_graph_with_an_unsupported_operator_is_rejected(operator):
         check_graph(model)
 
 
-def test_the_branch_that_needs_nms_requests_it(trained, tmp_path, monkeypatch):
-    """And another size, fewer objects and opset 20."""
-    lines = export(trained, tmp_path, ExportConfig(twin="many", height=96, width=160, top=20, opset=20, references=1))
-    assert "agrees" in lines[0]
-    spec = load_spec(tmp_path)
-    assert spec.input.shape == (1, 96, 160, 3)
+def test_the_branch_that_needs_nms_requests_it(batched):
+    spec = load_spec(batched[0])
     assert spec.head("objects").nms_iou == pytest.approx(0.6)
-    model = onnx.load(tmp_path / "model.onnx")
+
+
+def test_size_number_of_objects_and_opset_are_those_asked_for(batched):
+    folder, lines = batched
+    assert "agrees" in lines[0]
+    assert load_spec(folder).input.shape == (3, 96, 160, 3)
+    model = onnx.load(folder / "model.onnx")
     assert {o.version for o in model.opset_import if o.domain == ""} == {20}
     boxes = next(o for o in model.graph.output if o.name == "boxes")
-    assert [d.dim_value for d in boxes.type.tensor_type.shape.dim] == [1, 20, 4]
+    assert [d.dim_value for d in boxes.type.tensor_type.shape.dim] == [3, 20, 4]
 
 
 def test_sizes_that_do_not_fit_the_strides_are_rejected(trained, tmp_path):
@@ -215,23 +227,22 @@ def test_references_are_images_of_the_folder_or_noise(drawn_folder):
     assert noise.std() > 40
 
 
-def test_a_batch_gives_each_camera_what_torch_gives_it_alone(trained, drawn_folder, tmp_path, monkeypatch):
-    """fp32, fp16 and int8, three images at once."""
-    monkeypatch.setattr(exporting, "agreement", lambda folder: [])  # only ONNX Runtime here
-    images = str(drawn_folder / "images")
-    export(trained, tmp_path, ExportConfig(images=images, name="tiny", batch=3))
-    spec = load_spec(tmp_path)
-    assert spec.input.shape == (3, *SIZE, 3)
+def test_a_batch_gives_each_camera_what_torch_gives_it_alone(batched):
+    spec = load_spec(batched[0])
     engine = backend_module("onnxruntime").load(spec, threads=1)
     assert engine.outputs["boxes"].shape[0] == 3
     require(engine, spec)
     engine.close()
-    for precision in ("fp16", "int8"):
-        variant = load_spec(quantize(tmp_path, precision, Path(images) if precision == "int8" else None).folder)
-        assert variant.input.batch == 3
-        model = onnx.load(variant.onnx_path)
-        assert objections(model) == []
-        assert {dims[0] for dims in shapes(model.graph.output)} == {3}
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_quantised_variants_keep_the_batch(batched, drawn_folder, precision):
+    calibration = drawn_folder / "images" if precision == "int8" else None
+    variant = load_spec(quantize(batched[0], precision, calibration).folder)
+    assert variant.input.batch == 3
+    model = onnx.load(variant.onnx_path)
+    assert objections(model) == []
+    assert {dims[0] for dims in shapes(model.graph.output)} == {3}
 
 
 def shapes(values):
@@ -242,3 +253,13 @@ def shapes(values):
 def test_an_impossible_batch_size_is_rejected(trained, tmp_path, batch):
     with pytest.raises(ExportError, match="give 1 to 64"):
         export(trained, tmp_path, ExportConfig(batch=batch))
+
+
+def test_speed_is_measured_per_network(exported, monkeypatch):
+    """With the graph exported above, instead of exporting both networks again."""
+    model = exported[0] / "model.onnx"
+    monkeypatch.setattr(speed, "write_onnx", lambda graph, path, opset: path.write_bytes(model.read_bytes()))
+    net = PerceptionNet(of_size("t"))
+    times = speed.seconds([net, net], SIZE, rounds=3)
+    assert len(times) == 2
+    assert all(0 < each < 10 for each in times)  # CPU seconds

@@ -82,7 +82,7 @@ def test_class_names_of_other_models_are_translated():
     assert out.classes.tolist() == [0]  # zebras have no labels
 
 
-# One labelled car, 20 px wide, beside a bus that is detected correctly: detections of the car, and the points they cost.
+# One labelled car, 20 px wide, beside a correctly detected bus: detections of the car, and the points they cost.
 ERRORS = {
     "classification": ([[0, 0, 20, 20, 0.9, BUS]], 50 + 100 / 4),
     "localisation": ([[0, 0, 20, 40.1, 0.9, CAR]], 50),

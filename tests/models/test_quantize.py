@@ -49,7 +49,7 @@ def small_graph() -> onnx.ModelProto:
     )
 
 
-def pictures(count, seed):
+def smooth_noise(count, seed):
     coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), np.uint8)
     return np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
@@ -59,13 +59,13 @@ def folder(tmp_path):
     data = tiny_json()
     data["input"] = {"name": "images", "width": SIZE, "height": SIZE}
     data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
-    return write_folder(tmp_path / "model", small_graph(), data, pictures(3, 1))
+    return write_folder(tmp_path / "model", small_graph(), data, smooth_noise(3, 1))
 
 
 @pytest.fixture
 def drive(tmp_path):
     (tmp_path / "drive").mkdir()
-    for index, image in enumerate(pictures(12, 2)):
+    for index, image in enumerate(smooth_noise(12, 2)):
         cv2.imwrite(str(tmp_path / "drive" / f"{index:03}.png"), image)
     return tmp_path / "drive"
 
@@ -98,7 +98,7 @@ def test_fp16_casts_only_at_the_borders_of_islands():
 
 
 def test_fp16_outputs_are_nearly_the_same():
-    images = pictures(3, 3)
+    images = smooth_noise(3, 3)
     wanted, got = (reference_outputs(model, images) for model in (small_graph(), to_fp16(small_graph())))
     np.testing.assert_allclose(got["logits"], wanted["logits"], atol=2e-3)
     np.testing.assert_allclose(got["column"], wanted["column"], rtol=2e-3)

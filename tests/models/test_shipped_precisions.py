@@ -10,17 +10,18 @@ import onnx
 import pytest
 from fake_tensorrt import install, objections
 from onnx import TensorProto, helper, numpy_helper
-from tensorrt_rules import broken_rules
+from tensorrt_rules import violations
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.build import build_engine
-from camera_perception.engines.reference import read_reference
+from camera_perception.engines.reference import read_reference, write_reference
 from perception_models.compression.qdq import without_fp8_kernels
 from perception_models.compression.quantize import quantize
 
 FILES = ("model.json", "model.onnx", "reference.npz")
+IMAGES = 2  # of the three in the reference: every one costs six inferences
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")
 
 
@@ -30,7 +31,10 @@ def folder(repository, tmp_path_factory):
     folder, drive = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("drive")
     for name in FILES:
         shutil.copy(repository / "perception_models/zoo/demo" / name, folder / name)
-    for index, image in enumerate(read_reference(folder / "reference.npz").images):
+    reference = read_reference(folder / "reference.npz")
+    outputs = {name: values[:IMAGES] for name, values in reference.outputs.items()}
+    write_reference(folder / "reference.npz", reference.images[:IMAGES], outputs, reference.tolerances)
+    for index, image in enumerate(reference.images[:IMAGES]):
         cv2.imwrite(str(drive / f"{index}.png"), image)
     for precision in PRECISIONS[1:]:
         quantize(folder, precision, drive, count=4)
@@ -45,7 +49,7 @@ def variant(folder, precision):
 def test_every_tensorrt_version_supports_the_graph(folder, precision):
     model = onnx.load(variant(folder, precision).onnx_path)
     onnx.checker.check_model(model, full_check=True)
-    assert broken_rules(model) == []
+    assert violations(model) == []
     assert objections(model) == []
 
 
@@ -144,13 +148,13 @@ def transposed_pixels(model, nodes):
     nodes["Transpose"][0].input[0] = model.graph.input[0].name
 
 
-def floats_among_halves(model, nodes):
+def fp32_among_fp16(model, nodes):
     name = nodes["Conv"][0].input[1]
     tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
     constant(model, name, numpy_helper.to_array(tensor).astype(np.float32))
 
 
-def strange_operation(model, nodes):
+def unsupported_operation(model, nodes):
     nodes["Relu"][0].op_type = "Erf"
 
 
@@ -161,18 +165,18 @@ def strange_operation(model, nodes):
         (negative_scale, "scale is not positive"),
         (one_input_only, "has only one input in eight bits"),
         (a_decoder_reads_rounded_values, "is read by Cast"),
-        (old_opset, "18 to 20 of the default domain"),
+        (old_opset, "expected 18 to 20 of the default domain"),
         (cubic, "with antialias or cubic"),
         (transposed_pixels, "reads uint8"),
-        (floats_among_halves, "mixes halves and floats"),
-        (strange_operation, "Erf is not allowed"),
+        (fp32_among_fp16, "mixes fp16 and fp32"),
+        (unsupported_operation, "Erf is not allowed"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_broken_rule_is_found(folder, edit, says):
+def test_a_violated_rule_is_reported(folder, edit, says):
     model = onnx.load(folder / "int8" / "model.onnx")
     nodes = {}
     for node in model.graph.node:
         nodes.setdefault(node.op_type, []).append(node)
     edit(model, nodes)
-    assert says in " ".join(broken_rules(model))
+    assert says in " ".join(violations(model))
