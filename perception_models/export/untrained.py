@@ -25,7 +25,7 @@ def write_untrained(path: Path, size: str = "n", height: int = 384, width: int =
         if isinstance(head, LaneHead):  # predict that all lines exist, so that post-processing has work to do
             for name, bias in head.named_parameters():
                 if name in ("row.bias", "existence.bias"):
-                    bias += 3
+                    bias.add_(3)
     config = TrainConfig(name="untrained", stages=[StageConfig(height=height, width=width)])
     state = {"step": 0, "network": asdict(net.config), "config": asdict(config)}
     save(path, {"average": net.state_dict()}, state)

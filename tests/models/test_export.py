@@ -203,7 +203,7 @@ def test_the_branch_that_needs_nms_requests_it(batched):
     assert spec.head("objects").nms_iou == pytest.approx(0.6)
 
 
-def test_size_number_of_objects_and_opset_are_those_asked_for(batched):
+def test_size_number_of_objects_and_opset_follow_the_configuration(batched):
     folder, lines = batched
     assert "agrees" in lines[0]
     assert load_spec(folder).input.shape == (3, 96, 160, 3)

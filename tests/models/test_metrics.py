@@ -169,7 +169,7 @@ def test_average_precision_and_recalls_equal_a_slow_count(seed):
         assert got["max_recall"] == pytest.approx(recall[-1])
 
 
-def test_small_medium_and_large_objects_are_told_apart_as_coco_does():
+def test_small_medium_and_large_objects_are_separated_as_in_coco():
     labels = [[0, 0, 20, 20, CAR, 0], [50, 0, 100, 50, CAR, 0], [200, 0, 400, 200, CAR, 0]]
     found = [[51, 0, 100, 50, 0.9, CAR], [200, 0, 400, 199, 0.8, CAR]]
     out = summary([(found, labels)])

@@ -174,15 +174,15 @@ def test_nodes_excluded_from_int8():
 
 
 @pytest.mark.parametrize(
-    ("precision", "options", "says"),
+    ("precision", "options", "message"),
     [
         ("fp4", {}, "expected fp16, int8, fp8"),
         ("fp8", {}, "fp8 needs --calibration"),
         ("int8", {}, "int8 needs --calibration"),
     ],
 )
-def test_missing_options_are_named(folder, precision, options, says):
-    with pytest.raises(ModelError, match=says):
+def test_missing_options_are_named(folder, precision, options, message):
+    with pytest.raises(ModelError, match=message):
         quantize(folder, precision, **options)
 
 

@@ -159,7 +159,7 @@ def unsupported_operation(model, nodes):
 
 
 @pytest.mark.parametrize(
-    ("edit", "says"),
+    ("edit", "message"),
     [
         (zero_point_of_five, "zero point is not 0"),
         (negative_scale, "scale is not positive"),
@@ -173,10 +173,10 @@ def unsupported_operation(model, nodes):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_violated_rule_is_reported(folder, edit, says):
+def test_a_violated_rule_is_reported(folder, edit, message):
     model = onnx.load(folder / "int8" / "model.onnx")
     nodes = {}
     for node in model.graph.node:
         nodes.setdefault(node.op_type, []).append(node)
     edit(model, nodes)
-    assert says in " ".join(violations(model))
+    assert message in " ".join(violations(model))

@@ -29,9 +29,9 @@ def pair(tmp_path):
     return [saved(tmp_path / f"{name}.safetensors", seed) for seed, name in enumerate("ab")]
 
 
-@pytest.mark.parametrize(("shares", "mean"), [(None, (0.5, 0.5)), ([1, 3], (0.25, 0.75))])
-def test_each_weight_is_the_mean(pair, tmp_path, shares, mean):
-    assert soup(pair, tmp_path / "soup.safetensors", shares) == pytest.approx(mean)
+@pytest.mark.parametrize(("weights", "mean"), [(None, (0.5, 0.5)), ([1, 3], (0.25, 0.75))])
+def test_each_weight_is_the_mean(pair, tmp_path, weights, mean):
+    assert soup(pair, tmp_path / "soup.safetensors", weights) == pytest.approx(mean)
     net, state = checkpoint.load_network(tmp_path / "soup.safetensors")
     a, b = (checkpoint.load_network(path)[0].state_dict() for path in pair)
     for name, value in net.state_dict().items():
@@ -59,9 +59,9 @@ def test_checkpoints_that_cannot_be_averaged_are_rejected(pair, tmp_path):
     other = saved(tmp_path / "c.safetensors", 2, neck=32)
     with pytest.raises(CheckpointError, match=r"c\.safetensors and .*a\.safetensors are different networks"):
         soup([pair[0], other], tmp_path / "soup.safetensors")
-    for shares in ([1.0], [1.0, 0.0], [1.0, -2.0]):
+    for weights in ([1.0], [1.0, 0.0], [1.0, -2.0]):
         with pytest.raises(SettingsError, match="give 2 positive weights for 2 checkpoints"):
-            soup(pair, tmp_path / "soup.safetensors", shares)
+            soup(pair, tmp_path / "soup.safetensors", weights)
     with pytest.raises(SettingsError, match="at least two"):
         soup(pair[:1], tmp_path / "soup.safetensors")
     assert not (tmp_path / "soup.safetensors").exists()
