@@ -1,4 +1,4 @@
-"""The offline side: render labelled scenes, train, distil, measure and export networks."""
+"""Offline tools for the perception network: render and check data, train, compress, export, evaluate."""
 
 from __future__ import annotations
 
@@ -10,25 +10,7 @@ from perception_models.commands import data, learn, measure, models
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-COMMANDS = (
-    learn.train,
-    learn.distill,
-    learn.pretrain,
-    learn.search,
-    learn.compare,
-    learn.train_demo,
-    models.soup,
-    models.export,
-    models.quantize,
-    models.prune,
-    models.precisions,
-    measure.evaluate,
-    measure.attack,
-    measure.explain,
-    data.check_data,
-    data.cache_data,
-)
-for command in COMMANDS:
+for command in (*learn.COMMANDS, *models.COMMANDS, *measure.COMMANDS, *data.COMMANDS):
     app.command()(command)
 
 if find_spec("driving_scenes.cli"):

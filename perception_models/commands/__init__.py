@@ -1,1 +1,1 @@
-"""The commands of perception-models by idea. Each imports what it needs when it runs, so --help is instant."""
+"""The perception-models commands by topic. Each imports its dependencies when it runs, which keeps --help fast."""

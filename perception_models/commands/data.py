@@ -1,4 +1,4 @@
-"""Commands about labelled data."""
+"""Commands for labelled data."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from perception_models.commands.options import Split, plain_errors
 
 
 def check_data(
-    folder: Annotated[Path, typer.Argument(help="Folder of labelled data, or one that holds several")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for counts.json and contact sheets")] = None,
+    folder: Annotated[Path, typer.Argument(help="Labelled data set, or a folder of several")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Output folder for counts.json and contact sheets")
+    ] = None,
     split: Split = "val",
 ) -> None:
-    """Count what a folder holds, name broken files, draw a labelled contact sheet. Exit 1 when something is broken."""
+    """Count labels, list broken files and draw contact sheets. Exit status 1 if a file is broken."""
     with plain_errors():
         from perception_models.data.inspect import check, table
 
@@ -27,16 +29,19 @@ def check_data(
 
 
 def cache_data(
-    data: Annotated[list[Path], typer.Argument(help="Folders of labelled data, or ones that hold several")],
-    cache: Annotated[Path, typer.Option(help="Where training will look for it: data.cache of its configuration")],
-    height: int = 384,
-    width: int = 640,
+    data: Annotated[list[Path], typer.Argument(help="Labelled data sets, or folders of several")],
+    cache: Annotated[Path, typer.Option(help="Cache folder; name it as data.cache in the training configuration")],
+    height: Annotated[int, typer.Option(help="Maximum image height, pixels")] = 384,
+    width: Annotated[int, typer.Option(help="Maximum image width, pixels")] = 640,
     split: Split = "train",
 ) -> None:
-    """Decode and shrink images once, so that training reads them without work; it also does this by itself."""
+    """Decode and shrink the images of data sets ahead of training, which otherwise does it when it starts."""
     with plain_errors():
         from perception_models.data.registry import find_entries, open_mix
 
         entries = [entry for folder in data for entry in find_entries(folder, split)]
         mix = open_mix(entries, cache, (height, width))
         typer.echo(f"{len(mix)} images in {cache}")
+
+
+COMMANDS = (check_data, cache_data)

@@ -1,4 +1,4 @@
-"""Commands that train."""
+"""Commands that train networks."""
 
 from __future__ import annotations
 
@@ -8,58 +8,63 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Config, Out, Overrides, plain_errors
+from perception_models.commands.options import Config, Data, Limit, Out, Overrides, Resume, plain_errors
 
 
 def train(
     overrides: Overrides = None,
     config: Config = None,
     out: Out = Path("runs/run"),
-    resume: Annotated[bool, typer.Option(help="Continue the run in --out, as if it had never stopped")] = False,
+    resume: Resume = False,
 ) -> None:
-    """Train a network: runs/NAME/best.safetensors, last.safetensors, log.jsonl, tensorboard/."""
+    """Train a network: best.safetensors, last.safetensors, log.jsonl and tensorboard/ in --out."""
     with plain_errors():
         best = _train(overrides, config, out, resume)
-        _say(f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER")
+        _echo_once(f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER")
 
 
 def distill(
-    teacher: Annotated[Path, typer.Option(help="best.safetensors of a larger network")],
+    teacher: Annotated[Path, typer.Option(help="Checkpoint of a larger network, such as its best.safetensors")],
     overrides: Overrides = None,
     config: Config = None,
     out: Out = Path("runs/distilled"),
-    resume: Annotated[bool, typer.Option(help="Continue the run in --out, as if it had never stopped")] = False,
+    resume: Resume = False,
 ) -> None:
-    """Train a network that also learns from a larger one; data without any labels help too."""
+    """Train a network with a larger one as teacher. Unlabelled images can be used too."""
     train([*(overrides or []), f"distill.teacher={teacher}"], config, out, resume)
 
 
 def pretrain(
     sources: Annotated[
-        list[Path], typer.Argument(help="Pictures without labels: data sets, folders, videos, recordings")
+        list[Path], typer.Argument(help="Unlabelled images: data sets, folders of images, videos, recordings")
     ],
     out: Out,
     words: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="key=value over the configuration: -s network.size=s")
+        list[str] | None,
+        typer.Option("--set", "-s", help="Override of the configuration, key=value; repeatable: -s network.size=s"),
     ] = None,
     config: Config = None,
-    period: Annotated[float, typer.Option(help="Seconds between the frames taken from videos and recordings")] = 0.5,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --out, as if it had never stopped")] = False,
+    period: Annotated[float, typer.Option(help="Interval between frames of videos and recordings, seconds")] = 0.5,
+    resume: Resume = False,
 ) -> None:
-    """Train the trunk to fill in hidden parts of pictures; then: train transfer.weights=OUT/best.safetensors."""
+    """Pretrain the backbone by masked image modelling; then: train transfer.weights=OUT/best.safetensors."""
     with plain_errors():
         from perception_models.training.pretrain.config import pretrain_words
 
         best = _train([*pretrain_words(sources, out, period), *(words or [])], config, out, resume)
-        _say(f"pretrained trunk: {best}\ntrain from it: perception-models train transfer.weights={best} -c ... -o ...")
+        _echo_once(
+            f"pretrained backbone: {best}\ntrain from it: perception-models train transfer.weights={best} -c ... -o ..."
+        )
 
 
 def search(
-    config: Annotated[Path, typer.Option("--config", "-c", help="perception_models/configs/search.yaml, or your own")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Search configuration, such as perception_models/configs/search.yaml")
+    ],
     out: Out,
     overrides: Overrides = None,
 ) -> None:
-    """Find good values for a training by many short ones: table.md, search.png, best.yaml; run again to go on."""
+    """Search hyperparameters with many short runs: table.md, search.png, best.yaml. Rerun to resume."""
     with plain_errors():
         from perception_models.training.search.run import search as run
 
@@ -69,14 +74,14 @@ def search(
 
 def compare(
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="perception_models/configs/compare_*.yaml, or your own")
+        Path, typer.Option("--config", "-c", help="List of runs, such as perception_models/configs/compare_tasks.yaml")
     ],
-    data: Annotated[list[Path], typer.Option(help="Folder of labelled data to measure on, or one that holds several")],
+    data: Data,
     out: Out,
     overrides: Overrides = None,
-    limit: Annotated[int | None, typer.Option(help="Measure at most so many images of each data set")] = None,
+    limit: Limit = None,
 ) -> None:
-    """Train and measure what a file lists, one after the other, and print a table; run again to go on."""
+    """Train and evaluate the runs of a file in turn: table.md, costs.md. Rerun to resume."""
     with plain_errors():
         from perception_models.experiments.compare import compare as run
         from perception_models.experiments.compare import table
@@ -88,35 +93,38 @@ def compare(
 def train_demo(
     overrides: Overrides = None,
     out: Out = Path("perception_models/zoo/demo"),
-    run: Annotated[Path, typer.Option(help="Folder of the training")] = Path("runs/demo"),
-    data: Annotated[Path, typer.Option(help="Folder for rendered pictures")] = Path("data"),
-    real: Annotated[Path, typer.Option(help="Real labelled sets; without them rendered pictures have to do")] = Path(
-        "../shared/data/labelled"
-    ),
+    run: Annotated[Path, typer.Option(help="Folder of the training run")] = Path("runs/demo"),
+    data: Annotated[Path, typer.Option(help="Folder for rendered images")] = Path("data"),
+    real: Annotated[
+        Path, typer.Option(help="Folder of real labelled data sets; if absent, only rendered images are used")
+    ] = Path("../shared/data/labelled"),
     pictures: Annotated[
-        int, typer.Option(help="Rendered pictures to train on; 43 % more of cities, 27 % from side cameras")
+        int, typer.Option(help="Number of rendered training images; city images add 43 %, side cameras 27 %")
     ] = 3000,
-    workers: Annotated[int, typer.Option(help="Processes that render")] = 2,
+    workers: Annotated[int, typer.Option(help="Number of rendering processes")] = 2,
 ) -> None:
-    """Make the shipped model again: render, train, export, measure. Run again to go on where it stopped."""
+    """Reproduce the shipped model: render, train, export, evaluate. Rerun to resume."""
     with plain_errors():
         from perception_models.experiments.train_demo import Recipe, make_demo
 
         counts = tuple(max(pictures * count // Recipe.counts[0], 1) for count in Recipe.counts)
         metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
-        for name, figures in metrics["datasets"].items():
-            typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures["headlines"].items()))
+        for name, summary in metrics["datasets"].items():
+            typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in summary["headlines"].items()))
 
 
-def _train(words: list[str] | None, config: Path | None, out: Path, resume: bool) -> Path:
+def _train(overrides: list[str] | None, config: Path | None, out: Path, resume: bool) -> Path:
     from perception_models.config import load_settings
     from perception_models.training.config import TrainConfig
     from perception_models.training.train import train as run
 
-    return run(load_settings(TrainConfig, config, words), out, resume)
+    return run(load_settings(TrainConfig, config, overrides), out, resume)
 
 
-def _say(text: str) -> None:
-    """Once, however many processes train."""
+def _echo_once(text: str) -> None:
+    """Print in the first of several training processes only."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         typer.echo(text)
+
+
+COMMANDS = (train, distill, pretrain, search, compare, train_demo)

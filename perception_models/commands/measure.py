@@ -1,4 +1,4 @@
-"""Commands that say how good a model is."""
+"""Commands that measure and explain a model."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Out, Split, plain_errors
+from perception_models.commands.options import Data, Limit, Out, Split, plain_errors
 
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="Model folder, ONNX file beside its model.json, or checkpoint")],
-    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    data: Data,
     out: Out,
-    protocol: Annotated[str, typer.Option(help="own, or yolop: also the figures of papers on BDD100K")] = "own",
-    limit: Annotated[int | None, typer.Option(help="At most so many images of each data set", min=1)] = None,
-    mirrored: Annotated[bool, typer.Option(help="Look at every image in a mirror")] = False,
-    engine: Annotated[str, typer.Option(help="Backend of the vehicle's library")] = "onnxruntime",
+    protocol: Annotated[str, typer.Option(help="own, or yolop: adds the metrics of papers on BDD100K")] = "own",
+    limit: Limit = None,
+    mirrored: Annotated[bool, typer.Option(help="Evaluate horizontally flipped images")] = False,
+    engine: Annotated[
+        str, typer.Option(help="Inference engine: auto, onnxruntime, openvino or tensorrt, or NAME:PRECISION")
+    ] = "onnxruntime",
     split: Split = "val",
 ) -> None:
-    """Measure a model with the vehicle's own decoder: metrics.json and report.html."""
+    """Evaluate a model on labelled data with the decoder of the vehicle: metrics.json and report.html."""
     with plain_errors():
         from perception_models.evaluation import evaluate as run
 
-        for name, figures in run(model, data, out, protocol, limit, mirrored, engine, split)["datasets"].items():
-            typer.echo(f"{name} ({figures['images']} images)")
-            for figure, value in figures["headlines"].items():
-                typer.echo(f"  {figure:14} {value:.3f}")
+        for name, metrics in run(model, data, out, protocol, limit, mirrored, engine, split)["datasets"].items():
+            typer.echo(f"{name} ({metrics['images']} images)")
+            for metric, value in metrics["headlines"].items():
+                typer.echo(f"  {metric:14} {value:.3f}")
         typer.echo(f"report: {out / 'report.html'}")
 
 
 def attack(
-    checkpoint: Annotated[Path, typer.Option(help="best.safetensors of a run")],
-    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint, such as best.safetensors of a run")],
+    data: Data,
     out: Out,
-    strength: Annotated[list[float] | None, typer.Option(help="Largest change in levels of 255: 1, 2, 4")] = None,
-    steps: Annotated[int, typer.Option(help="Steps of PGD; 1: FGSM alone")] = 10,
-    limit: Annotated[int, typer.Option(help="At most so many images of each data set")] = 100,
+    strength: Annotated[
+        list[float] | None,
+        typer.Option(help="Maximum change per channel, grey levels of 255; repeatable. Default: 1, 2 and 4"),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="PGD steps; 1 runs FGSM only")] = 10,
+    limit: Annotated[int, typer.Option(help="Maximum images per data set, evenly spaced")] = 100,
 ) -> None:
-    """Measure a network on pictures that were changed to mislead it."""
+    """Measure robustness to adversarial perturbations (FGSM, PGD): a table and attack.json."""
     with plain_errors():
         from perception_models.evaluation.attack import attack as run
         from perception_models.experiments.compare import table
@@ -48,22 +53,27 @@ def attack(
 
 
 def explain(
-    model: Annotated[Path, typer.Option(help="Model folder (needs no torch), or checkpoint")],
+    model: Annotated[Path, typer.Option(help="Model folder (runs without torch), or checkpoint")],
     images: Annotated[Path, typer.Option(help="Image, folder of images, video or recording")],
     out: Out,
     method: Annotated[
-        str, typer.Option(help="occlusion (any model), gradients (checkpoints), auto: gradients if possible")
+        str, typer.Option(help="occlusion (any model), gradients (checkpoints only), or auto: gradients if possible")
     ] = "auto",
-    every: Annotated[int, typer.Option(help="Take every n-th image", min=1)] = 1,
-    objects: Annotated[int, typer.Option(help="The so many surest objects of an image", min=0)] = 6,
-    masks: Annotated[int, typer.Option(help="Looks per image of occlusion; more are sharper and slower", min=10)] = 400,
+    every: Annotated[int, typer.Option(help="Use every N-th image", min=1)] = 1,
+    objects: Annotated[int, typer.Option(help="Explain the N most confident objects per image", min=0)] = 6,
+    masks: Annotated[
+        int, typer.Option(help="Occlusion masks per image; more give sharper maps and take longer", min=10)
+    ] = 400,
 ) -> None:
-    """Show which pixels made the network say that: a sheet per image and explain.json."""
+    """Show which pixels drove each prediction: a sheet of maps per image and explain.json."""
     with plain_errors():
         from perception_models.evaluation.explain.run import explain as run
 
         for path, rows in run(model, images, out, method, every, objects, masks):
-            typer.echo(path if rows else f"{path.stem}: nothing is reported here, so there is no sheet")
+            typer.echo(path if rows else f"{path.stem}: no predictions above the thresholds, no sheet written")
             for row in rows:
                 left = f"{row['left_without_evidence']:.2f} ({row['left_without_elsewhere']:.2f} elsewhere)"
-                typer.echo(f"  {row['said']:36} without its evidence {left}")
+                typer.echo(f"  {row['said']:36} score without its evidence {left}")
+
+
+COMMANDS = (evaluate, attack, explain)

@@ -1,4 +1,4 @@
-"""Commands that make models from models."""
+"""Commands that turn one model into another."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Config, Out, Overrides, plain_errors
+from perception_models.commands.options import Config, Data, Out, plain_errors
 
 
 def export(
     out: Out,
-    checkpoint: Annotated[Path | None, typer.Option(help="best.safetensors of a run")] = None,
-    untrained: Annotated[str, typer.Option(help="Instead of a checkpoint: random weights of size n, s or m")] = "",
-    batch: Annotated[int | None, typer.Option(help="Images at once: cameras of a rig that share the network")] = None,
-    overrides: Overrides = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint to export, such as best.safetensors of a run")
+    ] = None,
+    untrained: Annotated[
+        str, typer.Option(help="Network size n, s or m: export random weights instead of a checkpoint")
+    ] = "",
+    batch: Annotated[
+        int | None, typer.Option(help="Images per inference: number of cameras that share the network. Default: 1")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Overrides of the export settings, key=value: name=mine license=MIT")
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Write a model folder and check that ONNX Runtime and OpenVINO say what torch says."""
+    """Write a model folder and verify that ONNX Runtime and OpenVINO reproduce the PyTorch outputs."""
     with plain_errors():
         from perception_models.config import load_settings
         from perception_models.export.export import ExportConfig
@@ -30,38 +38,44 @@ def export(
             from perception_models.export.untrained import write_untrained
 
             checkpoint = write_untrained(out / "untrained.safetensors", untrained)
-        words = [*(overrides or []), *([f"batch={batch}"] if batch is not None else [])]
-        for line in run(checkpoint, out, load_settings(ExportConfig, config, words)):
+        overrides = [*(overrides or []), *([f"batch={batch}"] if batch is not None else [])]
+        for line in run(checkpoint, out, load_settings(ExportConfig, config, overrides)):
             typer.echo(line)
 
 
 def soup(
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="Trained from the same weights; the last gives the settings")
+        list[Path], typer.Argument(help="Checkpoints trained from the same weights; the last provides the settings")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write")] = Path("runs/soup.safetensors"),
-    share: Annotated[list[float] | None, typer.Option(help="Once per checkpoint; equal shares without")] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Relative weight of each checkpoint, in order; default: equal weights")
+    ] = None,
 ) -> None:
-    """Write the mean of several trainings that began with the same weights: often better than each of them."""
+    """Average the weights of several runs that started from the same weights (model soup)."""
     with plain_errors():
         from perception_models.compression.soup import soup as run
 
         for path, weight in zip(checkpoints, run(checkpoints, out, share)):
             typer.echo(f"{weight:.2f} of {path}")
-        typer.echo(f"measure it: perception-models evaluate --model {out} --data DIR --out DIR")
+        typer.echo(f"evaluate it: perception-models evaluate --model {out} --data DIR --out DIR")
 
 
 def quantize(
-    folder: Annotated[Path, typer.Argument(help="Model folder in fp32; the variant becomes a folder in it")],
-    precision: Annotated[str, typer.Option(help="fp16, int8 or fp8")] = "fp16",
+    folder: Annotated[Path, typer.Argument(help="fp32 model folder; the variant becomes a subfolder")],
+    precision: Annotated[str, typer.Option(help="Precision of the variant: fp16, int8 or fp8")] = "fp16",
     calibration: Annotated[
-        Path | None, typer.Option(help="Recording, video or folder of images; int8 and fp8 need it")
+        Path | None, typer.Option(help="Recording, video or folder of images; required for int8 and fp8")
     ] = None,
-    labelled: Annotated[Path | None, typer.Option(help="Labelled images: measure and gate the loss per task")] = None,
-    count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 200,
-    most_lost: Annotated[float | None, typer.Option(help="Points a task may lose; fp16 0.2, the others 1")] = None,
+    labelled: Annotated[
+        Path | None, typer.Option(help="Labelled data: measure the loss per task and reject a variant that loses more")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Maximum calibration images, evenly spaced", min=1)] = 200,
+    most_lost: Annotated[
+        float | None, typer.Option(help="Maximum loss per task, points of 100. Default: 0.2 for fp16, 1 for int8, fp8")
+    ] = None,
 ) -> None:
-    """Write MODEL/fp16, MODEL/int8 or MODEL/fp8 and check it on the CPU; `camera-perception build-engine` goes on."""
+    """Write MODEL/fp16, MODEL/int8 or MODEL/fp8 and check it on the CPU. Next: `camera-perception build-engine`."""
     with plain_errors():
         from perception_models.compression.quantize import quantize as run
 
@@ -74,23 +88,25 @@ def quantize(
 
 
 def precisions(
-    folder: Annotated[Path, typer.Argument(help="Model folder in fp32; nothing is written to it")],
+    folder: Annotated[Path, typer.Argument(help="fp32 model folder, read only")],
     calibration: Annotated[Path, typer.Option(help="Recording, video or folder of images for int8 and fp8")],
-    data: Annotated[list[Path], typer.Option(help="Folder of labelled data, or one that holds several")],
+    data: Data,
     out: Out = Path("out/precisions"),
-    limit: Annotated[int, typer.Option(help="At most so many images of each data set", min=1)] = 100,
-    count: Annotated[int, typer.Option(help="Calibration images, evenly spread", min=1)] = 100,
-    page: Annotated[Path | None, typer.Option(help="Markdown page with marks to put the table between")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum images per data set, evenly spaced", min=1)] = 100,
+    count: Annotated[int, typer.Option(help="Maximum calibration images, evenly spaced", min=1)] = 100,
+    page: Annotated[
+        Path | None, typer.Option(help="Markdown page whose <!-- precisions --> block receives the table")
+    ] = None,
 ) -> None:
-    """What fp16, int8 and fp8 lose per task against fp32, measured on the CPU: a table."""
+    """Compare fp16, int8 and fp8 with fp32 per task, measured on the CPU: a table."""
     with plain_errors():
         from camera_perception.core.model_spec import load_spec
         from camera_perception.tools.bench.report import put_into
         from perception_models.compression.compare_precisions import markdown
         from perception_models.compression.compare_precisions import precisions as run
 
-        places = " ".join(f"--data {path}" for path in data)
-        command = f"perception-models precisions {folder} --calibration {calibration} {places} --limit {limit}"
+        data_options = " ".join(f"--data {path}" for path in data)
+        command = f"perception-models precisions {folder} --calibration {calibration} {data_options} --limit {limit}"
         text = markdown(run(folder, calibration, data, out, limit, count), command, load_spec(folder))
         if page is not None:
             put_into(page, text, "precisions")
@@ -98,19 +114,23 @@ def precisions(
 
 
 def prune(
-    checkpoint: Annotated[Path, typer.Argument(help="best.safetensors of a run")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint to prune, such as best.safetensors of a run")],
     out: Out,
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="channels over --keep: stem, widths, neck, fine: neck=48")
+        list[str] | None,
+        typer.Argument(help="Channel counts that replace --keep, of stem, widths, neck, fine: neck=48"),
     ] = None,
-    keep: Annotated[float, typer.Option(help="Share of the channels that stay, rounded to multiples of 16")] = 0.75,
+    keep: Annotated[
+        float, typer.Option(help="Fraction of channels to keep, 0 to 1; counts are rounded to multiples of 16")
+    ] = 0.75,
     data: Annotated[
-        list[Path] | None, typer.Option(help="Labelled images that tell what matters (Taylor); else the weights do")
+        list[Path] | None,
+        typer.Option(help="Labelled data to rank channels by (Taylor); default: rank by weight magnitude"),
     ] = None,
-    images: Annotated[int, typer.Option(help="So many of them", min=1)] = 32,
-    speed: Annotated[bool, typer.Option(help="Measure both on this CPU, exported, one thread")] = True,
+    images: Annotated[int, typer.Option(help="Number of images taken from --data", min=1)] = 32,
+    speed: Annotated[bool, typer.Option(help="Time both networks on this CPU, exported, one thread")] = True,
 ) -> None:
-    """Cut the channels that carry least: OUT/pruned.safetensors, and OUT/finetune.yaml to train the rest again."""
+    """Remove the least important channels: pruned.safetensors, and finetune.yaml to train the rest again."""
     with plain_errors():
         from perception_models.compression.prune import labelled_batch, pruned_speed
         from perception_models.compression.prune import prune as run
@@ -119,6 +139,9 @@ def prune(
         for name, (before, after) in {"parameters": made.parameters, "MACs": made.macs}.items():
             typer.echo(f"{name:10} {before:>13,} -> {after:>13,}  {after / before:.2f}")
         if speed:
-            before, after = pruned_speed(checkpoint, made.checkpoint)
-            typer.echo(f"{'CPU time':10} {1000 * before:10.1f} ms -> {1000 * after:10.1f} ms  {after / before:.2f}")
-        typer.echo(f"let it recover: perception-models train -c {made.config} -o {out / 'run'} optimizer.lr=0.0005")
+            old, new = (1000 * seconds for seconds in pruned_speed(checkpoint, made.checkpoint))
+            typer.echo(f"{'CPU time':10} {old:10.1f} ms -> {new:10.1f} ms  {new / old:.2f}")
+        typer.echo(f"fine-tune it: perception-models train -c {made.config} -o {out / 'run'} optimizer.lr=0.0005")
+
+
+COMMANDS = (export, soup, quantize, precisions, prune)

@@ -1,4 +1,4 @@
-"""What commands share: options of the same name, and errors as one sentence."""
+"""Options shared by several commands, and error reporting without tracebacks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from typing import Annotated
 
 import typer
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file; see perception_models/configs")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="key=value words over the file: optimizer.lr=0.001")]
-
-Split = Annotated[str, typer.Option(help="Part of BDD100K, CULane or COCO")]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); examples: perception_models/configs")
+]
+Data = Annotated[list[Path], typer.Option(help="Labelled data set, or a folder of several; repeatable")]
+Limit = Annotated[int | None, typer.Option(help="Maximum images per data set, evenly spaced; default: all", min=1)]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Overrides of the configuration, key=value: optimizer.lr=0.001")
+]
+Resume = Annotated[bool, typer.Option(help="Resume the run in --out from its last checkpoint")]
+Split = Annotated[str, typer.Option(help="Split of BDD100K, CULane or COCO, such as train or val")]
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """What users can do something about is one sentence, not a traceback. PERCEPTION_DEBUG=1 shows the traceback."""
+    """Report errors that a user can fix as one sentence. PERCEPTION_DEBUG=1 shows the traceback."""
     from camera_perception.core.errors import PerceptionError
 
     try:

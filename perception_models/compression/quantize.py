@@ -1,4 +1,4 @@
-"""perception-models quantize: the fp16, int8 or fp8 variant of a model, with a reference, checked on the CPU."""
+"""perception-models quantize: fp16, int8 and fp8 variants of a model folder, checked on the CPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from camera_perception.engines.reference import check, read_reference, write_ref
 from camera_perception.engines.select import load_engine
 from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.replay.source import open_source
-from perception_models.compression.fp16 import half_precision
+from perception_models.compression.fp16 import to_fp16
 from perception_models.compression.qdq import quantize_convs
 
 PRECISIONS = ("fp16", "int8", "fp8")
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Quantized:
-    """What was made. deviations: lines about variant and reference; lost: points of a hundred per task."""
+    """A variant. deviations: one line per output compared with the reference; lost: points of 100 per task."""
 
     folder: Path
     convs: int
@@ -45,29 +45,29 @@ def quantize(
     count: int = 200,
     most_lost: float | None = None,
 ) -> Quantized:
-    """Write folder/fp16, folder/int8 or folder/fp8; what was there is replaced only when the new one passes.
+    """Write folder/fp16, folder/int8 or folder/fp8. An existing variant is replaced only if the new one passes.
 
-    calibration  recording, video or folder of images from the drives that the network will see; int8 and fp8 only
-    labelled     labelled images: the loss per task is measured and gated
-    count        calibration images, evenly spread
-    most_lost    points a task may lose; 0.2 for fp16 and 1 for the others when not given
+    calibration  recording, video or folder of images typical of later use; int8 and fp8 only
+    labelled     labelled images to measure the loss per task; ModelError if it exceeds most_lost
+    count        maximum calibration images, evenly spaced
+    most_lost    points of 100 a task may lose; default 0.2 for fp16, 1 for int8 and fp8
     """
     spec = load_spec(folder)
     if precision not in PRECISIONS:
         raise ModelError(f"precision '{precision}': expected {', '.join(PRECISIONS)}")
     if spec.precision != "fp32":
-        raise ModelError(f"{folder} is {spec.precision} already: quantise the fp32 model that it was made from")
-    eight = precision != "fp16"
-    if eight and calibration is None:
+        raise ModelError(f"{folder} is {spec.precision} already: give the fp32 model it was made from")
+    eight_bits = precision != "fp16"
+    if eight_bits and calibration is None:
         raise ModelError(f"{precision} needs --calibration: a recording, a video or a folder of images, 100 or more")
-    if eight and labelled is None:
+    if eight_bits and labelled is None:
         log.warning(
-            "nothing says what %s costs: give --labelled, or compare with `perception-models precisions`", precision
+            "the accuracy of %s was not measured: give --labelled, or run `perception-models precisions`", precision
         )
     with tempfile.TemporaryDirectory(dir=folder) as work:
         part = Path(work) / precision
         part.mkdir()
-        convs = _write_onnx(spec, precision, part, calibration if eight else None, count)
+        convs = _write_onnx(spec, precision, part, calibration if eight_bits else None, count)
         _write_json(spec, precision, part)
         _write_reference(spec, part)
         made = _checked(spec, part, convs, labelled, MOST_LOST[precision] if most_lost is None else most_lost)
@@ -87,12 +87,12 @@ def _write_onnx(spec: ModelSpec, precision: str, part: Path, calibration: Path |
         images = calibration_images(spec, calibration, count)
         convs = quantize_convs(spec.onnx_path, path, spec.input.name, images, spec.input.batch, precision)
         model = onnx.load(path)
-    onnx.save(half_precision(model), path)
+    onnx.save(to_fp16(model), path)
     return convs
 
 
 def calibration_images(spec: ModelSpec, source: Path, count: int) -> list[np.ndarray]:
-    """At most count images, evenly spread, letterboxed as on the vehicle."""
+    """At most `count` images, evenly spaced, preprocessed as on the vehicle."""
     arrivals = list(open_source(source).arrivals)
     chosen = [arrivals[i] for i in np.unique(np.linspace(0, len(arrivals) - 1, count).astype(int))] if arrivals else []
     if not chosen:
@@ -117,7 +117,7 @@ def _store(part: Path, data: dict[str, Any]) -> None:
 
 
 def _write_reference(spec: ModelSpec, part: Path) -> None:
-    """fp16 has to agree with the original. int8, fp8 are other functions: their reference is the graph, run plainly."""
+    """fp16 must reproduce the original. int8 and fp8 are other functions: their reference is the unoptimised graph."""
     if spec.reference is None:
         return
     variant = load_spec(part)
@@ -125,14 +125,14 @@ def _write_reference(spec: ModelSpec, part: Path) -> None:
         shutil.copy(spec.reference, part / "reference.npz")
         return
     original = read_reference(spec.reference)
-    run = plain_run(variant)
+    run = unoptimised_run(variant)
     rows = [run(image) for image in original.images]
     outputs = {name: np.concatenate([row[name] for row in rows]) for name in original.outputs}
     write_reference(part / "reference.npz", original.images, outputs, original.tolerances)
 
 
-def plain_run(spec: ModelSpec) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """One image at a time through ONNX Runtime without its optimisations: Q and DQ as they are written."""
+def unoptimised_run(spec: ModelSpec) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """One image at a time through ONNX Runtime without graph optimisations: Q and DQ nodes exactly as written."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -150,7 +150,7 @@ def plain_run(spec: ModelSpec) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 
 def _checked(spec: ModelSpec, part: Path, convs: int, labelled: Path | None, most: float) -> Quantized:
-    """ModelError when the variant is not what it should be."""
+    """ModelError if the variant deviates from its reference or loses too much."""
     variant = load_spec(part)
     engine = load_engine(variant, "onnxruntime", device="cpu", spin=False, fuse=False, check=False)
     try:
@@ -162,7 +162,7 @@ def _checked(spec: ModelSpec, part: Path, convs: int, labelled: Path | None, mos
         engine.close()
     if bad := [f"{task} {points:.2f}" for task, points in lost.items() if points > most]:
         raise ModelError(
-            f"the {variant.precision} variant loses more than {most:g} points in: {', '.join(bad)}. It was not kept; "
+            f"the {variant.precision} variant loses more than {most:g} points in: {', '.join(bad)}. It was discarded; "
             "give more calibration images, or train with quantisation in the loop"
         )
     if lost:

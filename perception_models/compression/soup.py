@@ -1,7 +1,7 @@
-"""One network from several: the mean of checkpoints that went on from the same weights.
+"""Model soups: the weighted mean of checkpoints trained from the same weights.
 
-Weights that were trained from one start lie in one basin: their mean often sees better than each of them, at the price
-of one (model soups, Wortsman et al. 2022, arXiv 2203.05482; with the start among them WiSE-FT, arXiv 2109.01903).
+Such checkpoints lie in one basin of the loss; their mean is often more accurate than each of them at the same inference
+cost (Wortsman et al. 2022, arXiv 2203.05482; with the initial weights among them: WiSE-FT, arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from perception_models.training import checkpoint
 from perception_models.training.checkpoint import CheckpointError
 
 
-def soup(paths: Sequence[Path], out: Path, shares: Sequence[float] | None = None) -> list[float]:
-    """Write the weighted mean of the averaged networks of `paths` to `out`; the shares, which add up to one.
+def soup(paths: Sequence[Path], out: Path, weights: Sequence[float] | None = None) -> list[float]:
+    """Write the weighted mean of the averaged networks of `paths` to `out`; returns the weights, which add up to one.
 
-    The state (network, configuration, steps) is that of the last checkpoint, with what went into it under `soup`.
+    The state (network, configuration, steps) is that of the last checkpoint; `soup` lists the checkpoints.
     """
     if len(paths) < 2:
         raise SettingsError("give at least two checkpoints that were trained from the same weights")
-    weights = _normalised(shares, len(paths))
+    weights = _normalised(weights, len(paths))
     loaded = [checkpoint.load(path) for path in paths]
     state = loaded[-1][1] | {"soup": [{"checkpoint": p.stem, "share": w} for p, w in zip(paths, weights)]}
     checkpoint.save(out, {"average": _mean(paths, loaded, weights)}, state)
     return weights
 
 
-def _normalised(shares: Sequence[float] | None, count: int) -> list[float]:
-    shares = shares or [1.0] * count
-    if len(shares) != count or min(shares) <= 0:
-        raise SettingsError(f"{count} checkpoints need as many shares above 0, got {', '.join(map(str, shares))}")
-    return [share / sum(shares) for share in shares]
+def _normalised(weights: Sequence[float] | None, count: int) -> list[float]:
+    weights = weights or [1.0] * count
+    if len(weights) != count or min(weights) <= 0:
+        raise SettingsError(
+            f"give {count} positive weights for {count} checkpoints, got {', '.join(map(str, weights))}"
+        )
+    return [weight / sum(weights) for weight in weights]
 
 
 def _mean(
@@ -45,12 +47,14 @@ def _mean(
     first = {name: tensor.shape for name, tensor in networks[0].items()}
     for path, network in zip(paths, networks):
         if not network or {name: tensor.shape for name, tensor in network.items()} != first:
-            raise CheckpointError(f"{path} is another network than {paths[0]}: only weights of one shape have a mean")
+            raise CheckpointError(
+                f"{path} and {paths[0]} are different networks: give checkpoints with the same weight shapes"
+            )
     return {name: _blend([network[name] for network in networks], weights) for name in first}
 
 
 def _blend(tensors: list[Tensor], weights: list[float]) -> Tensor:
-    """Counters, such as those of batch normalisation, are taken from the last."""
+    """Weighted mean; integer counters, such as those of batch normalisation, are taken from the last."""
     if not tensors[0].is_floating_point():
         return tensors[-1]
     mean = sum(weight * tensor.double() for weight, tensor in zip(weights, tensors))

@@ -1,4 +1,4 @@
-"""How good a model is, measured with the vehicle's own decoder."""
+"""Evaluation of models on labelled data, with the decoder of the vehicle."""
 
 from perception_models.evaluation.run import evaluate
 

@@ -1,9 +1,9 @@
-"""Whatever can be evaluated, as one thing: a model.json, and a function from images to its outputs."""
+"""A model under test as a function from images to observations, wherever its weights come from."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,20 +16,22 @@ from camera_perception.core.types import Observations
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import infer
 from camera_perception.engines.select import load_engine
-from camera_perception.image.letterbox import Letterbox, Preprocessor
+from camera_perception.image.letterbox import Preprocessor
 
-LOWEST = 0.005  # object score from which on boxes enter the precision-recall curve
+MIN_SCORES = {"objects": 0.005, "scene": 0.0}  # low enough for the whole precision-recall curve
 
 
 @dataclass
-class Model:
-    """Sees an image with the vehicle's own preprocessing and decoder.
+class Predictor:
+    """Runs a network with the preprocessing and decoding of the vehicle.
 
-    run  input buffer (1, ...) -> ONNX output name: (1, ...)
+    run         input buffer (B, ...) -> ONNX output name: (B, ...)
+    min_scores  lowest score reported per head; other heads use their threshold of model.json
     """
 
     spec: ModelSpec
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    min_scores: Mapping[str, float] = field(default_factory=lambda: MIN_SCORES)
     _preprocess: Preprocessor = field(init=False)
     _buffer: np.ndarray = field(init=False)
 
@@ -37,46 +39,49 @@ class Model:
         self._preprocess = Preprocessor(self.spec.input)
         self._buffer = np.zeros(self.spec.input.shape, self.spec.input.dtype)
 
-    def see(self, image: np.ndarray) -> Observations:
-        """What the model says about a (H, W, 3) uint8 BGR image; objects down to LOWEST, scene in any case."""
-        letterbox: Letterbox = self._preprocess(image, self._buffer[0])
-        outputs = self.run(self._buffer)
-        first = {name: array[0] for name, array in outputs.items()}
-        return decode_all(first, self.spec, letterbox, {"objects": LOWEST, "scene": 0.0})
+    def __call__(self, image: np.ndarray) -> Observations:
+        """Observations in a (H, W, 3) uint8 BGR image, down to min_scores."""
+        letterbox = self._preprocess(image, self._buffer[0])
+        first = {name: array[0] for name, array in self.run(self._buffer).items()}
+        return decode_all(first, self.spec, letterbox, dict(self.min_scores))
 
     def threshold(self, head: str) -> float:
-        """The operating point of a head: what the vehicle reports by default."""
+        """Operating point of a head: the lowest score that the vehicle reports."""
         spec = self.spec.head(head)
         return spec.threshold if spec else 1.0
 
 
 @contextmanager
-def open_model(path: Path | str, engine: str = "onnxruntime") -> Iterator[Model]:
-    """A model folder, an .onnx file inside one, or a training checkpoint (exported to a temporary
-    folder), or the folder of a training run."""
+def open_model(
+    path: Path | str, engine: str = "onnxruntime", min_scores: Mapping[str, float] = MIN_SCORES
+) -> Iterator[Predictor]:
+    """Load a model folder, an .onnx file inside one, a training checkpoint, or the folder of a training run.
+
+    Checkpoints are exported to a temporary folder first.
+    """
     path = Path(path)
     if path.suffix == ".onnx":
         path = path.parent
-    if (path / "model.json").is_file():
-        yield _open_folder(path, engine)
-    elif checkpoint := _checkpoint(path):
-        with tempfile.TemporaryDirectory() as folder:
-            _export(checkpoint, Path(folder))
-            yield _open_folder(Path(folder), engine)
-    else:
-        raise ModelError(f"{path}: expected a model folder, an ONNX file beside its model.json, or a checkpoint")
-
-
-def _open_folder(path: Path, engine: str) -> Model:
-    spec = load_spec(path)
-    loaded = load_engine(spec, engine)
-    return Model(spec, lambda images: infer(loaded, images))
+    with tempfile.TemporaryDirectory() as exported:
+        if (path / "model.json").is_file():
+            folder = path
+        elif checkpoint := _checkpoint(path):
+            folder = Path(exported)
+            _export(checkpoint, folder)
+        else:
+            raise ModelError(f"{path}: expected a model folder, an ONNX file beside its model.json, or a checkpoint")
+        spec = load_spec(folder)
+        loaded = load_engine(spec, engine)
+        try:
+            yield Predictor(spec, lambda images: infer(loaded, images), min_scores)
+        finally:
+            loaded.close()
 
 
 def _checkpoint(path: Path) -> Path | None:
-    """The file itself, or the best network of a run's folder."""
-    places = [path] if path.suffix == ".safetensors" else [path / "best.safetensors", path / "last.safetensors"]
-    return next((place for place in places if place.is_file()), None)
+    """The file itself, or the best checkpoint of a run."""
+    candidates = [path] if path.suffix == ".safetensors" else [path / "best.safetensors", path / "last.safetensors"]
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def _export(checkpoint: Path, folder: Path) -> None:

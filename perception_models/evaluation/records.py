@@ -1,14 +1,16 @@
-"""Everything measured on one image, and what a set of such records adds up to."""
+"""Metrics of one image, and their summary over a set of images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from camera_perception.core.types import Observations, Task
+from perception_models.data.cache import Samples
 from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation
@@ -16,76 +18,13 @@ from perception_models.evaluation.metrics.lanes import LaneRecord
 from perception_models.evaluation.metrics.lights import LightRecord
 from perception_models.evaluation.metrics.matching import ObjectRecord
 from perception_models.evaluation.metrics.scene import SceneRecord
-from perception_models.evaluation.model import Model
+from perception_models.evaluation.model import Predictor
 
-UNTOLD = "unlabelled"
+UNLABELLED = "unlabelled"
 SLICES = ("weather", "timeofday", "scene", "sequence", "fold")
+MAX_SLICES = 24  # values of an attribute; more, such as sequence names, are no longer comparable
 
-
-@dataclass
-class Record:
-    """One image. A part is None when the image has no such labels or the model no such head."""
-
-    name: str
-    attributes: dict[str, str]
-    objects: ObjectRecord | None = None
-    lights: LightRecord | None = None
-    crops: LightRecord | None = None
-    lanes: LaneRecord | None = None
-    drivable: np.ndarray | None = None
-    semantic: np.ndarray | None = None
-    scene: SceneRecord | None = None
-
-
-def record(seen: Observations, sample: Sample, model: Model, crop: bool = False) -> Record:
-    """crop: the sample shows a single traffic light on grey; only its state is asked for."""
-    out = Record(sample.name, sample.attributes)
-    if crop:
-        if seen.tasks & Task.TRAFFIC_LIGHTS and sample.boxes is not None:
-            out.crops = lights.record_crop(seen.detections, int(sample.boxes.light_states[0]), *_lights_of(model))
-        return out
-    if seen.tasks & Task.OBJECTS and sample.boxes is not None:
-        out.objects = objects.record(seen.detections, sample.boxes, model.spec.classes, sample.known_classes)
-        if seen.tasks & Task.TRAFFIC_LIGHTS and (sample.boxes.light_states >= 0).any():
-            threshold = model.threshold("objects")
-            out.lights = lights.record(seen.detections, sample.boxes, *_lights_of(model), threshold)
-    if seen.tasks & Task.LANES and sample.lanes is not None:
-        out.lanes = lanes.record(seen.lanes, sample.lanes, sample.size)
-    if seen.drivable is not None and sample.drivable is not None:
-        out.drivable = segmentation.record(seen.drivable, sample.drivable, DRIVABLE)
-    if seen.semantic is not None and sample.semantic is not None:
-        out.semantic = segmentation.record(seen.semantic, sample.semantic, SEMANTIC)
-    if seen.scene and any(value >= 0 for value in sample.scene.values()):
-        out.scene = scene.record(seen.scene, sample.scene)
-    return out
-
-
-def _lights_of(model: Model) -> tuple[tuple[str, ...], int]:
-    head = model.spec.head("objects")
-    names = tuple(head.options.get("light_states", ())) if head else ()
-    light = head.options.get("light_class") if head else None
-    return names, model.spec.classes.index(light) if light in model.spec.classes else LIGHT
-
-
-def summarise(records: Sequence[Record], threshold: float, curves: bool = True) -> dict[str, Any]:
-    """Figures of every kind of label that any of the images has.
-
-    threshold  operating point of the object head
-    """
-    how: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
-        "objects": lambda rows: objects.summarise(rows, threshold, curves),
-        "lights": lights.summarise,
-        "crops": lights.summarise,
-        "lanes": lanes.summarise,
-        "drivable": lambda rows: segmentation.summarise_drivable(rows, DRIVABLE),
-        "semantic": lambda rows: segmentation.summarise(rows, SEMANTIC),
-        "scene": scene.summarise,
-    }
-    parts = {name: [part for r in records if (part := getattr(r, name)) is not None] for name in how}
-    return {"images": len(records), **{name: how[name](rows) for name, rows in parts.items() if rows}}
-
-
-# What a slice is compared by: name, and where the figure is in a summary
+# Metrics that slices and runs are compared by: name, and path inside a summary
 HEADLINES = {
     "map50": ("objects", "map50"),
     "vehicle_ap50": ("objects", "vehicles", "ap50"),
@@ -103,31 +42,103 @@ HEADLINES = {
 }
 
 
+@dataclass
+class Record:
+    """One image. A part is None if the image has no such labels or the model no such head."""
+
+    name: str
+    attributes: dict[str, str]
+    objects: ObjectRecord | None = None
+    lights: LightRecord | None = None
+    crops: LightRecord | None = None
+    lanes: LaneRecord | None = None
+    drivable: np.ndarray | None = None
+    semantic: np.ndarray | None = None
+    scene: SceneRecord | None = None
+
+
+def evenly_spaced(samples: Samples, limit: int | None = None, progress: str | None = None) -> Iterator[Sample]:
+    """At most `limit` samples, evenly spaced over the data set; `progress` is the title of a progress bar."""
+    count = len(samples) if limit is None else min(limit, len(samples))
+    for i in tqdm(range(count), desc=progress, unit="image", disable=progress is None):
+        yield samples[i * len(samples) // count]
+
+
+def record(observations: Observations, sample: Sample, model: Predictor, crop: bool = False) -> Record:
+    """Compare observations with labels. crop: the sample is a single traffic light on grey; only its state counts."""
+    out = Record(sample.name, sample.attributes)
+    detections = observations.detections
+    if crop:
+        if observations.tasks & Task.TRAFFIC_LIGHTS and sample.boxes is not None:
+            out.crops = lights.record_crop(detections, int(sample.boxes.light_states[0]), *_light_options(model))
+        return out
+    if observations.tasks & Task.OBJECTS and sample.boxes is not None:
+        out.objects = objects.record(detections, sample.boxes, model.spec.classes, sample.known_classes)
+        if observations.tasks & Task.TRAFFIC_LIGHTS and (sample.boxes.light_states >= 0).any():
+            threshold = model.threshold("objects")
+            out.lights = lights.record(detections, sample.boxes, *_light_options(model), threshold)
+    if observations.tasks & Task.LANES and sample.lanes is not None:
+        out.lanes = lanes.record(observations.lanes, sample.lanes, sample.size)
+    if observations.drivable is not None and sample.drivable is not None:
+        out.drivable = segmentation.record(observations.drivable, sample.drivable, DRIVABLE)
+    if observations.semantic is not None and sample.semantic is not None:
+        out.semantic = segmentation.record(observations.semantic, sample.semantic, SEMANTIC)
+    if observations.scene and any(value >= 0 for value in sample.scene.values()):
+        out.scene = scene.record(observations.scene, sample.scene)
+    return out
+
+
+def _light_options(model: Predictor) -> tuple[tuple[str, ...], int]:
+    """State names of the model, and its class index of traffic lights."""
+    head = model.spec.head("objects")
+    names = tuple(head.options.get("light_states", ())) if head else ()
+    light = head.options.get("light_class") if head else None
+    return names, model.spec.classes.index(light) if light in model.spec.classes else LIGHT
+
+
+def summarise(records: Sequence[Record], threshold: float, curves: bool = True) -> dict[str, Any]:
+    """Metrics of every label type that occurs in the images.
+
+    threshold  operating point of the object head
+    """
+    summarisers: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
+        "objects": lambda rows: objects.summarise(rows, threshold, curves),
+        "lights": lights.summarise,
+        "crops": lights.summarise,
+        "lanes": lanes.summarise,
+        "drivable": lambda rows: segmentation.summarise_drivable(rows, DRIVABLE),
+        "semantic": lambda rows: segmentation.summarise(rows, SEMANTIC),
+        "scene": scene.summarise,
+    }
+    parts = {name: [part for r in records if (part := getattr(r, name)) is not None] for name in summarisers}
+    return {"images": len(records), **{name: summarisers[name](rows) for name, rows in parts.items() if rows}}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, float]:
-    """The figures of HEADLINES that a summary has."""
-    found = {}
+    """The metrics of HEADLINES that a summary contains."""
+    present = {}
     for name, path in HEADLINES.items():
         value: Any = summary
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
-            found[name] = float(value)
-    return found
+            present[name] = float(value)
+    return present
 
 
 def slices(records: Sequence[Record], threshold: float) -> dict[str, Any]:
-    """Per attribute: headlines of each of its values, and per headline the spread (best minus worst value)."""
+    """Per attribute: headlines of each of its values, and the spread of each headline (best minus worst value)."""
     out = {}
     for attribute in SLICES:
         groups: dict[str, list[Record]] = {}
-        for one in records:
-            groups.setdefault(one.attributes.get(attribute, UNTOLD), []).append(one)
-        if len(groups) > 1 and len(groups) <= 24:
-            out[attribute] = _compared(groups, threshold)
+        for row in records:
+            groups.setdefault(row.attributes.get(attribute, UNLABELLED), []).append(row)
+        if 1 < len(groups) <= MAX_SLICES:
+            out[attribute] = _compare(groups, threshold)
     return out
 
 
-def _compared(groups: dict[str, list[Record]], threshold: float) -> dict[str, Any]:
+def _compare(groups: dict[str, list[Record]], threshold: float) -> dict[str, Any]:
     rows = {value: headlines(summarise(group, threshold, curves=False)) for value, group in sorted(groups.items())}
     names = {name for row in rows.values() for name in row}
     values = {name: [row[name] for row in rows.values() if name in row] for name in sorted(names)}

@@ -1,4 +1,4 @@
-"""metrics as one HTML file that needs nothing else."""
+"""Evaluation report: metrics, plots and worst images as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_report(path: Path, metrics: dict[str, Any], worst: Worst) -> None:
             "name": name,
             "summary": summary,
             "plots": [(title, _embedded(image, "png")) for title, image in _plots(summary)],
-            "sheets": [(kind, _sheet(rows), rows) for (dataset, kind), rows in sheets.items() if dataset == name],
+            "sheets": [(part, _sheet(rows), rows) for (dataset, part), rows in sheets.items() if dataset == name],
         }
         for name, summary in metrics["datasets"].items()
     ]
@@ -44,22 +44,24 @@ def _number(value: Any) -> str:
 
 
 def _plots(summary: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """(title, PNG) of everything that this summary has."""
+    """(title, PNG) of every part of the summary."""
     if objects := summary.get("objects"):
         if objects.get("curves"):
-            yield "precision and recall", plots.precision_recall(objects["curves"])
-            yield "recall and false positives", plots.roc(objects["roc"])
-        yield "classes of objects", plots.matrix(objects["confusion"], (*OBJECTS, "not there"), (*OBJECTS, "missed"))
-        yield "scores of objects", plots.reliability_diagram(objects["reliability"])
-    for kind in ("lights", "crops"):
-        if kind in summary:
-            yield f"light states ({kind})", plots.matrix(summary[kind]["confusion"], LIGHT_NAMES[:-1], LIGHT_NAMES)
+            yield "precision-recall curve (objects)", plots.precision_recall(objects["curves"])
+            yield "recall over false positives (objects)", plots.roc(objects["roc"])
+        columns = (*OBJECTS, "missed")
+        yield "confusion of object classes", plots.matrix(objects["confusion"], (*OBJECTS, "background"), columns)
+        yield "calibration of object scores", plots.reliability_diagram(objects["reliability"])
+    for part in ("lights", "crops"):
+        if part in summary:
+            yield f"light states ({part})", plots.matrix(summary[part]["confusion"], LIGHT_NAMES[:-1], LIGHT_NAMES)
     if lanes := summary.get("lanes"):
-        for kind, names in (("type", LINE_TYPES), ("color", LINE_COLORS)):
-            yield f"line {kind}", plots.matrix(lanes[f"{kind}_confusion"][:-1], names, (*names, "none"))
-    for kind, names in (("drivable", DRIVABLE), ("semantic", SEMANTIC)):
-        if kind in summary:
-            yield f"{kind} map", plots.matrix(summary[kind]["confusion"], names, (*names, "other"))
+        yield "line type", plots.matrix(lanes["type_confusion"][:-1], LINE_TYPES, (*LINE_TYPES, "none"))
+        yield "line color", plots.matrix(lanes["color_confusion"][:-1], LINE_COLORS, (*LINE_COLORS, "none"))
+    if "drivable" in summary:
+        yield "drivable map", plots.matrix(summary["drivable"]["confusion"], DRIVABLE, (*DRIVABLE, "other"))
+    if "semantic" in summary:
+        yield "semantic map", plots.matrix(summary["semantic"]["confusion"], SEMANTIC, (*SEMANTIC, "other"))
     for name, labels in SCENE.items():
         if name in summary.get("scene", {}):
             yield name, plots.matrix(summary["scene"][name]["confusion"], labels, (*labels, "other"))
@@ -70,5 +72,5 @@ def _sheet(rows: list[tuple[str, float, np.ndarray]]) -> str:
     return _embedded(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes(), "jpeg")
 
 
-def _embedded(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _embedded(data: bytes, image_type: str) -> str:
+    return f"data:image/{image_type};base64,{base64.b64encode(data).decode()}"

@@ -1,23 +1,21 @@
-"""perception-models evaluate: a model on labelled data, to metrics.json and report.html."""
+"""perception-models evaluate: metrics.json and report.html of a model on labelled data."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from perception_models.data.cache import Samples
 from perception_models.data.files import DataError
 from perception_models.data.registry import find_datasets
 from perception_models.data.sample import Sample
 from perception_models.data.warp import mirror, warp
-from perception_models.evaluation.model import Model, open_model
-from perception_models.evaluation.records import Record, headlines, record, slices, summarise
+from perception_models.evaluation.model import Predictor, open_model
+from perception_models.evaluation.records import Record, evenly_spaced, headlines, record, slices, summarise
 from perception_models.evaluation.worst import Worst
 
 PROTOCOLS = ("own", "yolop")
@@ -33,13 +31,13 @@ def evaluate(
     engine: str = "onnxruntime",
     split: str = "val",
 ) -> dict[str, Any]:
-    """Measure a model folder, ONNX file or checkpoint on folders of labelled data; write and return the metrics.
+    """Evaluate a model folder, ONNX file or checkpoint on labelled data; write and return the metrics.
 
     data      labelled folders, traffic_light_crops, KITTI, or parents of such
-    protocol  "own", or "yolop": also the figures that papers on BDD100K report
-    limit     at most so many images of each data set, evenly spread
-    mirrored  look at every image in a mirror
-    split     the part of BDD100K, CULane or COCO
+    protocol  "own", or "yolop": adds the metrics that papers on BDD100K report
+    limit     maximum images per data set, evenly spaced
+    mirrored  flip every image horizontally
+    split     of BDD100K, CULane or COCO
     """
     if protocol not in PROTOCOLS:
         raise DataError(f"protocol '{protocol}': expected one of {', '.join(PROTOCOLS)}")
@@ -50,25 +48,25 @@ def evaluate(
         metrics = {"model": opened.spec.name, "version": opened.spec.version, "engine": engine, "mirrored": mirrored}
         metrics["datasets"], worst = _measure(opened, sets, protocol, limit, mirrored)
     _write_json(out / "metrics.json", metrics)
-    from perception_models.evaluation.report import write_report  # matplotlib: only when there is something to draw
+    from perception_models.evaluation.report import write_report  # imports matplotlib, which takes a second
 
     write_report(out / "report.html", metrics, worst)
     return metrics
 
 
 def _measure(
-    model: Model, sets: dict[str, tuple[str, Samples]], protocol: str, limit: int | None, mirrored: bool
+    model: Predictor, sets: dict[str, tuple[str, Samples]], protocol: str, limit: int | None, mirrored: bool
 ) -> tuple[dict[str, Any], Worst]:
     metrics, worst, every, threshold = {}, Worst(model.spec.classes), [], model.threshold("objects")
     for name, (kind, samples) in sets.items():
         rows, yolop = [], _yolop(protocol, model)
-        for sample in tqdm(_chosen(samples, limit), desc=name, unit="image", total=_count(samples, limit)):
-            sample = in_mirror(sample) if mirrored else sample
-            seen = model.see(sample.image)
-            rows.append(record(seen, sample, model, crop=kind == "traffic_light_crops"))
-            worst.consider(name, sample, seen, rows[-1], threshold)
+        for sample in evenly_spaced(samples, limit, progress=name):
+            sample = flipped(sample) if mirrored else sample
+            observations = model(sample.image)
+            rows.append(record(observations, sample, model, crop=kind == "traffic_light_crops"))
+            worst.consider(name, sample, observations, rows[-1], threshold)
             if yolop:
-                yolop.update(seen, sample)
+                yolop.update(observations, sample)
         metrics[name] = _summary(rows, threshold)
         if yolop:
             metrics[name]["yolop"] = yolop.result()
@@ -83,7 +81,7 @@ def _summary(rows: Sequence[Record], threshold: float) -> dict[str, Any]:
     return {"headlines": headlines(summary), **summary, "slices": slices(rows, threshold)}
 
 
-def _yolop(protocol: str, model: Model) -> Any:
+def _yolop(protocol: str, model: Predictor) -> Any:
     if protocol != "yolop":
         return None
     from perception_models.evaluation.metrics.bdd_protocol import Yolop
@@ -91,19 +89,10 @@ def _yolop(protocol: str, model: Model) -> Any:
     return Yolop(model.spec.classes)
 
 
-def _count(samples: Samples, limit: int | None) -> int:
-    return len(samples) if limit is None else min(limit, len(samples))
-
-
-def _chosen(samples: Samples, limit: int | None) -> Iterator[Sample]:
-    count = _count(samples, limit)
-    return (samples[i * len(samples) // count] for i in range(count))
-
-
-def in_mirror(sample: Sample) -> Sample:
-    """The sample left-right reversed, with sides, line marks and calibration."""
-    flipped = warp(sample, mirror(sample.size[1]), sample.size)
-    return replace(flipped, name=f"mirrored {sample.name}")
+def flipped(sample: Sample) -> Sample:
+    """The sample flipped horizontally, including lane positions, line types and calibration."""
+    mirrored = warp(sample, mirror(sample.size[1]), sample.size)
+    return replace(mirrored, name=f"mirrored {sample.name}")
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -111,11 +100,11 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Readable numbers, and null for what is not one."""
+    """Numbers rounded to five decimals; NaN and infinity as null."""
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(each) for each in value]
     if isinstance(value, float):
         return round(value, 5) if math.isfinite(value) else None
     return value

@@ -1,7 +1,4 @@
-"""The images on which a model does worst, with what it saw and what is labelled.
-
-What a model saw, drawn in the same colours as labels.
-"""
+"""The images with the largest errors, labels and predictions side by side in the same colours."""
 
 from __future__ import annotations
 
@@ -13,101 +10,108 @@ from typing import Any
 import cv2
 import numpy as np
 
+from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import LineType, Observations
 from perception_models.data.inspect import draw_box, draw_labels, draw_line, draw_mask, draw_words, tile
 from perception_models.data.labels import LIGHT_STATES
 from perception_models.data.sample import Sample
-from perception_models.evaluation.metrics.lights import iou
 from perception_models.evaluation.metrics.scores import iou_of
 from perception_models.evaluation.records import Record
 
-
-def draw_seen(
-    image: np.ndarray, seen: Observations, kinds: Sequence[str], threshold: float, classes: Sequence[str]
-) -> np.ndarray:
-    """(H, W, 3) uint8 BGR copy with the found things of these kinds; objects from the threshold on."""
-    out = image.copy()
-    for kind, found in (("drivable", seen.drivable), ("semantic", seen.semantic)):
-        if kind in kinds and found is not None:
-            size = image.shape[1], image.shape[0]
-            out = draw_mask(out, cv2.resize(found.ids, size, interpolation=cv2.INTER_NEAREST), kind)
-    if "objects" in kinds:
-        sure = seen.detections[seen.detections.scores >= threshold]
-        for box, kind_, score, states in zip(sure.boxes, sure.classes, sure.scores, sure.light_states):
-            state = LIGHT_STATES[int(states.argmax())] if len(states) == len(LIGHT_STATES) and states.any() else ""
-            draw_box(out, box, f"{classes[kind_]} {state} {score:.2f}", int(kind_))
-    if "lanes" in kinds:
-        for line in seen.lanes:
-            draw_line(out, line.points, line.position, LineType(line.line_type).name.lower())
-    if "scene" in kinds:
-        draw_words(out, [f"{one.name}: {one.label} {one.score:.2f}" for one in seen.scene])
-    return out
-
-
-KEPT = 8
+KEPT = 8  # images per data set and part
 THUMB = (240, 400)  # height, width
 
 
 @dataclass
 class Worst:
-    """Keeps small pictures of the KEPT images with the highest penalty per data set and kind of label."""
+    """Keeps thumbnails of the KEPT images with the highest penalty, per data set and part of a Record."""
 
-    names: Sequence[str]  # of the model's object classes
+    classes: Sequence[str]  # of the model
     kept: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _count: int = 0
 
-    def consider(self, dataset: str, sample: Sample, seen: Observations, record: Record, threshold: float) -> None:
-        for kind, penalty in penalties(record, seen, threshold).items():
-            heap = self.kept.setdefault((dataset, kind), [])
+    def consider(
+        self, dataset: str, sample: Sample, observations: Observations, record: Record, threshold: float
+    ) -> None:
+        for part, penalty in penalties(record, threshold).items():
+            heap = self.kept.setdefault((dataset, part), [])
             if penalty > 0 and (len(heap) < KEPT or penalty > heap[0][0]):
-                self._count += 1  # so that equal penalties never compare pictures
-                entry = penalty, self._count, sample.name, thumbnail(sample, seen, kind, threshold, self.names)
+                self._count += 1  # breaks ties: images cannot be compared
+                image = thumbnail(sample, observations, part, threshold, self.classes)
+                entry = penalty, self._count, sample.name, image
                 (heapq.heappush if len(heap) < KEPT else heapq.heapreplace)(heap, entry)
 
     def sheets(self) -> dict[tuple[str, str], list[tuple[str, float, np.ndarray]]]:
-        """(data set, kind): name, penalty and picture, worst first."""
+        """(data set, part): name, penalty and thumbnail, worst first."""
         return {
-            key: [(n, p, image) for p, _, n, image in sorted(heap, reverse=True)]
+            key: [(name, penalty, image) for penalty, _, name, image in sorted(heap, reverse=True)]
             for key, heap in self.kept.items()
             if heap
         }
 
 
-def penalties(record: Record, seen: Observations, threshold: float) -> dict[str, float]:
-    """0 for a perfect image, per kind of label it has."""
+def penalties(record: Record, threshold: float) -> dict[str, float]:
+    """Error of each part of a record; 0 is perfect."""
     out = {}
     if record.objects is not None:
         out["objects"] = _object_errors(record, threshold)
     if record.lanes is not None:
-        out["lanes"] = float(record.lanes.found + record.lanes.labelled - 2 * record.lanes.right)
-    for kind in ("drivable", "semantic"):
-        counts = getattr(record, kind)
+        out["lanes"] = float(record.lanes.found + record.lanes.labelled - 2 * record.lanes.correct)
+    for part in ("drivable", "semantic"):
+        counts = getattr(record, part)
         if counts is not None and counts.sum():
-            out[kind] = 1 - float(np.nanmean(iou_of(counts)))
+            out[part] = 1 - float(np.nanmean(iou_of(counts)))
     if record.scene:
         out["scene"] = float(sum(score for found, actual, score in record.scene.values() if found != actual))
-    for kind in ("crops", "lights"):
-        part = getattr(record, kind)
-        if part is not None:
-            out[kind] = float((part.found != part.actual).sum())
+    for part in ("crops", "lights"):
+        lights = getattr(record, part)
+        if lights is not None:
+            out[part] = float((lights.found != lights.actual).sum())
     return out
 
 
 def _object_errors(record: Record, threshold: float) -> float:
-    """Labelled boxes that nothing overlaps, plus found boxes that lie on no label."""
-    part = record.objects
-    assert part is not None
-    sure = part.found[part.scores >= threshold]
-    overlap = iou(part.labelled.boxes, sure) >= 0.5
-    missed = (~overlap.any(1) & ~part.labelled.ignored).sum() if len(part.labelled) else 0
-    return float(missed + (len(sure) - overlap.any(0).sum() if len(part.labelled) else len(sure)))
+    """Missed labels plus detections that overlap no label."""
+    objects = record.objects
+    assert objects is not None
+    boxes, labelled = objects.boxes[objects.scores >= threshold], objects.labelled
+    overlap = iou_matrix(labelled.boxes, boxes) >= 0.5
+    missed = (~overlap.any(1) & ~labelled.ignored).sum()
+    return float(missed + len(boxes) - overlap.any(0).sum())
 
 
-def thumbnail(sample: Sample, seen: Observations, kind: str, threshold: float, names: Sequence[str]) -> np.ndarray:
-    """Labels on the left, what was found on the right."""
-    drawn = "objects" if kind in ("crops", "lights") else kind
-    pictures = [draw_labels(sample, (drawn,)), draw_seen(sample.image, seen, (drawn,), threshold, names)]
-    if kind == "crops":  # the light is small and in the middle
+def thumbnail(
+    sample: Sample, observations: Observations, part: str, threshold: float, classes: Sequence[str]
+) -> np.ndarray:
+    """Labels on the left, predictions on the right."""
+    drawn = "objects" if part in ("crops", "lights") else part
+    images = [
+        draw_labels(sample, (drawn,)),
+        draw_observations(sample.image, observations, (drawn,), threshold, classes),
+    ]
+    if part == "crops":  # the light is small and in the middle
         height, width = sample.size
-        pictures = [picture[height // 4 : -height // 4, width // 4 : -width // 4] for picture in pictures]
-    return tile(pictures, 2, THUMB)
+        images = [image[height // 4 : -height // 4, width // 4 : -width // 4] for image in images]
+    return tile(images, 2, THUMB)
+
+
+def draw_observations(
+    image: np.ndarray, observations: Observations, parts: Sequence[str], threshold: float, classes: Sequence[str]
+) -> np.ndarray:
+    """(H, W, 3) uint8 BGR copy with the predictions of these parts; objects at or above the threshold."""
+    out = image.copy()
+    for part, predicted in (("drivable", observations.drivable), ("semantic", observations.semantic)):
+        if part in parts and predicted is not None:
+            size = image.shape[1], image.shape[0]
+            out = draw_mask(out, cv2.resize(predicted.ids, size, interpolation=cv2.INTER_NEAREST), part)
+    if "objects" in parts:
+        shown = observations.detections[observations.detections.scores >= threshold]
+        for box, number, score, states in zip(shown.boxes, shown.classes, shown.scores, shown.light_states):
+            state = LIGHT_STATES[int(states.argmax())] if len(states) == len(LIGHT_STATES) and states.any() else ""
+            draw_box(out, box, f"{classes[number]} {state} {score:.2f}", int(number))
+    if "lanes" in parts:
+        for line in observations.lanes:
+            draw_line(out, line.points, line.position, LineType(line.line_type).name.lower())
+    if "scene" in parts:
+        draw_words(out, [f"{each.name}: {each.label} {each.score:.2f}" for each in observations.scene])
+    return out

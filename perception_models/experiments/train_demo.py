@@ -1,4 +1,4 @@
-"""How the shipped model is made: pictures, training, model folder, figures. Every step continues where it stopped."""
+"""Recipe of the shipped model: render, train, export, evaluate. Every step resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from perception_models.training.config import TrainConfig
 from perception_models.training.launch import run
 from perception_models.training.log import draw_curves
 
+Echo = Callable[[str], None]
+
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
-DESCRIPTION = "multi-task driving perception trained on rendered pictures and permissively licensed real ones"
+DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
 VERSION = "0.5.0"
-TRAINED_ON = "udacity_highway_960"  # data/highway is made of it
-# Rendered folders: what `make_dataset` is told. No other has the seed; streets hold most of the rare classes, and
-# side and rear cameras of rigs see what no front camera does.
+TRAINED_ON = "udacity_highway_960"  # source of data/highway
+# Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
+# rear cameras show objects from angles that front cameras do not.
 RENDERED: dict[str, dict[str, Any]] = {
     "train": {"seed": 1},
     "city": {"seed": 2, "kind": "city"},
@@ -34,14 +36,16 @@ RENDERED: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where things are and how many pictures to render.
+    """Folders, and number of images to render.
 
-    data    folder for what is rendered and built
-    real    folder of the real labelled sets; without it rendered pictures have to do
-    run     folder of the training
-    out     the model folder
-    counts  pictures of each rendered folder
-    limit   measure on at most so many images of each set
+    data     folder for rendered and derived data sets
+    real     folder of real labelled data sets; if absent, only rendered images are used
+    run      folder of the training run
+    out      model folder
+    counts   images per rendered folder, in the order of RENDERED
+    size     (width, height) of rendered images
+    workers  rendering processes
+    limit    maximum images per data set in the evaluation
     """
 
     data: Path = Path("data")
@@ -54,51 +58,51 @@ class Recipe:
     limit: int | None = None
 
 
-def make_demo(recipe: Recipe, overrides: list[str] | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Make the model folder; its metrics. `overrides` are key=value words over configs/demo.yaml."""
-    render(recipe, say)
-    build_highway(recipe, say)
-    config = present(load_settings(TrainConfig, CONFIG, overrides), say)
-    say(f"training in {recipe.run}")
+def make_demo(recipe: Recipe, overrides: list[str] | None = None, echo: Echo = print) -> dict[str, Any]:
+    """Create the model folder; returns its metrics. `overrides` are key=value settings over configs/demo.yaml."""
+    render(recipe, echo)
+    build_highway(recipe, echo)
+    config = available(load_settings(TrainConfig, CONFIG, overrides), echo)
+    echo(f"training in {recipe.run}")
     best = run(config, recipe.run)
-    figures = recipe.out / "training"
-    figures.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(recipe.run / "log.jsonl", figures / "log.jsonl")
-    draw_curves(figures / "log.jsonl", figures / "curves.png")
-    return measured(best, recipe, say)
+    training = recipe.out / "training"
+    training.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(recipe.run / "log.jsonl", training / "log.jsonl")
+    draw_curves(training / "log.jsonl", training / "curves.png")
+    return export_and_evaluate(best, recipe, echo)
 
 
-def render(recipe: Recipe, say: Callable[[str], None]) -> None:
-    """Rendered pictures, always the same; those that are there are kept."""
+def render(recipe: Recipe, echo: Echo) -> None:
+    """Render the missing images of every folder; the same recipe always gives the same images."""
     from driving_scenes.output.dataset import make_dataset
 
-    for (name, what), count in zip(RENDERED.items(), recipe.counts):
-        say(f"rendering {recipe.data / 'render' / name}")
-        make_dataset(recipe.data / "render" / name, count, size=recipe.size, workers=recipe.workers, **what)
+    for (name, options), count in zip(RENDERED.items(), recipe.counts):
+        echo(f"rendering {recipe.data / 'render' / name}")
+        make_dataset(recipe.data / "render" / name, count, size=recipe.size, workers=recipe.workers, **options)
 
 
-def build_highway(recipe: Recipe, say: Callable[[str], None]) -> None:
-    """Real highway frames with the boxes and areas that were drawn for this project."""
+def build_highway(recipe: Recipe, echo: Echo) -> None:
+    """Combine real highway frames with the boxes and areas drawn for this project."""
     source = recipe.real / "udacity_highway_960"
     if source.is_dir():
-        say(f"{udacity_highway.build(source, recipe.data / 'highway')} images in {recipe.data / 'highway'}")
+        echo(f"{udacity_highway.build(source, recipe.data / 'highway')} images in {recipe.data / 'highway'}")
 
 
-def present(config: TrainConfig, say: Callable[[str], None]) -> TrainConfig:
-    """The configuration without the data sets that are not on this machine; says which are missing."""
+def available(config: TrainConfig, echo: Echo) -> TrainConfig:
+    """The configuration without data sets that are missing on this machine; reports which."""
     data = config.data
-    kept = {name: [entry for entry in getattr(data, name) if Path(entry["path"]).exists()] for name in ("train", "val")}
-    lost = [e["path"] for name in kept for e in getattr(data, name) if e not in kept[name]]
+    train, val = ([each for each in entries if Path(each["path"]).exists()] for entries in (data.train, data.val))
     lights = data.lights if data.lights and Path(data.lights).exists() else None
-    lost += [data.lights] if data.lights and not lights else []
-    if lost:
-        say(f"not here, so trained without them, on rendered pictures alone: {', '.join(sorted(set(lost)))}")
-    return replace(config, data=replace(data, **kept, lights=lights))
+    missing = {each["path"] for each in (*data.train, *data.val) if each not in (*train, *val)}
+    missing |= {data.lights} if data.lights and not lights else set()
+    if missing:
+        echo(f"training without data sets that are not on this machine: {', '.join(sorted(missing))}")
+    return replace(config, data=replace(data, train=train, val=val, lights=lights))
 
 
-def measured(best: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
-    """Export, evaluate on rendered test pictures and on real sets, and export again with the figures in the card."""
-    say(f"exporting {best} to {recipe.out}")
+def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any]:
+    """Export, evaluate on rendered test images and on real data, and export again with the metrics in the card."""
+    echo(f"exporting {best} to {recipe.out}")
     config = ExportConfig(
         name="demo",
         version=VERSION,
@@ -111,18 +115,18 @@ def measured(best: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str
     report = recipe.run / "evaluation"
     metrics = evaluate(recipe.out, sets, report, limit=recipe.limit)
     shutil.copyfile(report / "metrics.json", recipe.out / "metrics.json")
-    headlines = dict(honest(name, figures) for name, figures in metrics["datasets"].items())
-    short = recipe.run / "headlines.json"
-    short.write_text(json.dumps(headlines, indent=1), "utf-8")
-    for line in export(best, recipe.out, replace(config, metrics=str(short))):
-        say(line)
-    say(f"report: {report / 'report.html'}")
+    headlines = dict(card_row(name, summary) for name, summary in metrics["datasets"].items())
+    path = recipe.run / "headlines.json"
+    path.write_text(json.dumps(headlines, indent=1), "utf-8")
+    for line in export(best, recipe.out, replace(config, metrics=str(path))):
+        echo(line)
+    echo(f"report: {report / 'report.html'}")
     return metrics
 
 
-def honest(name: str, figures: dict[str, Any]) -> tuple[str, dict[str, float]]:
-    """Name and headlines for the card: of crops only those of the held-out fold; says so of what was trained on."""
-    held_out = figures.get("slices", {}).get("fold", {}).get("values", {}).get("val")
+def card_row(name: str, summary: dict[str, Any]) -> tuple[str, dict[str, float]]:
+    """Name and headlines for the model card: of crops only the held-out fold; data used in training is marked."""
+    held_out = summary.get("slices", {}).get("fold", {}).get("values", {}).get("val")
     if held_out:
         return f"{name}, held-out fold", {key: value for key, value in held_out.items() if key != "images"}
-    return f"{name} (trained on)" if name == TRAINED_ON else name, figures["headlines"]
+    return f"{name} (trained on)" if name == TRAINED_ON else name, summary["headlines"]

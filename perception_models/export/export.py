@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder: model.onnx, model.json, reference.npz, MODEL_CARD.md; checked here."""
+"""Export of a checkpoint to a model folder (model.onnx, model.json, reference.npz, MODEL_CARD.md), with checks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from perception_models.export.model_card import figures_of, model_card
+from perception_models.export.model_card import headline_metrics, model_card
 from perception_models.export.model_json import model_outputs
 from perception_models.network import PerceptionNet, fuse
 from perception_models.network.export_graph import ExportGraph
 from perception_models.training.checkpoint import load_network
 
-# Operators that TensorRT 10 and 11, OpenVINO and ONNX Runtime all take at fixed shapes.
+# Operators that TensorRT 10 and 11, OpenVINO and ONNX Runtime all support at fixed shapes.
 ALLOWED = frozenset(
     "Add ArgMax Cast Clip Concat Conv Div Exp Expand Flatten Gather GatherElements Gemm Identity MatMul MaxPool Min Mul"
     " ReduceMax ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Squeeze Sub TopK"
@@ -27,25 +27,34 @@ ALLOWED = frozenset(
     .split()
 )  # fmt: skip
 
-MOST_CAMERAS = 64  # what model.json allows
+MAX_CAMERAS = 64  # limit of model.json
+
+
+CHECKED_BACKENDS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("onnxruntime", {}),
+    ("openvino", {"precision": "fp32"}),
+    ("openvino", {"precision": "bf16"}),
+)
 
 
 class ExportError(RuntimeError):
-    """The exported graph is not what the vehicle needs; the message says how it differs."""
+    """The settings or the exported graph are unusable on the vehicle; the message names the problem."""
 
 
 @dataclass
 class ExportConfig:
-    """How to export.
+    """Settings of an export.
 
-    height, width  network input, multiples of 32; 0 takes the last training stage's
-    batch          images that go through the network together: cameras of a rig that share it
-    top            objects that leave the graph
-    twin           one (no NMS needed) or many (model.json then asks the vehicle for NMS)
+    license        of the weights; depends on the licences of the training data
+    height, width  network input, multiples of 32; 0 uses the last training stage
+    batch          images per inference: number of cameras that share the network
+    top            maximum objects in the output
+    twin           object branch: one (needs no NMS) or many (model.json then requests NMS)
     opset          18 to 20
-    images         folder of pictures for reference.npz; without one, drawn noise
-    threshold      of each head in model.json, where it should not be 0.4
-    license        of the weights; what the training data allow decides it
+    images         folder of images for reference.npz; default: smooth noise
+    references     number of images in reference.npz
+    threshold      per head, for model.json; default 0.4, lanes 0.5
+    metrics        metrics.json of `evaluate`, for model.json and the model card
     """
 
     name: str = "perception"
@@ -61,107 +70,117 @@ class ExportConfig:
     images: str | None = None
     references: int = 3
     threshold: dict[str, float] = field(default_factory=dict)
-    metrics: str | None = None  # metrics.json of `evaluate`, for model.json and the card
+    metrics: str | None = None
 
 
 def export(checkpoint: Path, folder: Path, config: ExportConfig = ExportConfig()) -> list[str]:
-    """Write the folder; returns one line per backend that agreed. ExportError or EngineError when one does not."""
-    if not 1 <= config.batch <= MOST_CAMERAS:
-        raise ExportError(f"batch {config.batch}: give 1 to {MOST_CAMERAS}, the cameras that share the network")
+    """Write and check a model folder; returns one line per backend. ExportError or EngineError if a check fails."""
+    if not 1 <= config.batch <= MAX_CAMERAS:
+        raise ExportError(
+            f"batch {config.batch}: give 1 to {MAX_CAMERAS}, the number of cameras that share the network"
+        )
     net, state = load_network(checkpoint)
     size = _size(config, state)
-    final = ExportGraph(deployable(net), size, config.top, config.twin).eval()
+    graph = ExportGraph(deployable(net), size, config.top, config.twin).eval()
     folder.mkdir(parents=True, exist_ok=True)
-    write_onnx(final, folder / "model.onnx", config.opset, config.batch)
-    _write_reference(final, folder, config)
-    _write_spec(final, folder, config, state)
+    write_onnx(graph, folder / "model.onnx", config.opset, config.batch)
+    _write_reference(graph, folder, config)
+    _write_spec(graph, folder, config, state)
     (folder / "MODEL_CARD.md").write_text(model_card(json.loads((folder / "model.json").read_text())), "utf-8")
     return agreement(folder)
 
 
 def deployable(net: PerceptionNet) -> PerceptionNet:
-    """A copy with batch norms and the input scale folded into the convolutions: the same function, fewer steps."""
-    net = fuse(copy.deepcopy(net).eval())
+    """A copy with batch norms and the input scale folded into the convolutions: the same function, fewer operations."""
+    fused = copy.deepcopy(net).eval()
+    fuse(fused)
+    first = fused.backbone.stem[0]
+    assert isinstance(first, torch.nn.Conv2d)
     with torch.no_grad():
-        net.backbone.stem[0].weight *= net.input_scale
-    net.input_scale = 1
-    return net
+        first.weight *= net.input_scale
+    fused.input_scale = 1
+    return fused
 
 
-def write_onnx(final: ExportGraph, path: Path, opset: int, batch: int = 1) -> None:
-    """Static shapes, one file, only ALLOWED operators."""
+def write_onnx(graph: ExportGraph, path: Path, opset: int, batch: int = 1) -> None:
+    """Write one ONNX file with static shapes and only ALLOWED operators."""
     import onnx
 
-    images = torch.zeros(batch, *final.size, 3, dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision, which we do not use, is missing
+    images = torch.zeros(batch, *graph.size, 3, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warns that torchvision is missing, which we do not use
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(
-            final, (images,), dynamo=True, opset_version=opset, input_names=["images"],
-            output_names=final.output_names(), external_data=False, verbose=False,
+            graph, (images,), dynamo=True, opset_version=opset, input_names=["images"],
+            output_names=graph.output_names(), external_data=False, verbose=False,
         )  # fmt: skip
+    assert program is not None
     program.save(path, external_data=False)
     check_graph(onnx.load(path))
 
 
 def check_graph(model: Any) -> None:
-    """ExportError when the ONNX graph uses an operator outside ALLOWED, or is not valid."""
+    """ExportError if the ONNX graph uses an operator outside ALLOWED or is invalid."""
     import onnx
 
     onnx.checker.check_model(model)
-    if strange := sorted({node.op_type for node in model.graph.node} - ALLOWED):
-        raise ExportError(f"the graph uses {', '.join(strange)}, which not every backend takes: change the network")
+    if unsupported := sorted({node.op_type for node in model.graph.node} - ALLOWED):
+        raise ExportError(
+            f"the graph uses {', '.join(unsupported)}, which not every backend supports: change the network"
+        )
 
 
 def agreement(folder: Path) -> list[str]:
-    """Run every installed CPU backend against reference.npz; EngineError names the worst output of one that differs."""
+    """Check every installed CPU backend against reference.npz; EngineError names the output that deviates most."""
     from camera_perception.core.model_spec import load_spec
     from camera_perception.engines import backend_module
     from camera_perception.engines.reference import require
 
     spec, lines = load_spec(folder), []
-    for backend, options in (
-        ("onnxruntime", {}),
-        ("openvino", {"precision": "fp32"}),
-        ("openvino", {"precision": "bf16"}),
-    ):
+    for backend, options in CHECKED_BACKENDS:
         module = backend_module(backend)
-        reason = module.available() or _lacks(module, options)
+        reason = module.available() or _unsupported(module, options)
         if reason:
             lines.append(f"{backend} {options.get('precision', '')}: not checked, {reason}")
             continue
         engine = module.load(spec, threads=1, **options)
         worst = max(require(engine, spec), key=lambda deviation: deviation.share)
-        lines.append(f"{engine.name}: agrees with torch; nearest to its tolerance: {worst}")
+        lines.append(f"{engine.name}: agrees with PyTorch; output closest to its tolerance: {worst}")
         engine.close()
     return lines
 
 
-def _lacks(module: Any, options: dict[str, str]) -> str | None:
+def _unsupported(module: Any, options: dict[str, str]) -> str | None:
     precision = options.get("precision")
     return None if precision is None or precision in module.precisions() else f"this CPU has no {precision} arithmetic"
 
 
-def _size(config: ExportConfig, state: dict[str, Any]) -> tuple[int, int]:
+def trained_size(state: dict[str, Any]) -> tuple[int, int]:
+    """(height, width) of the images in the last training stage of a checkpoint."""
     last = state["config"]["stages"][-1]
-    size = config.height or last["height"], config.width or last["width"]
+    return last["height"], last["width"]
+
+
+def _size(config: ExportConfig, state: dict[str, Any]) -> tuple[int, int]:
+    height, width = trained_size(state)
+    size = config.height or height, config.width or width
     if size[0] % 32 or size[1] % 32:
-        raise ExportError(f"input of {size[1]}x{size[0]} pixels: width and height must be multiples of 32")
+        raise ExportError(f"network input {size[1]}x{size[0]}: width and height must be multiples of 32")
     return size
 
 
 @torch.no_grad()
-def _write_reference(final: ExportGraph, folder: Path, config: ExportConfig) -> None:
+def _write_reference(graph: ExportGraph, folder: Path, config: ExportConfig) -> None:
     from camera_perception.engines.reference import write_reference
 
-    images = reference_images(final.size, config.references, config.images)
-    rows = [final(torch.from_numpy(image)[None]) for image in images]
-    outputs = {name: np.concatenate([row[i].numpy() for row in rows]) for i, name in enumerate(final.output_names())}
+    images = reference_images(graph.size, config.references, config.images)
+    rows = [graph(torch.from_numpy(image)[None]) for image in images]
+    outputs = {name: np.concatenate([row[i].numpy() for row in rows]) for i, name in enumerate(graph.output_names())}
     write_reference(folder / "reference.npz", images, outputs)
 
 
 def reference_images(size: tuple[int, int], count: int, folder: str | None) -> np.ndarray:
-    """(count, H, W, 3) uint8: letterboxed pictures of a folder, or soft noise, which excites every channel too."""
+    """(count, H, W, 3) uint8: letterboxed images of a folder, or smooth noise, which also excites every channel."""
     import cv2
 
     from perception_models.data.files import list_images, read_image
@@ -178,24 +197,24 @@ def reference_images(size: tuple[int, int], count: int, folder: str | None) -> n
 
 
 def _history(state: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says about how it was made."""
+    """The training history recorded in a checkpoint."""
     return {name: state[name] for name in ("step", "config", "soup") if name in state}
 
 
-def _write_spec(final: ExportGraph, folder: Path, config: ExportConfig, state: dict[str, Any]) -> None:
+def _write_spec(graph: ExportGraph, folder: Path, config: ExportConfig, state: dict[str, Any]) -> None:
     from camera_perception.core.model_spec import check_schema, sha256_of
 
     spec = {
         "schema": 1,
         "name": config.name,
         "version": config.version,
-        "description": config.description or f"multi-task driving perception, size {final.net.config.size}",
+        "description": config.description or f"multi-task driving perception, size {graph.net.config.size}",
         "license": config.license,
         "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
-        "input": {"name": "images", "width": final.size[1], "height": final.size[0], "batch": config.batch},
-        "outputs": model_outputs(final.net.config.tasks, config.threshold),
+        "input": {"name": "images", "width": graph.size[1], "height": graph.size[0], "batch": config.batch},
+        "outputs": model_outputs(graph.net.config.tasks, config.threshold),
         "training": {**_history(state), "export": asdict(config)},
-        "metrics": figures_of(json.loads(Path(config.metrics).read_text("utf-8"))) if config.metrics else {},
+        "metrics": headline_metrics(json.loads(Path(config.metrics).read_text("utf-8"))) if config.metrics else {},
     }
     check_schema(spec, folder / "model.json")
     (folder / "model.json").write_text(json.dumps(spec, indent=1) + "\n", "utf-8")

@@ -1,24 +1,24 @@
-"""MODEL_CARD.md: what a model is, from what, how good, and where it ends."""
+"""MODEL_CARD.md: what a model predicts, its training data and licences, its metrics and its limits."""
 
 from __future__ import annotations
 
 from typing import Any
 
-LIMITS = """- Trained for cameras between 1 and 2.5 m above a road, most of them looking ahead; only those tell lines.
-- Objects under about 8 pixels high at the network's resolution are often missed, small traffic lights above all.
-- Line type and colour of lines further out than the own lane are less reliable than those of the own lane.
-- The network reports what it was trained to see; anything else on the road may be reported as nothing.
+LIMITS = """- Trained for cameras 1 to 2.5 m above a road, most of them forward-looking; only those detect lane lines.
+- Objects less than about 8 pixels high at the network's resolution are often missed, small traffic lights above all.
+- Line type and colour are less reliable for lines beyond the ego lane than for those of the ego lane.
+- The network reports only the classes it was trained on; other objects on the road may not be reported at all.
 - Not a safety component: nothing here has been assessed for use without a human driver."""
 
-RENDERED_LIMIT = "- Most of what it saw is rendered: cities, people and weather of real cameras differ from that."
+RENDERED_LIMIT = "- Most training images are rendered: cities, people and weather of real cameras differ from them."
 
-# Folder name: what the data are and their licence
+# Folder name: description and licence of the data
 SOURCES = {
     "render": "rendered by this project, labels exact; Apache-2.0",
     "highway": "29 real highway frames (Udacity, MIT), boxes and areas drawn for this project",
     "traffic_light_crops": "real traffic-light crops (MIT); only those of the training fold",
 }
-# Kind of data: the same
+# Kind of a data set in data configurations: the same
 KINDS = {
     "bdd100k": "BDD100K; its licence does not allow commercial use, of weights either",
     "kitti": "KITTI; CC BY-NC-SA 3.0, no commercial use",
@@ -34,7 +34,7 @@ def model_card(spec: dict[str, Any]) -> str:
 
 {spec["description"]}. Input: {size[0]}x{size[1]} BGR uint8, letterboxed. Licence of the weights: {spec["license"]}.
 
-## What it says
+## Outputs
 | head | kind | names |
 |---|---|---|
 {heads}
@@ -42,9 +42,9 @@ def model_card(spec: dict[str, Any]) -> str:
 ## Training data
 {_data(spec["training"]["config"]["data"])}
 
-{_course(spec["training"])}; the full configuration is in model.json under `training`.
+{_training(spec["training"])}; the full configuration is in model.json under `training`.
 
-## Measured
+## Metrics
 {_metrics(spec["metrics"])}
 
 ## Limits
@@ -52,49 +52,50 @@ def model_card(spec: dict[str, Any]) -> str:
 """
 
 
-def figures_of(metrics: dict[str, Any]) -> dict[str, Any]:
-    """{data set: {figure: value}} of what `evaluate` wrote; anything else as it is."""
+def headline_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+    """{data set: {metric: value}} from a metrics.json of `evaluate`; anything else unchanged."""
     sets = metrics.get("datasets")
-    return {name: figures["headlines"] for name, figures in sets.items()} if isinstance(sets, dict) else metrics
-
-
-def _data(data: dict[str, Any]) -> str:
-    rows = [f"- {entry.get('kind', '?')}: `{entry.get('path', '?')}`{_source(entry)}" for entry in data["train"]]
-    if data.get("lights"):
-        rows.append(f"- pasted into pictures: `{data['lights']}`{_source({'path': data['lights']})}")
-    return "\n".join(rows) or "- none recorded"
-
-
-def _limits(data: dict[str, Any]) -> str:
-    rendered = any("render" in str(entry.get("path")).split("/") for entry in data["train"])
-    return "\n".join([LIMITS, *([RENDERED_LIMIT] if rendered else [])])
-
-
-def _course(training: dict[str, Any]) -> str:
-    weights = (training["config"].get("transfer") or {}).get("weights")
-    course = f"{training['step']} optimiser steps" + (f", from the weights `{weights}` on" if weights else "")
-    parts = [f"{100 * part['share']:.0f} % `{part['checkpoint']}`" for part in training.get("soup", [])]
-    return f"{course}; the mean of {', '.join(parts)}" if parts else course
-
-
-def _source(entry: dict[str, Any]) -> str:
-    parts = str(entry.get("path")).split("/")
-    words = KINDS.get(entry.get("kind", ""), next((text for name, text in SOURCES.items() if name in parts), None))
-    return f" ({words})" if words else ""
-
-
-def _metrics(metrics: dict[str, Any]) -> str:
-    """A table of {data set: {figure: value}}."""
-    rows = [
-        f"| {name} | {figure} | {value:.3f} |"
-        for name, figures in metrics.items()
-        if isinstance(figures, dict)
-        for figure, value in figures.items()
-        if isinstance(value, (int, float))
-    ]
-    return "\n".join(["| data | figure | value |", "|---|---|---|", *rows]) if rows else "Not measured yet."
+    return {name: summary["headlines"] for name, summary in sets.items()} if isinstance(sets, dict) else metrics
 
 
 def _names(output: dict[str, Any]) -> str:
     names = output.get("classes") or output["options"].get("line_types") or list(output["options"].get("labels", {}))
     return ", ".join(names)
+
+
+def _data(data: dict[str, Any]) -> str:
+    rows = [f"- {entry.get('kind', '?')}: `{entry.get('path', '?')}`{_source(entry)}" for entry in data["train"]]
+    if data.get("lights"):
+        rows.append(f"- pasted into images: `{data['lights']}`{_source({'path': data['lights']})}")
+    return "\n".join(rows) or "- none recorded"
+
+
+def _source(entry: dict[str, Any]) -> str:
+    folders = str(entry.get("path")).split("/")
+    known = next((text for name, text in SOURCES.items() if name in folders), None)
+    description = KINDS.get(entry.get("kind", ""), known)
+    return f" ({description})" if description else ""
+
+
+def _training(training: dict[str, Any]) -> str:
+    weights = (training["config"].get("transfer") or {}).get("weights")
+    steps = f"{training['step']} optimiser steps" + (f", initialised from `{weights}`" if weights else "")
+    parts = [f"{100 * part['share']:.0f} % `{part['checkpoint']}`" for part in training.get("soup", [])]
+    return f"{steps}; weights averaged from {', '.join(parts)}" if parts else steps
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    """A table of {data set: {metric: value}}."""
+    rows = [
+        f"| {name} | {metric} | {value:.3f} |"
+        for name, values in metrics.items()
+        if isinstance(values, dict)
+        for metric, value in values.items()
+        if isinstance(value, (int, float))
+    ]
+    return "\n".join(["| data | metric | value |", "|---|---|---|", *rows]) if rows else "Not measured yet."
+
+
+def _limits(data: dict[str, Any]) -> str:
+    rendered = any("render" in str(entry.get("path")).split("/") for entry in data["train"])
+    return "\n".join([LIMITS, *([RENDERED_LIMIT] if rendered else [])])

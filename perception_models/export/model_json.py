@@ -1,4 +1,4 @@
-"""The `outputs` of model.json for our own heads: which tensor plays which role, and what the numbers mean."""
+"""The `outputs` of model.json for the heads of PerceptionNet: tensors, classes, options."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from perception_models.data import labels
 
-# Twin `many` finds objects several times. Twin `one` should not, but does while it is young: after 46,000 views NMS
-# over its 100 rows took the average precision of vehicles from 0.41 to 0.52.
+# Branch `many` detects objects several times. Branch `one` should not, but does early in training: after 46,000 images
+# NMS over its 100 rows raised the average precision of vehicles from 0.41 to 0.52.
 NMS_IOU = 0.6
 
 

@@ -1,4 +1,4 @@
-"""How much faster one network runs than another, as the vehicle runs them: exported, ONNX Runtime, one thread."""
+"""Inference time of exported networks in ONNX Runtime on one CPU thread, for comparing networks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from perception_models.network.export_graph import ExportGraph
 
 
 def seconds(nets: list[PerceptionNet], size: tuple[int, int], rounds: int = 20) -> list[float]:
-    """Median seconds per image of (height, width) for each network; they take turns, so that a busy machine is fair."""
+    """Median CPU seconds per image of (height, width) for each network; interleaved, so that load affects all alike."""
     runs = [_run(net, size) for net in nets]
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds):
-        for run, found in zip(runs, times):
+        for run, measured in zip(runs, times):
             start = time.thread_time()
             run()
-            found.append(time.thread_time() - start)
-    return [statistics.median(found) for found in times]
+            measured.append(time.thread_time() - start)
+    return [statistics.median(measured) for measured in times]
 
 
 def _run(net: PerceptionNet, size: tuple[int, int]) -> Callable[[], object]:

@@ -1,3 +1,5 @@
+"""Adversarial attacks: bounded changes, and a loss that grows with strength and steps."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,7 +12,7 @@ from perception_models.network import PerceptionNet, of_size
 
 @pytest.fixture(scope="module")
 def net(drawn_targets) -> PerceptionNet:
-    """Without objects: their targets follow what is predicted, so their loss need not grow with the error."""
+    """Without objects: their targets depend on the predictions, so their loss need not grow with the error."""
     torch.manual_seed(0)
     net = PerceptionNet(of_size("t", tasks=["drivable", "semantic", "lanes", "scene"])).train()
     for _ in range(3):
@@ -24,7 +26,7 @@ def cost(net: PerceptionNet, batch: dict, images: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("steps", [1, 4])
 @pytest.mark.parametrize("strength", [1.0, 2.0, 7.0])
-def test_no_pixel_goes_further_than_allowed(strength, steps, net, drawn_batch):
+def test_no_channel_changes_more_than_allowed(strength, steps, net, drawn_batch):
     images = attacked(net, drawn_batch, strength, steps)
     off = images.int() - drawn_batch["images"].int()
     assert images.dtype == torch.uint8
@@ -32,14 +34,14 @@ def test_no_pixel_goes_further_than_allowed(strength, steps, net, drawn_batch):
     assert (off.abs() == strength).float().mean() > 0.3
 
 
-def test_stronger_and_more_patient_attacks_cost_more(net, drawn_batch):
+def test_stronger_attacks_and_more_steps_raise_the_loss(net, drawn_batch):
     clean, weak, strong = (cost(net, drawn_batch, attacked(net, drawn_batch, s)) for s in (0.0, 1.0, 4.0))
     patient = cost(net, drawn_batch, attacked(net, drawn_batch, 4.0, steps=6))
     assert clean == pytest.approx(cost(net, drawn_batch, drawn_batch["images"]))
     assert clean < weak < strong < patient
 
 
-def test_an_attack_beats_noise_of_the_same_strength(net, drawn_batch):
+def test_an_attack_raises_the_loss_more_than_noise_of_the_same_strength(net, drawn_batch):
     signs = torch.randint(0, 2, drawn_batch["images"].shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     noisy = (drawn_batch["images"].int() + 4 * signs).clamp(0, 255).to(torch.uint8)
     clean = cost(net, drawn_batch, drawn_batch["images"])

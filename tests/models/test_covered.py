@@ -1,4 +1,4 @@
-"""Heads and plates against the truth of the demo drive: right boxes cover all, none cover none, shifted ones few."""
+"""Privacy recall on the ground truth of the demo drive: true boxes cover all, shifted ones few, none nothing."""
 
 import json
 
@@ -23,19 +23,19 @@ def snapshots(repository):
 
 
 def regions_of(snapshot, shift=0.0):
-    things = (thing for thing in snapshot.things if thing.category in HEADS + PLATES)
-    found = (region_of(thing.box + shift, thing.category, (HEIGHT, WIDTH), Settings()) for thing in things)
+    actors = (actor for actor in snapshot.actors if actor.category in HEADS + PLATES)
+    found = (region_of(actor.box + shift, actor.category, (HEIGHT, WIDTH), Settings()) for actor in actors)
     return [region for region in found if region is not None]
 
 
 @pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 1.0, 1.0), (40.0, 0.0, 0.7), (None, 0.0, 0.0)])
-def test_what_the_boxes_cover_counts(snapshots, shift, low, high):
+def test_a_head_or_plate_counts_as_covered_if_regions_hide_it(snapshots, shift, low, high):
     found = [
         pair
         for snapshot in snapshots
         for pair in covered(snapshot, () if shift is None else regions_of(snapshot, shift))
     ]
-    for kind in ("head", "plate"):
-        share = np.mean([good for name, good in found if name == kind])
-        assert low <= share <= high, kind
+    for part in ("head", "plate"):
+        fraction = np.mean([hit for name, hit in found if name == part])
+        assert low <= fraction <= high, part
     assert len(found) > 40

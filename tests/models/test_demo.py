@@ -1,4 +1,4 @@
-"""The commands that put trainings together: what they do, in which order, and that they go on where they stopped."""
+"""Training logs, comparisons of runs and the recipe of the shipped model: their steps, and that they resume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perception_models.experiments import compare as comparing  # noqa: E402
 from perception_models.experiments import train_demo  # noqa: E402
 from perception_models.experiments.compare import Cost, costs  # noqa: E402
 from perception_models.export.export import deployable  # noqa: E402
-from perception_models.export.model_card import figures_of, model_card  # noqa: E402
+from perception_models.export.model_card import headline_metrics, model_card  # noqa: E402
 from perception_models.network import PerceptionNet  # noqa: E402
 from perception_models.network.config import of_size  # noqa: E402
 from perception_models.training import launch  # noqa: E402
@@ -31,7 +31,7 @@ STAGES = [StageConfig(views=8, height=64, width=128, batch=2)]
 # --- log and curves
 
 
-def test_what_a_resumed_run_says_again_replaces_what_it_said_before(tmp_path):
+def test_rows_of_a_resumed_run_replace_earlier_rows_of_the_same_step(tmp_path):
     rows = [
         {"step": 1, "train/lanes": 9.0},
         {"step": 2, "train/lanes": 8.0},
@@ -48,7 +48,7 @@ def test_what_a_resumed_run_says_again_replaces_what_it_said_before(tmp_path):
     ]
 
 
-def test_smoothing_keeps_what_is_constant_and_follows_what_is_not():
+def test_smoothing_keeps_constants_and_follows_changes():
     assert smoothed([3.0, 3.0, 3.0]) == [3.0, 3.0, 3.0]
     rising = smoothed([0.0] + [1.0] * 60)
     assert rising[1] == pytest.approx(0.08)
@@ -61,9 +61,9 @@ def test_curves_are_drawn(tmp_path):
     ]
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
     draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png")
-    picture = cv2.imread(str(tmp_path / "curves.png"))
-    assert picture.shape[1] > 2.5 * picture.shape[0]  # three panels
-    assert picture.std() > 5
+    image = cv2.imread(str(tmp_path / "curves.png"))
+    assert image.shape[1] > 2.5 * image.shape[0]  # three panels
+    assert image.std() > 5
 
 
 # --- runs as steps
@@ -113,7 +113,7 @@ def test_a_run_is_started_once_and_then_resumed(tmp_path, monkeypatch):
 
 @pytest.fixture
 def trained(monkeypatch) -> list[TrainConfig]:
-    """Nothing is trained or measured; what would be is noted."""
+    """Training and evaluation are replaced; the configurations of the runs are recorded."""
     configs: list[TrainConfig] = []
 
     def run(config: TrainConfig, folder: Path) -> Path:
@@ -135,26 +135,27 @@ def trained(monkeypatch) -> list[TrainConfig]:
     return configs
 
 
-def test_runs_differ_in_their_own_words_only(trained, tmp_path):
+def test_runs_differ_in_their_own_overrides_only(trained, tmp_path):
     (tmp_path / "base.yaml").write_text("network: {size: t}\nseed: 5\n")
     runs = {"a": [], "b": ["distill.teacher={out}/a/best.safetensors", "seed=7"]}
     text = {"base": "base.yaml", "words": ["optimizer.lr=0.1"], "runs": runs}
     (tmp_path / "compare.yaml").write_text(json.dumps(text))
     out = tmp_path / "out"
     said: list[str] = []
-    figures = comparing.compare(tmp_path / "compare.yaml", [tmp_path], out, ["optimizer.lr=0.2"], said.append)
+    metrics = comparing.compare(tmp_path / "compare.yaml", [tmp_path], out, ["optimizer.lr=0.2"], said.append)
     assert [(c.seed, c.optimizer.lr, c.distill.teacher) for c in trained] == [
         (5, 0.2, None),
         (7, 0.2, f"{out}/a/best.safetensors"),
     ]
-    assert figures == {"a": {"lane_f1": 0.85, "map50": 0.5}, "b": {"lane_f1": 0.9, "map50": 0.5}}
+    assert metrics == {"a": {"lane_f1": 0.85, "map50": 0.5}, "b": {"lane_f1": 0.9, "map50": 0.5}}
     assert "| b | 0.900 (+5.0) | 0.500 (+0.0) |" in (out / "table.md").read_text()
     assert (out / "costs.md").read_text().splitlines()[-1] == "| b | 1.50 | 1.00 |"
     assert said == ["run a", "run b"]
 
 
-def test_costs_are_of_what_is_exported(tmp_path):
-    """A network with half of the tasks is smaller; the object head loses the twin that only teaches."""
+def test_costs_are_those_of_the_exported_network(tmp_path, monkeypatch):
+    """A network with half of the tasks is smaller; the object head loses the branch used in training only."""
+    monkeypatch.setattr(comparing, "seconds", lambda nets, size, rounds: [0.04, 0.01] if size == (64, 96) else [])
     torch.manual_seed(0)
     nets = {"all": PerceptionNet(of_size("t")), "maps": PerceptionNet(of_size("t", tasks=("drivable", "semantic")))}
     config = TrainConfig(stages=[StageConfig(height=64, width=96)])
@@ -163,22 +164,22 @@ def test_costs_are_of_what_is_exported(tmp_path):
         state = {"step": 0, "network": asdict(net.config), "config": asdict(config)}
         save(paths[name], {"average": net.state_dict()}, state)
     found = costs(paths, rounds=1)
-    assert (found["all"].time, found["maps"].time > 0) == (1.0, True)
+    assert (found["all"].time, found["maps"].time) == (1.0, 0.25)
     assert found["maps"].parameters < found["all"].parameters
     whole = deployable(nets["all"])
-    teaches, all_of_it = (sum(p.numel() for p in part.parameters()) for part in (whole.heads["objects"].many, whole))
-    assert found["all"].parameters == all_of_it - teaches < all_of_it
+    unused, total = (sum(p.numel() for p in part.parameters()) for part in (whole.heads["objects"].many, whole))
+    assert found["all"].parameters == total - unused < total
 
 
-def test_what_was_measured_is_not_measured_again(trained, tmp_path, monkeypatch):
+def test_a_finished_run_is_not_evaluated_again(trained, tmp_path, monkeypatch):
     (tmp_path / "compare.yaml").write_text(f"base: {CONFIGS / 'demo.yaml'}\nruns: {{a: []}}\n")
     words = (tmp_path / "compare.yaml", [tmp_path], tmp_path / "out", [])
-    first = comparing.compare(*words, say=lambda _: None)
-    monkeypatch.setattr("perception_models.evaluation.evaluate", lambda *_, **__: pytest.fail("measured twice"))
-    assert comparing.compare(*words, say=lambda _: None) == first
+    first = comparing.compare(*words, echo=lambda _: None)
+    monkeypatch.setattr("perception_models.evaluation.evaluate", lambda *_, **__: pytest.fail("evaluated twice"))
+    assert comparing.compare(*words, echo=lambda _: None) == first
 
 
-def test_single_task_runs_are_compared_where_they_have_a_figure():
+def test_single_task_runs_are_compared_in_the_metrics_they_have():
     text = comparing.table({"all": {"map50": 0.5, "lane_f1": 0.8}, "lanes": {"lane_f1": 0.79}})
     assert text.splitlines()[-1] == "| lanes |  | 0.790 (-1.0) |"
 
@@ -192,7 +193,7 @@ def test_shipped_comparisons_can_be_read(path):
     assert len({json.dumps(repr(config)) for config in configs}) == len(configs)
 
 
-def test_a_comparison_of_nothing_is_an_error(tmp_path):
+def test_a_comparison_without_runs_is_an_error(tmp_path):
     (tmp_path / "compare.yaml").write_text("base: demo.yaml\n")
     with pytest.raises(SettingsError, match="runs is empty"):
         comparing.compare(tmp_path / "compare.yaml", [], tmp_path, [])
@@ -201,7 +202,7 @@ def test_a_comparison_of_nothing_is_an_error(tmp_path):
 # --- the shipped model
 
 
-def test_missing_sets_are_left_out_and_named(tmp_path):
+def test_missing_data_sets_are_left_out_and_named(tmp_path):
     (tmp_path / "render").mkdir()
     here, gone = (
         {"kind": "labelled", "path": str(tmp_path / "render")},
@@ -209,13 +210,13 @@ def test_missing_sets_are_left_out_and_named(tmp_path):
     )
     config = TrainConfig(data=DataConfig(train=[here, gone], val=[here], lights="/nowhere/crops"))
     said: list[str] = []
-    data = train_demo.present(config, said.append).data
+    data = train_demo.available(config, said.append).data
     assert (data.train, data.val, data.lights) == ([here], [here], None)
-    assert "rendered pictures alone: /nowhere/crops, /nowhere/highway" in said[0]
-    assert train_demo.present(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
+    assert "not on this machine: /nowhere/crops, /nowhere/highway" in said[0]
+    assert train_demo.available(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
 
 
-def test_the_shipped_recipe_names_no_set_that_may_not_be_shipped():
+def test_the_shipped_recipe_uses_no_data_that_must_not_be_shipped():
     data = load_settings(TrainConfig, train_demo.CONFIG).data
     paths = " ".join([*(str(entry["path"]) for entry in data.train), str(data.lights)])
     assert "camvid" not in paths
@@ -266,15 +267,15 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     assert (tmp_path / "zoo/training/curves.png").exists()
 
 
-def test_the_card_tells_apart_what_was_trained_on_and_what_was_held_out():
-    assert train_demo.honest("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
-    assert train_demo.honest("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
+def test_the_card_separates_training_data_from_held_out_data():
+    assert train_demo.card_row("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
+    assert train_demo.card_row("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
     folds = {"train": {"images": 8, "crops": 1.0}, "val": {"images": 2, "crops": 0.9}}
     crops = {"headlines": {"crops": 0.98}, "slices": {"fold": {"values": folds, "spread": {}}}}
-    assert train_demo.honest("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
+    assert train_demo.card_row("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
 
 
-def test_the_card_names_data_licences_and_figures():
+def test_the_card_names_data_licences_and_metrics():
     data = {"train": [{"kind": "labelled", "path": "data/render/train"}, {"kind": "labelled", "path": "data/highway"}]}
     spec = {
         "name": "demo", "version": "1", "description": "d", "license": "Apache-2.0", "outputs": [],
@@ -292,14 +293,14 @@ def test_the_card_names_data_licences_and_figures():
         assert words in card
     assert "Not measured yet" in model_card({**spec, "metrics": {}})
     measured = {"model": "demo", "datasets": {"drive": {"headlines": {"map50": 0.25}, "images": 3}}}
-    assert "| drive | map50 | 0.250 |" in model_card({**spec, "metrics": figures_of(measured)})
-    assert figures_of(spec["metrics"]) == spec["metrics"]
+    assert "| drive | map50 | 0.250 |" in model_card({**spec, "metrics": headline_metrics(measured)})
+    assert headline_metrics(spec["metrics"]) == spec["metrics"]
     later = {**spec["training"]["config"], "transfer": {"weights": "runs/first/last.safetensors"}}
     card = model_card({**spec, "training": {"step": 9, "config": later}})
-    assert "9 optimiser steps, from the weights `runs/first/last.safetensors` on;" in card
+    assert "9 optimiser steps, initialised from `runs/first/last.safetensors`;" in card
 
 
-def test_the_card_of_a_network_trained_elsewhere_says_nothing_of_rendered_pictures():
+def test_the_card_of_a_network_trained_elsewhere_does_not_mention_rendered_images():
     data = {"train": [{"kind": "bdd100k", "path": "/data/highway/bdd100k"}]}
     spec = {
         "name": "mine", "version": "1", "description": "d", "license": "not stated", "outputs": [],

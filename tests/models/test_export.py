@@ -1,3 +1,5 @@
+"""Export: every backend reproduces PyTorch, graphs use supported operators only, model folders are complete."""
+
 from __future__ import annotations
 
 import json
@@ -20,6 +22,7 @@ from camera_perception.engines.reference import require
 from camera_perception.image.letterbox import Preprocessor
 from perception_models.compression.quantize import quantize
 from perception_models.export import export as exporting
+from perception_models.export import speed
 from perception_models.export.export import ALLOWED, ExportConfig, ExportError, check_graph, export, reference_images
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.export_graph import ExportGraph
@@ -32,7 +35,7 @@ TYPES = {TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT32, TensorProto.IN
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, drawn_targets) -> Path:
-    """A checkpoint whose batch norms have seen pictures and whose biases are not those of a new network."""
+    """A checkpoint with batch norm statistics of images, and biases unlike those of a new network."""
     torch.manual_seed(0)
     net = PerceptionNet(of_size("t")).train()
     for _ in range(3):
@@ -51,22 +54,31 @@ def trained(tmp_path_factory, drawn_targets) -> Path:
 def exported(trained, drawn_folder, tmp_path_factory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("model")
     (folder / "metrics.json").write_text('{"drawn": {"map50": 0.5}}')
-    pictures, metrics = str(drawn_folder / "images"), str(folder / "metrics.json")
-    config = ExportConfig(images=pictures, metrics=metrics, name="tiny", license="Apache-2.0")
+    images, metrics = str(drawn_folder / "images"), str(folder / "metrics.json")
+    config = ExportConfig(images=images, metrics=metrics, name="tiny", license="Apache-2.0")
     return folder, export(trained, folder, config)
 
 
-def test_every_backend_agrees_with_torch_in_the_command_itself(exported):
+@pytest.fixture(scope="module")
+def batched(trained, drawn_folder, tmp_path_factory) -> tuple[Path, list[str]]:
+    """Three images at once, the branch that needs NMS, another size, fewer objects and opset 20."""
+    folder = tmp_path_factory.mktemp("batched")
+    images = str(drawn_folder / "images")
+    config = ExportConfig(images=images, twin="many", height=96, width=160, top=20, opset=20, batch=3)
+    return folder, export(trained, folder, config)
+
+
+def test_the_export_itself_checks_every_backend_against_torch(exported):
     _, lines = exported
     assert len(lines) == 3
-    assert "agrees with torch" in lines[0]
+    assert "agrees with PyTorch" in lines[0]
     for line, backend in zip(lines, ("onnxruntime", "openvino", "openvino")):
-        assert "agrees with torch" in line or f"{backend}" in line and "not checked" in line
+        assert "agrees with PyTorch" in line or f"{backend}" in line and "not checked" in line
 
 
 @pytest.mark.parametrize(("backend", "options"), [("onnxruntime", {}), ("openvino", {"precision": "fp32"})])
-def test_outputs_on_other_pictures_are_those_of_torch(backend, options, exported, trained, drawn_targets):
-    """Not the reference's pictures, not its tolerances: the same numbers, compared here."""
+def test_outputs_on_other_images_are_those_of_torch(backend, options, exported, trained, drawn_targets):
+    """Other images and other tolerances than those of the reference."""
     module = backend_module(backend)
     if reason := module.available():
         pytest.skip(reason)
@@ -91,7 +103,7 @@ def test_outputs_on_other_pictures_are_those_of_torch(backend, options, exported
     engine.close()
 
 
-def test_the_graph_is_what_every_backend_takes(exported):
+def test_every_backend_supports_the_graph(exported):
     model = onnx.load(exported[0] / "model.onnx")
     assert {node.op_type for node in model.graph.node} <= ALLOWED
     assert [(o.domain, 18 <= o.version <= 20) for o in model.opset_import if o.domain == ""] == [("", True)]
@@ -127,7 +139,7 @@ def test_batch_norms_and_the_input_scale_are_folded_away(exported):
     assert {n.op_type for n in graph.node[:first_conv]} <= {"Cast", "Transpose", "Shape", "Gather", "Concat"}
 
 
-def test_the_folder_says_what_it_is(exported):
+def test_the_folder_describes_the_model(exported):
     folder, _ = exported
     spec = load_spec(folder)
     assert (spec.name, spec.input.shape) == ("tiny", (1, 64, 128, 3))
@@ -139,22 +151,22 @@ def test_the_folder_says_what_it_is(exported):
         assert words in card
 
 
-def test_the_vehicle_decodes_it(exported, drawn_folder):
+def test_the_library_decodes_the_outputs(exported, drawn_folder):
     spec = load_spec(exported[0])
     engine = backend_module("onnxruntime").load(spec, threads=1)
     image = cv2.imread(str(next((drawn_folder / "images").glob("*.png"))))
     buffer = np.zeros(spec.input.shape, spec.input.dtype)
     letterbox = Preprocessor(spec.input)(image, buffer[0])
-    seen = decode_all({name: array[0] for name, array in infer(engine, buffer).items()}, spec, letterbox, {})
+    observations = decode_all({name: array[0] for name, array in infer(engine, buffer).items()}, spec, letterbox, {})
     for task in (Task.OBJECTS, Task.LANES, Task.TRAFFIC_LIGHTS):
-        assert seen.tasks & task
-    assert seen.drivable is not None
-    assert seen.semantic is not None
+        assert observations.tasks & task
+    assert observations.drivable is not None
+    assert observations.semantic is not None
     engine.close()
 
 
 def test_a_backend_that_differs_is_an_error(exported, tmp_path):
-    """Weights of the graph changed by hand: `agreement` must notice."""
+    """The weights of the graph are changed by hand."""
     for name in ("model.json", "reference.npz"):
         (tmp_path / name).write_bytes((exported[0] / name).read_bytes())
     model = onnx.load(exported[0] / "model.onnx")
@@ -170,14 +182,14 @@ def test_a_backend_that_differs_is_an_error(exported, tmp_path):
 
 
 @pytest.mark.parametrize("operator", ["NonZero", "GridSample", "NonMaxSuppression"])
-def test_a_graph_with_a_strange_operator_is_refused(operator):
+def test_a_graph_with_an_unsupported_operator_is_rejected(operator):
     inputs = {"NonZero": 1, "GridSample": 2, "NonMaxSuppression": 2}[operator]
     names = [f"x{i}" for i in range(inputs)]
     shape = [1, 3, 4] if operator == "NonMaxSuppression" else [1, 1, 4, 2]
     kind = TensorProto.FLOAT if operator == "GridSample" else TensorProto.INT64
     output = {"NonZero": [4, None], "GridSample": [1, 1, 4, 2], "NonMaxSuppression": [None, 3]}[operator]
     graph = helper.make_graph(
-        [helper.make_node(operator, names, ["y"])], "strange",
+        [helper.make_node(operator, names, ["y"])], "unsupported",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
         [helper.make_tensor_value_info("y", kind, output)],
     )  # fmt: skip
@@ -186,25 +198,27 @@ def test_a_graph_with_a_strange_operator_is_refused(operator):
         check_graph(model)
 
 
-def test_the_twin_that_needs_nms_says_so(trained, tmp_path, monkeypatch):
-    """And other sizes, fewer objects, opset 20: the second and last graph this file exports."""
-    lines = export(trained, tmp_path, ExportConfig(twin="many", height=96, width=160, top=20, opset=20, references=1))
-    assert "agrees" in lines[0]
-    spec = load_spec(tmp_path)
-    assert spec.input.shape == (1, 96, 160, 3)
+def test_the_branch_that_needs_nms_requests_it(batched):
+    spec = load_spec(batched[0])
     assert spec.head("objects").nms_iou == pytest.approx(0.6)
-    model = onnx.load(tmp_path / "model.onnx")
+
+
+def test_size_number_of_objects_and_opset_follow_the_configuration(batched):
+    folder, lines = batched
+    assert "agrees" in lines[0]
+    assert load_spec(folder).input.shape == (3, 96, 160, 3)
+    model = onnx.load(folder / "model.onnx")
     assert {o.version for o in model.opset_import if o.domain == ""} == {20}
     boxes = next(o for o in model.graph.output if o.name == "boxes")
-    assert [d.dim_value for d in boxes.type.tensor_type.shape.dim] == [1, 20, 4]
+    assert [d.dim_value for d in boxes.type.tensor_type.shape.dim] == [3, 20, 4]
 
 
-def test_sizes_that_do_not_fit_the_strides_are_refused(trained, tmp_path):
+def test_sizes_that_do_not_fit_the_strides_are_rejected(trained, tmp_path):
     with pytest.raises(ExportError, match="multiples of 32"):
         export(trained, tmp_path, ExportConfig(height=100))
 
 
-def test_references_are_pictures_where_there_are_some(drawn_folder):
+def test_references_are_images_of_the_folder_or_noise(drawn_folder):
     images = reference_images(SIZE, 2, str(drawn_folder / "images"))
     np.testing.assert_array_equal(images[0], cv2.imread(str(drawn_folder / "images/0000.png")))
     noise = reference_images(SIZE, 2, None)
@@ -213,23 +227,22 @@ def test_references_are_pictures_where_there_are_some(drawn_folder):
     assert noise.std() > 40
 
 
-def test_a_batch_for_several_cameras_gives_each_what_torch_gives_it_alone(trained, drawn_folder, tmp_path, monkeypatch):
-    """fp32, fp16 and int8, three images at once."""
-    monkeypatch.setattr(exporting, "agreement", lambda folder: [])  # only ONNX Runtime here
-    pictures = str(drawn_folder / "images")
-    export(trained, tmp_path, ExportConfig(images=pictures, name="tiny", batch=3))
-    spec = load_spec(tmp_path)
-    assert spec.input.shape == (3, *SIZE, 3)
+def test_a_batch_gives_each_camera_what_torch_gives_it_alone(batched):
+    spec = load_spec(batched[0])
     engine = backend_module("onnxruntime").load(spec, threads=1)
     assert engine.outputs["boxes"].shape[0] == 3
     require(engine, spec)
     engine.close()
-    for precision in ("fp16", "int8"):
-        variant = load_spec(quantize(tmp_path, precision, Path(pictures) if precision == "int8" else None).folder)
-        assert variant.input.batch == 3
-        model = onnx.load(variant.onnx_path)
-        assert objections(model) == []
-        assert {dims[0] for dims in shapes(model.graph.output)} == {3}
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_quantised_variants_keep_the_batch(batched, drawn_folder, precision):
+    calibration = drawn_folder / "images" if precision == "int8" else None
+    variant = load_spec(quantize(batched[0], precision, calibration).folder)
+    assert variant.input.batch == 3
+    model = onnx.load(variant.onnx_path)
+    assert objections(model) == []
+    assert {dims[0] for dims in shapes(model.graph.output)} == {3}
 
 
 def shapes(values):
@@ -237,6 +250,16 @@ def shapes(values):
 
 
 @pytest.mark.parametrize("batch", [0, 65])
-def test_a_batch_that_no_rig_has(trained, tmp_path, batch):
+def test_an_impossible_batch_size_is_rejected(trained, tmp_path, batch):
     with pytest.raises(ExportError, match="give 1 to 64"):
         export(trained, tmp_path, ExportConfig(batch=batch))
+
+
+def test_speed_is_measured_per_network(exported, monkeypatch):
+    """With the graph exported above, instead of exporting both networks again."""
+    model = exported[0] / "model.onnx"
+    monkeypatch.setattr(speed, "write_onnx", lambda graph, path, opset: path.write_bytes(model.read_bytes()))
+    net = PerceptionNet(of_size("t"))
+    times = speed.seconds([net, net], SIZE, rounds=3)
+    assert len(times) == 2
+    assert all(0 < each < 10 for each in times)  # CPU seconds

@@ -1,4 +1,4 @@
-"""Metrics against paper, against slow and obvious code, and against the labels themselves."""
+"""Evaluation metrics: computed by hand, by slow and obvious code, and on the labels themselves."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def test_labels_as_detections_are_perfect():
 
 
 def test_precision_recall_by_hand():
-    """Right, wrong, right: precision 1 up to recall 1/2, then 2/3; 51 and 50 of the 101 points."""
+    """Correct, wrong, correct: precision 1 up to recall 1/2, then 2/3; 51 and 50 of the 101 points."""
     truth = [[0, 0, 20, 20, CAR, 0], [50, 0, 70, 20, CAR, 0]]
     boxes = [[0, 0, 20, 20, 0.9, CAR], [80, 80, 99, 99, 0.8, CAR], [50, 0, 70, 20, 0.4, CAR]]
     out = summary([(boxes, truth)])
@@ -66,49 +66,49 @@ def test_ignored_labels_neither_reward_nor_punish():
     assert (out["map50"], out["precision"], out["classes"]["car"]["labelled"]) == (pytest.approx(1), 1, 1)
 
 
-def test_a_vehicle_of_another_kind_is_a_vehicle():
+def test_a_vehicle_of_another_class_still_counts_as_a_vehicle():
     out = summary([([[0, 0, 20, 20, 0.9, BUS]], [[0, 0, 20, 20, CAR, 0]])])
     assert (out["map50"], out["vehicles"]["ap50"]) == (0, pytest.approx(1))
 
 
-def test_classes_that_an_image_does_not_label_are_not_measured():
+def test_classes_an_image_is_not_labelled_for_are_not_measured():
     boxes = found([[0, 0, 20, 20, 0.9, CAR], [0, 0, 9, 9, 0.9, LIGHT]])
     out = objects.record(boxes, labelled([]), OBJECTS, frozenset({CAR}))
     assert out.classes.tolist() == [CAR]
 
 
-def test_names_of_other_models_are_understood():
+def test_class_names_of_other_models_are_translated():
     out = objects.record(found([[0, 0, 9, 9, 0.9, 0], [0, 0, 9, 9, 0.9, 1]]), labelled([]), ("person", "zebra"))
-    assert out.classes.tolist() == [0]  # nobody labels zebras
+    assert out.classes.tolist() == [0]  # zebras have no labels
 
 
-# One label of a car, 20 px wide, and what is found beside a bus that is right: what it is, and the points it costs.
-MISTAKES = {
-    "wrong class": ([[0, 0, 20, 20, 0.9, BUS]], 50 + 100 / 4),
-    "wrong place": ([[0, 0, 20, 40.1, 0.9, CAR]], 50),
-    "both wrong": ([[0, 0, 20, 60, 0.9, BUS]], 25),
-    "seen twice": ([[0, 0, 20, 20, 0.9, CAR], [0, 0, 20, 21, 0.8, CAR]], 0),
-    "not there": ([[0, 0, 20, 20, 0.8, CAR], [200, 0, 220, 20, 0.9, CAR]], 25),
+# One labelled car, 20 px wide, beside a correctly detected bus: detections of the car, and the points they cost.
+ERRORS = {
+    "classification": ([[0, 0, 20, 20, 0.9, BUS]], 50 + 100 / 4),
+    "localisation": ([[0, 0, 20, 40.1, 0.9, CAR]], 50),
+    "both": ([[0, 0, 20, 60, 0.9, BUS]], 25),
+    "duplicate": ([[0, 0, 20, 20, 0.9, CAR], [0, 0, 20, 21, 0.8, CAR]], 0),
+    "background": ([[0, 0, 20, 20, 0.8, CAR], [200, 0, 220, 20, 0.9, CAR]], 25),
     "missed": ([], 50),
 }
 
 
-@pytest.mark.parametrize("kind", MISTAKES)
-def test_what_mistakes_cost_by_hand(kind):
-    boxes, points = MISTAKES[kind]
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_cost_of_each_error_type_by_hand(error):
+    boxes, points = ERRORS[error]
     truth = [[0, 0, 20, 20, CAR, 0], [100, 0, 120, 20, BUS, 0]]
     one = objects.record(found([*boxes, [100, 0, 120, 20, 0.5, BUS]]), labelled(truth), OBJECTS)
-    kinds, _ = tide.judge(one)
-    assert [tide.KINDS[k] for k in kinds if k] == [kind] * (kind != "missed")
+    errors, _ = tide.classify(one)
+    assert [tide.ERRORS[e] for e in errors if e] == [error] * (error != "missed")
     costs = tide.costs([one])
-    assert costs[kind] == pytest.approx(points)
-    assert {name for name, cost in costs.items() if cost > 0} <= {kind}
+    assert costs[error] == pytest.approx(points)
+    assert {name for name, cost in costs.items() if cost > 0} <= {error}
 
 
-def test_a_box_in_an_ignored_crowd_is_no_mistake():
+def test_a_box_in_an_ignored_crowd_is_no_error():
     truth = labelled([[0, 0, 20, 20, CAR, 0], [50, 0, 90, 40, CAR, 1]])
     one = objects.record(found([[52, 2, 60, 10, 0.9, CAR], [52, 2, 60, 10, 0.9, BUS]]), truth, OBJECTS)
-    assert [tide.KINDS[k] for k in tide.judge(one)[0]] == ["right", "not there"]
+    assert [tide.ERRORS[e] for e in tide.classify(one)[0]] == ["correct", "background"]
 
 
 def random_images(rng, count=40):
@@ -126,20 +126,20 @@ def random_images(rng, count=40):
     return images
 
 
-def slow_matches(images, kind):
-    """(score, right) of every detection of a class, best first within each image; how many labels there are."""
+def slow_matches(images, number):
+    """(score, correct) of every detection of a class, best first, and the number of labels."""
     rows, labels = [], 0
     for boxes, truth in images:
-        truth = [t for t in truth if t[4] == kind]
+        truth = [t for t in truth if t[4] == number]
         labels += len(truth)
         taken = set()
-        for box in sorted((b for b in boxes if b[5] == kind), key=lambda b: -b[4]):
+        for box in sorted((b for b in boxes if b[5] == number), key=lambda b: -b[4]):
             overlaps = [slow_iou(box, t) if i not in taken else 0 for i, t in enumerate(truth)]
             best = int(np.argmax(overlaps)) if overlaps else -1
-            right = best >= 0 and overlaps[best] >= 0.5
-            if right:
+            correct = best >= 0 and overlaps[best] >= 0.5
+            if correct:
                 taken.add(best)
-            rows.append((box[4], right))
+            rows.append((box[4], correct))
     return sorted(rows, key=lambda row: -row[0]), labels
 
 
@@ -153,23 +153,23 @@ def slow_iou(a, b):
 def test_average_precision_and_recalls_equal_a_slow_count(seed):
     images = random_images(np.random.default_rng(seed))
     out = summary(images, threshold=0.6)
-    for name, kind in (("car", CAR), ("bus", BUS)):
-        rows, labels = slow_matches(images, kind)
-        right = np.cumsum([r for _, r in rows])
-        precision = right / np.arange(1, len(rows) + 1)
-        recall = right / labels
+    for name, number in (("car", CAR), ("bus", BUS)):
+        rows, labels = slow_matches(images, number)
+        correct = np.cumsum([r for _, r in rows])
+        precision = correct / np.arange(1, len(rows) + 1)
+        recall = correct / labels
         points = [
             max([p for p, r in zip(precision, recall) if r >= at - 1e-9], default=0) for at in np.linspace(0, 1, 101)
         ]
         got = out["classes"][name]
         assert got["ap50"] == pytest.approx(np.mean(points), abs=1e-3)  # a recall of exactly 0.29 may round either way
         assert got["recall"] == pytest.approx(sum(r for s, r in rows if s >= 0.6) / labels)
-        allowed = [i for i in range(len(rows)) if (i + 1 - right[i]) <= 0.5 * len(images)]
-        assert got["recall_at_0.5_fp_per_frame"] == pytest.approx(right[allowed[-1]] / labels)
+        allowed = [i for i in range(len(rows)) if (i + 1 - correct[i]) <= 0.5 * len(images)]
+        assert got["recall_at_0.5_fp_per_frame"] == pytest.approx(correct[allowed[-1]] / labels)
         assert got["max_recall"] == pytest.approx(recall[-1])
 
 
-def test_small_medium_and_large_objects_are_told_apart_as_coco_does():
+def test_small_medium_and_large_objects_are_separated_as_in_coco():
     labels = [[0, 0, 20, 20, CAR, 0], [50, 0, 100, 50, CAR, 0], [200, 0, 400, 200, CAR, 0]]
     found = [[51, 0, 100, 50, 0.9, CAR], [200, 0, 400, 199, 0.8, CAR]]
     out = summary([(found, labels)])
@@ -203,7 +203,7 @@ def class_map(ids, names):
 
 def test_maps_are_compared_at_the_size_of_the_mask_and_by_name():
     mask = np.repeat(np.repeat(np.array([[0, 3], [255, 1]], np.uint8), 4, 0), 4, 1)
-    names = ("road", "sky", "ufo")  # another order, one class that we do not have
+    names = ("road", "sky", "ufo")  # another order, one class without labels
     counts = segmentation.record(class_map([[1, 0], [0, 2]], names), mask, SEMANTIC)
     assert counts[SEMANTIC.index("sky"), SEMANTIC.index("sky")] == 16
     assert counts[SEMANTIC.index("road"), SEMANTIC.index("road")] == 16
@@ -235,35 +235,35 @@ EGO = frozenset({-1, 1})
 
 
 @pytest.mark.parametrize(
-    ("seen", "lines", "known", "right_found_labelled"),
+    ("predicted", "lines", "known", "correct_found_labelled"),
     [
         ([], [], EGO, (0, 0, 0)),
         ([lane(300, 600)], [truth(300, 600)], EGO, (1, 1, 1)),
         ([lane(319, 619)], [truth(300, 600)], EGO, (1, 1, 1)),
         ([lane(321, 621)], [truth(300, 600)], EGO, (0, 1, 1)),  # 21 px away
-        ([lane(300, 600, 1)], [truth(300, 600)], EGO, (0, 1, 1)),  # the other side's line
+        ([lane(300, 600, 1)], [truth(300, 600)], EGO, (0, 1, 1)),  # line of the other side
         ([lane(300, 600, 0)], [truth(300, 600)], EGO, (1, 1, 1)),  # a model without positions
-        ([lane(300, 600), lane(50, 500, -2)], [truth(300, 600)], EGO, (1, 1, 1)),  # nobody knows about -2
+        ([lane(300, 600), lane(50, 500, -2)], [truth(300, 600)], EGO, (1, 1, 1)),  # -2 is not labelled
         ([lane(300, 600), lane(50, 500, -2)], [truth(300, 600)], frozenset(POSITIONS), (1, 2, 1)),
-        ([lane(50, 500, 2)], [truth(50, 500, 0)], frozenset(POSITIONS), (0, 0, 0)),  # on a line without a place
-        ([lane(300, 600), lane(302, 602)], [truth(300, 600)], EGO, (1, 2, 1)),  # found twice
+        ([lane(50, 500, 2)], [truth(50, 500, 0)], frozenset(POSITIONS), (0, 0, 0)),  # on a line without a position
+        ([lane(300, 600), lane(302, 602)], [truth(300, 600)], EGO, (1, 2, 1)),  # duplicate
     ],
 )
-def test_lane_lines_by_hand(seen, lines, known, right_found_labelled):
-    out = lanes.record(seen, Lanes(lines, known), (720, 1280))
-    assert (out.right, out.found, out.labelled) == right_found_labelled
+def test_lane_lines_by_hand(predicted, lines, known, correct_found_labelled):
+    out = lanes.record(predicted, Lanes(lines, known), (720, 1280))
+    assert (out.correct, out.found, out.labelled) == correct_found_labelled
 
 
-def test_the_tolerance_grows_with_the_picture():
+def test_the_tolerance_scales_with_the_image_width():
     moved = LaneLine(np.array([[160, 359], [310, 210]], np.float32), 0.9, -1)  # 10 px of 640
     line = Lane([[150.5, 359], [300.5, 210]], -1)
-    assert lanes.record([moved], Lanes([line], EGO), (360, 640)).right == 1
+    assert lanes.record([moved], Lanes([line], EGO), (360, 640)).correct == 1
 
 
 def test_half_of_a_line_must_be_covered():
-    for far, right in ((540, 1), (620, 0)):
+    for far, correct in ((540, 1), (620, 0)):
         part = LaneLine(np.array([[300, 719], [300 + (719 - far), far]], np.float32), 0.9, -1)
-        assert lanes.record([part], Lanes([truth(300, 599)], EGO), (720, 1280)).right == right
+        assert lanes.record([part], Lanes([truth(300, 599)], EGO), (720, 1280)).correct == correct
 
 
 def test_pairs_are_chosen_together_not_greedily():
@@ -272,13 +272,13 @@ def test_pairs_are_chosen_together_not_greedily():
 
 
 def test_type_and_colour_of_right_lines():
-    seen = [lane(300, 600), lane(900, 700, 1, LineType.DASHED, LineColor.YELLOW)]
+    predicted = [lane(300, 600), lane(900, 700, 1, LineType.DASHED, LineColor.YELLOW)]
     labels = Lanes([truth(300, 600), truth(900, 700, 1, kind=0, color=1)], EGO)
-    out = lanes.summarise([lanes.record(seen, labels, (720, 1280))])
+    out = lanes.summarise([lanes.record(predicted, labels, (720, 1280))])
     assert (out["f1"], out["type_accuracy"], out["color_accuracy"]) == (1, 0.5, 1)
     assert out["ego"]["f1"] == 1
     unknown = Lanes([truth(300, 600, kind=-1, color=-1)], EGO)
-    out = lanes.summarise([lanes.record(seen[:1], unknown, (720, 1280))])
+    out = lanes.summarise([lanes.record(predicted[:1], unknown, (720, 1280))])
     assert (out["type_accuracy"], out["color_accuracy"]) == (None, None)
 
 
@@ -287,26 +287,32 @@ def light_boxes(*states):
     return Boxes(boxes, [LIGHT] * len(states), [False] * len(states), states)
 
 
-def test_light_states_of_found_and_missed_lights():
+def test_light_states_of_detected_and_missed_lights():
     boxes = [[0, 0, 20, 40, 0.9, LIGHT], [30, 0, 50, 40, 0.9, LIGHT], [60, 0, 80, 40, 0.1, LIGHT]]
-    seen = found(boxes, np.eye(4)[[0, 0, 2]])
-    record = lights.record(seen, light_boxes(0, 1, 2, -1), ("red", "yellow", "green", "none"), LIGHT, 0.4)
-    assert record.found.tolist() == [0, 0, lights.MISSED]  # the last is too unsure, the unlabelled one not asked
+    predicted = found(boxes, np.eye(4)[[0, 0, 2]])
+    record = lights.record(predicted, light_boxes(0, 1, 2, -1), ("red", "yellow", "green", "none"), LIGHT, 0.4)
+    assert record.found.tolist() == [
+        0,
+        0,
+        lights.MISSED,
+    ]  # the last is below the threshold, the unlabelled one does not count
     out = lights.summarise([record])
     assert (out["accuracy"], out["recall"], out["found"]) == (0.5, pytest.approx(1 / 3), pytest.approx(2 / 3))
     assert out["states"] == {"red": 1, "yellow": 0, "green": 0, "none": None}
 
 
-def test_the_best_light_speaks_for_a_crop():
-    seen = found([[0, 0, 9, 9, 0.02, LIGHT], [0, 0, 9, 9, 0.03, LIGHT], [0, 0, 9, 9, 0.9, CAR]], np.eye(4)[[0, 2, 1]])
+def test_a_crop_is_judged_by_its_best_light():
+    predicted = found(
+        [[0, 0, 9, 9, 0.02, LIGHT], [0, 0, 9, 9, 0.03, LIGHT], [0, 0, 9, 9, 0.9, CAR]], np.eye(4)[[0, 2, 1]]
+    )
     names = ("red", "yellow", "green", "none")
-    assert lights.record_crop(seen, 2, names, LIGHT).found.tolist() == [2]
+    assert lights.record_crop(predicted, 2, names, LIGHT).found.tolist() == [2]
     assert lights.record_crop(found([]), 2, names, LIGHT).found.tolist() == [lights.MISSED]
 
 
-def test_scene_counts_only_what_is_labelled():
-    seen = [SceneAttribute("weather", "rainy", 0.8), SceneAttribute("timeofday", "night", 0.7)]
-    rows = [scene.record(seen, {"weather": w, "scene": -1, "timeofday": -1}) for w in (0, 0, 1)]
+def test_scene_metrics_use_labelled_attributes_only():
+    predicted = [SceneAttribute("weather", "rainy", 0.8), SceneAttribute("timeofday", "night", 0.7)]
+    rows = [scene.record(predicted, {"weather": w, "scene": -1, "timeofday": -1}) for w in (0, 0, 1)]
     out = scene.summarise(rows)
     assert (out["weather"]["accuracy"], out["accuracy"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert "timeofday" not in out
@@ -314,8 +320,8 @@ def test_scene_counts_only_what_is_labelled():
 
 
 def test_calibration_error_by_hand():
-    scores, right = np.array([0.1, 0.1, 0.9, 0.9]), np.array([0, 1, 1, 1])
-    assert calibration_error(scores, right) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
+    scores, correct = np.array([0.1, 0.1, 0.9, 0.9]), np.array([0, 1, 1, 1])
+    assert calibration_error(scores, correct) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
     assert calibration_error(np.array([]), np.array([])) is None
 
 
@@ -331,7 +337,7 @@ def test_yolop_averages_over_batches_and_draws_thin_lines():
     assert mask[:, 319:321].any(1).all()
 
 
-def test_yolop_does_not_measure_what_a_model_has_no_head_for():
+def test_yolop_does_not_measure_tasks_without_a_head():
     from perception_models.evaluation.metrics.bdd_protocol import Yolop
 
     sample = Sample("a", np.zeros((72, 128, 3), np.uint8), Boxes.none(), Lanes([Lane([[60, 70], [60, 20]])]))
@@ -363,7 +369,7 @@ def folder(tmp_path):
     return root
 
 
-def test_evaluate_writes_metrics_and_a_report_that_needs_nothing_else(folder, tiny_model, tmp_path):
+def test_evaluate_writes_metrics_and_a_self_contained_report(folder, tiny_model, tmp_path):
     from perception_models.evaluation import evaluate
 
     out = evaluate(tiny_model, [folder], tmp_path / "out", protocol="yolop")
@@ -379,10 +385,10 @@ def test_evaluate_writes_metrics_and_a_report_that_needs_nothing_else(folder, ti
     page = (tmp_path / "out/report.html").read_text()
     assert "<h2>own</h2>" in page
     assert "data:image/png" in page
-    assert "http" not in re.sub(r'"data:image/[^"]*"', "", page)  # a picture may hold any four letters
+    assert "http" not in re.sub(r'"data:image/[^"]*"', "", page)  # an embedded image may hold any four letters
 
 
-def test_a_mirrored_evaluation_says_so(folder, tiny_model, tmp_path):
+def test_a_mirrored_evaluation_is_marked_as_such(folder, tiny_model, tmp_path):
     from perception_models.evaluation import evaluate
 
     out = evaluate(tiny_model, [folder / "own"], tmp_path / "out", limit=1, mirrored=True)
@@ -390,7 +396,7 @@ def test_a_mirrored_evaluation_says_so(folder, tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize("words", ["labelled data", "protocol"])
-def test_wrong_questions_are_answered_in_words(words, tiny_model, tmp_path):
+def test_wrong_arguments_are_explained(words, tiny_model, tmp_path):
     from perception_models.data import DataError
     from perception_models.evaluation import evaluate
 
@@ -398,7 +404,7 @@ def test_wrong_questions_are_answered_in_words(words, tiny_model, tmp_path):
         evaluate(tiny_model, [tmp_path], tmp_path / "out", protocol="yolo" if words == "protocol" else "own")
 
 
-def test_a_bus_taken_for_a_car_shows_in_the_confusion():
+def test_a_bus_detected_as_a_car_appears_in_the_confusion_matrix():
     truth_rows = [[0, 0, 20, 20, BUS, 0], [50, 0, 70, 20, CAR, 0], [0, 50, 20, 70, CAR, 1]]
     boxes = [[0, 0, 20, 20, 0.9, CAR], [80, 80, 99, 99, 0.8, CAR], [0, 50, 20, 70, 0.9, CAR], [50, 0, 70, 20, 0.1, CAR]]
     counts = objects.class_confusion([objects.record(found(boxes), labelled(truth_rows), OBJECTS)], 0.5)

@@ -1,4 +1,4 @@
-"""Pruning: what did nothing is found and cut, and what is left is a network like any other."""
+"""Pruning: dead channels are found and cut, and the result is an ordinary network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TWICE = dict(stem=32, widths=[32, 32, 64, 64], neck=32, fine=32)
 
 
 def settled(config: NetworkConfig, images: torch.Tensor) -> PerceptionNet:
-    """Random weights; batch norms know what they see."""
+    """Random weights with batch norm statistics of the images."""
     torch.manual_seed(0)
     net = PerceptionNet(config).train()
     with torch.no_grad():
@@ -46,24 +46,24 @@ def small(drawn_targets) -> PerceptionNet:
     return settled(of_size("t"), drawn_targets["images"])
 
 
-@pytest.mark.parametrize("way", ["magnitude", "taylor"])
-def test_dead_channels_are_found_everywhere_and_the_function_stays(way, small, drawn_batch):
+@pytest.mark.parametrize("ranking", ["magnitude", "taylor"])
+def test_dead_channels_are_found_everywhere_and_the_function_stays(ranking, small, drawn_batch):
     big = padded(small, replace(small.config, **TWICE))
     images = drawn_batch["images"]
     with torch.no_grad():
         wanted = small(images)
         for name, value in big(images).items():
             torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-4)
-    made = cut(big, small.config, SIZE, drawn_batch if way == "taylor" else None)
+    made = cut(big, small.config, SIZE, drawn_batch if ranking == "taylor" else None)
     with torch.no_grad():
         for name, value in made(images).items():
             torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-4)
-    if way == "magnitude":  # Taylor may keep another of the channels that never fire on this batch
+    if ranking == "magnitude":  # Taylor may keep another of the channels that never fire on this batch
         assert all(torch.equal(made.state_dict()[name], value) for name, value in small.state_dict().items())
 
 
-def test_what_the_loss_needs_survives_though_other_weights_are_larger(small, drawn_batch):
-    """What a batch norm multiplies by zero may be as large as it likes: magnitude falls for it, Taylor does not."""
+def test_channels_the_loss_needs_survive_larger_useless_weights(small, drawn_batch):
+    """A batch norm may multiply large weights by zero: that misleads ranking by magnitude, not by Taylor."""
     net = padded(small, replace(small.config, **TWICE))
     for block in net.modules():
         if isinstance(block, ConvBlock):
@@ -89,7 +89,7 @@ def trained(small, tmp_path_factory):
     return path
 
 
-def test_a_pruned_checkpoint_loads_says_what_it_costs_and_starts_a_training(trained, small, tmp_path):
+def test_a_pruned_checkpoint_loads_reports_its_cost_and_starts_a_training(trained, small, tmp_path):
     made = prune(trained, tmp_path / "out", keep=0.5)
     assert asdict(made.network) == asdict(small.config)
     net, _ = checkpoint.load_network(made.checkpoint)
@@ -99,19 +99,19 @@ def test_a_pruned_checkpoint_loads_says_what_it_costs_and_starts_a_training(trai
     assert all(torch.equal(v, start.state_dict()[n]) for n, v in net.state_dict().items())
 
 
-def test_the_folder_of_a_run_stands_for_its_best_network(trained, drawn_folder):
+def test_the_folder_of_a_run_means_its_best_checkpoint(trained, drawn_folder):
     batch = labelled_batch(trained.parent, [drawn_folder], 2)
     assert batch["images"].shape == (2, *SIZE, 3)
 
 
-def test_the_network_that_was_pruned_stays_as_it_is(small, drawn_batch):
+def test_pruning_leaves_the_original_network_unchanged(small, drawn_batch):
     before = {name: value.clone() for name, value in small.state_dict().items()}
     cut(small, replace(small.config, neck=8), SIZE, drawn_batch)
     assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
     assert all(p.grad is None for p in small.parameters())
 
 
-def test_a_share_is_rounded_to_what_kernels_like():
+def test_channel_counts_are_rounded_to_multiples_of_16():
     n = smaller(of_size("n"), 0.75)
     assert (n.stem, n.widths, n.neck, n.fine) == (16, [32, 48, 64, 96], 48, 32)
     assert smaller(of_size("s"), 1.0) == of_size("s")
@@ -123,18 +123,18 @@ def test_a_share_is_rounded_to_what_kernels_like():
     ("keep", "words", "message"),
     [
         (0.0, [], "above 0"),
-        (0.5, ["neck=80"], "neck: pruning takes channels away"),
-        (0.5, ["widths=[16, 16]"], "widths: pruning takes"),
+        (0.5, ["neck=80"], "neck: pruning only removes channels"),
+        (0.5, ["widths=[16, 16]"], "widths: pruning only removes"),
         (0.5, ["depths=[1, 1, 1, 1]"], "depths: pruning changes"),
         (0.5, ["neck=wide"], "wide"),
     ],
 )
-def test_wishes_that_pruning_cannot_fulfil_are_refused(keep, words, message):
+def test_settings_that_pruning_cannot_reach_are_rejected(keep, words, message):
     with pytest.raises(SettingsError, match=message):
         smaller(of_size("n"), keep, words)
 
 
-def test_attention_is_refused():
+def test_networks_with_attention_are_rejected():
     net = PerceptionNet(of_size("t", attention=True))
     with pytest.raises(SettingsError, match="attention"):
         cut(net, replace(net.config, neck=8), SIZE)

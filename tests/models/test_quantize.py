@@ -1,4 +1,4 @@
-"""Variants in lower precision: types and operations that TensorRT takes, islands of fp32, and numbers that hold."""
+"""Quantised variants: types and operations that TensorRT supports, fp32 islands, and accuracy."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.reference import Reference, read_reference
 from perception_models.compression import quantize as quantizing
-from perception_models.compression.fp16 import half_precision
-from perception_models.compression.qdq import after_a_softmax, left_alone
+from perception_models.compression.fp16 import to_fp16
+from perception_models.compression.qdq import after_a_softmax, unquantised
 from perception_models.compression.quantize import quantize
 
 SIZE = 32
@@ -49,7 +49,7 @@ def small_graph() -> onnx.ModelProto:
     )
 
 
-def pictures(count, seed):
+def smooth_noise(count, seed):
     coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), np.uint8)
     return np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
@@ -59,13 +59,13 @@ def folder(tmp_path):
     data = tiny_json()
     data["input"] = {"name": "images", "width": SIZE, "height": SIZE}
     data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
-    return write_folder(tmp_path / "model", small_graph(), data, pictures(3, 1))
+    return write_folder(tmp_path / "model", small_graph(), data, smooth_noise(3, 1))
 
 
 @pytest.fixture
 def drive(tmp_path):
     (tmp_path / "drive").mkdir()
-    for index, image in enumerate(pictures(12, 2)):
+    for index, image in enumerate(smooth_noise(12, 2)):
         cv2.imwrite(str(tmp_path / "drive" / f"{index:03}.png"), image)
     return tmp_path / "drive"
 
@@ -75,8 +75,8 @@ def elements(model):
     return {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.output)}
 
 
-def test_fp16_convolves_in_halves_and_decodes_in_floats():
-    model = half_precision(small_graph())
+def test_fp16_convolves_in_fp16_and_decodes_in_fp32():
+    model = to_fp16(small_graph())
     types = elements(model) | {t.name: t.data_type for t in model.graph.initializer}
     for node in model.graph.node:
         kinds = {types[name] for name in (*node.input, *node.output) if name in types} & {1, 10}
@@ -87,8 +87,8 @@ def test_fp16_convolves_in_halves_and_decodes_in_floats():
     assert objections(model) == []
 
 
-def test_fp16_casts_only_where_a_half_meets_an_island():
-    model = half_precision(small_graph())
+def test_fp16_casts_only_at_the_borders_of_islands():
+    model = to_fp16(small_graph())
     maker = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in maker:
@@ -97,22 +97,22 @@ def test_fp16_casts_only_where_a_half_meets_an_island():
     assert len(names) == len(set(names))
 
 
-def test_fp16_gives_nearly_the_same_numbers():
-    images = pictures(3, 3)
-    wanted, got = (reference_outputs(model, images) for model in (small_graph(), half_precision(small_graph())))
+def test_fp16_outputs_are_nearly_the_same():
+    images = smooth_noise(3, 3)
+    wanted, got = (reference_outputs(model, images) for model in (small_graph(), to_fp16(small_graph())))
     np.testing.assert_allclose(got["logits"], wanted["logits"], atol=2e-3)
     np.testing.assert_allclose(got["column"], wanted["column"], rtol=2e-3)
     assert got["column"].dtype == np.float32
 
 
-def test_weights_beyond_a_half_are_cut_not_infinite():
+def test_weights_beyond_the_range_of_fp16_are_clipped_not_infinite():
     g = Graph()
     pixels = g("Transpose", g.cast("images", TensorProto.FLOAT), perm=[0, 3, 1, 2])
     g("Conv", pixels, g.constant(np.full((1, 3, 1, 1), 1e6)), name="huge", out="logits")
     model = g.model(
         [value("images", TensorProto.UINT8, [1, 2, 2, 3])], [value("logits", TensorProto.FLOAT, [1, 1, 2, 2])]
     )
-    halves = [t for t in half_precision(model).graph.initializer if t.data_type == TensorProto.FLOAT16]
+    halves = [t for t in to_fp16(model).graph.initializer if t.data_type == TensorProto.FLOAT16]
     assert all(np.isfinite(numpy_helper.to_array(tensor)).all() for tensor in halves)
     assert halves
 
@@ -125,7 +125,7 @@ def test_the_fp16_variant_is_a_model_folder_that_passes(folder):
     assert spec.training["quantized_from"] == load_spec(folder).onnx_sha256
 
 
-def test_int8_takes_the_trunk_and_leaves_the_rest(folder, drive):
+def test_int8_quantises_the_trunk_only(folder, drive):
     made = quantize(folder, "int8", drive, count=8)
     model = onnx.load(made.folder / "model.onnx")
     maker = {name: node for node in model.graph.node for name in node.output}
@@ -156,7 +156,7 @@ def test_int8_follows_tensorrts_rules(folder, drive):
         assert axis == 0 or not scale.dims or scale.dims == [1]
 
 
-def test_int8_numbers_stay_near_the_original(folder, drive):
+def test_int8_outputs_stay_near_the_original(folder, drive):
     spec = load_spec(quantize(folder, "int8", drive, count=8).folder)
     original, eight = read_reference(folder / "reference.npz"), read_reference(spec.reference)
     error = np.abs(eight.outputs["logits"] - original.outputs["logits"]).max()
@@ -164,25 +164,25 @@ def test_int8_numbers_stay_near_the_original(folder, drive):
     assert isinstance(eight, Reference)
 
 
-def test_what_is_left_alone_in_int8():
+def test_nodes_excluded_from_int8():
     model = small_graph()
     for index, node in enumerate(model.graph.node):
         node.name = node.name or str(index)
-    assert {"stem", "last"} <= left_alone(model)
-    assert {"body", "mix"}.isdisjoint(left_alone(model))
+    assert {"stem", "last"} <= unquantised(model)
+    assert {"body", "mix"}.isdisjoint(unquantised(model))
     assert "last" in after_a_softmax(model.graph)
 
 
 @pytest.mark.parametrize(
-    ("precision", "options", "says"),
+    ("precision", "options", "message"),
     [
         ("fp4", {}, "expected fp16, int8, fp8"),
         ("fp8", {}, "fp8 needs --calibration"),
         ("int8", {}, "int8 needs --calibration"),
     ],
 )
-def test_what_cannot_be_made(folder, precision, options, says):
-    with pytest.raises(ModelError, match=says):
+def test_missing_options_are_named(folder, precision, options, message):
+    with pytest.raises(ModelError, match=message):
         quantize(folder, precision, **options)
 
 
@@ -192,7 +192,7 @@ def test_a_variant_is_not_quantised_again(folder):
         quantize(made.folder, "fp16")
 
 
-def test_a_variant_that_fails_leaves_the_one_before(folder, monkeypatch):
+def test_a_variant_that_fails_leaves_the_previous_one(folder, monkeypatch):
     before = quantize(folder, "fp16").folder / "model.onnx"
     bytes_before = before.read_bytes()
 
@@ -200,16 +200,16 @@ def test_a_variant_that_fails_leaves_the_one_before(folder, monkeypatch):
         for tensor in model.graph.initializer:
             if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == 4:
                 tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 2, tensor.name))
-        return half_precision(model)
+        return to_fp16(model)
 
-    monkeypatch.setattr(quantizing, "half_precision", broken)
+    monkeypatch.setattr(quantizing, "to_fp16", broken)
     with pytest.raises(ModelError, match="does not reproduce its reference: 'logits'"):
         quantize(folder, "fp16")
     assert before.read_bytes() == bytes_before
     assert sorted(p.name for p in folder.iterdir()) == ["fp16", "model.json", "model.onnx", "reference.npz"]
 
 
-def test_the_loss_per_task_is_gated_and_kept(folder, monkeypatch, tmp_path):
+def test_the_loss_per_task_is_limited_and_recorded(folder, monkeypatch, tmp_path):
     values = iter([{"objects": 0.5}, {"objects": 0.499}, {"objects": 0.5}, {"objects": 0.4}])
     monkeypatch.setattr("perception_models.evaluation.engine_gate.figures", lambda *arguments: next(values))
     made = quantize(folder, "fp16", labelled=tmp_path)

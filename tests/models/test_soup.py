@@ -1,4 +1,4 @@
-"""The mean of checkpoints, by hand; and what has none."""
+"""Model soups: the mean of checkpoints by hand, and checkpoints that cannot be averaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from perception_models.cli import app
 from perception_models.compression.soup import soup
 from perception_models.config import SettingsError
-from perception_models.export.model_card import _course
+from perception_models.export.model_card import _training
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training import checkpoint
 from perception_models.training.checkpoint import CheckpointError
@@ -29,9 +29,9 @@ def pair(tmp_path):
     return [saved(tmp_path / f"{name}.safetensors", seed) for seed, name in enumerate("ab")]
 
 
-@pytest.mark.parametrize(("shares", "mean"), [(None, (0.5, 0.5)), ([1, 3], (0.25, 0.75))])
-def test_each_weight_is_the_mean(pair, tmp_path, shares, mean):
-    assert soup(pair, tmp_path / "soup.safetensors", shares) == pytest.approx(mean)
+@pytest.mark.parametrize(("weights", "mean"), [(None, (0.5, 0.5)), ([1, 3], (0.25, 0.75))])
+def test_each_weight_is_the_mean(pair, tmp_path, weights, mean):
+    assert soup(pair, tmp_path / "soup.safetensors", weights) == pytest.approx(mean)
     net, state = checkpoint.load_network(tmp_path / "soup.safetensors")
     a, b = (checkpoint.load_network(path)[0].state_dict() for path in pair)
     for name, value in net.state_dict().items():
@@ -41,10 +41,10 @@ def test_each_weight_is_the_mean(pair, tmp_path, shares, mean):
     assert [part["checkpoint"] for part in state["soup"]] == ["a", "b"]
 
 
-def test_the_card_says_what_went_into_it(pair, tmp_path):
+def test_the_model_card_lists_the_averaged_checkpoints(pair, tmp_path):
     soup(pair, tmp_path / "soup.safetensors", [1, 3])
     state = checkpoint.load(tmp_path / "soup.safetensors")[1]
-    assert _course(state | {"config": {}}).endswith("the mean of 25 % `a`, 75 % `b`")
+    assert _training(state | {"config": {}}).endswith("weights averaged from 25 % `a`, 75 % `b`")
 
 
 def test_a_soup_of_one_and_the_same_is_itself(pair, tmp_path):
@@ -55,13 +55,13 @@ def test_a_soup_of_one_and_the_same_is_itself(pair, tmp_path):
         torch.testing.assert_close(one, other, rtol=1e-7, atol=0)
 
 
-def test_what_has_no_mean(pair, tmp_path):
+def test_checkpoints_that_cannot_be_averaged_are_rejected(pair, tmp_path):
     other = saved(tmp_path / "c.safetensors", 2, neck=32)
-    with pytest.raises(CheckpointError, match=r"c\.safetensors is another network than"):
+    with pytest.raises(CheckpointError, match=r"c\.safetensors and .*a\.safetensors are different networks"):
         soup([pair[0], other], tmp_path / "soup.safetensors")
-    for shares in ([1.0], [1.0, 0.0], [1.0, -2.0]):
-        with pytest.raises(SettingsError, match="2 checkpoints need as many shares above 0"):
-            soup(pair, tmp_path / "soup.safetensors", shares)
+    for weights in ([1.0], [1.0, 0.0], [1.0, -2.0]):
+        with pytest.raises(SettingsError, match="give 2 positive weights for 2 checkpoints"):
+            soup(pair, tmp_path / "soup.safetensors", weights)
     with pytest.raises(SettingsError, match="at least two"):
         soup(pair[:1], tmp_path / "soup.safetensors")
     assert not (tmp_path / "soup.safetensors").exists()

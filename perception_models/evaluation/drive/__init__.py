@@ -1,1 +1,1 @@
-"""How right the metres are: positions, velocities, tracks and lanes against exact truth."""
+"""Accuracy of positions, velocities, tracks and lanes, measured on drives with exact ground truth."""

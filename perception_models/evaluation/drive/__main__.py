@@ -1,4 +1,4 @@
-"""make accuracy: geometry alone, tracking, lanes, KITTI, and the network in the loop; a table and a JSON file."""
+"""make accuracy: geometry alone, tracking, lanes, camera handover, KITTI, and optionally the whole pipeline."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Annotated
 import typer
 
 from camera_perception.core.text_table import text_table
-from perception_models.evaluation.drive.camera_handover import crossing_figures
-from perception_models.evaluation.drive.geometry import geometry_figures
-from perception_models.evaluation.drive.ground_truth import Snapshot, plain_drive, read_drive
-from perception_models.evaluation.drive.kitti import kitti_figures
-from perception_models.evaluation.drive.lanes import lane_figures, lane_log, see_truth
-from perception_models.evaluation.drive.tracking import follow_truth, parts_of, track_logs
+from perception_models.evaluation.drive.camera_handover import handover_metrics
+from perception_models.evaluation.drive.geometry import geometry_metrics
+from perception_models.evaluation.drive.ground_truth import read_drive, synthetic_drive
+from perception_models.evaluation.drive.kitti import kitti_metrics
+from perception_models.evaluation.drive.lanes import lane_log, lane_metrics, project_truth
+from perception_models.evaluation.drive.tracking import metrics_by_part, track_logs, track_truth
 
-BAGS = Path(__file__).resolve().parents[3] / "bags"
-SHARED = Path(__file__).resolve().parents[3].parent / "shared/data"
+ROOT = Path(__file__).resolve().parents[3]
+BAGS, KITTI = ROOT / "bags", ROOT.parent / "shared/data/labelled/kitti_sample"
 
-# What we want: figure -> (limit, whether less is better)
-GOALS = {
+# Targets: metric -> (limit, whether lower is better)
+TARGETS = {
     "geometry/position_error_median_percent": (1.0, True),
     "geometry/position_error_pitch_0.3_deg_percent": (5.0, True),
     "tracking/id_switches_per_100_object_seconds": (1.0, True),
@@ -40,56 +40,57 @@ GOALS = {
 
 
 def main(
-    drives: Annotated[list[Path] | None, typer.Argument(help="Folders with rendered truth, one camera each.")] = None,
-    model: Annotated[Path | None, typer.Option("--model", "-m", help="Model folder: the network in the loop.")] = None,
-    engine: Annotated[str, typer.Option("--engine", "-e", help="As in camera-perception replay.")] = "auto",
-    kitti: Annotated[Path, typer.Option(help="Folder with calib, image_2, label_2.")] = SHARED
-    / "labelled/kitti_sample",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the figures as JSON.")] = None,
+    drives: Annotated[
+        list[Path] | None, typer.Argument(help="Rendered drives with ground truth, one folder per camera")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Model folder: also measure the whole pipeline on the drives")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", "-e", help="Inference engine, as in camera-perception replay")
+    ] = "auto",
+    kitti: Annotated[Path, typer.Option(help="KITTI folder with calib, image_2 and label_2")] = KITTI,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file for the metrics")] = None,
 ) -> None:
-    """How right the metres are. Without folders: plain drives on a flat road, which need no pictures."""
-    plain = [snapshot for seed in range(4) for snapshot in plain_drive(seed, 6.0)]
-    different = [snapshot for seed in range(100) for snapshot in plain_drive(seed, 2.0, rate=1.0)]
-    figures = {"geometry": geometry_figures(different, plain)}
+    """Measure positions, tracks and lanes against ground truth. Default: synthetic drives, which need no images."""
+    drive = [snapshot for seed in range(4) for snapshot in synthetic_drive(seed, 6.0)]
+    varied = [snapshot for seed in range(100) for snapshot in synthetic_drive(seed, 2.0, rate=1.0)]
+    metrics = {"geometry": geometry_metrics(varied, drive)}
     rendered = [read_drive(folder) for folder in drives or []]
-    figures |= parts_of("tracking", _tracked(rendered or [plain]))
+    snapshots = [snapshot for each in rendered for snapshot in each]
+    metrics |= metrics_by_part("tracking", track_logs(snapshots or drive, track_truth()))
     if rendered:
-        snapshots = [snapshot for drive in rendered for snapshot in drive]
-        figures["geometry rendered"] = geometry_figures(snapshots, snapshots)
-        figures["lanes"] = lane_figures(lane_log(snapshots, see_truth()))
+        metrics["geometry rendered"] = geometry_metrics(snapshots, snapshots)
+        metrics["lanes"] = lane_metrics(lane_log(snapshots, project_truth()))
     if (BAGS / "demo_drive").is_dir():
-        figures["cameras"] = crossing_figures(BAGS / "demo_drive", BAGS / "rig_demo.yaml")
+        metrics["cameras"] = handover_metrics(BAGS / "demo_drive", BAGS / "rig_demo.yaml")
     if kitti.is_dir():
-        figures["kitti"] = kitti_figures(kitti)
+        metrics["kitti"] = kitti_metrics(kitti)
     if model is not None and rendered:
-        from perception_models.evaluation.drive.end_to_end import network_figures
+        from perception_models.evaluation.drive.end_to_end import network_metrics
 
-        figures |= network_figures(rendered, model, engine)
-    typer.echo(report(figures))
+        metrics |= network_metrics(rendered, model, engine)
+    typer.echo(report(metrics))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(figures, indent=2))
+        out.write_text(json.dumps(metrics, indent=2))
 
 
-def _tracked(drives: list[list[Snapshot]]):
-    return track_logs([snapshot for drive in drives for snapshot in drive], follow_truth())
-
-
-def report(figures: dict[str, dict[str, float]]) -> str:
-    """One line per figure, with what was wanted and whether it is reached."""
+def report(metrics: dict[str, dict[str, float]]) -> str:
+    """One line per metric, with its target and whether it is met."""
     rows = []
-    for part, values in figures.items():
+    for part, values in metrics.items():
         for name, value in values.items():
-            goal = GOALS.get(f"{part.split(' from ')[0]}/{name}")
-            rows.append((part, name, f"{value:.3g}", *_wanted(value, goal)))
-    return text_table(("part", "figure", "value", "wanted", ""), rows)
+            target = TARGETS.get(f"{part.split(' from ')[0]}/{name}")
+            rows.append((part, name, f"{value:.3g}", *_compare(value, target)))
+    return text_table(("part", "metric", "value", "target", ""), rows)
 
 
-def _wanted(value: float, goal: tuple[float, bool] | None) -> tuple[str, str]:
-    if goal is None:
+def _compare(value: float, target: tuple[float, bool] | None) -> tuple[str, str]:
+    if target is None:
         return "", ""
-    limit, less = goal
-    return f"{'<=' if less else '>='} {limit:g}", "yes" if (value <= limit if less else value >= limit) else "NO"
+    limit, lower = target
+    return f"{'<=' if lower else '>='} {limit:g}", "yes" if (value <= limit if lower else value >= limit) else "NO"
 
 
 if __name__ == "__main__":

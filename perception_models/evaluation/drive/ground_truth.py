@@ -1,11 +1,12 @@
-"""Drives whose truth is known: rendered ones, and plain ones made of boxes on a flat road."""
+"""Drives with exact ground truth: rendered ones, and synthetic ones made of boxes on a flat road."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,17 +21,24 @@ MOVING = CLASSES[:8]
 
 
 @dataclass(frozen=True)
-class SceneObject:
-    """position is the ground contact centre, metres in base_link; size is length, width, height."""
+class Actor:
+    """One object of the ground truth.
+
+    position  (3,) centre of the ground contact, metres in base_link
+    size      (3,) length, width, height, metres
+    velocity  (2,) over the ground, m/s
+    visible   fraction that nothing hides, 0..1
+    box       (4,) x0 y0 x1 y1 of the visible part, pixels
+    """
 
     track_id: int
     category: str
     position: np.ndarray
     yaw: float
     size: np.ndarray
-    velocity: np.ndarray  # over the ground
+    velocity: np.ndarray
     visible: float
-    box: np.ndarray  # x0 y0 x1 y1 of what the picture shows
+    box: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,15 @@ class Snapshot:
 
     stamp_ns: int
     camera: Camera
-    things: list[SceneObject]
+    actors: list[Actor]
     lanes: list[tuple[str, np.ndarray]]
     world_from_base: np.ndarray
     image: Path | None = None
     sequence: str = ""
-    extra: dict = field(default_factory=dict)
 
 
 def read_drive(folder: Path) -> list[Snapshot]:
-    """A labelled folder (or its unfinished parts) with rendered truth, in order; ValueError when it has none."""
+    """Snapshots of a rendered data set, finished or not, in order of time; ValueError if there are none."""
     file = folder / "truth/truth.jsonl"
     if file.is_file():
         rows = [json.loads(line) for line in file.read_text().splitlines()]
@@ -56,17 +63,13 @@ def read_drive(folder: Path) -> list[Snapshot]:
         rows = [json.loads(part.read_text())["truth"] for part in sorted((folder / "parts").glob("*.json"))]
     if not rows:
         raise ValueError(f"{folder} has no truth/truth.jsonl: give a folder that `perception-models render` wrote")
-    snapshots = [_snapshot(row, folder) for row in rows]
+    images = [folder / "images" / row["name"] for row in rows]
+    snapshots = [snapshot_of(row, _size(image), image) for row, image in zip(rows, images)]
     return sorted(snapshots, key=lambda snapshot: (snapshot.sequence, snapshot.stamp_ns))
 
 
-def _snapshot(row: dict, folder: Path) -> Snapshot:
-    image = folder / "images" / row["name"]
-    return snapshot_of(row, _size(image), image)
-
-
-def snapshot_of(row: dict, size: tuple[int, int], image: Path | None = None) -> Snapshot:
-    """One line of a truth file; size is width and height of the picture."""
+def snapshot_of(row: dict[str, Any], size: tuple[int, int], image: Path | None = None) -> Snapshot:
+    """Snapshot from one line of a truth file; size is (width, height) of the image."""
     width, height = size
     fx, fy, cx, cy = row["intrinsics"]
     k = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], float)
@@ -74,15 +77,14 @@ def snapshot_of(row: dict, size: tuple[int, int], image: Path | None = None) -> 
     camera = Camera(width, height, k, np.array(row["distortion"], float), base_from_camera=pose)
     lanes = [(lane["role"], np.array(lane["points"], float).reshape(-1, 3)) for lane in row["lanes"]]
     world = np.array(row["ego"]["world_from_base"], float)
-    things = [_thing(each) for each in row["objects"]]
-    return Snapshot(row["stamp_ns"], camera, things, lanes, world, image, row["sequence"])
+    actors = [_actor(each) for each in row["objects"]]
+    return Snapshot(row["stamp_ns"], camera, actors, lanes, world, image, row["sequence"])
 
 
-def _thing(row: dict) -> SceneObject:
+def _actor(row: dict[str, Any]) -> Actor:
     box = np.array([row["box2d"][key] for key in ("x1", "y1", "x2", "y2")], float)
-    arrays = (np.array(row[key], float) for key in ("position", "size", "velocity"))
-    position, size, velocity = arrays
-    return SceneObject(row["track_id"], row["category"], position, row["yaw"], size, velocity, row["visible"], box)
+    position, size, velocity = (np.array(row[key], float) for key in ("position", "size", "velocity"))
+    return Actor(row["track_id"], row["category"], position, row["yaw"], size, velocity, row["visible"], box)
 
 
 def _size(image: Path) -> tuple[int, int]:
@@ -92,61 +94,64 @@ def _size(image: Path) -> tuple[int, int]:
         return opened.size
 
 
-def plain_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator[Snapshot]:
-    """Twelve cars on a flat straight road, seen without a picture: boxes are exact projections."""
+def synthetic_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator[Snapshot]:
+    """Twelve cars on a flat straight road, without images: boxes are exact projections."""
     rng = np.random.default_rng(seed)
     k = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
     camera = Camera(1280, 720, k, np.zeros(0), base_from_camera=optical_from_rpy((1.5, 0.0, 1.45), (0.0, 0.02, 0.0)))
-    count, own = 12, 15.0
+    count, ego_speed = 12, 15.0
     start = np.c_[np.linspace(8, 62, count), rng.choice([-3.5, 0.0, 3.5], count) + rng.normal(0, 0.2, count)]
     start[start[:, 1] > 2, 0] += rng.uniform(0, 20)
-    pace = own + rng.uniform(-5, 4, 2)  # one per lane: nobody drives through anybody
-    speed = np.select([start[:, 1] > 2, start[:, 1] > -2], [-12.0, pace[0]], pace[1])
+    lane_speed = ego_speed + rng.uniform(-5, 4, 2)  # one speed per lane, so that no car drives through another
+    speed = np.select([start[:, 1] > 2, start[:, 1] > -2], [-12.0, lane_speed[0]], lane_speed[1])
     size = np.c_[rng.normal(4.4, 0.3, count), rng.normal(1.82, 0.06, count), rng.normal(1.6, 0.25, count)]
     for i in range(round(seconds * rate)):
         t = i / rate
         world = np.eye(4)
-        world[0, 3] = own * t
-        places = start + np.c_[(speed - own) * t, np.zeros(count)]
-        things = [_plain(n, places[n], speed[n], size[n], camera) for n in range(count)]
-        shown = [thing for thing in things if np.isfinite(thing.box).all()]
-        yield Snapshot(round(t * 1e9), camera, _unhidden(shown), [], world, sequence=f"plain {seed}")
+        world[0, 3] = ego_speed * t
+        positions = start + np.c_[(speed - ego_speed) * t, np.zeros(count)]
+        actors = [_synthetic_car(n, positions[n], speed[n], size[n], camera) for n in range(count)]
+        in_view = [actor for actor in actors if np.isfinite(actor.box).all()]
+        yield Snapshot(round(t * 1e9), camera, _without_hidden(in_view), [], world, sequence=f"synthetic {seed}")
 
 
-def _plain(number: int, place: np.ndarray, speed: float, size: np.ndarray, camera: Camera) -> SceneObject:
+def _synthetic_car(number: int, position: np.ndarray, speed: float, size: np.ndarray, camera: Camera) -> Actor:
     yaw = 0.0 if speed >= 0 else np.pi
-    thing = SceneObject(number, "car", np.r_[place, 0.0], yaw, size, np.array([speed, 0.0]), 1.0, np.full(4, np.nan))
-    return SceneObject(
-        *(getattr(thing, name) for name in list(SceneObject.__dataclass_fields__)[:-1]), exact_box(thing, camera)
-    )
+    car = Actor(number, "car", np.r_[position, 0.0], yaw, size, np.array([speed, 0.0]), 1.0, np.full(4, np.nan))
+    return replace(car, box=exact_box(car, camera))
 
 
-def _unhidden(things: list[SceneObject]) -> list[SceneObject]:
-    """Without those whose box is more than half behind that of a nearer one."""
-    kept: list[SceneObject] = []
-    for thing in sorted(things, key=lambda each: each.position[0]):
-        x0, y0, x1, y1 = thing.box
+def _without_hidden(actors: list[Actor]) -> list[Actor]:
+    """Actors whose box is less than half covered by those of nearer ones."""
+    kept: list[Actor] = []
+    for actor in sorted(actors, key=lambda each: each.position[0]):
+        x0, y0, x1, y1 = actor.box
         area = max((x1 - x0) * (y1 - y0), 1e-6)
         hidden = sum(
             max(0, min(x1, b[2]) - max(x0, b[0])) * max(0, min(y1, b[3]) - max(y0, b[1]))
             for b in (each.box for each in kept)
         )
         if hidden < 0.5 * area:
-            kept.append(thing)
+            kept.append(actor)
     return kept
 
 
-def corners(thing: SceneObject) -> np.ndarray:
-    """(8, 3) corners of the box around a thing, metres in base_link; the first four on the road."""
-    c, s = np.cos(thing.yaw), np.sin(thing.yaw)
-    flat = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) / 2 * thing.size[:2]
-    ring = flat @ np.array([[c, s], [-s, c]]) + thing.position[:2]
-    return np.concatenate([np.c_[ring, np.full(4, thing.position[2] + z)] for z in (0.0, thing.size[2])])
+def boxes_of(actors: list[Actor]) -> np.ndarray:
+    """(N, 4) boxes of the visible parts."""
+    return np.array([actor.box for actor in actors]).reshape(-1, 4)
 
 
-def exact_box(thing: SceneObject, camera: Camera) -> np.ndarray:
-    """(4,) projection of the corners, cut at the image; nan when it is out of view or partly behind the camera."""
-    pixels = camera.pixels_from_base(corners(thing))
+def corners(actor: Actor) -> np.ndarray:
+    """(8, 3) corners of the 3D bounding box, metres in base_link; the first four on the road."""
+    c, s = np.cos(actor.yaw), np.sin(actor.yaw)
+    flat = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) / 2 * actor.size[:2]
+    ring = flat @ np.array([[c, s], [-s, c]]) + actor.position[:2]
+    return np.concatenate([np.c_[ring, np.full(4, actor.position[2] + z)] for z in (0.0, actor.size[2])])
+
+
+def exact_box(actor: Actor, camera: Camera) -> np.ndarray:
+    """(4,) projection of the corners, clipped to the image; nan if out of view or partly behind the camera."""
+    pixels = camera.pixels_from_base(corners(actor))
     if not np.isfinite(pixels).all():
         return np.full(4, np.nan)
     low, high = pixels.min(axis=0), pixels.max(axis=0)
@@ -154,30 +159,31 @@ def exact_box(thing: SceneObject, camera: Camera) -> np.ndarray:
     return box if (box[2:] - box[:2] > 1).all() else np.full(4, np.nan)
 
 
-def contact(thing: SceneObject, camera: Camera, box: np.ndarray) -> np.ndarray:
-    """(2,) where the side that the camera sees stands on the road, in the direction of the box's middle.
+def contact(actor: Actor, camera: Camera, box: np.ndarray) -> np.ndarray:
+    """(2,) ground contact of the side that the camera sees, in the direction of the centre of the box.
 
-    The footprint's border where the ray of the middle meets it first; the nearest corner when it misses.
+    The nearest intersection of that ray with the footprint, or the nearest corner if it misses.
     """
     origin = camera.pose[:2, 3]
-    ring = corners(thing)[:4, :2]
+    ring = corners(actor)[:4, :2]
     ray = camera.rays_from_pixels(np.array([[(box[0] + box[2]) / 2, box[3]]]))[0] @ camera.pose[:3, :3].T
-    along = ray[:2] / np.linalg.norm(ray[:2])
-    reaches = [_crossing(origin, along, a, b) for a, b in zip(ring, np.roll(ring, -1, axis=0))]
-    found = [reach for reach in reaches if reach is not None]
+    direction = ray[:2] / np.linalg.norm(ray[:2])
+    distances = [_intersection(origin, direction, a, b) for a, b in zip(ring, np.roll(ring, -1, axis=0))]
+    hits = [distance for distance in distances if distance is not None]
     nearest = ring[np.argmin(np.linalg.norm(ring - origin, axis=1))]
-    return origin + min(found) * along if found else nearest
+    return np.asarray(origin + min(hits) * direction if hits else nearest)
 
 
-def _crossing(origin: np.ndarray, along: np.ndarray, a: np.ndarray, b: np.ndarray) -> float | None:
-    matrix = np.column_stack((along, a - b))
+def _intersection(origin: np.ndarray, direction: np.ndarray, a: np.ndarray, b: np.ndarray) -> float | None:
+    """Distance along the ray to the edge from a to b."""
+    matrix = np.column_stack((direction, a - b))
     if abs(np.linalg.det(matrix)) < 1e-9:
         return None
-    reach, share = np.linalg.solve(matrix, a - origin)
-    return float(reach) if reach > 0 and 0 <= share <= 1 else None
+    distance, fraction = np.linalg.solve(matrix, a - origin)
+    return float(distance) if distance > 0 and 0 <= fraction <= 1 else None
 
 
 def motion_between(before: Snapshot, after: Snapshot) -> EgoMotion:
-    """How the car moved from one frame to the next."""
+    """Ego motion from one frame to the next."""
     moved = np.linalg.inv(before.world_from_base) @ after.world_from_base
     return EgoMotion(float(moved[0, 3]), float(moved[1, 3]), float(np.arctan2(moved[1, 0], moved[0, 0])))

@@ -1,9 +1,9 @@
-"""Lane lines against truth: how far off at 20 m, how the own lane is judged, whether roles are right."""
+"""Accuracy of lane lines: lateral error at 20 m, pose in the ego lane, and roles of its two lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -11,34 +11,64 @@ from camera_perception.core.types import EgoLane, LaneLine
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.roles import ego_lane, y_at
 from camera_perception.lanes.tracker import LaneTracker
+from perception_models.evaluation.drive.errors import median
 from perception_models.evaluation.drive.ground_truth import Snapshot
 
-AHEAD = 20.0  # metres
-OWN = {"ego_left": -1, "ego_right": 1}
+LOOKAHEAD = 20.0  # metres
+EGO_POSITIONS = {"ego_left": -1, "ego_right": 1}
 
-See = Callable[[Snapshot], tuple[tuple[LaneLine, ...], "EgoLane | None"]]
+DetectLanes = Callable[[Snapshot], tuple[tuple[LaneLine, ...], "EgoLane | None"]]
 
 
 @dataclass
 class LaneLog:
-    lateral: list[float] = field(default_factory=list)  # metres at AHEAD
+    """Errors of all frames; add() joins the logs of several drives."""
+
+    lateral: list[float] = field(default_factory=list)  # metres at LOOKAHEAD
     heading: list[float] = field(default_factory=list)  # degrees
     offset: list[float] = field(default_factory=list)  # metres
-    roles: list[bool] = field(default_factory=list)  # per frame: both own lines under their roles
+    roles: list[bool] = field(default_factory=list)  # per frame: both ego lines have their roles
     missing: int = 0
     frames: int = 0
 
+    def add(self, other: LaneLog) -> None:
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
-def see_truth(pixels: float = 1.5, seed: int = 0) -> See:
-    """The true own lines through the camera, off by some pixels, without roles: what geometry alone makes of them."""
+
+def lane_metrics(log: LaneLog) -> dict[str, float]:
+    lines = len(log.lateral) + log.missing
+    return {
+        "frames": float(log.frames),
+        "found_percent": 100 * len(log.lateral) / max(lines, 1),
+        "lateral_error_20_m_median_m": median(log.lateral),
+        "heading_error_median_deg": median(log.heading),
+        "offset_error_median_m": median(log.offset),
+        "ego_roles_right_percent": 100 * float(np.mean(log.roles)) if log.roles else float("nan"),
+    }
+
+
+def lane_log(snapshots: Iterable[Snapshot], detect: DetectLanes) -> LaneLog:
+    """Compare the detected lanes of every frame that has labelled ego lines."""
+    log = LaneLog()
+    for snapshot in snapshots:
+        lanes, ego = detect(snapshot)
+        truth = {EGO_POSITIONS[role]: points for role, points in snapshot.lanes if role in EGO_POSITIONS}
+        if truth:
+            _log_frame(log, lanes, ego, truth)
+    return log
+
+
+def project_truth(pixels: float = 1.5, seed: int = 0) -> DetectLanes:
+    """The true ego lines projected into the image with some pixels of noise, without roles: geometry alone."""
     rng, tracker = np.random.default_rng(seed), LaneTracker()
 
-    def see(snapshot: Snapshot) -> tuple[tuple[LaneLine, ...], EgoLane | None]:
+    def detect(snapshot: Snapshot) -> tuple[tuple[LaneLine, ...], EgoLane | None]:
         lines = [_projected(snapshot, points, pixels, rng) for role, points in snapshot.lanes if role != "other"]
         lanes = tracker.update(locate_lanes(tuple(line for line in lines if line), snapshot.camera), snapshot.stamp_ns)
         return lanes, ego_lane(lanes, tracker.usual_width)
 
-    return see
+    return detect
 
 
 def _projected(snapshot: Snapshot, points: np.ndarray, sigma: float, rng: np.random.Generator) -> LaneLine | None:
@@ -49,71 +79,44 @@ def _projected(snapshot: Snapshot, points: np.ndarray, sigma: float, rng: np.ran
     dense = np.column_stack([x] + [np.interp(x, ahead[:, 0], ahead[:, axis]) for axis in (1, 2)])
     pixels = snapshot.camera.pixels_from_base(dense)
     inside = (pixels >= 0).all(axis=1) & (pixels <= (snapshot.camera.width, snapshot.camera.height)).all(axis=1)
-    pixels = (
-        pixels[inside]
-        + (sigma * rng.normal(), 0)
-        + np.c_[sigma * rng.normal(size=inside.sum()), np.zeros(inside.sum())]
-    )
+    line_shift = (sigma * rng.normal(), 0)
+    point_noise = np.c_[sigma * rng.normal(size=inside.sum()), np.zeros(inside.sum())]
+    pixels = pixels[inside] + line_shift + point_noise
     return LaneLine(pixels.astype(np.float32), 0.9) if len(pixels) >= 8 else None
 
 
-def lane_log(snapshots: Iterable[Snapshot], see: See) -> LaneLog:
-    log = LaneLog()
-    for snapshot in snapshots:
-        lanes, own = see(snapshot)
-        truth = {OWN[role]: points for role, points in snapshot.lanes if role in OWN}
-        if truth and not snapshot.sequence.startswith("plain"):
-            _note(log, lanes, own, truth)
-    return log
-
-
-def _note(log: LaneLog, lanes: tuple[LaneLine, ...], own: EgoLane | None, truth: dict[int, np.ndarray]) -> None:
+def _log_frame(log: LaneLog, lanes: tuple[LaneLine, ...], ego: EgoLane | None, truth: dict[int, np.ndarray]) -> None:
     log.frames += 1
-    found = {line.position: line for line in lanes if line.ground is not None and line.ground.x_max > 0.75 * AHEAD}
-    right = []
+    lines = {line.position: line for line in lanes if line.ground is not None and line.ground.x_max > 0.75 * LOOKAHEAD}
+    roles = []
     for position, points in truth.items():
-        y, slope = _at(points, AHEAD)
+        y, _ = _at(points, LOOKAHEAD)
         if not np.isfinite(y):
             continue
-        distances = {place: abs(y_at(line, AHEAD) - y) for place, line in found.items()}
+        distances = {role: abs(y_at(line, LOOKAHEAD) - y) for role, line in lines.items()}
         nearest = min(distances, key=distances.__getitem__, default=None)
         if nearest is None or distances[nearest] > 1.5:
             log.missing += 1
             continue
         log.lateral.append(distances[nearest])
-        right.append(nearest == position)
-    if right:
-        log.roles.append(all(right))
-    if own is not None and len(truth) == 2:
-        _note_own(log, own, truth)
+        roles.append(nearest == position)
+    if roles:
+        log.roles.append(all(roles))
+    if ego is not None and len(truth) == 2:
+        _log_ego_lane(log, ego, truth)
 
 
-def _note_own(log: LaneLog, own: EgoLane, truth: dict[int, np.ndarray]) -> None:
+def _log_ego_lane(log: LaneLog, ego: EgoLane, truth: dict[int, np.ndarray]) -> None:
     (left, left_slope), (right, right_slope) = (_at(truth[side], 0.0) for side in (-1, 1))
     if np.isfinite((left, right)).all():
-        log.offset.append(abs(own.offset + (left + right) / 2))
-        log.heading.append(abs(np.degrees(own.heading + np.arctan((left_slope + right_slope) / 2))))
+        log.offset.append(abs(ego.offset + (left + right) / 2))
+        log.heading.append(abs(np.degrees(ego.heading + np.arctan((left_slope + right_slope) / 2))))
 
 
 def _at(points: np.ndarray, x: float) -> tuple[float, float]:
-    """y and slope of a polyline at x; nan where it does not run."""
-    near = points[np.argsort(points[:, 0])]
-    if not near[0, 0] - 3 <= x <= near[-1, 0]:
+    """y and slope of a polyline at x; nan outside it."""
+    ordered = points[np.argsort(points[:, 0])]
+    if not ordered[0, 0] - 3 <= x <= ordered[-1, 0]:
         return float("nan"), float("nan")
-    y, before, after = (np.interp(each, near[:, 0], near[:, 1]) for each in (x, x - 2, x + 2))
+    y, before, after = (np.interp(each, ordered[:, 0], ordered[:, 1]) for each in (x, x - 2, x + 2))
     return float(y), float((after - before) / 4)
-
-
-def lane_figures(log: LaneLog) -> dict[str, float]:
-    def median(values: list[float]) -> float:
-        return float(np.median(values)) if values else float("nan")
-
-    lines = len(log.lateral) + log.missing
-    return {
-        "frames": float(log.frames),
-        "found_percent": 100 * len(log.lateral) / max(lines, 1),
-        "lateral_error_20_m_median_m": median(log.lateral),
-        "heading_error_median_deg": median(log.heading),
-        "offset_error_median_m": median(log.offset),
-        "ego_roles_right_percent": 100 * float(np.mean(log.roles)) if log.roles else float("nan"),
-    }

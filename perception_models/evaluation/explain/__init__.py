@@ -1,1 +1,1 @@
-"""Which pixels made the network say that? By covering parts of the picture, or by gradients."""
+"""Explanations: which pixels drove a prediction, by occlusion or by gradients."""

@@ -1,8 +1,8 @@
-"""Where would the network have to look differently to say less? One backward pass per question (torch, captum).
+"""Evidence maps from gradients: one backward pass per target (needs torch and captum).
 
 Activation times gradient, summed over the channels of backbone maps: HiResCAM (Draelos and Carin 2020, arXiv
-2011.08891), which unlike Grad-CAM does not average the gradient over the picture, so that one car of two can be asked
-about.
+2011.08891), which unlike Grad-CAM does not average the gradient over the image and can therefore explain one of two
+cars.
 """
 
 from __future__ import annotations
@@ -17,55 +17,57 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from perception_models.data import labels
-from perception_models.evaluation.explain.target import Question
+from perception_models.evaluation.explain.target import Target
 from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet
 from perception_models.network.box_coding import boxes_from_sides, cell_centers
 
-STAGES = (1, 2)  # of the backbone, strides 8 and 16: fine enough for a wheel, deep enough to know a car
+STAGES = (1, 2)  # of the backbone, strides 8 and 16: fine enough for a wheel, deep enough to recognise a car
 
 
-def gradient_maps(net: PerceptionNet, picture: np.ndarray, asked: Sequence[Question]) -> np.ndarray:
-    """(Q, H, W) float32: how much each place speaks for the answer to each question; negative: against.
+def gradient_maps(net: PerceptionNet, image: np.ndarray, targets: Sequence[Target]) -> np.ndarray:
+    """(T, H, W) float32 evidence of each pixel for each target; negative: against it.
 
-    picture  (H, W, 3) uint8, of a size the network can take
+    image  (H, W, 3) uint8, of a size the network accepts
     """
-    images = torch.from_numpy(picture)[None].float()
+    images = torch.from_numpy(image)[None].float()
     layers = [net.backbone.stages[number] for number in STAGES]
-    return np.stack([_map(layers, said(net, question, picture.shape[:2]), images) for question in asked])
+    return np.stack([_map(layers, target_output(net, target, image.shape[:2]), images) for target in targets])
 
 
-def said(net: PerceptionNet, question: Question, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """The raw output behind an answer, as a function of images (B, H, W, 3) float: (B,)."""
-    if question.kind == "object":
-        return lambda images: _object(net(images, ("one",)), question, size, net.config.strides)
-    if question.kind == "lane":
-        slot = labels.POSITIONS.index(int(question.name))
+def target_output(net: PerceptionNet, target: Target, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """The raw network output behind a target, as a function of images (B, H, W, 3) float: (B,)."""
+    if target.type == "object":
+        return lambda images: _object_logit(net(images, ("one",)), target, size, net.config.strides)
+    if target.type == "lane":
+        slot = labels.POSITIONS.index(int(target.name))
         return lambda images: net(images, ())["lane_exists"][:, slot]
-    number = labels.SCENE[question.name].index(str(question.label))
-    return lambda images: net(images, ())[question.name].log_softmax(-1)[:, number]
+    number = labels.SCENE[target.name].index(str(target.label))
+    return lambda images: net(images, ())[target.name].log_softmax(-1)[:, number]
 
 
-def _object(outputs: dict[str, Tensor], question: Question, size: tuple[int, int], strides: tuple[int, ...]) -> Tensor:
-    """The logit of the cell whose box it was."""
-    logits = outputs["one_classes"][..., int(question.label)]
+def _object_logit(
+    outputs: dict[str, Tensor], target: Target, size: tuple[int, int], strides: tuple[int, ...]
+) -> Tensor:
+    """Class logit at the anchor point that predicted the box."""
+    logits = outputs["one_classes"][..., int(target.label)]
     boxes = boxes_from_sides(outputs["one_sides"], *cell_centers(size, strides))
-    asked = torch.from_numpy(question.shape).reshape(1, 1, 4).expand_as(boxes)
-    cell = (iou(boxes, asked) * logits.sigmoid()).argmax(1)
-    return logits.gather(1, cell[:, None])[:, 0]
+    wanted = torch.from_numpy(target.shape).reshape(1, 1, 4).expand_as(boxes)
+    anchor = (iou(boxes, wanted) * logits.sigmoid()).argmax(1)
+    return logits.gather(1, anchor[:, None])[:, 0]
 
 
 def _map(layers: list[torch.nn.Module], output: Callable[[Tensor], Tensor], images: Tensor) -> np.ndarray:
     total = torch.zeros(images.shape[1:3])
-    for found in LayerGradientXActivation(output, layers).attribute(images):
-        places = found.detach().sum(1, keepdim=True)
-        places = places / places.abs().max().clamp(min=1e-12)
-        total += F.interpolate(places, total.shape, mode="bilinear", align_corners=False)[0, 0]
+    for attribution in LayerGradientXActivation(output, layers).attribute(images):
+        evidence = attribution.detach().sum(1, keepdim=True)
+        evidence = evidence / evidence.abs().max().clamp(min=1e-12)
+        total += F.interpolate(evidence, total.shape, mode="bilinear", align_corners=False)[0, 0]
     return total.numpy()
 
 
 def with_random_weights(net: PerceptionNet, seed: int = 0) -> PerceptionNet:
-    """A copy whose weights are shuffled within each tensor: as large as before, but nothing learnt is left."""
+    """A copy whose weights are shuffled within each tensor: same statistics, nothing learnt."""
     generator, copied = torch.Generator().manual_seed(seed), copy.deepcopy(net)
     with torch.no_grad():
         for parameter in copied.parameters():

@@ -1,4 +1,4 @@
-"""perception-models explain: pictures in, one sheet of evidence per picture and explain.json out."""
+"""perception-models explain: a sheet of evidence maps per image and explain.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,93 +15,110 @@ import numpy as np
 
 from camera_perception.core.errors import BadImage, ModelError
 from camera_perception.tools.replay.source import open_source
-from perception_models.evaluation.explain.model import Looker, of_network, open_folder
+from perception_models.evaluation.explain.model import LOW_SCORES, fit_to_input, network_predictor
 from perception_models.evaluation.explain.occlusion import occlusion_maps
-from perception_models.evaluation.explain.sanity import inside, left_without, likeness
+from perception_models.evaluation.explain.sanity import fraction_inside, rank_correlation, scores_after_deletion
 from perception_models.evaluation.explain.sheet import sheet
-from perception_models.evaluation.explain.target import Question, questions
+from perception_models.evaluation.explain.target import Target, find_targets
+from perception_models.evaluation.model import Predictor, open_model
 
-Maps = Callable[[np.ndarray, list[Question]], np.ndarray]
+METHODS = ("auto", "occlusion", "gradients")
+Maps = Callable[[np.ndarray, list[Target]], np.ndarray]
 Row = dict[str, Any]
 
 
-def explain(
-    model: Path, source: Path, out: Path, method: str = "auto", every: int = 1, most: int = 6, masks: int = 400
-) -> Iterator[tuple[Path, list[Row]]]:
-    """Explain every n-th picture of an image, folder, video or recording; yields each sheet with its rows.
+@dataclass(frozen=True)
+class Explainer:
+    """A predictor, the method that makes its maps, and the same method for a copy with random weights."""
 
-    method  occlusion (any model), gradients (checkpoints), auto: gradients where possible
-    most    objects per picture
-    masks   looks per picture of occlusion
+    predictor: Predictor
+    maps: Maps
+    random_maps: Maps | None = None
+
+
+def explain(
+    model: Path, source: Path, out: Path, method: str = "auto", every: int = 1, objects: int = 6, masks: int = 400
+) -> Iterator[tuple[Path, list[Row]]]:
+    """Explain every n-th frame of an image, folder, video or recording; yields each sheet with its rows.
+
+    method   occlusion (any model), gradients (checkpoints), auto: gradients if possible
+    objects  maximum per image, the most confident ones
+    masks    per image, for occlusion
     """
     out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    with _opened(model, method, masks) as (look, maps, random_maps):
+    with _open(model, method, masks) as explainer:
         for number, arrival in enumerate(open_source(source).arrivals):
             if number % every == 0:
-                picture = look.fitted(_read(arrival.read, source, number))
+                image = fit_to_input(_read(arrival.read, source, number), explainer.predictor.spec.input)
                 path = out / f"{source.stem}_{number:05d}.png"
-                found = _explain(look, maps, random_maps, picture, path, most)
+                found = _explain(explainer, image, path, objects)
                 rows += [{"picture": path.name, **row} for row in found]
                 (out / "explain.json").write_text(json.dumps(rows, indent=1), "utf-8")
                 yield path, found
 
 
-def _explain(
-    look: Looker, maps: Maps, random_maps: Maps | None, picture: np.ndarray, path: Path, most: int
-) -> list[Row]:
-    asked = questions(look(picture), look.thresholds, look.spec.classes, picture.shape[1], most)
-    if not asked:
+def _explain(explainer: Explainer, image: np.ndarray, path: Path, objects: int) -> list[Row]:
+    predictor = explainer.predictor
+    thresholds = {head: predictor.threshold(head) for head in ("objects", "lanes")}
+    targets = find_targets(predictor(image), thresholds, predictor.spec.classes, image.shape[1], objects)
+    if not targets:
         return []
-    evidence = maps(picture, asked)
-    cv2.imwrite(str(path), sheet(picture, asked, evidence))
-    rows = [_row(look, picture, question, one) for question, one in zip(asked, evidence)]
-    if random_maps is not None:
-        for row, one, other in zip(rows, evidence, random_maps(picture, asked)):
-            row["like_random_weights"] = round(likeness(one, other), 3)
+    maps = explainer.maps(image, targets)
+    cv2.imwrite(str(path), sheet(image, targets, maps))
+    rows = [_row(predictor, image, target, evidence) for target, evidence in zip(targets, maps)]
+    if explainer.random_maps is not None:
+        for row, evidence, random in zip(rows, maps, explainer.random_maps(image, targets)):
+            row["like_random_weights"] = round(rank_correlation(evidence, random), 3)
     return rows
 
 
-def _row(look: Looker, picture: np.ndarray, question: Question, evidence: np.ndarray) -> Row:
-    left, elsewhere = left_without(look, picture, question, evidence)
-    share = inside(question, evidence)
+def _row(predictor: Predictor, image: np.ndarray, target: Target, evidence: np.ndarray) -> Row:
+    left, elsewhere = scores_after_deletion(predictor, image, target, evidence)
+    inside = fraction_inside(target, evidence)
     return {
-        "said": question.title,
-        "kind": question.kind,
-        "score": round(question.score, 3),
-        "inside": None if math.isnan(share) else round(share, 3),
+        "said": target.title,
+        "kind": target.type,
+        "score": round(target.score, 3),
+        "inside": None if math.isnan(inside) else round(inside, 3),
         "left_without_evidence": round(left, 3),
         "left_without_elsewhere": round(elsewhere, 3),
     }
 
 
 @contextmanager
-def _opened(model: Path, method: str, masks: int) -> Iterator[tuple[Looker, Maps, Maps | None]]:
-    """The model, what makes its maps, and what makes those of a copy with random weights."""
-    folder = (model / "model.json").is_file()
-    if method not in ("auto", "occlusion", "gradients"):
+def _open(model: Path, method: str, masks: int) -> Iterator[Explainer]:
+    if method not in METHODS:
         raise ModelError(f"method '{method}': expected auto, occlusion or gradients")
-    if method == "gradients" and folder:
-        raise ModelError(f"{model} is a model folder, which has no gradients: give its checkpoint, or take occlusion")
-    if folder:
-        with open_folder(model) as look:
-            yield look, lambda picture, asked: occlusion_maps(look, picture, asked, masks), None
+    if (model / "model.json").is_file():
+        if method == "gradients":
+            raise ModelError(f"{model} is a model folder without gradients: give its checkpoint, or use occlusion")
+        with open_model(model, min_scores=LOW_SCORES) as predictor:
+            yield _by_occlusion(predictor, masks)
         return
     from perception_models.evaluation.explain.gradients import gradient_maps, with_random_weights
+    from perception_models.export.export import trained_size
     from perception_models.training.checkpoint import load_network
 
     net, state = load_network(model)
-    last = state["config"]["stages"][-1]
-    look = of_network(net, (last["height"], last["width"]))
+    predictor = network_predictor(net, trained_size(state))
     if method == "occlusion":
-        yield look, lambda picture, asked: occlusion_maps(look, picture, asked, masks), None
+        yield _by_occlusion(predictor, masks)
     else:
-        blank = with_random_weights(net)
-        yield look, lambda *given: gradient_maps(net, *given), lambda *given: gradient_maps(blank, *given)
+        random = with_random_weights(net)
+        yield Explainer(
+            predictor,
+            lambda image, targets: gradient_maps(net, image, targets),
+            lambda image, targets: gradient_maps(random, image, targets),
+        )
+
+
+def _by_occlusion(predictor: Predictor, masks: int) -> Explainer:
+    return Explainer(predictor, lambda image, targets: occlusion_maps(predictor, image, targets, masks))
 
 
 def _read(read: Callable[[], np.ndarray], source: Path, number: int) -> np.ndarray:
     try:
         return read()
     except BadImage as error:
-        raise BadImage(f"{source}, picture {number}: {error}") from error
+        raise BadImage(f"{source}, image {number}: {error}") from error

@@ -1,4 +1,4 @@
-"""Is a map worth looking at? Three figures that a pretty picture alone does not give."""
+"""Sanity checks of evidence maps: three metrics, because maps can look plausible and still be wrong."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from scipy.stats import spearmanr
 
 from camera_perception.core.types import Observations
 from perception_models.evaluation.explain.occlusion import blurred
-from perception_models.evaluation.explain.target import Question, answer
+from perception_models.evaluation.explain.target import Target, target_score
 
-SHARE = 0.1  # of the picture
+DELETED = 0.1  # fraction of the image
 
 
-def inside(question: Question, evidence: np.ndarray) -> float:
-    """Share 0..1 of what speaks for the answer that lies on the thing itself; nan for scenes, which lie nowhere."""
-    if question.kind == "scene":
+def fraction_inside(target: Target, evidence: np.ndarray) -> float:
+    """Fraction 0..1 of the positive evidence on the object or line itself; nan for scenes, which have no area."""
+    if target.type == "scene":
         return float("nan")
     positive = np.clip(evidence, 0, None)
-    return float(positive[question.area(evidence.shape)].sum() / max(positive.sum(), 1e-12))
+    return float(positive[target.area(evidence.shape)].sum() / max(positive.sum(), 1e-12))
 
 
-def left_without(
-    look: Callable[[np.ndarray], Observations], picture: np.ndarray, question: Question, evidence: np.ndarray
+def scores_after_deletion(
+    predict: Callable[[np.ndarray], Observations], image: np.ndarray, target: Target, evidence: np.ndarray
 ) -> tuple[float, float]:
-    """How much is still said when the most important tenth of the picture is blurred, and, to compare with, when the
-    same holes are made elsewhere (half a picture to the side). The first should be far below the second."""
-    holes = evidence >= np.quantile(evidence, 1 - SHARE)
-    covered = blurred(picture)
-    places = holes, np.roll(holes, holes.shape[1] // 2, 1)
-    values = [answer(question, look(np.where(place[..., None], covered, picture))) for place in places]
-    return values[0], values[1]
+    """Score of the target with the most important tenth of the image blurred, and with the same pattern blurred
+    elsewhere (shifted by half the width) for comparison. The first should be far below the second."""
+    deleted = evidence >= np.quantile(evidence, 1 - DELETED)
+    occluded = blurred(image)
+    here, elsewhere = (
+        target_score(target, predict(np.where(mask[..., None], occluded, image)))
+        for mask in (deleted, np.roll(deleted, deleted.shape[1] // 2, 1))
+    )
+    return here, elsewhere
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Rank correlation -1..1 of two maps, on cells of 8x8 pixels, as neighbouring pixels say the same anyway.
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman correlation -1..1 of two maps on cells of 8x8 pixels, because neighbouring pixels are not independent.
 
-    Between the maps of a network and of one with random weights it should be near 0: else the map shows the picture and
-    not what the network makes of it (Adebayo et al. 2018, arXiv 1810.03292).
+    Between the maps of a network and of a copy with random weights it should be near 0: otherwise the map shows the
+    image and not what the network makes of it (Adebayo et al. 2018, arXiv 1810.03292).
     """
-    cells = [m[: m.shape[0] // 8 * 8, : m.shape[1] // 8 * 8] for m in (one, other)]
-    means = [c.reshape(c.shape[0] // 8, 8, c.shape[1] // 8, 8).mean((1, 3)).ravel() for c in cells]
+    cropped = [m[: m.shape[0] // 8 * 8, : m.shape[1] // 8 * 8] for m in (a, b)]
+    means = [c.reshape(c.shape[0] // 8, 8, c.shape[1] // 8, 8).mean((1, 3)).ravel() for c in cropped]
     value = spearmanr(*means).statistic
     return float(value) if np.isfinite(value) else 0.0

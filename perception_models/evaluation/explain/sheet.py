@@ -1,4 +1,4 @@
-"""Evidence over the picture: red speaks for what was said, blue against it; white is what was said."""
+"""Sheets of evidence maps: red supports the prediction, blue speaks against it; the prediction is drawn in white."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import cv2
 import numpy as np
 
 from perception_models.data.inspect import draw_words, tile
-from perception_models.evaluation.explain.target import Question
+from perception_models.evaluation.explain.target import Target
 
 COLUMNS = 3
 FOR, AGAINST = np.array((40, 40, 255), np.float32), np.array((255, 120, 30), np.float32)  # BGR
 
 
-def sheet(picture: np.ndarray, asked: Sequence[Question], maps: np.ndarray) -> np.ndarray:
-    """One panel per question, (rows * H, 3 * W, 3) uint8 BGR."""
-    return tile([panel(picture, question, one) for question, one in zip(asked, maps)], COLUMNS, picture.shape[:2])
+def sheet(image: np.ndarray, targets: Sequence[Target], maps: np.ndarray) -> np.ndarray:
+    """One panel per target, (rows * H, 3 * W, 3) uint8 BGR."""
+    panels = [panel(image, target, evidence) for target, evidence in zip(targets, maps)]
+    return tile(panels, COLUMNS, image.shape[:2])
 
 
-def panel(picture: np.ndarray, question: Question, evidence: np.ndarray) -> np.ndarray:
+def panel(image: np.ndarray, target: Target, evidence: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
     strength = np.clip(evidence / max(float(np.quantile(np.abs(evidence), 0.995)), 1e-12), -1, 1)[..., None]
-    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR).astype(np.float32)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR).astype(np.float32)
     color = np.where(strength > 0, FOR, AGAINST)
     out = (grey + (color - grey) * 0.75 * np.abs(strength)).astype(np.uint8)
-    corners = np.rint(question.shape).astype(np.int32)
-    if question.kind == "object":
+    corners = np.rint(target.shape).astype(np.int32)
+    if target.type == "object":
         cv2.rectangle(out, corners[0].tolist(), corners[1].tolist(), (255, 255, 255), 1)
-    if question.kind == "lane":
+    if target.type == "lane":
         cv2.polylines(out, [corners], False, (255, 255, 255), 1, cv2.LINE_AA)
-    draw_words(out, [question.title])
+    draw_words(out, [target.title])
     return out

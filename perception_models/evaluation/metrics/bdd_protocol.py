@@ -1,12 +1,12 @@
-"""The figures that papers on BDD100K print, counted their way: YOLOP (Wu et al., 2022) and its followers.
+"""The metrics that papers on BDD100K report, computed their way: YOLOP (Wu et al., 2022) and its successors.
 
-Their peculiarities, kept on purpose: vehicles are one class and recall is the largest on the curve; map figures are
-means over batches of 24 images at 640x360; lane lines are drawn 2 px wide at 1280x720 and compared as pixels.
+Their conventions, kept on purpose: vehicles are one class and recall is the maximum on the curve; map metrics are means
+over batches of 24 images at 640x360; lane lines are drawn 2 px wide at 1280x720 and compared as pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -25,22 +25,24 @@ LINE_WIDTH = 2  # at twice SIZE
 
 
 class Yolop:
-    """Collects one image at a time; what the model has no head for is not measured."""
+    """Collects images one by one; tasks without a head are not measured."""
 
     def __init__(self, classes: Sequence[str]):
         self.classes = classes
         self._objects: list[ObjectRecord] = []
         self._counts: dict[str, list[np.ndarray]] = {"drivable": [], "lanes": []}
 
-    def update(self, seen: Observations, sample: Sample) -> None:
-        if sample.boxes is not None and seen.tasks & Task.OBJECTS:
-            self._objects.append(objects.record(seen.detections, sample.boxes, self.classes, sample.known_classes))
-        if sample.drivable is not None and seen.drivable is not None:
-            road = np.isin(seen.drivable.ids, [i for i, name in enumerate(seen.drivable.names) if name != DRIVABLE[0]])
+    def update(self, observations: Observations, sample: Sample) -> None:
+        if sample.boxes is not None and observations.tasks & Task.OBJECTS:
+            detections = observations.detections
+            self._objects.append(objects.record(detections, sample.boxes, self.classes, sample.known_classes))
+        if sample.drivable is not None and observations.drivable is not None:
+            classes = observations.drivable
+            road = np.isin(classes.ids, [i for i, name in enumerate(classes.names) if name != DRIVABLE[0]])
             self._counts["drivable"].append(_compare(road, sample.drivable))
-        if sample.lanes is not None and seen.tasks & Task.LANES:
-            found, actual = (line_mask(lines, sample.size) for lines in (seen.lanes, sample.lanes.lines))
-            self._counts["lanes"].append(confusion(found, actual, 2))
+        if sample.lanes is not None and observations.tasks & Task.LANES:
+            predicted, actual = (line_mask(lines, sample.size) for lines in (observations.lanes, sample.lanes.lines))
+            self._counts["lanes"].append(confusion(predicted, actual, 2))
 
     def result(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -56,14 +58,14 @@ class Yolop:
         return out
 
 
-def batch_mean(counts: Sequence[np.ndarray], figure: Any) -> float:
-    """Mean over batches of a figure of each batch's counts."""
+def batch_mean(counts: Sequence[np.ndarray], metric: Callable[[np.ndarray], float]) -> float:
+    """Mean over batches of a metric of the summed confusion counts of each batch."""
     batches = [np.sum(counts[start : start + BATCH], 0) for start in range(0, len(counts), BATCH)]
-    return float(np.mean([figure(batch) for batch in batches]))
+    return float(np.mean([metric(batch) for batch in batches]))
 
 
 def line_mask(lines: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
-    """(360, 640) uint8 with 1 on lines, drawn at 1280x720 and reduced by taking every other pixel."""
+    """(360, 640) uint8, 1 on lines: drawn at 1280x720 and reduced by taking every other pixel."""
     mask = np.zeros((2 * SIZE[0], 2 * SIZE[1]), np.uint8)
     scale = np.array([mask.shape[1] / size[1], mask.shape[0] / size[0]])
     points = [np.rint(line.points * scale - 0.5).astype(np.int32) for line in lines]
@@ -79,8 +81,8 @@ def _compare(road: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _iou(counts: np.ndarray) -> np.ndarray:
     inner = np.diag(counts)
-    return inner / np.maximum(counts.sum(0) + counts.sum(1) - inner, 1)
+    return np.asarray(inner / np.maximum(counts.sum(0) + counts.sum(1) - inner, 1))
 
 
 def _recall(counts: np.ndarray) -> np.ndarray:
-    return np.diag(counts) / np.maximum(counts.sum(1), 1)
+    return np.asarray(np.diag(counts) / np.maximum(counts.sum(1), 1))

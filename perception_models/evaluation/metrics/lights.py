@@ -1,4 +1,4 @@
-"""Traffic-light states: of labelled lights that were found, and of single crops on grey."""
+"""Traffic-light metrics: state of detected lights, and of single lights cropped onto grey."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Detections
 from perception_models.data.labels import LIGHT, LIGHT_STATES, UNKNOWN
 from perception_models.data.sample import Boxes
@@ -20,69 +21,63 @@ MISSED = len(LIGHT_STATES)
 
 @dataclass(frozen=True)
 class LightRecord:
-    """Labelled lights of one image: (N,) true state, (N,) found state (MISSED if none), (N,) score of that state."""
+    """Labelled lights of one image: (N,) true state, (N,) predicted state or MISSED, (N,) score of that state."""
 
     actual: np.ndarray
     found: np.ndarray
     scores: np.ndarray
 
 
-def record(found: Detections, labelled: Boxes, states: Sequence[str], light: int, threshold: float) -> LightRecord:
-    """Match at IoU 0.5 among lights above the threshold.
+def record(detections: Detections, labelled: Boxes, states: Sequence[str], light: int, threshold: float) -> LightRecord:
+    """Match labelled lights and lights detected above the threshold at IoU 0.5.
 
-    states  the model's state names; light: its class index of "traffic light"
+    states  state names of the model
+    light   class index of traffic lights in the model
     """
     lights = labelled[(labelled.classes == LIGHT) & ~labelled.ignored & (labelled.light_states != UNKNOWN)]
-    seen = found[(found.classes == light) & (found.scores >= threshold)]
-    overlap = iou(lights.boxes, seen.boxes)
-    best, scores = best_states(seen, states)
-    out, sure = np.full(len(lights), MISSED), np.zeros(len(lights))
+    detected = detections[(detections.classes == light) & (detections.scores >= threshold)]
+    overlap = iou_matrix(lights.boxes, detected.boxes)
+    best, best_scores = best_states(detected, states)
+    found, scores = np.full(len(lights), MISSED), np.zeros(len(lights))
     for row, column in zip(*linear_sum_assignment(-overlap)):
         if overlap[row, column] >= 0.5:
-            out[row], sure[row] = best[column], scores[column]
-    return LightRecord(lights.light_states, out, sure)
+            found[row], scores[row] = best[column], best_scores[column]
+    return LightRecord(lights.light_states, found, scores)
 
 
-def record_crop(found: Detections, actual: int, states: Sequence[str], light: int) -> LightRecord:
-    """The state of the best light in a picture that shows one, whatever its score."""
-    seen = found[found.classes == light]
-    if len(seen) == 0:
+def record_crop(detections: Detections, actual: int, states: Sequence[str], light: int) -> LightRecord:
+    """State of the light with the highest score, however low, in an image of a single light."""
+    lights = detections[detections.classes == light]
+    if len(lights) == 0:
         return LightRecord(np.array([actual]), np.array([MISSED]), np.zeros(1))
-    best, scores = best_states(seen[[int(seen.scores.argmax())]], states)
-    return LightRecord(np.array([actual]), best, scores)
+    best = int(lights.scores.argmax())
+    found, scores = best_states(lights[best : best + 1], states)
+    return LightRecord(np.array([actual]), found, scores)
 
 
-def best_states(seen: Detections, states: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) index into LIGHT_STATES (MISSED for a state we do not have), (N,) its score."""
+def best_states(lights: Detections, states: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) index into LIGHT_STATES, MISSED for a state that has no label; (N,) its score."""
     ours = np.array([LIGHT_STATES.index(name) if name in LIGHT_STATES else MISSED for name in states] or [MISSED])
-    if seen.light_states.shape[1] == 0:
-        return np.full(len(seen), MISSED), np.zeros(len(seen))
-    return ours[seen.light_states.argmax(1)], seen.light_states.max(1)
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N, M) overlap of (N, 4) and (M, 4) boxes."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inner = np.prod(np.maximum(high - low, 0), 2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], 1) for boxes in (a, b)]
-    return inner / np.maximum(areas[0][:, None] + areas[1][None] - inner, 1e-9)
+    if lights.light_states.shape[1] == 0:
+        return np.full(len(lights), MISSED), np.zeros(len(lights))
+    return ours[lights.light_states.argmax(1)], lights.light_states.max(1)
 
 
 def summarise(records: Sequence[LightRecord]) -> dict[str, Any]:
-    """accuracy: of the found ones; recall: found and right, of all labelled."""
+    """accuracy: of detected lights; recall: detected with the correct state, of all labelled lights."""
     actual, found, scores = (np.concatenate([getattr(r, n) for r in records]) for n in ("actual", "found", "scores"))
     counts = confusion(found, actual, len(NAMES))[:MISSED]
-    seen = found != MISSED
+    detected = found != MISSED
     return {
         "images": len(records),
         "labelled": len(actual),
         "accuracy": accuracy_of(counts[:, :MISSED]),
         "recall": float((found == actual).mean()) if len(actual) else None,
-        "found": float(seen.mean()) if len(actual) else None,
+        "found": float(detected.mean()) if len(actual) else None,
         "states": {
             name: float((found == i)[actual == i].mean()) if (actual == i).any() else None
             for i, name in enumerate(LIGHT_STATES)
         },
-        "calibration_error": calibration_error(scores[seen], (found == actual)[seen]),
+        "calibration_error": calibration_error(scores[detected], (found == actual)[detected]),
         "confusion": counts.tolist(),
     }

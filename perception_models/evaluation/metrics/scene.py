@@ -1,4 +1,4 @@
-"""Weather, scene and time of day: accuracy, confusion, calibration."""
+"""Scene metrics: accuracy, confusion and calibration of weather, scene type and time of day."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from camera_perception.core.types import SceneAttribute
 from perception_models.data.labels import SCENE, UNKNOWN
-from perception_models.evaluation.metrics.scores import accuracy_of, calibration_error, confusion
+from perception_models.evaluation.metrics.scores import accuracy_of, calibration_error, confusion, mean_of_known
 
-SceneRecord = dict[str, tuple[int, int, float]]  # attribute: found, actual, score
+SceneRecord = dict[str, tuple[int, int, float]]  # attribute: predicted, actual, score
 
 
-def record(found: Sequence[SceneAttribute], labelled: Mapping[str, int]) -> SceneRecord:
-    """Only labelled attributes; one that the model does not name counts as one more class."""
+def record(predicted: Sequence[SceneAttribute], labelled: Mapping[str, int]) -> SceneRecord:
+    """Compare the labelled attributes; a value without a label counts as an additional class."""
     out = {}
-    for attribute in found:
+    for attribute in predicted:
         actual = labelled.get(attribute.name, UNKNOWN)
         if actual != UNKNOWN:
             names = SCENE[attribute.name]
@@ -29,8 +29,8 @@ def record(found: Sequence[SceneAttribute], labelled: Mapping[str, int]) -> Scen
 def summarise(records: Sequence[SceneRecord]) -> dict[str, Any]:
     rows = {name: np.array([r[name] for r in records if name in r]).reshape(-1, 3) for name in SCENE}
     out = {name: _attribute(rows[name], SCENE[name]) for name in SCENE if len(rows[name])}
-    known = [one["accuracy"] for one in out.values()]
-    return {"images": len(records), "accuracy": float(np.mean(known)) if known else None, **out}
+    accuracy = mean_of_known([attribute["accuracy"] for attribute in out.values()])
+    return {"images": len(records), "accuracy": accuracy, **out}
 
 
 def _attribute(rows: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
