@@ -118,7 +118,7 @@ class FrameProcessor:
         fallback  the model only stands in until a better one is ready
         """
         try:
-            pipeline = tried(model, self._params.base_frame)
+            pipeline = tested_pipeline(model, self._params.base_frame)
             pipeline.tune(self._params.thresholds)
             drift = self._drift_monitor(model)
             self._take_turn()
@@ -282,7 +282,7 @@ class FrameProcessor:
             self.counts.inference_ms.append(fields["inference_ms"])
 
 
-def tried(model: Model, base_frame: str) -> Pipeline:
+def tested_pipeline(model: Model, base_frame: str) -> Pipeline:
     """A pipeline for a model that has passed a grey image through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
     perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
