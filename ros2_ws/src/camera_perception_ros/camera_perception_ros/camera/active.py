@@ -29,7 +29,7 @@ class ActiveCamera:
         self._configured, self._log = configured, node.get_logger()
         self._processor, self._publisher = configured.processor, configured.publisher
         self._last_image, self._silence = time.monotonic(), ""
-        # What exists by now stays: excluding it from garbage collection makes a run short, instead of a frame's time.
+        # Exclude all that exists from garbage collection: otherwise one run takes as long as a frame.
         gc.collect()
         gc.freeze()
         self.fusion = FusionWatchdog(node, params.watched_fusion) if params.watched_fusion else None

@@ -44,7 +44,7 @@ def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
 
 
 class ManagedNode(LifecycleNode, Generic[Configured, Active]):
-    """A lifecycle node that writes `configure` and `activate`; both return what has to be closed on the way back.
+    """A lifecycle node. A subclass implements `configure` and `activate`; what they return is closed on the way back.
 
     configured       what `configure` returned; None while unconfigured
     active           what `activate` returned; None while not active
