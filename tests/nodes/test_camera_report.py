@@ -32,7 +32,7 @@ def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> Diagn
 
 def configured(serving: SimpleNamespace, calibration: SimpleNamespace) -> SimpleNamespace:
     """The parts of a configured camera node that the report reads."""
-    processor = SimpleNamespace(serving=serving, counts=Counts(), failure=lambda: "", ranges=None)
+    processor = SimpleNamespace(serving=serving, counts=Counts(), failure="", ranges=None)
     return SimpleNamespace(processor=processor, calibration=calibration, models=SimpleNamespace(build=None))
 
 

@@ -29,7 +29,7 @@ class ActiveCamera:
         self._configured, self._log = configured, node.get_logger()
         self._processor, self._publisher = configured.processor, configured.publisher
         self._last_image, self._silence = time.monotonic(), ""
-        # Exclude all that exists from garbage collection: otherwise one run takes as long as a frame.
+        # Exclude what exists by now from garbage collection: otherwise a collection takes as long as a frame.
         gc.collect()
         gc.freeze()
         self.fusion = FusionWatchdog(node, params.watched_fusion) if params.watched_fusion else None

@@ -68,10 +68,11 @@ class Serving:
 class FrameProcessor:
     """One camera's pipeline with its engine; every image gets exactly one PerceptionFrame.
 
-    An engine that fails is reopened once; when it fails again, `failure` says why and the node has to stop. Without a
-    model images are answered with ENGINE_ERROR.
+    An engine that fails is reopened once; a second failure is final, and the node has to stop. Without a model images
+    are answered with ENGINE_ERROR.
 
     serving   None until the first `serve`
+    failure   why the engine is lost for good; empty while it works
     ranges    depth images and lidar clouds; None without both sensors
     odometry  poses of the car, for its motion between two images
     """
@@ -79,20 +80,15 @@ class FrameProcessor:
     def __init__(
         self, calibration: Calibration, clock: Clock, camera_name: str, params: CameraParams, log: Any
     ) -> None:
-        self._calibration, self._clock, self._name, self._params, self._log = (
-            calibration,
-            clock,
-            camera_name,
-            params,
-            log,
-        )
+        self._calibration, self._clock, self._log = calibration, clock, log
+        self._name, self._params = camera_name, params
         self.serving: Serving | None = None
+        self.failure = ""
         self.counts = Counts()
         self.odometry = Odometry()
         self.ranges: RangeMemory | None = None
         if params.depth_topic or params.lidar_topic:
             self.ranges = RangeMemory(params.depth_topic, params.lidar_topic, calibration.base_from)
-        self._failure = ""
         self._closed = self._hot = False
         self._turn = threading.Lock()  # held for a frame: models change between two of them
         self._busy_since: float | None = None
@@ -139,7 +135,7 @@ class FrameProcessor:
         previous = self.serving
         if previous is not None:
             serving.pipeline.go_on_from(previous.pipeline)
-        self.serving, self._failure = serving, ""
+        self.serving, self.failure = serving, ""
         return previous.model if previous is not None else None
 
     def _drift_monitor(self, model: Model) -> DriftMonitor | None:
@@ -154,12 +150,12 @@ class FrameProcessor:
         if not self._turn.acquire(timeout=FRAME_TIMEOUT):
             raise EngineError("the engine in use is stuck: deactivate, clean up and configure the node again")
 
-    def failure(self) -> str:
-        """Why the engine is lost for good; empty while it works. Also when a frame takes longer than FRAME_TIMEOUT."""
+    def check_engine(self) -> str:
+        """Return `failure`, after setting it if the frame at hand takes longer than FRAME_TIMEOUT."""
         since = self._busy_since
         if since is not None and time.monotonic() - since > FRAME_TIMEOUT:
-            self._failure = "the engine is stuck: check dmesg, then restart the node"
-        return self._failure
+            self.failure = "the engine is stuck: check dmesg, then restart the node"
+        return self.failure
 
     def close(self) -> None:
         """Close the engine; a model that arrives later is closed at once."""
@@ -171,7 +167,7 @@ class FrameProcessor:
 
     def process(self, taken: Taken[Any], publish: Callable[[Answer], None]) -> None:
         """Process one image message and publish the answer."""
-        if self._failure:
+        if self.failure:
             return
         with self._turn:
             self._busy_since = time.monotonic()
@@ -220,7 +216,7 @@ class FrameProcessor:
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
             if serving.reopened:
-                self._failure = str(error)
+                self.failure = str(error)
                 raise
             self._log.error(f"the engine failed; reopening it: {error}")
         self.serving = serving = replace(serving, reopened=True)
@@ -229,7 +225,7 @@ class FrameProcessor:
             serving.pipeline.engine = serving.model.engine
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            self._failure = str(error)
+            self.failure = str(error)
             raise
 
     def _fields(

@@ -94,7 +94,7 @@ def _model(node: str, processor: FrameProcessor, build: BuildState | None, lifec
     if processor.serving is None:
         text = build.text if build else f"no model loaded ({lifecycle})"
         return status(f"{node}: Model", WARN, text, node, _progress(build))
-    model, counts, failure = processor.serving.model, processor.counts, processor.failure()
+    model, counts, failure = processor.serving.model, processor.counts, processor.failure
     values: dict[str, object] = {
         "engine": model.engine.name,
         "engine_id": model.engine.engine_id,

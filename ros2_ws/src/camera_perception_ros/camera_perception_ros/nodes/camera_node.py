@@ -66,7 +66,7 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         self._diagnostics.publish(report.report(name, stamp, self._state(gpu)))
 
     def _deactivate_after_failure(self, configured: ConfiguredCamera) -> None:
-        if self.active is not None and (failure := configured.processor.failure()):
+        if self.active is not None and (failure := configured.processor.check_engine()):
             self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}")
             self.trigger_deactivate()
 

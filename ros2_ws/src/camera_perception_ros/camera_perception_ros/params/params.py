@@ -105,7 +105,8 @@ class StrictParametersMixin:
     """Base of a node class, before Node: declares all given parameters, so that `Parameters` finds unknown names."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, automatically_declare_parameters_from_overrides=True, **options)
+        options["automatically_declare_parameters_from_overrides"] = True
+        super().__init__(*arguments, **options)
 
     def declare_parameters(self, namespace: str, parameters: list[Any], ignore_override: bool = False) -> Any:
         """As in rclpy, but without parameters that have no value, such as empty lists in YAML: rclpy would raise."""
