@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from operator import attrgetter
 
 import numpy as np
+
+from camera_perception.core.columns import Columns
 
 NO_TRACK = 0
 
@@ -98,7 +99,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Detections:
+class Detections(Columns):
     """N objects found in one image, one row per object.
 
     boxes        (N, 4) float32  x0 y0 x1 y1, pixels of the source image
@@ -118,14 +119,8 @@ class Detections:
         if shapes != ((n, 4), (n,), (n,), (n,)):
             raise ValueError(f"expected boxes (N, 4), scores (N,), classes (N,), light_states (N, S); got {shapes}")
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Detections:
-        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows], self.light_states[rows])
-
     @staticmethod
-    def none(light_states: int = 0) -> Detections:
+    def empty(light_states: int = 0) -> Detections:
         return Detections(
             np.zeros((0, 4), np.float32),
             np.zeros(0, np.float32),
@@ -206,7 +201,7 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(Columns):
     """N tracked objects, one row per object; nan and 0 mean "not available".
 
     boxes            (N, 4) float32   x0 y0 x1 y1 pixels of the source image
@@ -245,40 +240,28 @@ class Objects:
     cues: np.ndarray
     relevances: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Objects:
-        if isinstance(rows, slice):
-            return Objects(*[column[rows] for column in _columns(self)])
-        numbers = rows.nonzero()[0] if rows.dtype == bool else rows
-        return Objects(*[column.take(numbers, axis=0) for column in _columns(self)])
-
     @staticmethod
     def of(detections: Detections) -> Objects:
         """Detections without time or metres."""
         n = len(detections)
         return Objects(
-            detections.boxes,
-            detections.scores,
-            detections.classes,
-            detections.light_states,
-            np.full(n, NO_TRACK, np.int64),
-            np.zeros(n, np.int32),
-            np.zeros(n, bool),
-            np.zeros(n, np.uint8),
-            np.full((n, 3), np.nan, np.float32),
-            np.full((n, 2, 2), np.nan, np.float32),
-            np.zeros(n, np.uint8),
-            np.full((n, 2), np.nan, np.float32),
-            np.full((n, 2, 2), np.nan, np.float32),
-            np.full(n, np.nan, np.float32),
-            np.full((n, 4), np.nan, np.float32),
-            np.zeros(n, np.uint8),
+            boxes=detections.boxes,
+            scores=detections.scores,
+            classes=detections.classes,
+            light_states=detections.light_states,
+            track_ids=np.full(n, NO_TRACK, np.int64),
+            ages=np.zeros(n, np.int32),
+            coasted=np.zeros(n, bool),
+            truncated=np.zeros(n, np.uint8),
+            positions=np.full((n, 3), np.nan, np.float32),
+            position_covs=np.full((n, 2, 2), np.nan, np.float32),
+            position_methods=np.zeros(n, np.uint8),
+            velocities=np.full((n, 2), np.nan, np.float32),
+            velocity_covs=np.full((n, 2, 2), np.nan, np.float32),
+            ground_widths=np.full(n, np.nan, np.float32),
+            cues=np.full((n, 4), np.nan, np.float32),
+            relevances=np.zeros(n, np.uint8),
         )
-
-
-_columns = attrgetter(*Objects.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def detections_from(
     if light_states is None:
         light_states = np.zeros((len(boxes), 0), np.float32)
     if not len(boxes):
-        return Detections.none(light_states.shape[1])
+        return Detections.empty(light_states.shape[1])
     in_image = letterbox.image_from_input_boxes(boxes)
     visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)

@@ -63,7 +63,7 @@ def decode_all(
     parts = [_decode(outputs, head, letterbox, thresholds.get(head.head, head.threshold)) for head in spec.heads]
     return Observations(
         tasks=Task(reduce(or_, (int(part.tasks) for part in parts), 0)),  # flags take ten times as long
-        detections=next((part.detections for part in parts if part.detections is not None), Detections.none()),
+        detections=next((part.detections for part in parts if part.detections is not None), Detections.empty()),
         lanes=tuple(line for part in parts for line in part.lanes or ()),
         drivable=next((part.drivable for part in parts if part.drivable is not None), None),
         semantic=next((part.semantic for part in parts if part.semantic is not None), None),

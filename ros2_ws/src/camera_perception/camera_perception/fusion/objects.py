@@ -50,9 +50,9 @@ def merged(known: FusedObjects, seen: FusedObjects) -> FusedObjects:
     """Objects of the cameras so far and of one more; what lies together and is alike becomes one."""
     rows, columns = match(together(known, seen, apart(known, seen)))
     if not len(rows):
-        return known.joined(seen)
+        return FusedObjects.concatenate((known, seen))
     alone = without(len(known), rows), without(len(seen), columns)
-    return known[alone[0]].joined(_ones(known[rows], seen[columns]), seen[alone[1]])
+    return FusedObjects.concatenate((known[alone[0]], _ones(known[rows], seen[columns]), seen[alone[1]]))
 
 
 def without(count: int, rows: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def _ones(a: FusedObjects, b: FusedObjects) -> FusedObjects:
     speeds = slice(SPEED.start, SPEED_COV.stop)
     numbers[:, speeds] = np.where(first[:, None], a.numbers[:, speeds], b.numbers[:, speeds])
     _intersect(numbers, a, b, both.nonzero()[0])
-    return FusedObjects(a.classes, numbers, counts)
+    return FusedObjects(numbers, counts, a.classes)
 
 
 def _intersect(numbers: np.ndarray, a: FusedObjects, b: FusedObjects, moving: np.ndarray) -> None:
@@ -178,12 +178,13 @@ class ObjectFuser:
         *seen, known = self._carried_on(dict(sorted(views.items())), stamp_ns, motion)
         found, again = self._named(reduce(merged, seen, self._none()), _unseen(known))
         unseen = known[without(len(known), again) & (stamp_ns - known.counts[:, SEEN] <= KEEP * 1e9)]
-        self._known, self._stamp_ns = found.joined(unseen), stamp_ns
-        shown = found.joined(unseen[(unseen.counts[:, AGE] > 2) & (stamp_ns - unseen.counts[:, SEEN] <= SHOW * 1e9)])
+        self._known, self._stamp_ns = FusedObjects.concatenate((found, unseen)), stamp_ns
+        coasted = unseen[(unseen.counts[:, AGE] > 2) & (stamp_ns - unseen.counts[:, SEEN] <= SHOW * 1e9)]
+        shown = FusedObjects.concatenate((found, coasted))
         return shown[np.argsort(np.hypot(*shown.positions.T), kind="stable")]
 
     def _none(self) -> FusedObjects:
-        return FusedObjects.none(self._kinds, self._cameras)
+        return FusedObjects.empty(self._kinds, self._cameras)
 
     def _carried_on(
         self, views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None
@@ -196,7 +197,8 @@ class ObjectFuser:
         stamps = [*(view.stamp_ns for view in views.values()), self._stamp_ns]
         seconds = [(stamp_ns - stamp) / 1e9 for stamp in stamps]
         moved = [motion(stamp, stamp_ns) if motion else None for stamp in stamps]
-        later = at_later_time(self._none().joined(*seen, self._known), counts, seconds, moved)
+        everything = FusedObjects.concatenate((self._none(), *seen, self._known))
+        later = at_later_time(everything, counts, seconds, moved)
         return (later[end - count : end] for end, count in zip(accumulate(counts), counts))
 
     def _named(self, found: FusedObjects, known: FusedObjects) -> tuple[FusedObjects, np.ndarray]:

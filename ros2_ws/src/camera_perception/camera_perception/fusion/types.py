@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from camera_perception.core.columns import Columns
 from camera_perception.core.types import LaneLine, Perception
 from camera_perception.draw.scene import class_name
 
@@ -82,36 +83,25 @@ KIND, ID, AGE, SEEN, METHOD, OVER_GROUND, COASTED, FIRST = range(8)
 
 
 @dataclass(frozen=True, slots=True)
-class FusedObjects:
+class FusedObjects(Columns):
     """N objects over all C cameras at one time, one row per object.
 
-    classes  names that kinds are indices into
     numbers  (N, 14) float64: score, ground width (nan when unknown), x y, their covariance xx xy yx yy, velocity (nan
              when unknown), its covariance
     counts   (N, 7 + 2 C) int64: kind, track id (the same from camera to camera; 0 before tracking), fused messages
              since it was first seen, ns when a camera last saw it, PositionMethod (the best of those used), whether its
              velocity is over the ground, whether it is only predicted; then its row in the view of each camera (-1
              where it does not see the object), then its track id in each (0 likewise)
+    classes  names that kinds are indices into
     """
 
-    classes: tuple[str, ...]
     numbers: np.ndarray
     counts: np.ndarray
+    classes: tuple[str, ...]
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> FusedObjects:
-        if isinstance(rows, slice):
-            return FusedObjects(self.classes, self.numbers[rows], self.counts[rows])
-        taken = rows.nonzero()[0] if rows.dtype == bool else rows  # take is several times faster than an index
-        return FusedObjects(self.classes, self.numbers.take(taken, axis=0), self.counts.take(taken, axis=0))
-
-    def joined(self, *others: FusedObjects) -> FusedObjects:
-        """These rows, then those of the others."""
-        parts = (self, *others)
-        numbers, counts = np.concatenate([p.numbers for p in parts]), np.concatenate([p.counts for p in parts])
-        return FusedObjects(self.classes, numbers, counts)
+    def _rebuilt(self, columns: Iterable[np.ndarray]) -> FusedObjects:
+        numbers, counts = columns
+        return FusedObjects(numbers, counts, self.classes)
 
     @property
     def names(self) -> list[str]:
@@ -169,9 +159,9 @@ class FusedObjects:
         return self.counts[:, FIRST + (self.counts.shape[1] - FIRST) // 2 :]
 
     @staticmethod
-    def none(classes: Iterable[str], cameras: int) -> FusedObjects:
+    def empty(classes: Iterable[str], cameras: int) -> FusedObjects:
         """No object of so many cameras."""
-        return FusedObjects(tuple(classes), np.zeros((0, 14)), np.zeros((0, FIRST + 2 * cameras), np.int64))
+        return FusedObjects(np.zeros((0, 14)), np.zeros((0, FIRST + 2 * cameras), np.int64), tuple(classes))
 
     @staticmethod
     def of(camera: int, cameras: int, view: CameraView, kinds: Mapping[str, int], stamp_ns: int) -> FusedObjects:
@@ -185,7 +175,7 @@ class FusedObjects:
         counts[:, KIND] = [kinds[name] for name in view.names]
         counts[:, AGE], counts[:, SEEN], counts[:, METHOD] = 1, stamp_ns, view.methods
         counts[:, OVER_GROUND], counts[:, COASTED] = view.over_ground, view.coasted
-        found = FusedObjects(tuple(kinds), numbers, counts)
+        found = FusedObjects(numbers, counts, tuple(kinds))
         found.rows[:], found.camera_ids[:, camera] = -1, view.track_ids
         found.rows[:, camera] = np.arange(count)
         return found[np.flatnonzero(np.isfinite(numbers[:, PLACE.start : PLACE_COV.stop]).all(axis=1))]
