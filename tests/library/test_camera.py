@@ -77,7 +77,7 @@ def test_road_to_pixels_and_back(lens):
 @pytest.mark.parametrize("lens", LENSES)
 def test_slopes_of_rays_are_their_differences(lens):
     seen, pixels, step = camera(lens=lens), np.array([[200.0, 150], [640, 300], [1000, 600]]), 1e-2
-    rays, slopes = seen.rays_with_slopes(pixels)
+    rays, slopes = seen.rays_with_jacobians(pixels)
     for axis, shift in enumerate(np.eye(2) * step):
         change = (seen.rays_from_pixels(pixels + shift) - seen.rays_from_pixels(pixels - shift)) / (2 * step)
         np.testing.assert_allclose(np.broadcast_to(slopes, (3, 2, 2))[:, :, axis], change[:, :2], rtol=1e-4, atol=1e-8)
@@ -132,9 +132,9 @@ def test_raw_images_of_a_stereo_rig_are_turned_by_r():
         ({"model": "thin_prism"}, "is unknown"),
         ({"d": [0.1, 0.2]}, "has 2 coefficients"),
         ({"d": [float("nan")] * 5}, "finite"),
-        ({"base_from_camera": optical_from_rpy((0, 0, -0.1), (0, 0, 0))}, "under the road"),
-        ({"base_from_camera": optical_from_rpy((0, 0, float("nan")), (0, 0, 0))}, "under the road"),
-        ({"base_from_camera": np.diag([1.0, 1.0, 2.0, 1.0]) + RAISED}, "no rotation"),
+        ({"base_from_camera": optical_from_rpy((0, 0, -0.1), (0, 0, 0))}, "below the road"),
+        ({"base_from_camera": optical_from_rpy((0, 0, float("nan")), (0, 0, 0))}, "below the road"),
+        ({"base_from_camera": np.diag([1.0, 1.0, 2.0, 1.0]) + RAISED}, "not a rigid transform"),
     ],
 )  # fmt: skip
 def test_a_calibration_that_cannot_be_used_says_so(change, words):

@@ -9,7 +9,7 @@ import pytest
 from camera_perception.core.types import ClassMap, Road
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, reliable_range
-from camera_perception.lanes.free_road import MAX_SHARE, locate_road
+from camera_perception.lanes.free_road import MAX_RELATIVE_STD, locate_road
 from camera_perception.lanes.image_lines import road_from_drivable
 
 HEIGHT, FOCAL, SIZE, CELLS = 1.5, 1000.0, (720, 1280), (180, 320)
@@ -107,10 +107,10 @@ def test_nothing_is_free_that_the_mask_does_not_say(seed):
 def test_no_road_is_free_where_its_range_is_not_known(pitch_doubt):
     """The limit against the first-order propagation of the same doubts, at that range straight ahead."""
     noise = GroundNoise(pitch=np.radians(pitch_doubt))
-    reach = reliable_range(camera(), noise, MAX_SHARE)
+    reach = reliable_range(camera(), noise, MAX_RELATIVE_STD)
     pixel = camera().pixels_from_base(np.array([[reach, 0.0, 0.0]]))
     _, cov = ground_with_covariance(pixel, np.full((1, 2), noise.pixel), camera(), noise)
-    assert np.sqrt(cov[0, 0, 0]) / reach == pytest.approx(MAX_SHARE, rel=0.02)
+    assert np.sqrt(cov[0, 0, 0]) / reach == pytest.approx(MAX_RELATIVE_STD, rel=0.02)
     everywhere = road_from_drivable(ClassMap(np.ones(CELLS, np.uint8), ("no", "yes"), np.zeros((2, 3))), SIZE)
     road = locate_road(everywhere, camera(), SIZE, noise)
     assert ranges(road).max() == pytest.approx(min(reach, 80.0), rel=1e-4)

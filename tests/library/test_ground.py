@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from camera_perception.core.types import Detections, Edge, Objects, PositionMethod
-from camera_perception.geometry.camera import Camera, optical_from_rpy, rotation
-from camera_perception.geometry.ground import GroundNoise, fused, ground_with_covariance
+from camera_perception.geometry.camera import Camera, optical_from_rpy, rotation_from_rpy
+from camera_perception.geometry.ground import GroundNoise, combine_estimates, ground_with_covariance
 from camera_perception.objects.contact import bottom_hidden
 from camera_perception.objects.localize import heights_of, locate_objects, located_by_height
 
@@ -58,9 +58,10 @@ def test_the_covariance_is_that_of_a_thousand_trials():
     trials = []
     for _ in range(3000):
         pose = seen.pose.copy()
-        lean = rotation((noise.roll * rng.normal(), 0, 0)), rotation((0, noise.pitch * rng.normal(), 0))
-        yaw = rotation((0, 0, 0.3))
-        pose[:3, :3] = yaw @ lean[0] @ lean[1] @ yaw.T @ pose[:3, :3]
+        roll = rotation_from_rpy((noise.roll * rng.normal(), 0, 0))
+        pitch = rotation_from_rpy((0, noise.pitch * rng.normal(), 0))
+        yaw = rotation_from_rpy((0, 0, 0.3))
+        pose[:3, :3] = yaw @ roll @ pitch @ yaw.T @ pose[:3, :3]
         pose[2, 3] += noise.height * rng.normal()
         trials.append(replace(seen, base_from_camera=pose).ground_from_pixels(pixel + 1.5 * rng.normal(size=2))[0])
     np.testing.assert_allclose(np.cov(np.array(trials).T), cov[0], rtol=0.12, atol=0.01)
@@ -73,7 +74,7 @@ def test_errors_lie_inside_one_and_two_sigma_as_often_as_they_should():
     exact = CAMERA.pixels_from_base(np.c_[x, y, np.zeros(4000)])
     noise, inside = GroundNoise(pixel=1.0, pitch=0.0015, roll=0.003, height=0.02), []
     for truth, pixel in zip(np.c_[x, y], exact):
-        angles = rotation((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0))
+        angles = rotation_from_rpy((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0))
         pose = CAMERA.pose.copy()
         pose[:3, :3] = angles @ pose[:3, :3]
         pose[2, 3] += noise.height * rng.normal()
@@ -86,7 +87,7 @@ def test_errors_lie_inside_one_and_two_sigma_as_often_as_they_should():
 
 def test_two_estimates_are_one_between_them():
     a, b = np.array([[10.0, 0.0]]), np.array([[12.0, 0.0]])
-    mean, cov = fused(a, np.eye(2)[None], b, np.diag([3.0, 1.0])[None])
+    mean, cov = combine_estimates(a, np.eye(2)[None], b, np.diag([3.0, 1.0])[None])
     np.testing.assert_allclose(mean, [[10.5, 0.0]])
     np.testing.assert_allclose(np.diag(cov[0]), [0.75, 0.5])
 

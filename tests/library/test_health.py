@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from camera_perception.core.errors import BadImage, UnknownEncoding
-from camera_perception.core.types import Frame, Status, names_of
+from camera_perception.core.types import Frame, Status, flag_names
 from camera_perception.image.health import HealthMonitor, brightest, cell_contrast, sample, sharpness
 
 VIDEO = Path(__file__).parents[3] / "shared/data/video/solidWhiteRight.mp4"
@@ -175,8 +175,8 @@ def test_sharpness_of_noise_is_twenty_times_its_variance():
 
 
 def test_names_of_flags():
-    assert names_of(0) == ()
-    assert names_of(Status.IMAGE_DARK | Status.RESOLUTION_CHANGED) == ("IMAGE_DARK", "RESOLUTION_CHANGED")
+    assert flag_names(0) == ()
+    assert flag_names(Status.IMAGE_DARK | Status.RESOLUTION_CHANGED) == ("IMAGE_DARK", "RESOLUTION_CHANGED")
 
 
 def test_flags_have_the_numbers_of_the_message():

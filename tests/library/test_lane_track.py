@@ -117,7 +117,7 @@ def test_the_own_lane_by_hand():
 
 
 def test_one_line_is_enough_with_the_usual_width_and_the_other_margin_is_unknown():
-    lane = ego_lane(on_road((2.0,), positions=(-1,)), usual_width=3.6)
+    lane = ego_lane(on_road((2.0,), positions=(-1,)), lane_width=3.6)
     assert lane.offset == pytest.approx(-0.2, abs=1e-3)
     assert np.isnan(lane.width)
     assert np.isnan(lane.margin_right)

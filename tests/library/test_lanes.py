@@ -9,7 +9,7 @@ from camera_perception.core.types import ClassMap, LaneLine, LineColor, LineType
 from camera_perception.lanes.image_lines import (
     assign_positions,
     boundary,
-    inside,
+    inside_image,
     left_to_right,
     line_color,
     line_type,
@@ -93,8 +93,8 @@ def test_positions_count_outwards_from_the_middle(bottoms, expected):
 
 def test_points_outside_the_image_and_nan_are_left_out():
     points = np.array([[-1, 5], [0, 0], [1280, 720], [1281, 5], [np.nan, 5], [5, np.inf]])
-    np.testing.assert_array_equal(inside(points, SIZE), [False, True, True, False, False, False])
-    assert inside(np.zeros((0, 2)), SIZE).shape == (0,)
+    np.testing.assert_array_equal(inside_image(points, SIZE), [False, True, True, False, False, False])
+    assert inside_image(np.zeros((0, 2)), SIZE).shape == (0,)
 
 
 def slow_boundary(cells, size):

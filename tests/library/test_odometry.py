@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from camera_perception.geometry.odometry import Odometry, wrapped, yaw_of
+from camera_perception.geometry.odometry import Odometry, wrap_angle, yaw_from_quaternion
 
 SECOND = 1_000_000_000
 
@@ -40,7 +40,7 @@ def test_a_pose_between_two_is_interpolated_and_one_shortly_after_continues():
 def test_yaw_wraps_at_pi():
     motion = drive((0.0, 0.0, 0.0, math.pi - 0.05), (0.1, 0.0, 0.0, -math.pi + 0.05)).between(0, SECOND // 10)
     assert motion.yaw == pytest.approx(0.1)
-    assert wrapped(3 * math.pi / 2) == pytest.approx(-math.pi / 2)
+    assert wrap_angle(3 * math.pi / 2) == pytest.approx(-math.pi / 2)
 
 
 def test_nothing_is_made_up_before_the_first_pose_or_across_a_silence():
@@ -56,7 +56,7 @@ def test_a_stamp_that_goes_back_starts_anew():
 
 @pytest.mark.parametrize("yaw", [0.0, 0.7, -3.0])
 def test_yaw_of_a_quaternion(yaw):
-    assert yaw_of(0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)) == pytest.approx(yaw)
+    assert yaw_from_quaternion(0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)) == pytest.approx(yaw)
 
 
 @pytest.mark.parametrize("leap", [1000.0, -30.0])
@@ -74,6 +74,6 @@ def test_a_correction_of_less_than_a_metre_is_taken():
 
 
 def test_poses_that_are_no_numbers_are_left_out():
-    odometry = drive((0.0, 0.0, 0.0, 0.0), (0.1, math.nan, 0.0, 0.0), (0.2, 2.0, 0.0, yaw_of(0, 0, 0, 0)))
+    odometry = drive((0.0, 0.0, 0.0, 0.0), (0.1, math.nan, 0.0, 0.0), (0.2, 2.0, 0.0, yaw_from_quaternion(0, 0, 0, 0)))
     odometry.add(round(0.3 * SECOND), 3.0, 0.0, 0.0)
     assert odometry.between(0, round(0.3 * SECOND)).x == pytest.approx(3.0)

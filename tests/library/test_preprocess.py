@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from camera_perception.core.model_spec import InputSpec
-from camera_perception.image.letterbox import Letterbox, Preprocessor, halvings
+from camera_perception.image.letterbox import Letterbox, Preprocessor, halving_sizes
 
 SIZES = [(1, 1), (1, 3000), (3000, 1), (384, 640), (360, 640), (720, 1280), (1080, 1920), (1200, 1920), (479, 643)]
 INPUTS = [(384, 640), (640, 640), (416, 416)]
@@ -124,7 +124,7 @@ def test_size_change_in_mid_stream_and_rows_with_padding():
     for height, width in [(48, 64), (96, 200), (200, 90), (48, 64)]:
         image = RNG.integers(0, 256, (height, width + 5, 3), np.uint8)[:, :width]
         assert preprocess(image, target).image_size == (height, width)
-        if not halvings(Letterbox.fit((height, width), (48, 64))):
+        if not halving_sizes(Letterbox.fit((height, width), (48, 64))):
             np.testing.assert_array_equal(target, reference(image, spec))
 
 
@@ -142,7 +142,7 @@ def test_a_raster_is_cut_to_the_image_and_nothing_else(size, map_size):
     middles = [rows * 384 / map_size[0], columns * 640 / map_size[1]]
     for middle, axis, first, length in zip(middles, (0, 1), (box.top, box.left), (box.height, box.width)):
         cell = (384, 640)[axis] / map_size[axis]
-        cut = np.moveaxis(box.cut(middle), axis, 0)
+        cut = np.moveaxis(box.crop(middle), axis, 0)
         expected = first + (np.arange(len(cut)) + 0.5) * length / len(cut)
         assert np.abs(cut - expected[:, None]).max() <= cell / 2 + 1e-9
         assert len(cut) == max(round(length / cell), 1)
@@ -150,4 +150,4 @@ def test_a_raster_is_cut_to_the_image_and_nothing_else(size, map_size):
 
 def test_a_cut_raster_is_a_copy():
     raster = np.zeros((96, 160))
-    assert not np.shares_memory(Letterbox.fit((720, 1280), (384, 640)).cut(raster), raster)
+    assert not np.shares_memory(Letterbox.fit((720, 1280), (384, 640)).crop(raster), raster)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from camera_perception.core.shared_memory import UNLOCKED, YOUNG, files_of, sweep
+from camera_perception.core.shared_memory import MIN_AGE, UNLOCKED_MIN_AGE, files_of, sweep
 
 SEGMENT, PORT = "fastrtps_05a2d9d755d0593a", "fastrtps_port7411"
 OF_PORT = {PORT, f"{PORT}_el", f"sem.{PORT}_mutex"}
@@ -39,7 +39,7 @@ def test_nothing_is_nothing(tmp_path):
 
 
 def test_what_nobody_locks_is_removed(shm):
-    folder = shm(*OF_PORT, *OF_SEGMENT, "fastdds_port7412_sl", age=YOUNG + 1)
+    folder = shm(*OF_PORT, *OF_SEGMENT, "fastdds_port7412_sl", age=MIN_AGE + 1)
     assert set(sweep(folder)) == OF_PORT | OF_SEGMENT | {"fastdds_port7412_sl"}
     assert names(folder) == set()
 
@@ -65,12 +65,12 @@ def test_the_lock_of_a_killed_process_is_none(shm):
 
 def test_what_is_just_being_made_stays(shm):
     folder = shm(*OF_SEGMENT, age=0)
-    shm(PORT, f"sem.{PORT}_mutex", age=UNLOCKED - 10)
+    shm(PORT, f"sem.{PORT}_mutex", age=UNLOCKED_MIN_AGE - 10)
     assert sweep(folder) == []
 
 
 def test_what_never_got_a_lock_is_removed_after_a_while(shm):
-    folder = shm(PORT, f"sem.{PORT}_mutex", SEGMENT, age=UNLOCKED + 1)
+    folder = shm(PORT, f"sem.{PORT}_mutex", SEGMENT, age=UNLOCKED_MIN_AGE + 1)
     assert set(sweep(folder)) == {PORT, f"sem.{PORT}_mutex", SEGMENT}
 
 

@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
-from camera_perception.lanes.online_calibration import Diagnosis
+from camera_perception.lanes.online_calibration import CalibrationEstimate
 from camera_perception.tools.drift.monitor import Judgement, Moved
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.camera.report import State, report
@@ -19,12 +19,12 @@ from camera_perception_ros.camera.report import State, report
 K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 
 
-def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> DiagnosticStatus:
+def calibration_status(diagnosis: CalibrationEstimate, flags: Status = Status(0)) -> DiagnosticStatus:
     """The Calibration part of the report of a node 1.4 m above the road."""
     camera = Camera.from_camera_info(160, 96, K, [0.0] * 5, base_from_camera=optical_from_rpy((1.5, 0, 1.4), (0, 0, 0)))
     engine = SimpleNamespace(name="fake", engine_id="0")
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
-    doctor = SimpleNamespace(diagnosis=diagnosis, lane_width=3.5)
+    doctor = SimpleNamespace(estimate=diagnosis, lane_width=3.5)
     perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=SimpleNamespace(calibration=doctor))
     perceiver.drift = perceiver.ranges = None
     calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
@@ -33,14 +33,14 @@ def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> Diagn
 
 
 def test_before_lane_lines_were_seen_nothing_is_measured():
-    said = calibration_status(Diagnosis(Status(0), True))
+    said = calibration_status(CalibrationEstimate(Status(0), True))
     assert (said.level, said.message) == (DiagnosticStatus.OK, "calibrated")
     assert {pair.key: pair.value for pair in said.values} == {"straight_frames": "0"}
 
 
 def test_what_lane_lines_measured_is_said_in_degrees_and_metres():
     """Lanes that look twice as wide as usual: the camera sits half as high."""
-    said = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
+    said = calibration_status(CalibrationEstimate(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
     values = {pair.key: float(pair.value) for pair in said.values}
     assert values == pytest.approx(
         {"straight_frames": 50, "pitch_off_deg": 1.0, "yaw_off_deg": -2.0, "height_m": 0.7, "lane_width_m": 7.0}
@@ -50,7 +50,7 @@ def test_what_lane_lines_measured_is_said_in_degrees_and_metres():
 
 
 def test_what_is_missing_comes_before_what_was_measured():
-    said = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
+    said = calibration_status(CalibrationEstimate(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
     assert (said.level, said.message) == (DiagnosticStatus.WARN, "pose unknown")
 
 

@@ -40,7 +40,7 @@ def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbo
 
 def part_of(ids: np.ndarray, head: HeadSpec, letterbox: Letterbox) -> Part:
     """A raster over the whole network input, cut to the image, as this head's part. A copy."""
-    cut = letterbox.cut(ids).astype(np.uint8, copy=False)
+    cut = letterbox.crop(ids).astype(np.uint8, copy=False)
     if cut.max() >= len(head.classes):
         cut[cut >= len(head.classes)] = 0
     found = ClassMap(cut, head.classes, colors_of(head))

@@ -19,7 +19,7 @@ from camera_perception.core.types import LaneLine, Task
 from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
-from camera_perception.lanes.image_lines import assign_positions, inside
+from camera_perception.lanes.image_lines import assign_positions, inside_image
 
 STEP = 4  # mask rows from one scan to the next
 WIDEST = 0.15  # of the mask's width; wider runs are stop lines, crossings, or noise
@@ -121,4 +121,4 @@ def _line(points: np.ndarray, marking: np.ndarray, letterbox: Letterbox) -> Lane
     score = marking[points[:, 1].astype(int), points[:, 0].astype(int)].mean()
     in_input = points * letterbox.input_size[::-1] / marking.shape[::-1]
     in_image = letterbox.image_from_input(in_input).astype(np.float32)
-    return LaneLine(in_image[inside(in_image, letterbox.image_size)], float(min(score, 1.0)))
+    return LaneLine(in_image[inside_image(in_image, letterbox.image_size)], float(min(score, 1.0)))

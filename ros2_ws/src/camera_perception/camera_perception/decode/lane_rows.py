@@ -19,7 +19,7 @@ from camera_perception.core.types import LaneLine, LineColor, LineType, Task
 from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
-from camera_perception.lanes.image_lines import inside, left_to_right
+from camera_perception.lanes.image_lines import inside_image, left_to_right
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -49,7 +49,7 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
         return Part(Task.LANES, lanes=())
     points = letterbox.image_from_input(_near_to_far(arrays["x"][found], letterbox.input_size[0]))
     shown = arrays["row_score"][found, ::-1] >= head.options.get("row_threshold", 0.5)
-    shown &= inside(points, letterbox.image_size)
+    shown &= inside_image(points, letterbox.image_size)
     points = points.astype(np.float32)
     lines = _lines(arrays, found, [line[rows] for line, rows in zip(points, shown)], head.options)
     return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))

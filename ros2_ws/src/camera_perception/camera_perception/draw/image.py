@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import ClassMap, LaneLine, LineColor, LineType, Perception, names_of
+from camera_perception.core.types import ClassMap, LaneLine, LineColor, LineType, Perception, flag_names
 from camera_perception.draw.boxes import draw_objects
 from camera_perception.draw.colors import GREEN, LIGHT, NIGHT, SHADOW, VERMILLION, WHITE
 from camera_perception.draw.lanes import marking
@@ -62,7 +62,7 @@ def _time(stamp_ns: int) -> str:
 def _chips(perception: Perception) -> list[tuple[str, bool]]:
     """Texts and whether they are faults, most important first."""
     faults = [
-        (name.replace("IMAGE_", "").replace("_", " ").lower(), True) for name in names_of(perception.status_flags)
+        (name.replace("IMAGE_", "").replace("_", " ").lower(), True) for name in flag_names(perception.status_flags)
     ]
     return faults + [(attribute.label, False) for attribute in perception.scene]
 

@@ -16,7 +16,7 @@ from camera_perception.core.types import EgoLane, EgoMotion, GroundLine, LaneLin
 from camera_perception.fusion.objects import Motion
 from camera_perception.fusion.types import CameraView
 from camera_perception.geometry.kalman import rotation
-from camera_perception.lanes.filter import DRIFT, DRIFT_KNOWN
+from camera_perception.lanes.filter import PROCESS_NOISE, PROCESS_NOISE_WITH_ODOMETRY
 from camera_perception.lanes.fit import fit_cubic, padded, powers
 from camera_perception.lanes.roles import LANE_WIDTH, ego_lane, with_roles
 
@@ -25,7 +25,10 @@ LEAST = 0.02  # metres, no point is surer
 AHEAD = 20.0  # metres, where courses that contradict each other are judged
 SIGMAS = 3.0  # of both, beyond which two courses contradict each other
 VEER = 0.05  # radians that a line may turn by where it is not seen
-WANDER = np.diag(DRIFT), np.diag(DRIFT_KNOWN)  # variance of c0..c3 that a second adds; with the car's motion known
+WANDER = (
+    np.diag(PROCESS_NOISE),
+    np.diag(PROCESS_NOISE_WITH_ODOMETRY),
+)  # variance of c0..c3 that a second adds; with the car's motion known
 
 
 class Sighting(NamedTuple):
@@ -143,7 +146,7 @@ class LaneFuser:
     def __init__(self) -> None:
         self._next_id = 1
         self._ids: dict[tuple[int, int], tuple[int, int]] = {}  # (camera, its lane id): (our id, when)
-        self.usual_width = LANE_WIDTH
+        self.lane_width = LANE_WIDTH
 
     def update(
         self, views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None = None
@@ -157,13 +160,13 @@ class LaneFuser:
             replace(_surest(group), lane_id=self._id(group, stamp_ns), ground=course)
             for group, course in zip(groups, _courses(groups))
         ]
-        return tuple(sorted(with_roles(lines, self.usual_width), key=_leftness))
+        return tuple(sorted(with_roles(lines, self.lane_width), key=_leftness))
 
     def own_lane(self, lines: Sequence[LaneLine]) -> EgoLane | None:
         """The lane that the car drives in, between lines of update."""
-        lane = ego_lane(lines, self.usual_width)
+        lane = ego_lane(lines, self.lane_width)
         if lane is not None and WIDTHS[0] < lane.width < WIDTHS[1]:
-            self.usual_width += CALM * (lane.width - self.usual_width)
+            self.lane_width += CALM * (lane.width - self.lane_width)
         return lane
 
     def _id(self, group: list[Observations], stamp_ns: int) -> int:

@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from camera_perception.core.types import Status
-from camera_perception.core.types import names_of as status_names
+from camera_perception.core.types import flag_names as status_names
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -58,7 +58,7 @@ def level_of(flags: Status) -> bytes:
     return ERROR if flags & ~ONLY_WARN else WARN
 
 
-def names_of(flags: Status) -> str:
+def flag_names(flags: Status) -> str:
     """Flags as words: "image dark, uncalibrated"."""
     return ", ".join(status_names(flags)).lower().replace("_", " ") or "ok"
 

@@ -12,7 +12,7 @@ from camera_perception.core.telemetry import GpuReading
 from camera_perception.core.types import Status
 from camera_perception.engines.build.background import BuildState
 from camera_perception.geometry.camera import Camera
-from camera_perception.lanes.online_calibration import Diagnosis
+from camera_perception.lanes.online_calibration import CalibrationEstimate
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import (
     ERROR,
@@ -20,8 +20,8 @@ from camera_perception_ros.camera.diagnostics import (
     STALE,
     WARN,
     array_of,
+    flag_names,
     level_of,
-    names_of,
     percentile,
     status,
 )
@@ -78,7 +78,7 @@ def _input(node: str, state: State) -> DiagnosticStatus:
     }
     if counts:
         values |= {"processed": counts.processed, "failed": counts.failed}
-    level, text = (STALE, state.why_silent) if state.why_silent else (level_of(flags), names_of(flags))
+    level, text = (STALE, state.why_silent) if state.why_silent else (level_of(flags), flag_names(flags))
     return status(f"{node}: Input", level, text, node, values)
 
 
@@ -147,15 +147,15 @@ def _calibration(node: str, state: State) -> DiagnosticStatus | None:
     level, text, values = OK, state.calibration.text, {}
     if state.perceiver is not None and state.perceiver.pipeline is not None and state.calibration.camera is not None:
         doctor = state.perceiver.pipeline.calibration
-        if doctor.diagnosis.flags:
+        if doctor.estimate.flags:
             level, text = WARN, "lane lines disagree with the camera's pose: calibrate it again"
-        values = _measured(doctor.diagnosis, state.calibration.camera, doctor.lane_width)
+        values = _measured(doctor.estimate, state.calibration.camera, doctor.lane_width)
     if state.calibration.flags:
         level, text = WARN, state.calibration.text
     return status(f"{node}: Calibration", level, text, node, values)
 
 
-def _measured(found: Diagnosis, camera: Camera, lane_width: float) -> dict[str, object]:
+def _measured(found: CalibrationEstimate, camera: Camera, lane_width: float) -> dict[str, object]:
     """What straight lane lines say: how the camera is turned against its pose, and how high it sits on usual lanes."""
     values: dict[str, object] = {"straight_frames": found.frames}
     if not found.frames or not camera.metric:

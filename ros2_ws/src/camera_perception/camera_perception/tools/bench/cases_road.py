@@ -11,7 +11,7 @@ from camera_perception.core.types import Objects
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.free_road import locate_road
 from camera_perception.lanes.image_lines import drivable_cells, road_from_drivable
-from camera_perception.lanes.online_calibration import CalibrationDoctor
+from camera_perception.lanes.online_calibration import OnlineCalibration
 from camera_perception.lanes.roles import ego_lane
 from camera_perception.lanes.tracker import LaneTracker
 from camera_perception.objects.footprint import near_sides
@@ -86,7 +86,7 @@ def lights(number: int) -> Component:
 
 
 def doctor() -> Component:
-    camera, watch, ticks, seen = synthetic_inputs.camera(), CalibrationDoctor(), count(), synthetic_inputs.lanes()
+    camera, watch, ticks, seen = synthetic_inputs.camera(), OnlineCalibration(), count(), synthetic_inputs.lanes()
     return Component(
         "calibration doctor, a frame with two straight lines",
         lambda: watch.update(seen, camera, next(ticks) * 33_000_000),

@@ -10,7 +10,7 @@ import pytest
 from camera_perception.core.types import Detections, GroundLine, LaneLine, Objects, Relevance, Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import RoadPitch
-from camera_perception.lanes.online_calibration import CalibrationDoctor, sight
+from camera_perception.lanes.online_calibration import OnlineCalibration, measure_calibration
 from camera_perception.objects.relevance import light_places, with_relevance
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
@@ -48,27 +48,27 @@ def lines(true: Camera, poly=(0.0, 0.0, 0.0), width: float = 3.5, rng=None) -> t
 )
 def test_what_lines_say_is_what_was_done_to_the_camera(true, pitch, yaw, width):
     left, right = lines(true)
-    found = sight(left.points, right.points, camera())
+    found = measure_calibration(left.points, right.points, camera())
     assert np.degrees((found.pitch, found.yaw)) == pytest.approx((pitch, yaw), abs=0.02)
     assert found.width == pytest.approx(width, rel=2e-3)
 
 
 def test_a_bend_says_nothing():
     left, right = lines(camera(), (0.0, 0.0, 4e-3))
-    assert sight(left.points, right.points, camera()) is None
+    assert measure_calibration(left.points, right.points, camera()) is None
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.full((40, 2), np.nan), np.tile((640.0, 700.0), (40, 1))])
 def test_a_line_that_is_none_says_nothing(points):
-    assert sight(points, lines(camera())[1].points, camera()) is None
+    assert measure_calibration(points, lines(camera())[1].points, camera()) is None
 
 
-def drive(true: Camera, seconds: int = 10, **more) -> CalibrationDoctor:
-    doctor, given, rng = CalibrationDoctor(), camera(), np.random.default_rng(1)
+def drive(true: Camera, seconds: int = 10, **more) -> OnlineCalibration:
+    calibration, given, rng = OnlineCalibration(), camera(), np.random.default_rng(1)
     for i in range(seconds * 10):
         nod = replace(true, base_from_camera=true.pitched(rng.normal(0, np.radians(0.3))).pose)
-        doctor.update(lines(nod, (0.0, rng.normal(0, 0.01), 0.0), rng=rng, **more), given, i * STEP)
-    return doctor
+        calibration.update(lines(nod, (0.0, rng.normal(0, 0.01), 0.0), rng=rng, **more), given, i * STEP)
+    return calibration
 
 
 @pytest.mark.parametrize(
@@ -85,21 +85,21 @@ def drive(true: Camera, seconds: int = 10, **more) -> CalibrationDoctor:
     ],
 )
 def test_a_knock_is_flagged_and_a_hard_one_ends_the_metres(true, drifted, metric):
-    found = drive(true).diagnosis
+    found = drive(true).estimate
     assert (found.flags == Status.CALIBRATION_DRIFT, found.metric) == (drifted, metric)
 
 
 def test_lanes_of_any_country_raise_no_alarm():
     for width in (2.75, 3.0, 3.75, 4.2):
-        assert drive(camera(), width=width).diagnosis.flags == Status(0)
+        assert drive(camera(), width=width).estimate.flags == Status(0)
 
 
 def test_nothing_is_said_too_early_and_a_new_calibration_begins_anew():
-    assert drive(camera(pitch=3.0), seconds=2).diagnosis.frames == 0
-    doctor = drive(camera(pitch=3.0))
-    assert not doctor.diagnosis.metric
+    assert drive(camera(pitch=3.0), seconds=2).estimate.frames == 0
+    calibration = drive(camera(pitch=3.0))
+    assert not calibration.estimate.metric
     fixed = camera(pitch=3.0)
-    assert doctor.update(lines(fixed), fixed, 10**12).metric
+    assert calibration.update(lines(fixed), fixed, 10**12).metric
 
 
 def light(x: float, y: float, z: float) -> tuple[float, ...]:
