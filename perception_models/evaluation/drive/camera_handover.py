@@ -13,7 +13,7 @@ import yaml
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Frame, Objects, Perception, Task
 from camera_perception.fusion.objects import ObjectFuser
-from camera_perception.fusion.types import FusedObjects, view_of
+from camera_perception.fusion.types import FusedObjects, camera_view
 from camera_perception.geometry.odometry import Odometry
 from perception_models.evaluation.drive.ground_truth import CLASSES, Snapshot, motion_between, snapshot_of
 from perception_models.evaluation.drive.tracking import follow_truth
@@ -71,7 +71,7 @@ def crossings(drive: Sequence[Sequence[Snapshot]]) -> Crossings:
         odometry.add(stamp_ns, pose[0, 3], pose[1, 3], float(np.arctan2(pose[1, 0], pose[0, 0])))
         motion = motion_between(last[0], snapshots[0]) if last else None
         found = [follow(snapshot, motion) for follow, snapshot in zip(follows, snapshots)]
-        views = {number: view_of(_perceived(each, stamp_ns), CLASSES) for number, each in enumerate(found)}
+        views = {number: camera_view(_perceived(each, stamp_ns), CLASSES) for number, each in enumerate(found)}
         fused = fuser.update(views, stamp_ns, odometry.between)
         for thing, fused_id, cameras in _sightings(fused, found, snapshots):
             count.note(thing, fused_id, cameras, stamp_ns)

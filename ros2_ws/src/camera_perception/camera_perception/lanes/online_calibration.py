@@ -44,7 +44,7 @@ class CalibrationMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationEstimate:
-    """Errors in radians. pitch > 0: the camera looks lower than calibrated; yaw > 0: further left."""
+    """CALIBRATION_DRIFT or no flag; whether metric output is allowed; median errors, nan without enough data."""
 
     flags: Status
     metric: bool

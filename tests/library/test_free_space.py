@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.fusion.free_space import FREE, OCCUPIED, UNKNOWN, Grid, joined, occupancy
+from camera_perception.fusion.free_space import FREE, OCCUPIED, UNKNOWN, Grid, merge_polygons, occupancy
 from camera_perception.objects.footprint import CAR, behind_contact, covered, heading_of
 
 STANDING = np.full(2, np.nan)
@@ -59,5 +59,5 @@ def test_a_road_with_corners_that_are_no_numbers_frees_nothing(value):
     broken = SQUARE.copy()
     broken[1] = value
     assert (occupancy([broken], []).cells == UNKNOWN).all()
-    assert joined([SQUARE, broken]) is SQUARE
-    assert len(joined([broken])) == 0
+    assert merge_polygons([SQUARE, broken]) is SQUARE
+    assert len(merge_polygons([broken])) == 0

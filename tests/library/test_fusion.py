@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, PositionMethod
-from camera_perception.fusion.free_space import joined
+from camera_perception.fusion.free_space import merge_polygons
 from camera_perception.fusion.lanes import LaneFuser
 from camera_perception.fusion.objects import ObjectFuser, intersection
 from camera_perception.fusion.types import AGE, CameraView
@@ -285,7 +285,7 @@ def test_the_own_lane_lies_between_the_lines_of_all_cameras():
         1: view(lanes=(doubted(line(2.05), 0.2, -1), doubted(line(-1.65, number=2), 0.2, 1))),
     }
     fuser = LaneFuser()
-    lane = fuser.own_lane(fuser.update(views, NOW))
+    lane = fuser.ego_lane(fuser.update(views, NOW))
     expected = {"offset": -0.08, "heading": 0.0, "curvature": 0.0, "width": 3.46}
     expected |= {"margin_left": 1.81 - 0.95, "margin_right": 1.65 - 0.95}
     assert {name: getattr(lane, name) for name in expected} == pytest.approx(expected, abs=3e-3)
@@ -294,12 +294,12 @@ def test_the_own_lane_lies_between_the_lines_of_all_cameras():
 def test_a_lane_with_one_line_is_as_wide_as_it_was():
     fuser, both = LaneFuser(), view(lanes=(doubted(line(1.5), 0.1, -1), doubted(line(-1.5, number=2), 0.1, 1)))
     for _ in range(200):
-        fuser.own_lane(fuser.update({0: both}, NOW))
+        fuser.ego_lane(fuser.update({0: both}, NOW))
     left = view(lanes=(doubted(line(1.5), 0.1, -1),))
-    lane = fuser.own_lane(fuser.update({0: left}, NOW))
+    lane = fuser.ego_lane(fuser.update({0: left}, NOW))
     assert (lane.offset, lane.margin_left) == pytest.approx((0.0, 0.55), abs=2e-3)
     assert np.isnan([lane.width, lane.margin_right]).all()
-    assert fuser.own_lane(()) is None
+    assert fuser.ego_lane(()) is None
 
 
 def test_the_own_lane_of_a_moment_ago_is_where_the_car_has_gone_since():
@@ -310,7 +310,7 @@ def test_the_own_lane_of_a_moment_ago_is_where_the_car_has_gone_since():
     lanes = (doubted(line(1.75), 0.1, -1), doubted(line(-1.75, number=2), 0.1, 1))
     fuser = LaneFuser()
     found = fuser.update({0: view(lanes=lanes, stamp=NOW - 100 * MS)}, NOW, odometry.between)
-    assert fuser.own_lane(found).offset == pytest.approx(0.2, abs=1e-3)
+    assert fuser.ego_lane(found).offset == pytest.approx(0.2, abs=1e-3)
 
 
 def test_odometry_turns_and_interpolates():
@@ -329,16 +329,16 @@ def test_odometry_turns_and_interpolates():
 def test_two_free_roads_become_one():
     front = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], np.float32)
     rear = front - (15, 0)
-    whole = joined([front, rear])
+    whole = merge_polygons([front, rear])
     assert (whole[:, 0].min(), whole[:, 0].max()) == pytest.approx((-15, 20), abs=1.0)
-    assert len(joined([])) == 0
-    assert joined([front]) is front
+    assert len(merge_polygons([])) == 0
+    assert merge_polygons([front]) is front
 
 
 def test_a_path_too_narrow_for_a_car_is_no_part_of_the_joined_road():
     front = np.array([[0, -5], [20, -5], [20, 0], [40, 0], [20, 0.4], [20, 5], [0, 5]], np.float32)
     rear = np.array([[-15, -5], [5, -5], [5, 5], [-15, 5]], np.float32)
-    assert joined([front, rear])[:, 0].max() == pytest.approx(20, abs=1.0)
+    assert merge_polygons([front, rear])[:, 0].max() == pytest.approx(20, abs=1.0)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.015, 0.05])
