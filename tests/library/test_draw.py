@@ -25,12 +25,12 @@ from camera_perception.core.types import (
     Task,
     Timing,
 )
-from camera_perception.draw import bird_eye, overlay, side_by_side, stacked
+from camera_perception.draw import bird_eye, image_grid, overlay, side_by_side
 from camera_perception.draw.birds_eye import GROUND, View
 from camera_perception.draw.boxes import label_texts
 from camera_perception.draw.colors import LINE_COLORS, ORANGE, SKY
 from camera_perception.draw.image import header_texts
-from camera_perception.draw.primitives import chip, dashed, stamp, text_mask
+from camera_perception.draw.primitives import blend_mask, dashed, draw_label, text_mask
 from camera_perception.draw.scene import light_state, surroundings_of
 from camera_perception.objects.footprint import ellipse, rectangle
 
@@ -213,14 +213,14 @@ def test_faults_and_scene_are_in_the_header():
 def test_marks_may_lie_partly_outside(left, top):
     canvas, padded = np.zeros((50, 100, 3), np.uint8), np.zeros((250, 400, 3), np.uint8)
     mask = text_mask("Outside", 12)
-    stamp(canvas, mask, left, top, (200, 100, 50))
-    stamp(padded, mask, left + 100, top + 100, (200, 100, 50))
+    blend_mask(canvas, mask, left, top, (200, 100, 50))
+    blend_mask(padded, mask, left + 100, top + 100, (200, 100, 50))
     np.testing.assert_array_equal(canvas, padded[100:150, 100:200])
 
 
 def test_a_chip_tells_the_ground_it_covers():
     canvas = np.zeros((60, 300, 3), np.uint8)
-    left, top, right, bottom = chip(canvas, "car 0.9", 10, 8, 14, fill=(255, 255, 255), opacity=1)
+    left, top, right, bottom = draw_label(canvas, "car 0.9", 10, 8, 14, fill=(255, 255, 255), opacity=1)
     rows, columns = np.nonzero(canvas.any(axis=2))
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
 
@@ -255,12 +255,12 @@ def scene_from_above(**parts):
     return replace(perception(objects=replace(one, **parts)), base_frame="base_link")
 
 
-def seen_from_above(seen):
-    return bird_eye(surroundings_of(seen, SPEC), (720, 400), reach=66)
+def birds_eye_view(seen):
+    return bird_eye(surroundings_of(seen, SPEC), (720, 400), ahead=66)
 
 
 def test_objects_are_drawn_at_their_metres():
-    canvas = seen_from_above(scene_from_above())
+    canvas = birds_eye_view(scene_from_above())
     assert tuple(canvas[340, 147]) == SKY  # its rear stands at 30 m, row 360
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert np.ptp(rows) == pytest.approx(45, abs=5)  # a car of 4.5 m
@@ -268,7 +268,7 @@ def test_objects_are_drawn_at_their_metres():
 
 
 def test_the_arrow_points_where_the_object_goes_and_so_does_the_object():
-    canvas = seen_from_above(scene_from_above(velocities=np.array([[0, -10]], np.float32)))
+    canvas = birds_eye_view(scene_from_above(velocities=np.array([[0, -10]], np.float32)))
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert columns.max() == pytest.approx(250, abs=4)  # ten metres in one second, to the right
     assert np.ptp(rows[columns < 150]) == pytest.approx(18, abs=3)
@@ -280,17 +280,17 @@ def test_lanes_road_and_missing_calibration_from_above():
     line = LaneLine(np.zeros((2, 2), np.float32), 0.9, -1, LineType.SOLID, 0.9, LineColor.WHITE, 0.9, ground=ground)
     road = Road(np.zeros((0, 2), np.float32), np.array([[2, 2], [40, 2], [40, -2], [2, -2]], np.float32), 40.0, 0.4)
     seen = replace(perception(lanes=(line,), road=road), base_frame="base_link")
-    canvas = seen_from_above(seen)
+    canvas = birds_eye_view(seen)
     assert tuple(canvas[455, 182]) == (255, 255, 255)
     assert tuple(canvas[455, 205]) != GROUND  # road
     assert tuple(canvas[455, 105]) == GROUND
-    assert (seen_from_above(perception()) != seen_from_above(replace(perception(), base_frame="base_link"))).any()
+    assert (birds_eye_view(perception()) != birds_eye_view(replace(perception(), base_frame="base_link"))).any()
 
 
 def test_nan_metres_are_not_drawn():
     unknown = replace(perception(objects=objects((0, 0, 9, 9, 0))), base_frame="base_link")
     empty = replace(perception(), base_frame="base_link")
-    np.testing.assert_array_equal(seen_from_above(unknown), seen_from_above(empty))
+    np.testing.assert_array_equal(birds_eye_view(unknown), birds_eye_view(empty))
 
 
 def test_side_by_side_keeps_the_left_picture():
@@ -303,8 +303,8 @@ def test_side_by_side_keeps_the_left_picture():
 
 def test_pictures_of_any_shape_share_tiles():
     tall, wide = np.full((100, 50, 3), 7, np.uint8), np.full((25, 100, 3), 9, np.uint8)
-    both = stacked([tall, wide], 1, (50, 100), gap=2)
+    both = image_grid([tall, wide], 1, (50, 100), gap=2)
     assert both.shape == (102, 100, 3)
     assert (both[:50, 38:62] == 7).all()  # half as high, in the middle
     assert (both[64:89] == 9).all()
-    assert stacked([tall, wide, tall], 2, (50, 100), gap=2).shape == (102, 202, 3)
+    assert image_grid([tall, wide, tall], 2, (50, 100), gap=2).shape == (102, 202, 3)

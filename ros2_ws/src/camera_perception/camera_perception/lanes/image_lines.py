@@ -68,10 +68,14 @@ def _extrapolate(points: list[list[float]], v: float) -> float:
     return u
 
 
+def arc_lengths(points: np.ndarray) -> np.ndarray:
+    """(P,) distance of each of (P, 2) points from the first, along the line."""
+    return np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))))
+
+
 def resample(line: LaneLine, count: int) -> LaneLine:
     """Resample a line to `count` points, evenly spaced along its length in the image, keeping its ends."""
-    steps = np.hypot(*np.diff(line.points, axis=0).T)
-    along = np.concatenate(([0.0], np.cumsum(steps)))
+    along = arc_lengths(line.points)
     wanted = np.linspace(0, along[-1], count)
     points = np.column_stack([np.interp(wanted, along, line.points[:, axis]) for axis in (0, 1)])
     return replace(line, points=points.astype(np.float32))
