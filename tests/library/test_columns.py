@@ -62,7 +62,7 @@ def test_a_row_becomes_plain_python_values():
     assert PAIRS[:0].to_dicts() == []
 
 
-def test_objects_from_detections_know_neither_time_nor_metres():
+def test_objects_from_detections_have_no_track_and_no_position():
     objects = Objects.of(Detections.empty(4))
     assert len(objects) == 0
     assert objects.light_states.shape == (0, 4)

@@ -57,7 +57,7 @@ def test_a_second_ctrl_c_exits_immediately():
     assert process.returncode == EXIT_INTERRUPTED
 
 
-def test_results_and_errors_come_through():
+def test_results_and_errors_are_passed_on():
     assert run_with_progress_bar(lambda progress: progress("a phase", 0.5) and 7) == 7
     with pytest.raises(BuildCancelled, match="of model 'm' was cancelled"):
         run_with_progress_bar(lambda progress: (_ for _ in ()).throw(BuildCancelled("m")))

@@ -142,7 +142,7 @@ def boundary(cells: np.ndarray, image_size: tuple[int, int], columns: int = 64) 
 def _strip_geometry(width: int, count: int, pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre column of each strip, dilation kernel as wide as a strip, and strip centres in pixels."""
     centers = ((np.arange(count) + 0.5) * width / count).astype(int)
-    # Strips whose middles lie a step apart leave no column of cells out.
+    # A window of one step around each centre leaves no column out.
     step = width / count
     window = np.ones((1, 2 * ceil(step / 2) + 1 if step > 1 else 1), np.uint8)
     return centers, window, (centers + 0.5) * pixels / width
