@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from camera_perception.core.columns import Columns
 from perception_models.data.labels import OBJECTS, POSITIONS
 
 ALL_CLASSES = frozenset(range(len(OBJECTS)))
 
 
 @dataclass
-class Boxes:
+class Boxes(Columns):
     """N labelled objects, one row per object.
 
     boxes        (N, 4) float32  x0 y0 x1 y1, pixels of the image
@@ -40,20 +41,9 @@ class Boxes:
         if shapes != ((n,), (n,), (n,)):
             raise ValueError(f"expected one class, ignored flag and light state for each of {n} boxes, got {shapes}")
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Boxes:
-        return Boxes(self.boxes[rows], self.classes[rows], self.ignored[rows], self.light_states[rows])
-
     @staticmethod
-    def none() -> Boxes:
+    def empty() -> Boxes:
         return Boxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0), np.zeros(0))
-
-    @staticmethod
-    def joined(parts: list[Boxes]) -> Boxes:
-        names = Boxes.__dataclass_fields__
-        return Boxes(*(np.concatenate([getattr(p, name) for p in parts]) for name in names)) if parts else Boxes.none()
 
 
 @dataclass

@@ -54,7 +54,7 @@ def collate(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
 
 
 def _box_arrays(boxes: Boxes | None, rows: int) -> dict[str, np.ndarray]:
-    has_boxes, boxes = boxes is not None, boxes or Boxes.none()
+    has_boxes, boxes = boxes is not None, boxes or Boxes.empty()
     if len(boxes) > rows:
         height = boxes.boxes[:, 3] - boxes.boxes[:, 1]
         boxes = boxes[np.argsort(boxes.ignored * 1e6 - height, kind="stable")[:rows]]

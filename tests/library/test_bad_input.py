@@ -1,4 +1,4 @@
-"""Bad input gives output without metres and a status that says why, or metres that are right; never wrong ones."""
+"""Bad input gives correct metric output, or none and a status with the reason."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def metres(perception: Perception) -> bool:
     return bool(found or lanes or ground or perception.ego_lane is not None or perception.base_frame)
 
 
-def test_good_input_has_metres_and_nothing_to_complain_about(pipeline):
+def test_good_input_has_metric_output_and_no_flags(pipeline):
     for number in range(4):
         seen = pipeline.run(frame(number))
     assert metres(seen)
@@ -74,7 +74,7 @@ def test_good_input_has_metres_and_nothing_to_complain_about(pipeline):
     [None, replace(camera(), base_from_camera=None), camera(width=320), camera(height=480)],
     ids=["none", "no pose", "other width", "other height"],
 )
-def test_a_camera_that_is_not_known_gives_no_metres(pipeline, wrong):
+def test_an_unknown_camera_gives_no_metric_output(pipeline, wrong):
     pipeline.camera = wrong
     seen = pipeline.run(frame(0))
     assert len(seen.objects)
@@ -82,7 +82,7 @@ def test_a_camera_that_is_not_known_gives_no_metres(pipeline, wrong):
     assert Status(seen.status_flags) & Status.UNCALIBRATED
 
 
-def test_a_camera_that_is_lost_in_mid_drive_takes_the_metres_with_it(pipeline):
+def test_a_camera_lost_during_a_drive_disables_metric_output(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
     pipeline.camera = None
@@ -91,7 +91,7 @@ def test_a_camera_that_is_lost_in_mid_drive_takes_the_metres_with_it(pipeline):
     assert Status(seen.status_flags) & Status.UNCALIBRATED
 
 
-def test_a_changed_resolution_has_no_metres_until_its_calibration_comes(pipeline):
+def test_a_changed_resolution_has_no_metric_output_until_its_calibration_arrives(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
     seen = [pipeline.run(frame(4 + number, size=(192, 320))) for number in range(3)]
@@ -102,7 +102,7 @@ def test_a_changed_resolution_has_no_metres_until_its_calibration_comes(pipeline
     assert metres(pipeline.run(frame(7, size=(192, 320))))
 
 
-def test_a_frozen_picture_has_no_metres(pipeline):
+def test_a_frozen_image_has_no_metric_output(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
     still = picture(4)
@@ -114,7 +114,7 @@ def test_a_frozen_picture_has_no_metres(pipeline):
     assert metres(pipeline.run(frame(20)))
 
 
-def test_an_image_twice_changes_no_place_and_makes_nothing_fast(pipeline):
+def test_a_repeated_image_changes_no_position_or_velocity(pipeline):
     for number in range(12):
         once = pipeline.run(frame(number))
     again = pipeline.run(frame(11))
@@ -124,7 +124,7 @@ def test_an_image_twice_changes_no_place_and_makes_nothing_fast(pipeline):
 
 
 @pytest.mark.parametrize("back_ms", [20, 400, 60_000])
-def test_a_stamp_that_goes_back_is_said_and_gives_no_velocity(pipeline, back_ms):
+def test_a_stamp_that_goes_backwards_is_flagged_and_gives_no_velocity(pipeline, back_ms):
     for number in range(12):
         before = pipeline.run(frame(number))
     back = pipeline.run(frame(12, START + 550 * MS - back_ms * MS))
@@ -149,7 +149,7 @@ class Broken:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("rows", [slice(None), slice(0, 1)], ids=["all", "the first"])
-def test_boxes_that_are_none_are_no_objects(spec, engine, value, rows):
+def test_invalid_boxes_give_no_objects(spec, engine, value, rows):
     pipeline = Pipeline(spec, Broken(engine, value, rows), camera())
     for number in range(4):
         seen = pipeline.run(frame(number))

@@ -1,4 +1,4 @@
-"""Pixels, rays and the road, against paper geometry and OpenCV."""
+"""Camera model against hand-computed geometry and OpenCV."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def camera(pose: np.ndarray | None = LEVEL, lens: tuple[str, list[float]] = LENS
         ((np.nan, 460), (np.nan, np.nan)),
     ],
 )
-def test_a_level_camera_sees_the_road_where_paper_says(pixel, metres):
+def test_a_level_camera_maps_pixels_to_the_road_as_computed_by_hand(pixel, metres):
     np.testing.assert_allclose(camera().ground_from_pixels(np.array([pixel])), [metres], atol=1e-9)
 
 
-def test_pitch_down_brings_the_horizon_up_and_turns_the_ray_of_the_middle_onto_the_road():
+def test_pitching_down_moves_the_horizon_up_and_the_central_ray_onto_the_road():
     down = camera(optical_from_rpy((0.0, 0.0, 1.5), (0.0, np.radians(45), 0.0)))
     np.testing.assert_allclose(down.ground_from_pixels(np.array([[640.0, 360.0]])), [[1.5, 0.0]], atol=1e-9)
     level = camera(optical_from_rpy((2.0, 0.0, 1.5), (0.0, np.radians(2), 0.0)))
@@ -49,13 +49,13 @@ def test_pitch_down_brings_the_horizon_up_and_turns_the_ray_of_the_middle_onto_t
     )
 
 
-def test_a_camera_that_looks_left_has_its_middle_to_the_left():
+def test_a_camera_yawed_left_projects_its_centre_to_the_left():
     left = camera(optical_from_rpy((1.0, 0.5, 1.5), (0.0, np.radians(45), np.radians(90))))
     np.testing.assert_allclose(left.ground_from_pixels(np.array([[640.0, 360.0]])), [[1.0, 2.0]], atol=1e-9)
 
 
 @pytest.mark.parametrize("lens", LENSES)
-def test_projection_is_that_of_opencv(lens):
+def test_projection_matches_opencv(lens):
     pose = optical_from_rpy((1.5, 0.2, 1.4), (0.01, 0.03, -0.02))
     points = np.array([[10.0, 2, 0], [30, -4, 1], [60, 0, 2]])
     from_base = np.linalg.inv(pose)
@@ -67,7 +67,7 @@ def test_projection_is_that_of_opencv(lens):
 
 
 @pytest.mark.parametrize("lens", LENSES)
-def test_road_to_pixels_and_back(lens):
+def test_road_points_survive_the_round_trip_through_pixels(lens):
     seen = camera(optical_from_rpy((1.5, 0.2, 1.4), (0.01, 0.03, -0.02)), lens)
     road = np.array([[8.0, 2], [20, -5], [60, 3]])
     pixels = seen.pixels_from_base(np.c_[road, np.zeros(3)])
@@ -75,9 +75,9 @@ def test_road_to_pixels_and_back(lens):
 
 
 @pytest.mark.parametrize("lens", LENSES)
-def test_slopes_of_rays_are_their_differences(lens):
+def test_ray_derivatives_match_finite_differences(lens):
     seen, pixels, step = camera(lens=lens), np.array([[200.0, 150], [640, 300], [1000, 600]]), 1e-2
-    rays, slopes = seen.rays_with_slopes(pixels)
+    rays, slopes = seen.rays_with_jacobians(pixels)
     for axis, shift in enumerate(np.eye(2) * step):
         change = (seen.rays_from_pixels(pixels + shift) - seen.rays_from_pixels(pixels - shift)) / (2 * step)
         np.testing.assert_allclose(np.broadcast_to(slopes, (3, 2, 2))[:, :, axis], change[:, :2], rtol=1e-4, atol=1e-8)
@@ -88,17 +88,17 @@ def test_a_point_behind_the_camera_has_no_pixel():
     assert np.isnan(camera().pixels_from_base(np.array([[-5.0, 0, 0]]))).all()
 
 
-def test_a_pixel_that_the_lens_model_cannot_reach_has_no_ray():
+def test_a_pixel_outside_the_lens_model_has_no_ray():
     barrel = camera(lens=("plumb_bob", [-0.5, 0.0, 0.0, 0.0, 0.0]))
     assert np.isnan(barrel.rays_from_pixels(np.array([[4000.0, 3000.0]]))[0, :2]).all()
 
 
-def test_camera_info_counts_from_the_middle_of_the_first_pixel():
+def test_camera_info_counts_from_the_centre_of_the_first_pixel():
     seen = Camera.from_camera_info(1280, 720, K.ravel())
     assert tuple(seen.pixel_from_camera[:2, 2]) == (640.5, 360.5)
 
 
-def test_binning_and_roi_describe_the_image_as_received():
+def test_binning_and_roi_describe_the_received_image():
     seen = Camera.from_camera_info(1280, 720, K.ravel(), binning=(2, 2), roi=(0, 120, 1280, 600))
     assert (seen.width, seen.height) == (640, 300)
     # The sensor's pixel (640, 460) is (320, 170) of the received image, from the corner (320.25, 170.25).
@@ -111,13 +111,13 @@ def test_binning_and_roi_describe_the_image_as_received():
     )
 
 
-def test_rectified_images_take_p_and_no_distortion():
+def test_rectified_images_use_p_without_distortion():
     p = [900.0, 0, 630, -50, 0, 900, 350, 0, 0, 0, 1, 0]
     seen = Camera.from_camera_info(1280, 720, K.ravel(), LENSES[1][1], p=p, rectified=True)
     assert (seen.pixel_from_camera[0, 0], len(seen.distortion)) == (900.0, 0)
 
 
-def test_raw_images_of_a_stereo_rig_are_turned_by_r():
+def test_raw_images_of_a_stereo_rig_are_rotated_by_r():
     r = cv2.Rodrigues(np.array([0.0, 0.05, 0.0]))[0]
     raw = Camera.from_camera_info(1280, 720, K.ravel(), r=r.ravel(), base_from_camera=LEVEL)
     ray = np.array([0.1, 0.2, 1.0])
@@ -132,22 +132,22 @@ def test_raw_images_of_a_stereo_rig_are_turned_by_r():
         ({"model": "thin_prism"}, "is unknown"),
         ({"d": [0.1, 0.2]}, "has 2 coefficients"),
         ({"d": [float("nan")] * 5}, "finite"),
-        ({"base_from_camera": optical_from_rpy((0, 0, -0.1), (0, 0, 0))}, "under the road"),
-        ({"base_from_camera": optical_from_rpy((0, 0, float("nan")), (0, 0, 0))}, "under the road"),
-        ({"base_from_camera": np.diag([1.0, 1.0, 2.0, 1.0]) + RAISED}, "no rotation"),
+        ({"base_from_camera": optical_from_rpy((0, 0, -0.1), (0, 0, 0))}, "below the road"),
+        ({"base_from_camera": optical_from_rpy((0, 0, float("nan")), (0, 0, 0))}, "below the road"),
+        ({"base_from_camera": np.diag([1.0, 1.0, 2.0, 1.0]) + RAISED}, "not a rigid transform"),
     ],
 )  # fmt: skip
-def test_a_calibration_that_cannot_be_used_says_so(change, words):
+def test_an_unusable_calibration_raises_a_clear_error(change, words):
     with pytest.raises(CalibrationError, match=words):
         Camera.from_camera_info(1280, 720, **{"k": K.ravel(), **change})
 
 
-def test_without_a_pose_nothing_is_metric():
+def test_without_a_pose_there_is_no_metric_output():
     with pytest.raises(CalibrationError, match="no camera pose"):
         camera(None).ground_from_pixels(np.array([[640.0, 460.0]]))
 
 
-def test_angles_there_and_back():
+def test_angles_survive_the_round_trip_through_a_pose():
     angles = (0.02, -0.3, 2.5)
     np.testing.assert_allclose(rpy_of(optical_from_rpy((0, 0, 1), angles)), angles)
     assert np.linalg.det(BODY_FROM_OPTICAL) == pytest.approx(1.0)

@@ -12,7 +12,7 @@ import pytest
 
 from camera_perception.core.model_spec import InputSpec
 from camera_perception.engines.cuda.letterbox import KERNEL, TYPES
-from camera_perception.image.letterbox import Letterbox, Preprocessor, halvings
+from camera_perception.image.letterbox import Letterbox, Preprocessor, halving_sizes
 
 AS_C = """
 #define __device__ static
@@ -61,7 +61,7 @@ def test_the_kernel_agrees_with_the_cpu(kernel, size, color, align):
     wanted = np.empty(spec.shape[1:], np.uint8)
     Preprocessor(spec)(source, wanted)
     box = Letterbox.fit(size, spec.size, align)
-    for half in halvings(box):
+    for half in halving_sizes(box):
         image = np.ascontiguousarray(resized(kernel, image, half, (0, 0, half[1], half[0])))
     got = resized(kernel, image, spec.size, (box.left, box.top, box.width, box.height), spec.pad, int(color == "rgb"))
     difference = np.abs(got.astype(int) - wanted)

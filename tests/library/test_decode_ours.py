@@ -1,4 +1,4 @@
-"""The heads of our own network, against values that the test lays out itself."""
+"""Decoders of our networks' heads, on hand-made outputs."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def decode(arrays, head, threshold=0.4):
     return decoder(head.kind).decode(arrays, head, BOX, threshold)
 
 
-def test_no_rows_are_no_objects_but_the_head_ran():
+def test_no_rows_give_no_objects_but_the_head_ran():
     part = decode(objects(), OBJECTS)
     assert part.tasks == Task.OBJECTS | Task.TRAFFIC_LIGHTS
     assert len(part.detections) == 0
     assert part.detections.light_states.shape == (0, 4)
 
 
-def test_boxes_come_back_in_source_pixels_best_rows_only():
+def test_boxes_above_the_threshold_are_returned_in_source_pixels():
     found = decode(objects((10, 22, 110, 72, 0.9, 0), (10, 22, 110, 72, 0.39, 0)), OBJECTS).detections
     np.testing.assert_array_equal(found.boxes, [[20, 20, 220, 120]])
     assert found.boxes.dtype == found.scores.dtype == np.float32
@@ -82,12 +82,12 @@ def test_only_traffic_lights_have_a_state():
         "left of the image",
     ],
 )
-def test_odd_rows_are_dropped_and_the_good_one_stays(row):
+def test_invalid_rows_are_dropped_and_valid_ones_kept(row):
     found = decode(objects(row, (10, 22, 110, 72, 0.8, 1)), OBJECTS).detections
     np.testing.assert_allclose(found.scores, [0.8])
 
 
-def test_nms_is_a_safety_net_only_when_asked_for():
+def test_nms_runs_only_when_configured():
     twice = objects((10, 22, 110, 72, 0.9, 0), (11, 22, 111, 72, 0.8, 0), (11, 22, 111, 72, 0.7, 1))
     assert len(decode(twice, OBJECTS).detections) == 3
     with_nms = HeadSpec(
@@ -113,7 +113,7 @@ def test_topk_boxes_names_the_tensor_that_does_not_fit(change, says):
 
 
 @pytest.mark.parametrize(("name", "task"), [("drivable", Task.DRIVABLE), ("semantic", Task.SEMANTIC)])
-def test_class_maps_are_cut_to_the_image(name, task):
+def test_class_maps_are_cropped_to_the_image(name, task):
     head = HeadSpec(name, "class_map", {"map": "m"}, ("background", "road", "alternative"))
     ids = np.full((96, 160), 2, np.uint8)  # padding is rows 0..2 and 93..95
     ids[3:93] = 1
@@ -172,12 +172,12 @@ def lane_arrays(lines=4):
     }
 
 
-def test_no_line_is_no_line_but_the_head_ran():
+def test_no_line_above_the_threshold_gives_no_lines_but_the_head_ran():
     part = decode(lane_arrays(), LANES)
     assert (part.tasks, part.lanes) == (Task.LANES, ())
 
 
-def test_a_line_comes_back_where_it_was_laid_near_to_far():
+def test_a_line_is_decoded_where_it_was_placed_near_to_far():
     """Source line u = 640 + 0.5 (v - 400) from v = 400 down, given in network pixels by hand: u/2, v/2 + 12."""
     arrays = lane_arrays()
     v_network = (np.arange(ROWS) + 0.5) * 8
@@ -197,7 +197,7 @@ def test_a_line_comes_back_where_it_was_laid_near_to_far():
     assert (line.score, line.type_score, line.color_score) == pytest.approx((0.9, 0.8, 0.6))
 
 
-def test_lines_come_left_to_right_and_rows_outside_the_image_are_left_out():
+def test_lines_are_sorted_left_to_right_and_rows_outside_the_image_dropped():
     arrays = lane_arrays()
     arrays["score"][[0, 3]] = 0.9
     arrays["x"][0], arrays["x"][3] = 500, 100
@@ -210,7 +210,7 @@ def test_lines_come_left_to_right_and_rows_outside_the_image_are_left_out():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 @pytest.mark.parametrize("role", ["x", "row_score", "score", "type", "color"])
-def test_odd_numbers_never_raise_and_never_leave_the_image(role, value):
+def test_invalid_numbers_never_raise_and_never_leave_the_image(role, value):
     arrays = lane_arrays()
     arrays["score"][:] = 0.9
     arrays["x"][:] = 300

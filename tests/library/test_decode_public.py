@@ -1,4 +1,4 @@
-"""Heads of public models, each against a slow and separate computation or a picture drawn by the test."""
+"""Decoders of public models' heads, each against an independent computation or a drawn image."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def crowd(count=200, classes=3):
 
 
 @pytest.mark.parametrize("max_iou", [0.0, 0.3, 0.7, 1.0])
-def test_nms_is_the_textbook_loop(max_iou):
+def test_nms_matches_the_textbook_loop(max_iou):
     cxcywh, scores = crowd()
     boxes = np.hstack((cxcywh[:, :2] - cxcywh[:, 2:] / 2, cxcywh[:, :2] + cxcywh[:, 2:] / 2))
     classes = RNG.integers(0, 3, len(boxes))
@@ -85,7 +85,7 @@ def test_nms_is_the_textbook_loop(max_iou):
     assert [rows[index] for index in kept] == slow_nms(rows, max_iou)
 
 
-def test_nms_is_that_of_opencv_within_a_class():
+def test_nms_matches_opencv_within_a_class():
     cxcywh, scores = crowd()
     corner_size = np.hstack((cxcywh[:, :2] - cxcywh[:, 2:] / 2, cxcywh[:, 2:])).astype(float)
     expected = cv2.dnn.NMSBoxes(corner_size.tolist(), scores[:, 0].tolist(), 0.0, 0.45)
@@ -93,7 +93,7 @@ def test_nms_is_that_of_opencv_within_a_class():
     np.testing.assert_array_equal(nms(boxes, scores[:, 0], np.zeros(len(boxes), int), 0.45), expected)
 
 
-def test_nms_of_nothing_is_nothing():
+def test_nms_of_no_boxes_is_empty():
     assert nms(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), 0.5).tolist() == []
 
 
@@ -111,7 +111,7 @@ def test_ultralytics_rows_in_both_orders(transposed, nms_iou):
     assert_same(part.detections, expected)
 
 
-def test_ultralytics_end_to_end_rows_are_taken_as_they_are():
+def test_ultralytics_end_to_end_rows_are_used_unchanged():
     rows = np.array([[10, 22, 110, 72, 0.9, 2], [11, 22, 111, 72, 0.8, 2], [10, 22, 110, 72, 0.1, 0]], np.float32)
     found = decoder("ultralytics").decode({"output": rows}, head_of("ultralytics"), BOX, 0.4).detections
     np.testing.assert_allclose(found.boxes, [[20, 20, 220, 120], [22, 20, 222, 120]])
@@ -152,7 +152,7 @@ def test_rows_with_objectness_in_network_pixels(kind):
 
 
 @pytest.mark.parametrize("planes", [1, 2, 3])
-def test_mask_logits_are_the_highest_plane_cut_to_the_image(planes):
+def test_mask_logits_give_the_highest_plane_cropped_to_the_image(planes):
     classes = ("background", "road", "alternative")[: max(planes, 2)]
     logits = RNG.normal(size=(planes, 96, 160)).astype(np.float32)
     head = head_of("mask_logits", "drivable", "logits", classes)
@@ -161,7 +161,7 @@ def test_mask_logits_are_the_highest_plane_cut_to_the_image(planes):
     np.testing.assert_array_equal(found.ids, expected[3:93])
 
 
-def test_mask_of_probabilities_is_cut_at_a_half():
+def test_a_mask_of_probabilities_is_thresholded_at_a_half():
     head = head_of("mask_logits", "drivable", "logits", ("background", "road"), options={"cut": 0.5})
     found = decoder("mask_logits").decode({"logits": np.full((1, 96, 160), 0.4, np.float32)}, head, BOX, 0.4).drivable
     assert not found.ids.any()
@@ -202,14 +202,14 @@ def test_lines_of_a_mask_are_traced_where_they_were_drawn(lines, dashed, positio
         assert line.score > 0.9
 
 
-def test_lines_that_meet_at_the_horizon_stay_two():
+def test_lines_that_meet_at_the_horizon_stay_separate():
     meeting = [((60, 370), (320, 150)), ((580, 370), (320, 150))]
     head = head_of("lane_mask_logits", "lanes", "logits", ())
     lanes = decoder("lane_mask_logits").decode({"logits": lane_scores(meeting, 2)}, head, BOX, 0.4).lanes
     assert [line.position for line in lanes] == [-1, 1]
 
 
-def test_a_stop_line_is_no_lane_line():
+def test_a_stop_line_is_not_a_lane_line():
     stop = lane_scores([((60, 300), (580, 300))], 1)
     head = head_of("lane_mask_logits", "lanes", "logits", ())
     assert decoder("lane_mask_logits").decode({"logits": stop}, head, BOX, 0.4).lanes == ()
@@ -251,7 +251,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_checks_its_shapes(kind):
+def test_every_decoder_checks_its_shapes(kind):
     head, good, bad = CASES[kind]
     decoder(kind).check(head, {role: (1, *shape) for role, shape in good.items()})
     with pytest.raises(ModelError, match=f"'{kind}'"):
@@ -279,6 +279,6 @@ def test_no_number_makes_a_decoder_raise_or_leave_the_image(kind, value):
             assert ((xy >= 0) & (xy <= (1280, 720))).all()
 
 
-def test_an_unknown_kind_names_the_known_ones():
+def test_an_unknown_kind_raises_an_error_that_lists_the_known_ones():
     with pytest.raises(ModelError, match="topk_boxes, class_map"):
         decoder("yolov99")

@@ -1,4 +1,4 @@
-"""Marks are where the values say, in the colour and pattern they name; nothing else of the picture changes."""
+"""Drawing: marks have the right position, colour and pattern, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from camera_perception.core.types import (
     Task,
     Timing,
 )
-from camera_perception.draw import bird_eye, overlay, side_by_side, stacked
+from camera_perception.draw import bird_eye, image_grid, overlay, side_by_side
 from camera_perception.draw.birds_eye import GROUND, View
 from camera_perception.draw.boxes import label_texts
 from camera_perception.draw.colors import LINE_COLORS, ORANGE, SKY
 from camera_perception.draw.image import header_texts
-from camera_perception.draw.primitives import chip, dashed, stamp, text_mask
+from camera_perception.draw.primitives import blend_mask, dashed, draw_label, text_mask
 from camera_perception.draw.scene import light_state, surroundings_of
 from camera_perception.objects.footprint import ellipse, rectangle
 
@@ -71,7 +71,7 @@ def changed(before, after):
     return (rows.min() + HEADER, rows.max() + HEADER, columns.min(), columns.max()) if len(rows) else None
 
 
-def test_nothing_seen_changes_nothing_but_the_header():
+def test_an_empty_perception_changes_only_the_header():
     before = GREY_IMAGE.copy()
     drawn = overlay(GREY_IMAGE, perception(), SPEC)
     assert changed(GREY_IMAGE, drawn) is None
@@ -100,7 +100,7 @@ def test_a_box_is_drawn_where_it_is_on_copies_of_any_size(scale):
     assert (drawn[middle, int(210 * scale) : int(290 * scale)] == 90).all()
 
 
-def test_what_was_not_seen_is_dashed():
+def test_coasted_objects_are_dashed():
     seen = objects((200, 150, 300, 250, 1))
     solid, coasted = (
         overlay(GREY_IMAGE, perception(objects=replace(seen, coasted=np.array([flag]))), SPEC) for flag in (False, True)
@@ -113,12 +113,12 @@ def test_what_was_not_seen_is_dashed():
 @pytest.mark.parametrize(
     "box", [(-500, -500, 5000, 5000), (639, 359, 640, 360), (100, 100, 100.2, 100.2), (-9, 50, -3, 60)]
 )
-def test_boxes_of_any_size_and_place_are_no_accident(box):
+def test_boxes_of_any_size_and_position_can_be_drawn(box):
     overlay(GREY_IMAGE, perception(objects=objects((*box, 0), (*box, 7))), SPEC)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 30), (360, 640), (1080, 1920)])
-def test_pictures_of_any_size_take_everything(size):
+def test_images_of_any_size_can_be_drawn_on(size):
     image = np.zeros((*size, 3), np.uint8)
     line = LaneLine(np.array([[0, size[0]], [size[1] / 2, size[0] / 2]], np.float32), 0.9, 1, LineType.CURB)
     ids = ClassMap(np.ones((2, 3), np.uint8), ("background", "road"), np.zeros((2, 3), np.uint8))
@@ -139,7 +139,7 @@ def painted(drawn, column, color=LineColor.YELLOW):
 
 
 @pytest.mark.parametrize("color", list(LineColor))
-def test_lines_have_their_own_colour(color):
+def test_lines_have_their_paint_colour(color):
     assert painted(upright(LineType.SOLID, color), 320, color) > 0.95
 
 
@@ -154,7 +154,7 @@ def test_lines_have_their_own_colour(color):
         (LineType.DASHED_SOLID, 0.5, 0, 1),
     ],
 )
-def test_lines_have_their_own_pattern_left_mark_first(kind, left, middle, right):
+def test_lines_have_their_pattern_left_mark_first(kind, left, middle, right):
     """Near the bottom a line is some 5 pixels wide here, those of a double line 4 to each side of its middle."""
     rows = slice(200, 350)
     paint = (upright(kind)[rows] == LINE_COLORS[LineColor.YELLOW]).all(axis=2)
@@ -179,7 +179,7 @@ def test_drivable_road_shines_through():
     assert (drawn[HEADER:170] == 90).all()
 
 
-def test_chips_say_what_which_how_sure_and_how_far():
+def test_labels_show_class_track_score_and_distance():
     one = objects((0, 0, 9, 9, 0))
     assert label_texts(one, 0, SPEC) == ("car 0.90", "car")
     one = replace(one, track_ids=np.array([7]), positions=np.array([[30, 40, 0]], np.float32))
@@ -194,14 +194,14 @@ def test_traffic_lights_have_a_state_and_cars_have_none(scores, expected):
     assert light_state(replace(objects((0, 0, 9, 9, 2)), light_states=np.array([scores])), 0, SPEC) == expected
 
 
-def test_the_header_gives_time_age_and_engine_time():
+def test_the_header_shows_time_age_and_engine_time():
     seen = replace(perception(), timing=Timing(0, 0.5, 23.42, 1))
     assert header_texts(seen, 31.4) == ["12.34 s", "age 31 ms", "engine 23.4 ms"]
     dated = replace(seen, frame=replace(seen.frame, stamp_ns=1_700_000_000_500_000_000))
     assert header_texts(dated)[0] == "22:13:20.50 UTC"
 
 
-def test_faults_and_scene_are_in_the_header():
+def test_the_header_shows_faults_and_scene():
     wide = np.full((720, 1280, 3), 90, np.uint8)
     plain = overlay(wide, perception(wide), SPEC)
     for parts in ({"status_flags": int(Status.IMAGE_BLURRED)}, {"scene": (SceneAttribute("weather", "rainy", 0.9),)}):
@@ -210,17 +210,17 @@ def test_faults_and_scene_are_in_the_header():
 
 @pytest.mark.parametrize("left", [-20, 0, 90, 200])
 @pytest.mark.parametrize("top", [-20, 0, 45, 90])
-def test_marks_may_lie_partly_outside(left, top):
+def test_drawing_is_clipped_at_the_canvas(left, top):
     canvas, padded = np.zeros((50, 100, 3), np.uint8), np.zeros((250, 400, 3), np.uint8)
     mask = text_mask("Outside", 12)
-    stamp(canvas, mask, left, top, (200, 100, 50))
-    stamp(padded, mask, left + 100, top + 100, (200, 100, 50))
+    blend_mask(canvas, mask, left, top, (200, 100, 50))
+    blend_mask(padded, mask, left + 100, top + 100, (200, 100, 50))
     np.testing.assert_array_equal(canvas, padded[100:150, 100:200])
 
 
-def test_a_chip_tells_the_ground_it_covers():
+def test_a_label_returns_the_rectangle_it_covers():
     canvas = np.zeros((60, 300, 3), np.uint8)
-    left, top, right, bottom = chip(canvas, "car 0.9", 10, 8, 14, fill=(255, 255, 255), opacity=1)
+    left, top, right, bottom = draw_label(canvas, "car 0.9", 10, 8, 14, fill=(255, 255, 255), opacity=1)
     rows, columns = np.nonzero(canvas.any(axis=2))
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
 
@@ -231,13 +231,13 @@ def test_dashes_have_their_length_and_stay_on_the_line():
     np.testing.assert_allclose(lengths, [20, 20, 20, 20, 20])
 
 
-def test_the_view_from_above_has_x_up_and_y_to_the_left():
+def test_the_birds_eye_view_has_x_up_and_y_left():
     """720 rows for 6 m behind and 66 m ahead are 10 pixels per metre."""
     view = View.between((720, 400), 66)
     np.testing.assert_allclose(view.pixels(np.array([[0, 0], [10, 0], [0, 5]])), [[200, 660], [200, 560], [150, 660]])
 
 
-def test_a_footprint_is_turned_from_x_towards_y():
+def test_a_footprint_is_rotated_from_x_towards_y():
     corners = rectangle(np.array([10.0, 2.0]), (4.0, 2.0), np.pi / 2)
     np.testing.assert_allclose(np.ptp(corners, axis=0), (2, 4))
     np.testing.assert_allclose(corners.mean(axis=0), (10, 2))
@@ -255,45 +255,45 @@ def scene_from_above(**parts):
     return replace(perception(objects=replace(one, **parts)), base_frame="base_link")
 
 
-def seen_from_above(seen):
-    return bird_eye(surroundings_of(seen, SPEC), (720, 400), reach=66)
+def birds_eye_view(seen):
+    return bird_eye(surroundings_of(seen, SPEC), (720, 400), ahead=66)
 
 
 def test_objects_are_drawn_at_their_metres():
-    canvas = seen_from_above(scene_from_above())
+    canvas = birds_eye_view(scene_from_above())
     assert tuple(canvas[340, 147]) == SKY  # its rear stands at 30 m, row 360
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert np.ptp(rows) == pytest.approx(45, abs=5)  # a car of 4.5 m
     assert np.ptp(columns) == pytest.approx(17, abs=4)
 
 
-def test_the_arrow_points_where_the_object_goes_and_so_does_the_object():
-    canvas = seen_from_above(scene_from_above(velocities=np.array([[0, -10]], np.float32)))
+def test_arrow_and_footprint_point_in_the_direction_of_motion():
+    canvas = birds_eye_view(scene_from_above(velocities=np.array([[0, -10]], np.float32)))
     rows, columns = np.nonzero((canvas == SKY).all(axis=2))
     assert columns.max() == pytest.approx(250, abs=4)  # ten metres in one second, to the right
     assert np.ptp(rows[columns < 150]) == pytest.approx(18, abs=3)
 
 
-def test_lanes_road_and_missing_calibration_from_above():
+def test_the_birds_eye_view_shows_lanes_road_and_missing_calibration():
     x = np.linspace(5, 50, 20, dtype=np.float32)
     ground = GroundLine(np.column_stack((x, np.full(20, 1.75, np.float32))), np.full(20, 0.1), np.zeros(4), 5, 50)
     line = LaneLine(np.zeros((2, 2), np.float32), 0.9, -1, LineType.SOLID, 0.9, LineColor.WHITE, 0.9, ground=ground)
     road = Road(np.zeros((0, 2), np.float32), np.array([[2, 2], [40, 2], [40, -2], [2, -2]], np.float32), 40.0, 0.4)
     seen = replace(perception(lanes=(line,), road=road), base_frame="base_link")
-    canvas = seen_from_above(seen)
+    canvas = birds_eye_view(seen)
     assert tuple(canvas[455, 182]) == (255, 255, 255)
     assert tuple(canvas[455, 205]) != GROUND  # road
     assert tuple(canvas[455, 105]) == GROUND
-    assert (seen_from_above(perception()) != seen_from_above(replace(perception(), base_frame="base_link"))).any()
+    assert (birds_eye_view(perception()) != birds_eye_view(replace(perception(), base_frame="base_link"))).any()
 
 
-def test_nan_metres_are_not_drawn():
+def test_nan_positions_are_not_drawn():
     unknown = replace(perception(objects=objects((0, 0, 9, 9, 0))), base_frame="base_link")
     empty = replace(perception(), base_frame="base_link")
-    np.testing.assert_array_equal(seen_from_above(unknown), seen_from_above(empty))
+    np.testing.assert_array_equal(birds_eye_view(unknown), birds_eye_view(empty))
 
 
-def test_side_by_side_keeps_the_left_picture():
+def test_side_by_side_keeps_the_left_image():
     left, right = np.full((100, 200, 3), 7, np.uint8), np.full((50, 40, 3), 9, np.uint8)
     both = side_by_side(left, right, gap=4)
     assert both.shape == (100, 200 + 4 + 80, 3)
@@ -301,10 +301,10 @@ def test_side_by_side_keeps_the_left_picture():
     assert (both[:, 204:] == 9).all()
 
 
-def test_pictures_of_any_shape_share_tiles():
+def test_images_of_any_shape_fit_the_grid():
     tall, wide = np.full((100, 50, 3), 7, np.uint8), np.full((25, 100, 3), 9, np.uint8)
-    both = stacked([tall, wide], 1, (50, 100), gap=2)
+    both = image_grid([tall, wide], 1, (50, 100), gap=2)
     assert both.shape == (102, 100, 3)
     assert (both[:50, 38:62] == 7).all()  # half as high, in the middle
     assert (both[64:89] == 9).all()
-    assert stacked([tall, wide, tall], 2, (50, 100), gap=2).shape == (102, 202, 3)
+    assert image_grid([tall, wide, tall], 2, (50, 100), gap=2).shape == (102, 202, 3)

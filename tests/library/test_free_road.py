@@ -1,4 +1,4 @@
-"""The free road on the ground: masks whose truth is a formula, masks with noise, and what a planner may rely on."""
+"""The free road on the ground, on masks with known ground truth and on noisy masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from camera_perception.core.types import ClassMap, Road
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance, reliable_range
-from camera_perception.lanes.free_road import MAX_SHARE, locate_road
+from camera_perception.lanes.free_road import MAX_RELATIVE_STD, locate_road
 from camera_perception.lanes.image_lines import road_from_drivable
 
 HEIGHT, FOCAL, SIZE, CELLS = 1.5, 1000.0, (720, 1280), (180, 320)
@@ -58,7 +58,7 @@ def test_a_wall_ends_the_free_road():
     assert road.polygon[:, 0].min() == pytest.approx(HEIGHT * FOCAL / 359, abs=0.01)  # where the view begins
 
 
-def test_the_polygon_of_a_lane_with_a_car_on_it_is_what_is_free():
+def test_the_polygon_of_a_lane_with_a_car_ends_at_the_car():
     def free(x, y):
         return (np.abs(y) < 3.5) & (x < 40.0) & ~((x > 14.0) & (np.abs(y + 1.75) < 1.0))
 
@@ -71,7 +71,7 @@ def test_the_polygon_of_a_lane_with_a_car_on_it_is_what_is_free():
     assert (found & left).sum() / left.sum() > 0.85
 
 
-def test_a_single_column_that_sees_far_does_not_stick_out():
+def test_an_isolated_far_column_is_clipped():
     wall = mask(lambda x, y: x < 15.0)
     noisy, rng = wall.copy(), np.random.default_rng(3)
     for column in rng.choice(CELLS[1], 20, replace=False):
@@ -80,7 +80,7 @@ def test_a_single_column_that_sees_far_does_not_stick_out():
 
 
 @pytest.mark.parametrize("column", range(150, 171))
-def test_a_thin_thing_ends_the_free_road_whatever_its_column(column):
+def test_a_thin_obstacle_ends_the_free_road_in_any_column(column):
     cells = mask(lambda x, y: x < 100.0)
     cells[:130, column] = False  # a leg, one cell wide
     bottom = HEIGHT * FOCAL / (130 * 4 - 360)
@@ -88,7 +88,7 @@ def test_a_thin_thing_ends_the_free_road_whatever_its_column(column):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_nothing_is_free_that_the_mask_does_not_say(seed):
+def test_only_drivable_cells_are_free(seed):
     """Blobs and specks; of every place inside the polygon the cell that shows it, and all below, are drivable."""
     rng = np.random.default_rng(seed)
     noise = cv2.GaussianBlur(rng.normal(size=CELLS).astype(np.float32), (0, 0), 6)
@@ -104,20 +104,20 @@ def test_nothing_is_free_that_the_mask_does_not_say(seed):
 
 
 @pytest.mark.parametrize("pitch_doubt", [0.4, 0.8])
-def test_no_road_is_free_where_its_range_is_not_known(pitch_doubt):
+def test_no_road_is_free_beyond_the_reliable_range(pitch_doubt):
     """The limit against the first-order propagation of the same doubts, at that range straight ahead."""
     noise = GroundNoise(pitch=np.radians(pitch_doubt))
-    reach = reliable_range(camera(), noise, MAX_SHARE)
+    reach = reliable_range(camera(), noise, MAX_RELATIVE_STD)
     pixel = camera().pixels_from_base(np.array([[reach, 0.0, 0.0]]))
     _, cov = ground_with_covariance(pixel, np.full((1, 2), noise.pixel), camera(), noise)
-    assert np.sqrt(cov[0, 0, 0]) / reach == pytest.approx(MAX_SHARE, rel=0.02)
+    assert np.sqrt(cov[0, 0, 0]) / reach == pytest.approx(MAX_RELATIVE_STD, rel=0.02)
     everywhere = road_from_drivable(ClassMap(np.ones(CELLS, np.uint8), ("no", "yes"), np.zeros((2, 3))), SIZE)
     road = locate_road(everywhere, camera(), SIZE, noise)
     assert ranges(road).max() == pytest.approx(min(reach, 80.0), rel=1e-4)
     assert road.free_distance_ahead == pytest.approx(min(reach, 80.0), rel=1e-3)
 
 
-def test_a_high_camera_sees_further():
+def test_a_higher_camera_has_a_larger_reliable_range():
     low, high = (camera()._posed(optical_from_rpy((0.0, 0.0, height), (0.0, 0.0, 0.0))) for height in (1.0, 2.0))
     assert reliable_range(high, DEFAULT_NOISE, 0.25) / reliable_range(low, DEFAULT_NOISE, 0.25) == pytest.approx(
         2, rel=0.01

@@ -1,4 +1,4 @@
-"""Metres with honest doubt: against paper, numeric derivatives, seeded statistics and KITTI's own calibration."""
+"""Metric positions with covariance, against hand-computed values, Monte Carlo statistics and KITTI's calibration."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from camera_perception.core.types import Detections, Edge, Objects, PositionMethod
-from camera_perception.geometry.camera import Camera, optical_from_rpy, rotation
-from camera_perception.geometry.ground import GroundNoise, fused, ground_with_covariance
+from camera_perception.geometry.camera import Camera, optical_from_rpy, rotation_from_rpy
+from camera_perception.geometry.ground import GroundNoise, combine_estimates, ground_with_covariance
 from camera_perception.objects.contact import bottom_hidden
 from camera_perception.objects.localize import heights_of, locate_objects, located_by_height
 
@@ -30,7 +30,7 @@ def objects(*boxes: tuple[float, ...], classes: tuple[int, ...] | None = None) -
     return Objects.of(seen)
 
 
-def test_one_pixel_of_doubt_at_30_m_is_600_mm():
+def test_one_pixel_of_sigma_at_30_m_is_600_mm():
     """x = 1.5 m * 1000 px / v, so dx/dv = x^2 / 1500 = 0.6 m at 30 m."""
     noise = GroundNoise(pitch=0.0, roll=0.0, height=0.0)
     _, cov = ground_with_covariance(np.array([[640.0, 410.0]]), np.ones((1, 2)), CAMERA, noise)
@@ -44,12 +44,12 @@ def test_one_pixel_of_doubt_at_30_m_is_600_mm():
         (GroundNoise(pitch=0.0, roll=0.0, height=0.015), 0.3),  # 1 % of the height is 1 % of the range
     ],
 )
-def test_pitch_and_height_go_into_range(noise, metres):
+def test_pitch_and_height_errors_propagate_to_range(noise, metres):
     _, cov = ground_with_covariance(np.array([[640.0, 410.0]]), np.zeros((1, 2)), CAMERA, noise)
     assert np.sqrt(cov[0, 0, 0]) == pytest.approx(metres, rel=1e-3)
 
 
-def test_the_covariance_is_that_of_a_thousand_trials():
+def test_the_covariance_matches_a_monte_carlo_simulation():
     rng = np.random.default_rng(5)
     noise = GroundNoise(pitch=0.002, roll=0.004, height=0.03)
     pixel = np.array([[700.0, 420.0]])
@@ -58,22 +58,23 @@ def test_the_covariance_is_that_of_a_thousand_trials():
     trials = []
     for _ in range(3000):
         pose = seen.pose.copy()
-        lean = rotation((noise.roll * rng.normal(), 0, 0)), rotation((0, noise.pitch * rng.normal(), 0))
-        yaw = rotation((0, 0, 0.3))
-        pose[:3, :3] = yaw @ lean[0] @ lean[1] @ yaw.T @ pose[:3, :3]
+        roll = rotation_from_rpy((noise.roll * rng.normal(), 0, 0))
+        pitch = rotation_from_rpy((0, noise.pitch * rng.normal(), 0))
+        yaw = rotation_from_rpy((0, 0, 0.3))
+        pose[:3, :3] = yaw @ roll @ pitch @ yaw.T @ pose[:3, :3]
         pose[2, 3] += noise.height * rng.normal()
         trials.append(replace(seen, base_from_camera=pose).ground_from_pixels(pixel + 1.5 * rng.normal(size=2))[0])
     np.testing.assert_allclose(np.cov(np.array(trials).T), cov[0], rtol=0.12, atol=0.01)
     np.testing.assert_allclose(np.mean(trials, axis=0), place[0], atol=0.1)
 
 
-def test_errors_lie_inside_one_and_two_sigma_as_often_as_they_should():
+def test_errors_lie_within_one_and_two_sigma_at_the_expected_rates():
     rng = np.random.default_rng(6)
     x, y = rng.uniform(6, 45, 4000), rng.uniform(-8, 8, 4000)
     exact = CAMERA.pixels_from_base(np.c_[x, y, np.zeros(4000)])
     noise, inside = GroundNoise(pixel=1.0, pitch=0.0015, roll=0.003, height=0.02), []
     for truth, pixel in zip(np.c_[x, y], exact):
-        angles = rotation((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0))
+        angles = rotation_from_rpy((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0))
         pose = CAMERA.pose.copy()
         pose[:3, :3] = angles @ pose[:3, :3]
         pose[2, 3] += noise.height * rng.normal()
@@ -84,9 +85,9 @@ def test_errors_lie_inside_one_and_two_sigma_as_often_as_they_should():
     assert np.mean(np.array(inside) < 2) == pytest.approx(0.95, abs=0.04)
 
 
-def test_two_estimates_are_one_between_them():
+def test_two_estimates_combine_to_one_between_them():
     a, b = np.array([[10.0, 0.0]]), np.array([[12.0, 0.0]])
-    mean, cov = fused(a, np.eye(2)[None], b, np.diag([3.0, 1.0])[None])
+    mean, cov = combine_estimates(a, np.eye(2)[None], b, np.diag([3.0, 1.0])[None])
     np.testing.assert_allclose(mean, [[10.5, 0.0]])
     np.testing.assert_allclose(np.diag(cov[0]), [0.75, 0.5])
 
@@ -117,21 +118,21 @@ def test_a_car_on_the_road_has_its_contact_point():
         ((638, 360.5, 640, 361.5), 3, PositionMethod.NONE),  # at the horizon: kilometres
     ],
 )
-def test_a_position_only_where_it_is_sound(box, kind, method):
+def test_a_position_is_reported_only_where_it_is_reliable(box, kind, method):
     found = locate_objects(objects(box, classes=(kind,)), CAMERA, CLASSES, SIZE)
     assert found.position_methods[0] == method
     assert np.isfinite(found.positions[0]).all() == (method != PositionMethod.NONE)
     assert np.isfinite(found.position_covs[0]).all() == (method != PositionMethod.NONE)
 
 
-def test_a_strip_that_the_edge_of_the_image_leaves_has_no_place():
+def test_a_sliver_clipped_by_the_image_border_has_no_position():
     """The front of a bus comes into view by its corner: the strip's lower end is a window, far above its wheels."""
     strip, half, inside = (1274, 330, 1280, 380), (1230, 330, 1280, 420), (900, 330, 906, 380)
     found = locate_objects(objects(strip, half, inside), CAMERA, CLASSES, SIZE)
     assert np.isfinite(found.positions[:, 0]).tolist() == [False, True, True]
 
 
-def test_size_helps_the_ground_plane_when_the_pitch_is_doubtful():
+def test_object_size_improves_range_when_pitch_is_uncertain():
     """A car 1.56 m high at 30 m; the camera nods by 0.3 degrees and does not know it."""
     nod = np.radians(0.3)
     true = CAMERA.pitched(nod)
@@ -143,12 +144,12 @@ def test_size_helps_the_ground_plane_when_the_pitch_is_doubtful():
 
 
 @pytest.mark.parametrize("bad", [(np.nan, 1, 2, 3), (10, 10, 10, 20), (30, 10, 20, 20), (0, 0, np.inf, 5)])
-def test_a_box_that_is_none_is_left_out(bad):
+def test_an_invalid_box_is_dropped(bad):
     found = locate_objects(objects(bad, (590, 360, 690, 460)), CAMERA, CLASSES, SIZE)
     assert len(found) == 1
 
 
-def test_without_a_camera_only_the_edges_are_known():
+def test_without_a_camera_only_truncation_is_known():
     found = locate_objects(objects((0, 360, 1279, 719)), None, CLASSES, SIZE)
     assert found.truncated[0] == Edge.LEFT | Edge.RIGHT | Edge.BOTTOM
     assert np.isnan(found.positions).all()
@@ -166,7 +167,7 @@ def kitti(folder: Path, name: str) -> tuple[Camera, np.ndarray, list[list[str]]]
     return camera, p, [line.split() for line in (folder / "label_2" / f"{name}.txt").read_text().splitlines()]
 
 
-def test_projection_and_bottom_edges_are_those_of_kitti(shared_data):
+def test_projection_and_bottom_edges_match_kitti(shared_data):
     """The corners of the labelled 3D boxes: through KITTI's own matrix, and down to the labelled 2D boxes."""
     folder, seen = shared_data / "labelled/kitti_sample", 0
     for name in ("000000", "000001", "000002"):
@@ -186,14 +187,14 @@ def test_projection_and_bottom_edges_are_those_of_kitti(shared_data):
     assert seen >= 3
 
 
-def test_where_something_nearer_hides_the_wheels_range_is_doubtful():
+def test_range_is_uncertain_where_a_nearer_object_hides_the_wheels():
     far, near = (600, 350, 680, 420), (560, 340, 720, 470)
     alone, covered = (locate_objects(objects(*boxes), CAMERA, CLASSES, SIZE) for boxes in ((far,), (far, near)))
     assert bottom_hidden(np.array([far, near], float)).tolist() == [True, False]
     assert covered.position_covs[0, 0, 0] > 2 * alone.position_covs[0, 0, 0]
 
 
-def test_a_rider_stands_where_the_wheels_under_it_stand():
+def test_a_rider_is_located_at_the_wheels_of_its_vehicle():
     kinds, names = np.array([0, 1], np.int32), ("rider", "motorcycle")
     boxes = np.array([[600, 330, 640, 430], [590, 390, 650, 480]], np.float32)
     both = Objects.of(Detections(boxes, np.full(2, 0.9, np.float32), kinds, np.zeros((2, 0), np.float32)))

@@ -1,4 +1,4 @@
-"""A real drive is healthy; each fault laid over it is found, and only that one. Time is in the stamps."""
+"""Camera health: a real drive is healthy; each fault added to it is detected, and no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from camera_perception.core.errors import BadImage, UnknownEncoding
-from camera_perception.core.types import Frame, Status, names_of
+from camera_perception.core.types import Frame, Status, flag_names
 from camera_perception.image.health import HealthMonitor, brightest, cell_contrast, sample, sharpness
 
 VIDEO = Path(__file__).parents[3] / "shared/data/video/solidWhiteRight.mp4"
@@ -94,24 +94,24 @@ def night(image):
     ],
     ids=["lens cap", "black", "white", "over-exposed", "out of focus", "smeared", "hand", "mud"],
 )
-def test_each_fault_is_found_from_its_first_frame(fault, expected):
+def test_each_fault_is_detected_from_its_first_frame(fault, expected):
     for flags in with_fault(fault):
         assert flags & expected == expected
 
 
 @pytest.mark.parametrize("fault", [lens_cap, hand, lambda image: cv2.GaussianBlur(image, (0, 0), 5)])
-def test_what_is_bad_from_the_start_is_bad_without_a_past(fault):
+def test_a_fault_present_from_the_start_is_detected_without_history(fault):
     bad = Status.IMAGE_DARK | Status.IMAGE_BLOCKED | Status.IMAGE_BLURRED
     assert all(flags & bad for flags in flags_of([fault(image.copy()) for image in drive()[:5]]))
 
 
-def test_night_is_no_fault():
+def test_night_is_not_a_fault():
     nights = [night(image) for image in drive()[::2]]
     assert set(flags_of(nights, period_ns=250_000_000)) == {Status(0)}
     assert set(flags_of([noisy(image, 4) for image in nights], period_ns=250_000_000)) == {Status(0)}
 
 
-def test_a_frozen_driver_is_found_and_a_parked_car_is_not_one():
+def test_a_frozen_driver_is_detected_and_a_parked_car_is_not_mistaken_for_one():
     image = drive()[0]
     assert flags_of([image] * 11)[-2:] == [Status(0), Status.IMAGE_FROZEN]  # ten repetitions
     assert flags_of([image] * 3, period_ns=500_000_000)[-1] == Status.IMAGE_FROZEN  # one second
@@ -122,7 +122,7 @@ def test_a_frozen_driver_is_found_and_a_parked_car_is_not_one():
 @pytest.mark.parametrize(
     ("second_ns", "jump"), [(0, False), (33_000_000, False), (-1, True), (4_000_000_000, False), (6_000_000_000, True)]
 )
-def test_clocks_that_go_back_or_leap(second_ns, jump):
+def test_clock_jumps_backwards_or_forwards_are_flagged(second_ns, jump):
     monitor, base = HealthMonitor(), 1_700_000_000_000_000_000
     images = drive()
     assert monitor.update(Frame(images[0], base)).flags == Status(0)
@@ -130,13 +130,13 @@ def test_clocks_that_go_back_or_leap(second_ns, jump):
     assert monitor.update(Frame(images[2], base + second_ns + PERIOD_NS)).flags == Status(0)
 
 
-def test_a_new_resolution_is_told_once_and_judged_afresh():
+def test_a_new_resolution_is_reported_once_and_resets_the_baseline():
     small = [cv2.resize(image, (320, 180)) for image in drive()[:5]]
     flags = flags_of([*drive(), *small], period_ns=150_000_000)
     assert flags[-5:] == [Status.RESOLUTION_CHANGED, *[Status(0)] * 4]
 
 
-def test_refused_images_are_counted_and_told_with_the_next_frame():
+def test_refused_images_are_counted_and_reported_with_the_next_frame():
     monitor = HealthMonitor()
     assert monitor.refuse(BadImage("truncated")) == Status.BAD_IMAGE
     assert monitor.refuse(UnknownEncoding("what")) == Status.WRONG_ENCODING
@@ -152,13 +152,13 @@ def test_every_size_gets_a_report(size):
     assert all(np.isfinite(value) for value in report.values.values())
 
 
-def test_brightest_is_the_value_that_half_a_percent_reach():
+def test_brightest_is_the_value_that_half_a_percent_exceed():
     values = RNG.integers(0, 200, 20_000)
     expected = np.sort(values)[::-1][100]
     assert brightest(np.bincount(values, minlength=256).tolist()) == expected
 
 
-def test_cell_contrast_sees_stripes_where_they_are_and_no_noise():
+def test_cell_contrast_detects_stripes_and_ignores_noise():
     """Stripes of 100 and 120, each a quarter of a cell wide, deviate by 10 in their cell."""
     image = np.full((540, 960, 3), 100, np.uint8)
     image[90:180, 240:360] = np.repeat([100, 120, 100, 120], 30)[:, None]
@@ -174,12 +174,12 @@ def test_sharpness_of_noise_is_twenty_times_its_variance():
     assert sharpness(image) == pytest.approx(20 * 100, rel=0.05)
 
 
-def test_names_of_flags():
-    assert names_of(0) == ()
-    assert names_of(Status.IMAGE_DARK | Status.RESOLUTION_CHANGED) == ("IMAGE_DARK", "RESOLUTION_CHANGED")
+def test_flag_names():
+    assert flag_names(0) == ()
+    assert flag_names(Status.IMAGE_DARK | Status.RESOLUTION_CHANGED) == ("IMAGE_DARK", "RESOLUTION_CHANGED")
 
 
-def test_flags_have_the_numbers_of_the_message():
+def test_flags_match_the_constants_of_the_message():
     message = Path(__file__).parents[2] / "ros2_ws/src/camera_perception_msgs/msg/PerceptionFrame.msg"
     numbers = {name: int(value) for name, value in re.findall(r"^uint32 (\w+) *= *(\d+)", message.read_text(), re.M)}
     assert {flag.name: numbers.get(flag.name) for flag in Status} == {flag.name: flag.value for flag in Status}

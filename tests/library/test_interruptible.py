@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from camera_perception.core.errors import BuildCancelled
-from camera_perception.core.interruptible import LEFT, under_a_bar
+from camera_perception.core.interruptible import EXIT_INTERRUPTED, run_with_progress_bar
 
 # The work tells that it runs, then sleeps in C code without looking at signals, as a builder does.
 PROGRAM = """
 import sys, time
-from camera_perception.core.interruptible import under_a_bar
+from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.errors import BuildCancelled
 
 def work(progress):
@@ -24,7 +24,7 @@ def work(progress):
     raise BuildCancelled("m")
 
 try:
-    under_a_bar(work)
+    run_with_progress_bar(work)
 except BuildCancelled as error:
     print(error, flush=True)
 """
@@ -46,18 +46,18 @@ def test_the_first_ctrl_c_asks_the_work_to_stop():
     assert process.returncode == 0
 
 
-def test_the_second_one_leaves_at_once():
+def test_a_second_ctrl_c_exits_immediately():
     process = started(stubborn=True)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while "once more leaves" not in process.stderr.readline():
+    while "exit immediately" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
-    assert process.returncode == LEFT
+    assert process.returncode == EXIT_INTERRUPTED
 
 
-def test_results_and_errors_come_through():
-    assert under_a_bar(lambda progress: progress("a phase", 0.5) and 7) == 7
-    with pytest.raises(BuildCancelled, match="of model 'm' was not built"):
-        under_a_bar(lambda progress: (_ for _ in ()).throw(BuildCancelled("m")))
+def test_results_and_errors_are_passed_on():
+    assert run_with_progress_bar(lambda progress: progress("a phase", 0.5) and 7) == 7
+    with pytest.raises(BuildCancelled, match="of model 'm' was cancelled"):
+        run_with_progress_bar(lambda progress: (_ for _ in ()).throw(BuildCancelled("m")))

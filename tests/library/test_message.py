@@ -37,7 +37,7 @@ def spec(tiny_model):
 
 def perception(**changes) -> Perception:
     frame = Frame(np.zeros((720, 1280, 3), np.uint8), 1_700_000_000_123_456_789, "front_optical")
-    nothing = Perception(frame, Task(0), Objects.of(Detections.none(4)), (), None, None, None, ())
+    nothing = Perception(frame, Task(0), Objects.of(Detections.empty(4)), (), None, None, None, ())
     return replace(nothing, **changes)
 
 

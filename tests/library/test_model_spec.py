@@ -84,7 +84,7 @@ def test_missing_and_broken_files(folder, tmp_path):
 
 def test_a_changed_network_is_noticed(folder):
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"\0")
-    with pytest.raises(ModelError, match="the file was changed or copied in part"):
+    with pytest.raises(ModelError, match="the file was changed or only partly copied"):
         load_spec(folder)
     assert load_spec(folder, check_hash=False).name == "tiny"
     (folder / "model.onnx").unlink()

@@ -1,4 +1,4 @@
-"""Rig files and transforms: what is right is read, what is wrong is named, what is not connected has no place."""
+"""Rig files and the transform tree."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_the_example_of_the_bringup_is_a_rig(repository):
         ("cameras: [{image_topic: /a}]", "'name' is a required property"),
         ("cameras: [{name: front, pose: [1, 2, 3]}]", r"cameras.0.pose"),
         ("cameras: [{name: front, position: [1, 2, 3]}]", "'position' was unexpected"),
-        ("cameras: [{name: front, pose: [1, 0, -1, 0, 0, 0]}]", "under the road"),
+        ("cameras: [{name: front, pose: [1, 0, -1, 0, 0, 0]}]", "below the road"),
         ("cameras: [{name: a}, {name: a}]", "names a camera twice: a"),
         ("cameras: [{name: '1 2'}]", "does not match"),
         ("cameras: [{name: a, calibration: a.yaml}]", "'pose' is a dependency of 'calibration'"),
     ],
 )
-def test_what_is_wrong_in_a_rig_is_named(tmp_path, text, words):
+def test_a_wrong_entry_in_a_rig_is_named(tmp_path, text, words):
     (tmp_path / "rig.yaml").write_text(text)
     with pytest.raises(CalibrationError, match=words):
         read_rig(tmp_path / "rig.yaml")
@@ -69,14 +69,14 @@ def test_a_chain_of_transforms_is_one_pose():
     np.testing.assert_allclose(tree.base_from("camera", "base_link")[:3, 3], (-2, 1, -1.5), atol=1e-12)
 
 
-def test_frames_side_by_side_meet_in_their_common_parent():
+def test_sibling_frames_connect_through_their_common_parent():
     tree = TfTree()
     tree.add("map", "base_link", (5, 0, 0), NONE)
     tree.add("map", "pole", (8, 1, 3), NONE)
     np.testing.assert_allclose(tree.base_from("base_link", "pole")[:3, 3], (3, 1, 3))
 
 
-def test_what_is_not_connected_has_no_pose():
+def test_unconnected_frames_have_no_pose():
     tree = TfTree()
     assert tree.base_from("base_link", "camera") is None
     tree.add("base_link", "mast", (1, 0, 1), NONE)
@@ -85,14 +85,14 @@ def test_what_is_not_connected_has_no_pose():
     np.testing.assert_allclose(tree.base_from("base_link", "base_link"), np.eye(4))
 
 
-def test_a_circle_does_not_hang():
+def test_a_cycle_of_frames_does_not_hang():
     tree = TfTree()
     tree.add("a", "b", (1, 0, 0), NONE)
     tree.add("b", "a", (1, 0, 0), NONE)
     assert tree.base_from("c", "a") is None
 
 
-def test_a_moving_transform_answers_for_its_time_only():
+def test_a_moving_transform_is_valid_near_its_time_only():
     tree = TfTree()
     for second in range(3):
         tree.add("base_link", "gimbal", (second, 0, 1), NONE, second * SECOND)
@@ -104,9 +104,9 @@ def test_a_moving_transform_answers_for_its_time_only():
 
 
 @pytest.mark.parametrize("quaternion", [(0, 0, 0, 0), (float("nan"), 0, 0, 1), (5, 5, 5, 5)])
-def test_a_rotation_that_is_none_is_left_out(quaternion):
+def test_an_invalid_rotation_is_ignored(quaternion):
     tree = TfTree()
     tree.add("base_link", "camera", (1, 0, 1), quaternion)
     assert tree.base_from("base_link", "camera") is None
-    with pytest.raises(CalibrationError, match="no unit quaternion"):
+    with pytest.raises(CalibrationError, match="not a unit quaternion"):
         pose_from_quaternion((0, 0, 0), quaternion)

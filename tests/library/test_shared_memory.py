@@ -1,4 +1,4 @@
-"""What killed processes leave in shared memory is found by its locks, and removed; what lives stays."""
+"""Shared memory of killed processes is detected by its locks and removed; that of living ones stays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from camera_perception.core.shared_memory import UNLOCKED, YOUNG, files_of, sweep
+from camera_perception.core.shared_memory import MIN_AGE, UNLOCKED_MIN_AGE, files_of, sweep
 
 SEGMENT, PORT = "fastrtps_05a2d9d755d0593a", "fastrtps_port7411"
 OF_PORT = {PORT, f"{PORT}_el", f"sem.{PORT}_mutex"}
@@ -34,18 +34,18 @@ def names(folder) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_nothing_is_nothing(tmp_path):
+def test_an_empty_folder_is_left_alone(tmp_path):
     assert sweep(tmp_path) == sweep(tmp_path / "missing") == files_of(tmp_path / "missing") == []
 
 
-def test_what_nobody_locks_is_removed(shm):
-    folder = shm(*OF_PORT, *OF_SEGMENT, "fastdds_port7412_sl", age=YOUNG + 1)
+def test_unlocked_files_are_removed(shm):
+    folder = shm(*OF_PORT, *OF_SEGMENT, "fastdds_port7412_sl", age=MIN_AGE + 1)
     assert set(sweep(folder)) == OF_PORT | OF_SEGMENT | {"fastdds_port7412_sl"}
     assert names(folder) == set()
 
 
 @pytest.mark.parametrize("kind", [fcntl.LOCK_EX, fcntl.LOCK_SH], ids=["one reader", "many readers"])
-def test_what_a_living_process_locks_stays(shm, kind):
+def test_files_locked_by_a_living_process_stay(shm, kind):
     folder = shm(*OF_PORT, *OF_SEGMENT, age=1e6)
     with (folder / f"{PORT}_el").open("ab") as owner:
         fcntl.flock(owner, kind)
@@ -53,7 +53,7 @@ def test_what_a_living_process_locks_stays(shm, kind):
     assert set(sweep(folder)) == OF_PORT
 
 
-def test_the_lock_of_a_killed_process_is_none(shm):
+def test_the_lock_of_a_killed_process_is_released(shm):
     folder = shm(*OF_SEGMENT, age=1e6)
     hold = f"import fcntl; f = open({str(folder / (SEGMENT + '_el'))!r}, 'ab'); fcntl.flock(f, 2); print(1); input()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
@@ -63,14 +63,14 @@ def test_the_lock_of_a_killed_process_is_none(shm):
     assert set(sweep(folder)) == OF_SEGMENT
 
 
-def test_what_is_just_being_made_stays(shm):
+def test_files_being_created_stay(shm):
     folder = shm(*OF_SEGMENT, age=0)
-    shm(PORT, f"sem.{PORT}_mutex", age=UNLOCKED - 10)
+    shm(PORT, f"sem.{PORT}_mutex", age=UNLOCKED_MIN_AGE - 10)
     assert sweep(folder) == []
 
 
-def test_what_never_got_a_lock_is_removed_after_a_while(shm):
-    folder = shm(PORT, f"sem.{PORT}_mutex", SEGMENT, age=UNLOCKED + 1)
+def test_files_that_never_got_a_lock_are_removed_after_a_while(shm):
+    folder = shm(PORT, f"sem.{PORT}_mutex", SEGMENT, age=UNLOCKED_MIN_AGE + 1)
     assert set(sweep(folder)) == {PORT, f"sem.{PORT}_mutex", SEGMENT}
 
 
@@ -80,7 +80,7 @@ def test_other_files_stay(shm):
     assert names(shm(age=0)) == others
 
 
-def test_asking_removes_nothing(shm):
+def test_a_dry_run_removes_nothing(shm):
     folder = shm(*OF_SEGMENT, age=1e6)
     assert set(sweep(folder, remove=False)) == OF_SEGMENT == names(folder)
     assert set(files_of(folder)) == {folder / name for name in OF_SEGMENT}

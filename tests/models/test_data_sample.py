@@ -27,7 +27,7 @@ def test_what_is_not_labelled_is_unknown_in_every_array():
 
 
 def test_an_image_without_objects_is_labelled_with_none():
-    out = targets(sample(boxes=Boxes.none()), SIZE)
+    out = targets(sample(boxes=Boxes.empty()), SIZE)
     assert out["has_boxes"]
     assert (out["classes"] == -1).all()
 

@@ -28,7 +28,7 @@ class Memory:
         return Sample(
             self.names[i],
             np.full((*self.size, 3), 20 * i, np.uint8),
-            Boxes([[10, 20, 30, 40]], [8], [False], [2]) if i else Boxes.none(),
+            Boxes([[10, 20, 30, 40]], [8], [False], [2]) if i else Boxes.empty(),
             Lanes([Lane([[5, 50], [9, 10]], 1, 2, 3)], frozenset({-1, 1})),
             np.full(self.size, 1, np.uint8),
             None,

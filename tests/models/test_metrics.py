@@ -340,7 +340,7 @@ def test_yolop_averages_over_batches_and_draws_thin_lines():
 def test_yolop_does_not_measure_tasks_without_a_head():
     from perception_models.evaluation.metrics.bdd_protocol import Yolop
 
-    sample = Sample("a", np.zeros((72, 128, 3), np.uint8), Boxes.none(), Lanes([Lane([[60, 70], [60, 20]])]))
+    sample = Sample("a", np.zeros((72, 128, 3), np.uint8), Boxes.empty(), Lanes([Lane([[60, 70], [60, 20]])]))
     measured = Yolop(OBJECTS)
     measured.update(Observations(Task(0), found([])), sample)
     assert measured.result() == {}

@@ -77,13 +77,13 @@ def test_tf_that_puts_the_camera_under_the_road_disables_metric_output(monkeypat
     calibration._transforms.on_static(tf("base_link", "front_optical_frame", (1.5, 0, -0.2), OPTICAL))
     calibration.on_info(camera_info())
     assert (calibration.camera, calibration.flags) == (None, Status.UNCALIBRATED)
-    assert "under the road" in calibration.text
+    assert "below the road" in calibration.text
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"camera_pose": [1.5, 0, -1.4, 0, 0, 0]}, "under the road"),
+        ({"camera_pose": [1.5, 0, -1.4, 0, 0, 0]}, "below the road"),
         ({"camera_pose": [1.5, 0, 1.4]}, "3 numbers"),
         ({"calibration_file": "lens.yaml"}, "needs 'camera_pose'"),
     ],

@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
-from camera_perception.lanes.online_calibration import Diagnosis
+from camera_perception.lanes.online_calibration import CalibrationEstimate
 from camera_perception.tools.drift.monitor import Judgement, Moved
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.camera.report import State, report
@@ -19,12 +19,12 @@ from camera_perception_ros.camera.report import State, report
 K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 
 
-def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> DiagnosticStatus:
+def calibration_status(estimate: CalibrationEstimate, flags: Status = Status(0)) -> DiagnosticStatus:
     """The Calibration part of the report of a node 1.4 m above the road."""
     camera = Camera.from_camera_info(160, 96, K, [0.0] * 5, base_from_camera=optical_from_rpy((1.5, 0, 1.4), (0, 0, 0)))
     engine = SimpleNamespace(name="fake", engine_id="0")
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
-    doctor = SimpleNamespace(diagnosis=diagnosis, lane_width=3.5)
+    doctor = SimpleNamespace(estimate=estimate, lane_width=3.5)
     serving = SimpleNamespace(model=model, pipeline=SimpleNamespace(calibration=doctor), drift=None)
     calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
     return report("/front", Time(), State("active", configured(serving, calibration))).status[-1]
@@ -37,14 +37,14 @@ def configured(serving: SimpleNamespace, calibration: SimpleNamespace) -> Simple
 
 
 def test_without_lane_lines_nothing_is_measured():
-    status = calibration_status(Diagnosis(Status(0), True))
+    status = calibration_status(CalibrationEstimate(Status(0), True))
     assert (status.level, status.message) == (DiagnosticStatus.OK, "calibrated")
     assert {pair.key: pair.value for pair in status.values} == {"straight_frames": "0"}
 
 
 def test_measurements_from_lane_lines_are_reported_in_degrees_and_metres():
     """Lanes that look twice as wide as usual: the camera sits half as high."""
-    status = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
+    status = calibration_status(CalibrationEstimate(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
     values = {pair.key: float(pair.value) for pair in status.values}
     assert values == pytest.approx(
         {"straight_frames": 50, "pitch_off_deg": 1.0, "yaw_off_deg": -2.0, "height_m": 0.7, "lane_width_m": 7.0}
@@ -54,7 +54,7 @@ def test_measurements_from_lane_lines_are_reported_in_degrees_and_metres():
 
 
 def test_a_missing_pose_is_reported_before_a_measured_error():
-    status = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
+    status = calibration_status(CalibrationEstimate(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
     assert (status.level, status.message) == (DiagnosticStatus.WARN, "pose unknown")
 
 

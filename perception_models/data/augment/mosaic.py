@@ -28,7 +28,7 @@ def mosaic(samples: list[Sample], size: tuple[int, int], rng: np.random.Generato
             tile.boxes.boxes += np.array([left, top, left, top], np.float32)
             parts.append(tile.boxes)
     if out.boxes is not None:
-        out.boxes = Boxes.joined(parts)
+        out.boxes = Boxes.concatenate([Boxes.empty(), *parts])
     return out
 
 
@@ -43,7 +43,7 @@ def _blank(samples: list[Sample], size: tuple[int, int]) -> Sample:
         name: np.full(size, IGNORE, np.uint8) if any(getattr(s, name) is not None for s in samples) else None
         for name in ("drivable", "semantic")
     }
-    boxes = Boxes.none() if all(s.boxes is not None for s in samples) else None
+    boxes = Boxes.empty() if all(s.boxes is not None for s in samples) else None
     known = frozenset.intersection(*(s.known_classes for s in samples))
     image = np.full((*size, 3), PAD, np.uint8)
     return Sample("+".join(s.name for s in samples), image, boxes, **masks, known_classes=known)

@@ -64,7 +64,7 @@ class CocoDetection:
         with usable(f"{self.path}: {row['file_name']}"):
             kept = [label for label in self._labels[row["id"]] if self._kinds.get(label.get("category_id"), -1) >= 0]
             rows = [self._box(label, row["file_name"]) for label in kept]
-        return Boxes(*zip(*rows)) if rows else Boxes.none()
+        return Boxes(*zip(*rows)) if rows else Boxes.empty()
 
     def _box(self, label: dict[str, Any], name: str) -> tuple[list[float], int, bool, int]:
         where = f"{self.path}: {name}: label {label.get('id')}"

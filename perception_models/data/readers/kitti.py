@@ -64,7 +64,7 @@ class KittiObjects:
         """Without a .txt of its own an image of the training part is broken, not empty."""
         lines = enumerate(read_lines(path), 1)
         rows = [row for number, line in lines for row in _rows(line.split(), f"{path}: line {number}")]
-        return Boxes(*zip(*rows)) if rows else Boxes.none()
+        return Boxes(*zip(*rows)) if rows else Boxes.empty()
 
 
 def _rows(words: list[str], where: str) -> list[tuple[list[float], int, bool, int]]:

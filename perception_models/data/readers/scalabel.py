@@ -50,7 +50,7 @@ def boxes_from_frame(frame: Frame, path: Path) -> Boxes:
     where = f"{path}: frame {frame['name']}"
     with usable(where):
         rows = [_box(label, where) for label in frame.get("labels") or () if label.get("box2d") is not None]
-    return Boxes(*zip(*rows)) if rows else Boxes.none()
+    return Boxes(*zip(*rows)) if rows else Boxes.empty()
 
 
 def _box(label: dict[str, Any], where: str) -> tuple[list[float], int, bool, int]:

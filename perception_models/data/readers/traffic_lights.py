@@ -59,7 +59,7 @@ class LightCrops:
         if self.plain:
             return self._plain(name, *self.crops[index])
         rng = np.random.default_rng(crc32(name.encode()))
-        empty = Sample(name, background(self.canvas, rng), Boxes.none(), attributes={"source": "traffic_light_crops"})
+        empty = Sample(name, background(self.canvas, rng), Boxes.empty(), attributes={"source": "traffic_light_crops"})
         return self.paste(empty, rng, count=int(rng.integers(1, 5)), tallest=0.4, first=self.crops[index])
 
     def _plain(self, name: str, path: Path, state: int) -> Sample:
@@ -84,7 +84,7 @@ class LightCrops:
 
         tallest  share of the picture's height; sizes are drawn evenly in the logarithm from 10 pixels up
         """
-        boxes = sample.boxes or Boxes.none()
+        boxes = sample.boxes or Boxes.empty()
         sample = replace(
             sample, image=sample.image.copy(), semantic=_copy(sample.semantic), drivable=_copy(sample.drivable)
         )
@@ -95,7 +95,7 @@ class LightCrops:
             crop = _varied(_cached_image(path), rng, sample.size[0] * tallest)
             place = _free_place(crop.shape[:2], sample.size, boxes.boxes, rng)
             if place is not None:
-                boxes = Boxes.joined([boxes, _put(sample, crop, place, state, rng)])
+                boxes = Boxes.concatenate([boxes, _put(sample, crop, place, state, rng)])
         return replace(sample, boxes=boxes)
 
 

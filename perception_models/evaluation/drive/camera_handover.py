@@ -13,7 +13,7 @@ import yaml
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Frame, Objects, Perception, Task
 from camera_perception.fusion.objects import ObjectFuser
-from camera_perception.fusion.types import FusedObjects, view_of
+from camera_perception.fusion.types import FusedObjects, camera_view
 from camera_perception.geometry.odometry import Odometry
 from perception_models.evaluation.drive.ground_truth import CLASSES, Snapshot, boxes_of, motion_between, snapshot_of
 from perception_models.evaluation.drive.tracking import track_truth
@@ -82,7 +82,7 @@ def handovers(drive: Sequence[Sequence[Snapshot]]) -> Handovers:
         odometry.add(stamp_ns, pose[0, 3], pose[1, 3], float(np.arctan2(pose[1, 0], pose[0, 0])))
         motion = motion_between(last[0], snapshots[0]) if last else None
         tracks = [track(snapshot, motion) for track, snapshot in zip(trackers, snapshots)]
-        views = {number: view_of(_perception(each, stamp_ns), CLASSES) for number, each in enumerate(tracks)}
+        views = {number: camera_view(_perception(each, stamp_ns), CLASSES) for number, each in enumerate(tracks)}
         fused = fuser.update(views, stamp_ns, odometry.between)
         for true_id, fused_id, cameras in _observations(fused, tracks, snapshots):
             count.add(true_id, fused_id, cameras, stamp_ns)

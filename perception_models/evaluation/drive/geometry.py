@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from camera_perception.core.types import Detections, Edge, Objects
-from camera_perception.geometry.camera import Camera, rotation
+from camera_perception.geometry.camera import Camera, rotation_from_rpy
 from camera_perception.geometry.ground import GroundNoise
 from camera_perception.objects.contact import bottom_hidden
 from camera_perception.objects.localize import locate_objects
@@ -144,6 +144,6 @@ def as_objects(boxes: np.ndarray, actors: list[Actor]) -> Objects:
 def perturbed(camera: Camera, noise: GroundNoise, rng: np.random.Generator) -> Camera:
     """The camera with a mounting that is wrong by one draw of the noise."""
     pose = camera.pose.copy()
-    pose[:3, :3] = rotation((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0.0)) @ pose[:3, :3]
+    pose[:3, :3] = rotation_from_rpy((noise.roll * rng.normal(), noise.pitch * rng.normal(), 0.0)) @ pose[:3, :3]
     pose[2, 3] += noise.height * rng.normal()
     return replace(camera, base_from_camera=pose)

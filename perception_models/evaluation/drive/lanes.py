@@ -66,7 +66,7 @@ def project_truth(pixels: float = 1.5, seed: int = 0) -> DetectLanes:
     def detect(snapshot: Snapshot) -> tuple[tuple[LaneLine, ...], EgoLane | None]:
         lines = [_projected(snapshot, points, pixels, rng) for role, points in snapshot.lanes if role != "other"]
         lanes = tracker.update(locate_lanes(tuple(line for line in lines if line), snapshot.camera), snapshot.stamp_ns)
-        return lanes, ego_lane(lanes, tracker.usual_width)
+        return lanes, ego_lane(lanes, tracker.lane_width)
 
     return detect
 

@@ -22,7 +22,7 @@ from camera_perception.image.letterbox import Letterbox, Preprocessor
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.free_road import locate_road
 from camera_perception.lanes.image_lines import road_from_drivable
-from camera_perception.lanes.online_calibration import CalibrationDoctor
+from camera_perception.lanes.online_calibration import OnlineCalibration
 from camera_perception.lanes.roles import ego_lane
 from camera_perception.lanes.tracker import LaneTracker
 from camera_perception.objects.footprint import near_sides
@@ -67,7 +67,7 @@ class Pipeline:
         self._health = HealthMonitor()
         self._objects = ObjectTracker(spec.classes)
         self._lanes = LaneTracker()
-        self.calibration = CalibrationDoctor()
+        self.calibration = OnlineCalibration()
         self._pitch = RoadPitch()
 
     def run(self, frame: Frame, motion: EgoMotion | None = None, ranges: RangeSource | None = None) -> Perception:
@@ -142,9 +142,9 @@ class Pipeline:
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
         camera = mounted
         if camera is not None:
-            diagnosis = self.calibration.update(seen.lanes, camera, frame.stamp_ns)
-            flags |= diagnosis.flags
-            camera = self._as_it_looks_now(camera, frame.stamp_ns) if diagnosis.metric else None
+            estimate = self.calibration.update(seen.lanes, camera, frame.stamp_ns)
+            flags |= estimate.flags
+            camera = self._as_it_looks_now(camera, frame.stamp_ns) if estimate.metric else None
         if camera is None:
             flags |= Status.UNCALIBRATED
         if flags & Status.IMAGE_FROZEN:  # where things were, not where they are
@@ -169,15 +169,15 @@ class Pipeline:
             scene=seen.scene,
             status_flags=int(flags),
             base_frame=self.base_frame if camera else "",
-            ego_lane=ego_lane(lanes, self._lanes.usual_width),
+            ego_lane=ego_lane(lanes, self._lanes.lane_width),
             velocity_over_ground=motion is not None,
         )
         return perception if camera is not None else pixels_only(perception)
 
     def _as_it_looks_now(self, camera: Camera, stamp_ns: int) -> Camera:
         """The camera against the road of this frame: the car nods, the road slopes."""
-        sighting = self.calibration.sighting
-        self._pitch.update(sighting.pitch if sighting else None, stamp_ns)
+        measurement = self.calibration.measurement
+        self._pitch.update(measurement.pitch if measurement else None, stamp_ns)
         return camera.pitched(self._pitch.angle)
 
     def _usable_camera(self, frame: Frame) -> Camera | None:

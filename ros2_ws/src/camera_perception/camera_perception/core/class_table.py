@@ -1,4 +1,4 @@
-"""What is known of things by the name of their class, for arrays of class indices."""
+"""Per-class constants, looked up by class index."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 
 class ClassTable:
-    """Values of one shape by class name, and one for all other names and for indices that are no class."""
+    """Values of one shape per class name, with a default for other names and for invalid indices."""
 
-    def __init__(self, values: Mapping[str, ArrayLike], otherwise: ArrayLike):
-        self.values, self.otherwise = values, otherwise
+    def __init__(self, values: Mapping[str, ArrayLike], default: ArrayLike):
+        self.values, self.default = values, default
         self._rows = lru_cache(maxsize=8)(self._stacked)
 
     def lookup(self, indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
@@ -21,10 +21,10 @@ class ClassTable:
         return self._rows(classes).take(indices + 1, axis=0, mode="clip")
 
     def _stacked(self, classes: tuple[str, ...]) -> np.ndarray:
-        """One row per class and one at either end, where indices that are no class are clipped to."""
-        return np.array([self.otherwise, *(self.values.get(name, self.otherwise) for name in classes), self.otherwise])
+        """One row per class, and the default at both ends, where invalid indices are clipped to."""
+        return np.array([self.default, *(self.values.get(name, self.default) for name in classes), self.default])
 
 
 def class_mask(*names: str) -> ClassTable:
-    """Whether a class has one of these names."""
+    """A table that is true for these class names."""
     return ClassTable(dict.fromkeys(names, True), False)

@@ -1,32 +1,32 @@
-"""What a camera, a model folder or a user can do to us. Every text says what to do next."""
+"""Exceptions raised by this library; every message says what to do next."""
 
 
 class PerceptionError(Exception):
-    """Anything this library raises on purpose."""
+    """Base class of all exceptions that this library raises."""
 
 
 class BadImage(PerceptionError):
-    """An image message cannot be turned into pixels: encoding, size, step or compressed data are wrong."""
+    """An image message cannot be decoded: encoding, size, step or compressed data are wrong."""
 
 
 class UnknownEncoding(BadImage):
-    """The encoding of an image message is none of ours, and no fallback knows it."""
+    """The encoding of an image message is not supported, and no fallback can convert it."""
 
 
 class BadRange(PerceptionError):
-    """A depth image or a point cloud cannot be turned into metres that belong to the image."""
+    """A depth image or point cloud cannot be converted to ranges aligned with the image."""
 
 
 class ModelError(PerceptionError):
-    """A model folder is missing, broken, or is not what its model.json says."""
+    """A model folder is missing, broken, or does not match its model.json."""
 
 
 class EngineError(PerceptionError):
-    """A backend is not installed, refuses the model, or failed while running."""
+    """A backend is not installed, rejects the model, or failed while running."""
 
 
 class EngineMissing(EngineError):
-    """The backend is there, but no engine was built for this model on this machine; the text holds the command."""
+    """No engine has been built for this model on this machine; the message contains the build command."""
 
 
 class EngineBusy(EngineError):
@@ -34,14 +34,14 @@ class EngineBusy(EngineError):
 
 
 class BuildCancelled(EngineError):
-    """The user, or a node that shuts down, wanted no engine any more."""
+    """The build was cancelled by the user or by node shutdown."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"the engine of model '{model}' was not built: cancelled; nothing was changed")
+        super().__init__(f"the engine build of model '{model}' was cancelled; nothing was changed")
 
 
 class CalibrationError(PerceptionError):
-    """Intrinsics or extrinsics cannot be used for metres."""
+    """Intrinsics or extrinsics are missing or unusable for metric output."""
 
 
 class BagError(PerceptionError):

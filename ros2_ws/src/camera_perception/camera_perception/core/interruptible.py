@@ -1,4 +1,4 @@
-"""A long piece of work under a progress bar that Ctrl-C stops, wherever the work is."""
+"""Run long native work under a progress bar that Ctrl-C can stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-LEFT = 130  # exit code of a program that Ctrl-C ended
+EXIT_INTERRUPTED = 130  # exit code of a program ended by Ctrl-C
 
 
-def under_a_bar(work: Callable[[Callable[[str, float], bool]], T]) -> T:
-    """The result of work, or what it raises; work gets a callback for phase and share 0..1 that says whether to go on.
+def run_with_progress_bar(work: Callable[[Callable[[str, float], bool]], T]) -> T:
+    """Return the result of `work`, or raise what it raises.
 
-    It runs in a thread of its own: Python takes Ctrl-C in the main thread only, which native code would hold for
+    work  called with a callback that takes a phase name and a fraction 0..1 and returns whether to continue
+
+    It runs in a thread of its own: Python handles Ctrl-C in the main thread only, which native code would block for
     minutes. The first Ctrl-C asks the work to stop, the second ends the process at once.
     """
     from tqdm import tqdm
@@ -25,16 +27,16 @@ def under_a_bar(work: Callable[[Callable[[str, float], bool]], T]) -> T:
     stop = threading.Event()
     with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}") as bar:
 
-        def progress(phase: str, share: float) -> bool:
+        def progress(phase: str, fraction: float) -> bool:
             bar.set_description_str(phase, refresh=False)
-            bar.update(100 * share - bar.n)
+            bar.update(100 * fraction - bar.n)
             return not stop.is_set()
 
         def on_signal(number: int, frame: Any) -> None:
             if stop.is_set():
-                os._exit(LEFT)  # a thread inside native code would hold up any other end
+                os._exit(EXIT_INTERRUPTED)  # a thread inside native code would delay any other exit
             stop.set()
-            bar.write("stopping at the next step; Ctrl-C once more leaves at once", file=sys.stderr)
+            bar.write("Stopping at the next step; press Ctrl-C again to exit immediately.", file=sys.stderr)
 
         before = signal.signal(signal.SIGINT, on_signal)
         try:

@@ -1,6 +1,6 @@
-"""The model folder: the only thing that crosses from training to the vehicle.
+"""The model folder, the interface between training and vehicle: read and validate model.json.
 
-model.onnx + model.json + reference.npz + MODEL_CARD.md. model.json is read here and checked before use.
+A folder holds model.onnx, model.json, reference.npz and MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from camera_perception.core.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the network wants to see; see model.schema.json for each field."""
+    """The network's input; model.schema.json documents each field."""
 
     name: str
     width: int
@@ -46,7 +46,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class HeadSpec:
-    """One output of the network: `kind` names its decoder, `tensors` maps its names to those of the ONNX file."""
+    """One network output: `kind` names its decoder, `tensors` maps tensor roles to names in the ONNX file."""
 
     head: str
     kind: str
@@ -60,11 +60,11 @@ class HeadSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """model.json after all checks.
+    """A validated model.json.
 
-    folder    where the files are
-    precision of the numbers inside the ONNX file
-    reference path of reference.npz, or None for models that bring none
+    folder    path of the model folder
+    precision of the weights and activations in the ONNX file
+    reference path of reference.npz, None when the folder has none
     """
 
     folder: Path
@@ -90,35 +90,35 @@ class ModelSpec:
         return path if path.is_file() else None
 
     def head(self, name: str) -> HeadSpec | None:
-        """The first head of that name, or None."""
+        """The first head with this name, or None."""
         return next((head for head in self.heads if head.head == name), None)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names of the objects; empty when the model finds none."""
+        """Class names of the object head; empty without one."""
         objects = self.head("objects")
         return objects.classes if objects else ()
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
+    """SHA-256 hex digest of a file, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
 def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
-    """Read and check a model folder; ModelError says which file and which field is wrong and what to do."""
+    """Read and validate a model folder; ModelError names the wrong file and field and says what to do."""
     folder = Path(folder)
     spec = spec_from_json(read_json(folder), folder)
     if not spec.onnx_path.is_file():
-        raise ModelError(f"{spec.onnx_path} is missing: copy the whole model folder, or export it again")
+        raise ModelError(f"{spec.onnx_path} is missing: copy the whole model folder, or export the model again")
     if check_hash and (actual := sha256_of(spec.onnx_path)) != spec.onnx_sha256:
         raise ModelError(
             f"{spec.onnx_path} has sha256 {actual[:12]}..., model.json expects {spec.onnx_sha256[:12]}...: "
-            "the file was changed or copied in part; copy the folder again, or export it again"
+            "the file was changed or only partly copied; copy or export the model folder again"
         )
     return spec
 
@@ -131,13 +131,14 @@ def read_json(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(f"{path} is missing: write one with `camera-perception inspect-onnx FILE.onnx`")
     try:
-        return json.loads(path.read_text("utf-8"))
+        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}): restore it or export the model again") from error
+    return data
 
 
 def spec_from_json(data: Any, folder: Path) -> ModelSpec:
-    """Check raw JSON against the schema and give it types; ModelError names the wrong field."""
+    """Validate raw JSON and convert it to a ModelSpec; ModelError names the wrong field."""
     check_schema(data, folder / "model.json")
     values = dict(data["input"])
     for name in ("mean", "std"):
@@ -169,7 +170,7 @@ def _head(data: dict[str, Any], folder: Path) -> HeadSpec:
 
 
 @lru_cache(maxsize=1)
-def _validator():
+def _validator() -> Any:
     import jsonschema
 
     schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
@@ -177,7 +178,7 @@ def _validator():
 
 
 def check_schema(data: Any, path: Path) -> None:
-    """ModelError for the first field that the schema refuses."""
+    """Raise ModelError for the first field that violates the schema."""
     errors = sorted(_validator().iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
         where = ".".join(map(str, errors[0].absolute_path)) or "the top level"

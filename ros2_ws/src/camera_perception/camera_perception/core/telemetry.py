@@ -1,9 +1,4 @@
-"""How the GPU is: temperature, throttling, clock, load, memory. NVML on desktops and servers, sysfs on Jetson.
-
-How a Jetson's GPU is, from sysfs; files that a board lacks are left out.
-
-How the GPU is, as numbers and as words.
-"""
+"""GPU temperature, throttling, clock, load and memory: from NVML on desktops and servers, from sysfs on Jetson."""
 
 from __future__ import annotations
 
@@ -12,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HOT = 85.0  # degrees Celsius; Orin begins to slow down at 99, desktop cards at 83 to 90
+HOT = 85.0  # degrees Celsius; Orin throttles from 99, desktop cards from 83 to 90
 
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """One look at the GPU; None is not known.
+    """State of the GPU at one time; None where unknown.
 
-    temperature in degrees Celsius; load 0..1; memory in bytes; clock in MHz, now and at most
-    throttled says why the clock is low, "" when it is not
+    temperature              degrees Celsius
+    load                     0..1
+    memory_used, _total      bytes
+    throttled                reason for a reduced clock, "" when there is none
+    clock, max_clock         MHz
     """
 
     name: str
@@ -30,11 +28,11 @@ class GpuReading:
     memory_total: int | None = None
     throttled: str = ""
     clock: float | None = None
-    clock_most: float | None = None
+    max_clock: float | None = None
 
     @property
     def values(self) -> dict[str, str]:
-        """For /diagnostics: what is known, in words."""
+        """Known values as text, for /diagnostics."""
         known = {"gpu": self.name}
         if self.temperature is not None:
             known["gpu temperature"] = f"{self.temperature:.0f} C"
@@ -43,7 +41,7 @@ class GpuReading:
         if self.memory_used is not None and self.memory_total:
             known["gpu memory"] = f"{self.memory_used / 2**20:.0f} of {self.memory_total / 2**20:.0f} MiB"
         if self.clock is not None:
-            known["gpu clock"] = f"{self.clock:.0f}" + (f" of {self.clock_most:.0f} MHz" if self.clock_most else " MHz")
+            known["gpu clock"] = f"{self.clock:.0f}" + (f" of {self.max_clock:.0f} MHz" if self.max_clock else " MHz")
         known["gpu throttled"] = self.throttled or "no"
         return known
 
@@ -53,10 +51,13 @@ class GpuReading:
 
 
 def read_jetson(root: Path = Path("/")) -> GpuReading:
-    """A reading; root is where /sys and /proc are, for tests."""
+    """Read a Jetson from sysfs; values that a board lacks are None.
+
+    root  contains /sys and /proc; for tests
+    """
     used, total = _memory(root / "proc/meminfo")
     model = _text(root / "proc/device-tree/model").rstrip("\0") or "Jetson"
-    return GpuReading(model, _temperature(root), _load(root), used, total, _throttled(root), *_clock(root))
+    return GpuReading(model, _temperature(root), _load(root), used, total, _throttled(root), *_clocks(root))
 
 
 def _temperature(root: Path) -> float | None:
@@ -68,28 +69,28 @@ def _temperature(root: Path) -> float | None:
 
 
 def _load(root: Path) -> float | None:
-    """Per mille, at a place that moved with the L4T release."""
-    places = (
+    """0..1; the file counts per mille, and its path depends on the L4T release."""
+    paths = (
         "sys/devices/platform/gpu.0/load",
         "sys/devices/gpu.0/load",
         "sys/devices/platform/bus@0/17000000.gpu/load",
     )
-    values = [value for place in places if (value := _number(root / place)) is not None]
+    values = [value for path in paths if (value := _number(root / path)) is not None]
     return values[0] / 1000 if values else None
 
 
-def _clock(root: Path) -> tuple[float | None, float | None]:
-    """MHz, now and at most."""
+def _clocks(root: Path) -> tuple[float | None, float | None]:
+    """MHz, current and maximum."""
     for device in sorted((root / "sys/class/devfreq").glob("*")):
         if any(name in device.name for name in ("gpu", "ga10b", "gpc")):
             values = [_number(device / name) for name in ("cur_freq", "max_freq")]
-            now, most = (None if value is None else value / 1e6 for value in values)
-            return now, most
+            now, highest = (None if value is None else value / 1e6 for value in values)
+            return now, highest
     return None, None
 
 
 def _throttled(root: Path) -> str:
-    """A cooling device of the GPU above its rest state means that heat holds the clock down."""
+    """An active cooling device of the GPU means that heat limits the clock."""
     for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
         if "gpu" in _text(device / "type").lower() and (_number(device / "cur_state") or 0) > 0:
             return "heat"
@@ -97,7 +98,7 @@ def _throttled(root: Path) -> str:
 
 
 def _memory(meminfo: Path) -> tuple[int | None, int | None]:
-    """CPU and GPU of a Jetson share their memory."""
+    """Bytes used and total; CPU and GPU of a Jetson share their memory."""
     rows = dict(line.split(":", 1) for line in _text(meminfo).splitlines() if ":" in line)
     try:
         total, free = (int(rows[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
@@ -118,9 +119,7 @@ def _number(path: Path) -> int | None:
     return int(text) if text.lstrip("-").isdigit() else None
 
 
-__all__ = ["GpuReading", "gpu_reader", "read_nvml"]
-
-# NVML's reasons for a lower clock that mean heat or power, not idleness or the user's wish.
+# NVML clock limit reasons caused by heat or power, not by idling or by user settings.
 THROTTLING = (
     (0x4, "power cap"),
     (0x8, "hardware slowdown"),
@@ -131,9 +130,9 @@ THROTTLING = (
 
 
 def gpu_reader(index: int = 0, root: Path = Path("/")) -> Callable[[], GpuReading | None] | None:
-    """A function that takes a reading in well under a millisecond, or None where there is nothing to read.
+    """A function that reads the GPU in well under a millisecond, or None without a supported GPU.
 
-    root  where /sys, /proc and /etc are; for tests
+    root  contains /sys, /proc and /etc; for tests
     """
     if (root / "etc/nv_tegra_release").is_file():
         return lambda: read_jetson(root)
@@ -150,20 +149,20 @@ def gpu_reader(index: int = 0, root: Path = Path("/")) -> Callable[[], GpuReadin
 
 
 def read_nvml(nvml: Any, handle: Any) -> GpuReading | None:
-    """None when the GPU does not answer any more."""
+    """Read a GPU through NVML; None when it no longer responds."""
 
-    def ask(question: Callable[..., Any], *arguments: Any) -> Any:
+    def query(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return question(handle, *arguments)
+            return function(handle, *arguments)
         except nvml.NVMLError:
-            return None  # not every card knows everything
+            return None  # not every card supports every query
 
-    name = ask(nvml.nvmlDeviceGetName)
+    name = query(nvml.nvmlDeviceGetName)
     if name is None:
         return None
-    memory, load = ask(nvml.nvmlDeviceGetMemoryInfo), ask(nvml.nvmlDeviceGetUtilizationRates)
-    reasons = ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons) or 0
-    temperature = ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU)
+    memory, load = query(nvml.nvmlDeviceGetMemoryInfo), query(nvml.nvmlDeviceGetUtilizationRates)
+    reasons = query(nvml.nvmlDeviceGetCurrentClocksThrottleReasons) or 0
+    temperature = query(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU)
     return GpuReading(
         name.decode() if isinstance(name, bytes) else name,
         None if temperature is None else float(temperature),
@@ -171,6 +170,6 @@ def read_nvml(nvml: Any, handle: Any) -> GpuReading | None:
         memory.used if memory else None,
         memory.total if memory else None,
         ", ".join(text for bit, text in THROTTLING if reasons & bit),
-        ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
-        ask(nvml.nvmlDeviceGetMaxClockInfo, nvml.NVML_CLOCK_SM),
+        query(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        query(nvml.nvmlDeviceGetMaxClockInfo, nvml.NVML_CLOCK_SM),
     )

@@ -1,4 +1,4 @@
-"""Small tables for the terminal."""
+"""Plain-text tables for the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their longest cell; numbers to the right."""
+    """Format rows as a table: columns as wide as their longest cell, numbers right-aligned."""
     cells = [[_text(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells)]
     right = [

@@ -1,23 +1,19 @@
-"""The values that travel through the pipeline. Pixels are those of the source image; metres are in base_link.
-
-What limits the worth of a frame's perception.
-
-What an examination says about one thing.
-"""
+"""The data types of the pipeline. Pixels are those of the source image; metres are in base_link."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from operator import attrgetter
 
 import numpy as np
+
+from camera_perception.core.columns import Columns
 
 NO_TRACK = 0
 
 
 class Task(IntFlag):
-    """Heads that ran: "no object" is not "no detector". Same bits as PerceptionFrame.tasks_valid."""
+    """Heads that ran, to tell "no object" from "no detector". Same bits as PerceptionFrame.tasks_valid."""
 
     OBJECTS = 1
     LANES = 2
@@ -27,8 +23,35 @@ class Task(IntFlag):
     SEMANTIC = 32
 
 
+class Status(IntFlag):
+    """Conditions that degrade or invalidate a frame. Same bits as PerceptionFrame.status_flags, documented there."""
+
+    DROPPING = 1 << 0
+    STALE_INPUT = 1 << 1
+    UNCALIBRATED = 1 << 2
+    TF_MISSING = 1 << 3
+    CPU_FALLBACK = 1 << 4
+    IMAGE_DARK = 1 << 5
+    IMAGE_OVEREXPOSED = 1 << 6
+    IMAGE_BLURRED = 1 << 7
+    IMAGE_FROZEN = 1 << 8
+    IMAGE_BLOCKED = 1 << 9
+    WRONG_ENCODING = 1 << 10
+    CLOCK_JUMP = 1 << 11
+    THERMAL = 1 << 12
+    BAD_IMAGE = 1 << 13
+    CALIBRATION_DRIFT = 1 << 14
+    ENGINE_ERROR = 1 << 15
+    RESOLUTION_CHANGED = 1 << 16
+
+
+def flag_names(flags: int) -> tuple[str, ...]:
+    """Names of the bits set in `flags`, lowest first."""
+    return tuple(flag.name for flag in Status if flag & flags and flag.name)
+
+
 class LineType(IntEnum):
-    """Marking of a lane line; the left mark is named first. Same numbers as LaneLine.line_type."""
+    """Marking of a lane line; of double lines the left one is named first. Same numbers as LaneLine.line_type."""
 
     UNKNOWN = 0
     SOLID = 1
@@ -53,7 +76,7 @@ class LineColor(IntEnum):
 
 
 class Edge(IntFlag):
-    """Image borders that a box touches, so that part of the object may be out of view."""
+    """Image borders that a box touches; part of the object may be out of view."""
 
     LEFT = 1
     TOP = 2
@@ -62,7 +85,7 @@ class Edge(IntFlag):
 
 
 class PositionMethod(IntEnum):
-    """Where a metric position came from. Same numbers as DetectedObject.position_method."""
+    """How a position was measured. Same numbers as DetectedObject.position_method."""
 
     NONE = 0
     GROUND_PLANE = 1
@@ -72,7 +95,7 @@ class PositionMethod(IntEnum):
 
 
 class Relevance(IntEnum):
-    """Whom a traffic light governs. Same numbers as TrafficLight.relevance."""
+    """Which traffic a light controls. Same numbers as TrafficLight.relevance."""
 
     UNKNOWN = 0
     EGO = 1
@@ -81,10 +104,10 @@ class Relevance(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One camera image with its time.
+    """One camera image and its capture time.
 
     image    (H, W, 3) uint8, BGR
-    stamp_ns capture time of the image in nanoseconds; the only clock the pipeline knows
+    stamp_ns capture time in nanoseconds; the pipeline uses no other clock
     frame_id optical frame of the camera
     """
 
@@ -98,7 +121,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Detections:
+class Detections(Columns):
     """N objects found in one image, one row per object.
 
     boxes        (N, 4) float32  x0 y0 x1 y1, pixels of the source image
@@ -118,14 +141,8 @@ class Detections:
         if shapes != ((n, 4), (n,), (n,), (n,)):
             raise ValueError(f"expected boxes (N, 4), scores (N,), classes (N,), light_states (N, S); got {shapes}")
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Detections:
-        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows], self.light_states[rows])
-
     @staticmethod
-    def none(light_states: int = 0) -> Detections:
+    def empty(light_states: int = 0) -> Detections:
         return Detections(
             np.zeros((0, 4), np.float32),
             np.zeros(0, np.float32),
@@ -152,11 +169,11 @@ class GroundLine:
 
 @dataclass(frozen=True, slots=True)
 class LaneLine:
-    """One line that bounds a lane.
+    """A lane line in the image.
 
     points   (P, 2) float32 pixels u v of the source image, near (bottom) to far
-    position -1 left and +1 right line of the own lane, -2, +2 ... further out; 0 unknown
-    lane_id  stable over frames; 0 before tracking
+    position -1 left and +1 right line of the ego lane, -2, +2 ... further out; 0 unknown
+    lane_id  track id, stable over frames; 0 before tracking
     """
 
     points: np.ndarray
@@ -172,9 +189,9 @@ class LaneLine:
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """A raster of class ids at network resolution, cut to the part that shows the source image.
+    """A raster of class ids at network resolution, cropped to the source image.
 
-    ids     (h, w) uint8 index into names; covers the whole source image, each cell (W/w) x (H/h) source pixels
+    ids     (h, w) uint8 index into names; one cell covers (W/w) x (H/h) source pixels
     names   one per id
     colors  (len(names), 3) uint8 RGB, for drawing
     """
@@ -195,7 +212,7 @@ class SceneAttribute:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What the network says about one image, before time and geometry."""
+    """The decoded network outputs of one image, before tracking and localisation."""
 
     tasks: Task
     detections: Detections
@@ -206,7 +223,7 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(Columns):
     """N tracked objects, one row per object; nan and 0 mean "not available".
 
     boxes            (N, 4) float32   x0 y0 x1 y1 pixels of the source image
@@ -215,7 +232,7 @@ class Objects:
     light_states     (N, S) float32   as in Detections, smoothed over the track
     track_ids        (N,)   int64     NO_TRACK before tracking
     ages             (N,)   int32     frames since the track began
-    coasted          (N,)   bool      predicted, not seen in this frame
+    coasted          (N,)   bool      predicted, not detected in this frame
     truncated        (N,)   uint8     Edge bits
     positions        (N, 3) float32   ground contact in base_link, metres; nan when unknown
     position_covs    (N, 2, 2) float32 x y, square metres
@@ -223,9 +240,9 @@ class Objects:
     velocities       (N, 2) float32   over the ground in base_link axes, m/s; nan when unknown
     velocity_covs    (N, 2, 2) float32
     ground_widths    (N,)   float32   visible extent across the line of sight, metres; nan when unknown
-    cues             (N, 4) float32   of range, by this image alone: metres by the ground plane, standard deviation;
-                                      metres per metre that the object is tall, relative standard deviation
-    relevances       (N,)   uint8     Relevance, of traffic lights
+    cues             (N, 4) float32   range cues of this image alone: metres by the ground plane, standard deviation;
+                                      metres of range per metre of object height, relative standard deviation
+    relevances       (N,)   uint8     Relevance; traffic lights only
     """
 
     boxes: np.ndarray
@@ -245,45 +262,33 @@ class Objects:
     cues: np.ndarray
     relevances: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Objects:
-        if isinstance(rows, slice):
-            return Objects(*[column[rows] for column in _columns(self)])
-        numbers = rows.nonzero()[0] if rows.dtype == bool else rows
-        return Objects(*[column.take(numbers, axis=0) for column in _columns(self)])
-
     @staticmethod
     def of(detections: Detections) -> Objects:
-        """Detections without time or metres."""
+        """Detections before tracking and localisation."""
         n = len(detections)
         return Objects(
-            detections.boxes,
-            detections.scores,
-            detections.classes,
-            detections.light_states,
-            np.full(n, NO_TRACK, np.int64),
-            np.zeros(n, np.int32),
-            np.zeros(n, bool),
-            np.zeros(n, np.uint8),
-            np.full((n, 3), np.nan, np.float32),
-            np.full((n, 2, 2), np.nan, np.float32),
-            np.zeros(n, np.uint8),
-            np.full((n, 2), np.nan, np.float32),
-            np.full((n, 2, 2), np.nan, np.float32),
-            np.full(n, np.nan, np.float32),
-            np.full((n, 4), np.nan, np.float32),
-            np.zeros(n, np.uint8),
+            boxes=detections.boxes,
+            scores=detections.scores,
+            classes=detections.classes,
+            light_states=detections.light_states,
+            track_ids=np.full(n, NO_TRACK, np.int64),
+            ages=np.zeros(n, np.int32),
+            coasted=np.zeros(n, bool),
+            truncated=np.zeros(n, np.uint8),
+            positions=np.full((n, 3), np.nan, np.float32),
+            position_covs=np.full((n, 2, 2), np.nan, np.float32),
+            position_methods=np.zeros(n, np.uint8),
+            velocities=np.full((n, 2), np.nan, np.float32),
+            velocity_covs=np.full((n, 2, 2), np.nan, np.float32),
+            ground_widths=np.full(n, np.nan, np.float32),
+            cues=np.full((n, 4), np.nan, np.float32),
+            relevances=np.zeros(n, np.uint8),
         )
-
-
-_columns = attrgetter(*Objects.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class EgoMotion:
-    """How the car moved between two times, in the axes of base_link at the first: metres, and radians to the left."""
+    """Motion of the car between two times: metres in base_link of the first time; yaw in radians, positive left."""
 
     x: float
     y: float
@@ -292,13 +297,13 @@ class EgoMotion:
 
 @dataclass(frozen=True, slots=True)
 class EgoLane:
-    """The lane the car drives in, measured at the origin of base_link between its two lines.
+    """The ego lane, measured at the origin of base_link between its two lines.
 
-    offset       metres of the car from the lane's middle, positive = car is left of it
+    offset       metres of the car from the lane centre, positive = car is left of it
     heading      radians of the car against the lane, positive = car points to the left
     curvature    1/m, positive = lane bends to the left
-    width        metres between the lines; nan when only one is seen
-    margin_left  metres from the left side of the car to the left line, negative = crossed; nan when not seen
+    width        metres between the lines; nan when only one is detected
+    margin_left  metres from the left side of the car to the left line, negative = crossed; nan when not detected
     margin_right metres from the right side of the car to the right line
     """
 
@@ -312,12 +317,12 @@ class EgoLane:
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """The drivable area as lines.
+    """The drivable area as a boundary in the image and a polygon on the ground.
 
     boundary            (C, 2) float32 pixels u v: lowest non-drivable row of each sampled column; (0, 2) when unknown
     polygon             (M, 2) float32 metres in base_link; (0, 2) without calibration
-    free_distance_ahead metres in the own path; nan without calibration
-    coverage            drivable part of the image, 0..1
+    free_distance_ahead metres along the ego path; nan without calibration
+    coverage            drivable fraction of the image, 0..1
     """
 
     boundary: np.ndarray
@@ -328,7 +333,7 @@ class Road:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds spent on one frame, by stage."""
+    """Processing time of one frame by stage, milliseconds."""
 
     decode_ms: float = 0.0
     preprocess_ms: float = 0.0
@@ -338,7 +343,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Perception:
-    """Everything known about one image; becomes one PerceptionFrame message."""
+    """The pipeline's result for one image; becomes one PerceptionFrame message."""
 
     frame: Frame
     tasks: Task
@@ -353,42 +358,3 @@ class Perception:
     timing: Timing = field(default_factory=Timing)
     ego_lane: EgoLane | None = None
     velocity_over_ground: bool = False
-
-
-class Status(IntFlag):
-    """Same bits as PerceptionFrame.status_flags, where each is explained."""
-
-    DROPPING = 1 << 0
-    STALE_INPUT = 1 << 1
-    UNCALIBRATED = 1 << 2
-    TF_MISSING = 1 << 3
-    CPU_FALLBACK = 1 << 4
-    IMAGE_DARK = 1 << 5
-    IMAGE_OVEREXPOSED = 1 << 6
-    IMAGE_BLURRED = 1 << 7
-    IMAGE_FROZEN = 1 << 8
-    IMAGE_BLOCKED = 1 << 9
-    WRONG_ENCODING = 1 << 10
-    CLOCK_JUMP = 1 << 11
-    THERMAL = 1 << 12
-    BAD_IMAGE = 1 << 13
-    CALIBRATION_DRIFT = 1 << 14
-    ENGINE_ERROR = 1 << 15
-    RESOLUTION_CHANGED = 1 << 16
-
-
-def names_of(flags: int) -> tuple[str, ...]:
-    """Names of the bits that are set, in their order."""
-    return tuple(flag.name for flag in Status if flag & flags and flag.name)
-
-
-OK, HINT, BAD = "ok", "hint", "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """verdict: ok, hint (works, could be better) or bad (a drive cannot be processed)."""
-
-    topic: str
-    verdict: str
-    text: str

@@ -1,8 +1,8 @@
-"""From raw network outputs to what was seen: one file per kind of head.
+"""Decode raw network outputs: one module per kind of head.
 
-Each module has `decode(arrays, head, letterbox, threshold) -> Part`, where `arrays` maps the head's tensor roles to
-arrays of one image (no batch axis) and `letterbox` leads back to source pixels, and `check(head, shapes) -> None`,
-which raises ModelError when the options or tensor shapes (role -> shape with batch) cannot belong to this kind.
+Each module has two functions. `decode(arrays, head, letterbox, threshold) -> Part` gets the arrays of one image by
+tensor role (no batch axis) and the letterbox for mapping to source pixels. `check(head, shapes) -> None` raises
+ModelError when options or tensor shapes (role -> shape with batch) do not fit this kind.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ KINDS = {
     "yolox": "yolox",  # [B, N, 5 + nc], grids and strides not applied
     "yolop_boxes": "yolop_boxes",  # [B, N, 5 + nc], already in network pixels
     "mask_logits": "mask_logits",  # [B, C, H, W] scores per class
-    "lane_mask_logits": "lane_masks",  # [B, C, H, W] line or not; lines are traced
+    "lane_mask_logits": "lane_masks",  # [B, C, H, W] marking scores; lines are traced
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one head contributes to Seen; None means "not this head's business"."""
+    """The output of one head, a part of Observations; None for what the head does not provide."""
 
     tasks: Task
     detections: Detections | None = None
@@ -43,7 +43,7 @@ class Part:
 
 @lru_cache(maxsize=len(KINDS))
 def decoder(kind: str) -> ModuleType:
-    """The module that decodes this kind of head; ModelError names the known kinds."""
+    """The module that decodes this kind of head; ModelError lists the known kinds."""
     if kind not in KINDS:
         raise ModelError(f"unknown head kind '{kind}' in model.json: expected one of {', '.join(KINDS)}")
     return import_module(f"{__name__}.{KINDS[kind]}")

@@ -1,4 +1,4 @@
-"""Our drivable and semantic heads: class ids, final.
+"""Drivable and semantic heads of our networks: final class ids.
 
 roles    map (h, w) uint8 ids into classes; any stride
 options  none
@@ -7,6 +7,7 @@ options  none
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,34 +15,58 @@ from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import ClassMap, Task
 from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
-from camera_perception.decode.palette import colors_of
 from camera_perception.image.letterbox import Letterbox
 
 
 def check(head: HeadSpec, shapes: Shapes) -> None:
     expect_shape(head, shapes, "map", "h", "w")
-    check_classes(head)
+    check_class_names(head)
 
 
-def check_classes(head: HeadSpec) -> None:
-    """A raster needs names for its ids, and belongs to a head that shows rasters."""
-    expect(head.head in ("drivable", "semantic"), head, "only the heads 'drivable' and 'semantic' are class maps")
-    expect(
-        2 <= len(head.classes) <= 256,
-        head,
-        "expected 2 to 256 'classes', in the order of the ids",
-    )
+def check_class_names(head: HeadSpec) -> None:
+    """ModelError unless the head is a class map with names for all ids."""
+    expect(head.head in ("drivable", "semantic"), head, "only the heads 'drivable' and 'semantic' can be class maps")
+    expect(2 <= len(head.classes) <= 256, head, "expected 2 to 256 'classes', in the order of the ids")
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    """The threshold has no meaning here: the graph has decided."""
-    return part_of(arrays["map"], head, letterbox)
+    """The threshold is unused: the graph outputs final classes."""
+    return part_from_ids(arrays["map"], head, letterbox)
 
 
-def part_of(ids: np.ndarray, head: HeadSpec, letterbox: Letterbox) -> Part:
-    """A raster over the whole network input, cut to the image, as this head's part. A copy."""
-    cut = letterbox.cut(ids).astype(np.uint8, copy=False)
-    if cut.max() >= len(head.classes):
-        cut[cut >= len(head.classes)] = 0
-    found = ClassMap(cut, head.classes, colors_of(head))
+def part_from_ids(ids: np.ndarray, head: HeadSpec, letterbox: Letterbox) -> Part:
+    """The Part of a raster over the whole network input, cropped to the image. A copy."""
+    cropped = letterbox.crop(ids).astype(np.uint8, copy=False)
+    if cropped.max() >= len(head.classes):
+        cropped[cropped >= len(head.classes)] = 0
+    found = ClassMap(cropped, head.classes, class_colors(head))
     return Part(Task.DRIVABLE, drivable=found) if head.head == "drivable" else Part(Task.SEMANTIC, semantic=found)
+
+
+# The eight colours of Okabe and Ito (RGB), distinguishable with any colour vision; black first, for the background.
+OKABE_ITO = np.array(
+    [
+        [0, 0, 0],
+        [0, 158, 115],
+        [230, 159, 0],
+        [86, 180, 233],
+        [240, 228, 66],
+        [0, 114, 178],
+        [213, 94, 0],
+        [204, 121, 167],
+    ],
+    np.uint8,
+)
+
+
+def class_colors(head: HeadSpec) -> np.ndarray:
+    """(len(classes), 3) uint8 RGB: the colours of model.json, or the default palette."""
+    if head.colors:
+        return np.array(head.colors, np.uint8)
+    return _okabe_ito(len(head.classes))
+
+
+@lru_cache
+def _okabe_ito(count: int) -> np.ndarray:
+    """(count, 3) uint8: the palette, repeated."""
+    return OKABE_ITO[np.arange(count) % len(OKABE_ITO)]

@@ -1,7 +1,4 @@
-"""The end of every object decoder: candidates in network pixels become Detections in source pixels.
-
-Rows of (middle x, y, width, height, objectness, one score per class), as YOLOX and YOLOP give them.
-"""
+"""The last step of every object decoder: convert candidates in network pixels to Detections in source pixels."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from camera_perception.core.types import Detections
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
 
-DEFAULT_IOU = 0.45  # for models that need suppression and whose model.json does not say how much
+DEFAULT_IOU = 0.45  # for models that need suppression when model.json has no nms_iou
 
 
 def corners(cxcywh: np.ndarray) -> np.ndarray:
-    """(N, 4) middle and size -> (N, 4) x0 y0 x1 y1."""
+    """(N, 4) centre and size -> (N, 4) x0 y0 x1 y1."""
     half = cxcywh[:, 2:] / 2
     return np.concatenate((cxcywh[:, :2] - half, cxcywh[:, :2] + half), axis=1)
 
@@ -31,15 +28,15 @@ def detections_from(
     max_iou: float | None,
     light_states: np.ndarray | None = None,
 ) -> Detections:
-    """Drop what is no object, suppress doubles (unless max_iou is None), go back to source pixels.
+    """Remove invalid rows, suppress duplicates (unless max_iou is None), and map to source pixels.
 
-    boxes (N, 4) x0 y0 x1 y1 network pixels. A row with a nan or infinite number, an unknown class, or nothing inside
-    the image is no object.
+    boxes (N, 4) x0 y0 x1 y1 network pixels. Rows are invalid with non-finite numbers, an unknown class, or a box
+    outside the image.
     """
     if light_states is None:
         light_states = np.zeros((len(boxes), 0), np.float32)
     if not len(boxes):
-        return Detections.none(light_states.shape[1])
+        return Detections.empty(light_states.shape[1])
     in_image = letterbox.image_from_input_boxes(boxes)
     visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
@@ -58,9 +55,9 @@ def detections_from(
 def detections_from_class_scores(
     cxcywh: np.ndarray, class_scores: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float, max_iou: float
 ) -> Detections:
-    """Candidates with one score per class: (N, 4) middle and size in network pixels, (N, C) scores."""
+    """Convert candidates with one score per class: (N, 4) centre and size in network pixels, (N, C) scores."""
     best = class_scores.max(axis=1, initial=-np.inf)
-    rows = np.flatnonzero(best >= threshold)  # a nan score is not >= anything
+    rows = np.flatnonzero(best >= threshold)  # false for nan scores
     classes = class_scores[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.intp)
     return detections_from(corners(cxcywh[rows]), best[rows], classes, head, letterbox, max_iou)
 
@@ -72,7 +69,10 @@ def check_rows(head: HeadSpec, shapes: Shapes) -> None:
 
 
 def detections_from_rows(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:
-    """(N, 5 + C) in network pixels; the score of a class is objectness times class score."""
+    """Convert rows of YOLOX and YOLOP: (N, 5 + C) centre x, y, width, height, objectness, class scores; network pixels.
+
+    The score of a class is objectness times class score.
+    """
     rows = rows[rows[:, 4] >= threshold]  # class scores are at most 1
     max_iou = DEFAULT_IOU if head.nms_iou is None else head.nms_iou
     return detections_from_class_scores(rows[:, :4], rows[:, 4:5] * rows[:, 5:], head, letterbox, threshold, max_iou)

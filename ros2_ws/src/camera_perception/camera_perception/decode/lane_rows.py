@@ -1,10 +1,10 @@
-"""Our lane head: for each of L lines, its x in each of R image rows.
+"""Lane head of our networks: x in each of R image rows for each of L lines.
 
-roles    x (L, R) float32 network pixels of the line's middle; row_score (L, R) 0..1; score (L,) 0..1;
+roles    x (L, R) float32 network pixels of the line's centre; row_score (L, R) 0..1; score (L,) 0..1;
          type (L, T) and color (L, C) float32 probabilities. Row r is at network v = (r + 0.5) H / R.
-options  positions: L ints, -1 left and +1 right line of the own lane, outwards from there;
+options  positions: L ints, -1 left and +1 right line of the ego lane, then outwards;
          line_types: T names of LineType in lower case; line_colors: C names of LineColor in lower case;
-         row_threshold: a line is present in a row from this row_score on, 0.5 when not given
+         row_threshold: minimum row_score of a row that shows the line; default: 0.5
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from camera_perception.core.types import LaneLine, LineColor, LineType, Task
 from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
-from camera_perception.lanes.image_lines import inside, left_to_right
+from camera_perception.lanes.image_lines import inside_image, left_to_right
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -44,19 +44,19 @@ def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineCo
 
 
 def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    found = (arrays["score"] >= threshold).nonzero()[0]
-    if not len(found):
+    rows = (arrays["score"] >= threshold).nonzero()[0]
+    if not len(rows):
         return Part(Task.LANES, lanes=())
-    points = letterbox.image_from_input(_near_to_far(arrays["x"][found], letterbox.input_size[0]))
-    shown = arrays["row_score"][found, ::-1] >= head.options.get("row_threshold", 0.5)
-    shown &= inside(points, letterbox.image_size)
+    points = letterbox.image_from_input(_near_to_far(arrays["x"][rows], letterbox.input_size[0]))
+    present = arrays["row_score"][rows, ::-1] >= head.options.get("row_threshold", 0.5)
+    present &= inside_image(points, letterbox.image_size)
     points = points.astype(np.float32)
-    lines = _lines(arrays, found, [line[rows] for line, rows in zip(points, shown)], head.options)
+    lines = _lines(arrays, rows, [line[mask] for line, mask in zip(points, present)], head.options)
     return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))
 
 
 def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
-    """(L, R) network columns -> (L, R, 2) network pixels u v, from the bottom up."""
+    """(L, R) x in network pixels -> (L, R, 2) network pixels u v, from the bottom up."""
     points = np.empty((*x.shape, 2))
     points[..., 0] = x[:, ::-1]
     points[..., 1] = ((np.arange(x.shape[1]) + 0.5) * height / x.shape[1])[::-1]
@@ -66,9 +66,9 @@ def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
 def _lines(
     arrays: Arrays, rows: np.ndarray, points: Sequence[np.ndarray], options: Mapping[str, Any]
 ) -> Iterator[LaneLine]:
-    """Lines of these rows of the network's output; points of each."""
-    types = _best(arrays["type"][rows], options["line_types"])
-    colors = _best(arrays["color"][rows], options["line_colors"])
+    """Lines for these rows of the network output, with the points of each."""
+    types = _most_probable(arrays["type"][rows], options["line_types"])
+    colors = _most_probable(arrays["color"][rows], options["line_colors"])
     columns = zip(rows.tolist(), points, arrays["score"][rows].tolist(), types, colors)
     for row, line, score, (line_type, type_score), (color, color_score) in columns:
         yield LaneLine(
@@ -82,8 +82,8 @@ def _lines(
         )
 
 
-def _best(probabilities: np.ndarray, names: list[str]) -> list[tuple[str, float]]:
-    """Of each row (L, C) the most probable name, as the enums spell it, and its probability."""
+def _most_probable(probabilities: np.ndarray, names: list[str]) -> list[tuple[str, float]]:
+    """The most probable name of each row (L, C), in upper case, and its probability."""
     best = zip(probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist())
-    # Of nan, argmax is the nan.
+    # argmax of a row with nan is the nan.
     return [(names[index].upper(), score) if 0 <= score < np.inf else ("UNKNOWN", 0.0) for index, score in best]

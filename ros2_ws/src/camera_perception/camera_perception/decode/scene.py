@@ -1,8 +1,8 @@
-"""Our scene head: one softmax per attribute of the whole image.
+"""Scene head of our networks: one softmax per attribute of the whole image.
 
 roles    the attribute's name: (n,) float32 probabilities
 options  labels: attribute name -> its n labels
-An attribute whose best label is below the threshold is left out.
+Attributes whose best label is below the threshold are omitted.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Our object head: the graph has already picked K boxes.
+"""Object head of our networks: the graph outputs the top K boxes.
 
 roles    boxes (K, 4) float32 x0 y0 x1 y1 network pixels, scores (K,), classes (K,) int32,
          light_states (K, S) float32 probabilities, optional
-options  light_states: names of the S states; light_class: the class that has them
-nms_iou  null: the graph's rows stand as they are; a number: per-class suppression over the K rows
+options  light_states: names of the S states; light_class: name of the traffic light class
+nms_iou  null: no suppression; a number: per-class suppression of the K rows
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbo
     states = arrays.get("light_states")
     classes = arrays["classes"][rows]
     tasks = Task.OBJECTS if states is None else WITH_LIGHTS
-    lights = None if states is None else _only_lights(states[rows], classes, head)
+    lights = None if states is None else _light_states_only(states[rows], classes, head)
     found = detections_from(
         arrays["boxes"][rows], arrays["scores"][rows], classes, head, letterbox, head.nms_iou, lights
     )
     return Part(tasks, detections=found)
 
 
-def _only_lights(states: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
-    """The network gives every row a state; a car has none."""
+def _light_states_only(states: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
+    """The network outputs states for every row; zero for other classes than the light class."""
     light = head.classes.index(head.options["light_class"])
     return np.where((classes == light)[:, None], states, 0)

@@ -1,6 +1,6 @@
-"""Detectors in the layout that Ultralytics exports use (YOLOv8, YOLO11 and relatives). Scores are final, 0..1.
+"""Detectors in the layout of Ultralytics exports (YOLOv8, YOLO11 and similar), with final scores 0..1.
 
-roles    output, one of: (4 + C, N) or (N, 4 + C), middle x y, width, height, one score per class;
+roles    output, one of: (4 + C, N) or (N, 4 + C), centre x y, width, height, one score per class;
          (N, 6) end-to-end, x0 y0 x1 y1, score, class. All in network pixels, C the number of classes.
 options  none
 nms_iou  null: 0.45 for the first two, no suppression for end-to-end rows

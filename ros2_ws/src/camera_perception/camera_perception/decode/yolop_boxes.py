@@ -1,6 +1,6 @@
-"""The box output of YOLOP and relatives, anchors already applied by the graph; scores are final.
+"""The box output of YOLOP and similar networks, with anchors applied by the graph and final scores.
 
-roles    output (N, 5 + C): middle x y, width, height in network pixels, objectness, one score per class
+roles    output (N, 5 + C): centre x y, width, height in network pixels, objectness, one score per class
 options  none
 nms_iou  null: 0.45
 Source   Wu et al., YOLOP: You Only Look Once for Panoptic Driving Perception, arXiv 2108.11250

@@ -1,8 +1,7 @@
-"""YOLOX exports: offsets within grid cells and logarithms of sizes; scores are final.
+"""YOLOX exports: offsets within grid cells, logarithms of sizes, and final scores.
 
-roles    output (N, 5 + C): x, y, log width, log height, objectness, one score per class; N cells, stride after stride,
-         row by row
-options  strides: [8, 16, 32] when not given; decoded: true when the export already applied grids and strides
+roles    output (N, 5 + C): x, y, log width, log height, objectness, one score per class; N cells by stride, row by row
+options  strides: default [8, 16, 32]; decoded: true when the export applies grids and strides
 nms_iou  null: 0.45
 Source   Ge et al., YOLOX: Exceeding YOLO Series in 2021, arXiv 2107.08430
 """
@@ -28,28 +27,28 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
     check_rows(head, shapes)
     strides = head.options.get("strides", STRIDES)
     fits = all(isinstance(stride, int) and stride > 0 for stride in strides) and len(strides) > 0
-    expect(fits, head, f"option 'strides' is {strides}: expected positive whole numbers such as {list(STRIDES)}")
+    expect(fits, head, f"option 'strides' is {strides}: expected positive integers such as {list(STRIDES)}")
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     rows = arrays["output"]
     if not head.options.get("decoded", False):
-        rows = _decoded(rows, letterbox.input_size, head.options.get("strides", STRIDES))
+        rows = _decode_offsets(rows, letterbox.input_size, head.options.get("strides", STRIDES))
     return Part(Task.OBJECTS, detections=detections_from_rows(rows, head, letterbox, threshold))
 
 
-def _decoded(rows: np.ndarray, input_size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:
-    cells = grid(input_size, tuple(strides))[: len(rows)]
-    rows = rows[: len(cells)].astype(np.float32)
+def _decode_offsets(rows: np.ndarray, input_size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:
+    anchor_points = anchor_grid(input_size, tuple(strides))[: len(rows)]
+    rows = rows[: len(anchor_points)].astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        rows[:, :2] = (rows[:, :2] + cells[:, :2]) * cells[:, 2:]
-        rows[:, 2:4] = np.exp(rows[:, 2:4]) * cells[:, 2:]
+        rows[:, :2] = (rows[:, :2] + anchor_points[:, :2]) * anchor_points[:, 2:]
+        rows[:, 2:4] = np.exp(rows[:, 2:4]) * anchor_points[:, 2:]
     return rows
 
 
 @lru_cache(maxsize=8)
-def grid(input_size: tuple[int, int], strides: tuple[int, ...]) -> np.ndarray:
-    """(N, 3) float32: column, row, stride of every cell of an input (H, W)."""
+def anchor_grid(input_size: tuple[int, int], strides: tuple[int, ...]) -> np.ndarray:
+    """(N, 3) float32 column, row and stride of every grid cell of an input (H, W)."""
     levels = []
     for stride in strides:
         row, column = np.divmod(

@@ -1,7 +1,7 @@
-"""Pictures for people: what was seen, on the image and from above."""
+"""Draw perception results on the image and from a bird's-eye view."""
 
 from camera_perception.draw.birds_eye import bird_eye
 from camera_perception.draw.image import overlay
-from camera_perception.draw.primitives import side_by_side, stacked
+from camera_perception.draw.primitives import image_grid, side_by_side
 
-__all__ = ["bird_eye", "overlay", "side_by_side", "stacked"]
+__all__ = ["bird_eye", "image_grid", "overlay", "side_by_side"]

@@ -1,4 +1,4 @@
-"""Colours, BGR. Okabe and Ito's palette: told apart with any colour vision. Hue is never the only sign."""
+"""BGR colours from the palette of Okabe and Ito, distinguishable with any colour vision."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ LINE_COLORS: dict[LineColor, Color] = {
 
 
 def class_color(name: str) -> Color:
-    """The colour of a class; a class that is not listed always gets the same one of the others."""
+    """The colour of a class; unlisted classes get a fixed one of the other colours."""
     return CLASS_COLORS.get(name) or OTHERS[crc32(name.encode()) % len(OTHERS)]
 
 
 def line_color(kind: LineType, color: LineColor) -> Color:
-    """Paint has its own colour; the edge of the road and a curb are no paint."""
+    """The colour of a lane line: that of its paint; road edges and curbs have a colour of their own."""
     edge = kind in (LineType.ROAD_EDGE, LineType.CURB)
     return PURPLE if edge and color is LineColor.UNKNOWN else LINE_COLORS[color]

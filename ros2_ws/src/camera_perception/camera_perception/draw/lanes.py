@@ -1,4 +1,4 @@
-"""Lane lines as they are painted: their own colour, pattern and perspective."""
+"""Draw lane lines with their colour, pattern and perspective."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 from camera_perception.core.types import LaneLine, LineType
 from camera_perception.draw.colors import SHADOW, Color, line_color
 from camera_perception.draw.primitives import polygons
+from camera_perception.lanes.image_lines import arc_lengths
 
-# Each stroke: where it is across the line, how wide, and its dashes (on, off) or None. All in widths of a single line.
+# Strokes of a line: lateral offset, width, and dashes (on, off) or None, all in widths of a single line.
 Stroke = tuple[float, float, tuple[float, float] | None]
 DASH, DOTS = (7.0, 6.0), (1.2, 4.0)
 STROKES: dict[LineType, tuple[Stroke, ...]] = {
@@ -25,7 +26,7 @@ STROKES: dict[LineType, tuple[Stroke, ...]] = {
 }
 
 
-def marking(canvas: np.ndarray, line: LaneLine, points: np.ndarray, widths: np.ndarray, rim: float = 1.5) -> None:
+def draw_marking(canvas: np.ndarray, line: LaneLine, points: np.ndarray, widths: np.ndarray, rim: float = 1.5) -> None:
     """Draw a lane line.
 
     points (P, 2) pixels of the canvas, near to far
@@ -34,38 +35,38 @@ def marking(canvas: np.ndarray, line: LaneLine, points: np.ndarray, widths: np.n
     """
     if len(points) < 2:
         return
-    points, widths = _dense(points, widths)
+    points, widths = _resample(points, widths)
     color = line_color(line.line_type, line.color)
-    for extra, ink in ((2 * rim, SHADOW), (0.0, color)):
+    for extra, stroke_color in ((2 * rim, SHADOW), (0.0, color)):
         for stroke in STROKES[line.line_type]:
-            _stroke(canvas, points, widths, stroke, extra, ink)
+            _stroke(canvas, points, widths, stroke, extra, stroke_color)
 
 
-def _dense(points: np.ndarray, widths: np.ndarray, count: int = 128) -> tuple[np.ndarray, np.ndarray]:
-    """The same line with evenly spaced points."""
-    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))))
+def _resample(points: np.ndarray, widths: np.ndarray, count: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Resample a line and its widths to evenly spaced points."""
+    along = arc_lengths(points)
     wanted = np.linspace(0, along[-1], count)
     columns = [np.interp(wanted, along, values) for values in (points[:, 0], points[:, 1], widths)]
     return np.column_stack(columns[:2]), columns[2]
 
 
 def _stroke(
-    canvas: np.ndarray, points: np.ndarray, widths: np.ndarray, stroke: Stroke, extra: float, ink: Color
+    canvas: np.ndarray, points: np.ndarray, widths: np.ndarray, stroke: Stroke, extra: float, color: Color
 ) -> None:
-    across, wide, dashes = stroke
+    offset, stroke_width, dashes = stroke
     steps = np.hypot(*np.diff(points, axis=0).T)
-    # Distance counted in line widths, so that dashes shrink with the perspective.
+    # Distance in line widths, so that dashes shrink with perspective.
     along = np.concatenate(([0.0], np.cumsum(steps / ((widths[1:] + widths[:-1]) / 2))))
     normals = _normals(points)
-    middle = points + (across * widths)[:, None] * normals
-    half = ((widths * wide + extra) / 2)[:, None] * normals
+    middle = points + (offset * widths)[:, None] * normals
+    half = ((widths * stroke_width + extra) / 2)[:, None] * normals
     sides = np.hstack((middle - half, middle + half))
-    ribbons = (_piece(sides, along, start, end) for start, end in _intervals(along[-1], dashes))
-    polygons(canvas, [np.concatenate((piece[:, :2], piece[::-1, 2:])) for piece in ribbons], ink)
+    ribbons = (_slice(sides, along, start, end) for start, end in _intervals(along[-1], dashes))
+    polygons(canvas, [np.concatenate((piece[:, :2], piece[::-1, 2:])) for piece in ribbons], color)
 
 
-def _piece(columns: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The rows from start to end, with rows made for both."""
+def _slice(columns: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Interpolated rows from start to end."""
     at = np.concatenate(([start], along[(along > start) & (along < end)], [end]))
     return np.column_stack([np.interp(at, along, column) for column in columns.T])
 
@@ -78,23 +79,25 @@ def _intervals(length: float, dashes: tuple[float, float] | None) -> list[tuple[
 
 
 def _normals(points: np.ndarray) -> np.ndarray:
-    """(P, 2) unit vectors to the right of a line that is walked from near to far."""
+    """(P, 2) unit normals, pointing right when walking from near to far in the image."""
     dx, dy = np.gradient(points, axis=0).T
-    return np.column_stack((-dy, dx)) / np.maximum(np.hypot(dx, dy), 1e-9)[:, None]
+    normals: np.ndarray = np.column_stack((-dy, dx)) / np.maximum(np.hypot(dx, dy), 1e-9)[:, None]
+    return normals
 
 
 def strokes_on_road(line: LaneLine, width: float) -> list[np.ndarray]:
-    """The middles of what is painted of a line: (P, 2) metres in base_link, one for each dash; width of a single line.
+    """Centre lines of the painted strokes, one per dash: (P, 2) metres in base_link.
 
+    width  of a single line, metres
     Empty for a line without ground.
     """
     if line.ground is None or len(line.ground.points) < 2:
         return []
     points = line.ground.points.astype(float)
-    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T)))) / width
-    left = _normals(points)  # to the right in pictures, whose second axis points down
+    along = arc_lengths(points) / width
+    left = _normals(points)  # right in images, whose second axis points down
     strokes = []
-    for across, _, dashes in STROKES[line.line_type]:
-        middle = points - across * width * left
-        strokes += [_piece(middle, along, start, end) for start, end in _intervals(along[-1], dashes)]
+    for offset, _, dashes in STROKES[line.line_type]:
+        middle = points - offset * width * left
+        strokes += [_slice(middle, along, start, end) for start, end in _intervals(along[-1], dashes)]
     return strokes

@@ -1,4 +1,4 @@
-"""Everything with a place on the road at one time, of one camera or of a whole rig: what views from above show."""
+"""The metric scene of one camera or a whole rig at one time, as shown in bird's-eye views."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from camera_perception.objects.footprint import covered
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """N things on the road around the car, metres in base_frame.
+    """N objects on the road around the car, metres in base_frame.
 
-    base_frame     "" where nothing is known in metres
-    names          (N,) class of each thing
+    base_frame     "" without metric output
+    names          (N,) class of each object
     scores         (N,)
     track_ids      (N,) 0 before tracking
-    positions      (N, 2) contact with the road on the side towards us
+    positions      (N, 2) contact with the road on the side facing the car
     position_covs  (N, 2, 2)
     velocities     (N, 2) m/s, nan when unknown
-    coasted        (N,) bool, nobody sees it now
+    coasted        (N,) bool, predicted without detection
     lanes          lines with ground
     roads          polygons (M, 2) of the free road
     free_distance  metres ahead, nan when unknown
-    light          state of the traffic light that governs the own lane, "" when there is none
-    why_empty      why nothing is known, for people
+    light          state of the traffic light of the ego lane, "" without one
+    why_empty      text shown when nothing is known
     """
 
     base_frame: str
@@ -48,39 +48,39 @@ class Surroundings:
         return len(self.names)
 
     def footprints(self) -> list[np.ndarray]:
-        """(4, 2) corners of the road that each thing covers."""
+        """(4, 2) corners of the road area covered by each object."""
         rows = zip(self.positions, self.names, self.velocities)
         return [covered(position, name, velocity) for position, name, velocity in rows]
 
 
 def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:
-    """What one camera sees of the road around the car."""
+    """The metric scene of one camera."""
     objects, road = perception.objects, perception.road
-    placed = objects[np.isfinite(objects.positions[:, :2]).all(axis=1)]
+    located = objects[np.isfinite(objects.positions[:, :2]).all(axis=1)]
     return Surroundings(
         base_frame=perception.base_frame,
-        names=tuple(class_name(spec.classes, int(index)) for index in placed.classes),
-        scores=placed.scores,
-        track_ids=placed.track_ids,
-        positions=placed.positions[:, :2].astype(float),
-        position_covs=placed.position_covs.astype(float),
-        velocities=placed.velocities.astype(float),
-        coasted=placed.coasted,
+        names=tuple(class_name(spec.classes, int(index)) for index in located.classes),
+        scores=located.scores,
+        track_ids=located.track_ids,
+        positions=located.positions[:, :2].astype(float),
+        position_covs=located.position_covs.astype(float),
+        velocities=located.velocities.astype(float),
+        coasted=located.coasted,
         lanes=tuple(line for line in perception.lanes if line.ground is not None),
         roads=(road.polygon,) if road is not None and len(road.polygon) >= 3 else (),
         free_distance=road.free_distance_ahead if road is not None else float("nan"),
-        light=_own_light(objects, spec),
+        light=_ego_light(objects, spec),
         why_empty="" if perception.base_frame else "no calibration, no metres",
     )
 
 
 def class_name(names: tuple[str, ...], index: int) -> str:
-    """The name of a class; "class 12" for a number that the model does not name."""
+    """The name of a class; "class 12" for an index without a name."""
     return names[index] if 0 <= index < len(names) else f"class {index}"
 
 
 def light_state(objects: Objects, row: int, spec: ModelSpec) -> str:
-    """Name of the most likely state of a traffic light; "" for everything else."""
+    """Name of the most likely state of a traffic light; "" for other objects."""
     head = spec.head("objects")
     states = head.options.get("light_states", ()) if head else ()
     scores = objects.light_states[row]
@@ -88,8 +88,8 @@ def light_state(objects: Objects, row: int, spec: ModelSpec) -> str:
     return str(states[int(np.nan_to_num(scores).argmax())]) if known else ""
 
 
-def _own_light(objects: Objects, spec: ModelSpec) -> str:
-    """State of the surest light of the own lane."""
-    own = np.flatnonzero(objects.relevances == Relevance.EGO)
-    rows = own[np.argsort(-objects.scores[own])].tolist()
+def _ego_light(objects: Objects, spec: ModelSpec) -> str:
+    """State of the light of the ego lane with the highest score."""
+    ego = np.flatnonzero(objects.relevances == Relevance.EGO)
+    rows = ego[np.argsort(-objects.scores[ego])].tolist()
     return next((state for row in rows if (state := light_state(objects, row, spec))), "")

@@ -1,4 +1,4 @@
-"""The free road of several cameras as one polygon and as a grid of cells."""
+"""Merge the free road of several cameras into one polygon and into an occupancy grid."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-UNKNOWN, FREE, OCCUPIED = -1, 0, 100  # of nav_msgs/OccupancyGrid
-REACH = 85.0  # metres around the car that polygons are joined in
-CELL = 0.5  # metres
-NARROW = np.ones((3, 3), np.uint8)  # cells
+UNKNOWN, FREE, OCCUPIED = -1, 0, 100  # values of nav_msgs/OccupancyGrid
+MAX_RANGE = 85.0  # metres around the car within which polygons are merged
+CELL_SIZE = 0.5  # metres
+OPENING_KERNEL = np.ones((3, 3), np.uint8)  # cells
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Cells of the road; cell (row, column) begins at origin + (column, row) * resolution, x along columns.
+    """Grid of the road; cell (row, column) starts at origin + (column, row) * resolution, x along columns.
 
     cells      (H, W) int8 UNKNOWN, FREE or OCCUPIED
     resolution metres
@@ -35,47 +35,50 @@ def occupancy(
     behind: float = 20.0,
     resolution: float = 0.5,
 ) -> Grid:
-    """Free where a polygon (M, 2) says so, occupied in the footprints (4, 2) of things, else unknown.
+    """Free inside polygons (M, 2), occupied inside object footprints (4, 2), otherwise unknown.
 
     size    metres along x and y
-    behind  metres of it behind the car
+    behind  metres of size that lie behind the car
     """
     shape = round(size[1] / resolution), round(size[0] / resolution)
     origin = -behind, -size[1] / 2
     canvas = np.zeros(shape, np.uint8)
     for value, outlines in ((1, polygons), (2, footprints)):
         for outline in outlines:
-            if _sound(outline):
-                cv2.fillPoly(canvas, [_fixed(outline, origin, resolution)], value, shift=4)
+            if _is_valid(outline):
+                cv2.fillPoly(canvas, [_to_fixed_point(outline, origin, resolution)], value, shift=4)
     return Grid(np.array((UNKNOWN, FREE, OCCUPIED), np.int8)[canvas], resolution, origin)
 
 
-def joined(polygons: Sequence[np.ndarray]) -> np.ndarray:
-    """Several polygons (M, 2) as one: the border of the largest connected part of their union, to CELL metres.
+def merge_polygons(polygons: Sequence[np.ndarray]) -> np.ndarray:
+    """Merge polygons (M, 2): the border of the largest connected part of their union, to CELL_SIZE metres.
 
-    What is narrower than any car is not part of it.
+    Parts narrower than any car are removed.
     """
-    polygons = [polygon for polygon in polygons if _sound(polygon)]
+    polygons = [polygon for polygon in polygons if _is_valid(polygon)]
     if len(polygons) < 2:
         return polygons[0] if polygons else np.zeros((0, 2), np.float32)
     corners = np.concatenate(polygons)
-    low, high = (np.clip(each, -REACH, REACH) for each in (np.floor(corners.min(0)) - 1, np.ceil(corners.max(0)) + 1))
-    canvas = np.zeros(np.rint((high - low) / CELL).astype(int)[::-1], np.uint8)  # no larger than needed
+    low, high = (
+        np.clip(each, -MAX_RANGE, MAX_RANGE) for each in (np.floor(corners.min(0)) - 1, np.ceil(corners.max(0)) + 1)
+    )
+    canvas = np.zeros(np.rint((high - low) / CELL_SIZE).astype(int)[::-1], np.uint8)  # no larger than needed
     for polygon in polygons:
-        cv2.fillPoly(canvas, [_fixed(polygon, tuple(low), CELL)], 1, shift=4)
-    wide = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, NARROW)
-    borders, _ = cv2.findContours(wide, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.fillPoly(canvas, [_to_fixed_point(polygon, tuple(low), CELL_SIZE)], 1, shift=4)
+    opened = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, OPENING_KERNEL)
+    borders, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:
         return np.zeros((0, 2), np.float32)
     border = cv2.approxPolyDP(max(borders, key=cv2.contourArea), 1.0, True).reshape(-1, 2)
-    return ((border + 0.5) * CELL + low).astype(np.float32)
+    merged: np.ndarray = ((border + 0.5) * CELL_SIZE + low).astype(np.float32)
+    return merged
 
 
-def _sound(outline: np.ndarray) -> bool:
+def _is_valid(outline: np.ndarray) -> bool:
     return len(outline) >= 3 and bool(np.isfinite(outline).all())
 
 
-def _fixed(points: np.ndarray, origin: tuple[float, float], resolution: float) -> np.ndarray:
-    """Metres to sixteenths of a cell, as OpenCV draws: whole numbers are middles of cells."""
+def _to_fixed_point(points: np.ndarray, origin: tuple[float, float], resolution: float) -> np.ndarray:
+    """Metres to OpenCV's fixed point, sixteenths of a cell; whole numbers are cell centres."""
     cells = (np.asarray(points, float) - origin) / resolution - 0.5
     return np.rint(np.clip(cells, -1e4, 1e4) * 16).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Objects moved to another time: by their own velocity, and by how the car drove on."""
+"""Predict fused objects to another time: by their velocity and the ego motion."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from dataclasses import replace
 import numpy as np
 
 from camera_perception.core.types import EgoMotion
-from camera_perception.fusion.types import PLACE, PLACE_COV, SPEED, SPEED_COV, FusedObjects
+from camera_perception.fusion.types import POSITION, POSITION_COV, VELOCITY, VELOCITY_COV, FusedObjects
 
-UNKNOWN_SPEED = 5.0  # m/s, one standard deviation of a velocity that is not known
-ACCELERATION = 3.0  # m/s^2
-ROUND = np.eye(2).ravel()  # covariance of a doubt that is the same in all directions
+UNKNOWN_VELOCITY_STD = 5.0  # m/s, of an unknown velocity
+ACCELERATION_STD = 3.0  # m/s^2
+ISOTROPIC = np.eye(2).ravel()  # covariance xx xy yx yy
 
 
-def at_later_time(
+def predict(
     objects: FusedObjects, counts: Sequence[int], seconds: Sequence[float], motions: Sequence[EgoMotion | None]
 ) -> FusedObjects:
-    """Objects later: carried by their own velocity, and seen from where the car is then.
+    """Predict objects with constant velocity into the frame of the car at the later time.
 
-    counts   so many of the rows, one after the other, share a time
-    seconds  until then, of each of these
-    motions  of the car meanwhile; None where it is not known
+    counts   numbers of consecutive rows that share a time
+    seconds  prediction time of each of these groups
+    motions  ego motion during that time, per group; None when unknown
     """
-    numbers, later = objects.numbers.copy(), np.repeat(seconds, counts)[:, None]
-    slow = ~objects.moving
-    drift = numbers[:, SPEED_COV].copy()
-    drift[slow] = UNKNOWN_SPEED**2 * ROUND
-    velocity = numbers[:, SPEED].copy()
-    velocity[slow] = 0.0
-    numbers[:, PLACE] += later * velocity
-    numbers[:, PLACE_COV] += later**2 * drift + (ACCELERATION * later**2 / 2) ** 2 * ROUND
-    numbers[:, SPEED_COV] += (ACCELERATION * later) ** 2 * ROUND
+    numbers, elapsed = objects.numbers.copy(), np.repeat(seconds, counts)[:, None]
+    unknown = ~objects.moving
+    velocity_cov = numbers[:, VELOCITY_COV].copy()
+    velocity_cov[unknown] = UNKNOWN_VELOCITY_STD**2 * ISOTROPIC
+    velocity = numbers[:, VELOCITY].copy()
+    velocity[unknown] = 0.0
+    numbers[:, POSITION] += elapsed * velocity
+    numbers[:, POSITION_COV] += elapsed**2 * velocity_cov + (ACCELERATION_STD * elapsed**2 / 2) ** 2 * ISOTROPIC
+    numbers[:, VELOCITY_COV] += (ACCELERATION_STD * elapsed) ** 2 * ISOTROPIC
     known = np.repeat([motion is not None for motion in motions], counts)
-    rows = (known & (objects.over_ground | slow)).nonzero()[0]
+    rows = (known & (objects.over_ground | unknown)).nonzero()[0]
     if len(rows):
         moved = np.repeat([(m.x, m.y, m.yaw) if m else (0.0, 0.0, 0.0) for m in motions], counts, axis=0)
-        _see_from(numbers, rows, moved[rows])
+        _transform(numbers, rows, moved[rows])
     return replace(objects, numbers=numbers)
 
 
-def _see_from(numbers: np.ndarray, rows: np.ndarray, moved: np.ndarray) -> None:
-    """Turn rows of numbers into the axes of a car that has moved by (R, 3) x, y, yaw."""
-    seen, x, y = numbers[rows], *moved[:, :2].T
+def _transform(numbers: np.ndarray, rows: np.ndarray, moved: np.ndarray) -> None:
+    """Transform rows of numbers into the frame of a car that has moved by (R, 3) x, y, yaw."""
+    selected, x, y = numbers[rows], *moved[:, :2].T
     cos, sin = np.cos(moved[:, 2]), np.sin(moved[:, 2])
-    seen[:, PLACE.start] -= x
-    seen[:, PLACE.start + 1] -= y
-    for place in (PLACE, SPEED):
-        ahead, left = seen[:, place].T.copy()
-        seen[:, place.start], seen[:, place.start + 1] = cos * ahead + sin * left, cos * left - sin * ahead
-    for cov in (PLACE_COV, SPEED_COV):
-        xx, xy, _, yy = seen[:, cov].T.copy()
+    selected[:, POSITION.start] -= x
+    selected[:, POSITION.start + 1] -= y
+    for vector in (POSITION, VELOCITY):
+        ahead, left = selected[:, vector].T.copy()
+        selected[:, vector.start], selected[:, vector.start + 1] = cos * ahead + sin * left, cos * left - sin * ahead
+    for cov in (POSITION_COV, VELOCITY_COV):
+        xx, xy, _, yy = selected[:, cov].T.copy()
         cross = cos * sin * (yy - xx) + (cos * cos - sin * sin) * xy
         both = 2 * cos * sin * xy
-        seen[:, cov] = np.column_stack(
+        selected[:, cov] = np.column_stack(
             (cos * cos * xx + both + sin * sin * yy, cross, cross, sin * sin * xx - both + cos * cos * yy)
         )
-    numbers[rows] = seen
+    numbers[rows] = selected

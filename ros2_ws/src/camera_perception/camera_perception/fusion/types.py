@@ -1,8 +1,7 @@
-"""What goes into the fusion of cameras: what each of them saw. Metres in base_link.
+"""Input and output of camera fusion. Metres in base_link.
 
-What comes out of the fusion of cameras: objects as rows of two tables. Metres in base_link.
-
-Rows are chosen and joined for each camera of each message: two tables take a seventh of the time of a column each.
+Fused objects are two matrices instead of one array per column: rows are selected and concatenated for each camera of
+each message, which takes a seventh of the time this way.
 """
 
 from __future__ import annotations
@@ -12,27 +11,28 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from camera_perception.core.columns import Columns
 from camera_perception.core.types import LaneLine, Perception
 from camera_perception.draw.scene import class_name
 
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """What one camera of the rig saw at one time; only what has metres.
+    """The metric output of one camera of the rig at one time.
 
-    stamp_ns      when
+    stamp_ns      time of the image
     names         (N,) class name of each object
     scores        (N,)
     track_ids     (N,) of this camera's tracker
     positions     (N, 2), position_covs (N, 2, 2)
     velocities    (N, 2) nan when unknown, velocity_covs (N, 2, 2)
-    over_ground   velocities are over the ground, not relative to the car
+    over_ground   whether velocities are over the ground, not relative to the car
     methods       (N,) PositionMethod
     ground_widths (N,) nan when unknown
     coasted       (N,) bool
     lanes         lines with ground
-    polygon       (M, 2) the free road; (0, 2) when unknown
-    free_distance metres ahead, nan when unknown
+    polygon       (M, 2) free road; (0, 2) when unknown
+    free_distance metres ahead; nan when unknown
     """
 
     stamp_ns: int
@@ -52,8 +52,8 @@ class CameraView:
     free_distance: float = float("nan")
 
 
-def view_of(perception: Perception, classes: tuple[str, ...]) -> CameraView:
-    """What the fusion takes of a camera's perception; rows are those of its objects, also where they have no place."""
+def camera_view(perception: Perception, classes: tuple[str, ...]) -> CameraView:
+    """The fusion input from a camera's perception; one row per object, also for objects without position."""
     objects, road = perception.objects, perception.road
     return CameraView(
         stamp_ns=perception.frame.stamp_ns,
@@ -76,47 +76,36 @@ def view_of(perception: Perception, classes: tuple[str, ...]) -> CameraView:
 
 # Columns of numbers
 SCORE, WIDTH = 0, 1
-PLACE, PLACE_COV, SPEED, SPEED_COV = slice(2, 4), slice(4, 8), slice(8, 10), slice(10, 14)
+POSITION, POSITION_COV, VELOCITY, VELOCITY_COV = slice(2, 4), slice(4, 8), slice(8, 10), slice(10, 14)
 # Columns of counts, before those of the cameras
-KIND, ID, AGE, SEEN, METHOD, OVER_GROUND, COASTED, FIRST = range(8)
+CLASS, ID, AGE, STAMP, METHOD, OVER_GROUND, COASTED, CAMERAS = range(8)
 
 
 @dataclass(frozen=True, slots=True)
-class FusedObjects:
+class FusedObjects(Columns):
     """N objects over all C cameras at one time, one row per object.
 
-    classes  names that kinds are indices into
     numbers  (N, 14) float64: score, ground width (nan when unknown), x y, their covariance xx xy yx yy, velocity (nan
              when unknown), its covariance
-    counts   (N, 7 + 2 C) int64: kind, track id (the same from camera to camera; 0 before tracking), fused messages
-             since it was first seen, ns when a camera last saw it, PositionMethod (the best of those used), whether its
-             velocity is over the ground, whether it is only predicted; then its row in the view of each camera (-1
-             where it does not see the object), then its track id in each (0 likewise)
+    counts   (N, 7 + 2 C) int64: class, track id (the same in all cameras; 0 before tracking), fused messages
+             since it was created, ns of its last detection, PositionMethod (the best of those used), whether its
+             velocity is over the ground, whether it is coasted; then its row in the view of each camera (-1 where it
+             is not detected), then its track id in each camera (0 where it is not detected)
+    classes  class names
     """
 
-    classes: tuple[str, ...]
     numbers: np.ndarray
     counts: np.ndarray
+    classes: tuple[str, ...]
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> FusedObjects:
-        if isinstance(rows, slice):
-            return FusedObjects(self.classes, self.numbers[rows], self.counts[rows])
-        taken = rows.nonzero()[0] if rows.dtype == bool else rows  # take is several times faster than an index
-        return FusedObjects(self.classes, self.numbers.take(taken, axis=0), self.counts.take(taken, axis=0))
-
-    def joined(self, *others: FusedObjects) -> FusedObjects:
-        """These rows, then those of the others."""
-        parts = (self, *others)
-        numbers, counts = np.concatenate([p.numbers for p in parts]), np.concatenate([p.counts for p in parts])
-        return FusedObjects(self.classes, numbers, counts)
+    def _rebuilt(self, columns: Iterable[np.ndarray]) -> FusedObjects:
+        numbers, counts = columns
+        return FusedObjects(numbers, counts, self.classes)
 
     @property
     def names(self) -> list[str]:
         """Class of each object."""
-        return [self.classes[kind] for kind in self.counts[:, KIND].tolist()]
+        return [self.classes[index] for index in self.counts[:, CLASS].tolist()]
 
     @property
     def track_ids(self) -> np.ndarray:
@@ -126,66 +115,72 @@ class FusedObjects:
     @property
     def positions(self) -> np.ndarray:
         """(N, 2) metres."""
-        return self.numbers[:, PLACE]
+        return self.numbers[:, POSITION]
 
     @property
     def position_covs(self) -> np.ndarray:
         """(N, 2, 2) square metres."""
-        return self.numbers[:, PLACE_COV].reshape(-1, 2, 2)
+        return self.numbers[:, POSITION_COV].reshape(-1, 2, 2)
 
     @property
     def velocities(self) -> np.ndarray:
         """(N, 2) m/s, nan when unknown."""
-        return self.numbers[:, SPEED]
+        return self.numbers[:, VELOCITY]
 
     @property
     def velocity_covs(self) -> np.ndarray:
         """(N, 2, 2)."""
-        return self.numbers[:, SPEED_COV].reshape(-1, 2, 2)
+        return self.numbers[:, VELOCITY_COV].reshape(-1, 2, 2)
 
     @property
     def moving(self) -> np.ndarray:
         """(N,) bool: velocity is known."""
-        return np.isfinite(self.numbers[:, SPEED.start : SPEED_COV.stop]).all(axis=1)
+        known: np.ndarray = np.isfinite(self.numbers[:, VELOCITY.start : VELOCITY_COV.stop]).all(axis=1)
+        return known
 
     @property
     def over_ground(self) -> np.ndarray:
-        """(N,) bool, of velocities: over the ground, not relative to the car."""
+        """(N,) bool: velocity is over the ground, not relative to the car."""
         return self.counts[:, OVER_GROUND] > 0
 
     @property
     def coasted(self) -> np.ndarray:
-        """(N,) bool: nobody saw it lately."""
+        """(N,) bool: predicted, without a current detection."""
         return self.counts[:, COASTED] > 0
 
     @property
     def rows(self) -> np.ndarray:
-        """(N, C) row in the view of each camera; -1 where it does not see the object."""
-        return self.counts[:, FIRST : FIRST + (self.counts.shape[1] - FIRST) // 2]
+        """(N, C) row in the view of each camera; -1 where the object is not detected."""
+        return self.counts[:, CAMERAS : CAMERAS + (self.counts.shape[1] - CAMERAS) // 2]
 
     @property
     def camera_ids(self) -> np.ndarray:
-        """(N, C) track id in each camera; 0 where it does not see the object."""
-        return self.counts[:, FIRST + (self.counts.shape[1] - FIRST) // 2 :]
+        """(N, C) track id in each camera; 0 where the object is not detected."""
+        return self.counts[:, CAMERAS + (self.counts.shape[1] - CAMERAS) // 2 :]
 
     @staticmethod
-    def none(classes: Iterable[str], cameras: int) -> FusedObjects:
-        """No object of so many cameras."""
-        return FusedObjects(tuple(classes), np.zeros((0, 14)), np.zeros((0, FIRST + 2 * cameras), np.int64))
+    def empty(classes: Iterable[str], cameras: int) -> FusedObjects:
+        """An empty table for a number of cameras."""
+        return FusedObjects(np.zeros((0, 14)), np.zeros((0, CAMERAS + 2 * cameras), np.int64), tuple(classes))
 
     @staticmethod
-    def of(camera: int, cameras: int, view: CameraView, kinds: Mapping[str, int], stamp_ns: int) -> FusedObjects:
-        """What one camera of so many sees and has a place, seen at stamp_ns; kinds: class and its number, from 0 on."""
+    def of(
+        camera: int, cameras: int, view: CameraView, class_indices: Mapping[str, int], stamp_ns: int
+    ) -> FusedObjects:
+        """The objects of one camera that have a position, detected at stamp_ns.
+
+        class_indices  index of each class name, counted from 0
+        """
         count = len(view.scores)
-        numbers, counts = np.empty((count, 14)), np.zeros((count, FIRST + 2 * cameras), np.int64)
+        numbers, counts = np.empty((count, 14)), np.zeros((count, CAMERAS + 2 * cameras), np.int64)
         numbers[:, SCORE], numbers[:, WIDTH] = view.scores, view.ground_widths
-        numbers[:, PLACE], numbers[:, SPEED] = view.positions, view.velocities
-        numbers[:, PLACE_COV] = view.position_covs.reshape(-1, 4)
-        numbers[:, SPEED_COV] = view.velocity_covs.reshape(-1, 4)
-        counts[:, KIND] = [kinds[name] for name in view.names]
-        counts[:, AGE], counts[:, SEEN], counts[:, METHOD] = 1, stamp_ns, view.methods
+        numbers[:, POSITION], numbers[:, VELOCITY] = view.positions, view.velocities
+        numbers[:, POSITION_COV] = view.position_covs.reshape(-1, 4)
+        numbers[:, VELOCITY_COV] = view.velocity_covs.reshape(-1, 4)
+        counts[:, CLASS] = [class_indices[name] for name in view.names]
+        counts[:, AGE], counts[:, STAMP], counts[:, METHOD] = 1, stamp_ns, view.methods
         counts[:, OVER_GROUND], counts[:, COASTED] = view.over_ground, view.coasted
-        found = FusedObjects(tuple(kinds), numbers, counts)
-        found.rows[:], found.camera_ids[:, camera] = -1, view.track_ids
-        found.rows[:, camera] = np.arange(count)
-        return found[np.flatnonzero(np.isfinite(numbers[:, PLACE.start : PLACE_COV.stop]).all(axis=1))]
+        observed = FusedObjects(numbers, counts, tuple(class_indices))
+        observed.rows[:], observed.camera_ids[:, camera] = -1, view.track_ids
+        observed.rows[:, camera] = np.arange(count)
+        return observed[np.flatnonzero(np.isfinite(numbers[:, POSITION.start : POSITION_COV.stop]).all(axis=1))]

@@ -1,4 +1,4 @@
-"""A rig: which cameras a car has, where their images come from, where they sit and how they see."""
+"""Rig files: the cameras of a car, with their topics, poses and calibrations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from camera_perception.core.errors import CalibrationError
 class RigCamera:
     """One camera of a rig.
 
-    pose         x y z metres, roll pitch yaw radians in base_link; None when TF knows it
-    calibration  camera_info YAML of its lens, needs pose; None when CameraInfo is published
-    rectified    its images are rectified, whatever their topic is called
+    pose         x y z metres, roll pitch yaw radians in base_link; None when TF provides it
+    calibration  camera_info YAML with the intrinsics, requires pose; None when CameraInfo is published
+    rectified    the images are rectified, whatever their topic name
     """
 
     name: str
@@ -31,12 +31,12 @@ class RigCamera:
 
     @property
     def namespace(self) -> str:
-        """Where the camera's node lives: beside its images."""
+        """Namespace of the camera's node: that of its images."""
         return self.image_topic.rpartition("/")[0] or f"/{self.name}"
 
 
 def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
-    """The cameras of a rig file; CalibrationError names the entry that is wrong and what it should be."""
+    """Read a rig file; CalibrationError names the wrong entry and what is expected."""
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
@@ -49,7 +49,7 @@ def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
         raise CalibrationError(f"{path} names a camera twice: {', '.join(sorted(twice))}")
     for camera in cameras:
         if camera.pose is not None and camera.pose[2] <= 0:
-            raise CalibrationError(f"{path}: camera '{camera.name}' is at or under the road: z of its pose must be > 0")
+            raise CalibrationError(f"{path}: camera '{camera.name}' is at or below the road: z of its pose must be > 0")
     return cameras
 
 

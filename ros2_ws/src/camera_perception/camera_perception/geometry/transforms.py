@@ -1,6 +1,6 @@
-"""Where a camera sits, from the transforms on /tf_static and /tf, for where tf2 is not installed.
+"""Camera poses from the transforms on /tf_static and /tf, for systems without tf2.
 
-Transforms come as plain values; a node only passes on what it hears.
+Transforms are passed as plain values, so that this module does not depend on ROS.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 from camera_perception.core.errors import CalibrationError
 
-MEMORY = 200  # moving transforms kept per frame
-TOO_FAR_NS = 500_000_000  # a moving transform further than that from the time asked for does not answer
+MAX_MOVING_TRANSFORMS = 200  # kept per frame
+MAX_TIME_DIFFERENCE_NS = 500_000_000  # largest distance of a moving transform from the requested time
 
 
 class TfTree:
-    """The transforms heard so far: each frame has one parent. Static ones hold for ever."""
+    """The transforms received so far: each frame has one parent. Static transforms never expire."""
 
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
@@ -32,7 +32,7 @@ class TfTree:
         quaternion: Sequence[float],
         stamp_ns: int | None = None,
     ) -> None:
-        """Take over parent -> child: metres, and x y z w; stamp_ns None for /tf_static. Broken ones are left out."""
+        """Add parent -> child in metres and x y z w; stamp_ns None for /tf_static. Invalid ones are ignored."""
         try:
             pose = pose_from_quaternion(xyz, quaternion)
         except CalibrationError:
@@ -43,13 +43,13 @@ class TfTree:
             self._static[child] = pose
             return
         self._static.pop(child, None)
-        heard = self._moving.setdefault(child, deque(maxlen=MEMORY))
-        if heard and stamp_ns < heard[-1][0]:  # a recording began anew
-            heard.clear()
-        heard.append((stamp_ns, pose))
+        history = self._moving.setdefault(child, deque(maxlen=MAX_MOVING_TRANSFORMS))
+        if history and stamp_ns < history[-1][0]:  # a recording restarted
+            history.clear()
+        history.append((stamp_ns, pose))
 
     def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
-        """(4, 4) pose of frame in base, at a time or the latest; None while they are not connected at it."""
+        """(4, 4) pose of frame in base at a time, by default the latest; None while they are not connected."""
         base_chain, frame_chain = self._to_root(base.lstrip("/")), self._to_root(frame.lstrip("/"))
         common = next((name for name in frame_chain if name in base_chain), None)
         if common is None:
@@ -58,7 +58,7 @@ class TfTree:
         return None if up is None or down is None else np.linalg.inv(down) @ up
 
     def _to_root(self, frame: str) -> list[str]:
-        """The frame and its ancestors; a circle ends where it closes."""
+        """The frame and its ancestors; stops at a cycle."""
         chain = [frame]
         while chain[-1] in self._parents and self._parents[chain[-1]] not in chain:
             chain.append(self._parents[chain[-1]])
@@ -76,19 +76,19 @@ class TfTree:
     def _step(self, child: str, stamp_ns: int | None) -> np.ndarray | None:
         if child in self._static:
             return self._static[child]
-        heard = self._moving[child]
+        history = self._moving[child]
         if stamp_ns is None:
-            return heard[-1][1]
-        nearest = min(heard, key=lambda entry: abs(entry[0] - stamp_ns))
-        return nearest[1] if abs(nearest[0] - stamp_ns) <= TOO_FAR_NS else None
+            return history[-1][1]
+        nearest = min(history, key=lambda entry: abs(entry[0] - stamp_ns))
+        return nearest[1] if abs(nearest[0] - stamp_ns) <= MAX_TIME_DIFFERENCE_NS else None
 
 
 def pose_from_quaternion(xyz: Sequence[float], quaternion: Sequence[float]) -> np.ndarray:
-    """(4, 4) of a shift in metres and a rotation x y z w, brought to unit length; CalibrationError when it is none."""
+    """(4, 4) from a translation in metres and a quaternion x y z w, normalised; CalibrationError when invalid."""
     x, y, z, w = quaternion
     length = np.sqrt(x * x + y * y + z * z + w * w)
     if not np.isfinite((length, *xyz)).all() or not 0.5 < length < 2.0:
-        raise CalibrationError(f"the rotation {tuple(quaternion)} is no unit quaternion: check who publishes it")
+        raise CalibrationError(f"the rotation {tuple(quaternion)} is not a unit quaternion: check its publisher")
     x, y, z, w = (value / length for value in (x, y, z, w))
     pose = np.eye(4)
     pose[:3, :3] = [

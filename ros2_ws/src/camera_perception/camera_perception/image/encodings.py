@@ -1,4 +1,4 @@
-"""Message bytes to pixels: sensor_msgs/Image and sensor_msgs/CompressedImage to (H, W, 3) uint8 BGR."""
+"""Decode sensor_msgs/Image and sensor_msgs/CompressedImage data to (H, W, 3) uint8 BGR."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Fallback = Callable[[str, int, int, int, bool, Any], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How an encoding lies in memory, and its way to BGR.
+    """Memory layout of an encoding and its conversion to BGR.
 
     channels  samples per pixel within a row
     to_bgr    (rows, W, channels) or (rows, W) array -> (H, W, 3) of the same depth
@@ -32,42 +32,42 @@ class Encoding:
     dtype: type = np.uint8
     rows: tuple[int, int] = (1, 1)
     multiple: tuple[int, int] = (1, 1)
-    smallest: int = 1
+    min_size: int = 1
 
 
-def _same(image: np.ndarray) -> np.ndarray:
+def _identity(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def _by(code: int) -> Convert:
+def _converter(code: int) -> Convert:
     return lambda image: cv2.cvtColor(image, code)
 
 
 def _bayer(code: int, dtype: type = np.uint8) -> Encoding:
-    return Encoding(1, _by(code), dtype, smallest=3)
+    return Encoding(1, _converter(code), dtype, min_size=3)
 
 
-_UYVY = Encoding(2, _by(cv2.COLOR_YUV2BGR_UYVY), multiple=(2, 1))
-_YUY2 = Encoding(2, _by(cv2.COLOR_YUV2BGR_YUY2), multiple=(2, 1))
+_UYVY = Encoding(2, _converter(cv2.COLOR_YUV2BGR_UYVY), multiple=(2, 1))
+_YUY2 = Encoding(2, _converter(cv2.COLOR_YUV2BGR_YUY2), multiple=(2, 1))
 
-# The letters of a Bayer name are the top-left 2x2 pixels, row by row; OpenCV's short names start one pixel further on.
+# A Bayer name lists the top-left 2x2 pixels, row by row; OpenCV's short names start one pixel later.
 ENCODINGS: dict[str, Encoding] = {
-    "bgr8": Encoding(3, _same),
-    "rgb8": Encoding(3, _by(cv2.COLOR_RGB2BGR)),
-    "bgra8": Encoding(4, _by(cv2.COLOR_BGRA2BGR)),
-    "rgba8": Encoding(4, _by(cv2.COLOR_RGBA2BGR)),
-    "mono8": Encoding(1, _by(cv2.COLOR_GRAY2BGR)),
-    "mono16": Encoding(1, _by(cv2.COLOR_GRAY2BGR), np.uint16),
-    "bgr16": Encoding(3, _same, np.uint16),
-    "rgb16": Encoding(3, _by(cv2.COLOR_RGB2BGR), np.uint16),
-    "8UC1": Encoding(1, _by(cv2.COLOR_GRAY2BGR)),
-    "8UC3": Encoding(3, _same),
+    "bgr8": Encoding(3, _identity),
+    "rgb8": Encoding(3, _converter(cv2.COLOR_RGB2BGR)),
+    "bgra8": Encoding(4, _converter(cv2.COLOR_BGRA2BGR)),
+    "rgba8": Encoding(4, _converter(cv2.COLOR_RGBA2BGR)),
+    "mono8": Encoding(1, _converter(cv2.COLOR_GRAY2BGR)),
+    "mono16": Encoding(1, _converter(cv2.COLOR_GRAY2BGR), np.uint16),
+    "bgr16": Encoding(3, _identity, np.uint16),
+    "rgb16": Encoding(3, _converter(cv2.COLOR_RGB2BGR), np.uint16),
+    "8UC1": Encoding(1, _converter(cv2.COLOR_GRAY2BGR)),
+    "8UC3": Encoding(3, _identity),
     "yuv422": _UYVY,
     "uyvy": _UYVY,
     "yuv422_yuy2": _YUY2,
     "yuyv": _YUY2,
-    "nv12": Encoding(1, _by(cv2.COLOR_YUV2BGR_NV12), rows=(3, 2), multiple=(2, 2)),
-    "nv21": Encoding(1, _by(cv2.COLOR_YUV2BGR_NV21), rows=(3, 2), multiple=(2, 2)),
+    "nv12": Encoding(1, _converter(cv2.COLOR_YUV2BGR_NV12), rows=(3, 2), multiple=(2, 2)),
+    "nv21": Encoding(1, _converter(cv2.COLOR_YUV2BGR_NV21), rows=(3, 2), multiple=(2, 2)),
     "bayer_rggb8": _bayer(cv2.COLOR_BayerRGGB2BGR),
     "bayer_bggr8": _bayer(cv2.COLOR_BayerBGGR2BGR),
     "bayer_gbrg8": _bayer(cv2.COLOR_BayerGBRG2BGR),
@@ -89,13 +89,13 @@ def decode_image(
     *,
     fallback: Fallback | None = None,
 ) -> np.ndarray:
-    """Pixels of a raw image message.
+    """Decode a raw image message.
 
     step     bytes from one row to the next; rows may be padded
     data     anything with a buffer of bytes: bytes, array.array, memoryview, ndarray
     fallback called with the same arguments when the encoding is not in ENCODINGS (cv_bridge, for example)
     returns  (H, W, 3) uint8 BGR; a read-only view into data for bgr8. 16 bits are scaled to 8 by 255/65535.
-    raises   UnknownEncoding; BadImage when size, step and data do not fit together
+    raises   UnknownEncoding; BadImage when size, step and data are inconsistent
     """
     if encoding not in ENCODINGS and fallback is not None:
         return fallback(encoding, height, width, step, is_bigendian, data)
@@ -107,10 +107,10 @@ def decode_image(
 
 
 def samples_of(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
-    """The samples of a raw image message as they lie in memory: a view of data, writable where data is.
+    """The raw samples of an image message: a view of data, writable if data is.
 
     returns (rows, W, channels), or (rows, W) for one channel; 16-bit samples in the byte order of the message
-    raises  as decode_image does
+    raises  like decode_image
     """
     layout = ENCODINGS.get(encoding)
     if layout is None:
@@ -121,19 +121,19 @@ def samples_of(encoding: str, height: int, width: int, step: int, data: Any) -> 
 
 def _check_size(encoding: str, layout: Encoding, height: int, width: int) -> None:
     across, down = layout.multiple
-    if height < layout.smallest or width < layout.smallest or width % across or height % down:
+    if height < layout.min_size or width < layout.min_size or width % across or height % down:
         raise BadImage(
-            f"{encoding} image of {width}x{height}: expected at least {layout.smallest}x{layout.smallest}, "
+            f"{encoding} image of {width}x{height}: expected at least {layout.min_size}x{layout.min_size}, "
             f"width a multiple of {across}, height a multiple of {down}; check width and height of the message"
         )
 
 
 def _rows(encoding: str, layout: Encoding, height: int, width: int, step: int, data: Any) -> np.ndarray:
-    """A view of the message as rows of pixels, without the padding."""
+    """A view of the message data as rows of pixels without padding."""
     sample = np.dtype(layout.dtype)
     row_bytes = width * layout.channels * sample.itemsize
     rows = height * layout.rows[0] // layout.rows[1]
-    # Drivers pad rows: step can exceed width * channels. Some leave the padding of the last row out.
+    # Drivers pad rows: step can exceed width * channels. Some omit the padding of the last row.
     needed = step * (rows - 1) + row_bytes
     buffer = np.frombuffer(data, np.uint8)
     if step < row_bytes:
@@ -163,12 +163,12 @@ _JPEG_SCAN, _JPEG_END, _PNG_END = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
 def decode_compressed(data: Any, format: str = "") -> np.ndarray:
-    """Pixels of a compressed image message.
+    """Decode a compressed image message.
 
     data    a whole jpeg or png file
-    format  of the message ("jpeg", "bgr8; png compressed bgr8", ...); only read to name what cannot be decoded
-    returns (H, W, 3) uint8 BGR, as stored: an EXIF orientation is ignored because CameraInfo is not turned either
-    raises  BadImage when data is empty, truncated, corrupt or something else
+    format  of the message ("jpeg", "bgr8; png compressed bgr8", ...); used in error messages only
+    returns (H, W, 3) uint8 BGR, as stored: the EXIF orientation is ignored because CameraInfo is not rotated either
+    raises  BadImage when data is empty, truncated, corrupt or neither jpeg nor png
     """
     raw = bytes(data)
     _check_file(raw, format)
@@ -191,8 +191,8 @@ def _check_file(raw: bytes, format: str) -> None:
 
 
 def _complete(raw: bytes) -> bool:
-    """Whether the file has its end. Decoders fill what is missing of a jpeg with grey and say nothing."""
+    """Whether the file has its end marker. Decoders silently fill the missing part of a jpeg with grey."""
     if raw.startswith(_PNG):
         return _PNG_END in raw[-64:]
-    # After the last start of scan, 0xff 0xd9 cannot occur but as the end; an embedded thumbnail has its own, earlier.
+    # After the last start of scan, 0xff 0xd9 occurs only as end marker; that of an embedded thumbnail comes earlier.
     return raw.find(_JPEG_END, max(raw.rfind(_JPEG_SCAN), 0)) >= 0

@@ -1,9 +1,8 @@
-"""Does the camera see? Flags for one frame, from its picture and from what the same camera showed before.
+"""Camera health: detect dark, overexposed, blurred, frozen and blocked images and clock jumps.
 
-Time comes from the stamps of the images. Night is not a fault: some spot is bright and something has contrast, which is
-what a lens cap lacks.
-
-Figures of one image that tell whether the camera sees. They look at samples of it, to cost next to nothing.
+Each frame is judged by its own image and by the recent past of the same camera. Time comes from image stamps. Night is
+not a fault: unlike a capped lens, a night image has bright spots and contrast. All metrics use a sample of the image to
+keep the cost negligible.
 """
 
 from __future__ import annotations
@@ -26,44 +25,46 @@ BANDS, BAND_ROWS = 8, 8
 
 
 def sample(image: np.ndarray) -> np.ndarray:
-    """(h, w) uint8: the green of about every (W / 160)th pixel."""
+    """(h, w) uint8: the green channel of about every (W / 160)th pixel."""
     step = max(1, image.shape[1] // SAMPLE_WIDTH)
     small = image[::step, ::step, 1]
     return np.ascontiguousarray(small)
 
 
 def histogram(small: np.ndarray) -> list[float]:
-    """How many values of a sample there are of each of 0..255."""
-    return cv2.calcHist([small], [0], None, [256], [0, 256]).ravel().tolist()
+    """Number of pixels of a sample at each value 0..255."""
+    counts: list[float] = cv2.calcHist([small], [0], None, [256], [0, 256]).ravel().tolist()
+    return counts
 
 
-def brightest(counts: Sequence[float], share: float = 0.005) -> int:
-    """The value that this share of the pixels reaches: what the brightest spots are like."""
-    few = share * sum(counts)
+def brightest(counts: Sequence[float], fraction: float = 0.005) -> int:
+    """The value that this fraction of the pixels exceeds: brightness of the brightest spots."""
+    required = fraction * sum(counts)
     from_above = accumulate(reversed(counts))
-    return 255 - next((below for below, seen in enumerate(from_above) if seen > few), 255)
+    return 255 - next((below for below, pixels in enumerate(from_above) if pixels > required), 255)
 
 
-def saturated(counts: Sequence[float], value: int = 250) -> float:
-    """Share of pixels at or above a value."""
+def saturated_fraction(counts: Sequence[float], value: int = 250) -> float:
+    """Fraction of pixels at or above a value."""
     return float(sum(counts[value:]) / max(sum(counts), 1))
 
 
 def cell_contrast(small: np.ndarray) -> np.ndarray:
-    """GRID float32: how much the values differ within each cell of a sample, after averaging sensor noise away."""
+    """GRID float32: standard deviation within each cell of a sample, after averaging sensor noise away."""
     rows, columns = GRID
     coarse = cv2.resize(small.astype(np.float32), (columns * 4, rows * 4), interpolation=cv2.INTER_AREA)
     off = coarse.reshape(rows, 4, columns, 4) - _means(coarse)[:, None, :, None]
-    return np.sqrt(_means(np.square(off).reshape(coarse.shape)))
+    contrast: np.ndarray = np.sqrt(_means(np.square(off).reshape(coarse.shape)))
+    return contrast
 
 
 def _means(coarse: np.ndarray) -> np.ndarray:
-    """GRID float32: of each cell."""
+    """GRID float32: mean of each cell."""
     return cv2.resize(coarse, GRID[::-1], interpolation=cv2.INTER_AREA)
 
 
 def sharpness(image: np.ndarray) -> float:
-    """Variance of the Laplacian of the green, in bands of full resolution around the middle and below it.
+    """Variance of the Laplacian of the green channel, in full-resolution bands around and below the image centre.
 
     Falls steeply with blur, grows with detail and noise: compare it with the same camera's past, not between cameras.
     Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
@@ -79,88 +80,88 @@ def sharpness(image: np.ndarray) -> float:
 
 @lru_cache(maxsize=8)
 def _bands(height: int) -> tuple[int, np.ndarray]:
-    """Rows of each band, and all rows of an image of that height that are in one, band after band."""
+    """Number of rows per band, and the row indices of all bands of an image of that height."""
     depth = min(BAND_ROWS, height)
     starts = np.linspace(min(height // 4, height - depth), height - depth, BANDS).astype(int)
     return depth, (starts[:, None] + np.arange(depth)).ravel()
 
 
-FINE = Status(0)
+NO_FLAGS = Status(0)
 
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
-    """From where on a picture is unhealthy."""
+    """Thresholds of unhealthy images."""
 
-    dark: int = 24  # not even the brightest spots are this bright, 0..255
-    overexposed: float = 0.5  # share of saturated pixels
-    blur_floor: float = 4.0  # sharpness that no focused camera falls below
-    blur_ratio: float = 0.2  # of the camera's usual sharpness
-    flat: float = 1.5  # contrast below which a cell shows nothing, 0..255
-    blocked: float = 0.9  # share of cells that show nothing
-    lost: float = 0.3  # share of the usually detailed cells that suddenly show nothing
-    frozen_frames: int = 10  # repetitions of one picture ...
-    frozen_seconds: float = 1.0  # ... or for this long
-    clock_gap: float = 5.0  # seconds between two frames
+    dark: int = 24  # minimum brightness of the brightest spots, 0..255
+    overexposed: float = 0.5  # fraction of saturated pixels
+    blur_floor: float = 4.0  # sharpness that every focused camera exceeds
+    blur_ratio: float = 0.2  # minimum sharpness relative to the camera's baseline
+    flat: float = 1.5  # contrast below which a cell counts as flat, 0..255
+    blocked: float = 0.9  # fraction of flat cells
+    lost: float = 0.3  # fraction of usually detailed cells that have become flat
+    frozen_frames: int = 10  # repetitions of one image ...
+    frozen_seconds: float = 1.0  # ... or repetition for this long
+    clock_gap: float = 5.0  # maximum seconds between two frames
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """flags: bits of Status. values: the figures behind them, for diagnostics."""
+    """flags: bits of Status. values: the metrics behind them, for diagnostics."""
 
     flags: Status
     values: dict[str, float] = field(default_factory=dict)
 
 
 class HealthMonitor:
-    """The health of one camera."""
+    """Monitors the image health of one camera."""
 
     def __init__(self, limits: HealthLimits | None = None) -> None:
         self.limits = limits or HealthLimits()
         self.bad_images = 0
-        self._refused = FINE
-        self._clock = Clock()
-        self._repeats = Repeats()
-        self._usual = Usual()
+        self._refused = NO_FLAGS
+        self._clock = ClockCheck()
+        self._frozen = FrozenImageDetector()
+        self._baseline = Baseline()
         self._size: tuple[int, ...] | None = None
 
     def update(self, frame: Frame) -> HealthReport:
-        """Judge one frame, given those before it."""
-        flags, self._refused = self._refused, FINE
+        """Check one frame against thresholds and the recent past."""
+        flags, self._refused = self._refused, NO_FLAGS
         flags |= self._clock.update(frame.stamp_ns, self.limits)
         if self._size not in (None, frame.image.shape):
             flags |= Status.RESOLUTION_CHANGED
         if flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
-            self._repeats, self._usual = Repeats(), Usual()
+            self._frozen, self._baseline = FrozenImageDetector(), Baseline()
         self._size = frame.image.shape
         small = sample(frame.image)
-        values = picture_values(frame.image, small)
-        flags |= self._repeats.update(crc32(small.data), frame.stamp_ns, self.limits)
-        flags |= picture_flags(values, self.limits) | self._usual.update(values, small, frame.stamp_ns, self.limits)
-        return HealthReport(flags, values | self._usual.values | {"bad_images": float(self.bad_images)})
+        values = image_values(frame.image, small)
+        flags |= self._frozen.update(crc32(small.data), frame.stamp_ns, self.limits)
+        flags |= image_flags(values, self.limits) | self._baseline.update(values, small, frame.stamp_ns, self.limits)
+        return HealthReport(flags, values | self._baseline.values | {"bad_images": float(self.bad_images)})
 
     def refuse(self, error: BadImage) -> Status:
-        """Note an image that could not be decoded; the next report carries the flag too."""
+        """Count an image that could not be decoded; the next report also carries its flag."""
         flag = Status.WRONG_ENCODING if isinstance(error, UnknownEncoding) else Status.BAD_IMAGE
         self.bad_images += 1
         self._refused |= flag
         return flag
 
 
-def picture_values(image: np.ndarray, small: np.ndarray) -> dict[str, float]:
-    """The figures of one picture by name; small is its sample."""
+def image_values(image: np.ndarray, small: np.ndarray) -> dict[str, float]:
+    """Metrics of one image by name; small is its sample."""
     counts = histogram(small)
     return {
         "brightest": float(brightest(counts)),
-        "saturated": saturated(counts),
+        "saturated": saturated_fraction(counts),
         "sharpness": sharpness(image),
     }
 
 
-def picture_flags(values: dict[str, float], limits: HealthLimits) -> Status:
-    """What one picture tells without a past."""
+def image_flags(values: dict[str, float], limits: HealthLimits) -> Status:
+    """Flags that follow from one image alone."""
     dark = values["brightest"] < limits.dark
-    flags = Status.IMAGE_DARK if dark else FINE
+    flags = Status.IMAGE_DARK if dark else NO_FLAGS
     if values["saturated"] > limits.overexposed:
         flags |= Status.IMAGE_OVEREXPOSED
     if values["sharpness"] < limits.blur_floor and not dark:
@@ -168,8 +169,8 @@ def picture_flags(values: dict[str, float], limits: HealthLimits) -> Status:
     return flags
 
 
-class Clock:
-    """Whether stamps go on."""
+class ClockCheck:
+    """Detects stamps that go backwards or leave a gap."""
 
     def __init__(self) -> None:
         self.last_ns: int | None = None
@@ -177,61 +178,61 @@ class Clock:
     def update(self, stamp_ns: int, limits: HealthLimits) -> Status:
         seconds = 0.0 if self.last_ns is None else (stamp_ns - self.last_ns) / 1e9
         self.last_ns = stamp_ns
-        return FINE if 0 <= seconds <= limits.clock_gap else Status.CLOCK_JUMP
+        return NO_FLAGS if 0 <= seconds <= limits.clock_gap else Status.CLOCK_JUMP
 
 
-class Repeats:
-    """How long the picture has been the same to the last bit, which the noise of a living sensor rules out."""
+class FrozenImageDetector:
+    """Detects bit-identical images, which the noise of a working sensor rules out."""
 
     def __init__(self) -> None:
         self.hash: int | None = None
         self.since_ns = 0
         self.count = 0
 
-    def update(self, picture_hash: int, stamp_ns: int, limits: HealthLimits) -> Status:
-        if picture_hash != self.hash:
-            self.hash, self.since_ns, self.count = picture_hash, stamp_ns, 0
-            return FINE
+    def update(self, image_hash: int, stamp_ns: int, limits: HealthLimits) -> Status:
+        if image_hash != self.hash:
+            self.hash, self.since_ns, self.count = image_hash, stamp_ns, 0
+            return NO_FLAGS
         self.count += 1
         long = self.count >= 2 and stamp_ns - self.since_ns >= limits.frozen_seconds * 1e9
-        return Status.IMAGE_FROZEN if long or self.count >= limits.frozen_frames else FINE
+        return Status.IMAGE_FROZEN if long or self.count >= limits.frozen_frames else NO_FLAGS
 
 
-MEMORY, EVERY_NS, ENOUGH = 60, 1_000_000_000, 3  # samples, their distance, how many are a past
+BASELINE_SAMPLES, INTERVAL_NS, MIN_SAMPLES = 60, 1_000_000_000, 3  # kept, taken every, needed for a comparison
 
 
-class Usual:
-    """What the camera showed in the last minute. A new scene is taken for a fault for half a minute at most."""
+class Baseline:
+    """Sharpness and contrast of the last minute. A new scene is mistaken for a fault for half a minute at most."""
 
     def __init__(self) -> None:
-        self.sharpness: deque[float] = deque(maxlen=MEMORY)
-        self.contrast: deque[np.ndarray] = deque(maxlen=MEMORY)
+        self.sharpness: deque[float] = deque(maxlen=BASELINE_SAMPLES)
+        self.contrast: deque[np.ndarray] = deque(maxlen=BASELINE_SAMPLES)
         self.values: dict[str, float] = {}
         self._sampled_ns: int | None = None
-        self._usual_sharpness, self._usual_contrast = 0.0, np.zeros(0)
+        self._median_sharpness, self._median_contrast = 0.0, np.zeros(0)
 
     def update(self, values: dict[str, float], small: np.ndarray, stamp_ns: int, limits: HealthLimits) -> Status:
         contrast = cell_contrast(small)
-        flags = self._judge(values["sharpness"], contrast, limits)
-        if self._sampled_ns is None or stamp_ns - self._sampled_ns >= EVERY_NS:
-            self._remember(values["sharpness"], contrast, stamp_ns)
+        flags = self._compare(values["sharpness"], contrast, limits)
+        if self._sampled_ns is None or stamp_ns - self._sampled_ns >= INTERVAL_NS:
+            self._append(values["sharpness"], contrast, stamp_ns)
         return flags
 
-    def _judge(self, sharp: float, contrast: np.ndarray, limits: HealthLimits) -> Status:
+    def _compare(self, sharp: float, contrast: np.ndarray, limits: HealthLimits) -> Status:
         flat = contrast < limits.flat
-        lost, share = 0.0, np.count_nonzero(flat) / flat.size
-        if len(self.sharpness) >= ENOUGH:
-            detailed = self._usual_contrast > 2 * limits.flat
+        lost, fraction = 0.0, np.count_nonzero(flat) / flat.size
+        if len(self.sharpness) >= MIN_SAMPLES:
+            detailed = self._median_contrast > 2 * limits.flat
             count = np.count_nonzero(detailed)
             lost = np.count_nonzero(flat & detailed) / count if count > flat.size / 8 else 0.0
-        self.values = {"flat": share, "lost": lost, "usual_sharpness": self._usual_sharpness}
-        flags = Status.IMAGE_BLOCKED if share >= limits.blocked or lost >= limits.lost else FINE
-        blurred = len(self.sharpness) >= ENOUGH and sharp < limits.blur_ratio * self._usual_sharpness
+        self.values = {"flat": fraction, "lost": lost, "baseline_sharpness": self._median_sharpness}
+        flags = Status.IMAGE_BLOCKED if fraction >= limits.blocked or lost >= limits.lost else NO_FLAGS
+        blurred = len(self.sharpness) >= MIN_SAMPLES and sharp < limits.blur_ratio * self._median_sharpness
         return flags | Status.IMAGE_BLURRED if blurred and not flags else flags
 
-    def _remember(self, sharp: float, contrast: np.ndarray, stamp_ns: int) -> None:
+    def _append(self, sharp: float, contrast: np.ndarray, stamp_ns: int) -> None:
         self._sampled_ns = stamp_ns
         self.sharpness.append(sharp)
         self.contrast.append(contrast)
-        self._usual_sharpness = float(np.median(self.sharpness))
-        self._usual_contrast = np.median(self.contrast, axis=0)
+        self._median_sharpness = float(np.median(self.sharpness))
+        self._median_contrast = np.median(self.contrast, axis=0)

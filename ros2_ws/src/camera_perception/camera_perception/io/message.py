@@ -102,20 +102,9 @@ def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_grou
     if not rows:
         return []
     objects = perception.objects
-    columns, covs = _numbers(objects), (objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4))
+    # Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
+    columns, covs = objects.to_dicts(), (objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4))
     return [_object(columns[row], spec, over_ground, covs[0][row], covs[1][row]) for row in rows]
-
-
-# Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
-NUMBERS = (
-    "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
-    "velocities", "ground_widths",
-)  # fmt: skip
-
-
-def _numbers(objects: Objects) -> list[dict[str, Any]]:
-    columns = [getattr(objects, name).tolist() for name in NUMBERS]
-    return [dict(zip(NUMBERS, values)) for values in zip(*columns)]
 
 
 def _object(

@@ -1,9 +1,9 @@
-"""Does the camera still look where its calibration says? Straight lane lines tell, without any target.
+"""Check the camera's extrinsic calibration online with straight lane lines, without a target.
 
-Each line and the camera span a plane; the planes of both lines of the own lane meet in the direction of the road. Seen
-in base_link that direction must be level (pitch) and on average straight ahead (yaw); the angle between the planes is
-the lane's width over the camera's height, whatever the pitch. Roll is not told: it moves both planes alike, as driving
-off the middle of the lane does.
+Each line spans a plane with the camera; the planes of both ego lane lines intersect in the direction of the road. In
+base_link that direction must be level (pitch) and on average straight ahead (yaw). The angle between the planes gives
+the lane width relative to the camera height, independent of pitch. Roll is not observable: it moves both planes like a
+lateral offset in the lane.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from camera_perception.lanes.roles import LANE_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
-class DoctorLimits:
-    """From where on a calibration has drifted, and from where on it gives no metres any more."""
+class CalibrationLimits:
+    """Thresholds. Of each pair, the first reports drift, the second disables metric output."""
 
     pitch: tuple[float, float] = (np.radians(0.6), np.radians(1.5))
     yaw: tuple[float, float] = (np.radians(2.0), np.radians(5.0))
-    width: tuple[float, float] = (1.3, 1.6)  # measured over usual lane width, or the other way round
-    window: float = 30.0  # seconds that are looked back
-    least: int = 40  # straight frames before anything is said
-    least_seconds: float = 4.0
-    bend: float = 0.002  # radians, root mean square by which points of a straight line leave its plane
+    width: tuple[float, float] = (1.3, 1.6)  # ratio of measured and expected lane width, or its inverse
+    window: float = 30.0  # seconds of measurements to use
+    min_frames: int = 40  # minimum number of straight frames
+    min_seconds: float = 4.0
+    max_bend: float = 0.002  # radians, maximum RMS distance of rays from the plane of a line
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """What two straight lines say; pitch > 0: the camera looks further down than calibrated, yaw > 0: further left."""
+class CalibrationMeasurement:
+    """Result of two straight lines, radians. pitch > 0: camera looks lower than calibrated, yaw > 0: further left."""
 
     pitch: float
     yaw: float
@@ -43,8 +43,8 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """flags: CALIBRATION_DRIFT or none; metric: whether metres may still be given; the rest is the median, or nan."""
+class CalibrationEstimate:
+    """CALIBRATION_DRIFT or no flag; whether metric output is allowed; median errors, nan without enough data."""
 
     flags: Status
     metric: bool
@@ -54,103 +54,102 @@ class Diagnosis:
     frames: int = 0
 
 
-class CalibrationDoctor:
-    """Watches one camera. Time comes from stamps."""
+class OnlineCalibration:
+    """Monitors the calibration of one camera. Time comes from stamps."""
 
-    def __init__(self, limits: DoctorLimits | None = None, lane_width: float = LANE_WIDTH) -> None:
-        """lane_width in metres: what is usual on the roads driven; off by 30 % is no reason to doubt."""
-        self.limits, self.lane_width = limits or DoctorLimits(), lane_width
+    def __init__(self, limits: CalibrationLimits | None = None, lane_width: float = LANE_WIDTH) -> None:
+        """lane_width  expected lane width in metres; deviations up to 30 % are tolerated."""
+        self.limits, self.lane_width = limits or CalibrationLimits(), lane_width
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen: after a new calibration or a jump of the clock."""
-        self._seen: deque[tuple[int, Sighting]] = deque()
+        """Discard all measurements, after a new calibration or a clock jump."""
+        self._measurements: deque[tuple[int, CalibrationMeasurement]] = deque()
         self._camera: Camera | None = None
-        self.sighting: Sighting | None = None  # of the last frame
-        self.diagnosis = Diagnosis(Status(0), True)
+        self.measurement: CalibrationMeasurement | None = None  # of the last frame
+        self.estimate = CalibrationEstimate(Status(0), True)
 
-    def update(self, lanes: Sequence[LaneLine], camera: Camera, stamp_ns: int) -> Diagnosis:
-        """Judge the calibration after one more frame."""
-        if self._camera is not camera or (self._seen and stamp_ns < self._seen[-1][0]):
+    def update(self, lanes: Sequence[LaneLine], camera: Camera, stamp_ns: int) -> CalibrationEstimate:
+        """Update the estimate with one frame."""
+        if self._camera is not camera or (self._measurements and stamp_ns < self._measurements[-1][0]):
             self.reset()
             self._camera = camera
-        own = {line.position: line for line in lanes}
-        sighting = self.sighting = (
-            sight(own[-1].points, own[1].points, camera, self.limits.bend) if {-1, 1} <= own.keys() else None
-        )
-        if sighting is not None:
-            self._seen.append((stamp_ns, sighting))
-        while self._seen and stamp_ns - self._seen[0][0] > self.limits.window * 1e9:
-            self._seen.popleft()
-        if sighting is not None and len(self._seen) % 10 == 0:
-            self.diagnosis = self._judge()
-        return self.diagnosis
+        by_position = {line.position: line for line in lanes}
+        left, right = by_position.get(-1), by_position.get(1)
+        self.measurement = None
+        if left is not None and right is not None:
+            self.measurement = measure_calibration(left.points, right.points, camera, self.limits.max_bend)
+        if self.measurement is not None:
+            self._measurements.append((stamp_ns, self.measurement))
+        while self._measurements and stamp_ns - self._measurements[0][0] > self.limits.window * 1e9:
+            self._measurements.popleft()
+        if self.measurement is not None and len(self._measurements) % 10 == 0:
+            self.estimate = self._estimate()
+        return self.estimate
 
-    def _judge(self) -> Diagnosis:
-        long = len(self._seen) > 1 and self._seen[-1][0] - self._seen[0][0] >= self.limits.least_seconds * 1e9
-        if len(self._seen) < self.limits.least or not long:
-            return self.diagnosis
-        pitch, yaw, width = np.median([(s.pitch, s.yaw, s.width) for _, s in self._seen], axis=0)
+    def _estimate(self) -> CalibrationEstimate:
+        stamps = [stamp_ns for stamp_ns, _ in self._measurements]
+        if len(stamps) < max(self.limits.min_frames, 2) or stamps[-1] - stamps[0] < self.limits.min_seconds * 1e9:
+            return self.estimate
+        pitch, yaw, width = np.median([(m.pitch, m.yaw, m.width) for _, m in self._measurements], axis=0)
         ratio = max(width / self.lane_width, self.lane_width / max(width, 1e-3))
-        worst = [
-            sum(off > limit for limit in limits)
-            for off, limits in (
-                (abs(pitch), self.limits.pitch),
-                (abs(yaw), self.limits.yaw),
-                (ratio, self.limits.width),
-            )
-        ]
-        flags = Status.CALIBRATION_DRIFT if max(worst) else Status(0)
-        return Diagnosis(flags, max(worst) < 2, float(pitch), float(yaw), float(width), len(self._seen))
+        limits = (self.limits.pitch, self.limits.yaw, self.limits.width)
+        drifted, unusable = (
+            any(error > pair[level] for error, pair in zip((abs(pitch), abs(yaw), ratio), limits)) for level in (0, 1)
+        )
+        flags = Status.CALIBRATION_DRIFT if drifted else Status(0)
+        return CalibrationEstimate(flags, not unusable, float(pitch), float(yaw), float(width), len(stamps))
 
 
-def sight(left: np.ndarray, right: np.ndarray, camera: Camera, bend: float = 0.002) -> Sighting | None:
-    """What two lane lines (P, 2) in pixels say about the camera; None unless both are long and straight."""
-    if not (_long(left, camera) and _long(right, camera)):
+def measure_calibration(
+    left: np.ndarray, right: np.ndarray, camera: Camera, max_bend: float = 0.002
+) -> CalibrationMeasurement | None:
+    """Measure calibration errors with two lane lines (P, 2) in pixels; None unless both are long and straight."""
+    if not (_is_long(left, camera) and _is_long(right, camera)):
         return None
     rays = camera.rays_from_pixels(np.concatenate((left, right)))
-    normals = _planes(rays, len(left), bend)
+    normals = _line_planes(rays, len(left), max_bend)
     if normals is None:
         return None
     a, b = (normals @ camera.pose[:3, :3].T).tolist()
     x, y, z = _cross(a, b)
-    length = math.copysign(math.hypot(x, y, z), x)  # ahead, whichever way the planes were turned
+    length = math.copysign(math.hypot(x, y, z), x)  # points ahead, whatever the orientation of the planes
     if abs(length) < 0.05:
         return None
     along = x, y, z = x / length, y / length, z / length
     side = -y, x, 0.0
-    leans = [_dot(normal, side) for normal in (a, b)]
-    if 0.0 in leans:  # a plane that never meets the road, or lines straight up
+    tilts = [_dot(normal, side) for normal in (a, b)]
+    if 0.0 in tilts:  # a plane parallel to the road, or vertical lines
         return None
-    left_y, right_y = (_dot(normal, _cross(along, side)) / lean for normal, lean in zip((a, b), leans))
+    left_y, right_y = (_dot(normal, _cross(along, side)) / tilt for normal, tilt in zip((a, b), tilts))
     width = float(camera.pose[2, 3]) * (left_y - right_y)
-    return Sighting(math.atan2(z, math.hypot(x, y)), -math.atan2(y, x), width)
+    return CalibrationMeasurement(math.atan2(z, math.hypot(x, y)), -math.atan2(y, x), width)
 
 
-def _long(points: np.ndarray, camera: Camera) -> bool:
+def _is_long(points: np.ndarray, camera: Camera) -> bool:
     return len(points) >= 8 and bool(points[:, 1].max() - points[:, 1].min() > 0.1 * camera.height)
 
 
-def _planes(rays: np.ndarray, first: int, bend: float) -> np.ndarray | None:
-    """(2, 3) normals of the planes that the camera and each line lie in; None when a line bends or leaves the lens.
+def _line_planes(rays: np.ndarray, first: int, max_bend: float) -> np.ndarray | None:
+    """(2, 3) normals of the planes spanned by the camera and each line; None when a line is curved or outside the lens.
 
-    rays  (N, 3) of both lines, the `first` ones of the first
+    rays  (N, 3) of both lines; the first `first` belong to the first line
     """
     rays = rays / np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
     scatter = np.array([line.T @ line / len(line) for line in (rays[:first], rays[first:])])
     if not np.isfinite(scatter).all():
         return None
-    spread, axes = np.linalg.eigh(scatter)  # the least spread first: mean square by which rays leave the plane
-    return axes[:, :, 0] if spread[:, 0].max() < bend**2 else None
+    spread, axes = np.linalg.eigh(scatter)  # smallest first: mean squared distance of rays from the plane
+    return axes[:, :, 0] if spread[:, 0].max() < max_bend**2 else None
 
 
-Triple = Sequence[float]
+Vector = Sequence[float]
 
 
-def _cross(a: Triple, b: Triple) -> tuple[float, float, float]:
-    """Of three numbers each: numpy takes fifty times as long."""
+def _cross(a: Vector, b: Vector) -> tuple[float, float, float]:
+    """Cross product in plain Python: numpy takes fifty times as long."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-def _dot(a: Triple, b: Triple) -> float:
+def _dot(a: Vector, b: Vector) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -17,7 +17,7 @@ import numpy as np
 from camera_perception.core.class_table import ClassTable
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
-from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, fused, ground_with_covariance
+from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, combine_estimates, ground_with_covariance
 from camera_perception.objects.contact import (
     BOTTOM,
     ENDS,
@@ -204,7 +204,7 @@ def _best(
     both = planar & np.isfinite(size_cov).all(axis=(1, 2))
     rows = both.nonzero()[0]
     rows = rows[_squared(ground[rows] - size[rows], ground_cov[rows] + size_cov[rows]) < DISAGREE]
-    position[rows], cov[rows] = fused(ground[rows], ground_cov[rows], size[rows], size_cov[rows])
+    position[rows], cov[rows] = combine_estimates(ground[rows], ground_cov[rows], size[rows], size_cov[rows])
     method = np.where(planar, GROUND, SIZE)
     return position, cov, method
 

@@ -5,23 +5,25 @@ Objects without their metres.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
 from camera_perception.objects.contact import SIDES
 
-METRES = "positions", "position_covs", "velocities", "velocity_covs", "ground_widths", "cues"
-
 
 def unplaced(objects: Objects, rows: np.ndarray | slice = slice(None)) -> Objects:
     """The same, where these rows have neither a place nor a speed."""
-    columns = {name: getattr(objects, name).copy() for name in (*METRES, "position_methods")}
-    for name, column in columns.items():
-        column[rows] = PositionMethod.NONE if name == "position_methods" else np.nan
-    return replace(objects, **columns)
+    return objects.with_rows(
+        rows,
+        positions=np.nan,
+        position_covs=np.nan,
+        position_methods=PositionMethod.NONE,
+        velocities=np.nan,
+        velocity_covs=np.nan,
+        ground_widths=np.nan,
+        cues=np.nan,
+    )
 
 
 BESIDE = 1.0  # metres from the sector in which a thing is seen, from where on its place must be wrong

@@ -16,7 +16,7 @@ import yaml
 
 from camera_perception.core.errors import CalibrationError
 from camera_perception.geometry.camera import FISHEYE, PLUMB_BOB, RATIONAL, Camera, optical_from_rpy
-from camera_perception.lanes.online_calibration import Sighting, sight
+from camera_perception.lanes.online_calibration import measure_calibration
 
 LEAST_VIEWS, MOST_VIEWS = 6, 60
 LEAST_SIGHTINGS = 20
@@ -165,7 +165,8 @@ def mounting(
         camera.model,
         optical_from_rpy(xyz, start),
     )
-    found: list[Sighting] = [s for s in (sight(left, right, level) for left, right in line_pairs) if s is not None]
+    measurements = (measure_calibration(left, right, level) for left, right in line_pairs)
+    found = [each for each in measurements if each is not None]
     if len(found) < LEAST_SIGHTINGS:
         raise CalibrationError(
             f"{len(found)} frames show two straight lines: {LEAST_SIGHTINGS} are needed; record a straight, marked road"

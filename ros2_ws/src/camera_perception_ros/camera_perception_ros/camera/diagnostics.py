@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from camera_perception.core.types import Status
-from camera_perception.core.types import names_of as status_names
+from camera_perception.core.types import flag_names as status_names
 
 REPORT_PERIOD = 1.0  # seconds between two reports of a node
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
@@ -58,7 +58,7 @@ def level_of(flags: Status) -> bytes:
     return level
 
 
-def names_of(flags: Status) -> str:
+def flag_names(flags: Status) -> str:
     """Flags as text, such as "image dark, uncalibrated"; "ok" without flags."""
     return ", ".join(status_names(flags)).lower().replace("_", " ") or "ok"
 

@@ -12,7 +12,7 @@ from camera_perception.core.telemetry import GpuReading
 from camera_perception.core.types import Status
 from camera_perception.engines.build.background import BuildState
 from camera_perception.geometry.camera import Camera
-from camera_perception.lanes.online_calibration import Diagnosis
+from camera_perception.lanes.online_calibration import CalibrationEstimate
 from camera_perception_ros.camera.configured import ConfiguredCamera
 from camera_perception_ros.camera.diagnostics import (
     ERROR,
@@ -20,8 +20,8 @@ from camera_perception_ros.camera.diagnostics import (
     STALE,
     WARN,
     array_of,
+    flag_names,
     level_of,
-    names_of,
     percentile,
     status,
 )
@@ -86,7 +86,7 @@ def _input(node: str, state: State) -> DiagnosticStatus:
         counts = state.configured.processor.counts
         flags = counts.take_flags()
         values |= {"processed": counts.processed, "failed": counts.failed}
-    level, text = (STALE, images.silence) if images.silence else (level_of(flags), names_of(flags))
+    level, text = (STALE, images.silence) if images.silence else (level_of(flags), flag_names(flags))
     return status(f"{node}: Input", level, text, node, values)
 
 
@@ -158,15 +158,15 @@ def _calibration(node: str, configured: ConfiguredCamera) -> DiagnosticStatus:
     values: dict[str, object] = {}
     if serving is not None and calibration.camera is not None:
         online = serving.pipeline.calibration
-        if online.diagnosis.flags:
+        if online.estimate.flags:
             level, text = WARN, "lane lines disagree with the camera's pose: recalibrate it"
-        values = _measured(online.diagnosis, calibration.camera, online.lane_width)
+        values = _measured(online.estimate, calibration.camera, online.lane_width)
     if calibration.flags:
         level, text = WARN, calibration.text
     return status(f"{node}: Calibration", level, text, node, values)
 
 
-def _measured(found: Diagnosis, camera: Camera, lane_width: float) -> dict[str, object]:
+def _measured(found: CalibrationEstimate, camera: Camera, lane_width: float) -> dict[str, object]:
     """What straight lane lines measure: rotation against the given pose, and height if lanes have the usual width."""
     values: dict[str, object] = {"straight_frames": found.frames}
     if not found.frames or not camera.metric:

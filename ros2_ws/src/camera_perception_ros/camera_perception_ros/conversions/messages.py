@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from camera_perception.core.errors import BadImage
 from camera_perception.core.types import ClassMap, Frame, Task
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
-from camera_perception.geometry.odometry import yaw_of
+from camera_perception.geometry.odometry import yaw_from_quaternion
 from camera_perception.geometry.transforms import pose_from_quaternion
 from camera_perception.image.encodings import decode_compressed, decode_image
 from camera_perception_ros.conversions.cv_bridge import fallback
@@ -136,7 +136,7 @@ def pose_from_transform(transform: Any) -> np.ndarray:
 def pose_from_odometry(message: Odometry) -> tuple[int, float, float, float]:
     """Stamp in nanoseconds, x, y in metres, yaw in radians."""
     at, turned = message.pose.pose.position, message.pose.pose.orientation
-    return stamp_ns(message.header.stamp), at.x, at.y, yaw_of(turned.x, turned.y, turned.z, turned.w)
+    return stamp_ns(message.header.stamp), at.x, at.y, yaw_from_quaternion(turned.x, turned.y, turned.z, turned.w)
 
 
 def message_from_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.draw import bird_eye, side_by_side, stacked
+from camera_perception.draw import bird_eye, image_grid, side_by_side
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.ros_types import deserialize
 from camera_perception_ros.conversions.messages import stamp_ns
@@ -59,7 +59,7 @@ class Canvas:
             for topic, image in self._images.items()
             if image is not None
         ]
-        tiles = stacked(images, 1 if len(images) < 3 else 2, TILE)
+        tiles = image_grid(images, 1 if len(images) < 3 else 2, TILE)
         return _even(side_by_side(tiles, self._birds_eye(len(tiles), round(len(tiles) * 0.62))))
 
     def _birds_eye(self, height: int, width: int) -> np.ndarray:

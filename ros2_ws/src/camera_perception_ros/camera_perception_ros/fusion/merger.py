@@ -10,7 +10,7 @@ import numpy as np
 from geometry_msgs.msg import Point32
 
 from camera_perception.core.types import EgoMotion
-from camera_perception.fusion.free_space import joined
+from camera_perception.fusion.free_space import merge_polygons
 from camera_perception.fusion.lanes import LaneFuser
 from camera_perception.fusion.objects import Motion, ObjectFuser
 from camera_perception.fusion.types import CameraView
@@ -46,7 +46,7 @@ def joined_road(
     roads: Sequence[np.ndarray], views: Mapping[int, CameraView], now_ns: int, motion: Motion
 ) -> DrivableArea:
     """The union of the polygons, and the smallest free distance: one camera suffices to report an obstacle."""
-    ground = joined(roads)
+    ground = merge_polygons(roads)
     known = (view for view in views.values() if np.isfinite(view.free_distance))
     ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STANDSTILL).x for view in known)
     return DrivableArea(
@@ -103,7 +103,7 @@ class Merger:
         message.objects = message_from_fused(self._objects.update(views, now_ns, moved), class_ids)
         lanes = self._lanes.update(views, now_ns, moved)
         message.lanes = [lane_message(lane) for lane in lanes]
-        message.ego_lane = EgoLane(**ego_lane_fields(self._lanes.own_lane(lanes)))
+        message.ego_lane = EgoLane(**ego_lane_fields(self._lanes.ego_lane(lanes)))
         self.roads = moved_roads(views, now_ns, moved)
         message.road = joined_road(self.roads, views, now_ns, moved)
 

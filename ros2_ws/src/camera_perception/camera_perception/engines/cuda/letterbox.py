@@ -19,7 +19,7 @@ from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import InputSpec
 from camera_perception.engines.cuda.memory import DeviceMemory, Twin
 from camera_perception.engines.cuda.runtime import CudaError, Stream
-from camera_perception.image.letterbox import Letterbox, halvings
+from camera_perception.image.letterbox import Letterbox, halving_sizes
 
 # One thread per pixel of the target (dw x dh, 3 bytes each). The image fills width x height of it from (left, top);
 # the rest becomes pad. swap reverses the colour order.
@@ -113,7 +113,7 @@ class DeviceLetterbox:
         self.box, self._pad, self._rgb, self._kernel = box, pad, int(rgb), kernel
         self._stage = Twin(prod(box.image_size) * 3)
         self.image = self._stage.host.array(0, (*box.image_size, 3), np.dtype(np.uint8))
-        self._sizes = halvings(box)
+        self._sizes = halving_sizes(box)
         self._halves = [DeviceMemory(prod(size) * 3) for size in self._sizes]
 
     def __call__(self, target: int, stream: Stream) -> None:

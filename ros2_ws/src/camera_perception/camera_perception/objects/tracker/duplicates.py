@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from camera_perception.core.boxes import inside_matrix, iou_matrix
+from camera_perception.core.boxes import containment_matrix, iou_matrix
 
 SAME = 0.75  # overlap from which on two boxes show one thing
 # Overlap that is enough when one scores less than this share of the other, or both are doubtful. Of doubtful boxes of
@@ -39,4 +39,4 @@ def twins(boxes: np.ndarray, same: np.ndarray, rank: np.ndarray, scores: np.ndar
 def _part(boxes: np.ndarray) -> np.ndarray:
     height = boxes[:, 3] - boxes[:, 1]
     level = np.abs(boxes[:, 3, None] - boxes[None, :, 3]) < LEVEL * np.minimum(height[:, None], height[None])
-    return level & (inside_matrix(boxes, boxes) > PART)
+    return level & (containment_matrix(boxes, boxes) > PART)

@@ -41,10 +41,6 @@ def _density(values: np.ndarray, covs: np.ndarray) -> np.ndarray:
 
 
 SETTLED = 4  # sightings before there can be a velocity
-CHANGED = (
-    "track_ids", "ages", "classes", "light_states", "positions", "position_covs", "position_methods",
-    "velocities", "velocity_covs",
-)  # fmt: skip
 
 
 def coasting(rows: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
@@ -69,24 +65,21 @@ def described(
     """
     known = np.isfinite(tracks.place[rows, 0]) & (stamp_ns - tracks.placed[rows] <= 1e9 * rules.show)
     at, row = np.flatnonzero(known), rows[known]
-    columns = {name: getattr(objects, name).copy() for name in CHANGED}
-    columns["track_ids"][:] = tracks.ids[rows]
-    columns["ages"][:] = tracks.ages[rows]
-    columns["classes"][:] = tracks.classes[rows]
-    columns["light_states"][:] = shown_lights(tracks)[rows]
-    columns["positions"][at] = np.column_stack((tracks.place[row, :2], np.zeros(len(row))))
-    columns["position_covs"][at] = tracks.covs[row]
-    columns["position_methods"][at] = tracks.methods[row]
+    objects = objects.with_rows(
+        slice(None),
+        track_ids=tracks.ids[rows],
+        ages=tracks.ages[rows],
+        classes=tracks.classes[rows],
+        light_states=shown_lights(tracks)[rows],
+    )
+    objects = objects.with_rows(
+        at,
+        positions=np.column_stack((tracks.place[row, :2], np.zeros(len(row)))),
+        position_covs=tracks.covs[row],
+        position_methods=tracks.methods[row],
+    )
     speeds, covs = tracks.place[row, 2:4], tracks.speed_covs[row]
     sure = (tracks.hits[row] >= SETTLED) & (np.trace(covs, axis1=1, axis2=2) < 2 * rules.speed_doubt**2)
     if over_ground:
         speeds, covs = rested(speeds, covs, tracks.haste[row])
-    columns["velocities"][at[sure]], columns["velocity_covs"][at[sure]] = speeds[sure], covs[sure]
-    return replace(objects, **columns)
-
-
-def joined(a: Objects, b: Objects) -> Objects:
-    """The rows of both."""
-    if not len(b):
-        return a
-    return Objects(*(np.concatenate((getattr(a, name), getattr(b, name))) for name in a.__dataclass_fields__))
+    return objects.with_rows(at[sure], velocities=speeds[sure], velocity_covs=covs[sure])

@@ -18,7 +18,7 @@ from camera_perception.objects.tracker.config import BEGIN, WALKERS, TrackRules
 from camera_perception.objects.tracker.duplicates import twins
 from camera_perception.objects.tracker.filter import correct_boxes, correct_places, predict
 from camera_perception.objects.tracker.light_states import correct_lights
-from camera_perception.objects.tracker.output import SETTLED, coasting, described, joined
+from camera_perception.objects.tracker.output import SETTLED, coasting, described
 from camera_perception.objects.tracker.tracks import Tracks
 from camera_perception.objects.visibility import only_in_sight
 
@@ -92,14 +92,14 @@ class ObjectTracker:
             row_of[fresh] = np.arange(len(tracks), len(tracks) + len(fresh))
             new = self._begun(objects[fresh], stamp_ns, motion)
             correct_places(new, np.arange(len(fresh)), objects[fresh], stamp_ns, _eye(camera))
-            tracks = tracks.joined(new)
+            tracks = Tracks.concatenate((tracks, new))
         unseen = self._shown_unseen(tracks, stamp_ns, image_size)
         alive = self._alive(tracks, stamp_ns, motion is not None)
         self._tracks = tracks if alive.all() else tracks[alive]
         kept = row_of >= 0
         shown = objects if kept.all() else objects[kept]
         if len(unseen):
-            shown = joined(shown, coasting(tracks[unseen], stamp_ns, self.rules))
+            shown = Objects.concatenate((shown, coasting(tracks[unseen], stamp_ns, self.rules)))
         rows = np.concatenate((row_of[kept], unseen))
         return only_in_sight(described(shown, rows, tracks, stamp_ns, self.rules, motion is not None), camera)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from camera_perception.core.columns import Columns
 from camera_perception.core.types import Objects
 
 
 @dataclass
-class Tracks:
+class Tracks(Columns):
     """T tracks.
 
     ids          (T,)   never used again
@@ -56,15 +57,6 @@ class Tracks:
     methods: np.ndarray
     truncated: np.ndarray
     widths: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, rows: np.ndarray) -> Tracks:
-        return Tracks(*(getattr(self, each.name)[rows] for each in fields(self)))
-
-    def joined(self, other: Tracks) -> Tracks:
-        return Tracks(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
 
     @property
     def boxes(self) -> np.ndarray:

@@ -20,7 +20,7 @@ from camera_perception.core.types import (
     SceneAttribute,
     Task,
 )
-from camera_perception.decode.palette import colors_of
+from camera_perception.decode.class_map import class_colors
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.image.letterbox import Letterbox
 
@@ -96,7 +96,7 @@ def lanes(count: int = 4, points: int = 40) -> tuple[LaneLine, ...]:
 def drivable() -> ClassMap:
     ids = np.zeros((90, 160), np.uint8)
     ids[45:, 30:130], ids[50:, :30] = 1, 2
-    return ClassMap(ids, DRIVABLE.classes, colors_of(DRIVABLE))
+    return ClassMap(ids, DRIVABLE.classes, class_colors(DRIVABLE))
 
 
 def perception(objects: int = 20) -> Perception:

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from camera_perception.core.errors import EngineError
-from camera_perception.core.interruptible import under_a_bar
+from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.build.build import Built, build_engine, chosen_variant
@@ -43,7 +43,7 @@ def build_command(
         )
     chosen = replace(chosen, input=replace(chosen.input, batch=batch or spec.input.batch))
     measure = labelled_measure(labelled) if labelled else None
-    built = under_a_bar(
+    built = run_with_progress_bar(
         lambda progress: build_engine(
             chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force
         )

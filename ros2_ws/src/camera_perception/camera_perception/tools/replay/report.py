@@ -20,7 +20,7 @@ import numpy as np
 
 from camera_perception.core.errors import BagError
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import Status, names_of
+from camera_perception.core.types import Status, flag_names
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.ros_types import PERCEPTION_FRAME, deserialize, fields_from_message, recorded_types
 
@@ -90,7 +90,7 @@ def lamp_text(light: Fields) -> str:
 
 def health_table(frames: Sequence[Fields]) -> list[tuple[str, int]]:
     """(status flag, frames that had it), flags that never occurred left out."""
-    counts = Counter(name for frame in frames for name in names_of(int(frame["status_flags"])))
+    counts = Counter(name for frame in frames for name in flag_names(int(frame["status_flags"])))
     return [(flag.name, counts[flag.name]) for flag in Status if flag.name and counts[flag.name]]
 
 

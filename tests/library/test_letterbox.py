@@ -1,4 +1,4 @@
-"""The letterbox there and back, and pixels in the network's input, against independent computations."""
+"""Letterbox coordinates and network inputs, against independent computations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from camera_perception.core.model_spec import InputSpec
-from camera_perception.image.letterbox import Letterbox, Preprocessor, halvings
+from camera_perception.image.letterbox import Letterbox, Preprocessor, halving_sizes
 
 SIZES = [(1, 1), (1, 3000), (3000, 1), (384, 640), (360, 640), (720, 1280), (1080, 1920), (1200, 1920), (479, 643)]
 INPUTS = [(384, 640), (640, 640), (416, 416)]
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(3)
 @pytest.mark.parametrize("align", ["center", "top_left"])
 @pytest.mark.parametrize("input_size", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_there_and_back_is_where_you_started(size, input_size, align):
+def test_coordinates_survive_the_round_trip(size, input_size, align):
     box = Letterbox.fit(size, input_size, align)
     points = RNG.uniform(0, 1, (50, 2)) * size[::-1]
     np.testing.assert_allclose(box.image_from_input(box.input_from_image(points)), points, atol=1e-6)
@@ -43,7 +43,7 @@ def test_no_boxes_stay_no_boxes():
     assert box.image_from_input_boxes(np.zeros((0, 4), np.float32)).shape == (0, 4)
 
 
-def test_boxes_are_cut_at_the_image_borders():
+def test_boxes_are_clipped_to_the_image():
     box = Letterbox.fit((720, 1280), (384, 640))
     np.testing.assert_array_equal(box.image_from_input_boxes(np.array([[-50, -50, 9999, 9999]])), [[0, 0, 1280, 720]])
 
@@ -51,7 +51,7 @@ def test_boxes_are_cut_at_the_image_borders():
 @pytest.mark.parametrize(
     "size", [(200, 320), (384, 640), (479, 643), (540, 960), (720, 1280), (1200, 1920), (2160, 3840)]
 )
-def test_a_spot_is_found_where_the_letterbox_says(size):
+def test_a_spot_appears_where_the_letterbox_maps_it(size):
     """The middle of mass of a Gaussian spot in the written input, against the formula."""
     spec = InputSpec("images", 640, 384, pad=0)
     target = np.zeros(spec.shape[1:], np.uint8)
@@ -78,7 +78,7 @@ def test_shrinking_averages_instead_of_skipping_pixels(size):
 
 
 @pytest.mark.parametrize("size", [(384, 640), (180, 320), (720, 1280)])
-def test_written_pixels_are_those_of_cv2_resize_and_the_rest_is_padding(size):
+def test_pixels_match_cv2_resize_and_the_rest_is_padding(size):
     image = RNG.integers(0, 256, (*size, 3), np.uint8)
     spec = InputSpec("images", 640, 384, pad=114)
     target = RNG.integers(0, 256, spec.shape[1:], np.uint8)  # what the last frame left in the slot
@@ -108,7 +108,7 @@ IMAGENET = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.22
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float16"])
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
-def test_every_kind_of_input_gets_the_numbers_it_asks_for(layout, dtype, color, align):
+def test_every_input_format_gets_its_values(layout, dtype, color, align):
     spec = InputSpec("images", 64, 48, 1, layout, dtype, color, align=align, **({} if dtype == "uint8" else IMAGENET))
     image = RNG.integers(0, 256, (40, 72, 3), np.uint8)
     image.flags.writeable = False  # a view into a message
@@ -118,13 +118,13 @@ def test_every_kind_of_input_gets_the_numbers_it_asks_for(layout, dtype, color, 
     np.testing.assert_allclose(target, reference(image, spec), rtol=close, atol=close)
 
 
-def test_size_change_in_mid_stream_and_rows_with_padding():
+def test_image_size_may_change_and_rows_may_be_padded():
     spec = InputSpec("images", 64, 48)
     preprocess, target = Preprocessor(spec), np.zeros(spec.shape[1:], np.uint8)
     for height, width in [(48, 64), (96, 200), (200, 90), (48, 64)]:
         image = RNG.integers(0, 256, (height, width + 5, 3), np.uint8)[:, :width]
         assert preprocess(image, target).image_size == (height, width)
-        if not halvings(Letterbox.fit((height, width), (48, 64))):
+        if not halving_sizes(Letterbox.fit((height, width), (48, 64))):
             np.testing.assert_array_equal(target, reference(image, spec))
 
 
@@ -135,19 +135,19 @@ def test_a_buffer_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("map_size", [(96, 160), (384, 640), (48, 80), (13, 21)])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_raster_is_cut_to_the_image_and_nothing_else(size, map_size):
+def test_a_raster_is_cropped_to_exactly_the_image(size, map_size):
     """Each cell carries where its middle is; after the cut it must be there in the image, to half a cell."""
     box = Letterbox.fit(size, (384, 640))
     rows, columns = np.mgrid[: map_size[0], : map_size[1]] + 0.5
     middles = [rows * 384 / map_size[0], columns * 640 / map_size[1]]
     for middle, axis, first, length in zip(middles, (0, 1), (box.top, box.left), (box.height, box.width)):
         cell = (384, 640)[axis] / map_size[axis]
-        cut = np.moveaxis(box.cut(middle), axis, 0)
+        cut = np.moveaxis(box.crop(middle), axis, 0)
         expected = first + (np.arange(len(cut)) + 0.5) * length / len(cut)
         assert np.abs(cut - expected[:, None]).max() <= cell / 2 + 1e-9
         assert len(cut) == max(round(length / cell), 1)
 
 
-def test_a_cut_raster_is_a_copy():
+def test_a_cropped_raster_is_a_copy():
     raster = np.zeros((96, 160))
-    assert not np.shares_memory(Letterbox.fit((720, 1280), (384, 640)).cut(raster), raster)
+    assert not np.shares_memory(Letterbox.fit((720, 1280), (384, 640)).crop(raster), raster)

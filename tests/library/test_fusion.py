@@ -1,4 +1,4 @@
-"""Cameras as one: one time, one object, one id; on scenes whose truth is a formula."""
+"""Fusion of cameras: one time, one object, one id, on scenes with known ground truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, PositionMethod
-from camera_perception.fusion.free_space import joined
+from camera_perception.fusion.free_space import merge_polygons
 from camera_perception.fusion.lanes import LaneFuser
 from camera_perception.fusion.objects import ObjectFuser, intersection
 from camera_perception.fusion.types import AGE, CameraView
@@ -38,11 +38,11 @@ def view(
     return CameraView(stamp, kinds, **{**values, **more})
 
 
-def test_no_camera_is_no_object():
+def test_no_camera_gives_no_objects():
     assert len(ObjectFuser(2).update({}, NOW)) == 0
 
 
-def test_what_two_cameras_see_in_one_place_is_one_object_and_the_nearest_comes_first():
+def test_detections_of_two_cameras_at_one_position_merge_and_objects_are_sorted_by_distance():
     found = ObjectFuser(2).update({0: view((30, 2), (5, -3)), 1: view((30.4, 2.2), ids=[9])}, NOW)
     assert found.positions.round().tolist() == [[5, -3], [30, 2]]
     assert found.camera_ids.tolist() == [[2, 0], [1, 9]]
@@ -54,11 +54,11 @@ def test_what_two_cameras_see_in_one_place_is_one_object_and_the_nearest_comes_f
     ("place", "kind", "count"),
     [((30.4, 2.2), "truck", 1), ((30.4, 2.2), "pedestrian", 2), ((38.0, 2.0), "car", 2)],
 )
-def test_only_what_is_near_and_alike_is_one(place, kind, count):
+def test_only_close_objects_of_compatible_class_merge(place, kind, count):
     assert len(ObjectFuser(2).update({0: view((30, 2)), 1: view(place, names=kind)}, NOW)) == count
 
 
-def test_intersection_never_gets_surer_than_the_better_one_about_the_same_thing():
+def test_intersection_of_correlated_estimates_is_never_more_certain_than_the_better_one():
     mean, cov = intersection(np.zeros((1, 2)), np.eye(2)[None], np.array([[2.0, 0]]), np.eye(2)[None])
     np.testing.assert_allclose(mean, [[1.0, 0.0]])  # equal doubt: the middle, by hand
     np.testing.assert_allclose(cov[0], np.eye(2) * 1.01, atol=1e-9)
@@ -68,14 +68,14 @@ def test_intersection_never_gets_surer_than_the_better_one_about_the_same_thing(
     assert np.diag(long_and_wide[0]).max() < 0.5  # crossing views see more than either
 
 
-def test_everything_is_moved_to_one_time():
+def test_all_objects_are_predicted_to_one_time():
     late = view((20, 0), stamp=NOW - 200 * MS, speed=(-10.0, 0.0))
     found = ObjectFuser(1).update({0: late}, NOW)
     np.testing.assert_allclose(found.positions, [[18.0, 0.0]])
     assert found.position_covs[0, 0, 0] > 0.25
 
 
-def test_a_standing_thing_comes_nearer_with_the_cars_own_motion():
+def test_a_stationary_object_approaches_with_ego_motion():
     odometry = Odometry()
     for i in range(11):
         odometry.add(NOW - 500 * MS + i * 50 * MS, 0.5 * i, 0.0, 0.0)  # 10 m/s
@@ -84,7 +84,7 @@ def test_a_standing_thing_comes_nearer_with_the_cars_own_motion():
     np.testing.assert_allclose(found.positions, [[18.0, 1.0]])
 
 
-def test_views_of_different_times_move_as_matrices_say():
+def test_prediction_matches_matrix_algebra():
     """Each camera has its own age and sees the car turn by its own angle; places, speeds and covariances by hand."""
     odometry, rng = Odometry(), np.random.default_rng(4)
     for i in range(11):
@@ -109,7 +109,7 @@ def test_views_of_different_times_move_as_matrices_say():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_intersection_is_the_best_of_the_shares_by_inverting_matrices(seed):
+def test_intersection_picks_the_best_weight(seed):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(0, 3, (2, 2))
     roots = rng.normal(size=(2, 2, 2)) * rng.uniform(0.2, 3, (2, 1, 1))
@@ -126,7 +126,7 @@ def test_intersection_is_the_best_of_the_shares_by_inverting_matrices(seed):
     np.testing.assert_allclose(found[1][0], cov, atol=1e-8)
 
 
-def test_an_object_that_crosses_from_camera_to_camera_keeps_its_id():
+def test_an_object_keeps_its_id_across_cameras():
     """It passes the car on the left: seen ahead, for some frames by both, at last only behind."""
     fuser, ids, rng = ObjectFuser(2), set(), np.random.default_rng(1)
     for i in range(100):
@@ -173,14 +173,14 @@ def test_two_cars_side_by_side_do_not_swap():
     assert set(ids) == {(1, 2)}
 
 
-def test_a_jump_of_the_clock_begins_anew_with_new_numbers():
+def test_a_clock_jump_resets_with_new_ids():
     fuser = ObjectFuser(1)
     first = fuser.update({0: view((20, 0))}, NOW)
     again = fuser.update({0: view((20, 0), stamp=NOW - 5000 * MS)}, NOW - 5000 * MS)
     assert (first.track_ids[0], again.track_ids[0], again.counts[0, AGE]) == (1, 2, 1)
 
 
-def test_places_that_are_none_are_left_out():
+def test_objects_without_position_are_dropped():
     assert len(ObjectFuser(1).update({0: view((np.nan, 0), (20, 0))}, NOW)) == 1
 
 
@@ -199,7 +199,7 @@ def line(*poly: float, start: float = 5.0, end: float = 50.0, number: int = 1, s
     return LaneLine(np.zeros((0, 2), np.float32), score, lane_id=number, ground=ground)
 
 
-def test_a_line_seen_ahead_and_behind_is_one_line():
+def test_a_line_detected_by_front_and_rear_cameras_is_one_line():
     fuser = LaneFuser()
     views = {
         0: view(lanes=(line(1.75, 0.01), line(-1.75, 0.01, number=2))),
@@ -216,7 +216,7 @@ def test_a_line_seen_ahead_and_behind_is_one_line():
     assert [each.lane_id for each in only_rear] == [1]
 
 
-def test_a_line_that_is_no_numbers_is_left_out_and_spoils_no_other():
+def test_a_line_with_nan_is_dropped_and_does_not_affect_others():
     views = {0: view(lanes=(line(1.75), line(np.nan, number=2))), 1: view(lanes=(line(1.8, start=-30, end=-4),))}
     found = LaneFuser().update(views, NOW)
     assert len(found) == 1
@@ -229,7 +229,7 @@ def doubted(seen: LaneLine, y_std: float, position: int = 0) -> LaneLine:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_cameras_that_see_one_line_weigh_by_their_doubts(order):
+def test_observations_of_one_line_are_weighted_by_their_sigmas(order):
     """0.3 m apart, of 0.1 and 0.2 m: (100 * 1.75 + 25 * 2.05) / 125."""
     views = dict(zip(order, (view(lanes=(doubted(line(1.75), 0.1),)), view(lanes=(doubted(line(2.05), 0.2),)))))
     (found,) = LaneFuser().update(views, NOW)
@@ -237,7 +237,7 @@ def test_cameras_that_see_one_line_weigh_by_their_doubts(order):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_an_older_sighting_counts_less(order):
+def test_an_older_observation_has_less_weight(order):
     """Half a second adds 0.5 * (0.3^2 + (0.02 * 3)^2) = 0.0468 m^2 at 3 m to 0.01: weights 100 and 17.6."""
     near = {"start": 2.0, "end": 4.0}
     new, old = view(lanes=(line(1.75, **near),)), view(lanes=(line(2.05, **near),), stamp=NOW - 500 * MS)
@@ -248,21 +248,21 @@ def test_an_older_sighting_counts_less(order):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize(("wrong", "y_std"), [(2.45, 0.1), (0.9, 0.2), (1.2, 0.1), (3.2, 0.3)])
-def test_of_courses_that_contradict_each_other_the_surest_is_taken(order, wrong, y_std):
+def test_the_most_certain_of_inconsistent_lines_is_used(order, wrong, y_std):
     """Further apart than three sigmas of both; a middle would be where neither sees a line."""
     good, bad = doubted(line(1.75, number=4), 0.05, -1), doubted(line(wrong, number=9, score=0.9), y_std, -1)
     (found,) = LaneFuser().update(dict(zip(order, (view(lanes=(good,)), view(lanes=(bad,))))), NOW)
     np.testing.assert_allclose(found.ground.poly, [1.75, 0, 0, 0], atol=2e-3)
 
 
-def test_the_surest_is_the_one_that_sees_far_enough():
+def test_certainty_is_compared_far_enough_ahead():
     """Near the car both are as sure; 20 m ahead the short one would be guessing."""
     short, far = doubted(line(1.2, end=8.0), 0.1, -1), doubted(line(1.75), 0.1, -1)
     (found,) = LaneFuser().update({0: view(lanes=(short,)), 1: view(lanes=(far,))}, NOW)
     np.testing.assert_allclose(found.ground.poly, [1.75, 0, 0, 0], atol=2e-3)
 
 
-def test_cameras_that_contradict_each_other_do_not_take_turns():
+def test_inconsistent_cameras_do_not_alternate():
     """Each is the newest in every other message; the line stays with the surer one."""
     good, bad = (doubted(line(1.75), 0.1, -1),), (doubted(line(2.5), 0.11, -1),)
     for ages in ((0, 100), (100, 0)):
@@ -273,36 +273,36 @@ def test_cameras_that_contradict_each_other_do_not_take_turns():
         np.testing.assert_allclose(courses, [[1.75, 0, 0, 0]], atol=2e-3)
 
 
-def test_lines_of_two_lanes_stay_two_lines():
+def test_lines_of_two_lanes_stay_separate():
     left, next_left = doubted(line(1.75), 0.1, -1), doubted(line(3.4), 0.1, -2)
     assert len(LaneFuser().update({0: view(lanes=(left,)), 1: view(lanes=(next_left,))}, NOW)) == 2
 
 
-def test_the_own_lane_lies_between_the_lines_of_all_cameras():
+def test_the_ego_lane_lies_between_the_lines_of_all_cameras():
     """Left line of two cameras at 1.81 m as above, the right one of the second camera alone at 1.65 m."""
     views = {
         0: view(lanes=(doubted(line(1.75), 0.1, -1),)),
         1: view(lanes=(doubted(line(2.05), 0.2, -1), doubted(line(-1.65, number=2), 0.2, 1))),
     }
     fuser = LaneFuser()
-    lane = fuser.own_lane(fuser.update(views, NOW))
+    lane = fuser.ego_lane(fuser.update(views, NOW))
     expected = {"offset": -0.08, "heading": 0.0, "curvature": 0.0, "width": 3.46}
     expected |= {"margin_left": 1.81 - 0.95, "margin_right": 1.65 - 0.95}
     assert {name: getattr(lane, name) for name in expected} == pytest.approx(expected, abs=3e-3)
 
 
-def test_a_lane_with_one_line_is_as_wide_as_it_was():
+def test_a_lane_with_one_line_keeps_its_width():
     fuser, both = LaneFuser(), view(lanes=(doubted(line(1.5), 0.1, -1), doubted(line(-1.5, number=2), 0.1, 1)))
     for _ in range(200):
-        fuser.own_lane(fuser.update({0: both}, NOW))
+        fuser.ego_lane(fuser.update({0: both}, NOW))
     left = view(lanes=(doubted(line(1.5), 0.1, -1),))
-    lane = fuser.own_lane(fuser.update({0: left}, NOW))
+    lane = fuser.ego_lane(fuser.update({0: left}, NOW))
     assert (lane.offset, lane.margin_left) == pytest.approx((0.0, 0.55), abs=2e-3)
     assert np.isnan([lane.width, lane.margin_right]).all()
-    assert fuser.own_lane(()) is None
+    assert fuser.ego_lane(()) is None
 
 
-def test_the_own_lane_of_a_moment_ago_is_where_the_car_has_gone_since():
+def test_an_older_ego_lane_is_transformed_by_ego_motion():
     """10 m/s ahead and 0.2 m to the left in 100 ms: the car is left of the middle now."""
     odometry = Odometry()
     odometry.add(NOW - 100 * MS, 0.0, 0.0, 0.0)
@@ -310,10 +310,10 @@ def test_the_own_lane_of_a_moment_ago_is_where_the_car_has_gone_since():
     lanes = (doubted(line(1.75), 0.1, -1), doubted(line(-1.75, number=2), 0.1, 1))
     fuser = LaneFuser()
     found = fuser.update({0: view(lanes=lanes, stamp=NOW - 100 * MS)}, NOW, odometry.between)
-    assert fuser.own_lane(found).offset == pytest.approx(0.2, abs=1e-3)
+    assert fuser.ego_lane(found).offset == pytest.approx(0.2, abs=1e-3)
 
 
-def test_odometry_turns_and_interpolates():
+def test_odometry_interpolates_rotation():
     odometry = Odometry()
     odometry.add(0, 0.0, 0.0, np.pi / 2)
     odometry.add(100 * MS, 0.0, 2.0, np.pi)
@@ -326,23 +326,23 @@ def test_odometry_turns_and_interpolates():
     assert odometry.between(0, 50 * MS) is None
 
 
-def test_two_free_roads_become_one():
+def test_two_free_roads_merge():
     front = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], np.float32)
     rear = front - (15, 0)
-    whole = joined([front, rear])
+    whole = merge_polygons([front, rear])
     assert (whole[:, 0].min(), whole[:, 0].max()) == pytest.approx((-15, 20), abs=1.0)
-    assert len(joined([])) == 0
-    assert joined([front]) is front
+    assert len(merge_polygons([])) == 0
+    assert merge_polygons([front]) is front
 
 
-def test_a_path_too_narrow_for_a_car_is_no_part_of_the_joined_road():
+def test_a_path_too_narrow_for_a_car_is_removed_from_the_merged_road():
     front = np.array([[0, -5], [20, -5], [20, 0], [40, 0], [20, 0.4], [20, 5], [0, 5]], np.float32)
     rear = np.array([[-15, -5], [5, -5], [5, 5], [-15, 5]], np.float32)
-    assert joined([front, rear])[:, 0].max() == pytest.approx(20, abs=1.0)
+    assert merge_polygons([front, rear])[:, 0].max() == pytest.approx(20, abs=1.0)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.015, 0.05])
-def test_a_line_of_a_moment_ago_is_seen_from_where_the_car_is_now(turn):
+def test_an_older_line_is_transformed_by_ego_motion(turn):
     """The car drives 2 m on, 0.1 m to the left, and turns: each point of the line is then where paper says."""
     odometry = Odometry()
     odometry.add(NOW - 100 * MS, 0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Message bytes to pixels, against numpy and PIL; against cv_bridge where ROS brings it."""
+"""Image decoding against numpy and PIL, and against cv_bridge where ROS is installed."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_grey_is_grey_in_all_channels(encoding, padding):
 
 @PADDING
 @pytest.mark.parametrize("encoding", SUBSAMPLED)
-def test_yuv_comes_back_as_the_picture_it_was_made_of(encoding, padding):
+def test_yuv_decodes_to_the_image_it_was_encoded_from(encoding, padding):
     bgr = smooth_bgr()
     rows = pack(encoding, bgr)
     step = rows.shape[1] + padding
@@ -138,7 +138,7 @@ def test_16_bit_grey_in_both_byte_orders(big, padding):
 
 
 @pytest.mark.parametrize("encoding", WIDE)
-def test_16_bit_colour_is_the_8_bit_picture(encoding):
+def test_16_bit_colour_decodes_to_the_8_bit_image(encoding):
     bgr = smooth_bgr().astype(np.uint16) * 257
     ordered = {"bgr16": bgr, "rgb16": bgr[:, :, ::-1]}.get(encoding)
     rows = mosaic(encoding[6:10], bgr) if ordered is None else ordered.reshape(H, -1)
@@ -153,7 +153,7 @@ def test_bgr8_is_a_view_into_the_message(kind):
     assert np.shares_memory(image, np.frombuffer(data, np.uint8))
 
 
-def test_last_row_may_come_without_its_padding():
+def test_the_last_row_may_lack_its_padding():
     grey = RNG.integers(0, 256, (H, W), np.uint8)
     data = padded(grey, W + 8)[:-8]
     np.testing.assert_array_equal(decode_image("mono8", H, W, W + 8, False, data)[:, :, 0], grey)
@@ -177,19 +177,19 @@ def test_last_row_may_come_without_its_padding():
         ("bayer_rggb8", 2, 2, 2, 4, "at least 3x3"),
     ],
 )
-def test_bad_messages_say_what_is_wrong(encoding, height, width, step, size, says):
+def test_bad_messages_raise_a_clear_error(encoding, height, width, step, size, says):
     with pytest.raises(BadImage, match=says):
         decode_image(encoding, height, width, step, False, bytes(size))
 
 
-def test_unknown_encodings_go_to_the_fallback_and_known_ones_do_not():
+def test_only_unknown_encodings_use_the_fallback():
     other = np.zeros((1, 1, 3), np.uint8)
     assert decode_image("16SC1", 1, 1, 2, False, b"ab", fallback=lambda *_: other) is other
     assert decode_image("mono8", 1, 1, 1, False, b"a", fallback=lambda *_: other) is not other
 
 
 @pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name not in ("nv12", "8UC1", "8UC3")])
-def test_pixels_equal_those_of_cv_bridge(encoding):
+def test_pixels_match_cv_bridge(encoding):
     cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with a ROS installation only")
     messages = pytest.importorskip("sensor_msgs.msg")
     layout = ENCODINGS[encoding]
@@ -217,7 +217,7 @@ def test_png_is_exact():
 @pytest.mark.parametrize(
     "options", [{"quality": 95}, {"quality": 95, "progressive": True}], ids=["baseline", "progressive"]
 )
-def test_jpeg_is_what_pil_sees(options):
+def test_jpeg_matches_pil(options):
     data = file_of("JPEG", smooth_bgr(), **options)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))[:, :, ::-1]
     assert np.abs(decode_compressed(array.array("B", data), "jpeg").astype(int) - expected).max() <= 3
@@ -238,7 +238,7 @@ def test_jpeg_may_be_followed_by_padding_and_hold_a_thumbnail_with_its_own_end()
             decode_compressed(data[: int(len(data) * part)], "jpeg")
 
 
-def test_orientation_of_a_phone_is_ignored():
+def test_exif_orientation_is_ignored():
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
     assert decode_compressed(file_of("JPEG", smooth_bgr(), exif=exif), "jpeg").shape == (H, W, 3)

@@ -1,4 +1,4 @@
-"""Lines on the road: their course, doubt, roles, ids; on lines whose equation is known."""
+"""Lane lines on the road: fit, sigma, positions and tracking, on lines with known equations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def on_road(*polys: tuple[float, ...], positions: tuple[int, ...] | None = None,
     return lines
 
 
-def test_a_bend_comes_out_as_it_went_in():
+def test_a_curve_is_fitted_exactly():
     ground = ground_line(in_image(BEND).points, CAMERA)
     np.testing.assert_allclose(ground.points[:, 0], np.geomspace(6, 60, 40)[: len(ground.points)], rtol=1e-3)
     x = np.array([6.0, 15, 30, 40])
@@ -52,7 +52,7 @@ def test_a_bend_comes_out_as_it_went_in():
     assert ground.y_std[-1] > 2 * ground.y_std[0] > 0.05
 
 
-def test_a_stray_point_does_not_bend_the_line():
+def test_an_outlier_does_not_bend_the_line():
     line = in_image(BEND)
     line.points[20, 0] += 60
     ground = ground_line(line.points, CAMERA)
@@ -70,11 +70,11 @@ def test_a_stray_point_does_not_bend_the_line():
         [[np.nan, np.nan]] * 20,
     ],
 )
-def test_too_little_on_the_road_is_no_line_on_the_road(points):
+def test_too_few_points_on_the_road_give_no_ground_line(points):
     assert ground_line(np.array(points, np.float32).reshape(-1, 2), CAMERA) is None
 
 
-def test_the_doubt_of_points_covers_their_error():
+def test_the_sigma_of_points_covers_their_error():
     rng, inside = np.random.default_rng(2), []
     for _ in range(60):
         ground = ground_line(in_image(BEND, 2.0, rng).points, CAMERA)
@@ -96,17 +96,17 @@ def test_the_doubt_of_points_covers_their_error():
         ((-0.4, -3.9), (-1, 1), (1, 2)),  # over it: the lane beside is the own one now
     ],
 )
-def test_roles_come_from_where_lines_run(places, given, expected):
+def test_positions_follow_from_lateral_distance(places, given, expected):
     lines = on_road(*[(y,) for y in places], positions=given)
     assert tuple(line.position for line in with_roles(lines)) == expected
 
 
-def test_without_ground_the_networks_roles_stay():
+def test_without_ground_the_networks_positions_are_kept():
     lines = [replace(line, ground=None) for line in on_road((1.8,), (-1.7,), positions=(-2, 3))]
     assert tuple(line.position for line in with_roles(lines)) == (-2, 3)
 
 
-def test_the_own_lane_by_hand():
+def test_the_ego_lane_matches_values_computed_by_hand():
     """Lane 3.6 m wide, its middle 0.3 m to the left; it runs 0.05 rad to the right, bending left with 500 m."""
     left, right = (2.1, -0.05, 1e-3), (-1.5, -0.05, 1e-3)
     lane = ego_lane(on_road(left, right, positions=(-1, 1), x_min=0.0))
@@ -116,15 +116,15 @@ def test_the_own_lane_by_hand():
     assert (lane.width, lane.margin_left, lane.margin_right) == pytest.approx((3.6, 1.15, 0.55), abs=1e-3)
 
 
-def test_one_line_is_enough_with_the_usual_width_and_the_other_margin_is_unknown():
-    lane = ego_lane(on_road((2.0,), positions=(-1,)), usual_width=3.6)
+def test_one_line_suffices_with_the_assumed_width_and_the_other_margin_is_unknown():
+    lane = ego_lane(on_road((2.0,), positions=(-1,)), lane_width=3.6)
     assert lane.offset == pytest.approx(-0.2, abs=1e-3)
     assert np.isnan(lane.width)
     assert np.isnan(lane.margin_right)
     assert ego_lane([]) is None
 
 
-def test_of_two_lines_that_disagree_the_one_along_the_car_says_the_heading():
+def test_the_line_along_the_car_dominates_the_heading_when_lines_disagree():
     """A right line of few points that seems to turn away by 5 degrees; the left one runs ahead."""
     left, right = on_road((1.8, 0.0), (-1.8, -np.tan(np.radians(5.0))), positions=(-1, 1), x_min=0.0)
     assert abs(np.degrees(ego_lane([left, right]).heading)) < 0.3
@@ -133,7 +133,7 @@ def test_of_two_lines_that_disagree_the_one_along_the_car_says_the_heading():
     assert ego_lane(on_road((2.0,), positions=(-1,), x_min=30.0)) is None
 
 
-def test_ids_stay_while_the_car_changes_the_lane():
+def test_ids_survive_a_lane_change():
     tracker, found = LaneTracker(), []
     for i in range(60):
         shift = -3.5 * i / 59
@@ -154,7 +154,7 @@ def test_a_line_in_the_image_alone_keeps_its_id():
     assert ids == [[1, 2]] * 5
 
 
-def test_smoothing_calms_the_trembling():
+def test_tracking_reduces_jitter():
     rng, tracker, raw, calm = np.random.default_rng(7), LaneTracker(), [], []
     for i in range(60):
         trembling = in_image(BEND, 1.0, rng)
@@ -169,7 +169,7 @@ def test_smoothing_calms_the_trembling():
     assert np.mean(calm[20:]) == pytest.approx(truth, abs=0.1)
 
 
-def test_type_and_colour_are_voted():
+def test_type_and_colour_are_decided_by_vote():
     tracker = LaneTracker()
     kinds = [LineType.DASHED] * 5 + [LineType.SOLID] + [LineType.DASHED] * 2
     for i, kind in enumerate(kinds):
@@ -180,13 +180,13 @@ def test_type_and_colour_are_voted():
     assert 0.4 < found.type_score < 0.8
 
 
-def test_a_jump_of_the_clock_gives_new_ids():
+def test_a_clock_jump_gives_new_ids():
     tracker = LaneTracker()
     ids = [tracker.update((in_image(BEND),), stamp)[0].lane_id for stamp in (0, STEP, -STEP, 100 * STEP)]
     assert ids == [1, 1, 2, 3]
 
 
-def test_a_line_seen_from_a_car_that_moved_is_the_same_line():
+def test_a_line_transformed_by_ego_motion_is_the_same_line():
     moved = moved_cubic(np.array([1.0, 0.1, 0.0, 0.0]), EgoMotion(10.0, 0.0, np.arctan(0.1)))
     # Parallel to the car now, at the distance of the point (10, 0) from it.
     np.testing.assert_allclose(moved, [2.0 * np.cos(np.arctan(0.1)), 0.0, 0.0, 0.0], atol=1e-6)

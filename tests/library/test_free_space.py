@@ -1,11 +1,11 @@
-"""Cells around the car are free, occupied or unknown, by hand-made polygons and things."""
+"""Occupancy grid from hand-made polygons and footprints."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from camera_perception.fusion.free_space import FREE, OCCUPIED, UNKNOWN, Grid, joined, occupancy
+from camera_perception.fusion.free_space import FREE, OCCUPIED, UNKNOWN, Grid, merge_polygons, occupancy
 from camera_perception.objects.footprint import CAR, behind_contact, covered, heading_of
 
 STANDING = np.full(2, np.nan)
@@ -18,7 +18,7 @@ def at(grid: Grid, x: float, y: float) -> int:
     return int(grid.cells[row, column])
 
 
-def test_without_anything_nothing_is_known():
+def test_an_empty_grid_is_unknown():
     grid = occupancy([], [])
     assert grid.cells.shape == (120, 200)  # 60 m across, 100 m along
     assert (grid.cells == UNKNOWN).all()
@@ -31,13 +31,13 @@ def test_cells_are_free_occupied_or_unknown():
     assert {place: at(grid, *place) for place in places} == places
 
 
-def test_the_share_of_occupied_cells_is_the_area_of_the_things():
+def test_the_fraction_of_occupied_cells_is_the_area_of_the_objects():
     grid = occupancy([], [covered(np.array([20.0, 10.0]), "bus", STANDING)], resolution=0.1)
     assert (grid.cells == OCCUPIED).sum() * 0.01 == pytest.approx(11.0 * 2.6, rel=0.1)
 
 
 @pytest.mark.parametrize("place", [(1e6, 0.0), (-60.0, 3.0)])
-def test_what_is_out_of_the_grid_changes_nothing(place):
+def test_objects_outside_the_grid_change_nothing(place):
     assert (occupancy([], [covered(np.array(place), "car", STANDING)]).cells == UNKNOWN).all()
 
 
@@ -49,15 +49,15 @@ def test_what_is_out_of_the_grid_changes_nothing(place):
         ((0.0, 5.0), (np.nan, np.nan), (0.0, 5.925)),  # beside us: half its width
     ],
 )
-def test_a_body_stands_behind_the_place_where_it_touches_the_road(position, velocity, middle):
+def test_a_body_extends_behind_its_contact_point(position, velocity, middle):
     found = behind_contact(np.array(position), CAR[:2], heading_of(np.array(velocity)))
     np.testing.assert_allclose(found, middle, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_road_with_corners_that_are_no_numbers_frees_nothing(value):
+def test_a_road_with_nan_corners_frees_nothing(value):
     broken = SQUARE.copy()
     broken[1] = value
     assert (occupancy([broken], []).cells == UNKNOWN).all()
-    assert joined([SQUARE, broken]) is SQUARE
-    assert len(joined([broken])) == 0
+    assert merge_polygons([SQUARE, broken]) is SQUARE
+    assert len(merge_polygons([broken])) == 0

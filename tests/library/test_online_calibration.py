@@ -1,4 +1,4 @@
-"""A camera that was knocked is found out, one that was not is left alone; and lights that are ours."""
+"""Online calibration detects a moved camera and no other; relevance of traffic lights; road pitch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from camera_perception.core.types import Detections, GroundLine, LaneLine, Objects, Relevance, Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import RoadPitch
-from camera_perception.lanes.online_calibration import CalibrationDoctor, sight
+from camera_perception.lanes.online_calibration import OnlineCalibration, measure_calibration
 from camera_perception.objects.relevance import light_places, with_relevance
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
@@ -46,29 +46,29 @@ def lines(true: Camera, poly=(0.0, 0.0, 0.0), width: float = 3.5, rng=None) -> t
         (camera(height=1.12), 0.0, 0.0, 3.5 * 1.4 / 1.12),
     ],
 )
-def test_what_lines_say_is_what_was_done_to_the_camera(true, pitch, yaw, width):
+def test_measured_errors_match_the_applied_rotation(true, pitch, yaw, width):
     left, right = lines(true)
-    found = sight(left.points, right.points, camera())
+    found = measure_calibration(left.points, right.points, camera())
     assert np.degrees((found.pitch, found.yaw)) == pytest.approx((pitch, yaw), abs=0.02)
     assert found.width == pytest.approx(width, rel=2e-3)
 
 
-def test_a_bend_says_nothing():
+def test_a_curve_gives_no_measurement():
     left, right = lines(camera(), (0.0, 0.0, 4e-3))
-    assert sight(left.points, right.points, camera()) is None
+    assert measure_calibration(left.points, right.points, camera()) is None
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.full((40, 2), np.nan), np.tile((640.0, 700.0), (40, 1))])
-def test_a_line_that_is_none_says_nothing(points):
-    assert sight(points, lines(camera())[1].points, camera()) is None
+def test_an_invalid_line_gives_no_measurement(points):
+    assert measure_calibration(points, lines(camera())[1].points, camera()) is None
 
 
-def drive(true: Camera, seconds: int = 10, **more) -> CalibrationDoctor:
-    doctor, given, rng = CalibrationDoctor(), camera(), np.random.default_rng(1)
+def drive(true: Camera, seconds: int = 10, **more) -> OnlineCalibration:
+    calibration, given, rng = OnlineCalibration(), camera(), np.random.default_rng(1)
     for i in range(seconds * 10):
         nod = replace(true, base_from_camera=true.pitched(rng.normal(0, np.radians(0.3))).pose)
-        doctor.update(lines(nod, (0.0, rng.normal(0, 0.01), 0.0), rng=rng, **more), given, i * STEP)
-    return doctor
+        calibration.update(lines(nod, (0.0, rng.normal(0, 0.01), 0.0), rng=rng, **more), given, i * STEP)
+    return calibration
 
 
 @pytest.mark.parametrize(
@@ -84,22 +84,22 @@ def drive(true: Camera, seconds: int = 10, **more) -> CalibrationDoctor:
         (camera(height=2.4), True, False),
     ],
 )
-def test_a_knock_is_flagged_and_a_hard_one_ends_the_metres(true, drifted, metric):
-    found = drive(true).diagnosis
+def test_drift_is_flagged_and_large_drift_disables_metric_output(true, drifted, metric):
+    found = drive(true).estimate
     assert (found.flags == Status.CALIBRATION_DRIFT, found.metric) == (drifted, metric)
 
 
 def test_lanes_of_any_country_raise_no_alarm():
     for width in (2.75, 3.0, 3.75, 4.2):
-        assert drive(camera(), width=width).diagnosis.flags == Status(0)
+        assert drive(camera(), width=width).estimate.flags == Status(0)
 
 
-def test_nothing_is_said_too_early_and_a_new_calibration_begins_anew():
-    assert drive(camera(pitch=3.0), seconds=2).diagnosis.frames == 0
-    doctor = drive(camera(pitch=3.0))
-    assert not doctor.diagnosis.metric
+def test_there_is_no_early_estimate_and_a_new_calibration_resets():
+    assert drive(camera(pitch=3.0), seconds=2).estimate.frames == 0
+    calibration = drive(camera(pitch=3.0))
+    assert not calibration.estimate.metric
     fixed = camera(pitch=3.0)
-    assert doctor.update(lines(fixed), fixed, 10**12).metric
+    assert calibration.update(lines(fixed), fixed, 10**12).metric
 
 
 def light(x: float, y: float, z: float) -> tuple[float, ...]:
@@ -117,7 +117,7 @@ def objects(*boxes: tuple[float, ...]) -> Objects:
     return Objects.of(found)
 
 
-def test_a_light_hangs_where_its_size_says():
+def test_a_light_is_located_by_its_size():
     np.testing.assert_allclose(
         light_places(np.array([light(40.0, -3.0, 5.5)]), camera()), [[40.0, -3.0, 5.5]], rtol=0.02
     )
@@ -145,18 +145,18 @@ def bent_lane(bend: float) -> list[LaneLine]:
         ((40, 0, 5.5), 1e-2, Relevance.OTHER),  # and leaves this one aside
     ],
 )
-def test_a_light_is_ours_when_our_lane_leads_to_it(place, bend, relevance):
+def test_a_light_is_relevant_when_the_ego_lane_leads_to_it(place, bend, relevance):
     found = with_relevance(objects(light(*place)), 0, bent_lane(bend), camera())
     assert found.tolist() == [relevance]
 
 
-def test_without_metres_or_for_what_is_no_light_relevance_is_unknown():
+def test_relevance_is_unknown_without_metric_output_and_for_other_objects():
     assert with_relevance(objects(light(40, 0, 5)), 0, (), None).tolist() == [Relevance.UNKNOWN]
     assert with_relevance(objects(light(40, 0, 5)), 3, (), camera()).tolist() == [Relevance.UNKNOWN]
     assert with_relevance(objects(light(40, 0, 5)), 0, (), camera()).tolist() == [Relevance.EGO]
 
 
-def test_the_pitch_of_the_moment_follows_lines_and_goes_back_without_them():
+def test_the_road_pitch_follows_lines_and_decays_without_them():
     pitch, true = RoadPitch(), np.radians(0.8)
     start = pitch.sigma
     for i in range(20):
@@ -169,7 +169,7 @@ def test_the_pitch_of_the_moment_follows_lines_and_goes_back_without_them():
     assert pitch.sigma == pytest.approx(start, rel=0.05)
 
 
-def test_one_frame_far_off_is_not_believed():
+def test_a_single_outlier_frame_is_rejected():
     pitch = RoadPitch()
     pitch.update(np.radians(8.0), 0)
     assert pitch.angle == 0.0
