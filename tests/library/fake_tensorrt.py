@@ -41,7 +41,7 @@ __all__ = ["VERSIONS", "Builder", "FakeTensorRt", "install", "objections"]
 
 VERSIONS = ("10.3.0", "10.13.3", "10.16.2", "11.1.0")
 # Bound to one tensorrt at import.
-OURS = ("logger", "builder", "plan", "engine")
+OURS = ("logger", "progress", "builder", "plan", "engine")
 
 
 def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) -> FakeTensorRt:
@@ -62,7 +62,7 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
         package = importlib.import_module("camera_perception.engines.tensorrt")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)
-    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.runtime"), "_lost", False)
+    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.bindings"), "_context_lost", False)
     return fake
 
 

@@ -53,7 +53,7 @@ def scene(folder: Path) -> Iterator[tuple[FakeTensorRt, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         fake = install(patch)
-        patch.setattr("camera_perception.engines.cuda.runtime.POLL", 0.0)
+        patch.setattr("camera_perception.engines.cuda.runtime.POLL_INTERVAL", 0.0)
         from camera_perception.engines.build.build import build_engine
 
         spec = tiny_spec(folder / "model")
@@ -68,8 +68,7 @@ def runner(engine: Any, fake: FakeTensorRt) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
             slot = engine.acquire()
-            if slot.take is not None:
-                slot.take(image)
+            slot.load_image(image)
             engine.submit(slot)
             engine.wait(slot)
             engine.release(slot)

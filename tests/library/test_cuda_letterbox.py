@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from camera_perception.core.model_spec import InputSpec
-from camera_perception.engines.cuda.letterbox import KERNEL, TYPES
+from camera_perception.engines.cuda.kernel import KERNEL, TYPES
 from camera_perception.image.letterbox import Letterbox, Preprocessor, halvings
 
 AS_C = """

@@ -160,8 +160,8 @@ def test_a_file_that_is_no_onnx(tmp_path, backend):
 def test_engine_ids_tell_models_and_backends_apart(tmp_path, spec):
     other = plain_spec(tmp_path)
     engines = [engine_for(s, b) for s in (spec, other) for b in ("onnxruntime", "openvino")]
-    assert len({engine.engine_id for engine in engines}) == 4
-    assert engine_for(spec, "onnxruntime").engine_id == engines[0].engine_id
+    assert len({engine.info.engine_id for engine in engines}) == 4
+    assert engine_for(spec, "onnxruntime").info.engine_id == engines[0].info.engine_id
 
 
 def test_recorded_knows_its_images_and_otherwise_plays_in_order(spec):
@@ -193,21 +193,21 @@ def cache(tmp_path, monkeypatch):
 
 def test_auto_takes_the_fastest_and_remembers_it(spec, cache, monkeypatch):
     milliseconds = {"openvino": 9.0, "onnxruntime": 2.0}
-    monkeypatch.setattr(select, "median_ms", lambda engine: milliseconds[engine.name.split()[0]])
+    monkeypatch.setattr(select, "median_ms", lambda engine: milliseconds[engine.info.name.split()[0]])
     monkeypatch.setattr(select, "candidates", lambda spec: [select.Candidate(name) for name in milliseconds])
-    assert load_engine(spec, threads=1).name.startswith("onnxruntime")
+    assert load_engine(spec, threads=1).info.name.startswith("onnxruntime")
     assert json.loads(next(cache.iterdir()).read_text())["chosen"]["backend"] == "onnxruntime"
     monkeypatch.setattr(select, "median_ms", lambda engine: pytest.fail("timed again"))
-    assert load_engine(spec, threads=1).name.startswith("onnxruntime")
+    assert load_engine(spec, threads=1).info.name.startswith("onnxruntime")
 
 
 def test_auto_passes_over_what_fails_the_reference(spec, cache, monkeypatch):
     def failing(engine, spec, reference=None):
-        if engine.name.startswith("openvino"):
+        if engine.info.name.startswith("openvino"):
             raise EngineError("wrong numbers")
 
     monkeypatch.setattr(select, "require", failing)
-    assert load_engine(spec, threads=1).name.startswith("onnxruntime")
+    assert load_engine(spec, threads=1).info.name.startswith("onnxruntime")
 
 
 def test_auto_says_why_nothing_runs(spec, cache, monkeypatch):

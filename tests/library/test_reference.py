@@ -8,16 +8,8 @@ from tiny_models import LANE_ROWS, reference_outputs, tiny_graph, tiny_images
 
 from camera_perception.core.errors import EngineError, ModelError
 from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.reference import (
-    Reference,
-    Tolerance,
-    check,
-    compare,
-    read_reference,
-    require,
-    run_all,
-    write_reference,
-)
+from camera_perception.engines.deviation import Tolerance, compare
+from camera_perception.engines.reference import Reference, check, read_reference, require, run_all, write_reference
 from camera_perception.engines.select import load_engine
 
 

@@ -20,10 +20,10 @@ from camera_perception.core.errors import EngineError, EngineMissing, ModelError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.build import build_engine
-from camera_perception.engines.build.gates import MOST_LOST, check_lost
+from camera_perception.engines.build.gates import MAX_POINTS_LOST, check_points_lost
 from camera_perception.engines.build.locate_deviation import Probe, describe
 from camera_perception.engines.cuda import runtime
-from camera_perception.engines.tensorrt.store import BuildOptions, read_manifest
+from camera_perception.engines.tensorrt.manifest import BuildOptions, read_manifest
 from camera_perception.tools.cli.app import app
 
 
@@ -145,7 +145,7 @@ def test_a_callback_that_breaks_ends_the_build_and_is_not_lost(fake, spec, folde
 
 
 def test_phases_from_several_threads_at_once(fake):
-    from camera_perception.engines.tensorrt.builder import ProgressMonitor
+    from camera_perception.engines.tensorrt.progress import ProgressMonitor
 
     shares = []
     monitor = ProgressMonitor(lambda phase, share: shares.append(share) or True)
@@ -188,7 +188,7 @@ def test_a_damaged_engine_gives_way_to_a_sound_one(fake, spec, folder, caplog):
     fastest = min(built, key=lambda manifest: manifest.milliseconds)
     (folder / fastest.engine).write_bytes(b"")
     tensorrt.load(spec).close()
-    assert "is not the one that was built and checked" in caplog.text
+    assert "has changed since it was built and checked" in caplog.text
 
 
 def test_a_broken_manifest_does_not_stop_a_new_engine(fake, spec, folder):
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_the_old_engine(fake, spec, folder, monkeypatch):
 def test_an_engine_that_computes_something_else_is_not_put_in_place(fake, spec, folder):
     good = build_engine(spec)
     fake.corrupt = "scores"
-    with pytest.raises(EngineError, match="does not reproduce the reference.*'scores'.*was not put in place"):
+    with pytest.raises(EngineError, match="does not reproduce the reference.*'scores'.*was not installed"):
         build_engine(spec, force=True)
     assert files(folder) == sorted([good.path.name, good.manifest.engine])
     fake.corrupt = ""
@@ -261,7 +261,7 @@ def test_the_steepest_rise_is_the_place(errors, says):
 def test_a_model_without_reference_is_built_with_a_warning(fake, spec, tmp_path, caplog):
     shutil.copytree(spec.folder, tmp_path / "m", ignore=shutil.ignore_patterns("reference.npz"))
     build_engine(load_spec(tmp_path / "m"))
-    assert "nothing says whether the engine is right" in caplog.text
+    assert "outputs of the engine are not checked" in caplog.text
 
 
 def test_the_loss_per_task_is_measured_against_the_onnx_model(fake, spec):
@@ -275,18 +275,18 @@ def test_a_task_that_lost_too_much_is_named(fake, spec, folder):
     with pytest.raises(EngineError, match=r"loses more than 0\.1 points in: objects 3\.00\."):
         build_engine(spec, measure=lambda spec, engine: next(figures))
     assert files(folder) == []
-    assert MOST_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
-    check_lost({"objects": 0.9}, replace(spec, precision="int8"), runtime.use_device())
+    assert MAX_POINTS_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
+    check_points_lost({"objects": 0.9}, replace(spec, precision="int8"), runtime.use_device())
     with pytest.raises(EngineError, match="objects nan"):
-        check_lost({"objects": float("nan")}, spec, runtime.use_device())
+        check_points_lost({"objects": float("nan")}, spec, runtime.use_device())
 
 
 def test_a_task_that_lost_too_much_names_the_layers(fake, tmp_path):
     """The reference passes, the labelled images do not: here too the place is looked for."""
     spec = conv_spec(tmp_path / "conv")
     fake.broken_node = "head"
-    with pytest.raises(EngineError, match="in: objects 3.00; the numbers go wrong between Relu '.*' and Conv 'head'"):
-        check_lost({"objects": 3.0}, spec, runtime.use_device())
+    with pytest.raises(EngineError, match="in: objects 3.00; the outputs go wrong between Relu '.*' and Conv 'head'"):
+        check_points_lost({"objects": 3.0}, spec, runtime.use_device())
 
 
 def test_a_task_that_the_engine_lost_altogether(fake, spec):
@@ -396,8 +396,8 @@ def half(spec, tmp_path):
 def test_the_fastest_accepted_variant_is_opened(fake, half, folder):
     both = [build_engine(variant) for variant in tensorrt.variants(half)]
     fastest = min(both, key=lambda built: built.manifest.milliseconds)
-    assert tensorrt.load(half).precision == fastest.manifest.key.precision
-    assert tensorrt.load(half, precision="fp16").name == "tensorrt fp16 NVIDIA Orin"
+    assert tensorrt.load(half).info.precision == fastest.manifest.key.precision
+    assert tensorrt.load(half, precision="fp16").info.name == "tensorrt fp16 NVIDIA Orin"
 
 
 def test_a_variant_that_is_not_there(spec):

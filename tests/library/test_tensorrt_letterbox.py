@@ -54,7 +54,7 @@ def test_the_pipeline_says_what_it_says_with_the_cpus_letterbox(built, spec, siz
 def test_an_image_goes_up_as_it_is_and_is_halved_there(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     slot = engine.acquire()
-    slot.take(street())
+    slot.load_image(street())
     built.cuda.order.clear()
     engine.submit(slot)
     engine.wait(slot)
@@ -78,7 +78,7 @@ def test_nothing_is_allocated_until_the_size_changes(built, spec):
 def test_what_is_written_into_the_slot_still_counts(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     slot = engine.acquire()
-    slot.take(street())
+    slot.load_image(street())
     engine.submit(slot)
     engine.release(slot)
     assert [deviation for deviation in check(engine, spec) if not deviation.ok] == []
@@ -93,14 +93,14 @@ def test_a_kernel_that_does_not_compile_leaves_it_to_the_cpu(built, spec, caplog
     built.nvrtc.broken = "no such architecture"
     engine = tensorrt.load(spec, letterbox=True)
     assert "so the CPU does: the letterbox kernel does not compile (no such architecture)" in caplog.text
-    assert engine.acquire().take is None
+    assert engine.acquire().load_image(street()) is None
 
 
 def test_without_nvrtc_the_cpu_does_it_and_the_log_says_what_to_install(built, spec, caplog):
     built.nvrtc.missing = True
     engine = tensorrt.load(spec, letterbox=True)
     assert "pip install nvidia-cuda-nvrtc" in caplog.text
-    assert engine.acquire().take is None
+    assert engine.acquire().load_image(street()) is None
 
 
 def test_a_kernel_that_fails_is_a_sentence(built, spec):
@@ -112,7 +112,7 @@ def test_a_kernel_that_fails_is_a_sentence(built, spec):
 
 def test_backends_that_cannot_are_not_asked_to(spec):
     engine = load_engine(spec, "onnxruntime", letterbox=True, threads=1)
-    assert getattr(engine.acquire(), "take", None) is None
+    assert engine.acquire().load_image(street()) is None
     engine.close()
     recorded = load_engine(spec, "recorded", letterbox=True)
     assert len(infer(recorded, tiny_images()[:1])["scores"])

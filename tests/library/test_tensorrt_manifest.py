@@ -14,18 +14,16 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.cuda import runtime
-from camera_perception.engines.tensorrt.errors import MEANINGS, meaning
-from camera_perception.engines.tensorrt.store import (
+from camera_perception.engines.tensorrt.errors import EXPLANATIONS, explain
+from camera_perception.engines.tensorrt.manifest import (
     BuildOptions,
     EngineKey,
     Machine,
     Manifest,
-    header_hint,
-    matching,
     onnx_sha256,
     read_manifest,
-    store,
 )
+from camera_perception.engines.tensorrt.store import header_hint, matching, store
 
 ORIN = Machine("10.3.0", "NVIDIA Orin", "8.7", 12)
 KEY = EngineKey("m", "1.0", "a" * 64, "b" * 64, "fp16", 1, 640, 384, ORIN)
@@ -259,21 +257,21 @@ RAW = {
     "Error Code 7: BuildCanceled": "the build was cancelled",
     "No importer registered for op: GridThing": "uses the operation GridThing, which",
     "getPluginCreator could not find plugin EfficientNMS version 1": "uses the operation EfficientNMS, which",
-    "[network.cpp::addThing::12] Error Code 4: odd": "TensorRT says: Error Code 4: odd",
+    "[network.cpp::addThing::12] Error Code 4: odd": "TensorRT reports: Error Code 4: odd",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("raw", RAW)
 def test_raw_texts_become_sentences(raw):
-    assert RAW[raw] in meaning(["harmless", raw]) or RAW[raw] in meaning([raw])
+    assert RAW[raw] in explain(["harmless", raw]) or RAW[raw] in explain([raw])
 
 
 def test_without_a_text_the_way_to_one_is_named():
-    assert "--verbose" in meaning([])
+    assert "--verbose" in explain([])
 
 
 def test_every_sentence_says_what_to_do():
-    for _, sentence in MEANINGS:
+    for _, sentence in EXPLANATIONS:
         assert ": " in sentence or "nothing was changed" in sentence
 
 

@@ -13,7 +13,7 @@ from fake_tensorrt import FakeTensorRt
 
 REPOSITORY = Path(__file__).parents[2]
 ENGINES = REPOSITORY / "ros2_ws/src/camera_perception/camera_perception/engines"
-SOURCES = sorted(ENGINES.glob("tensorrt*.py"))
+SOURCES = sorted((ENGINES / "tensorrt").glob("*.py"))
 STUB = REPOSITORY / "typings/tensorrt.pyi"
 
 # From NVIDIA's binding sources at v10.3.0, v10.13.3, v10.16 and v11.1: what is in every one of them.

@@ -22,7 +22,7 @@ K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> DiagnosticStatus:
     """The Calibration part of the report of a node 1.4 m above the road."""
     camera = Camera.from_camera_info(160, 96, K, [0.0] * 5, base_from_camera=optical_from_rpy((1.5, 0, 1.4), (0, 0, 0)))
-    engine = SimpleNamespace(name="fake", engine_id="0")
+    engine = SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0"))
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(diagnosis=diagnosis, lane_width=3.5)
     perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=SimpleNamespace(calibration=doctor))
@@ -57,7 +57,8 @@ def test_what_is_missing_comes_before_what_was_measured():
 def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
     profile = SimpleNamespace(window=60.0, source="spring drives")
     drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
-    model = SimpleNamespace(engine=SimpleNamespace(name="fake", engine_id="0"), spec=SimpleNamespace(name="fake"))
+    engine = SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0"))
+    model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=None, drift=drift, ranges=None)
     said = report("/front", Time(), State("active", perceiver, None, "raw", 0, 0, "")).status
     return next((part for part in said if part.name == "/front: Drift"), None)

@@ -366,7 +366,7 @@ def test_a_gpu_that_answers_no_more_hangs_nothing(on_gpu, fake, monkeypatch):
 
 def test_a_driver_call_that_never_returns_is_left_behind(on_gpu, monkeypatch):
     monkeypatch.setattr(processor, "STUCK", 0.2)
-    monkeypatch.setattr("camera_perception.engines.serving.loaded.CLOSING", 0.2)
+    monkeypatch.setattr("camera_perception.engines.serving.model.CLOSE_TIMEOUT", 0.2)
     diagnostics = Ear(on_gpu.outside, DiagnosticArray, "/diagnostics")
     never = threading.Event()
     engine = on_gpu.node._perceiver.model.engine

@@ -33,7 +33,7 @@ def spec(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(spec, tmp_path_factory):
-    """Every variant of the model, built here: a list of Built."""
+    """Every variant of the model, built here: a list of BuiltEngine."""
     from camera_perception.engines.build.build import build_engine
 
     folder = tmp_path_factory.mktemp("engines")
@@ -66,14 +66,14 @@ def test_every_variant_is_built_and_passes_its_gate(built, record_property):
 
     for one in built:
         assert one.fresh
-        assert sum(one.manifest.layers.values()) > 0, "the inspector says nothing of the layers"
+        assert sum(one.manifest.layers.values()) > 0, "the inspector lists no layers"
         for line in summary(one).splitlines():
             record_property(one.manifest.key.precision, line)
 
 
 def test_progress_is_told_to_the_end(spec, tmp_path):
     from camera_perception.engines.build.build import build_engine
-    from camera_perception.engines.tensorrt.store import BuildOptions
+    from camera_perception.engines.tensorrt.manifest import BuildOptions
 
     shares = []
     build_engine(
@@ -136,7 +136,7 @@ def test_the_gpu_letterboxes_as_the_cpu_does(spec, folder):
     for letterbox in (False, True):
         engine = tensorrt.load(spec, folder=folder, letterbox=letterbox)
         seen.append(Pipeline(spec, engine).run(frame))
-        assert (engine.acquire().take is not None) == letterbox
+        assert (engine.acquire().load_image(frame.image) is not None) == letterbox
         engine.close()
     assert seen[0].tasks == seen[1].tasks
     if seen[0].drivable:
@@ -181,7 +181,7 @@ def test_times(spec, folder, precisions, record_property):
         for memory in ("copy", "mapped"):
             engine = tensorrt.load(spec, precision=precision, folder=folder, memory=memory)
             record_property(
-                f"{engine.name} {memory}", f"{median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}"
+                f"{engine.info.name} {memory}", f"{median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}"
             )
             engine.close()
 

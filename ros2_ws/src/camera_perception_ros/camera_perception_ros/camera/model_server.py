@@ -19,7 +19,7 @@ from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
 from camera_perception.engines.build.build import build_engine, chosen_variant
-from camera_perception.engines.serving.loaded import Model, ModelRequest
+from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_info import model_info
@@ -59,7 +59,7 @@ class ModelServer:
     def __init__(self, node: LifecycleNode, params: CameraParams, perceiver: Perceiver, open_model: Any, name: str):
         self._node, self._params, self._perceiver, self._open_model = node, params, perceiver, open_model
         self._name = name
-        self._build: BackgroundBuild[Model] | None = None
+        self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
         # A group of its own: images are taken in while a model is loaded.
         self._service = node.create_service(

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from camera_perception.core.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
-from camera_perception.engines.serving.loaded import Model
+from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
 from camera_perception.io.message import failed_fields, perception_fields
 from camera_perception.objects.range_fusion import RangeSource
@@ -195,7 +195,7 @@ class Perceiver:
             perception,
             self.model.spec,
             camera_name=self._name,
-            engine_id=self.model.engine.engine_id,
+            engine_id=self.model.engine.info.engine_id,
             velocity_over_ground=self._motion is not None,
             frame_seq=taken.seq,
             frames_dropped=taken.replaced,

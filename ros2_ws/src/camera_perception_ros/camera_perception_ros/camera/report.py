@@ -88,7 +88,7 @@ def _model(node: str, state: State) -> DiagnosticStatus:
     if perceiver is None or model is None:
         text = state.build.text if state.build else f"no model loaded ({state.lifecycle})"
         return status(f"{node}: Model", WARN, text, node, _progress(state.build))
-    engine, counts = model.engine, perceiver.counts
+    engine, counts = model.engine.info, perceiver.counts
     values: dict[str, object] = {"engine": engine.name, "engine_id": engine.engine_id, "model": model.spec.name}
     for name, series in (("age_ms", counts.ages_ms), ("inference_ms", counts.inference_ms)):
         values |= {f"{name} p{int(100 * share)}": f"{percentile(series, share):.1f}" for share in (0.5, 0.95, 0.99)}
@@ -109,7 +109,7 @@ def _gpu(node: str, reading: GpuReading | None) -> DiagnosticStatus | None:
 
 def _progress(build: BuildState | None) -> dict[str, object]:
     """How far the engine is that is built in the background."""
-    return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.share:.0%}"}
+    return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.fraction:.0%}"}
 
 
 def _drift(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:

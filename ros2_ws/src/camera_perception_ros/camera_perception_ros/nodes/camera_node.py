@@ -24,7 +24,7 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.telemetry import GpuReading, gpu_reader
 from camera_perception.core.types import Perception, Status
-from camera_perception.engines.serving.loaded import Model, ModelRequest, open_model
+from camera_perception.engines.serving.model import Model, ModelRequest, open_model
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera import report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camera_perception.engines import tensorrt
-from camera_perception.engines.serving.loaded import ModelRequest
+from camera_perception.engines.serving.model import ModelRequest
 from camera_perception_ros.params.params import ParameterError, param
 
 BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from camera_perception.core.errors import EngineError
-from camera_perception.engines import Tensor
-from camera_perception.engines.serving import batched, shared_model
-from camera_perception.engines.serving.batched import BatchedEngine
-from camera_perception.engines.serving.loaded import ModelRequest
-from camera_perception.engines.serving.shared_model import ModelPool
+from camera_perception.engines import EngineInfo, Tensor
+from camera_perception.engines.serving import batched_engine, pool
+from camera_perception.engines.serving.batched_engine import BatchedEngine
+from camera_perception.engines.serving.model import ModelRequest
 from camera_perception.engines.slots import FreeSlots
 
 BATCH = 3
@@ -24,7 +23,7 @@ BATCH = 3
 class Doubling:
     """A batch of three: outputs are the inputs times two; counts how often it runs, fails when it is told to."""
 
-    name, engine_id, precision, slots = "doubling", "0", "fp32", 1
+    info, spec, slots = EngineInfo("doubling", "0", "doubling", "", "fp32", "cpu"), None, 1
     input = Tensor("images", (BATCH, 2), np.dtype(np.uint8))
     outputs = {"out": Tensor("out", (BATCH, 2), np.dtype(np.uint8))}
 
@@ -95,7 +94,7 @@ def test_every_camera_gets_its_own_answers(cameras):
 
 
 def test_cameras_that_come_together_run_once(monkeypatch):
-    monkeypatch.setattr(batched, "PATIENCE", 10.0)
+    monkeypatch.setattr(batched_engine, "MAX_WAIT", 10.0)
     engine, inner = shared(3)
     in_threads(*(lambda value=value: see(engine, value) for value in range(3)))
     assert inner.runs == 1
@@ -142,15 +141,16 @@ def test_a_failed_engine_is_replaced_once_for_all():
     fresh = Doubling()
     model = SimpleNamespace(reopened=lambda: SimpleNamespace(engine=fresh))
     in_threads(*(lambda: engine.replace(inner, model) for _ in range(2)))
-    assert engine.present is fresh
+    assert engine.current is fresh
     assert see(engine, 4) == 8
 
 
 def test_a_pool_runs_models_with_a_batch_together(monkeypatch):
-    monkeypatch.setattr(
-        shared_model, "open_model", lambda choice: SimpleNamespace(spec=None, engine=Doubling(), choice=choice)
-    )
-    pool = ModelPool()
-    first, second = pool.open(ModelRequest("m")), pool.open(ModelRequest("m"))
+    def open_model(request: ModelRequest) -> Any:
+        return SimpleNamespace(spec=None, engine=Doubling(), request=request)
+
+    monkeypatch.setattr(pool, "open_model", open_model)
+    models = pool.ModelPool()
+    first, second = models.open(ModelRequest("m")), models.open(ModelRequest("m"))
     assert isinstance(first.engine, BatchedEngine)
     assert (first.engine is second.engine, first.engine.users) == (True, 2)
