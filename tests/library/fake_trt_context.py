@@ -82,9 +82,4 @@ class IExecutionContext:
         return work
 
     def _array(self, name: str, address: int, shape: Sequence[int]) -> np.ndarray:
-        dtype = np.dtype(nptype(self._engine.get_tensor_dtype(name)))
-        piece = self._scene.cuda.live(address)
-        start = address - piece.owner.ctypes.data
-        nbytes = int(np.prod(shape)) * dtype.itemsize
-        assert address + nbytes <= piece.address + piece.nbytes, f"tensor {name} leaves its memory"
-        return piece.owner[start : start + nbytes].view(dtype).reshape(shape)
+        return self._scene.cuda.array(address, tuple(shape), nptype(self._engine.get_tensor_dtype(name)))

@@ -23,7 +23,7 @@ import pytest
 from fake_tensorrt import FakeTensorRt, install
 from tiny_models import tiny_spec
 
-FRAMES = 100
+FRAMES = 30
 WAYS: dict[str, dict[str, Any]] = {
     "copies": {},
     "shared memory": {"memory": "mapped"},

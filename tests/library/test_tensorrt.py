@@ -174,7 +174,7 @@ def test_a_frame_keeps_no_memory(built, spec):
             built.cuda.order.clear()
 
     frames(5)
-    pieces = dict(built.cuda.pieces)
+    pieces = dict(built.cuda.allocations)
     tracemalloc.start()
     frames(3)
     ours = tracemalloc.Filter(True, "*/camera_perception/engines/*")
@@ -183,7 +183,7 @@ def test_a_frame_keeps_no_memory(built, spec):
     after = tracemalloc.take_snapshot().filter_traces([ours])
     tracemalloc.stop()
     assert sum(d.count_diff for d in after.compare_to(before, "filename")) <= 3
-    assert built.cuda.pieces == pieces
+    assert built.cuda.allocations == pieces
 
 
 def test_a_batch_of_cameras(fake, tmp_path):

@@ -65,12 +65,12 @@ def test_nothing_is_allocated_until_the_size_changes(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     pipeline, image = Pipeline(spec, engine), street()
     pipeline.run(Frame(image, 1))
-    pieces = set(built.cuda.pieces)
+    pieces = set(built.cuda.allocations)
     for number in range(3):
         pipeline.run(Frame(image, 2 + number))
-    assert set(built.cuda.pieces) == pieces
+    assert set(built.cuda.allocations) == pieces
     pipeline.run(Frame(street((360, 640)), 9))
-    assert set(built.cuda.pieces) != pieces
+    assert set(built.cuda.allocations) != pieces
     engine.close()
     assert built.cuda.leaks() == {}
 

@@ -194,7 +194,7 @@ def test_frames_in_flight_gain_time(spec, folder, record_property):
         engine.close()
 
 
-def milliseconds_per_frame(engine, frames=200):
+def milliseconds_per_frame(engine, frames=50):
     flying = []
     started = perf_counter()
     for _ in range(frames):

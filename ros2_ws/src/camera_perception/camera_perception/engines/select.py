@@ -109,11 +109,11 @@ def candidates(spec: ModelSpec) -> list[Candidate]:
     return found
 
 
-def median_ms(engine: Engine, runs: int = TIMED_RUNS, seconds: float = TIMED_SECONDS) -> float:
+def median_ms(engine: Engine) -> float:
     """Median time of one batch, milliseconds, with whatever the slot's input buffer contains."""
     times: list[float] = []
-    stop = perf_counter() + seconds
-    while len(times) < WARM_UP_RUNS + 1 or (len(times) < runs and perf_counter() < stop):
+    stop = perf_counter() + TIMED_SECONDS
+    while len(times) < WARM_UP_RUNS + 1 or (len(times) < TIMED_RUNS and perf_counter() < stop):
         slot = engine.acquire()
         try:
             started = perf_counter()
