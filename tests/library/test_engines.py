@@ -122,9 +122,9 @@ def test_every_registered_backend_reports_whether_it_can_run(name):
     ("arguments", "expected"),
     [
         ({"name": "pixels"}, "inputs pixels, model.json names 'images'"),
-        ({"input_shape": (1, 32, 48, 3)}, r"is uint8 \[1, 32, 48, 3\], model.json says uint8 \[1, 32, 32, 3\]"),
+        ({"input_shape": (1, 32, 48, 3)}, r"is uint8 \[1, 32, 48, 3\], model.json declares uint8 \[1, 32, 32, 3\]"),
         ({"input_shape": (1, 3, 32, 32)}, "nhwc"),
-        ({"dtype": TensorProto.FLOAT}, "is float32 .* says uint8"),
+        ({"dtype": TensorProto.FLOAT}, "is float32 .* declares uint8"),
         ({"batch": 2}, r"\[2, 32, 32, 3\]"),
     ],
 )

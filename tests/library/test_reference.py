@@ -142,7 +142,7 @@ def test_the_error_names_engine_tensor_deviation_and_tolerance(engine, spec, out
 
 
 def test_a_reference_of_another_model_is_refused(engine, spec, outputs):
-    with pytest.raises(ModelError, match="images of .* model.json says"):
+    with pytest.raises(ModelError, match="images of .* model.json declares"):
         check(engine, spec, Reference(tiny_images()[:, :48], outputs))
     del outputs["boxes"]
     with pytest.raises(ModelError, match="lacks the output 'boxes'"):

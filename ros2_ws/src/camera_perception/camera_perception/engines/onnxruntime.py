@@ -20,8 +20,8 @@ from camera_perception.engines.validate import (
     check_outputs,
     check_slots,
     engine_id,
+    required_outputs,
     tensor,
-    wanted_outputs,
 )
 
 DTYPES = {
@@ -175,7 +175,7 @@ def _info(spec: ModelSpec, device: str) -> EngineInfo:
 
 def _output_tensors(spec: ModelSpec, session: Any, images: Tensor) -> dict[str, Tensor]:
     """Shapes as they come out of one run, which also warms up; symbolic shapes are not enough to allocate buffers."""
-    names = list(wanted_outputs(spec))
+    names = list(required_outputs(spec))
     try:
         arrays = session.run(names, {images.name: np.zeros(images.shape, images.dtype)})
     except Exception as error:  # see _session

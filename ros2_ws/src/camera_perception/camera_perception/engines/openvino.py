@@ -16,8 +16,8 @@ from camera_perception.engines.validate import (
     check_outputs,
     check_slots,
     engine_id,
+    required_outputs,
     tensor,
-    wanted_outputs,
 )
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours: OpenVINO's
@@ -148,7 +148,7 @@ def _read(core: Any, spec: ModelSpec) -> Any:
 
 
 def _output_tensors(spec: ModelSpec, compiled: Any) -> dict[str, Tensor]:
-    ports = {name: compiled.output(name) for name in wanted_outputs(spec)}
+    ports = {name: compiled.output(name) for name in required_outputs(spec)}
     for name, port in ports.items():
         if port.get_partial_shape().is_dynamic:
             raise EngineError(

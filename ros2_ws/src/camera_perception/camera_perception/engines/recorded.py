@@ -12,7 +12,7 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import EngineInfo
 from camera_perception.engines.reference import Reference, read_reference
 from camera_perception.engines.slots import FreeSlots, HostSlot
-from camera_perception.engines.validate import check_outputs, check_slots, engine_id, tensor, wanted_outputs
+from camera_perception.engines.validate import check_outputs, check_slots, engine_id, required_outputs, tensor
 
 
 def available() -> str | None:
@@ -42,13 +42,13 @@ class RecordedEngine:
     """See engines.Engine. A recorded image gets its own outputs, in whichever row of the batch it is."""
 
     def __init__(self, spec: ModelSpec, slots: int, reference: Reference, strict: bool) -> None:
-        missing = [name for name in wanted_outputs(spec) if name not in reference.outputs]
+        missing = [name for name in required_outputs(spec) if name not in reference.outputs]
         if missing:
             raise EngineError(f"the recording lacks the outputs {', '.join(missing)}: record it again with this model")
         self.input = tensor(spec.input.name, spec.input.shape, spec.input.dtype)
         self.outputs = {
             name: tensor(name, (spec.input.batch, *reference.outputs[name].shape[1:]), reference.outputs[name].dtype)
-            for name in wanted_outputs(spec)
+            for name in required_outputs(spec)
         }
         check_outputs(spec, self.outputs)
         identity = engine_id(spec, "recorded", *map(_digest, reference.images))

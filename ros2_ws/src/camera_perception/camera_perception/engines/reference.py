@@ -106,7 +106,7 @@ def check_belongs(reference: Reference, spec: ModelSpec) -> None:
     shape, dtype = reference.images.shape[1:], reference.images.dtype
     if shape != spec.input.shape[1:] or dtype != spec.input.dtype:
         raise ModelError(
-            f"images of {path} are {dtype} {shape}, model.json says {spec.input.dtype} {spec.input.shape[1:]}: "
+            f"images of {path} are {dtype} {shape}, model.json declares {spec.input.dtype} {spec.input.shape[1:]}: "
             "export the model again"
         )
     for name in (name for head in spec.heads for name in head.tensors.values()):

@@ -14,7 +14,7 @@ from camera_perception.engines import Tensor
 OUTPUT_DTYPES = ("uint8", "int32", "int64", "float32", "float16")
 
 
-def wanted_outputs(spec: ModelSpec) -> tuple[str, ...]:
+def required_outputs(spec: ModelSpec) -> tuple[str, ...]:
     """ONNX names of the outputs that the heads read, each once, in the order of model.json."""
     return tuple(dict.fromkeys(name for head in spec.heads for name in head.tensors.values()))
 
@@ -40,14 +40,14 @@ def check_names(spec: ModelSpec, inputs: Iterable[str], outputs: Iterable[str]) 
 def check_input(spec: ModelSpec, shape: Iterable[object], dtype: str) -> None:
     """ModelError when the image input differs from model.json; a dimension that is not a number is dynamic."""
     shape = list(shape)
-    wanted = spec.input.shape
+    expected = spec.input.shape
     fits = len(shape) == 4 and all(
-        not isinstance(have, int) or have < 1 or have == want for have, want in zip(shape, wanted)
+        not isinstance(have, int) or have < 1 or have == want for have, want in zip(shape, expected)
     )
     if not fits or dtype != spec.input.dtype:
         raise ModelError(
-            f"input '{spec.input.name}' of {spec.onnx_path} is {dtype} {_text(shape)}, model.json says "
-            f"{spec.input.dtype} {_text(wanted)} ({spec.input.layout}): "
+            f"input '{spec.input.name}' of {spec.onnx_path} is {dtype} {_text(shape)}, model.json declares "
+            f"{spec.input.dtype} {_text(expected)} ({spec.input.layout}): "
             "correct the input section or export the model again"
         )
 

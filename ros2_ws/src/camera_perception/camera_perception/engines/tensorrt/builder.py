@@ -97,23 +97,23 @@ def _add_profile(
 ) -> None:
     """Fix a dynamic batch dimension; all other dimensions have to be fixed in the ONNX file."""
     images = network.get_input(0)
-    shape, wanted = tuple(images.shape), spec.input.shape
-    if len(shape) != len(wanted) or any(have not in (-1, want) for have, want in zip(shape[1:], wanted[1:])):
+    shape, expected = tuple(images.shape), spec.input.shape
+    if len(shape) != len(expected) or any(have not in (-1, want) for have, want in zip(shape[1:], expected[1:])):
         raise EngineError(
-            f"input '{images.name}' of {spec.onnx_path} has the shape {shape}, model.json says {wanted}: "
+            f"input '{images.name}' of {spec.onnx_path} has the shape {shape}, model.json declares {expected}: "
             "correct its input section, or export the model again"
         )
-    if shape[0] not in (-1, wanted[0]):
+    if shape[0] not in (-1, expected[0]):
         raise EngineError(
-            f"input '{images.name}' of {spec.onnx_path} has the fixed shape {shape}, but {wanted} is needed: "
+            f"input '{images.name}' of {spec.onnx_path} has the fixed shape {shape}, but {expected} is needed: "
             f"export the model with batch={spec.input.batch}, or build with --batch {shape[0]}"
         )
     if -1 not in shape:
         return
     profile = builder.create_optimization_profile()
-    profile.set_shape(images.name, wanted, wanted, wanted)
+    profile.set_shape(images.name, expected, expected, expected)
     if config.add_optimization_profile(profile) < 0:
-        raise EngineError(f"TensorRT rejects the input shape {wanted}: {explain(LOGGER.take())}")
+        raise EngineError(f"TensorRT rejects the input shape {expected}: {explain(LOGGER.take())}")
 
 
 def _load_timing_cache(config: trt.IBuilderConfig, path: Path | None) -> trt.ITimingCache | None:

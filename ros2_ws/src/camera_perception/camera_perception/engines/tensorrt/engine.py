@@ -20,7 +20,7 @@ from camera_perception.engines.cuda.letterbox import SlotLetterbox, letterbox_ke
 from camera_perception.engines.slots import FreeSlots
 from camera_perception.engines.tensorrt.plan import Network
 from camera_perception.engines.tensorrt.slot import TensorRtSlot
-from camera_perception.engines.validate import check_outputs, engine_id, wanted_outputs
+from camera_perception.engines.validate import check_outputs, engine_id, required_outputs
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class TensorRtEngine:
         self.info = _info(spec, device, built_at)
         self._network = Network(plan, build)
         self.input, tensors = self._network.tensors(spec)
-        self.outputs: dict[str, Tensor] = {name: tensors[name] for name in wanted_outputs(spec)}
+        self.outputs: dict[str, Tensor] = {name: tensors[name] for name in required_outputs(spec)}
         check_outputs(spec, self.outputs)
         self._closed = False
         self._slots: list[TensorRtSlot] = []

@@ -88,8 +88,8 @@ class EngineKey:
         texts = {
             "onnx_sha256": "another model.onnx",
             "model_json_sha256": "another model.json",
-            "precision": f"precision {other.precision}, wanted is {self.precision}",
-            "batch": f"batch {other.batch}, wanted is {self.batch}",
+            "precision": f"precision {other.precision} instead of {self.precision}",
+            "batch": f"batch {other.batch} instead of {self.batch}",
         }
         m, here = other.machine, self.machine
         machine_texts = {
