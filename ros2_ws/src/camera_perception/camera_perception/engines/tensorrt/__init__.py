@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from camera_perception.core.errors import EngineError, EngineMissing, ModelError
 from camera_perception.core.model_spec import ModelSpec, load_spec
@@ -66,13 +66,13 @@ def load(
     return open_plan(plan, variant, device, memory, built_at=manifest.built_at, **options)
 
 
-def open_plan(plan: bytes, spec: ModelSpec, device: runtime.Device, memory: str = "auto", **options: object) -> Engine:
+def open_plan(plan: bytes, spec: ModelSpec, device: runtime.Device, memory: str = "auto", **options: Any) -> Engine:
     """An engine from trusted bytes. With memory "auto" a Jetson tries copies and shared memory; the faster is kept."""
     from camera_perception.engines.tensorrt.engine import TensorRtEngine
 
     def opened(mapped: bool) -> Engine:
         build = command(spec, spec.precision)
-        return cast(Engine, TensorRtEngine(plan, spec, device, mapped=mapped, build=build, **options))  # type: ignore[arg-type]
+        return cast(Engine, TensorRtEngine(plan, spec, device, mapped=mapped, build=build, **options))
 
     if memory != "auto" or not device.integrated:
         return opened(memory == "mapped")
