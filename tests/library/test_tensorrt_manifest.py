@@ -128,10 +128,10 @@ def test_the_header_hints_at_the_version_that_wrote_it(data, expected):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda fake: setattr(fake.cuda, "gpu", "NVIDIA Thor"), "the GPU NVIDIA Orin, here is NVIDIA Thor"),
-        (lambda fake: setattr(fake.cuda, "capability", (11, 0)), "compute capability 8.7, here is 11.0"),
-        (lambda fake: setattr(fake.cuda, "driver", 13020), "a CUDA 12 driver, here is CUDA 13"),
-        (lambda fake: setattr(fake.module, "__version__", "10.16.2"), "TensorRT 10.3.0, here is 10.16.2"),
+        (lambda fake: setattr(fake.cuda, "gpu", "NVIDIA Thor"), "the GPU NVIDIA Orin, this machine has NVIDIA Thor"),
+        (lambda fake: setattr(fake.cuda, "capability", (11, 0)), "compute capability 8.7, this machine has 11.0"),
+        (lambda fake: setattr(fake.cuda, "driver", 13020), "a CUDA 12 driver, this machine has CUDA 13"),
+        (lambda fake: setattr(fake.module, "__version__", "10.16.2"), "TensorRT 10.3.0, this machine has 10.16.2"),
     ],
 )
 def test_the_error_on_another_machine_has_the_build_command(monkeypatch, spec, change, expected):

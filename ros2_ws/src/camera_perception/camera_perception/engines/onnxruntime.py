@@ -170,7 +170,14 @@ def _info(spec: ModelSpec, device: str) -> EngineInfo:
     version = onnxruntime.__version__
     name = f"onnxruntime {device}"
     precision = "tf32" if device == "cuda" else "fp32"  # what the CUDA provider computes by default
-    return EngineInfo(name, engine_id(spec, name, version, precision), "onnxruntime", version, precision, device)
+    return EngineInfo(
+        name=name,
+        engine_id=engine_id(spec, name, version, precision),
+        backend="onnxruntime",
+        backend_version=version,
+        precision=precision,
+        device=device,
+    )
 
 
 def _output_tensors(spec: ModelSpec, session: Any, images: Tensor) -> dict[str, Tensor]:

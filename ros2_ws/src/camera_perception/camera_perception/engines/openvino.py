@@ -105,9 +105,7 @@ class OpenVinoEngine:
         self.input = tensor(spec.input.name, spec.input.shape, spec.input.dtype)
         self.outputs: dict[str, Tensor] = _output_tensors(spec, compiled)
         check_outputs(spec, self.outputs)
-        name, version = f"openvino {precision} {device.lower()}", openvino.__version__
-        identity = engine_id(spec, name, version)
-        self.info = EngineInfo(name, identity, "openvino", version, precision, device.lower())
+        self.info = _info(spec, precision, device.lower())
         self.spec, self.slots = spec, slots
         self._free = FreeSlots([OpenVinoSlot(self, compiled) for _ in range(slots)])
 
@@ -129,6 +127,21 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Nothing to do: the requests are freed with the object."""
+
+
+def _info(spec: ModelSpec, precision: str, device: str) -> EngineInfo:
+    import openvino
+
+    version = openvino.__version__
+    name = f"openvino {precision} {device}"
+    return EngineInfo(
+        name=name,
+        engine_id=engine_id(spec, name, version),
+        backend="openvino",
+        backend_version=version,
+        precision=precision,
+        device=device,
+    )
 
 
 def _read(core: Any, spec: ModelSpec) -> Any:

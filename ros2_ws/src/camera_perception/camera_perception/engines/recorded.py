@@ -51,8 +51,14 @@ class RecordedEngine:
             for name in required_outputs(spec)
         }
         check_outputs(spec, self.outputs)
-        identity = engine_id(spec, "recorded", *map(_digest, reference.images))
-        self.info = EngineInfo("recorded", identity, "recorded", "", "fp32", "")
+        self.info = EngineInfo(
+            name="recorded",
+            engine_id=engine_id(spec, "recorded", *map(_digest, reference.images)),
+            backend="recorded",
+            backend_version="",
+            precision="fp32",
+            device="",
+        )
         self.spec, self.slots = spec, slots
         self._reference = reference
         self._row_of = {_digest(image): row for row, image in enumerate(reference.images)}

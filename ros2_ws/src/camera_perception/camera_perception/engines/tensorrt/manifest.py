@@ -93,10 +93,10 @@ class EngineKey:
         }
         m, here = other.machine, self.machine
         machine_texts = {
-            "tensorrt": f"TensorRT {m.tensorrt}, here is {here.tensorrt}",
-            "gpu": f"the GPU {m.gpu}, here is {here.gpu}",
-            "compute_capability": f"compute capability {m.compute_capability}, here is {here.compute_capability}",
-            "driver_major": f"a CUDA {m.driver_major} driver, here is CUDA {here.driver_major}",
+            "tensorrt": f"TensorRT {m.tensorrt}, this machine has {here.tensorrt}",
+            "gpu": f"the GPU {m.gpu}, this machine has {here.gpu}",
+            "compute_capability": f"compute capability {m.compute_capability}, this machine has {here.compute_capability}",
+            "driver_major": f"a CUDA {m.driver_major} driver, this machine has CUDA {here.driver_major}",
         }
         found = [text for name, text in texts.items() if getattr(self, name) != getattr(other, name)]
         return found + [text for name, text in machine_texts.items() if getattr(here, name) != getattr(m, name)]
