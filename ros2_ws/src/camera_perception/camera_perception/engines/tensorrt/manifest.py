@@ -91,15 +91,16 @@ class EngineKey:
             "precision": f"precision {other.precision} instead of {self.precision}",
             "batch": f"batch {other.batch} instead of {self.batch}",
         }
-        m, here = other.machine, self.machine
-        machine_texts = {
-            "tensorrt": f"TensorRT {m.tensorrt}, this machine has {here.tensorrt}",
-            "gpu": f"the GPU {m.gpu}, this machine has {here.gpu}",
-            "compute_capability": f"compute capability {m.compute_capability}, this machine has {here.compute_capability}",
-            "driver_major": f"a CUDA {m.driver_major} driver, this machine has CUDA {here.driver_major}",
-        }
         found = [text for name, text in texts.items() if getattr(self, name) != getattr(other, name)]
-        return found + [text for name, text in machine_texts.items() if getattr(here, name) != getattr(m, name)]
+        built, here = other.machine, self.machine
+        machines = {
+            "tensorrt": (f"TensorRT {built.tensorrt}", here.tensorrt),
+            "gpu": (f"the GPU {built.gpu}", here.gpu),
+            "compute_capability": (f"compute capability {built.compute_capability}", here.compute_capability),
+            "driver_major": (f"a CUDA {built.driver_major} driver", f"CUDA {here.driver_major}"),
+        }
+        differing = [pair for name, pair in machines.items() if getattr(built, name) != getattr(here, name)]
+        return found + [f"{text}, this machine has {has}" for text, has in differing]
 
 
 def onnx_sha256(path: Path) -> str:
