@@ -56,10 +56,10 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
         "cuda.bindings.runtime": fake.cuda,
     }.items():
         monkeypatch.setitem(sys.modules, name, module)
-    for name in IMPORTERS:
-        monkeypatch.setitem(sys.modules, f"camera_perception.engines.tensorrt.{name}", None)  # undone, it is as before
-        monkeypatch.delitem(sys.modules, f"camera_perception.engines.tensorrt.{name}")
-        package = importlib.import_module("camera_perception.engines.tensorrt")
+    package = importlib.import_module("camera_perception.engines.tensorrt")
+    for name in IMPORTERS:  # set, then deleted: so the undoing restores what was there, or that nothing was
+        monkeypatch.setitem(sys.modules, f"{package.__name__}.{name}", None)
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)
     monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.bindings"), "_context_lost", False)

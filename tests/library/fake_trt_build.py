@@ -50,6 +50,18 @@ class ITimingCache:
 
 
 class IBuilderConfig:
+    """Refuses attributes that are not in every version."""
+
+    __slots__ = (
+        "_fake",
+        "builder_optimization_level",
+        "profiles",
+        "profiling_verbosity",
+        "progress_monitor",
+        "timing_cache",
+        "workspace",
+    )
+
     def __init__(self, fake: Any) -> None:
         self._fake = fake
         self.builder_optimization_level = 3
@@ -58,19 +70,6 @@ class IBuilderConfig:
         self.workspace = 0
         self.profiles: list[IOptimizationProfile] = []
         self.timing_cache: Any = lambda: None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        known = {
-            "builder_optimization_level",
-            "profiling_verbosity",
-            "progress_monitor",
-            "workspace",
-            "profiles",
-            "timing_cache",
-            "_fake",
-        }
-        assert name in known, f"IBuilderConfig.{name} is not in every version"
-        object.__setattr__(self, name, value)
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         assert pool is MemoryPoolType.WORKSPACE
