@@ -15,7 +15,7 @@ import numpy as np
 
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import ModelSpec, load_spec, sha256_of
-from camera_perception.engines.build.gates import MOST_LOST
+from camera_perception.engines.build.gates import MAX_POINTS_LOST
 from camera_perception.engines.reference import check, read_reference, write_reference
 from camera_perception.engines.select import load_engine
 from camera_perception.image.letterbox import Preprocessor
@@ -70,7 +70,7 @@ def quantize(
         convs = _write_onnx(spec, precision, part, calibration if eight_bits else None, count)
         _write_json(spec, precision, part)
         _write_reference(spec, part)
-        made = _checked(spec, part, convs, labelled, MOST_LOST[precision] if most_lost is None else most_lost)
+        made = _checked(spec, part, convs, labelled, MAX_POINTS_LOST[precision] if most_lost is None else most_lost)
         target = folder / precision
         shutil.rmtree(target, ignore_errors=True)
         part.replace(target)

@@ -145,7 +145,7 @@ def agreement(folder: Path) -> list[str]:
             continue
         engine = module.load(spec, threads=1, **options)
         worst = max(require(engine, spec), key=lambda deviation: deviation.share)
-        lines.append(f"{engine.name}: agrees with PyTorch; output closest to its tolerance: {worst}")
+        lines.append(f"{engine.info.name}: agrees with PyTorch; output closest to its tolerance: {worst}")
         engine.close()
     return lines
 

@@ -1,4 +1,4 @@
-"""Values of the stand-in for CUDA: error codes under NVIDIA's names, memory, streams, events."""
+"""Values of the fake of CUDA: error codes under NVIDIA's names, allocations, streams, events."""
 
 from __future__ import annotations
 
@@ -43,8 +43,15 @@ STICKY = {
 }
 
 
+class CallFailed(Exception):
+    """A call that returns an error code."""
+
+    def __init__(self, error: cudaError_t) -> None:
+        self.error = error
+
+
 @dataclass
-class Piece:
+class Allocation:
     """Allocated memory. kind is host, mapped, or device."""
 
     kind: str

@@ -1,17 +1,15 @@
-"""Stand-ins for cuda.bindings.driver and nvrtc: the one kernel of this project, done by OpenCV when its turn comes."""
+"""Fakes of cuda.bindings.driver and nvrtc: the one kernel of this project, computed by OpenCV when the stream runs."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 from types import SimpleNamespace
-from typing import Any
 
 import cv2
 import numpy as np
 from fake_cuda import FakeCuda
-from fake_cuda_types import cudaError_t
+from fake_cuda_types import OK, CallFailed
 
-OK = cudaError_t.cudaSuccess
 PTX = b"// letterbox"
 
 
@@ -21,7 +19,11 @@ class nvrtcResult(IntEnum):
 
 
 class FakeNvrtc:
-    """Compiles what contains the kernel; `broken` is what the compiler says when it refuses, `missing` has none."""
+    """Compiles the letterbox kernel.
+
+    broken   the compiler's message when it is to fail
+    missing  the library is not installed
+    """
 
     nvrtcResult = nvrtcResult
 
@@ -54,7 +56,7 @@ class FakeNvrtc:
 
 
 class FakeDriver:
-    """The calls of the driver API that start kernels; what they do waits in the stream like all other work."""
+    """The calls of the driver API that launch kernels; a kernel waits in its stream like all other work."""
 
     def __init__(self, cuda: FakeCuda) -> None:
         self.cuda, self.modules = cuda, set()
@@ -76,8 +78,10 @@ class FakeDriver:
         return OK, SimpleNamespace(module=id(module))
 
     def cuLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, arguments, extra):
-        if failure := self.cuda._failure("cuLaunchKernel"):
-            return (failure,)
+        try:
+            self.cuda.check_failure("cuLaunchKernel")
+        except CallFailed as failed:
+            return (failed.error,)
         assert function.module in self.modules, "the module was unloaded"
         values, types = arguments
         assert len(values) == len(types) == 12
@@ -89,14 +93,10 @@ class FakeDriver:
         return (OK,)
 
     def _letterbox(self, source, columns, rows, target, dw, dh, left, top, width, height, pad, swap):
-        image, out = self._pixels(source, rows, columns), self._pixels(target, dh, dw)
+        image, out = (
+            self.cuda.array(at, (h, w, 3), np.uint8) for at, h, w in ((source, rows, columns), (target, dh, dw))
+        )
         out[...] = pad
         out[top : top + height, left : left + width] = cv2.resize(image, (width, height))
         if swap:
             out[...] = out[..., ::-1].copy()
-
-    def _pixels(self, address: int, rows: int, columns: int) -> Any:
-        piece = self.cuda.live(address)
-        assert address + 3 * rows * columns <= piece.address + piece.nbytes, "the image leaves its memory"
-        start = address - piece.owner.ctypes.data
-        return np.ndarray((rows, columns, 3), np.uint8, piece.owner, start)

@@ -1,4 +1,4 @@
-"""A pytest plugin that puts the stand-ins in place of TensorRT and CUDA for a whole run: `-p fake_machine`."""
+"""Pytest plugin that replaces TensorRT and CUDA by their fakes for a whole run: `-p fake_machine`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A strict stand-in for the `tensorrt` package and a GPU: ONNX Runtime does the arithmetic, the rules are TensorRT's.
+"""A strict fake of the `tensorrt` package and a GPU: ONNX Runtime does the arithmetic, the rules are TensorRT's.
 
-`install(monkeypatch, version)` puts it in place of the real packages. It has the names that 10.3 to 11 share and no
-others, so that a name outside fails here as it would on some vehicle. What the documentation forbids (order of calls,
+`install(monkeypatch, version)` replaces the real packages by it. It has only the names that 10.3 to 11 share, so that
+any other name fails here as it would on some vehicle. What the documentation forbids (order of calls,
 alignment, dead memory, the default stream) is an AssertionError or False; what fails in the field comes back as None
-or False with TensorRT's own words in the log.
+or False with TensorRT's own message in the log.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from fake_trt_values import (
 __all__ = ["VERSIONS", "Builder", "FakeTensorRt", "install", "objections"]
 
 VERSIONS = ("10.3.0", "10.13.3", "10.16.2", "11.1.0")
-# Bound to one tensorrt at import.
-OURS = ("logger", "builder", "plan", "engine")
+# Modules of this project that import tensorrt, and so have to be imported again.
+IMPORTERS = ("logger", "progress", "builder", "plan", "engine")
 
 
 def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) -> FakeTensorRt:
-    """Stand-ins for tensorrt and cuda.bindings for the length of a test; importing the real ones is undone, too."""
+    """Replace tensorrt and cuda.bindings for the length of a test."""
     fake = FakeTensorRt(version, cuda or FakeCuda())
     bindings = ModuleType("cuda.bindings")
     bindings.runtime, bindings.driver, bindings.nvrtc = fake.cuda, fake.driver, fake.nvrtc
@@ -56,25 +56,25 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
         "cuda.bindings.runtime": fake.cuda,
     }.items():
         monkeypatch.setitem(sys.modules, name, module)
-    for name in OURS:
-        monkeypatch.setitem(sys.modules, f"camera_perception.engines.tensorrt.{name}", None)  # undone, it is as before
-        monkeypatch.delitem(sys.modules, f"camera_perception.engines.tensorrt.{name}")
-        package = importlib.import_module("camera_perception.engines.tensorrt")
+    package = importlib.import_module("camera_perception.engines.tensorrt")
+    for name in IMPORTERS:  # set, then deleted: so the undoing restores what was there, or that nothing was
+        monkeypatch.setitem(sys.modules, f"{package.__name__}.{name}", None)
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)
-    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.runtime"), "_lost", False)
+    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.bindings"), "_context_lost", False)
     return fake
 
 
 class FakeTensorRt:
-    """The scene: version, GPU, and what is to go wrong.
+    """State of the fake: version, GPU, and what is to go wrong.
 
-    workspace   bytes that building needs
-    tactic      what the builder finds fastest: another one makes a plan of other bytes
-    refuse_cuda_graph  captured launches fail
-    corrupt     name of an output that comes out wrong
-    broken_node name of a node whose weights are wrong on the device
-    fail_launch after so many launches, with this text
+    workspace         bytes that building needs
+    tactic            what the builder finds fastest: another one makes a plan of other bytes
+    refuse_cuda_graph captured launches fail
+    corrupt           name of an output with wrong values
+    broken_node       name of a node whose weights are wrong on the device
+    fail_launch       fail after that many launches, with that message
     """
 
     def __init__(self, version: str, cuda: FakeCuda) -> None:
@@ -119,6 +119,6 @@ class FakeTensorRt:
             EngineInspector, IExecutionContext, ICudaEngine,
         ):  # fmt: skip
             setattr(module, shared.__name__, shared)
-        for bound in (Builder, OnnxParser, Runtime):  # they know the scene
-            setattr(module, bound.__name__, type(bound.__name__, (bound,), {"scene": self}))
+        for bound in (Builder, OnnxParser, Runtime):  # they need the state of the fake
+            setattr(module, bound.__name__, type(bound.__name__, (bound,), {"fake": self}))
         return module

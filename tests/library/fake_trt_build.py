@@ -1,4 +1,4 @@
-"""The stand-in's builder: networks, profiles, configurations, and plans in the form of real ones."""
+"""Builder of the fake TensorRT: networks, profiles, configurations, and plans with the header of real ones."""
 
 from __future__ import annotations
 
@@ -50,27 +50,26 @@ class ITimingCache:
 
 
 class IBuilderConfig:
-    def __init__(self, scene: Any) -> None:
-        self._scene = scene
+    """Refuses attributes that are not in every version."""
+
+    __slots__ = (
+        "_fake",
+        "builder_optimization_level",
+        "profiles",
+        "profiling_verbosity",
+        "progress_monitor",
+        "timing_cache",
+        "workspace",
+    )
+
+    def __init__(self, fake: Any) -> None:
+        self._fake = fake
         self.builder_optimization_level = 3
         self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
         self.progress_monitor: Any = None
         self.workspace = 0
         self.profiles: list[IOptimizationProfile] = []
         self.timing_cache: Any = lambda: None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        known = {
-            "builder_optimization_level",
-            "profiling_verbosity",
-            "progress_monitor",
-            "workspace",
-            "profiles",
-            "timing_cache",
-            "_scene",
-        }
-        assert name in known, f"IBuilderConfig.{name} is not in every version"
-        object.__setattr__(self, name, value)
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         assert pool is MemoryPoolType.WORKSPACE
@@ -84,7 +83,7 @@ class IBuilderConfig:
         return len(self.profiles) - 1
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
-        self._scene.timing_caches.append(serialized_timing_cache)
+        self._fake.timing_caches.append(serialized_timing_cache)
         fits = serialized_timing_cache == b"" or serialized_timing_cache.startswith(b"timing")
         return ITimingCache(serialized_timing_cache) if fits else None
 
@@ -98,18 +97,18 @@ class IBuilderConfig:
 
 
 class Builder:
-    scene: Any
+    fake: Any
 
     def __init__(self, logger: ILogger) -> None:
-        check_logger(self.scene, logger)
+        check_logger(self.fake, logger)
 
     def create_network(self, flags: int) -> INetworkDefinition:
-        strongly = 1 << int(self.scene.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        strongly = 1 << int(self.fake.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         assert flags == strongly, "the network has to be strongly typed"
         return INetworkDefinition()
 
     def create_builder_config(self) -> IBuilderConfig:
-        return IBuilderConfig(self.scene)
+        return IBuilderConfig(self.fake)
 
     def create_optimization_profile(self) -> IOptimizationProfile:
         return IOptimizationProfile()
@@ -120,14 +119,14 @@ class Builder:
             tensor = ITensor(value)
             if -1 in tensor.shape and not any(tensor.name in p.shapes for p in config.profiles):
                 return self._refuse(f"Dynamic input tensor {tensor.name} is missing dimensions in profile 0")
-        if problem := unbuildable(network.model, self.scene):
+        if problem := unbuildable(network.model, self.fake):
             return self._refuse(problem)
-        if config.workspace < self.scene.workspace:
+        if config.workspace < self.fake.workspace:
             return self._refuse("Error Code 10: Could not find any implementation for node /stem/conv.")
         if not self._phases(config.progress_monitor):
             return self._refuse("Error Code 7: BuildCanceled")
         shape = config.profiles[0].shapes if config.profiles else {}
-        return IHostMemory(serialise(network.model, self.scene, {name: shapes[1] for name, shapes in shape.items()}))
+        return IHostMemory(serialise(network.model, self.fake, {name: shapes[1] for name, shapes in shape.items()}))
 
     def _phases(self, monitor: Any) -> bool:
         """As TensorRT does: an outer phase of six steps with inner ones; False after the monitor said stop."""
@@ -147,27 +146,27 @@ class Builder:
         return True
 
     def _refuse(self, text: str) -> None:
-        self.scene.error(text)
+        self.fake.error(text)
 
 
-def serialise(model: onnx.ModelProto, scene: Any, shapes: dict[str, tuple]) -> bytes:
-    """Header as measured on real plans: magic, size at 16, version at 24; then what only this stand-in reads."""
-    about = {"version": scene.version, "sm": scene.sm, "shapes": shapes, "tactic": scene.tactic}
+def serialise(model: onnx.ModelProto, fake: Any, shapes: dict[str, tuple]) -> bytes:
+    """Header as measured on real plans: magic, size at 16, version at 24; then what only this fake reads."""
+    about = {"version": fake.version, "sm": fake.sm, "shapes": shapes, "tactic": fake.tactic}
     body = json.dumps(about).encode() + b"\n" + model.SerializeToString()
     header = bytearray(32)
     header[:4] = MAGIC
     header[16:24] = (32 + len(body)).to_bytes(8, "little")
-    header[24:27] = bytes(int(part) for part in scene.version.split("."))
+    header[24:27] = bytes(int(part) for part in fake.version.split("."))
     return bytes(header) + body
 
 
-def unbuildable(model: onnx.ModelProto, scene: Any) -> str:
+def unbuildable(model: onnx.ModelProto, fake: Any) -> str:
     """What real TensorRT finds only while building."""
     types = {t.data_type for t in model.graph.initializer}
-    if TensorProto.FLOAT8E4M3FN in types and scene.cuda.capability < (8, 9):
+    if TensorProto.FLOAT8E4M3FN in types and fake.cuda.capability < (8, 9):
         return "model contains HW-specific datatypes: fp8_e4m3"
     dequantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
-    if dequantised and scene.version.startswith("10.16") and scene.sm == "8.7":
+    if dequantised and fake.version.startswith("10.16") and fake.sm == "8.7":
         return "Could not infer output types for operation: dequantize"
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:

@@ -1,4 +1,4 @@
-"""The stand-in's ONNX parser: what TensorRT's rejects, as measured."""
+"""ONNX parser of the fake TensorRT: rejects what the real one rejects, as measured."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class ParserError:
 
 
 class OnnxParser:
-    scene: Any
+    fake: Any
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
-        check_logger(self.scene, logger)
+        check_logger(self.fake, logger)
         assert isinstance(network, INetworkDefinition)
         self._network, self._errors = network, []
 
@@ -71,7 +71,7 @@ class OnnxParser:
 
 
 def objections(model: onnx.ModelProto) -> list[tuple[int, Any, str]]:
-    """What TensorRT's parser rejects, as measured; also used by the tests of exported graphs."""
+    """Objections of TensorRT's parser: node index, node, text. Also used by the tests of exported graphs."""
     found = []
     elem_type = {v.name: v.type.tensor_type.elem_type for v in model.graph.input}
     constants = {t.name: t for t in model.graph.initializer}

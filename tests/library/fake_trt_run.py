@@ -1,4 +1,4 @@
-"""The stand-in's runtime: plans are checked as TensorRT does, contexts enforce the order of calls."""
+"""Runtime of the fake TensorRT: plans are checked as TensorRT does, contexts enforce the order of calls."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from onnx import TensorProto, numpy_helper
 
 
 class Runtime:
-    scene: Any
+    fake: Any
 
     def __init__(self, logger: ILogger) -> None:
-        check_logger(self.scene, logger)
+        check_logger(self.fake, logger)
         self._recorder: Any = None
 
     @property
@@ -37,20 +37,20 @@ class Runtime:
     def error_recorder(self, recorder: Any) -> None:
         assert isinstance(recorder, IErrorRecorder)
         assert recorder.initialised, "its __init__ has to call trt.IErrorRecorder.__init__"
-        self._recorder = self.scene.recorder = recorder
+        self._recorder = self.fake.recorder = recorder
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
-        self.scene.deserialised += 1
+        self.fake.deserialised += 1
         if problem := self._problem(bytes(serialized_engine)):
-            self.scene.error(problem)
+            self.fake.error(problem)
             return None
-        return ICudaEngine(bytes(serialized_engine), self.scene)
+        return ICudaEngine(bytes(serialized_engine), self.fake)
 
     def _problem(self, data: bytes) -> str:
-        """TensorRT's own words, collected from real failures."""
-        scene = self.scene
+        """TensorRT's own message, collected from real failures."""
+        fake = self.fake
         serialization = "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Serialization assertion "
-        if scene.no_driver:
+        if fake.no_driver:
             return "CUDA initialization failure with error: 35 (cudaError 35: CUDA driver version is insufficient)"
         if not data:
             return "IRuntime: Error Code 3: API Usage Error (Cannot deserialize with an empty memory buffer)"
@@ -59,26 +59,26 @@ class Runtime:
         if int.from_bytes(data[16:24], "little") != len(data):
             return serialization + "plan.header.size == blobSize failed.)"
         about = json.loads(data[32:].split(b"\n", 1)[0])
-        if about["version"] != scene.version:
+        if about["version"] != fake.version:
             return (
                 serialization + "stdVersionRead == kSERIALIZATION_VERSION failed. Version tag does not match. "
                 "Note: Current Version: 237, Serialized Engine Version: 239)"
             )
-        if about["sm"] != scene.sm:
+        if about["sm"] != fake.sm:
             return (
                 "The engine plan file is generated on an incompatible device, "
-                f"expecting compute {about['sm']} got compute {scene.sm}, please rebuild."
+                f"expecting compute {about['sm']} got compute {fake.sm}, please rebuild."
             )
         return ""
 
 
 class ICudaEngine:
-    def __init__(self, data: bytes, scene: Any) -> None:
+    def __init__(self, data: bytes, fake: Any) -> None:
         head, body = data[32:].split(b"\n", 1)
-        self.scene, self.shapes = scene, {n: tuple(s) for n, s in json.loads(head)["shapes"].items()}
+        self.fake, self.shapes = fake, {n: tuple(s) for n, s in json.loads(head)["shapes"].items()}
         self.model = onnx.load_from_string(body)
-        if scene.broken_node:
-            break_node(self.model, scene.broken_node)
+        if fake.broken_node:
+            break_node(self.model, fake.broken_node)
         graph = self.model.graph
         self.tensors = [*map(ITensor, graph.input), *map(ITensor, graph.output)]
         self.inputs = {value.name for value in graph.input}
@@ -109,8 +109,8 @@ class ICudaEngine:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
     def create_execution_context(self, strategy: ExecutionContextAllocationStrategy) -> IExecutionContext | None:
-        if self.scene.no_context:
-            self.scene.error("Error Code 2: OutOfMemory (Requested size was 734003200 bytes.)")
+        if self.fake.no_context:
+            self.fake.error("Error Code 2: OutOfMemory (Requested size was 734003200 bytes.)")
             return None
         return IExecutionContext(self)
 

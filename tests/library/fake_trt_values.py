@@ -1,4 +1,4 @@
-"""Names and small values that the stand-in for TensorRT shares between building and running."""
+"""Names and small values of the fake TensorRT that building and running share."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class IHostMemory(bytes):
         return len(self)
 
 
-def check_logger(scene: Any, logger: Any) -> None:
+def check_logger(fake: Any, logger: Any) -> None:
     assert isinstance(logger, ILogger), "a logger derived from trt.ILogger"
     assert getattr(logger, "initialised", False), "its __init__ has to call trt.ILogger.__init__"
-    if not scene.loggers:
-        scene.loggers.append(logger)
-    assert scene.loggers[0] is logger, "one logger per process: TensorRT ignores every later one"
+    if not fake.loggers:
+        fake.loggers.append(logger)
+    assert fake.loggers[0] is logger, "one logger per process: TensorRT ignores every later one"
 
 
 class ITensor:

@@ -1,6 +1,6 @@
-"""What a frame costs the CPU in this project's own TensorRT code: python tests/library/tensorrt_host_cost.py [--json]
+"""CPU cost of a frame in this project's own TensorRT code: python tests/library/tensorrt_host_cost.py [--json]
 
-The stand-in takes the place of TensorRT, CUDA and the network; only what happens in camera_perception/engines counts.
+TensorRT, CUDA and the network are fakes; only the code in camera_perception/engines is measured.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import pytest
 from fake_tensorrt import FakeTensorRt, install
 from tiny_models import tiny_spec
 
-FRAMES = 100
-WAYS: dict[str, dict[str, Any]] = {
+FRAMES = 30
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "copies": {},
     "shared memory": {"memory": "mapped"},
     "without CUDA graph": {"graph": False},
@@ -35,25 +35,25 @@ OURS = f"camera_perception{os.sep}engines"
 
 
 def measure(frames: int = FRAMES) -> dict[str, dict[str, float]]:
-    """Way of running: what a frame costs. Microseconds are those of a profiled program, about twice the real ones."""
-    with tempfile.TemporaryDirectory() as folder, scene(Path(folder)) as (fake, spec):
+    """Configuration: cost per frame. Microseconds are measured under a profiler, which about doubles them."""
+    with tempfile.TemporaryDirectory() as folder, built_model(Path(folder)) as (fake, spec):
         from camera_perception.engines import tensorrt
 
         found = {}
-        for way, options in WAYS.items():
+        for name, options in CONFIGURATIONS.items():
             engine = tensorrt.load(spec, **options)
-            found[way] = cost(runner(engine, fake), fake, frames)
+            found[name] = cost(runner(engine, fake), fake, frames)
             engine.close()
     return found
 
 
 @contextmanager
-def scene(folder: Path) -> Iterator[tuple[FakeTensorRt, Any]]:
-    """The stand-in and a model whose engine is built."""
+def built_model(folder: Path) -> Iterator[tuple[FakeTensorRt, Any]]:
+    """The fake of TensorRT, and a model whose engine is built."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         fake = install(patch)
-        patch.setattr("camera_perception.engines.cuda.runtime.POLL", 0.0)
+        patch.setattr("camera_perception.engines.cuda.runtime.POLL_INTERVAL", 0.0)
         from camera_perception.engines.build.build import build_engine
 
         spec = tiny_spec(folder / "model")
@@ -62,14 +62,13 @@ def scene(folder: Path) -> Iterator[tuple[FakeTensorRt, Any]]:
 
 
 def runner(engine: Any, fake: FakeTensorRt) -> Callable[[int], None]:
-    """Runs so many frames."""
+    """A function that runs the given number of frames."""
     image = np.full((720, 1280, 3), 90, np.uint8)
 
     def run(count: int) -> None:
         for _ in range(count):
             slot = engine.acquire()
-            if slot.take is not None:
-                slot.take(image)
+            slot.load_image(image)
             engine.submit(slot)
             engine.wait(slot)
             engine.release(slot)
@@ -96,7 +95,7 @@ def cost(run: Callable[[int], None], fake: FakeTensorRt, frames: int) -> dict[st
 
 
 def _kept(run: Callable[[int], None], frames: int) -> float:
-    """Python objects that a frame leaves behind."""
+    """Python objects that a frame leaves allocated."""
     tracemalloc.start()
     run(3)
     ours = [tracemalloc.Filter(True, "*/camera_perception/engines/*")]
@@ -112,8 +111,8 @@ def main() -> None:
     if "--json" in sys.argv:
         print(json.dumps(found))
         return
-    for way, values in found.items():
-        print(way, *(f"  {name:18} {value:8.1f} per frame" for name, value in values.items()), sep="\n")
+    for configuration, values in found.items():
+        print(configuration, *(f"  {name:18} {value:8.1f} per frame" for name, value in values.items()), sep="\n")
 
 
 if __name__ == "__main__":

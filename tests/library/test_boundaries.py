@@ -210,7 +210,6 @@ def test_bringup_holds_no_code_but_launch_files_and_their_test():
     ] == []
 
 
-
 @pytest.mark.parametrize("package", [LIBRARY, NODES], ids=lambda package: package.name)
 def test_benchmarks_are_not_installed_and_everything_else_is(package, monkeypatch):
     options_given: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from camera_perception.core.model_spec import InputSpec
-from camera_perception.engines.cuda.letterbox import KERNEL, TYPES
+from camera_perception.engines.cuda.kernel import KERNEL, TYPES
 from camera_perception.image.letterbox import Letterbox, Preprocessor, halving_sizes
 
 AS_C = """
@@ -44,10 +44,10 @@ def kernel(tmp_path_factory):
     return run
 
 
-def resized(kernel, image, shape, place, pad=114, swap=0):
-    """A target of that (H, W) with the image at place (left, top, width, height); guarded against writing outside."""
+def resized(kernel, image, shape, area, pad=114, swap=0):
+    """A target of that (H, W) with the image in area (left, top, width, height); guarded against writing outside."""
     guard = np.full((shape[0] * shape[1] * 3 + 64), 77, np.uint8)
-    kernel(image.ctypes.data, image.shape[1], image.shape[0], guard.ctypes.data, shape[1], shape[0], *place, pad, swap)
+    kernel(image.ctypes.data, image.shape[1], image.shape[0], guard.ctypes.data, shape[1], shape[0], *area, pad, swap)
     assert (guard[-64:] == 77).all()
     return guard[:-64].reshape(*shape, 3)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
 from onnx import TensorProto
-from tiny_models import HEIGHT, WIDTH, Graph, reference_outputs, tiny_graph, tiny_images, tiny_json, value, write_folder
+from tiny_models import HEIGHT, WIDTH, mean_spec, reference_outputs, tiny_graph, tiny_images, tiny_json, write_folder
 
 from camera_perception.core.errors import EngineError, ModelError
 from camera_perception.core.model_spec import load_spec
@@ -35,23 +36,24 @@ def engine_for(spec, backend, **options):
     return load_engine(spec, backend, **OPTIONS[backend], **options)
 
 
-def plain_spec(
-    folder, output_shape=(1, 2), *, input_shape=(1, 32, 32, 3), dtype=TensorProto.UINT8, name="images", **input_json
-):
-    """A model whose only output counts; for everything that is about the frame around a network."""
-    g = Graph()
-    mean = g("ReduceMean", g.cast(name, TensorProto.FLOAT), axes=[1, 2, 3], keepdims=0)  # batch
-    g("Concat", *[g("Unsqueeze", mean, g.constant([1], np.int64))] * 2, axis=1, out="logits")
-    model = g.model([value(name, dtype, list(input_shape))], [value("logits", TensorProto.FLOAT, list(output_shape))])
-    data = tiny_json()
-    data["input"] = {"name": "images", "width": 32, "height": 32, **input_json}
-    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
-    return load_spec(write_folder(folder, model, data))
-
-
 def test_every_backend_reproduces_the_reference(spec, backend):
     engine = engine_for(spec, backend)
     assert [str(deviation) for deviation in check(engine, spec) if not deviation.ok] == []
+
+
+def test_every_backend_describes_itself(spec, backend):
+    engine = engine_for(spec, backend)
+    info = engine.info
+    assert (info.backend, info.device) == (backend, "" if backend == "recorded" else "cpu")
+    assert info.name == {"openvino": "openvino fp32 cpu", "onnxruntime": "onnxruntime cpu"}.get(backend, backend)
+    assert info.backend_version == getattr(sys.modules.get(backend), "__version__", "")
+    assert (info.precision, info.cuda_version, info.built_at) == ("fp32", "", "")
+    assert engine.spec is spec
+
+
+def test_no_cpu_backend_takes_source_images(spec, backend):
+    engine = engine_for(spec, backend, letterbox=True)
+    assert engine.acquire().load_image(tiny_images()[0]) is None
 
 
 def test_outputs_follow_the_input(spec, backend):
@@ -103,13 +105,13 @@ def test_more_frames_than_slots_is_an_error(spec, backend):
 
 
 @pytest.mark.parametrize("slots", [0, 17])
-def test_absurd_numbers_of_slots_are_refused(spec, backend, slots):
+def test_numbers_of_slots_out_of_range_are_refused(spec, backend, slots):
     with pytest.raises(EngineError, match="give 1 to 16"):
         engine_for(spec, backend, slots=slots)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_every_registered_backend_says_whether_it_can_run(name):
+def test_every_registered_backend_reports_whether_it_can_run(name):
     pytest.importorskip(f"camera_perception.engines.{name}")
     reason = backend_module(name).available()
     assert reason is None or "install" in reason
@@ -117,23 +119,23 @@ def test_every_registered_backend_says_whether_it_can_run(name):
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected"),
     [
         ({"name": "pixels"}, "inputs pixels, model.json names 'images'"),
-        ({"input_shape": (1, 32, 48, 3)}, r"is uint8 \[1, 32, 48, 3\], model.json says uint8 \[1, 32, 32, 3\]"),
+        ({"input_shape": (1, 32, 48, 3)}, r"is uint8 \[1, 32, 48, 3\], model.json declares uint8 \[1, 32, 32, 3\]"),
         ({"input_shape": (1, 3, 32, 32)}, "nhwc"),
-        ({"dtype": TensorProto.FLOAT}, "is float32 .* says uint8"),
+        ({"dtype": TensorProto.FLOAT}, "is float32 .* declares uint8"),
         ({"batch": 2}, r"\[2, 32, 32, 3\]"),
     ],
 )
-def test_a_graph_that_is_not_what_model_json_says(tmp_path, backend, arguments, says):
-    spec = plain_spec(tmp_path, **arguments)
-    with pytest.raises(ModelError, match=says):
+def test_a_graph_that_contradicts_model_json_is_refused(tmp_path, backend, arguments, expected):
+    spec = mean_spec(tmp_path, **arguments)
+    with pytest.raises(ModelError, match=expected):
         engine_for(spec, backend)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_head_that_reads_a_missing_tensor(tmp_path, backend):
+def test_a_head_that_reads_a_missing_tensor_is_refused(tmp_path, backend):
     data = tiny_json()
     data["outputs"][1]["tensors"]["map"] = "road"
     spec = load_spec(write_folder(tmp_path, tiny_graph(), data))
@@ -142,29 +144,29 @@ def test_a_head_that_reads_a_missing_tensor(tmp_path, backend):
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_free_batch_size_takes_that_of_model_json(tmp_path, backend):
-    spec = plain_spec(tmp_path, ("batch", 2), input_shape=("batch", 32, 32, 3), batch=3)
+def test_a_dynamic_batch_size_becomes_that_of_model_json(tmp_path, backend):
+    spec = mean_spec(tmp_path, ("batch", 2), input_shape=("batch", 32, 32, 3), batch=3)
     engine = engine_for(spec, backend)
     images = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (0, 10, 200)])
     np.testing.assert_allclose(infer(engine, images)["logits"], [[0, 0], [10, 10], [200, 200]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_file_that_is_no_onnx(tmp_path, backend):
-    spec = plain_spec(tmp_path)
+def test_a_file_that_is_not_onnx_is_refused(tmp_path, backend):
+    spec = mean_spec(tmp_path)
     spec.onnx_path.write_bytes(b"this is not a network")
     with pytest.raises(EngineError, match="export the model again"):
         engine_for(spec, backend)
 
 
-def test_engine_ids_tell_models_and_backends_apart(tmp_path, spec):
-    other = plain_spec(tmp_path)
+def test_engine_ids_distinguish_models_and_backends(tmp_path, spec):
+    other = mean_spec(tmp_path)
     engines = [engine_for(s, b) for s in (spec, other) for b in ("onnxruntime", "openvino")]
-    assert len({engine.engine_id for engine in engines}) == 4
-    assert engine_for(spec, "onnxruntime").engine_id == engines[0].engine_id
+    assert len({engine.info.engine_id for engine in engines}) == 4
+    assert engine_for(spec, "onnxruntime").info.engine_id == engines[0].info.engine_id
 
 
-def test_recorded_knows_its_images_and_otherwise_plays_in_order(spec):
+def test_recorded_recognises_its_images_and_otherwise_replays_in_order(spec):
     engine = engine_for(spec, "recorded")
     strange = np.full((2, HEIGHT, WIDTH, 3), 77, np.uint8)
     wanted = reference_outputs(tiny_graph(), tiny_images())["scores"]
@@ -175,7 +177,7 @@ def test_recorded_knows_its_images_and_otherwise_plays_in_order(spec):
         infer(load_engine(spec, "recorded", strict=True), strange[:1])
 
 
-def test_unknown_backends_devices_precisions_and_options(spec):
+def test_unknown_backends_devices_precisions_and_options_are_refused(spec):
     for text in ("onnx", "openvino:fp7", ""):
         with pytest.raises(EngineError, match="expected auto"):
             load_engine(spec, text)
@@ -191,26 +193,26 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "camera_perception"
 
 
-def test_auto_takes_the_fastest_and_remembers_it(spec, cache, monkeypatch):
+def test_auto_selects_the_fastest_and_caches_the_choice(spec, cache, monkeypatch):
     milliseconds = {"openvino": 9.0, "onnxruntime": 2.0}
-    monkeypatch.setattr(select, "median_ms", lambda engine: milliseconds[engine.name.split()[0]])
+    monkeypatch.setattr(select, "median_ms", lambda engine: milliseconds[engine.info.name.split()[0]])
     monkeypatch.setattr(select, "candidates", lambda spec: [select.Candidate(name) for name in milliseconds])
-    assert load_engine(spec, threads=1).name.startswith("onnxruntime")
+    assert load_engine(spec, threads=1).info.name.startswith("onnxruntime")
     assert json.loads(next(cache.iterdir()).read_text())["chosen"]["backend"] == "onnxruntime"
     monkeypatch.setattr(select, "median_ms", lambda engine: pytest.fail("timed again"))
-    assert load_engine(spec, threads=1).name.startswith("onnxruntime")
+    assert load_engine(spec, threads=1).info.name.startswith("onnxruntime")
 
 
 def test_auto_passes_over_what_fails_the_reference(spec, cache, monkeypatch):
     def failing(engine, spec, reference=None):
-        if engine.name.startswith("openvino"):
+        if engine.info.name.startswith("openvino"):
             raise EngineError("wrong numbers")
 
     monkeypatch.setattr(select, "require", failing)
-    assert load_engine(spec, threads=1).name.startswith("onnxruntime")
+    assert load_engine(spec, threads=1).info.name.startswith("onnxruntime")
 
 
-def test_auto_says_why_nothing_runs(spec, cache, monkeypatch):
+def test_auto_explains_why_nothing_runs(spec, cache, monkeypatch):
     def failing(engine, spec, reference=None):
         raise EngineError("wrong numbers")
 
@@ -220,7 +222,8 @@ def test_auto_says_why_nothing_runs(spec, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"chosen": {"backend": "tpu", "options": {}}}'])
-def test_a_broken_cache_is_as_good_as_none(spec, cache, content):
+def test_a_broken_cache_file_is_replaced(spec, cache, monkeypatch, content):
+    monkeypatch.setattr(select, "candidates", lambda spec: [select.Candidate("onnxruntime")])
     load_engine(spec, threads=1)
     path = next(cache.iterdir())
     path.write_text(content)
@@ -229,7 +232,7 @@ def test_a_broken_cache_is_as_good_as_none(spec, cache, content):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
-def test_a_cache_that_cannot_be_written_is_no_obstacle(spec, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_ignored(spec, tmp_path, monkeypatch):
     tmp_path.chmod(0o500)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert load_engine(spec, threads=1)
@@ -239,6 +242,6 @@ def test_low_precision_is_a_candidate_only_with_a_reference(tmp_path, spec):
     def precisions(spec):
         return {candidate.options.get("precision", "fp32") for candidate in select.candidates(spec)}
 
-    assert precisions(plain_spec(tmp_path)) == {"fp32"}
+    assert precisions(mean_spec(tmp_path)) == {"fp32"}
     if "bf16" in backend_module("openvino").precisions():
         assert precisions(spec) == {"fp32", "bf16"}

@@ -8,16 +8,8 @@ from tiny_models import LANE_ROWS, reference_outputs, tiny_graph, tiny_images
 
 from camera_perception.core.errors import EngineError, ModelError
 from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.reference import (
-    Reference,
-    Tolerance,
-    check,
-    compare,
-    read_reference,
-    require,
-    run_all,
-    write_reference,
-)
+from camera_perception.engines.deviation import Tolerance, compare
+from camera_perception.engines.reference import Reference, check, read_reference, require, run_all, write_reference
 from camera_perception.engines.select import load_engine
 
 
@@ -31,9 +23,15 @@ def engine(spec):
     return load_engine(spec, "onnxruntime", threads=1)
 
 
-@pytest.fixture
-def outputs():
+@pytest.fixture(scope="module")
+def computed_outputs():
     return reference_outputs(tiny_graph(), tiny_images())
+
+
+@pytest.fixture
+def outputs(computed_outputs):
+    """The right outputs, for a test to change."""
+    return {name: array.copy() for name, array in computed_outputs.items()}
 
 
 def failures(engine, spec, outputs, tolerances=None):
@@ -85,7 +83,7 @@ def test_rows_in_another_order_pass(engine, spec, outputs):
     assert failures(engine, spec, outputs) == set()
 
 
-def test_what_nobody_reads_may_differ(engine, spec, outputs):
+def test_values_that_no_decoder_reads_may_differ(engine, spec, outputs):
     outputs["boxes"][:, 5] += 40  # of a row with score 0
     outputs["lane_x"][:, 0] += 40  # of a line that does not exist
     outputs["lane_x"][:, :, : LANE_ROWS // 2] += 40  # above the horizon
@@ -115,7 +113,7 @@ def test_wrong_outputs_are_found(engine, spec, outputs, change, tensor):
     assert tensor in failures(engine, spec, outputs)
 
 
-def test_a_lost_and_an_invented_box_are_found(engine, spec, outputs):
+def test_a_missing_and_an_additional_box_are_found(engine, spec, outputs):
     lost = {name: array.copy() for name, array in outputs.items()}
     lost["scores"][1, 0] = 0
     invented = {name: array.copy() for name, array in outputs.items()}
@@ -130,7 +128,7 @@ def test_a_few_map_cells_may_flip(engine, spec, outputs):
     assert "semantic" not in failures(engine, spec, outputs)
 
 
-def test_the_files_own_tolerance_wins(engine, spec, outputs):
+def test_tolerances_in_the_file_override_the_defaults(engine, spec, outputs):
     outputs["boxes"] += 2
     assert "boxes" not in failures(engine, spec, outputs, {"boxes": Tolerance(atol=3.0)})
 
@@ -144,19 +142,19 @@ def test_the_error_names_engine_tensor_deviation_and_tolerance(engine, spec, out
 
 
 def test_a_reference_of_another_model_is_refused(engine, spec, outputs):
-    with pytest.raises(ModelError, match="images of .* model.json says"):
+    with pytest.raises(ModelError, match="images of .* model.json declares"):
         check(engine, spec, Reference(tiny_images()[:, :48], outputs))
     del outputs["boxes"]
     with pytest.raises(ModelError, match="lacks the output 'boxes'"):
         check(engine, spec, Reference(tiny_images(), outputs))
 
 
-def test_any_number_of_images_goes_through_the_batch_size(engine, spec):
+def test_any_number_of_images_runs_in_batches(engine, spec):
     images = np.concatenate([tiny_images()] * 2)[:5]
     assert run_all(engine, images)["scores"].shape == (5, 8)
 
 
-def test_low_precision_is_wider_in_every_respect():
+def test_tolerances_of_low_precisions_are_wider_in_every_respect():
     one = Tolerance(atol=0.01, rtol=0.01, share=0.01)
     for precision in ("fp16", "bf16", "int8"):
         wider = one.for_precision(precision)
@@ -177,6 +175,6 @@ def test_low_precision_is_wider_in_every_respect():
         ([np.inf], [np.inf], 0),
     ],
 )
-def test_compare_counts_what_is_outside(actual, wanted, share):
+def test_compare_returns_the_share_outside_the_tolerance(actual, wanted, share):
     deviation = compare("a", np.array(actual, np.float32), np.array(wanted, np.float32), Tolerance(atol=0.5))
     assert deviation.share == share

@@ -1,4 +1,4 @@
-"""The TensorRT backend against a strict stand-in: numbers, order of work, memory, failures of the machine."""
+"""The TensorRT backend against a strict fake: outputs, order of work, memory, failures of the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_tensorrt import VERSIONS, install
-from tiny_models import tiny_images
+from tiny_models import mean_spec, tiny_images
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import load_spec
@@ -47,24 +47,24 @@ def test_builds_and_reproduces_the_reference_on_every_version(monkeypatch, spec,
     build_engine(spec)
     engine = load_engine(spec, "tensorrt")
     assert [str(d) for d in check(engine, spec) if not d.ok] == []
-    assert engine.name == "tensorrt fp32 NVIDIA Orin"
+    assert engine.info.name == "tensorrt fp32 NVIDIA Orin"
     engine.close()
     assert fake.cuda.leaks() == {}
 
 
-def test_outputs_are_the_heads_and_the_buffers_stay(built, spec):
+def test_outputs_are_those_of_the_heads_and_buffers_are_reused(built, spec):
     engine = load_engine(spec, "tensorrt")
     wanted = read_reference(spec.reference).outputs
-    places = set()
+    addresses = set()
     for row, image in enumerate(tiny_images()):
         slot = engine.acquire()
         slot.images[0] = image
         engine.submit(slot)
         engine.wait(slot)
         np.testing.assert_allclose(slot.outputs["scores"][0], wanted["scores"][row], atol=1e-5)
-        places.add((slot.images.ctypes.data, *(a.ctypes.data for a in slot.outputs.values())))
+        addresses.add((slot.images.ctypes.data, *(a.ctypes.data for a in slot.outputs.values())))
         engine.release(slot)
-    assert len(places) == 1
+    assert len(addresses) == 1
     assert set(engine.outputs) == {name for head in spec.heads for name in head.tensors.values()}
 
 
@@ -86,7 +86,7 @@ def test_several_frames_in_flight_keep_their_own_results(built, spec):
     assert built.cuda.leaks() == {}
 
 
-def test_a_result_is_not_there_before_wait(built, spec):
+def test_results_arrive_only_with_wait(built, spec):
     engine = tensorrt.load(spec)
     slot = engine.acquire()
     slot.images[0] = tiny_images()[1]
@@ -135,7 +135,7 @@ def test_a_jetson_tries_both_and_closes_the_slower(built, spec):
     assert built.cuda.leaks() == {}
 
 
-def test_without_cuda_graphs_it_runs_all_the_same(built, spec, caplog):
+def test_without_cuda_graphs_the_engine_still_runs(built, spec, caplog):
     built.refuse_cuda_graph = True
     built.cuda.calls.clear()
     engine = load_engine(spec, "tensorrt", slots=2)
@@ -144,11 +144,11 @@ def test_without_cuda_graphs_it_runs_all_the_same(built, spec, caplog):
     assert built.cuda.calls.get("cudaGraphLaunch", 0) == 0
 
 
-def test_a_graph_that_cannot_be_instantiated_is_done_without(built, spec, caplog):
+def test_without_an_instantiated_graph_the_engine_still_runs(built, spec, caplog):
     built.cuda.fail("cudaGraphInstantiate", "cudaErrorStreamCaptureUnsupported")
     engine = tensorrt.load(spec)
     assert [d for d in check(engine, spec) if not d.ok] == []
-    assert "cannot be replayed" in caplog.text
+    assert "cannot be recorded" in caplog.text
 
 
 def test_stream_priority(built, spec):
@@ -159,7 +159,7 @@ def test_stream_priority(built, spec):
     assert {stream.priority for stream in built.cuda.streams.values()} == {0}
 
 
-def test_a_frame_keeps_no_memory(built, spec):
+def test_a_frame_leaves_no_memory_allocated(built, spec):
     """After the warm-up nothing that a frame allocates on the host outlives it, and the device allocates nothing."""
     engine = tensorrt.load(spec)
     image = tiny_images()[:1]
@@ -174,7 +174,7 @@ def test_a_frame_keeps_no_memory(built, spec):
             built.cuda.order.clear()
 
     frames(5)
-    pieces = dict(built.cuda.pieces)
+    pieces = dict(built.cuda.allocations)
     tracemalloc.start()
     frames(3)
     ours = tracemalloc.Filter(True, "*/camera_perception/engines/*")
@@ -183,26 +183,11 @@ def test_a_frame_keeps_no_memory(built, spec):
     after = tracemalloc.take_snapshot().filter_traces([ours])
     tracemalloc.stop()
     assert sum(d.count_diff for d in after.compare_to(before, "filename")) <= 3
-    assert built.cuda.pieces == pieces
+    assert built.cuda.allocations == pieces
 
 
-def test_a_batch_of_cameras(fake, tmp_path):
-    """A free batch dimension is fixed when the engine is built."""
-    import onnx
-    from tiny_models import Graph, tiny_json, value, write_folder
-
-    g = Graph()
-    pixels = g.cast("images", onnx.TensorProto.FLOAT)
-    mean = g("ReduceMean", pixels, axes=[1, 2, 3], keepdims=0)
-    g("Concat", *[g("Unsqueeze", mean, g.constant([1], np.int64))] * 2, axis=1, out="logits")
-    model = g.model(
-        [value("images", onnx.TensorProto.UINT8, ["batch", 32, 32, 3])],
-        [value("logits", onnx.TensorProto.FLOAT, ["batch", 2])],
-    )
-    data = tiny_json()
-    data["input"] = {"name": "images", "width": 32, "height": 32}
-    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
-    spec = load_spec(write_folder(tmp_path / "m", model, data))
+def test_a_dynamic_batch_dimension_is_fixed_by_the_build(fake, tmp_path):
+    spec = mean_spec(tmp_path / "m", ("batch", 2), input_shape=("batch", 32, 32, 3))
     spec = replace(spec, input=replace(spec.input, batch=3))
     build_engine(spec)
     engine = tensorrt.load(spec)
@@ -216,7 +201,7 @@ def test_a_batch_of_cameras(fake, tmp_path):
 @pytest.mark.parametrize(
     "call", ["cudaMemcpyAsync", "cudaGraphLaunch", "cudaEventRecord", "cudaStreamWaitEvent", "cudaEventQuery"]
 )
-def test_a_cuda_error_in_mid_run_is_a_sentence_and_the_engine_comes_back(built, spec, call):
+def test_a_cuda_error_is_explained_and_the_engine_can_be_loaded_again(built, spec, call):
     engine = tensorrt.load(spec)
     built.cuda.fail(call, "cudaErrorLaunchFailure")
     with pytest.raises(EngineError, match="crashed on the GPU: load the engine again"):
@@ -226,7 +211,7 @@ def test_a_cuda_error_in_mid_run_is_a_sentence_and_the_engine_comes_back(built, 
     assert [d for d in check(again, spec) if not d.ok] == []
 
 
-def test_a_gpu_that_never_answers_does_not_hang_us(built, spec, monkeypatch):
+def test_a_gpu_that_never_answers_is_an_error_after_a_timeout(built, spec, monkeypatch):
     monkeypatch.setattr(runtime.Event.wait, "__defaults__", (0.01,))
     engine = tensorrt.load(spec)
     built.cuda.hang = True
@@ -235,42 +220,42 @@ def test_a_gpu_that_never_answers_does_not_hang_us(built, spec, monkeypatch):
     engine.close()
 
 
-def test_a_launch_that_tensorrt_refuses(built, spec):
+def test_a_failed_launch_has_the_cause(built, spec):
     engine = tensorrt.load(spec, graph=False)
     built.fail_launch = built.launches, "enqueueV3: Error Code 1: Cuda Runtime (an illegal memory access)"
-    with pytest.raises(EngineError, match="failed on a frame: TensorRT says: .*illegal memory access"):
+    with pytest.raises(EngineError, match="failed on a frame: TensorRT reports: .*illegal memory access"):
         infer(engine, tiny_images()[:1])
     engine.close()
     assert built.cuda.leaks() == {}
 
 
 @pytest.mark.parametrize("call", ["cudaMalloc", "cudaHostAlloc"])
-def test_out_of_memory_gives_everything_back(built, spec, call):
+def test_out_of_memory_frees_everything(built, spec, call):
     built.cuda.fail(call, "cudaErrorMemoryAllocation", after=1)
     with pytest.raises(EngineError, match="out of memory: close other programs"):
         tensorrt.load(spec, slots=2)
     assert {k: v for k, v in built.cuda.leaks().items() if k == "streams"} == {}
 
 
-def test_no_context_for_lack_of_memory(built, spec):
+def test_too_little_memory_for_the_context_is_explained(built, spec):
     built.no_context = True
     with pytest.raises(EngineError, match="cannot be started: the GPU is out of memory"):
         tensorrt.load(spec)
 
 
-def test_no_driver(fake, spec):
+def test_a_missing_driver_is_explained(fake, spec):
     fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
     assert "nvidia-smi must work" in tensorrt.available()
 
 
-def test_no_gpu_and_a_gpu_that_is_not_there(built, spec):
+def test_a_missing_gpu_is_explained(built, spec):
     with pytest.raises(EngineError, match="no GPU of that number"):
         tensorrt.load(spec, device_id=1)
     built.cuda.devices = 0
     assert "no NVIDIA GPU is visible" in tensorrt.available()
 
 
-def test_without_tensorrt_the_reason_says_how_to_get_it(monkeypatch):
+def test_without_tensorrt_the_reason_has_the_install_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     assert "python3-libnvinfer" in tensorrt.available()
 
@@ -282,11 +267,11 @@ def test_wrong_options_are_refused(built, spec):
         tensorrt.load(spec, precision="fp4")
 
 
-def test_auto_takes_tensorrt_where_an_engine_is_ready(built, spec):
+def test_auto_selects_tensorrt_where_an_engine_exists(built, spec):
     assert candidates(spec)[0].backend == "tensorrt"
-    assert load_engine(spec).name.startswith("tensorrt")
+    assert load_engine(spec).info.name.startswith("tensorrt")
 
 
-def test_auto_goes_on_without_an_engine(fake, spec):
+def test_auto_selects_another_backend_without_an_engine(fake, spec):
     engine = load_engine(spec, threads=1)
-    assert not engine.name.startswith("tensorrt")
+    assert not engine.info.name.startswith("tensorrt")

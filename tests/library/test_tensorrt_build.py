@@ -1,4 +1,4 @@
-"""Building engines: what is accepted, what is refused and in which words, and that a refusal changes nothing."""
+"""Building engines: what is accepted, what is refused with which message, and that a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import onnx
 import pytest
 from fake_tensorrt import install
 from onnx import TensorProto, helper
-from tiny_models import Graph, tiny_json, value, write_folder
+from tiny_models import Graph, logits_json, value, write_folder
 from typer.testing import CliRunner
 
 from camera_perception.core.errors import EngineError, EngineMissing, ModelError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.build import build_engine
-from camera_perception.engines.build.gates import MOST_LOST, check_lost
+from camera_perception.engines.build.gates import MAX_POINTS_LOST, check_points_lost
 from camera_perception.engines.build.locate_deviation import Probe, describe
 from camera_perception.engines.cuda import runtime
-from camera_perception.engines.tensorrt.store import BuildOptions, read_manifest
+from camera_perception.engines.tensorrt.manifest import BuildOptions, read_manifest
 from camera_perception.tools.cli.app import app
 
 
@@ -57,20 +57,17 @@ def conv_spec(folder, change=lambda g: None, **kinds):
         [value("images", TensorProto.UINT8, kinds.get("shape", [1, 32, 32, 3]))],
         [value("logits", TensorProto.FLOAT, [1, 4])],
     )
-    data = tiny_json()
-    data["input"] = {"name": "images", "width": 32, "height": 32}
-    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
     images = np.random.default_rng(1).integers(0, 255, (2, 32, 32, 3), np.uint8)
-    return load_spec(write_folder(folder, model, data, images if kinds.get("reference", True) else None))
+    return load_spec(write_folder(folder, model, logits_json(), images if kinds.get("reference", True) else None))
 
 
 def files(folder):
-    """Engines, manifests and what was left half written; the layers beside each engine are a test of their own."""
+    """Engines, manifests and partly written files; the files of layers have a test of their own."""
     names = [path.name for path in folder.iterdir() if path.suffix in (".engine", ".json", ".part")]
     return sorted(name for name in names if not name.endswith(".layers.json"))
 
 
-def test_what_is_written_tells_a_person_what_it_is(fake, spec, folder):
+def test_manifest_and_file_names_describe_the_engine(fake, spec, folder):
     built = build_engine(spec)
     manifest = built.manifest
     assert manifest.engine.startswith("tiny-1_fp32_b1_160x96_orin_sm87_trt10.3.0_")
@@ -82,7 +79,7 @@ def test_what_is_written_tells_a_person_what_it_is(fake, spec, folder):
     assert files(folder) == [built.path.name, manifest.engine] or files(folder) == [manifest.engine, built.path.name]
 
 
-def test_a_second_build_finds_the_first(fake, spec, folder):
+def test_a_second_build_returns_the_existing_engine(fake, spec, folder):
     first = build_engine(spec)
     assert build_engine(spec) == replace(first, fresh=False)
     assert build_engine(spec, force=True).fresh
@@ -90,7 +87,7 @@ def test_a_second_build_finds_the_first(fake, spec, folder):
     assert len(files(folder)) == 4
 
 
-def test_the_timing_cache_is_kept_and_a_broken_one_is_begun_anew(fake, spec, folder):
+def test_the_timing_cache_is_reused_and_a_broken_one_replaced(fake, spec, folder):
     build_engine(spec)
     (path,) = folder.glob("timing-*.cache")
     build_engine(spec, force=True)
@@ -100,7 +97,7 @@ def test_the_timing_cache_is_kept_and_a_broken_one_is_begun_anew(fake, spec, fol
     assert fake.timing_caches[2:] == [b"broken", b""]
 
 
-def test_progress_grows_to_the_end(fake, spec):
+def test_progress_increases_to_one(fake, spec):
     seen = []
     build_engine(spec, progress=lambda phase, share: seen.append((phase, share)) or True)
     shares = [share for _, share in seen]
@@ -126,15 +123,15 @@ def interrupt(phase, share):
     ],
     ids=["while TensorRT builds", "before the check", "at the last moment", "Ctrl-C in the callback"],
 )
-def test_a_cancelled_build_leaves_nothing(fake, spec, folder, stop):
+def test_a_cancelled_build_leaves_no_files(fake, spec, folder, stop):
     with pytest.raises(EngineError, match="cancelled; nothing was changed"):
         build_engine(spec, progress=stop)
     assert files(folder) == []
     assert fake.cuda.leaks() == {}
 
 
-def test_a_callback_that_breaks_ends_the_build_and_is_not_lost(fake, spec, folder):
-    """Its exception must not travel through TensorRT, nor pass for a cancellation."""
+def test_an_exception_of_the_callback_ends_the_build_and_is_raised(fake, spec, folder):
+    """It must not pass through TensorRT, nor be mistaken for a cancellation."""
 
     def broken(phase, share):
         raise BrokenPipeError("the terminal is gone")
@@ -144,8 +141,8 @@ def test_a_callback_that_breaks_ends_the_build_and_is_not_lost(fake, spec, folde
     assert files(folder) == []
 
 
-def test_phases_from_several_threads_at_once(fake):
-    from camera_perception.engines.tensorrt.builder import ProgressMonitor
+def test_progress_is_correct_with_phases_from_several_threads(fake):
+    from camera_perception.engines.tensorrt.progress import ProgressMonitor
 
     shares = []
     monitor = ProgressMonitor(lambda phase, share: shares.append(share) or True)
@@ -163,7 +160,7 @@ def test_phases_from_several_threads_at_once(fake):
     assert shares == sorted(shares)
 
 
-def test_every_layer_is_in_a_file_beside_the_engine_and_leaves_with_it(fake, spec, folder):
+def test_the_layers_are_in_a_file_that_is_replaced_with_the_engine(fake, spec, folder):
     first = build_engine(spec).manifest
     (path,) = folder.glob("*.layers.json")
     assert path.name == first.engine.replace(".engine", ".layers.json")
@@ -175,7 +172,7 @@ def test_every_layer_is_in_a_file_beside_the_engine_and_leaves_with_it(fake, spe
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"?"), lambda path: path.unlink()])
-def test_a_damaged_engine_is_not_already_there(fake, spec, folder, damage):
+def test_a_damaged_engine_is_built_again(fake, spec, folder, damage):
     damage(folder / build_engine(spec).manifest.engine)
     with pytest.raises(EngineMissing, match="build one with"):
         tensorrt.load(spec)
@@ -183,22 +180,22 @@ def test_a_damaged_engine_is_not_already_there(fake, spec, folder, damage):
     tensorrt.load(spec).close()
 
 
-def test_a_damaged_engine_gives_way_to_a_sound_one(fake, spec, folder, caplog):
+def test_a_damaged_engine_is_passed_over_for_an_intact_one(fake, spec, folder, caplog):
     built = [build_engine(spec, BuildOptions(optimization_level=level)).manifest for level in (3, 5)]
     fastest = min(built, key=lambda manifest: manifest.milliseconds)
     (folder / fastest.engine).write_bytes(b"")
     tensorrt.load(spec).close()
-    assert "is not the one that was built and checked" in caplog.text
+    assert "has changed since it was built and checked" in caplog.text
 
 
-def test_a_broken_manifest_does_not_stop_a_new_engine(fake, spec, folder):
+def test_a_broken_manifest_does_not_prevent_a_build(fake, spec, folder):
     built = build_engine(spec)
     built.path.write_text("{")
     assert build_engine(spec).fresh
     tensorrt.load(spec).close()
 
 
-def test_two_builders_of_one_engine(fake, spec, folder):
+def test_a_second_builder_of_the_same_engine_is_refused(fake, spec, folder):
     build_engine(spec)
     (lock,) = folder.glob("*.lock")
     with lock.open("w") as stream:
@@ -208,13 +205,13 @@ def test_two_builders_of_one_engine(fake, spec, folder):
     assert not build_engine(spec).fresh
 
 
-def test_a_folder_that_cannot_be_written(fake, spec, tmp_path):
+def test_a_folder_that_cannot_be_written_is_explained(fake, spec, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EngineError, match="choose another --out"):
         build_engine(spec, folder=tmp_path / "file" / "engines")
 
 
-def test_a_full_disk_leaves_the_old_engine(fake, spec, folder, monkeypatch):
+def test_a_full_disk_leaves_the_old_engine_intact(fake, spec, folder, monkeypatch):
     first = build_engine(spec)
     monkeypatch.setattr("os.fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(EngineError, match="No space left on device"):
@@ -226,10 +223,10 @@ def test_a_full_disk_leaves_the_old_engine(fake, spec, folder, monkeypatch):
 # The gates
 
 
-def test_an_engine_that_computes_something_else_is_not_put_in_place(fake, spec, folder):
+def test_an_engine_with_wrong_outputs_is_not_installed(fake, spec, folder):
     good = build_engine(spec)
     fake.corrupt = "scores"
-    with pytest.raises(EngineError, match="does not reproduce the reference.*'scores'.*was not put in place"):
+    with pytest.raises(EngineError, match="does not reproduce the reference.*'scores'.*was not installed"):
         build_engine(spec, force=True)
     assert files(folder) == sorted([good.path.name, good.manifest.engine])
     fake.corrupt = ""
@@ -245,7 +242,7 @@ def test_the_gate_names_the_layers_that_went_wrong(fake, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("errors", "says"),
+    ("errors", "expected"),
     [
         ([], None),
         ([1e-6, 2e-5], None),
@@ -254,14 +251,14 @@ def test_the_gate_names_the_layers_that_went_wrong(fake, tmp_path):
         ([1e-3, float("inf"), float("inf")], "between Conv '0' and Conv '1' (relative error 0.001 -> inf)"),
     ],
 )
-def test_the_steepest_rise_is_the_place(errors, says):
-    assert describe([Probe(str(i), f"Conv '{i}'", error) for i, error in enumerate(errors)]) == says
+def test_the_steepest_rise_of_the_error_is_described(errors, expected):
+    assert describe([Probe(str(i), f"Conv '{i}'", error) for i, error in enumerate(errors)]) == expected
 
 
 def test_a_model_without_reference_is_built_with_a_warning(fake, spec, tmp_path, caplog):
     shutil.copytree(spec.folder, tmp_path / "m", ignore=shutil.ignore_patterns("reference.npz"))
     build_engine(load_spec(tmp_path / "m"))
-    assert "nothing says whether the engine is right" in caplog.text
+    assert "outputs of the engine are not checked" in caplog.text
 
 
 def test_the_loss_per_task_is_measured_against_the_onnx_model(fake, spec):
@@ -275,21 +272,21 @@ def test_a_task_that_lost_too_much_is_named(fake, spec, folder):
     with pytest.raises(EngineError, match=r"loses more than 0\.1 points in: objects 3\.00\."):
         build_engine(spec, measure=lambda spec, engine: next(figures))
     assert files(folder) == []
-    assert MOST_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
-    check_lost({"objects": 0.9}, replace(spec, precision="int8"), runtime.use_device())
+    assert MAX_POINTS_LOST == {"fp32": 0.1, "fp16": 0.2, "int8": 1.0, "fp8": 1.0}
+    check_points_lost({"objects": 0.9}, replace(spec, precision="int8"), runtime.use_device())
     with pytest.raises(EngineError, match="objects nan"):
-        check_lost({"objects": float("nan")}, spec, runtime.use_device())
+        check_points_lost({"objects": float("nan")}, spec, runtime.use_device())
 
 
-def test_a_task_that_lost_too_much_names_the_layers(fake, tmp_path):
-    """The reference passes, the labelled images do not: here too the place is looked for."""
+def test_the_accuracy_gate_names_the_layers_too(fake, tmp_path):
+    """The reference passes, the labelled images do not: the layers are named here, too."""
     spec = conv_spec(tmp_path / "conv")
     fake.broken_node = "head"
-    with pytest.raises(EngineError, match="in: objects 3.00; the numbers go wrong between Relu '.*' and Conv 'head'"):
-        check_lost({"objects": 3.0}, spec, runtime.use_device())
+    with pytest.raises(EngineError, match="in: objects 3.00; the outputs go wrong between Relu '.*' and Conv 'head'"):
+        check_points_lost({"objects": 3.0}, spec, runtime.use_device())
 
 
-def test_a_task_that_the_engine_lost_altogether(fake, spec):
+def test_a_task_that_is_missing_counts_as_lost(fake, spec):
     figures = iter([{"objects": 0.5}, {}])
     with pytest.raises(EngineError, match="objects 50"):
         build_engine(spec, measure=lambda spec, engine: next(figures))
@@ -313,7 +310,7 @@ def test_parser_errors_are_listed_with_node_and_operator(fake, tmp_path):
     assert "node 7 Gelu 'b'" in text
 
 
-def test_a_file_that_is_no_onnx(fake, tmp_path):
+def test_a_file_that_is_not_onnx_is_refused(fake, tmp_path):
     spec = conv_spec(tmp_path / "m")
     spec.onnx_path.write_bytes(b"no onnx")
     with pytest.raises(EngineError, match="TensorRT cannot read .*model.onnx"):
@@ -330,18 +327,18 @@ def quantized(zero_point, kind=np.int8):
     return change
 
 
-def test_int8_scales_with_zero_points(fake, tmp_path):
+def test_int8_scales_with_zero_points_are_refused(fake, tmp_path):
     with pytest.raises(EngineError, match="scales have zero points.*quantise again"):
         build_engine(conv_spec(tmp_path / "m", quantized(5), reference=False))
 
 
-def test_int8_on_orin_with_10_16(monkeypatch, tmp_path):
+def test_int8_on_orin_with_10_16_is_refused(monkeypatch, tmp_path):
     install(monkeypatch, "10.16.2")
     with pytest.raises(EngineError, match="known fault of 10.16 on Orin.*use --precision fp16"):
         build_engine(conv_spec(tmp_path / "m", quantized(0), reference=False))
 
 
-def test_fp8_on_orin(fake, tmp_path):
+def test_fp8_on_orin_is_refused(fake, tmp_path):
     spec = conv_spec(tmp_path / "m")
     model = onnx.load(spec.onnx_path)
     eight = helper.make_tensor("eight", TensorProto.FLOAT8E4M3FN, [1], [1.0])
@@ -352,30 +349,27 @@ def test_fp8_on_orin(fake, tmp_path):
         build_engine(load_spec(spec.folder, check_hash=False))
 
 
-def test_uint8_pixels_that_are_not_cast_first(fake, tmp_path):
+def test_uint8_pixels_without_a_cast_are_refused(fake, tmp_path):
     g = Graph()
     moved = g("Transpose", "images", perm=[0, 3, 1, 2])
     g("ReduceMean", g.cast(moved, TensorProto.FLOAT), axes=[2, 3], keepdims=0, out="logits")
     model = g.model([value("images", TensorProto.UINT8, [1, 32, 32, 3])], [value("logits", TensorProto.FLOAT, [1, 3])])
-    data = tiny_json()
-    data["input"] = {"name": "images", "width": 32, "height": 32}
-    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
     with pytest.raises(EngineError, match="first node after the input has to be a Cast"):
-        build_engine(load_spec(write_folder(tmp_path / "m", model, data)))
+        build_engine(load_spec(write_folder(tmp_path / "m", model, logits_json())))
 
 
-def test_too_little_workspace(fake, spec):
+def test_too_little_workspace_is_explained(fake, spec):
     fake.workspace = 64 << 20
     with pytest.raises(EngineError, match="no kernel fits node /stem/conv: give more --workspace"):
         build_engine(spec, BuildOptions(workspace_mib=16))
 
 
-def test_a_batch_that_the_onnx_file_does_not_have(fake, spec):
+def test_another_batch_than_the_onnx_files_is_refused(fake, spec):
     with pytest.raises(EngineError, match="export the model with batch=4, or build with --batch 1"):
         build_engine(replace(spec, input=replace(spec.input, batch=4)))
 
 
-def test_an_image_size_that_is_open(fake, tmp_path):
+def test_a_dynamic_batch_with_a_fixed_image_size_is_built(fake, tmp_path):
     spec = conv_spec(tmp_path / "m", shape=["batch", 32, 32, 3], reference=False)
     assert build_engine(spec).manifest.inputs == [["images", [1, 32, 32, 3], "uint8"]]
 
@@ -396,11 +390,14 @@ def half(spec, tmp_path):
 def test_the_fastest_accepted_variant_is_opened(fake, half, folder):
     both = [build_engine(variant) for variant in tensorrt.variants(half)]
     fastest = min(both, key=lambda built: built.manifest.milliseconds)
-    assert tensorrt.load(half).precision == fastest.manifest.key.precision
-    assert tensorrt.load(half, precision="fp16").name == "tensorrt fp16 NVIDIA Orin"
+    assert tensorrt.load(half).info.precision == fastest.manifest.key.precision
+    info = tensorrt.load(half, precision="fp16").info
+    assert (info.name, info.device) == ("tensorrt fp16 NVIDIA Orin", "NVIDIA Orin")
+    assert (info.backend_version, info.cuda_version) == ("10.3.0", "12")
+    assert info.built_at == both[1].manifest.built_at
 
 
-def test_a_variant_that_is_not_there(spec):
+def test_a_missing_variant_is_explained(spec):
     with pytest.raises(ModelError, match="perception-models quantize .* --precision int8"):
         tensorrt.variant(spec, "int8")
 
@@ -414,7 +411,7 @@ def test_the_command_builds_fp16_and_shows_parity(fake, half, folder):
     assert "already there" in again.output
 
 
-def test_the_command_says_what_is_wrong(fake, half):
+def test_the_command_names_the_wrong_output(fake, half):
     fake.corrupt = "scores"
     result = CliRunner().invoke(app, ["build-engine", str(half.folder)])
     assert result.exit_code == 2
@@ -422,7 +419,7 @@ def test_the_command_says_what_is_wrong(fake, half):
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp32", "fp16"])
-def test_without_an_engine_the_sentence_holds_the_command_that_works(fake, half, precision):
+def test_the_error_without_an_engine_has_a_command_that_works(fake, half, precision):
     with pytest.raises(EngineError) as caught:
         tensorrt.load(half, precision=precision)
     command = str(caught.value).split("`")[1]
@@ -430,7 +427,7 @@ def test_without_an_engine_the_sentence_holds_the_command_that_works(fake, half,
     tensorrt.load(half, precision=precision).close()
 
 
-def test_a_model_without_variants_is_told_a_command_that_works_too(fake, spec):
+def test_the_error_for_a_model_without_variants_has_a_command_that_works(fake, spec):
     with pytest.raises(EngineError) as caught:
         tensorrt.load(spec)
     command = str(caught.value).split("`")[1]

@@ -1,4 +1,4 @@
-"""A frame in the TensorRT path allocates nothing and calls CUDA as often as its steps need."""
+"""CPU cost of a frame in the TensorRT path: no allocation, no more CUDA calls than its steps need."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from camera_perception.tools.bench.tensorrt_host import NAMES, measure_tensorrt_
 
 
 @pytest.fixture(scope="module")
-def figures(repository):
+def costs(repository):
     return measure_tensorrt_host(repository)
 
 
-def test_no_way_of_running_allocates_or_keeps_anything(figures):
-    assert len(figures) == 4
-    for way, values in figures.items():
-        assert (values["cuda_allocations"], values["objects_kept"]) == (0, 0), way
+def test_no_configuration_allocates_or_leaks_per_frame(costs):
+    assert len(costs) == 4
+    for name, values in costs.items():
+        assert (values["cuda_allocations"], values["objects_kept"]) == (0, 0), name
 
 
-def test_shared_memory_saves_both_copies(figures):
-    saved = figures["copies"]["cuda_calls"] - figures["shared memory"]["cuda_calls"]
+def test_shared_memory_saves_both_copies(costs):
+    saved = costs["copies"]["cuda_calls"] - costs["shared memory"]["cuda_calls"]
     assert saved == pytest.approx(2)
 
 
-def test_the_table_has_a_row_for_each_way(figures):
-    table = tensorrt_host_table(figures)
-    assert [row[0] for row in table.rows] == list(figures)
+def test_the_table_has_a_row_per_configuration(costs):
+    table = tensorrt_host_table(costs)
+    assert [row[0] for row in table.rows] == list(costs)
     assert len(table.head) == 1 + len(NAMES)
 
 

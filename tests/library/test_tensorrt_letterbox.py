@@ -1,4 +1,4 @@
-"""The GPU letterboxes the source image: same answers as with the CPU's letterbox, nothing allocated per frame."""
+"""Letterboxing on the GPU: same perception as with the CPU's letterbox, nothing allocated per frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tiny_models import tiny_images
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import Frame
-from camera_perception.engines import infer, tensorrt
+from camera_perception.engines import tensorrt
 from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.reference import check
 from camera_perception.engines.select import load_engine
@@ -38,7 +38,7 @@ def street(size=(720, 1280)):
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (480, 640), (96, 160), (40, 60)])
-def test_the_pipeline_says_what_it_says_with_the_cpus_letterbox(built, spec, size):
+def test_perception_is_the_same_with_the_letterbox_of_gpu_and_cpu(built, spec, size):
     on_cpu, on_gpu = tensorrt.load(spec), load_engine(spec, "tensorrt", letterbox=True)
     wanted, got = (Pipeline(spec, engine).run(Frame(street(size), 10**9)) for engine in (on_cpu, on_gpu))
     np.testing.assert_allclose(got.objects.boxes, wanted.objects.boxes, atol=0.5)
@@ -51,10 +51,10 @@ def test_the_pipeline_says_what_it_says_with_the_cpus_letterbox(built, spec, siz
     assert not built.driver.modules
 
 
-def test_an_image_goes_up_as_it_is_and_is_halved_there(built, spec):
+def test_the_source_image_is_uploaded_and_halved_on_the_gpu(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     slot = engine.acquire()
-    slot.take(street())
+    slot.load_image(street())
     built.cuda.order.clear()
     engine.submit(slot)
     engine.wait(slot)
@@ -65,54 +65,46 @@ def test_nothing_is_allocated_until_the_size_changes(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     pipeline, image = Pipeline(spec, engine), street()
     pipeline.run(Frame(image, 1))
-    pieces = set(built.cuda.pieces)
+    pieces = set(built.cuda.allocations)
     for number in range(3):
         pipeline.run(Frame(image, 2 + number))
-    assert set(built.cuda.pieces) == pieces
+    assert set(built.cuda.allocations) == pieces
     pipeline.run(Frame(street((360, 640)), 9))
-    assert set(built.cuda.pieces) != pieces
+    assert set(built.cuda.allocations) != pieces
     engine.close()
     assert built.cuda.leaks() == {}
 
 
-def test_what_is_written_into_the_slot_still_counts(built, spec):
+def test_images_written_into_the_slot_are_still_used(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     slot = engine.acquire()
-    slot.take(street())
+    slot.load_image(street())
     engine.submit(slot)
     engine.release(slot)
     assert [deviation for deviation in check(engine, spec) if not deviation.ok] == []
 
 
-def test_shared_memory_and_the_letterbox(built, spec):
+def test_the_letterbox_works_with_shared_memory(built, spec):
     engine = tensorrt.load(spec, letterbox=True, memory="mapped")
     assert Pipeline(spec, engine).run(Frame(street(), 1)).objects.scores[0] == pytest.approx(0.95, abs=0.02)
 
 
-def test_a_kernel_that_does_not_compile_leaves_it_to_the_cpu(built, spec, caplog):
+def test_the_cpu_letterboxes_when_the_kernel_does_not_compile(built, spec, caplog):
     built.nvrtc.broken = "no such architecture"
     engine = tensorrt.load(spec, letterbox=True)
     assert "so the CPU does: the letterbox kernel does not compile (no such architecture)" in caplog.text
-    assert engine.acquire().take is None
+    assert engine.acquire().load_image(street()) is None
 
 
-def test_without_nvrtc_the_cpu_does_it_and_the_log_says_what_to_install(built, spec, caplog):
+def test_the_cpu_letterboxes_without_nvrtc_and_the_log_has_the_install_command(built, spec, caplog):
     built.nvrtc.missing = True
     engine = tensorrt.load(spec, letterbox=True)
     assert "pip install nvidia-cuda-nvrtc" in caplog.text
-    assert engine.acquire().take is None
+    assert engine.acquire().load_image(street()) is None
 
 
-def test_a_kernel_that_fails_is_a_sentence(built, spec):
+def test_a_failed_kernel_is_explained(built, spec):
     engine = tensorrt.load(spec, letterbox=True)
     built.cuda.fail("cuLaunchKernel", "cudaErrorInvalidValue")
     with pytest.raises(EngineError, match="configure with gpu_letterbox off"):
         Pipeline(spec, engine).run(Frame(street(), 1))
-
-
-def test_backends_that_cannot_are_not_asked_to(spec):
-    engine = load_engine(spec, "onnxruntime", letterbox=True, threads=1)
-    assert getattr(engine.acquire(), "take", None) is None
-    engine.close()
-    recorded = load_engine(spec, "recorded", letterbox=True)
-    assert len(infer(recorded, tiny_images()[:1])["scores"])

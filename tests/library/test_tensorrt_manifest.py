@@ -1,4 +1,4 @@
-"""Which engine fits, which is refused before a byte of it is deserialised, and the words for it."""
+"""Manifests: which engine fits, which is refused before it is deserialised, and with which message."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.cuda import runtime
-from camera_perception.engines.tensorrt.errors import MEANINGS, meaning
-from camera_perception.engines.tensorrt.store import (
+from camera_perception.engines.tensorrt.errors import EXPLANATIONS, explain
+from camera_perception.engines.tensorrt.manifest import (
     BuildOptions,
     EngineKey,
     Machine,
     Manifest,
-    header_hint,
-    matching,
     onnx_sha256,
     read_manifest,
-    store,
 )
+from camera_perception.engines.tensorrt.store import header_hint, matching, store
 
 ORIN = Machine("10.3.0", "NVIDIA Orin", "8.7", 12)
 KEY = EngineKey("m", "1.0", "a" * 64, "b" * 64, "fp16", 1, 640, 384, ORIN)
@@ -66,11 +64,11 @@ def test_build_options_make_another_file_but_not_a_mismatch():
     assert KEY.differences(other) == []
 
 
-def test_a_name_for_people():
+def test_file_names_are_readable():
     assert KEY.stem == f"m-1.0_fp16_b1_640x384_orin_sm87_trt10.3.0_{KEY.digest[:12]}"
 
 
-def test_weights_beside_the_onnx_file_count(tmp_path):
+def test_the_hash_covers_weight_files_beside_the_onnx_file(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"graph")
     alone = onnx_sha256(path)
@@ -80,13 +78,13 @@ def test_weights_beside_the_onnx_file_count(tmp_path):
     assert len({alone, first, onnx_sha256(path)}) == 3
 
 
-def test_there_and_back(tmp_path):
+def test_a_manifest_survives_writing_and_reading(tmp_path):
     path = store(tmp_path, MANIFEST, b"x")
     assert read_manifest(path) == MANIFEST
     assert [manifest for _, manifest in matching(tmp_path, KEY)] == [MANIFEST]
 
 
-def test_a_new_engine_takes_the_place_of_the_old(tmp_path):
+def test_a_new_engine_replaces_the_old_one(tmp_path):
     store(tmp_path, MANIFEST, b"x")
     store(tmp_path, replace(MANIFEST, engine="n.engine"), b"y")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"{KEY.stem}.json", "n.engine", "n.layers.json"])
@@ -103,7 +101,7 @@ def test_a_new_engine_takes_the_place_of_the_old(tmp_path):
         lambda data: [],
     ],
 )
-def test_an_edited_manifest_is_none(tmp_path, edit):
+def test_an_edited_manifest_is_refused(tmp_path, edit):
     path = store(tmp_path, MANIFEST, b"x")
     path.write_text(json.dumps(edit(json.loads(path.read_text()))))
     with pytest.raises(EngineError, match="not a usable engine manifest"):
@@ -112,7 +110,7 @@ def test_an_edited_manifest_is_none(tmp_path, edit):
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "expected"),
     [
         (b"", ", not a TensorRT file"),
         (b"PK" + bytes(40), ", not a TensorRT file"),
@@ -120,35 +118,35 @@ def test_an_edited_manifest_is_none(tmp_path, edit):
         (b"ftrt" + bytes(20) + bytes([8, 6, 2, 0]), ", written by TensorRT 8.6.2"),
     ],
 )
-def test_the_header_hints_at_who_wrote_it(data, says):
-    assert header_hint(data, "10.3.0") == says
+def test_the_header_hints_at_the_version_that_wrote_it(data, expected):
+    assert header_hint(data, "10.3.0") == expected
 
 
-# An engine folder that does not fit any more
+# Engines that no longer fit
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
-        (lambda fake: setattr(fake.cuda, "gpu", "NVIDIA Thor"), "the GPU NVIDIA Orin, here is NVIDIA Thor"),
-        (lambda fake: setattr(fake.cuda, "capability", (11, 0)), "compute capability 8.7, here is 11.0"),
-        (lambda fake: setattr(fake.cuda, "driver", 13020), "a CUDA 12 driver, here is CUDA 13"),
-        (lambda fake: setattr(fake.module, "__version__", "10.16.2"), "TensorRT 10.3.0, here is 10.16.2"),
+        (lambda fake: setattr(fake.cuda, "gpu", "NVIDIA Thor"), "the GPU NVIDIA Orin, this machine has NVIDIA Thor"),
+        (lambda fake: setattr(fake.cuda, "capability", (11, 0)), "compute capability 8.7, this machine has 11.0"),
+        (lambda fake: setattr(fake.cuda, "driver", 13020), "a CUDA 12 driver, this machine has CUDA 13"),
+        (lambda fake: setattr(fake.module, "__version__", "10.16.2"), "TensorRT 10.3.0, this machine has 10.16.2"),
     ],
 )
-def test_another_machine_is_told_what_to_build(monkeypatch, spec, change, says):
+def test_the_error_on_another_machine_has_the_build_command(monkeypatch, spec, change, expected):
     fake = install(monkeypatch)
     build_engine(spec)
     change(fake)
     before = fake.deserialised
     with pytest.raises(EngineError) as caught:
         tensorrt.load(spec)
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
     assert f"`camera-perception build-engine {spec.folder}`" in str(caught.value)
     assert fake.deserialised == before
 
 
-def test_a_changed_model_is_told_what_to_build(monkeypatch, spec, tmp_path):
+def test_the_error_for_a_changed_model_has_the_build_command(monkeypatch, spec, tmp_path):
     fake = install(monkeypatch)
     shutil.copytree(spec.folder, tmp_path / "m")
     build_engine(load_spec(tmp_path / "m"))
@@ -161,7 +159,7 @@ def test_a_changed_model_is_told_what_to_build(monkeypatch, spec, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "expected"),
     [
         (lambda data: data[: len(data) // 2], "bytes): build one with `camera-perception build-engine"),
         (lambda data: b"", "(0 of "),
@@ -171,14 +169,14 @@ def test_a_changed_model_is_told_what_to_build(monkeypatch, spec, tmp_path):
     ],
     ids=["truncated", "empty", "garbage", "version", "one byte"],
 )
-def test_a_file_that_was_not_checked_is_never_deserialised(monkeypatch, spec, folder, damage, says):
+def test_a_changed_file_is_never_deserialised(monkeypatch, spec, folder, damage, expected):
     fake = install(monkeypatch)
     path = folder / build_engine(spec).manifest.engine
     path.write_bytes(damage(path.read_bytes()))
     before = fake.deserialised
     with pytest.raises(EngineError) as caught:
         tensorrt.load(spec)
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
     assert fake.deserialised == before
 
 
@@ -191,14 +189,14 @@ def test_an_engine_without_manifest_is_never_deserialised(monkeypatch, spec):
     assert fake.deserialised == before
 
 
-def test_an_engine_that_is_gone(monkeypatch, spec, folder):
+def test_a_missing_engine_file_is_explained(monkeypatch, spec, folder):
     install(monkeypatch)
     (folder / build_engine(spec).manifest.engine).unlink()
     with pytest.raises(EngineError, match=r"cannot be read \(No such file or directory\): build one with"):
         tensorrt.load(spec)
 
 
-# TensorRT's own texts, through the code that meets them: a plan that the manifest vouches for and TensorRT refuses
+# Plans that match their manifest and that TensorRT refuses, with its own messages
 
 
 def refusal(monkeypatch, spec, change, version="10.3.0"):
@@ -231,7 +229,7 @@ def fill_memory(fake, plan):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         (set_gpu, "built for a GPU of compute capability 8.7, this one has 7.5: build it here with `camera-perception"),
         (set_version, "written by another TensorRT (format 239, this one reads 237): build it again with `camera-"),
@@ -244,10 +242,10 @@ def fill_memory(fake, plan):
     ],
     ids=["incompatible device", "version tag", "truncated", "garbage", "empty", "TensorRT RTX", "driver", "memory"],
 )
-def test_what_the_user_reads_instead(monkeypatch, spec, change, says):
+def test_refusals_of_tensorrt_are_explained(monkeypatch, spec, change, expected):
     text = refusal(monkeypatch, spec, change)
     assert text.startswith(("the engine cannot be loaded: ", "the engine cannot be started: "))
-    assert says in text
+    assert expected in text
 
 
 RAW = {
@@ -259,25 +257,25 @@ RAW = {
     "Error Code 7: BuildCanceled": "the build was cancelled",
     "No importer registered for op: GridThing": "uses the operation GridThing, which",
     "getPluginCreator could not find plugin EfficientNMS version 1": "uses the operation EfficientNMS, which",
-    "[network.cpp::addThing::12] Error Code 4: odd": "TensorRT says: Error Code 4: odd",
+    "[network.cpp::addThing::12] Error Code 4: odd": "TensorRT reports: Error Code 4: odd",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("raw", RAW)
-def test_raw_texts_become_sentences(raw):
-    assert RAW[raw] in meaning(["harmless", raw]) or RAW[raw] in meaning([raw])
+def test_messages_of_tensorrt_become_sentences(raw):
+    assert RAW[raw] in explain(["harmless", raw]) or RAW[raw] in explain([raw])
 
 
-def test_without_a_text_the_way_to_one_is_named():
-    assert "--verbose" in meaning([])
+def test_without_a_message_the_user_is_pointed_to_verbose():
+    assert "--verbose" in explain([])
 
 
-def test_every_sentence_says_what_to_do():
-    for _, sentence in MEANINGS:
+def test_every_explanation_says_what_to_do():
+    for _, sentence in EXPLANATIONS:
         assert ": " in sentence or "nothing was changed" in sentence
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_version_is_in_name_and_key(monkeypatch, spec, version):
+def test_the_version_is_in_the_file_name(monkeypatch, spec, version):
     install(monkeypatch, version)
     assert f"_trt{version}_" in build_engine(spec).path.name

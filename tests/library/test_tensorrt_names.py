@@ -1,4 +1,4 @@
-"""No name outside what TensorRT 10.3 to 11 share: the sources, the stub and the stand-in agree with one table."""
+"""Only names that TensorRT 10.3 to 11 share: the sources, the stub and the fake agree with one table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fake_tensorrt import FakeTensorRt
 
 REPOSITORY = Path(__file__).parents[2]
 ENGINES = REPOSITORY / "ros2_ws/src/camera_perception/camera_perception/engines"
-SOURCES = sorted(ENGINES.glob("tensorrt*.py"))
+SOURCES = sorted((ENGINES / "tensorrt").glob("*.py"))
 STUB = REPOSITORY / "typings/tensorrt.pyi"
 
 # From NVIDIA's binding sources at v10.3.0, v10.13.3, v10.16 and v11.1: what is in every one of them.
@@ -62,7 +62,7 @@ SHARED = {
 }
 TOP = set(SHARED) | set(SHARED[""].split())
 
-# In some versions only; each stands for a way in which other projects broke.
+# In some versions only; each has broken other projects.
 GONE = """EXPLICIT_BATCH BuilderFlag FP16 OBEY_PRECISION_CONSTRAINTS int8_calibrator IInt8EntropyCalibrator2
 platform_has_fast_fp16 device_memory_size create_execution_context_without_device_memory supports_model build_engine
 max_workspace_size execute_async_v2 get_binding_index num_bindings set_dynamic_range CUBLAS create_runtime_config
@@ -110,7 +110,7 @@ def stub_classes() -> dict[str, dict[str, ast.AST]]:
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
-def test_the_sources_name_only_what_every_version_has(file):
+def test_the_sources_use_only_names_of_every_version(file):
     for name in names_of_trt(file):
         first, *rest = name.split(".")
         assert first in TOP, f"trt.{name}"
@@ -122,7 +122,7 @@ def test_the_sources_name_only_what_every_version_has(file):
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
-def test_the_sources_use_nothing_that_came_or_went(file):
+def test_the_sources_use_no_name_of_some_versions_only(file):
     assert attributes(file) & set(GONE) == set()
 
 
@@ -134,14 +134,14 @@ def test_the_check_would_find_a_wrong_name(tmp_path):
     assert {"FP16", "int8_calibrator"} <= attributes(file) & set(GONE)
 
 
-def test_the_stub_has_only_what_every_version_has():
+def test_the_stub_has_only_names_of_every_version():
     for owner, members in stub_classes().items():
         allowed = TOP if owner == "" else set(SHARED[owner].split()) | {"__init__"}
         assert members.keys() - allowed == set(), owner
 
 
 @pytest.mark.parametrize("version", ["10.3.0", "11.1.0"])
-def test_the_stand_in_has_the_stubs_names_and_arguments(version):
+def test_the_fake_has_the_stubs_names_and_arguments(version):
     module = FakeTensorRt(version, FakeCuda()).module
     for owner, members in stub_classes().items():
         if owner == "Severity":
@@ -152,8 +152,8 @@ def test_the_stand_in_has_the_stubs_names_and_arguments(version):
                 continue
             if owner in ("IErrorRecorder", "ILogger"):
                 continue  # abstract: written by the user of the library
-            stand_in = inspect.getattr_static(home, name, property())
-            if isinstance(stand_in, property):
+            fake = inspect.getattr_static(home, name, property())
+            if isinstance(fake, property):
                 continue
             got = list(inspect.signature(getattr(home, name)).parameters)
             assert got == [argument.arg for argument in node.args.args], f"{owner}.{name}"
@@ -165,7 +165,7 @@ def test_the_flag_moves_between_versions(version, bit):
     assert int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED) == bit
 
 
-def test_the_stand_in_for_cuda_has_nvidias_names():
+def test_the_fake_of_cuda_has_nvidias_names():
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-bindings")
     ours = {name for name in dir(FakeCuda) if name.startswith("cuda")}
     assert {name for name in ours if not hasattr(runtime, name)} == set()
@@ -174,17 +174,15 @@ def test_the_stand_in_for_cuda_has_nvidias_names():
             assert int(getattr(getattr(runtime, kind), member.name)) == int(member)
 
 
-@pytest.mark.parametrize(
-    ("module", "stand_in", "prefix"), [("driver", FakeDriver, "cu"), ("nvrtc", FakeNvrtc, "nvrtc")]
-)
-def test_the_stand_ins_for_kernels_have_nvidias_names(module, stand_in, prefix):
+@pytest.mark.parametrize(("module", "fake", "prefix"), [("driver", FakeDriver, "cu"), ("nvrtc", FakeNvrtc, "nvrtc")])
+def test_the_fakes_of_driver_and_nvrtc_have_nvidias_names(module, fake, prefix):
     real = pytest.importorskip(f"cuda.bindings.{module}", reason="needs cuda-bindings")
-    ours = {name for name in dir(stand_in) if name.startswith(prefix) and name != "cuda"}
+    ours = {name for name in dir(fake) if name.startswith(prefix) and name != "cuda"}
     assert ours
     assert {name for name in ours if not hasattr(real, name)} == set()
 
 
-def test_our_cuda_file_meets_a_machine_without_driver():
+def test_a_machine_without_driver_is_explained():
     pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-bindings")
     from camera_perception.engines.cuda import runtime as cuda
 

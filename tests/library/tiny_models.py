@@ -1,6 +1,6 @@
 """Small ONNX models made by hand, so that pipeline and node tests need neither torch nor a download.
 
-`write_tiny_model` makes a model folder of the project's own contract with every head. It sees simple things for real:
+`write_tiny_model` makes a model folder of the project's own contract with every head. It really detects simple shapes:
 the brightest region is a car, a red region a red traffic light, a green one a green light, a lit lower half is road
 between a yellow and a white line, a dark image is night. Its reference comes from ONNX's own reference evaluator.
 """
@@ -246,3 +246,28 @@ def write_tiny_model(folder: Path) -> Path:
 
 def tiny_spec(folder: Path) -> ModelSpec:
     return load_spec(write_tiny_model(folder))
+
+
+def logits_json(**input_json: Any) -> dict[str, Any]:
+    """model.json of a 32x32 network with one raw output, "logits"."""
+    data = tiny_json()
+    data["input"] = {"name": "images", "width": 32, "height": 32, **input_json}
+    data["outputs"] = [{"head": "objects", "kind": "yolox", "tensors": {"output": "logits"}}]
+    return data
+
+
+def mean_spec(
+    folder: Path,
+    output_shape: tuple[int | str, ...] = (1, 2),
+    *,
+    input_shape: tuple[int | str, ...] = (1, 32, 32, 3),
+    dtype: int = TensorProto.UINT8,
+    name: str = "images",
+    **input_json: Any,
+) -> ModelSpec:
+    """A network that returns the mean of each image, twice; for tests of what surrounds a network."""
+    g = Graph()
+    mean = g("ReduceMean", g.cast(name, TensorProto.FLOAT), axes=[1, 2, 3], keepdims=0)  # batch
+    g("Concat", *[g("Unsqueeze", mean, g.constant([1], np.int64))] * 2, axis=1, out="logits")
+    model = g.model([value(name, dtype, list(input_shape))], [value("logits", TensorProto.FLOAT, list(output_shape))])
+    return load_spec(write_folder(folder, model, logits_json(**input_json)))

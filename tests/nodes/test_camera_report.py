@@ -22,7 +22,7 @@ K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 def calibration_status(estimate: CalibrationEstimate, flags: Status = Status(0)) -> DiagnosticStatus:
     """The Calibration part of the report of a node 1.4 m above the road."""
     camera = Camera.from_camera_info(160, 96, K, [0.0] * 5, base_from_camera=optical_from_rpy((1.5, 0, 1.4), (0, 0, 0)))
-    engine = SimpleNamespace(name="fake", engine_id="0")
+    engine = SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0"))
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(estimate=estimate, lane_width=3.5)
     serving = SimpleNamespace(model=model, pipeline=SimpleNamespace(calibration=doctor), drift=None)
@@ -44,7 +44,9 @@ def test_without_lane_lines_nothing_is_measured():
 
 def test_measurements_from_lane_lines_are_reported_in_degrees_and_metres():
     """Lanes that look twice as wide as usual: the camera sits half as high."""
-    status = calibration_status(CalibrationEstimate(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
+    status = calibration_status(
+        CalibrationEstimate(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50)
+    )
     values = {pair.key: float(pair.value) for pair in status.values}
     assert values == pytest.approx(
         {"straight_frames": 50, "pitch_off_deg": 1.0, "yaw_off_deg": -2.0, "height_m": 0.7, "lane_width_m": 7.0}
@@ -54,14 +56,18 @@ def test_measurements_from_lane_lines_are_reported_in_degrees_and_metres():
 
 
 def test_a_missing_pose_is_reported_before_a_measured_error():
-    status = calibration_status(CalibrationEstimate(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
+    status = calibration_status(
+        CalibrationEstimate(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING
+    )
     assert (status.level, status.message) == (DiagnosticStatus.WARN, "pose unknown")
 
 
 def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
     profile = SimpleNamespace(window=60.0, source="spring drives")
     drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
-    model = SimpleNamespace(engine=SimpleNamespace(name="fake", engine_id="0"), spec=SimpleNamespace(name="fake"))
+    model = SimpleNamespace(
+        engine=SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0")), spec=SimpleNamespace(name="fake")
+    )
     serving = SimpleNamespace(model=model, pipeline=None, drift=drift)
     calibration = SimpleNamespace(camera=None, flags=Status(0), text="")
     statuses = report("/front", Time(), State("active", configured(serving, calibration))).status

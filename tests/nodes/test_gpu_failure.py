@@ -74,7 +74,7 @@ def test_a_gpu_that_stops_responding_does_not_hang_the_node(on_gpu, fake, monkey
 
 def test_a_driver_call_that_never_returns_is_abandoned(on_gpu, monkeypatch):
     monkeypatch.setattr(processor, "FRAME_TIMEOUT", 0.2)
-    monkeypatch.setattr("camera_perception.engines.serving.loaded.CLOSING", 0.2)
+    monkeypatch.setattr("camera_perception.engines.serving.model.CLOSE_TIMEOUT", 0.2)
     monkeypatch.setattr("camera_perception_ros.camera.active.STOP_TIMEOUT", 0.2)
     diagnostics = Listener(on_gpu.outside, DiagnosticArray, "/diagnostics")
     never = threading.Event()

@@ -215,7 +215,8 @@ def newer(fake: Any) -> None:
         (full, "the GPU is out of memory: close other programs"),
         (
             newer,
-            "the nearest was built for TensorRT 10.3.0, here is 10.16.2: build one with `camera-perception build-eng",
+            "the nearest was built for TensorRT 10.3.0, this machine has 10.16.2: "
+            "build one with `camera-perception build-eng",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -12,9 +12,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from camera_perception.core.errors import EngineError
-from camera_perception.engines.serving import shared_model
-from camera_perception.engines.serving.loaded import ModelRequest
-from camera_perception.engines.serving.shared_model import ModelPool, SharedEngine, SharedModel
+from camera_perception.engines.serving import pool as pools
+from camera_perception.engines.serving.model import ModelRequest
+from camera_perception.engines.serving.pool import ModelPool, SharedEngine, SharedModel
 from camera_perception.geometry.rig import RigCamera
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.nodes.rig_node import rig_nodes
@@ -25,7 +25,7 @@ NAMES = ("front", "left", "rear")
 class CountingEngine:
     """Says whether two threads were inside at once."""
 
-    name, engine_id, precision, input, outputs = "counting", "0", "fp32", SimpleNamespace(shape=(1,)), {}
+    info, spec, input, outputs = SimpleNamespace(name="counting"), None, SimpleNamespace(shape=(1,)), {}
 
     def __init__(self) -> None:
         self.inside, self.most, self.closed = 0, 0, False
@@ -84,9 +84,9 @@ def test_the_last_camera_closes_the_engine(monkeypatch):
 
     def open_model(*asked: Any) -> Any:
         opened.append(CountingEngine())
-        return SimpleNamespace(spec=None, engine=opened[-1], choice=asked[0])
+        return SimpleNamespace(spec=None, engine=opened[-1], request=asked[0])
 
-    monkeypatch.setattr(shared_model, "open_model", open_model)
+    monkeypatch.setattr(pools, "open_model", open_model)
     pool = ModelPool()
     first, second = pool.open(ModelRequest("m")), pool.open(ModelRequest("m"))
     assert first.engine is second.engine
@@ -100,7 +100,7 @@ def test_the_last_camera_closes_the_engine(monkeypatch):
 
 def test_two_cameras_that_see_the_same_failure_open_one_new_engine(monkeypatch):
     engine = SharedEngine(CountingEngine())
-    failed, made = engine.present, []
+    failed, made = engine.current, []
 
     class Reopening:
         def reopened(self) -> Any:
@@ -109,7 +109,7 @@ def test_two_cameras_that_see_the_same_failure_open_one_new_engine(monkeypatch):
 
     engine.replace(failed, Reopening())  # type: ignore[arg-type]
     engine.replace(failed, Reopening())  # type: ignore[arg-type]
-    assert made == [engine.present]
+    assert made == [engine.current]
 
 
 def test_every_camera_of_a_rig_is_answered_by_the_one_engine(context, executor, spin_until, tiny_model):

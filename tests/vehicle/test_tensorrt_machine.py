@@ -1,4 +1,4 @@
-"""On a machine with TensorRT and an NVIDIA GPU: the real thing, with one command that prints what passed.
+"""Tests with the real TensorRT on an NVIDIA GPU; one command prints what passed and what was measured.
 
     pytest tests/vehicle --model MODEL_FOLDER
 
@@ -23,9 +23,9 @@ from camera_perception.engines.reference import check
 def spec(request, tmp_path_factory):
     if reason := tensorrt.available():
         pytest.skip(reason)
-    given = request.config.getoption("--model", default=None)
-    if given:
-        return load_spec(Path(given))
+    folder = request.config.getoption("--model", default=None)
+    if folder:
+        return load_spec(Path(folder))
     from tiny_models import write_tiny_model
 
     return load_spec(write_tiny_model(tmp_path_factory.mktemp("tiny")))
@@ -33,7 +33,7 @@ def spec(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(spec, tmp_path_factory):
-    """Every variant of the model, built here: a list of Built."""
+    """Every variant of the model, built here: a list of BuiltEngine."""
     from camera_perception.engines.build.build import build_engine
 
     folder = tmp_path_factory.mktemp("engines")
@@ -66,14 +66,14 @@ def test_every_variant_is_built_and_passes_its_gate(built, record_property):
 
     for one in built:
         assert one.fresh
-        assert sum(one.manifest.layers.values()) > 0, "the inspector says nothing of the layers"
+        assert sum(one.manifest.layers.values()) > 0, "the inspector lists no layers"
         for line in summary(one).splitlines():
             record_property(one.manifest.key.precision, line)
 
 
-def test_progress_is_told_to_the_end(spec, tmp_path):
+def test_progress_is_reported_to_the_end(spec, tmp_path):
     from camera_perception.engines.build.build import build_engine
-    from camera_perception.engines.tensorrt.store import BuildOptions
+    from camera_perception.engines.tensorrt.manifest import BuildOptions
 
     shares = []
     build_engine(
@@ -83,7 +83,7 @@ def test_progress_is_told_to_the_end(spec, tmp_path):
     assert shares == sorted(shares)
 
 
-def test_the_second_build_is_there_at_once(spec, folder):
+def test_the_second_build_returns_the_existing_engine(spec, folder):
     from camera_perception.engines.build.build import build_engine
 
     assert not build_engine(spec, folder=folder).fresh
@@ -132,15 +132,15 @@ def test_the_gpu_letterboxes_as_the_cpu_does(spec, folder):
 
     coarse = np.random.default_rng(0).integers(0, 256, (18, 32, 3), np.uint8)
     frame = Frame(cv2.resize(coarse, (1280, 720), interpolation=cv2.INTER_CUBIC), 1)
-    seen = []
+    results = []
     for letterbox in (False, True):
         engine = tensorrt.load(spec, folder=folder, letterbox=letterbox)
-        seen.append(Pipeline(spec, engine).run(frame))
-        assert (engine.acquire().take is not None) == letterbox
+        results.append(Pipeline(spec, engine).run(frame))
+        assert (engine.acquire().load_image(frame.image) is not None) == letterbox
         engine.close()
-    assert seen[0].tasks == seen[1].tasks
-    if seen[0].drivable:
-        assert np.mean(seen[0].drivable.ids != seen[1].drivable.ids) < 0.02
+    assert results[0].tasks == results[1].tasks
+    if results[0].drivable:
+        assert np.mean(results[0].drivable.ids != results[1].drivable.ids) < 0.02
 
 
 def test_opening_and_closing_leaves_no_memory_behind(spec, folder):
@@ -154,7 +154,7 @@ def test_opening_and_closing_leaves_no_memory_behind(spec, folder):
     assert before - after < 8 << 20
 
 
-def test_a_cancelled_build(spec, tmp_path):
+def test_a_cancelled_build_leaves_no_engine(spec, tmp_path):
     from camera_perception.engines.build.build import build_engine
 
     with pytest.raises(EngineError, match="cancelled"):
@@ -162,7 +162,7 @@ def test_a_cancelled_build(spec, tmp_path):
     assert not list(tmp_path.glob("*.engine"))
 
 
-def test_a_damaged_plan_is_a_sentence(spec, folder):
+def test_a_damaged_plan_is_explained(spec, folder):
     from camera_perception.engines.cuda import runtime
     from camera_perception.engines.tensorrt.store import manifests
 
@@ -174,14 +174,14 @@ def test_a_damaged_plan_is_a_sentence(spec, folder):
 
 
 def test_times(spec, folder, precisions, record_property):
-    """No assertion: figures for people."""
+    """No assertion: times for people."""
     from camera_perception.engines.select import median_ms
 
     for precision in precisions:
         for memory in ("copy", "mapped"):
             engine = tensorrt.load(spec, precision=precision, folder=folder, memory=memory)
             record_property(
-                f"{engine.name} {memory}", f"{median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}"
+                f"{engine.info.name} {memory}", f"{median_ms(engine):.3f} ms per batch of {engine.input.shape[0]}"
             )
             engine.close()
 
@@ -194,7 +194,7 @@ def test_frames_in_flight_gain_time(spec, folder, record_property):
         engine.close()
 
 
-def milliseconds_per_frame(engine, frames=200):
+def milliseconds_per_frame(engine, frames=50):
     flying = []
     started = perf_counter()
     for _ in range(frames):

@@ -133,8 +133,7 @@ class Pipeline:
 
     def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:
         """The image into the network's input, by the device where it can."""
-        take = getattr(slot, "take", None)
-        return take(image) if take is not None else self._preprocess(image, slot.images[0])
+        return slot.load_image(image) or self._preprocess(image, slot.images[0])
 
     def _understand(
         self, frame: Frame, seen: Observations, flags: Status, motion: EgoMotion | None, ranges: RangeSource | None

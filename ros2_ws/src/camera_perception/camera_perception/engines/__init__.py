@@ -1,15 +1,20 @@
-"""Engines: one file per backend behind one small protocol. Nothing is imported before a model asks for it."""
+"""Inference engines: one module per backend behind one small protocol. A backend is imported when it is first used."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from camera_perception.core.errors import EngineError
+
+if TYPE_CHECKING:
+    from camera_perception.core.model_spec import ModelSpec
+    from camera_perception.image.letterbox import Letterbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,31 +26,58 @@ class Tensor:
     dtype: np.dtype
 
 
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is and what it runs on. It does not change while the engine is open.
+
+    name            backend and device for people: "onnxruntime cpu", "tensorrt fp16 Orin"
+    engine_id       hash over model, backend version, device, precision
+    backend         a name of BACKENDS
+    backend_version of the installed package; "" where there is none
+    precision       "fp32", "tf32", "fp16", "bf16", "int8", "fp8"; decides how far outputs may be from the reference
+    device          "cpu", "cuda", or the name of the GPU; "" where nothing is computed
+    cuda_version    major CUDA version of the driver; "" on a CPU
+    built_at        ISO 8601; "" where the engine was compiled when it was loaded
+    """
+
+    name: str
+    engine_id: str
+    backend: str
+    backend_version: str
+    precision: str
+    device: str
+    cuda_version: str = ""
+    built_at: str = ""
+
+
 class Slot(Protocol):
     """One frame (or batch) in flight. Its buffers are allocated once and reused.
 
     images  the input buffer, filled in place by preprocessing before submit
     outputs name: buffer, valid from wait() until release()
-
-    Where the device preprocesses, a slot also has `take`: a function that takes the source image (H, W, 3) uint8 BGR
-    instead of `images` being filled, and returns the preprocess.Letterbox; None or absent where it does not.
     """
 
     images: np.ndarray
     outputs: Mapping[str, np.ndarray]
 
+    def load_image(self, image: np.ndarray) -> Letterbox | None:
+        """Hand over a source image (H, W, 3) uint8 BGR instead of filling `images`, where the device preprocesses.
+
+        Returns the image's position in the network's input; None where the CPU has to preprocess.
+        """
+        ...
+
 
 class Engine(Protocol):
     """A compiled network. Owns its buffers; used by one thread.
 
-    The order is acquire, write slot.images, submit, wait, read slot.outputs, release. `slots` frames may be between
-    acquire and release at once, so that the copy of one frame runs beside the compute of another.
+    The order is acquire, fill the slot, submit, wait, read slot.outputs, release. `slots` frames may be between
+    acquire and release at once, so that the copy of one frame overlaps with the compute of another.
     Every method raises EngineError with the cause and what to do.
     """
 
-    name: str  # backend and device for people: "onnxruntime cpu", "tensorrt fp16 Orin"
-    engine_id: str  # hash over model, backend version, device, precision
-    precision: str  # "fp32", "tf32", "fp16", "bf16", "int8", "fp8"; decides how far outputs may be from the reference
+    info: EngineInfo
+    spec: ModelSpec  # the model that runs; with TensorRT possibly a lower-precision variant of the one asked for
     input: Tensor
     outputs: Mapping[str, Tensor]
     slots: int
@@ -61,8 +93,9 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-# backend: module in this folder. Each has `available() -> str | None` (why not, or None) and
-# `load(spec, **options) -> Engine`.
+# Backend: module in this folder. Each has `available() -> str | None` (why it cannot be used here, or None) and
+# `load(spec, *, slots, threads, letterbox, **its own options) -> Engine`; it ignores threads or letterbox where it has
+# no use for them.
 BACKENDS = {
     "tensorrt": "tensorrt",
     "openvino": "openvino",
@@ -71,7 +104,7 @@ BACKENDS = {
 }
 
 
-def backend_module(backend: str):
+def backend_module(backend: str) -> ModuleType:
     """The module of a backend; EngineError names the known ones."""
     if backend not in BACKENDS:
         raise EngineError(f"unknown engine backend '{backend}': expected auto, {', '.join(BACKENDS)}")
@@ -90,4 +123,4 @@ def infer(engine: Engine, images: np.ndarray) -> dict[str, np.ndarray]:
         engine.release(slot)
 
 
-__all__ = ["BACKENDS", "Engine", "Slot", "Tensor", "backend_module", "infer"]
+__all__ = ["BACKENDS", "Engine", "EngineInfo", "Slot", "Tensor", "backend_module", "infer"]

@@ -1,4 +1,4 @@
-"""ONNX Runtime: runs everywhere; on CUDA where that provider is installed.
+"""ONNX Runtime backend: runs everywhere, and on CUDA where that provider is installed.
 
 Inputs and outputs are bound once to fixed buffers (IO binding), so that a frame allocates nothing here.
 """
@@ -12,16 +12,16 @@ import numpy as np
 
 from camera_perception.core.errors import EngineError, ModelError
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.engines import Tensor
-from camera_perception.engines.slots import FreeSlots
+from camera_perception.engines import EngineInfo, Tensor
+from camera_perception.engines.slots import FreeSlots, HostSlot
 from camera_perception.engines.validate import (
     check_input,
     check_names,
     check_outputs,
     check_slots,
     engine_id,
+    required_outputs,
     tensor,
-    wanted_outputs,
 )
 
 DTYPES = {
@@ -50,6 +50,7 @@ def load(
     *,
     slots: int = 1,
     threads: int = 0,
+    letterbox: bool = False,
     device: str = "auto",
     spin: bool = True,
     device_id: int = 0,
@@ -57,11 +58,12 @@ def load(
 ) -> OnnxRuntimeEngine:
     """Open the model.
 
-    slots   frames in flight; a worker thread computes while the caller fills the next slot
-    threads CPU threads for one frame; 0 = all cores
-    device  "cpu", "cuda", or "auto" = cuda where the provider is installed
-    spin    let idle threads wait actively: a little faster, costs CPU time between frames
-    fuse    False computes 8 bit networks as they are written: slower, and without what ONNX Runtime rounds besides
+    slots     frames in flight; a worker thread computes while the caller fills the next slot
+    threads   CPU threads for one frame; 0 = all cores
+    letterbox ignored: the CPU preprocesses
+    device    "cpu", "cuda", or "auto" = cuda where the provider is installed
+    spin      let idle threads busy-wait: a little faster, costs CPU time between frames
+    fuse      False computes 8-bit networks exactly as written: slower, without ONNX Runtime's additional rounding
     """
     if reason := available():
         raise EngineError(reason)
@@ -82,7 +84,7 @@ def _device(device: str) -> str:
     return device
 
 
-def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: int, fuse: bool):
+def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: int, fuse: bool) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -91,7 +93,7 @@ def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: 
     options.log_severity_level = 3  # errors; they arrive as exceptions too
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     options.add_free_dimension_override_by_name("batch", spec.input.batch)
-    if not fuse:  # 1.31 takes fp8 for int8 where it fuses Q and DQ, and quantises biases by scales too small for halves
+    if not fuse:  # 1.31 treats fp8 as int8 where it fuses Q and DQ, and quantises biases by scales too small for fp16
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     providers: list[Any] = ["CPUExecutionProvider"]
@@ -105,12 +107,11 @@ def _session(spec: ModelSpec, threads: int, device: str, spin: bool, device_id: 
         ) from error
 
 
-class OnnxRuntimeSlot:
-    """One frame in flight: buffers and their binding."""
+class OnnxRuntimeSlot(HostSlot):
+    """Buffers and their binding to the session."""
 
-    def __init__(self, engine: OnnxRuntimeEngine):
-        self.images = np.zeros(engine.input.shape, engine.input.dtype)
-        self.outputs = {name: np.zeros(out.shape, out.dtype) for name, out in engine.outputs.items()}
+    def __init__(self, engine: OnnxRuntimeEngine) -> None:
+        super().__init__(engine.input, engine.outputs)
         self.binding = engine.session.io_binding()
         _bind(self.binding.bind_input, engine.input.name, self.images)
         for name, buffer in self.outputs.items():
@@ -121,20 +122,15 @@ class OnnxRuntimeSlot:
 class OnnxRuntimeEngine:
     """See engines.Engine."""
 
-    def __init__(self, spec: ModelSpec, slots: int, session: Any):
-        import onnxruntime
-
-        self.session = session
+    def __init__(self, spec: ModelSpec, slots: int, session: Any) -> None:
+        self.spec, self.session = spec, session
         inputs, outputs = session.get_inputs(), session.get_outputs()
         check_names(spec, (i.name for i in inputs), (o.name for o in outputs))
         check_input(spec, inputs[0].shape, DTYPES.get(inputs[0].type, inputs[0].type))
         self.input = tensor(spec.input.name, spec.input.shape, spec.input.dtype)
         self.outputs: dict[str, Tensor] = _output_tensors(spec, session, self.input)
         check_outputs(spec, self.outputs)
-        self.device = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
-        self.precision = "tf32" if self.device == "cuda" else "fp32"  # what the CUDA provider computes by default
-        self.name = f"onnxruntime {self.device}"
-        self.engine_id = engine_id(spec, self.name, onnxruntime.__version__, self.precision)
+        self.info = _info(spec, "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu")
         self.slots = slots
         self._free = FreeSlots([OnnxRuntimeSlot(self) for _ in range(slots)])
         self._worker = ThreadPoolExecutor(1, "onnxruntime")
@@ -168,9 +164,25 @@ class OnnxRuntimeEngine:
             raise EngineError(f"onnxruntime failed on a frame ({_cause(error)}): load the engine again") from error
 
 
+def _info(spec: ModelSpec, device: str) -> EngineInfo:
+    import onnxruntime
+
+    version = onnxruntime.__version__
+    name = f"onnxruntime {device}"
+    precision = "tf32" if device == "cuda" else "fp32"  # what the CUDA provider computes by default
+    return EngineInfo(
+        name=name,
+        engine_id=engine_id(spec, name, version, precision),
+        backend="onnxruntime",
+        backend_version=version,
+        precision=precision,
+        device=device,
+    )
+
+
 def _output_tensors(spec: ModelSpec, session: Any, images: Tensor) -> dict[str, Tensor]:
-    """Shapes as they come out of one run, which also warms up; a symbolic shape says too little to allocate."""
-    names = list(wanted_outputs(spec))
+    """Shapes as they come out of one run, which also warms up; symbolic shapes are not enough to allocate buffers."""
+    names = list(required_outputs(spec))
     try:
         arrays = session.run(names, {images.name: np.zeros(images.shape, images.dtype)})
     except Exception as error:  # see _session

@@ -1,4 +1,4 @@
-"""OpenVINO on Intel and Arm CPUs: float32, or bfloat16 where the CPU multiplies it in hardware (AMX, AVX512-BF16)."""
+"""OpenVINO backend for Intel and Arm CPUs: float32, or bfloat16 where the hardware has it (AMX, AVX512-BF16)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.engines import Tensor
-from camera_perception.engines.slots import FreeSlots
+from camera_perception.engines import EngineInfo, Tensor
+from camera_perception.engines.slots import FreeSlots, HostSlot
 from camera_perception.engines.validate import (
     check_input,
     check_names,
     check_outputs,
     check_slots,
     engine_id,
+    required_outputs,
     tensor,
-    wanted_outputs,
 )
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours: OpenVINO's
@@ -33,7 +33,7 @@ def available() -> str | None:
 
 
 def precisions(device: str = "CPU") -> tuple[str, ...]:
-    """What this machine computes in hardware: fp32, and bf16 or fp16 where it is faster, not merely possible."""
+    """Precisions that the device computes in hardware, the fastest first: bf16 where it is supported, and fp32."""
     import openvino
 
     capabilities = openvino.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
@@ -41,12 +41,19 @@ def precisions(device: str = "CPU") -> tuple[str, ...]:
 
 
 def load(
-    spec: ModelSpec, *, slots: int = 1, threads: int = 0, precision: str = "auto", device: str = "CPU"
+    spec: ModelSpec,
+    *,
+    slots: int = 1,
+    threads: int = 0,
+    letterbox: bool = False,
+    precision: str = "auto",
+    device: str = "CPU",
 ) -> OpenVinoEngine:
     """Compile the model.
 
     slots     frames in flight, one asynchronous infer request each
     threads   CPU threads; 0 = all cores
+    letterbox ignored: the CPU preprocesses
     precision "fp32", "bf16", "fp16", or "auto" = bf16 where the CPU has it
     """
     if reason := available():
@@ -65,14 +72,13 @@ def _precision(precision: str, device: str) -> str:
     return precision
 
 
-class OpenVinoSlot:
-    """One frame in flight: an infer request that reads and writes our buffers."""
+class OpenVinoSlot(HostSlot):
+    """An infer request that reads and writes the slot's buffers."""
 
-    def __init__(self, engine: OpenVinoEngine, compiled: Any):
+    def __init__(self, engine: OpenVinoEngine, compiled: Any) -> None:
         import openvino
 
-        self.images = np.zeros(engine.input.shape, engine.input.dtype)
-        self.outputs = {name: np.zeros(out.shape, out.dtype) for name, out in engine.outputs.items()}
+        super().__init__(engine.input, engine.outputs)
         self.request = compiled.create_infer_request()
         self.request.set_tensor(engine.input.name, openvino.Tensor(self.images, shared_memory=True))
         for name, buffer in self.outputs.items():
@@ -82,7 +88,7 @@ class OpenVinoSlot:
 class OpenVinoEngine:
     """See engines.Engine."""
 
-    def __init__(self, spec: ModelSpec, slots: int, threads: int, precision: str, device: str):
+    def __init__(self, spec: ModelSpec, slots: int, threads: int, precision: str, device: str) -> None:
         import openvino
 
         core = openvino.Core()
@@ -99,10 +105,8 @@ class OpenVinoEngine:
         self.input = tensor(spec.input.name, spec.input.shape, spec.input.dtype)
         self.outputs: dict[str, Tensor] = _output_tensors(spec, compiled)
         check_outputs(spec, self.outputs)
-        self.precision = precision
-        self.name = f"openvino {precision} {device.lower()}"
-        self.engine_id = engine_id(spec, self.name, openvino.__version__)
-        self.slots = slots
+        self.info = _info(spec, precision, device.lower())
+        self.spec, self.slots = spec, slots
         self._free = FreeSlots([OpenVinoSlot(self, compiled) for _ in range(slots)])
 
     def acquire(self) -> OpenVinoSlot:
@@ -122,7 +126,22 @@ class OpenVinoEngine:
         self._free.release(slot)
 
     def close(self) -> None:
-        """Nothing to do: the requests go with the object."""
+        """Nothing to do: the requests are freed with the object."""
+
+
+def _info(spec: ModelSpec, precision: str, device: str) -> EngineInfo:
+    import openvino
+
+    version = openvino.__version__
+    name = f"openvino {precision} {device}"
+    return EngineInfo(
+        name=name,
+        engine_id=engine_id(spec, name, version),
+        backend="openvino",
+        backend_version=version,
+        precision=precision,
+        device=device,
+    )
 
 
 def _read(core: Any, spec: ModelSpec) -> Any:
@@ -142,7 +161,7 @@ def _read(core: Any, spec: ModelSpec) -> Any:
 
 
 def _output_tensors(spec: ModelSpec, compiled: Any) -> dict[str, Tensor]:
-    ports = {name: compiled.output(name) for name in wanted_outputs(spec)}
+    ports = {name: compiled.output(name) for name in required_outputs(spec)}
     for name, port in ports.items():
         if port.get_partial_shape().is_dynamic:
             raise EngineError(
@@ -152,13 +171,14 @@ def _output_tensors(spec: ModelSpec, compiled: Any) -> dict[str, Tensor]:
 
 
 def _dtype(port: Any) -> np.dtype:
-    return np.dtype(port.get_element_type().to_dtype())
+    dtype: np.dtype = np.dtype(port.get_element_type().to_dtype())
+    return dtype
 
 
 def _name(port: Any) -> str:
-    return port.get_any_name()
+    return str(port.get_any_name())
 
 
 def _cause(error: BaseException) -> str:
-    """OpenVINO's messages begin with file names; the last line says what is wrong."""
+    """OpenVINO's messages begin with file names; the last line has the cause."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

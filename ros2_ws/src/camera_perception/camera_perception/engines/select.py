@@ -1,8 +1,7 @@
-"""Which backend runs a model: a named one, or the fastest that is installed and reproduces the model's reference.
+"""Selection of the backend that runs a model: a named one, or the fastest installed one that reproduces the reference.
 
-The choice is timed once per model and machine and remembered in ~/.cache/camera_perception (or XDG_CACHE_HOME).
-
-A choice of backend, and where it is remembered: once per model, machine and installed versions.
+Candidates are timed once per model, machine and installed versions. The choice is cached in ~/.cache/camera_perception
+(or below XDG_CACHE_HOME).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import os
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from inspect import signature
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,7 +24,10 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import BACKENDS, Engine, backend_module
 from camera_perception.engines.reference import require
 
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
+WARM_UP_RUNS = 2
+TIMED_RUNS = 15
+TIMED_SECONDS = 1.0  # per candidate, whichever ends first
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")  # a change of version repeats the timing
 
 log = logging.getLogger(__name__)
 
@@ -44,76 +45,6 @@ class Candidate:
         return f"{self.backend}:{precision}" if precision else self.backend
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camera_perception"
-
-
-def cache_path(spec: ModelSpec, tried: list[Candidate], options: dict[str, Any]) -> Path:
-    """One file per model, machine, installed backends and options: a change of any asks the question anew."""
-    parts = [
-        spec.onnx_sha256,
-        spec.input.shape,
-        _machine(),
-        _versions(),
-        [c.text for c in tried],
-        sorted(options.items()),
-    ]
-    key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
-    return cache_folder() / f"engine-{spec.name}-{key}.json"
-
-
-def remembered(path: Path, tried: list[Candidate]) -> Candidate | None:
-    try:
-        chosen = json.loads(path.read_text("utf-8"))["chosen"]
-        candidate = Candidate(chosen["backend"], chosen["options"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return candidate if candidate in tried else None
-
-
-def remember(path: Path, candidate: Candidate, milliseconds: dict[str, float]) -> None:
-    """A cache that cannot be written costs a second at the next start, nothing else."""
-    text = json.dumps({"chosen": asdict(candidate), "milliseconds": milliseconds}, indent=1)
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, "utf-8")
-        part.replace(path)
-    except OSError as error:
-        log.info("the choice of engine cannot be remembered in %s: %s", path, error)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> list[str]:
-    """What decides which backend is fastest here; a container's host name would change with every start."""
-    return [platform.machine(), _cpu_model(), str(os.cpu_count()), os.environ.get("CUDA_VISIBLE_DEVICES", "")]
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-
-
-WARM_UP_RUNS = 2
-TIMED_RUNS = 15
-OF_SOME = ("threads", "letterbox")  # options that not every backend has use for
-TIMED_SECONDS = 1.0  # per candidate, whichever ends first
-
-
 def load_engine(spec: ModelSpec, backend: str = "auto", *, check: bool = True, **options: Any) -> Engine:
     """A ready engine that reproduces the model's reference.
 
@@ -122,8 +53,22 @@ def load_engine(spec: ModelSpec, backend: str = "auto", *, check: bool = True, *
     options go to the backend's load; with auto only slots, threads, letterbox
     """
     if backend == "auto":
-        return choose(spec, **options)
+        return load_fastest(spec, **options)
     return open_checked(spec, parse(backend), check=check, **options)
+
+
+def load_fastest(spec: ModelSpec, **options: Any) -> Engine:
+    """The cached choice if it still works, else the fastest that passes. EngineError lists why none did."""
+    tried = candidates(spec)
+    path = cache_path(spec, tried, options)
+    if cached := read_choice(path, tried):
+        try:
+            return open_checked(spec, cached, **options)
+        except (EngineError, ModelError) as error:
+            log.warning("%s was the fastest engine and now fails: %s", cached.text, error)
+    engine, chosen, milliseconds = _fastest(spec, tried, options)
+    write_choice(path, chosen, milliseconds)
+    return engine
 
 
 def parse(text: str) -> Candidate:
@@ -138,16 +83,13 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
     module = backend_module(candidate.backend)
     if reason := module.available():
         raise EngineError(reason)
-    for name in OF_SOME:
-        if name not in signature(module.load).parameters:
-            options.pop(name, None)
     try:
-        engine = module.load(spec, **{**candidate.options, **options})
+        engine: Engine = module.load(spec, **{**candidate.options, **options})
     except TypeError as error:
         raise EngineError(f"{candidate.text} does not take these options: {error}") from error
     try:
         if check:
-            require(engine, getattr(engine, "spec", spec))  # a TensorRT engine may come from a lower-precision variant
+            require(engine, engine.spec)
     except (EngineError, ModelError):
         engine.close()
         raise
@@ -155,7 +97,7 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
 
 
 def candidates(spec: ModelSpec) -> list[Candidate]:
-    """What auto may choose from here, in the order of trying. Low precision only for models that bring a reference."""
+    """Candidates of "auto" on this machine, in the order of trying; low precision only for models with a reference."""
     found: list[Candidate] = []
     if _installed("tensorrt"):
         found.append(Candidate("tensorrt"))
@@ -167,19 +109,26 @@ def candidates(spec: ModelSpec) -> list[Candidate]:
     return found
 
 
-def choose(spec: ModelSpec, **options: Any) -> Engine:
-    """The remembered choice if it still holds, else the fastest that passes. EngineError lists why none did."""
-    tried = candidates(spec)
-    path = cache_path(spec, tried, options)
-    if before := remembered(path, tried):
+def median_ms(engine: Engine) -> float:
+    """Median time of one batch, milliseconds, with whatever the slot's input buffer contains."""
+    times: list[float] = []
+    stop = perf_counter() + TIMED_SECONDS
+    while len(times) < WARM_UP_RUNS + 1 or (len(times) < TIMED_RUNS and perf_counter() < stop):
+        slot = engine.acquire()
         try:
-            return open_checked(spec, before, **options)
-        except (EngineError, ModelError) as error:
-            log.warning("%s was the fastest engine and now fails: %s", before.text, error)
-    return _fastest(spec, tried, path, options)
+            started = perf_counter()
+            engine.submit(slot)
+            engine.wait(slot)
+            times.append((perf_counter() - started) * 1e3)
+        finally:
+            engine.release(slot)
+    return float(np.median(times[WARM_UP_RUNS:]))
 
 
-def _fastest(spec: ModelSpec, tried: list[Candidate], path: Path, options: dict[str, Any]) -> Engine:
+def _fastest(
+    spec: ModelSpec, tried: list[Candidate], options: dict[str, Any]
+) -> tuple[Engine, Candidate, dict[str, float]]:
+    """The fastest engine that passes its check, its candidate, and the times of all that passed."""
     best: tuple[float, Candidate, Engine] | None = None
     milliseconds: dict[str, float] = {}
     reasons = []
@@ -198,28 +147,11 @@ def _fastest(spec: ModelSpec, tried: list[Candidate], path: Path, options: dict[
             best = elapsed, candidate, engine
         else:
             engine.close()
-        if candidate.backend == "tensorrt":  # a GPU that passed: nothing on the CPU comes near
+        if candidate.backend == "tensorrt":  # a GPU that passed: no CPU backend comes close
             break
     if best is None:
         raise EngineError(f"no engine can run model '{spec.name}': {'; '.join(reasons) or _nothing_installed()}")
-    remember(path, best[1], milliseconds)
-    return best[2]
-
-
-def median_ms(engine: Engine, runs: int = TIMED_RUNS, seconds: float = TIMED_SECONDS) -> float:
-    """Median time of one batch, milliseconds, measured on whatever the slot's input holds."""
-    times: list[float] = []
-    stop = perf_counter() + seconds
-    while len(times) < WARM_UP_RUNS + 1 or (len(times) < runs and perf_counter() < stop):
-        slot = engine.acquire()
-        try:
-            started = perf_counter()
-            engine.submit(slot)
-            engine.wait(slot)
-            times.append((perf_counter() - started) * 1e3)
-        finally:
-            engine.release(slot)
-    return float(np.median(times[WARM_UP_RUNS:]))
+    return best[2], best[1], milliseconds
 
 
 def _installed(backend: str) -> bool:
@@ -233,3 +165,71 @@ def _installed(backend: str) -> bool:
 
 def _nothing_installed() -> str:
     return f"none of {', '.join(name for name in BACKENDS if name != 'recorded')} is installed; pip install onnxruntime"
+
+
+# The cache
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camera_perception"
+
+
+def cache_path(spec: ModelSpec, tried: list[Candidate], options: dict[str, Any]) -> Path:
+    """One file per model, machine, installed backends and options: a change in any of them repeats the timing."""
+    parts = [
+        spec.onnx_sha256,
+        spec.input.shape,
+        _machine(),
+        _versions(),
+        [c.text for c in tried],
+        sorted(options.items()),
+    ]
+    key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+    return cache_folder() / f"engine-{spec.name}-{key}.json"
+
+
+def read_choice(path: Path, tried: list[Candidate]) -> Candidate | None:
+    """The cached candidate; None when the file is missing or broken, or names none of the candidates."""
+    try:
+        chosen = json.loads(path.read_text("utf-8"))["chosen"]
+        candidate = Candidate(chosen["backend"], chosen["options"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return candidate if candidate in tried else None
+
+
+def write_choice(path: Path, candidate: Candidate, milliseconds: dict[str, float]) -> None:
+    """Cache the choice; where that is impossible the next start takes a second longer."""
+    text = json.dumps({"chosen": asdict(candidate), "milliseconds": milliseconds}, indent=1)
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        log.info("the choice of engine cannot be cached in %s: %s", path, error)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> list[str]:
+    """What decides which backend is fastest; not the host name, which changes with every start of a container."""
+    return [platform.machine(), _cpu_model(), str(os.cpu_count()), os.environ.get("CUDA_VISIBLE_DEVICES", "")]
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -8,7 +8,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from camera_perception.core.errors import PerceptionError
-from camera_perception.engines.serving.loaded import Model, ModelRequest
+from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.model_server import ModelServer

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 
 from builtin_interfaces.msg import Time
 
 from camera_perception.core.model_spec import HeadSpec
-from camera_perception.engines import Engine
-from camera_perception.engines.serving.loaded import Model
+from camera_perception.engines import EngineInfo
+from camera_perception.engines.serving.model import Model
 from camera_perception_msgs.msg import HeadInfo, ModelInfo
 from camera_perception_ros.conversions.messages import TASKS
 
@@ -19,21 +18,19 @@ def model_info(model: Model, camera_name: str, stamp: Time) -> ModelInfo:
     spec, engine = model.spec, model.engine
     message = ModelInfo(camera_name=camera_name, model_name=spec.name, model_version=spec.version, license=spec.license)
     message.header.stamp = stamp
-    message.model_sha256, message.engine_id = spec.onnx_sha256, engine.engine_id
+    message.model_sha256, message.engine_id = spec.onnx_sha256, engine.info.engine_id
     message.input_width, message.input_height = spec.input.width, spec.input.height
     message.heads = [_head_info(head) for head in spec.heads]
     message.tasks = sum({int(TASKS[head.head]) for head in spec.heads})
-    _add_engine(message, getattr(engine, "present", engine))  # a shared engine wraps the real one
+    _add_engine(message, engine.info)
     return message
 
 
-def _add_engine(message: ModelInfo, engine: Engine) -> None:
-    message.backend, _, device = engine.name.partition(" ")
-    message.precision, message.device = engine.precision, device.removeprefix(engine.precision).strip()
-    message.backend_version = str(getattr(sys.modules.get(message.backend), "__version__", ""))
-    message.cuda_version = str(getattr(getattr(engine, "device", None), "driver_major", ""))
-    if built_at := getattr(engine, "built_at", ""):
-        message.build_time = Time(sec=int(datetime.fromisoformat(built_at).timestamp()))
+def _add_engine(message: ModelInfo, info: EngineInfo) -> None:
+    message.backend, message.backend_version = info.backend, info.backend_version
+    message.precision, message.device, message.cuda_version = info.precision, info.device, info.cuda_version
+    if info.built_at:
+        message.build_time = Time(sec=int(datetime.fromisoformat(info.built_at).timestamp()))
 
 
 def _head_info(head: HeadSpec) -> HeadInfo:

@@ -16,7 +16,7 @@ from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
 from camera_perception.engines.build.build import build_engine, chosen_variant
-from camera_perception.engines.serving.loaded import Model, ModelRequest
+from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_info import model_info
@@ -56,7 +56,7 @@ class ModelServer:
     ) -> None:
         self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
         self._name = name
-        self._build: BackgroundBuild[Model] | None = None
+        self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
         # A callback group of its own: images are received while a model is loaded.
         self._service = node.create_service(

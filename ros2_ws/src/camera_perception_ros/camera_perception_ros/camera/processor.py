@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from camera_perception.core.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
-from camera_perception.engines.serving.loaded import Model
+from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
 from camera_perception.io.message import failed_fields, perception_fields
 from camera_perception.objects.range_memory import RangeMemory
@@ -244,7 +244,7 @@ class FrameProcessor:
         return perception_fields(
             perception,
             serving.model.spec,
-            engine_id=serving.model.engine.engine_id,
+            engine_id=serving.model.engine.info.engine_id,
             velocity_over_ground=self._motion is not None,
             **common,
         )

@@ -96,8 +96,8 @@ def _model(node: str, processor: FrameProcessor, build: BuildState | None, lifec
         return status(f"{node}: Model", WARN, text, node, _progress(build))
     model, counts, failure = processor.serving.model, processor.counts, processor.failure
     values: dict[str, object] = {
-        "engine": model.engine.name,
-        "engine_id": model.engine.engine_id,
+        "engine": model.engine.info.name,
+        "engine_id": model.engine.info.engine_id,
         "model": model.spec.name,
     }
     for name, series in (("age_ms", counts.ages_ms), ("inference_ms", counts.inference_ms)):
@@ -105,7 +105,7 @@ def _model(node: str, processor: FrameProcessor, build: BuildState | None, lifec
     level, text = (ERROR, failure) if failure else (OK, "running")
     if level == OK and build is not None and build.state != "done":
         level, text = WARN, build.text
-    return status(f"{node}: Model", level, text, model.engine.name, values | _progress(build))
+    return status(f"{node}: Model", level, text, model.engine.info.name, values | _progress(build))
 
 
 def _gpu(node: str, reading: GpuReading | None) -> DiagnosticStatus | None:
@@ -119,7 +119,7 @@ def _gpu(node: str, reading: GpuReading | None) -> DiagnosticStatus | None:
 
 def _progress(build: BuildState | None) -> dict[str, object]:
     """Progress of the engine that is built in the background."""
-    return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.share:.0%}"}
+    return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.fraction:.0%}"}
 
 
 def _drift(node: str, processor: FrameProcessor) -> DiagnosticStatus | None:

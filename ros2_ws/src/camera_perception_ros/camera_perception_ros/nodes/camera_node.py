@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from camera_perception.core.telemetry import GpuReading, gpu_reader
-from camera_perception.engines.serving.loaded import Model, ModelRequest, open_model
+from camera_perception.engines.serving.model import Model, ModelRequest, open_model
 from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
 from camera_perception_ros.camera.configured import ConfiguredCamera

@@ -13,7 +13,7 @@ from typing import Any
 from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
-from camera_perception.engines.serving.shared_model import ModelPool
+from camera_perception.engines.serving.pool import ModelPool
 from camera_perception.geometry.rig import RigCamera, read_rig
 from camera_perception_ros.launching import NODE, rig_overrides
 from camera_perception_ros.nodes.camera_node import CameraNode

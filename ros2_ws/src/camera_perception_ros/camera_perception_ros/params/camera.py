@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from camera_perception.engines import tensorrt
-from camera_perception.engines.serving.loaded import ModelRequest
+from camera_perception.engines.serving.model import ModelRequest
 from camera_perception_ros.params.params import ParameterError, param
 
 BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")

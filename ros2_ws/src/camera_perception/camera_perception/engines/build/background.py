@@ -1,53 +1,45 @@
-"""A build that goes on behind a running pipeline: how far it is, how it ended, and how to stop it."""
+"""An engine build in a background thread, beside a running pipeline: progress, outcome, cancellation."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.engines.serving.model import Model
+from camera_perception.engines.tensorrt.manifest import Progress
 
 
 @dataclass(frozen=True)
 class BuildState:
-    """For diagnostics. phase in TensorRT's words; share 0..1; state is building, done, failed or cancelled."""
+    """State of a build, for diagnostics.
+
+    state    "building", "done", "failed" or "cancelled"
+    phase    TensorRT's name of what it is doing
+    fraction done, 0..1
+    message  outcome, once it has ended
+    """
 
     state: str = "building"
     phase: str = ""
-    share: float = 0.0
+    fraction: float = 0.0
     message: str = ""
 
     @property
     def text(self) -> str:
         """One line for people."""
-        return f"building the engine: {self.share:.0%} ({self.phase})" if self.state == "building" else self.message
+        return f"building the engine: {self.fraction:.0%} ({self.phase})" if self.state == "building" else self.message
 
 
-class Built(Protocol):
-    """What a build makes: an engine, or a model around one."""
+class BackgroundBuild:
+    """Builds a model's engine in a thread of its own; TensorRT does not hold the GIL while it builds.
 
-    @property
-    def name(self) -> str: ...
-
-    def close(self) -> Any: ...
-
-
-BuiltT = TypeVar("BuiltT", bound=Built)
-
-
-class BackgroundBuild(Generic[BuiltT]):
-    """Runs a build in a thread of its own, which TensorRT leaves without holding Python up.
-
-    build     takes a progress callback and returns a checked engine:
-              lambda progress: (build_engine(spec, progress=progress), load_engine(spec, "tensorrt"))[1]
-    finished  called with that engine in the build's thread, for example LiveEngine.replace_by
+    build     takes a progress callback and returns an opened model, whose engine passed its checks
+    finished  called with that model in the build's thread, unless the build was cancelled; takes over the model
     """
 
-    def __init__(
-        self, build: Callable[[Callable[[str, float], bool]], BuiltT], finished: Callable[[BuiltT], Any]
-    ) -> None:
+    def __init__(self, build: Callable[[Progress], Model], finished: Callable[[Model], None]) -> None:
         self._state, self._stop = BuildState(), threading.Event()
         self._build, self._finished = build, finished
         self._thread = threading.Thread(target=self._run, name="engine build", daemon=True)
@@ -58,31 +50,31 @@ class BackgroundBuild(Generic[BuiltT]):
         return self._state
 
     def cancel(self) -> None:
-        """Ask it to stop; it does at TensorRT's next step."""
+        """Ask the build to stop, which it does at TensorRT's next step."""
         self._stop.set()
 
     def join(self, timeout: float | None = None) -> bool:
-        """False when it still runs after timeout seconds."""
+        """Wait for the end of the build; False when it still runs after timeout seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _progress(self, phase: str, share: float) -> bool:
-        self._state = replace(self._state, phase=phase, share=share)
+    def _progress(self, phase: str, fraction: float) -> bool:
+        self._state = replace(self._state, phase=phase, fraction=fraction)
         return not self._stop.is_set()
 
     def _run(self) -> None:
         try:
-            engine = self._build(self._progress)
+            model = self._build(self._progress)
             if self._stop.is_set():
-                engine.close()
+                model.close()
             else:
-                self._finished(engine)
+                self._finished(model)
         except PerceptionError as error:
             self._end("cancelled" if self._stop.is_set() else "failed", str(error))
-        except Exception as error:  # a thread that dies silently would leave "building" for ever
-            self._end("failed", f"the build broke off ({error!r}): run `camera-perception build-engine` by hand")
+        except Exception as error:  # a thread that ended silently would leave the state at "building"
+            self._end("failed", f"the build failed ({error!r}): run `camera-perception build-engine` by hand")
         else:
-            self._end("cancelled" if self._stop.is_set() else "done", f"{engine.name} is in use")
+            self._end("cancelled" if self._stop.is_set() else "done", f"{model.name} is in use")
 
     def _end(self, state: str, message: str) -> None:
         self._state = replace(self._state, state=state, message=message)

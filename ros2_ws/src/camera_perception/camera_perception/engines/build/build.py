@@ -1,4 +1,4 @@
-"""Build an engine, prove it equal to the model, measure it, and only then put it in place."""
+"""Build an engine, check it against the model, time it, and only then install it in the engine folder."""
 
 from __future__ import annotations
 
@@ -13,28 +13,25 @@ from typing import TYPE_CHECKING
 from camera_perception.core.errors import BuildCancelled, EngineError, ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import tensorrt
-from camera_perception.engines.build.gates import Measure, check_lost, points_lost, same_as_reference
+from camera_perception.engines.build.gates import Measure, check_points_lost, check_reference, points_lost
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import median_ms
-from camera_perception.engines.tensorrt.store import (
-    BuildOptions,
-    EngineKey,
-    Manifest,
-    matching,
-    only_builder,
-    read_plan,
-    store,
-)
+from camera_perception.engines.tensorrt.manifest import BuildOptions, EngineKey, Manifest, Progress
+from camera_perception.engines.tensorrt.store import build_lock, matching, read_plan, store
 
 if TYPE_CHECKING:
-    from camera_perception.engines.tensorrt.builder import Plan, Progress
+    from camera_perception.engines.tensorrt.builder import Plan
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Built:
-    """An accepted engine. path is that of its manifest; fresh is False when it was there already."""
+class BuiltEngine:
+    """An accepted engine.
+
+    path   of its manifest
+    fresh  False when the engine existed already
+    """
 
     path: Path
     manifest: Manifest
@@ -46,47 +43,47 @@ def build_engine(
     options: BuildOptions | None = None,
     folder: Path | None = None,
     *,
-    progress: Progress = lambda phase, share: True,
+    progress: Progress = lambda phase, fraction: True,
     measure: Measure | None = None,
-    most_lost: float | None = None,
+    max_points_lost: float | None = None,
     force: bool = False,
     device_id: int = 0,
-) -> Built:
-    """Build the engine of a model variant for this machine; when it fails a gate, whatever was there stays in place.
+) -> BuiltEngine:
+    """Build the engine of a model variant for this machine; when it fails a gate, an earlier engine stays installed.
 
-    folder     where engines live, engine_folder() when not given
-    progress   called with phase and share 0..1, from the thread that builds; returning False cancels
-    measure    figures per task of an engine on labelled images; with it the loss against the ONNX model is gated
-    most_lost  points of a hundred; engine_gates.MOST_LOST of the precision when not given
-    force      build even where a fitting engine exists
+    folder           of the engines; engine_folder() when not given
+    progress         called with phase and fraction 0..1, from the thread that builds; returning False cancels
+    measure          metric per task on labelled images; with it the loss against the ONNX model is gated
+    max_points_lost  percentage points; gates.MAX_POINTS_LOST of the precision when not given
+    force            build even when a matching engine exists
     """
     if reason := tensorrt.available():
         raise EngineError(reason)
     device = runtime.use_device(device_id)
     folder = folder or tensorrt.engine_folder()
     key = EngineKey.of(spec, tensorrt.machine(device), options)
-    with only_builder(folder, key):
-        if not force and (present := _present(folder, key)):
-            return present
+    with build_lock(folder, key):
+        if not force and (existing := _existing(folder, key)):
+            return existing
         from camera_perception.engines.tensorrt.builder import build_plan
 
         started = perf_counter()
         plan = build_plan(spec, key.options, progress, folder / _timing_name(key))
         seconds = perf_counter() - started
-        manifest = _accepted(plan, spec, key, device, seconds, progress, measure, most_lost)
-        return Built(store(folder, manifest, plan.data, plan.inspection), manifest, True)
+        manifest = _accepted(plan, spec, key, device, seconds, progress, measure, max_points_lost)
+        return BuiltEngine(store(folder, manifest, plan.data, plan.inspection), manifest, True)
 
 
-def _present(folder: Path, key: EngineKey) -> Built | None:
-    """The engine that was built with the same options, unless it was damaged since."""
+def _existing(folder: Path, key: EngineKey) -> BuiltEngine | None:
+    """The engine that was built with the same options, unless it is damaged."""
     for path, manifest in matching(folder, key):
         if manifest.key == key:
             try:
                 read_plan(folder, manifest)
             except EngineError as error:
-                log.warning("building again: %s", error)
+                log.warning("%s: building it again", error)
                 return None
-            return Built(path, manifest, False)
+            return BuiltEngine(path, manifest, False)
     return None
 
 
@@ -103,19 +100,19 @@ def _accepted(
     seconds: float,
     progress: Progress,
     measure: Measure | None,
-    most_lost: float | None,
+    max_points_lost: float | None,
 ) -> Manifest:
     """The manifest of a plan that passed both gates."""
-    _go_on(progress, "comparing with the reference", spec)
+    _report(progress, "comparing with the reference", spec)
     engine = tensorrt.open_plan(plan.data, spec, device)
     try:
-        deviations = same_as_reference(engine, spec, device)
+        deviations = check_reference(engine, spec, device)
         lost = {}
         if measure:
-            _go_on(progress, "measuring on labelled images", spec)
+            _report(progress, "measuring on labelled images", spec)
             lost = points_lost(spec, engine, measure)
-            check_lost(lost, spec, device, most_lost)
-        _go_on(progress, "storing the engine", spec)
+            check_points_lost(lost, spec, device, max_points_lost)
+        _report(progress, "storing the engine", spec)
         digest = hashlib.sha256(plan.data).hexdigest()
         return Manifest(
             key=key,
@@ -135,18 +132,18 @@ def _accepted(
         engine.close()
 
 
-def _go_on(progress: Progress, phase: str, spec: ModelSpec) -> None:
-    """What comes after TensorRT's part can be cancelled between its steps."""
+def _report(progress: Progress, phase: str, spec: ModelSpec) -> None:
+    """Report a phase that follows TensorRT's own; BuildCancelled when the callback returns False."""
     if progress(phase, 1.0) is False:
         raise BuildCancelled(spec.name)
 
 
 def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:
-    """The variant to build; auto is fp16 where the folder has it: half the time at no loss worth naming."""
+    """The variant to build; auto is fp16 where the folder has it: half the time at a negligible loss."""
     if precision != "auto":
         return tensorrt.variant(spec, precision)
     try:
         return tensorrt.variant(spec, "fp16")
     except ModelError as error:
-        log.warning("building %s, since %s", spec.precision, error)
+        log.warning("building %s: %s", spec.precision, error)
         return spec

@@ -1,4 +1,4 @@
-"""Memory that CPU and GPU exchange: page-locked, of the device, or the same bytes on both sides."""
+"""Memory that CPU and GPU exchange: page-locked host memory, device memory, and pairs of both."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from camera_perception.engines.cuda.runtime import Stream, call, runtime
+from camera_perception.engines.cuda.bindings import bindings, call
+from camera_perception.engines.cuda.runtime import Stream
 
 ALIGNMENT = 256  # bytes; TensorRT wants tensor addresses that are multiples of it
 
 
 class HostMemory:
-    """Page-locked host memory, which the copy engines reach by themselves.
+    """Page-locked host memory, which the GPU's copy engines read and write directly.
 
     mapped  also give it a device address: no copies are needed then; worth it where GPU and CPU share their memory
     """
 
     def __init__(self, nbytes: int, *, mapped: bool = False) -> None:
-        self._api = runtime()
+        self._api = bindings()
         flags = self._api.cudaHostAllocMapped if mapped else self._api.cudaHostAllocDefault
         self.address = int(call(self._api, self._api.cudaHostAlloc(nbytes, flags)))
         self.nbytes = nbytes
@@ -29,6 +30,7 @@ class HostMemory:
         self.bytes[...] = 0
 
     def device_address(self) -> int:
+        """Where the GPU finds mapped memory."""
         return int(call(self._api, self._api.cudaHostGetDevicePointer(self.address, 0)))
 
     def array(self, offset: int, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
@@ -43,7 +45,7 @@ class DeviceMemory:
     """Memory of the GPU; cudaMalloc aligns it to 256 bytes."""
 
     def __init__(self, nbytes: int) -> None:
-        self._api = runtime()
+        self._api = bindings()
         self.address = int(call(self._api, self._api.cudaMalloc(nbytes)))
         self.nbytes = nbytes
 
@@ -51,33 +53,32 @@ class DeviceMemory:
         self._api.cudaFree(self.address)
 
 
-class Twin:
-    """The same bytes on both sides: pinned host memory and device memory, or one piece that both see (mapped)."""
+class BufferPair:
+    """The same bytes for CPU and GPU: a host and a device buffer, or one mapped buffer that both access."""
 
     def __init__(self, nbytes: int, *, mapped: bool = False) -> None:
-        self._api = runtime()
+        self._api = bindings()
         self.host = HostMemory(nbytes, mapped=mapped)
         self._device = None if mapped else DeviceMemory(nbytes)
-        self.address = self._device.address if self._device else self.host.device_address()
+        self.device_address = self._device.address if self._device else self.host.device_address()
         self._to_device = self._api.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._to_host = self._api.cudaMemcpyKind.cudaMemcpyDeviceToHost
 
     def upload(self, stream: Stream) -> None:
         if self._device is not None:
-            self._copy(self.address, self.host.address, self._to_device, stream)
+            self._copy(self.device_address, self.host.address, self._to_device, stream)
 
     def download(self, stream: Stream) -> None:
         if self._device is not None:
-            self._copy(self.host.address, self.address, self._to_host, stream)
-
-    def _copy(self, target: int, source: int, kind: Any, stream: Stream) -> None:
-        done = self._api.cudaMemcpyAsync(target, source, self.host.nbytes, kind, stream.raw)
-        call(self._api, done)
+            self._copy(self.host.address, self.device_address, self._to_host, stream)
 
     def close(self) -> None:
         if self._device is not None:
             self._device.close()
         self.host.close()
+
+    def _copy(self, target: int, source: int, direction: Any, stream: Stream) -> None:
+        call(self._api, self._api.cudaMemcpyAsync(target, source, self.host.nbytes, direction, stream.raw))
 
 
 def aligned(nbytes: int) -> int:

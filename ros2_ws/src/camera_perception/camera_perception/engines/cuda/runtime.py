@@ -1,93 +1,27 @@
-"""CUDA without torch: the device, streams, events, graphs. Memory is in cuda_memory.py.
-
-What CUDA calls return, as values or as one sentence. All calls of the runtime API go through here.
-
-cuda-bindings is NVIDIA's own thin wrapper; it imports without a driver, and every call returns (error, *values).
-"""
+"""CUDA without torch: device, streams, events and graphs. Memory is in cuda/memory.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, sleep
-from typing import Any
 
 from camera_perception.core.errors import EngineError
+from camera_perception.engines.cuda.bindings import REMEDIES, CudaError, bindings, call, failure, reset_lost_context
 
-REMEDIES = {
-    "cudaErrorInsufficientDriver": "no usable NVIDIA driver: install one (nvidia-smi must work)",
-    "cudaErrorNoDevice": "no NVIDIA GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES",
-    "cudaErrorInvalidDevice": "there is no GPU of that number: check nvidia-smi and CUDA_VISIBLE_DEVICES",
-    "cudaErrorMemoryAllocation": "the GPU is out of memory: close other programs, or use a smaller model or batch",
-    "cudaErrorDevicesUnavailable": "the GPU is busy or in exclusive mode: close the program that holds it",
-    "cudaErrorECCUncorrectable": "the GPU reports a memory defect (ECC): reboot; have it checked if this comes again",
-    "cudaErrorLaunchTimeout": "the GPU's watchdog stopped the network: load the engine again",
-    "cudaErrorLaunchFailure": "the network crashed on the GPU: load the engine again, build it anew if this repeats",
-    "cudaErrorIllegalAddress": "the network left its memory: build the engine anew",
-}
-# After these nothing works in this process until the device is reset: see use_device.
-STICKY = {
-    "cudaErrorECCUncorrectable",
-    "cudaErrorHardwareStackError",
-    "cudaErrorIllegalAddress",
-    "cudaErrorIllegalInstruction",
-    "cudaErrorLaunchFailure",
-    "cudaErrorLaunchTimeout",
-    "cudaErrorMisalignedAddress",
-    "cudaErrorUnknown",
-}
-_lost = False
-
-
-class CudaError(EngineError):
-    """A CUDA call failed. `code` is CUDA's name of the error."""
-
-    def __init__(self, code: str, text: str) -> None:
-        self.code = code
-        super().__init__(f"{REMEDIES.get(code, text or 'CUDA failed: load the engine again')} ({code})")
-
-
-def runtime() -> Any:
-    from cuda.bindings import runtime
-
-    return runtime
-
-
-def call(api: Any, result: tuple) -> Any:
-    """The values of a CUDA call: none, one, or a tuple."""
-    if result[0] != api.cudaError_t.cudaSuccess:
-        raise failure(api, result[0])
-    return result[1] if len(result) == 2 else result[1:]
-
-
-def failure(api: Any, error: Any) -> CudaError:
-    global _lost
-    _lost = _lost or error.name in STICKY
-    text = api.cudaGetErrorString(error)[1]
-    return CudaError(error.name, text.decode() if isinstance(text, bytes) else str(text))
-
-
-def recover(api: Any) -> None:
-    """After a sticky error every call fails until the device is reset; whatever was on it is lost already."""
-    global _lost
-    if _lost:
-        api.cudaDeviceReset()
-        _lost = False
-
-
-POLL = 50e-6  # seconds between two looks at an event
-PATIENCE = 5.0  # seconds after which a frame that does not come back is a broken GPU
+POLL_INTERVAL = 50e-6  # seconds between two queries of an event
+FRAME_TIMEOUT = 5.0  # seconds after which an unfinished frame means a broken GPU
 
 
 def available() -> str | None:
     """Why CUDA cannot be used here, or None."""
     try:
-        api = runtime()
+        api = bindings()
     except ImportError as error:
         return (
             f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver"
         )
-    recover(api)
+    reset_lost_context(api)
     result, count = api.cudaGetDeviceCount()
     if result.name != "cudaSuccess":
         return str(CudaError(result.name, ""))
@@ -96,7 +30,11 @@ def available() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU. driver_major is the CUDA version of the driver; integrated means that it shares the CPU's memory."""
+    """One GPU.
+
+    driver_major  CUDA version of the driver
+    integrated    the GPU shares the CPU's memory, as on a Jetson
+    """
 
     index: int
     name: str
@@ -106,9 +44,9 @@ class Device:
 
 
 def use_device(index: int = 0) -> Device:
-    """Make a GPU the current one of this thread. After an error that ruins the context, the device is reset first."""
-    api = runtime()
-    recover(api)
+    """Make a GPU the current one of this thread; it is reset first when an earlier error lost the context."""
+    api = bindings()
+    reset_lost_context(api)
     call(api, api.cudaSetDevice(index))
     properties = call(api, api.cudaGetDeviceProperties(index))
     driver = call(api, api.cudaDriverGetVersion())
@@ -120,7 +58,7 @@ def use_device(index: int = 0) -> Device:
 
 def free_memory() -> tuple[int, int]:
     """(free, total) bytes of the current GPU."""
-    api = runtime()
+    api = bindings()
     free, total = call(api, api.cudaMemGetInfo())
     return free, total
 
@@ -129,15 +67,16 @@ class Stream:
     """A queue of GPU work, never the default one. priority 0 is the highest that the GPU has, 1 the lowest."""
 
     def __init__(self, priority: int = 0) -> None:
-        self._api = runtime()
+        self._api = bindings()
         lowest, highest = call(self._api, self._api.cudaDeviceGetStreamPriorityRange())
         flags = self._api.cudaStreamNonBlocking
         created = self._api.cudaStreamCreateWithPriority(flags, lowest if priority else highest)
         self.raw = call(self._api, created)
         self.handle = int(self.raw)
 
-    def synchronize(self) -> None:
-        call(self._api, self._api.cudaStreamSynchronize(self.raw))
+    def wait_for(self, event: Event) -> None:
+        """Work queued after this call starts when the event is reached; the CPU does not wait."""
+        call(self._api, self._api.cudaStreamWaitEvent(self.raw, event.raw, 0))
 
     def close(self) -> None:
         self._api.cudaStreamDestroy(self.raw)
@@ -147,17 +86,13 @@ class Event:
     """A mark in a stream."""
 
     def __init__(self) -> None:
-        self._api = runtime()
+        self._api = bindings()
         self._success = self._api.cudaError_t.cudaSuccess
         self._not_ready = self._api.cudaError_t.cudaErrorNotReady
         self.raw = call(self._api, self._api.cudaEventCreateWithFlags(self._api.cudaEventDisableTiming))
 
     def record(self, stream: Stream) -> None:
         call(self._api, self._api.cudaEventRecord(self.raw, stream.raw))
-
-    def hold(self, stream: Stream) -> None:
-        """Work that is put into stream from now on starts after the mark."""
-        call(self._api, self._api.cudaStreamWaitEvent(stream.raw, self.raw, 0))
 
     def done(self) -> bool:
         error = self._api.cudaEventQuery(self.raw)[0]
@@ -167,15 +102,15 @@ class Event:
             return False
         raise failure(self._api, error)
 
-    def wait(self, seconds: float = PATIENCE) -> None:
-        """Until the mark is reached. Polls, because cudaEventSynchronize would never return from a dead GPU."""
+    def wait(self, seconds: float = FRAME_TIMEOUT) -> None:
+        """Block until the event is reached. Polls: cudaEventSynchronize would never return from a dead GPU."""
         stop = perf_counter() + seconds
         while not self.done():
             if perf_counter() > stop:
                 raise EngineError(
-                    f"the GPU did not finish within {seconds:g} s: load the engine again, reboot if it repeats"
+                    f"the GPU did not finish within {seconds:g} s: load the engine again, reboot if it recurs"
                 )
-            sleep(POLL)
+            sleep(POLL_INTERVAL)
 
     def close(self) -> None:
         self._api.cudaEventDestroy(self.raw)
@@ -185,12 +120,10 @@ class Graph:
     """Work recorded once and started with one call."""
 
     def __init__(self, stream: Stream, work: Callable[[], None]) -> None:
-        """Record what work puts into stream; CudaError or the error of work when it cannot be recorded."""
-        self._api = api = runtime()
-        call(
-            api,
-            api.cudaStreamBeginCapture(stream.raw, api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal),
-        )
+        """Record what work() puts into the stream; CudaError, or the error of work(), when that fails."""
+        self._api = api = bindings()
+        mode = api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        call(api, api.cudaStreamBeginCapture(stream.raw, mode))
         try:
             work()
         except EngineError:

@@ -1,18 +1,19 @@
-"""TensorRT on NVIDIA GPUs, Jetson included. Opens engines that were built and accepted before; builds none itself."""
+"""TensorRT backend for NVIDIA GPUs, Jetson included. Opens engines that were built and accepted; builds none."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from camera_perception.core.errors import EngineError, EngineMissing, ModelError
 from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.engines import Engine
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import cache_folder, median_ms
-from camera_perception.engines.tensorrt.store import EngineKey, Machine, Manifest, matching, near_misses, read_plan
+from camera_perception.engines.tensorrt.manifest import EngineKey, Machine, Manifest
+from camera_perception.engines.tensorrt.store import matching, near_misses, read_plan
 from camera_perception.engines.validate import check_slots
 
 log = logging.getLogger(__name__)
@@ -35,42 +36,43 @@ def load(
     spec: ModelSpec,
     *,
     slots: int = 1,
+    threads: int = 0,
+    letterbox: bool = False,
     precision: str = "auto",
     device_id: int = 0,
     folder: Path | str | None = None,
     memory: str = "auto",
     graph: bool = True,
     background: bool = False,
-    letterbox: bool = False,
 ) -> Engine:
-    """Open the engine that was built for this model and machine; EngineError gives the command that builds one.
+    """Open the engine that was built for this model and machine; EngineError has the command that builds one.
 
     slots      frames in flight
+    threads    ignored: the GPU computes
+    letterbox  slots accept source images, which the GPU resizes: for cameras much larger than the network
     precision  fp32, fp16, int8, fp8, or auto = the fastest that was built and accepted
-    folder     of the engines, where it is not engine_folder()
-    memory     copy; mapped = memory shared by CPU and GPU; auto = what is faster here
+    folder     of the engines, when it is not engine_folder()
+    memory     copy; mapped = memory shared by CPU and GPU; auto = the faster of both
     graph      replay CUDA graphs
     background low stream priority
-    letterbox  slots take source images, which the GPU resizes: for cameras much larger than the network
     """
     if reason := available():
         raise EngineError(reason)
     if memory not in ("auto", "copy", "mapped"):
         raise EngineError(f"unknown memory '{memory}' for tensorrt: expected auto, copy, mapped")
     device = runtime.use_device(device_id)
-    place = Path(folder) if folder else engine_folder()
-    variant, manifest, plan = find(spec, precision, machine(device), place)
+    variant, manifest, plan = find(spec, precision, machine(device), Path(folder) if folder else engine_folder())
     options = {"slots": check_slots(slots), "graph": graph, "background": background, "letterbox": letterbox}
     return open_plan(plan, variant, device, memory, built_at=manifest.built_at, **options)
 
 
-def open_plan(plan: bytes, spec: ModelSpec, device: runtime.Device, memory: str = "auto", **options: object) -> Engine:
-    """An engine from trusted bytes. With memory "auto" a Jetson tries copies and shared memory and keeps the faster."""
+def open_plan(plan: bytes, spec: ModelSpec, device: runtime.Device, memory: str = "auto", **options: Any) -> Engine:
+    """An engine from trusted bytes. With memory "auto" a Jetson tries copies and shared memory; the faster is kept."""
     from camera_perception.engines.tensorrt.engine import TensorRtEngine
 
     def opened(mapped: bool) -> Engine:
         build = command(spec, spec.precision)
-        return cast(Engine, TensorRtEngine(plan, spec, device, mapped=mapped, build=build, **options))  # type: ignore[arg-type]
+        return cast(Engine, TensorRtEngine(plan, spec, device, mapped=mapped, build=build, **options))
 
     if memory != "auto" or not device.integrated:
         return opened(memory == "mapped")
@@ -81,14 +83,14 @@ def open_plan(plan: bytes, spec: ModelSpec, device: runtime.Device, memory: str 
 
 
 def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[ModelSpec, Manifest, bytes]:
-    """The variant of the model, the manifest and the bytes of its fastest engine that is as it was when it was checked.
+    """The fastest undamaged engine that fits: variant of the model, manifest, bytes.
 
-    EngineMissing says what is wrong with the nearest one, and the command that builds another.
+    EngineMissing has what is wrong with the nearest engine, and the command that builds one.
     """
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision '{precision}' for tensorrt: expected auto, {', '.join(PRECISIONS)}")
-    wanted = [v for v in variants(spec) if precision in ("auto", v.precision)]
-    found = [(v, manifest) for v in wanted for _, manifest in matching(folder, EngineKey.of(v, here))]
+    eligible = [v for v in variants(spec) if precision in ("auto", v.precision)]
+    found = [(v, manifest) for v in eligible for _, manifest in matching(folder, EngineKey.of(v, here))]
     damaged = []
     for variant, manifest in sorted(found, key=lambda pair: pair[1].milliseconds):
         try:
@@ -96,15 +98,16 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
         except EngineError as error:
             log.warning("%s", error)
             damaged.append(str(error))
-    why = f"; {damaged[0]}" if damaged else _nearest(wanted, here, folder)
+    reason = f"; {damaged[0]}" if damaged else _nearest(eligible, here, folder)
     raise EngineMissing(
-        f"no TensorRT engine of model '{spec.name}' for this machine is in {folder}{why}: "
+        f"no TensorRT engine of model '{spec.name}' for this machine is in {folder}{reason}: "
         f"build one with `{command(spec, precision)}`"
     )
 
 
-def _nearest(wanted: list[ModelSpec], here: Machine, folder: Path) -> str:
-    misses = [miss for v in wanted for miss in near_misses(folder, EngineKey.of(v, here))]
+def _nearest(eligible: list[ModelSpec], here: Machine, folder: Path) -> str:
+    """A clause about the engine that nearly fits; "" when there is none."""
+    misses = [miss for v in eligible for miss in near_misses(folder, EngineKey.of(v, here))]
     return f"; the nearest was built for {min(misses, key=len)}" if misses else ""
 
 
@@ -119,10 +122,10 @@ def variants(spec: ModelSpec) -> list[ModelSpec]:
 
 
 def variant(spec: ModelSpec, precision: str) -> ModelSpec:
-    """The variant of that precision; ModelError gives the command that makes it."""
-    for one in variants(spec):
-        if one.precision == precision:
-            return one
+    """The variant of that precision; ModelError has the command that makes it."""
+    for candidate in variants(spec):
+        if candidate.precision == precision:
+            return candidate
     raise ModelError(
         f"{spec.folder} has no {precision} variant: make it with "
         f"`perception-models quantize {spec.folder} --precision {precision}`"
@@ -130,20 +133,20 @@ def variant(spec: ModelSpec, precision: str) -> ModelSpec:
 
 
 def machine(device: runtime.Device) -> Machine:
-    """What engines that are built here are bound to."""
+    """The machine that engines built here are bound to."""
     import tensorrt
 
     return Machine(tensorrt.__version__, device.name, device.compute_capability, device.driver_major)
 
 
 def engine_folder() -> Path:
-    """~/.cache/camera_perception/engines, or below XDG_CACHE_HOME."""
+    """Default folder of engines: ~/.cache/camera_perception/engines, or below XDG_CACHE_HOME."""
     return cache_folder() / "engines"
 
 
 def command(spec: ModelSpec, precision: str) -> str:
-    """What to type to get an engine; without a precision it takes the fp16 variant where there is one."""
-    wanted = "" if precision == "auto" else f" --precision {precision}"
+    """The command that builds an engine; without a precision it builds the fp16 variant where there is one."""
+    option = "" if precision == "auto" else f" --precision {precision}"
     batch = f" --batch {spec.input.batch}" if spec.input.batch > 1 else ""
     folder = spec.folder.parent if spec.folder.name in PRECISIONS else spec.folder
-    return f"camera-perception build-engine {folder}{wanted}{batch}"
+    return f"camera-perception build-engine {folder}{option}{batch}"

@@ -1,79 +1,26 @@
 """From ONNX to a TensorRT plan. Strongly typed: the precision is that of the ONNX file, no flag can contradict it.
 
-Only names that TensorRT 10.3 to 11 share are used, so that one file serves JetPack 6, JetPack 7 and desktops.
-
-How far a build is: TensorRT's nested phases as one number, and its way to be stopped.
+Uses only names that TensorRT 10.3 to 11 share, so that one file serves JetPack 6, JetPack 7 and desktops.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from typing import Any
 
 import tensorrt as trt
 
 from camera_perception.core.errors import BuildCancelled, EngineError
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.engines.tensorrt.errors import BUILD, meaning
-from camera_perception.engines.tensorrt.logger import LOGGER, layer_precisions
-from camera_perception.engines.tensorrt.store import BuildOptions, write_whole
-
-# Called with a phase and how much of the whole is done, 0..1; returning False cancels the build.
-Progress = Callable[[str, float], bool]
-
-
-class ProgressMonitor(trt.IProgressMonitor):
-    """Turns TensorRT's nested phases into one number that only grows. TensorRT calls it from any of its threads.
-
-    What the callback raises must not travel through TensorRT: it cancels the build, and `failure` has it then.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        trt.IProgressMonitor.__init__(self)
-        self._progress = progress
-        self._phases: dict[str, tuple[str | None, int, int]] = {}  # name: parent, steps, done
-        self._share = 0.0
-        self._lock = RLock()
-        self.cancelled = False
-        self.failure: Exception | None = None
-
-    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-        with self._lock:
-            self._phases[phase_name] = parent_phase, max(num_steps, 1), 0
-
-    def step_complete(self, phase_name: str, step: int) -> bool:
-        with self._lock:
-            parent, steps, _ = self._phases.get(phase_name, (None, 1, 0))
-            self._phases[phase_name] = parent, steps, min(step + 1, steps)
-            self._share = max(self._share, self._total())
-            self.cancelled = self.cancelled or not self._tell(phase_name)
-            return not self.cancelled
-
-    def phase_finish(self, phase_name: str) -> None:
-        with self._lock:
-            self._phases.pop(phase_name, None)
-
-    def _tell(self, phase: str) -> bool:
-        try:
-            return self._progress(phase, self._share) is not False
-        except KeyboardInterrupt:
-            return False
-        except Exception as error:
-            self.failure = error
-            return False
-
-    def _total(self) -> float:
-        """Of the outermost phase, with the part of its present step that inner phases have done."""
-        return max((self._done(name) for name, (parent, _, _) in self._phases.items() if not parent), default=0.0)
-
-    def _done(self, name: str) -> float:
-        _, steps, done = self._phases[name]
-        inner = [self._done(child) for child, (parent, _, _) in self._phases.items() if parent == name]
-        return min((done + max(inner, default=0.0)) / steps, 1.0)
-
+from camera_perception.engines.tensorrt.errors import explain
+from camera_perception.engines.tensorrt.logger import LOGGER
+from camera_perception.engines.tensorrt.manifest import BuildOptions, Progress
+from camera_perception.engines.tensorrt.progress import ProgressMonitor
+from camera_perception.engines.tensorrt.store import write_whole
 
 MIB = 1 << 20
 log = logging.getLogger(__name__)
@@ -81,11 +28,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """data is the serialized engine; layers counts its layers by the number type that they compute in."""
+    """A compiled network.
+
+    data        the serialized engine
+    layers      number of layers per number type
+    inspection  JSON of TensorRT's engine inspector
+    """
 
     data: bytes
     layers: dict[str, int]
-    inspection: str  # JSON of TensorRT's engine inspector
+    inspection: str
 
 
 def build_plan(
@@ -95,9 +47,9 @@ def build_plan(
     timing_cache: Path | None = None,
     onnx: bytes | None = None,
 ) -> Plan:
-    """Compile the model's ONNX file; EngineError says in the user's words why it cannot be, BuildCancelled that it was.
+    """Compile the model's ONNX file. EngineError has the cause in the user's terms; BuildCancelled when cancelled.
 
-    onnx  another graph with the same input instead of the model's file; for looking into it
+    onnx  another graph with the same input instead of the model's file, for inspecting the model
     """
     LOGGER.take()
     builder = trt.Builder(LOGGER)
@@ -108,7 +60,7 @@ def build_plan(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * MIB)
     config.builder_optimization_level = options.optimization_level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    _alive = _timing_cache(config, timing_cache)  # TensorRT keeps no reference of its own
+    _alive = _load_timing_cache(config, timing_cache)  # TensorRT keeps no reference of its own
     monitor = ProgressMonitor(progress)
     config.progress_monitor = monitor
     _add_profile(builder, network, config, spec)
@@ -118,8 +70,8 @@ def build_plan(
             raise monitor.failure
         if monitor.cancelled:
             raise BuildCancelled(spec.name)
-        raise EngineError(f"no engine can be built from {spec.onnx_path}: {meaning(LOGGER.take())}")
-    _keep_timing_cache(config, timing_cache)
+        raise EngineError(f"no engine can be built from {spec.onnx_path}: {explain(LOGGER.take())}")
+    _store_timing_cache(config, timing_cache)
     data = bytes(memoryview(plan))
     inspection = inspect(data)
     return Plan(data, layer_precisions(inspection), inspection)
@@ -131,7 +83,7 @@ def _parse(parser: trt.OnnxParser, spec: ModelSpec, onnx: bytes | None) -> None:
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     lines = [f"  {_where(error)}: {error.desc()}" for error in errors]
-    cause = meaning([error.desc() for error in errors] + LOGGER.take())
+    cause = explain([error.desc() for error in errors] + LOGGER.take())
     raise EngineError("\n".join([f"TensorRT cannot read {spec.onnx_path}: {cause}", *lines]))
 
 
@@ -143,42 +95,42 @@ def _where(error: trt.ParserError) -> str:
 def _add_profile(
     builder: trt.Builder, network: trt.INetworkDefinition, config: trt.IBuilderConfig, spec: ModelSpec
 ) -> None:
-    """A free batch dimension becomes a fixed one; everything else has to be fixed in the ONNX file."""
+    """Fix a dynamic batch dimension; all other dimensions have to be fixed in the ONNX file."""
     images = network.get_input(0)
-    shape, wanted = tuple(images.shape), spec.input.shape
-    if len(shape) != len(wanted) or any(have not in (-1, want) for have, want in zip(shape[1:], wanted[1:])):
+    shape, expected = tuple(images.shape), spec.input.shape
+    if len(shape) != len(expected) or any(have not in (-1, want) for have, want in zip(shape[1:], expected[1:])):
         raise EngineError(
-            f"input '{images.name}' of {spec.onnx_path} has the shape {shape}, model.json says {wanted}: "
+            f"input '{images.name}' of {spec.onnx_path} has the shape {shape}, model.json declares {expected}: "
             "correct its input section, or export the model again"
         )
-    if shape[0] not in (-1, wanted[0]):
+    if shape[0] not in (-1, expected[0]):
         raise EngineError(
-            f"input '{images.name}' of {spec.onnx_path} has the fixed shape {shape}, wanted is {wanted}: "
+            f"input '{images.name}' of {spec.onnx_path} has the fixed shape {shape}, but {expected} is needed: "
             f"export the model with batch={spec.input.batch}, or build with --batch {shape[0]}"
         )
     if -1 not in shape:
         return
     profile = builder.create_optimization_profile()
-    profile.set_shape(images.name, wanted, wanted, wanted)
+    profile.set_shape(images.name, expected, expected, expected)
     if config.add_optimization_profile(profile) < 0:
-        raise EngineError(f"TensorRT refuses the input shape {wanted}: {meaning(LOGGER.take())}")
+        raise EngineError(f"TensorRT rejects the input shape {expected}: {explain(LOGGER.take())}")
 
 
-def _timing_cache(config: trt.IBuilderConfig, path: Path | None) -> trt.ITimingCache | None:
-    """What earlier builds on this GPU have measured; a file that TensorRT does not take is as good as none."""
+def _load_timing_cache(config: trt.IBuilderConfig, path: Path | None) -> trt.ITimingCache | None:
+    """The measurements of earlier builds on this GPU; a file that TensorRT rejects is replaced by an empty cache."""
     if path is None:
         return None
     stored = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(stored)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        log.info("the timing cache %s does not fit and is begun anew", path)
+        log.info("TensorRT rejects the timing cache %s: starting with an empty one", path)
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
 
 
-def _keep_timing_cache(config: trt.IBuilderConfig, path: Path | None) -> None:
-    """What was measured, for the next build; builds of other models on this GPU may write at the same time."""
+def _store_timing_cache(config: trt.IBuilderConfig, path: Path | None) -> None:
+    """Save the measurements for the next build; builds of other models may write the file at the same time."""
     cache = config.get_timing_cache() if path is not None else None
     if cache is None or path is None:
         return
@@ -189,8 +141,26 @@ def _keep_timing_cache(config: trt.IBuilderConfig, path: Path | None) -> None:
 
 
 def inspect(plan: bytes) -> str:
-    """What the layers of a plan that was just built are, as JSON; "{}" when TensorRT does not say."""
+    """TensorRT's description of the layers of a fresh plan, as JSON; "{}" when there is none."""
     engine = trt.Runtime(LOGGER).deserialize_cuda_engine(plan)
     if engine is None:
-        raise EngineError(f"the engine that was just built cannot be loaded: {meaning(LOGGER.take(), BUILD)}")
+        raise EngineError(f"the engine that was just built cannot be loaded: {explain(LOGGER.take())}")
     return engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON) or "{}"
+
+
+def layer_precisions(inspection: str) -> dict[str, int]:
+    """Number of layers per number type of their first output: {"Half": 52, "Int8": 40, "Float": 9}."""
+    try:
+        layers = json.loads(inspection).get("Layers", [])
+    except (ValueError, AttributeError):
+        return {}
+    return dict(Counter(_precision(layer) for layer in layers if isinstance(layer, dict)).most_common())
+
+
+def _precision(layer: dict[str, Any]) -> str:
+    """Formats read "Half NHWC8 ..." or "Int8 ..."; older ones "Channel major FP16 format ..."."""
+    text = str((layer.get("Outputs") or [{}])[0].get("Format/Datatype", "unknown"))
+    types = ("Int8", "Half", "FP16", "BFloat16", "FP8", "FP32", "Float", "Int32", "Int64", "UInt8", "Bool")
+    aliases = {"FP16": "Half", "FP32": "Float"}
+    found = next((name for name in types if name.lower() in text.lower()), "unknown")
+    return aliases.get(found, found)

@@ -1,4 +1,4 @@
-"""What TensorRT logs when it refuses, and the sentence that our user reads instead. Knows texts only, no TensorRT."""
+"""Translation of TensorRT's error messages into sentences for users. Works on text only, without TensorRT."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 BUILD = "camera-perception build-engine"
 
-# Pattern over everything that was logged: what it means and what to do. The first that fits wins.
-MEANINGS: tuple[tuple[str, str], ...] = (
+# Pattern over everything that was logged: cause and remedy. The first match wins.
+EXPLANATIONS: tuple[tuple[str, str], ...] = (
     (
         r"expecting compute (?P<had>[\d.]+) got compute (?P<has>[\d.]+)",
         "it was built for a GPU of compute capability {had}, this one has {has}: build it here with `{build}`",
@@ -44,11 +44,11 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"[Nn]on-zero zero point",
-        "its int8 scales have zero points, which TensorRT refuses: quantise again with `perception-models quantize`",
+        "its int8 scales have zero points, which TensorRT rejects: quantise again with `perception-models quantize`",
     ),
     (
         r"missing dimensions in profile",
-        "an input dimension other than the batch is open: export the model with a fixed image size",
+        "an input dimension other than the batch is dynamic: export the model with a fixed image size",
     ),
     (
         r"must have type Float",
@@ -65,21 +65,21 @@ MEANINGS: tuple[tuple[str, str], ...] = (
 )
 
 
-def meaning(messages: Iterable[str], build: str = BUILD) -> str:
-    """The cause in one clause, with what to do; an unknown cause is TensorRT's last words.
+def explain(messages: Iterable[str], build: str = BUILD) -> str:
+    """The cause and what to do, in one clause; for an unknown cause TensorRT's first message.
 
-    messages  error texts in the order in which they came
+    messages  error messages in the order in which they came
     build     the command that builds the engine in question
     """
     texts = [text.strip() for text in messages if text.strip()]
     everything = "\n".join(texts)
-    for pattern, sentence in MEANINGS:
+    for pattern, sentence in EXPLANATIONS:
         if found := re.search(pattern, everything):
             groups = {name: value or "" for name, value in found.groupdict().items()}
             return sentence.format(build=build, **groups)
-    return f"TensorRT says: {_plain(texts[0])}" if texts else "TensorRT gave no reason: run again with --verbose"
+    return f"TensorRT reports: {_plain(texts[0])}" if texts else "TensorRT gave no reason: run again with --verbose"
 
 
 def _plain(text: str) -> str:
-    """Without TensorRT's file names and line numbers."""
+    """The message without TensorRT's file names and line numbers."""
     return re.sub(r"\[[\w/.]+(?:cpp|h)::\w+::\d+\]\s*", "", text)[:400]

@@ -1,4 +1,4 @@
-"""A deserialised plan that is ready to run: TensorRT's runtime, engine and context, and why it fails when it does."""
+"""A deserialised plan that is ready to run: TensorRT's runtime, engine and context, with the causes of failures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Tensor
 from camera_perception.engines.cuda import runtime
-from camera_perception.engines.tensorrt.errors import meaning
+from camera_perception.engines.tensorrt.errors import explain
 from camera_perception.engines.tensorrt.logger import LOGGER, ErrorRecorder
 from camera_perception.engines.validate import check_input, check_names
 
@@ -21,7 +21,7 @@ INPUT = trt.TensorIOMode.INPUT
 class Network:
     """One network on the GPU, for one frame at a time.
 
-    build  the command that builds such an engine, for error texts
+    build  the command that builds such an engine, for error messages
     """
 
     def __init__(self, plan: bytes, build: str) -> None:
@@ -54,14 +54,14 @@ class Network:
         return Tensor(inputs[0], spec.input.shape, _dtype(engine, inputs[0])), tensors
 
     def fix_shape(self, image: Tensor, stream: runtime.Stream) -> None:
-        """Once, before the first frame: profile, then shape."""
+        """Select the profile, then set the shape; once, before the first frame."""
         if not self._context.set_optimization_profile_async(0, stream.handle):
             raise self.failure("the engine cannot be started")
         if not self._context.set_input_shape(image.name, image.shape):
-            raise self.failure(f"the engine does not take {image.shape}")
+            raise self.failure(f"the engine does not accept the input shape {image.shape}")
 
     def enqueue(self, addresses: Mapping[str, int], stream: runtime.Stream) -> None:
-        """Put one run into the stream; tensor names and their device addresses stay bound until others come."""
+        """Queue one run. The addresses (tensor name: device address) stay bound until others are given."""
         if self._bound is not addresses:
             for name, address in addresses.items():
                 if not self._context.set_tensor_address(name, address):
@@ -71,8 +71,8 @@ class Network:
             raise self.failure()
 
     def failure(self, what: str = "the network failed on a frame") -> EngineError:
-        """What TensorRT has said since the last time, in the user's words."""
-        return EngineError(f"{what}: {meaning([*self.recorder.take(), *LOGGER.take()], self._build)}")
+        """An exception with the errors since the last call, in the user's terms."""
+        return EngineError(f"{what}: {explain([*self.recorder.take(), *LOGGER.take()], self._build)}")
 
     def close(self) -> None:
         del self._context, self._engine, self._runtime  # in this order

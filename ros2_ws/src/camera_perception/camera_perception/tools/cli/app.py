@@ -110,7 +110,7 @@ def build_engine(
     force: Annotated[bool, typer.Option("--force", "-f", help="Build although a fitting engine exists.")] = False,
 ) -> None:
     """Build a TensorRT engine for this GPU and prove that it computes what the model computes."""
-    from camera_perception.engines.tensorrt.store import BuildOptions
+    from camera_perception.engines.tensorrt.manifest import BuildOptions
     from camera_perception.tools.cli.build_engine import build_command
 
     options = BuildOptions(workspace, optimization_level)

@@ -11,9 +11,9 @@ from camera_perception.core.errors import EngineError
 from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
-from camera_perception.engines.build.build import Built, build_engine, chosen_variant
+from camera_perception.engines.build.build import BuiltEngine, build_engine, chosen_variant
 from camera_perception.engines.build.gates import Measure
-from camera_perception.engines.tensorrt.store import BuildOptions
+from camera_perception.engines.tensorrt.manifest import BuildOptions
 
 log = logging.getLogger(__name__)
 PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> figure per task, 0..1
@@ -45,7 +45,7 @@ def build_command(
     measure = labelled_measure(labelled) if labelled else None
     built = run_with_progress_bar(
         lambda progress: build_engine(
-            chosen, options, out, progress=progress, measure=measure, most_lost=most_lost, force=force
+            chosen, options, out, progress=progress, measure=measure, max_points_lost=most_lost, force=force
         )
     )
     typer.echo(summary(built))
@@ -60,7 +60,7 @@ def labelled_measure(labelled: Path) -> Measure:
     return lambda spec, engine: figures(spec, engine, labelled)
 
 
-def summary(built: Built) -> str:
+def summary(built: BuiltEngine) -> str:
     """What a user wants to know about an engine."""
     m = built.manifest
     rows = [(name, f"{p['worst']:.3g}", f"{p['share']:.2%}") for name, p in m.parity.items()]

@@ -43,7 +43,7 @@ def replay_command(
         result = replay(source, spec, engine, out, limit=limit, video=video)
     finally:
         engine.close()
-    typer.echo(summary(result, engine.name))
+    typer.echo(summary(result, engine.info.name))
     if reference is not None:
         verdict(compare_frames(read_frames(result.recording), wanted, tolerance), len(wanted))
 

@@ -12,7 +12,8 @@ from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.decode.heads import check_all
-from camera_perception.engines.reference import Deviation, check
+from camera_perception.engines.deviation import Deviation
+from camera_perception.engines.reference import check
 from camera_perception.engines.select import Candidate, candidates, median_ms, open_checked
 
 

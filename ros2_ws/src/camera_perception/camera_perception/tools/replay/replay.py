@@ -181,7 +181,7 @@ def run(
             name = source.camera
             yield failed_fields(arrival.stamp_ns, arrival.frame_id, flag, camera_name=name, frame_seq=seq), None
             continue
-        engine_id = engine.engine_id
+        engine_id = engine.info.engine_id
         fields = perception_fields(perception, spec, camera_name=source.camera, engine_id=engine_id, frame_seq=seq)
         yield fields, perception
 
@@ -201,7 +201,7 @@ def facts_of(source: Source, spec: ModelSpec, engine: Engine, result: Result) ->
     return {
         "Source": source.name,
         "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",
-        "Engine": f"{engine.name} ({engine.engine_id})",
+        "Engine": f"{engine.info.name} ({engine.info.engine_id})",
         "Camera": _camera_text(source),
         "Replayed in": f"{result.seconds:.1f} s, {rate:.1f} images/s all told",
     }

@@ -1,4 +1,4 @@
-"""Cameras of a rig whose images go through the network together: each gets its own answer, nobody waits for ever."""
+"""Engines shared by several cameras: each camera gets its own results, and none blocks the others."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import numpy as np
 import pytest
 
 from camera_perception.core.errors import EngineError
-from camera_perception.engines import Tensor
-from camera_perception.engines.serving import batched, shared_model
-from camera_perception.engines.serving.batched import BatchedEngine
-from camera_perception.engines.serving.loaded import ModelRequest
-from camera_perception.engines.serving.shared_model import ModelPool
+from camera_perception.engines import EngineInfo, Tensor
+from camera_perception.engines.serving import batched_engine, pool
+from camera_perception.engines.serving.batched_engine import BatchedEngine
+from camera_perception.engines.serving.model import ModelRequest
 from camera_perception.engines.slots import FreeSlots
 
 BATCH = 3
 
 
 class Doubling:
-    """A batch of three: outputs are the inputs times two; counts how often it runs, fails when it is told to."""
+    """A batch of three whose outputs are twice the inputs; counts its runs, and fails with `fails` when that is set."""
 
-    name, engine_id, precision, slots = "doubling", "0", "fp32", 1
+    info, spec, slots = EngineInfo("doubling", "0", "doubling", "", "fp32", "cpu"), None, 1
     input = Tensor("images", (BATCH, 2), np.dtype(np.uint8))
     outputs = {"out": Tensor("out", (BATCH, 2), np.dtype(np.uint8))}
 
@@ -53,8 +52,8 @@ class Doubling:
         self.closed = True
 
 
-def see(engine: BatchedEngine, value: int) -> int:
-    """One image of a camera: the value it gets back."""
+def run_camera(engine: BatchedEngine, value: int) -> int:
+    """Run one image of a camera and return its result."""
     slot = engine.acquire()
     try:
         slot.images[0] = value
@@ -87,46 +86,46 @@ def test_every_camera_gets_its_own_answers(cameras):
     got: dict[int, list[int]] = {}
 
     def camera(number: int) -> None:
-        got[number] = [see(engine, 10 * number + round) for round in range(10)]
+        got[number] = [run_camera(engine, 10 * number + round) for round in range(10)]
 
     in_threads(*(lambda number=number: camera(number) for number in range(cameras)))
     assert got == {number: [2 * (10 * number + round) for round in range(10)] for number in range(cameras)}
     assert inner._free.acquire()
 
 
-def test_cameras_that_come_together_run_once(monkeypatch):
-    monkeypatch.setattr(batched, "PATIENCE", 10.0)
+def test_simultaneous_cameras_run_the_network_once(monkeypatch):
+    monkeypatch.setattr(batched_engine, "MAX_WAIT", 10.0)
     engine, inner = shared(3)
-    in_threads(*(lambda value=value: see(engine, value) for value in range(3)))
+    in_threads(*(lambda value=value: run_camera(engine, value) for value in range(3)))
     assert inner.runs == 1
 
 
-def test_a_camera_that_comes_alone_does_not_wait_for_ever():
+def test_a_camera_without_company_runs_after_the_wait():
     engine, inner = shared(3)
-    assert see(engine, 7) == 14
+    assert run_camera(engine, 7) == 14
     assert inner.runs == 1
 
 
 def test_a_failure_reaches_every_camera_and_ends_with_the_batch():
     engine, inner = shared(3)
     inner.fails = "the accelerator went away: look at dmesg"
-    said: list[str] = []
+    messages: list[str] = []
 
     def camera() -> None:
         with pytest.raises(EngineError) as caught:
-            see(engine, 1)
-        said.append(str(caught.value))
+            run_camera(engine, 1)
+        messages.append(str(caught.value))
 
     in_threads(camera, camera, camera)
-    assert said == [inner.fails] * 3
+    assert messages == [inner.fails] * 3
     inner.fails = ""
-    assert see(engine, 2) == 4
+    assert run_camera(engine, 2) == 4
 
 
-def test_a_camera_that_breaks_off_holds_up_nobody():
+def test_a_camera_that_gives_up_does_not_block_the_others():
     engine, _ = shared(2)
     unsubmitted = engine.acquire()
-    thread = threading.Thread(target=lambda: see(engine, 1), daemon=True)
+    thread = threading.Thread(target=lambda: run_camera(engine, 1), daemon=True)
     thread.start()
     engine.release(unsubmitted)
     thread.join(10)
@@ -134,23 +133,24 @@ def test_a_camera_that_breaks_off_holds_up_nobody():
     gone = engine.acquire()
     engine.submit(gone)
     engine.release(gone)
-    assert see(engine, 3) == 6
+    assert run_camera(engine, 3) == 6
 
 
-def test_a_failed_engine_is_replaced_once_for_all():
+def test_two_cameras_replace_a_failed_engine_once():
     engine, inner = shared(2)
     fresh = Doubling()
     model = SimpleNamespace(reopened=lambda: SimpleNamespace(engine=fresh))
     in_threads(*(lambda: engine.replace(inner, model) for _ in range(2)))
-    assert engine.present is fresh
-    assert see(engine, 4) == 8
+    assert engine.current is fresh
+    assert run_camera(engine, 4) == 8
 
 
-def test_a_pool_runs_models_with_a_batch_together(monkeypatch):
-    monkeypatch.setattr(
-        shared_model, "open_model", lambda choice: SimpleNamespace(spec=None, engine=Doubling(), choice=choice)
-    )
-    pool = ModelPool()
-    first, second = pool.open(ModelRequest("m")), pool.open(ModelRequest("m"))
+def test_a_pool_batches_the_cameras_of_a_model_with_a_batch(monkeypatch):
+    def open_model(request: ModelRequest) -> Any:
+        return SimpleNamespace(spec=None, engine=Doubling(), request=request)
+
+    monkeypatch.setattr(pool, "open_model", open_model)
+    models = pool.ModelPool()
+    first, second = models.open(ModelRequest("m")), models.open(ModelRequest("m"))
     assert isinstance(first.engine, BatchedEngine)
     assert (first.engine is second.engine, first.engine.users) == (True, 2)

@@ -1,0 +1,44 @@
+"""Models shared by several cameras of a process: opened once, closed by the last camera."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from camera_perception.engines.serving.batched_engine import BatchedEngine
+from camera_perception.engines.serving.model import Model, ModelRequest, open_model
+from camera_perception.engines.serving.shared_engine import SharedEngine
+
+
+@dataclass(frozen=True)
+class SharedModel(Model):
+    """A model whose engine serves several cameras."""
+
+    engine: SharedEngine
+
+    def reopened(self) -> Model:
+        failed = self.engine.current
+        self.engine.replace(failed, Model(self.spec, failed, self.request))
+        return self
+
+
+class ModelPool:
+    """Opens each model once: cameras with equal requests share it."""
+
+    def __init__(self) -> None:
+        self._opening = threading.Lock()
+        self._models: dict[ModelRequest, SharedModel] = {}
+
+    def open(self, request: ModelRequest) -> Model:
+        """Like open_model, for one more camera."""
+        with self._opening:
+            model = self._models.get(request)
+            if model is None or model.engine.users == 0:
+                model = self._models[request] = _shared(open_model(request))
+            model.engine.users += 1
+            return model
+
+
+def _shared(model: Model) -> SharedModel:
+    engine_type = BatchedEngine if model.engine.input.shape[0] > 1 else SharedEngine
+    return SharedModel(model.spec, engine_type(model.engine), model.request)
