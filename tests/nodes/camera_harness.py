@@ -57,7 +57,12 @@ class CameraHarness:
         return self.perception.messages
 
     def answer_to(self, number: int) -> PerceptionFrame:
-        """The answer to one image."""
-        before = len(self.perception.messages)
-        self.send(image_message(number))
-        return self.answers(before + 1)[before]
+        """The answer to one image, also when earlier images are still being processed."""
+        image, before = image_message(number), len(self.perception.messages)
+        self.send(image)
+
+        def answers() -> list[PerceptionFrame]:
+            return [frame for frame in self.perception.messages[before:] if frame.header == image.header]
+
+        self.spin_until(answers, what="an answer")
+        return answers()[0]

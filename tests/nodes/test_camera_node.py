@@ -39,13 +39,13 @@ def test_every_image_is_answered_or_counted_and_headers_are_those_of_the_images(
     for number in range(30):
         camera.send(image_message(number))
         camera.spin_until(lambda: True)
-    heard = camera.perception.messages
-    camera.spin_until(lambda: sum(1 + frame.frames_dropped for frame in heard) == 30, what="30 images accounted for")
+    answers = camera.perception.messages
+    camera.spin_until(lambda: sum(1 + frame.frames_dropped for frame in answers) == 30, what="30 images accounted for")
     sent = [image_message(number).header for number in range(30)]
-    assert all(frame.header in sent for frame in heard)
-    assert [frame.frame_seq for frame in heard] == [sent.index(frame.header) for frame in heard]
-    assert heard[-1].header == sent[-1]
-    assert {(frame.image_width, frame.image_height, frame.camera_name) for frame in heard} == {(160, 96, "front")}
+    assert all(frame.header in sent for frame in answers)
+    assert [frame.frame_seq for frame in answers] == [sent.index(frame.header) for frame in answers]
+    assert answers[-1].header == sent[-1]
+    assert {(frame.image_width, frame.image_height, frame.camera_name) for frame in answers} == {(160, 96, "front")}
 
 
 def test_an_uncalibrated_camera_gives_objects_without_positions(make_camera):
@@ -345,7 +345,7 @@ def test_optional_outputs_are_published_while_they_have_subscribers(make_camera)
     camera.send(image_message(1))
     sent, images = image_message(1).header, [name for name in listeners if name != "markers"]
     camera.spin_until(lambda: all(listener.messages for listener in listeners.values()), what="all outputs")
-    # On a busy machine image 0 may still have been drawn when the first of them was heard.
+    # On a busy machine image 0 may still have been drawn when the first output arrived.
     camera.spin_until(
         lambda: all(listeners[name].messages[-1].header == sent for name in images), what="those of image 1"
     )

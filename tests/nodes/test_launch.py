@@ -105,8 +105,8 @@ def test_the_example_rig_can_be_read():
 def test_a_rig_file_gives_the_lens_to_the_node_of_its_camera(tmp_path):
     rig = tmp_path / "rig.yaml"
     rig.write_text("cameras: [{name: front, pose: [1, 0, 1.4, 0, 0, 0], calibration: lens.yaml, rectified: true}]")
-    given = launching.rig_overrides(read_rig(rig)[0])
-    assert (given["calibration_file"], given["rectified"]) == (str(tmp_path / "lens.yaml"), True)
+    values = launching.rig_overrides(read_rig(rig)[0])
+    assert (values["calibration_file"], values["rectified"]) == (str(tmp_path / "lens.yaml"), True)
 
 
 def test_a_camera_without_a_pose_leaves_it_to_tf():
@@ -162,6 +162,6 @@ def test_without_rosbag2_our_player_plays(monkeypatch):
 
 @pytest.mark.parametrize(("namespace", "name"), [("/camera/front", "/camera/front/"), ("front/", "/front/"), ("", "/")])
 def test_our_player_waits_for_the_camera_that_replays(namespace, name):
-    given = launching.player_parameters({**REPLAY, "namespace": namespace})
-    assert given["wait_for_cameras"] == [name + launching.NODE]
-    assert set(given) <= {entry.name for entry in fields(PlayerParams)}
+    values = launching.player_parameters({**REPLAY, "namespace": namespace})
+    assert values["wait_for_cameras"] == [name + launching.NODE]
+    assert set(values) <= {entry.name for entry in fields(PlayerParams)}

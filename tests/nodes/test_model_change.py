@@ -12,6 +12,7 @@ from typing import Any
 import fake_tensorrt
 import numpy as np
 import pytest
+from camera_harness import CameraHarness
 from diagnostic_msgs.msg import DiagnosticArray
 from driving import Listener, image_message, parameters, reported
 from fake_tensorrt import install
@@ -66,8 +67,8 @@ def other_model(tiny_model: Path, folder: Path, **changes: Any) -> str:
     return str(folder)
 
 
-def ask(camera: Any, path: str) -> Any:
-    """Call load_model while images keep coming; returns the response."""
+def ask(camera: CameraHarness, path: str) -> tuple[LoadModel.Response, int]:
+    """Call load_model while images keep coming; the response, and the number of the next image."""
     client = camera.outside.create_client(LoadModel, "/front/camera/load_model")
     camera.spin_until(client.service_is_ready, what="the service")
     answer = client.call_async(LoadModel.Request(path=path))
@@ -80,7 +81,7 @@ def ask(camera: Any, path: str) -> Any:
         return answer.done()
 
     camera.spin_until(answered, 30, what="an answer of load_model")
-    return answer.result()
+    return answer.result(), number + 1
 
 
 def infos(camera: Any) -> list[ModelInfo]:
@@ -95,14 +96,14 @@ def infos(camera: Any) -> list[ModelInfo]:
 def test_another_model_takes_over_between_two_frames_and_keeps_the_tracks(make_camera, tiny_model, tmp_path):
     camera = make_camera()
     camera.activate()
-    heard = infos(camera)
+    model_infos = infos(camera)
     ids = {found.track_id for found in camera.answer_to(1).objects}
-    answer = ask(camera, other_model(tiny_model, tmp_path / "other"))
+    answer, following = ask(camera, other_model(tiny_model, tmp_path / "other"))
     assert answer.success, answer.message
     assert answer.message == "tiny 2 on onnxruntime cpu"
-    camera.spin_until(lambda: len(heard) == 2, what="model info once more")
-    assert [info.model_version for info in heard] == ["1", "2"]
-    frame = camera.answer_to(1000)
+    camera.spin_until(lambda: len(model_infos) == 2, what="model info once more")
+    assert [info.model_version for info in model_infos] == ["1", "2"]
+    frame = camera.answer_to(following)
     assert ids & {found.track_id for found in frame.objects}
     assert not any(frame.status_flags & Status.ENGINE_ERROR for frame in camera.perception.messages)
     assert camera.state == "active"
@@ -113,11 +114,11 @@ def test_a_model_without_an_engine_is_refused_with_the_command(make_camera, fake
     camera = make_camera(engine="tensorrt")
     camera.activate()
     path = other_model(tiny_model, tmp_path / "other")
-    answer = ask(camera, path)
+    answer, _ = ask(camera, path)
     assert not answer.success
     assert f"build one with `camera-perception build-engine {path}`" in answer.message
     build_engine(load_spec(path))
-    assert ask(camera, path).message == "tiny 2 on tensorrt fp32 NVIDIA Orin"
+    assert ask(camera, path)[0].message == "tiny 2 on tensorrt fp32 NVIDIA Orin"
 
 
 def test_images_are_answered_while_a_model_is_loaded(make_camera, tiny_model, tmp_path):
@@ -144,7 +145,7 @@ def wrong_reference(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "text"),
     [
         (shutil.rmtree, "does not exist"),
         (wrong_reference, "does not reproduce the reference"),
@@ -152,18 +153,18 @@ def wrong_reference(folder: Path) -> None:
     ],
     ids=["missing", "wrong numbers", "broken"],
 )
-def test_a_model_that_fails_does_not_replace_the_current_one(make_camera, tiny_model, tmp_path, damage, says):
+def test_a_model_that_fails_does_not_replace_the_current_one(make_camera, tiny_model, tmp_path, damage, text):
     camera = make_camera()
     camera.activate()
-    heard = infos(camera)
+    model_infos = infos(camera)
     path = other_model(tiny_model, tmp_path / "other")
     damage(tmp_path / "other")
-    answer = ask(camera, path)
+    answer, following = ask(camera, path)
     assert not answer.success
     assert answer.message.startswith("keeping the current model: ")
-    assert says in answer.message
-    assert camera.answer_to(1000).tasks_valid & PerceptionFrame.OBJECTS
-    assert len(heard) == 1
+    assert text in answer.message
+    assert camera.answer_to(following).tasks_valid & PerceptionFrame.OBJECTS
+    assert len(model_infos) == 1
 
 
 def test_a_model_with_other_classes_starts_new_tracks_with_new_ids(make_camera, tiny_model, tmp_path):
@@ -173,8 +174,9 @@ def test_a_model_with_other_classes_starts_new_tracks_with_new_ids(make_camera, 
     outputs = json.loads((tiny_model / "model.json").read_text())["outputs"]
     objects = next(output for output in outputs if output["head"] == "objects")
     objects["classes"] = [name.replace("car", "vehicle") for name in objects["classes"]]
-    assert ask(camera, other_model(tiny_model, tmp_path / "other", outputs=outputs)).success
-    frame = camera.answer_to(1000)
+    answer, following = ask(camera, other_model(tiny_model, tmp_path / "other", outputs=outputs))
+    assert answer.success, answer.message
+    frame = camera.answer_to(following)
     assert frame.objects
     assert ids.isdisjoint(found.track_id for found in frame.objects)
 
@@ -208,7 +210,7 @@ def newer(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("break_gpu", "text"),
     [
         (no_driver, "no usable NVIDIA driver: install one (nvidia-smi must work)"),
         (no_gpu, "no NVIDIA GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES"),
@@ -221,33 +223,37 @@ def newer(fake: Any) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_configure_errors_say_what_to_do(make_camera, fake, tiny_model, capfd, harm, says):
+def test_configure_errors_say_what_to_do(make_camera, fake, tiny_model, capfd, break_gpu, text):
     build_engine(load_spec(tiny_model))
-    harm(fake)
+    break_gpu(fake)
     camera = make_camera(engine="tensorrt")
     camera.node.trigger_configure()
     assert camera.state == "unconfigured"
     lines = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
     assert len(lines) == 1
-    assert says in lines[0]
+    assert text in lines[0]
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "auto"])
 def test_an_engine_is_built_while_the_fallback_is_used(make_camera, fake, slow_build, engine):
     camera = make_camera(engine=engine, build_engine="background")
     camera.activate()
-    heard = infos(camera)
+    model_infos = infos(camera)
     diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
     frame = camera.answer_to(0)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert frame.status_flags & Status.CPU_FALLBACK
     camera.spin_until(lambda: reported(diagnostics, "building the engine: 25% (Building engine)"), what="progress")
     slow_build.set()
-    camera.spin_until(lambda: len(heard) == 2, 30, what="model info once more")
-    assert [info.backend for info in heard] == ["onnxruntime", "tensorrt"]
-    assert (heard[1].backend_version, heard[1].cuda_version, heard[1].device) == ("10.3.0", "12", "NVIDIA Orin")
-    assert abs(heard[1].build_time.sec - time.time()) < 600
-    assert heard[0].backend_version
+    camera.spin_until(lambda: len(model_infos) == 2, 30, what="model info once more")
+    assert [info.backend for info in model_infos] == ["onnxruntime", "tensorrt"]
+    assert (model_infos[1].backend_version, model_infos[1].cuda_version, model_infos[1].device) == (
+        "10.3.0",
+        "12",
+        "NVIDIA Orin",
+    )
+    assert abs(model_infos[1].build_time.sec - time.time()) < 600
+    assert model_infos[0].backend_version
     frame = camera.answer_to(1)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert not frame.status_flags & Status.CPU_FALLBACK

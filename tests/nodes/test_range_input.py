@@ -100,13 +100,13 @@ def range_status(diagnostics: Listener) -> str:
 
 def test_range_follows_the_lidar_once_tf_knows_where_it_is(make_camera, monkeypatch):
     """5 m ahead of a lidar that sits 1 m ahead of base_link."""
-    heard = TopicTransforms(QuietNode(), object)
-    monkeypatch.setattr(calibration, "listen", lambda node: heard)
+    transforms = TopicTransforms(QuietNode(), object)
+    monkeypatch.setattr(calibration, "listen", lambda node: transforms)
     camera, clouds = started(make_camera, PointCloud2, lidar_topic="/points")
     lost = car_with(camera, clouds, 0, wall_of_points(0, 5.0))
     assert lost.position_method in (DetectedObject.GROUND_PLANE, DetectedObject.SIZE_PRIOR)
     assert "TF does not know where the lidar's frame 'lidar' is" in camera.processor.ranges.problems["lidar"]
-    heard.on_static(tf("base_link", "lidar", (1.0, 0.0, 1.0), LEVEL))
+    transforms.on_static(tf("base_link", "lidar", (1.0, 0.0, 1.0), LEVEL))
     car = car_with(camera, clouds, 200, wall_of_points(200, 5.0))
     assert (car.position_method, car.range) == (DetectedObject.LIDAR, pytest.approx(6.0, abs=0.01))
     assert camera.processor.ranges.problems == {}

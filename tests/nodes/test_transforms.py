@@ -27,7 +27,7 @@ class QuietNode:
 
     def __init__(self) -> None:
         self.topics: list[str] = []
-        self.said: list[str] = []
+        self.logged: list[str] = []
         self.timers: list[Any] = []
 
     def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> str:
@@ -45,7 +45,7 @@ class QuietNode:
         self.timers.remove(callback)
 
     def get_logger(self) -> Any:
-        return SimpleNamespace(info=self.said.append)
+        return SimpleNamespace(info=self.logged.append)
 
 
 def tf(parent: str, child: str, xyz: tuple[float, ...], turned: tuple[float, ...], stamp_ns: int = 0) -> Any:
@@ -98,14 +98,14 @@ def test_tf_that_arrives_after_the_only_camera_info_is_used(without_tf2_ros):
 
 
 def test_a_moving_transform_is_the_latest():
-    heard = TopicTransforms(QuietNode(), object)
+    transforms = TopicTransforms(QuietNode(), object)
     for second in range(3):
-        heard.on_moving(tf("base_link", "gimbal", (second, 0, 1), LEVEL, second * SECOND))
-    assert heard.base_from("base_link", "gimbal")[0, 3] == 2
+        transforms.on_moving(tf("base_link", "gimbal", (second, 0, 1), LEVEL, second * SECOND))
+    assert transforms.base_from("base_link", "gimbal")[0, 3] == 2
 
 
 def test_without_tf_messages_the_log_says_what_to_do(without_tf2_ros):
     node = QuietNode()
     assert listen(node) is None
     assert node.topics == []
-    assert ["camera_pose" in line for line in node.said] == [True]
+    assert ["camera_pose" in line for line in node.logged] == [True]
