@@ -55,8 +55,8 @@ def pipeline(spec, engine):
 def metres(perception: Perception) -> bool:
     """Whether anything in it is metric."""
     objects, road = perception.objects, perception.road
-    places = (objects.positions, objects.velocities, objects.ground_widths)
-    found = any(np.isfinite(values).any() for values in places)
+    metric_values = (objects.positions, objects.velocities, objects.ground_widths)
+    found = any(np.isfinite(values).any() for values in metric_values)
     lanes = any(line.ground is not None for line in perception.lanes)
     ground = road is not None and (len(road.polygon) > 0 or np.isfinite(road.free_distance_ahead))
     return bool(found or lanes or ground or perception.ego_lane is not None or perception.base_frame)
@@ -64,9 +64,9 @@ def metres(perception: Perception) -> bool:
 
 def test_good_input_has_metric_output_and_no_flags(pipeline):
     for number in range(4):
-        seen = pipeline.run(frame(number))
-    assert metres(seen)
-    assert not Status(seen.status_flags) & WHY
+        perception = pipeline.run(frame(number))
+    assert metres(perception)
+    assert not Status(perception.status_flags) & WHY
 
 
 @pytest.mark.parametrize(
@@ -76,28 +76,28 @@ def test_good_input_has_metric_output_and_no_flags(pipeline):
 )
 def test_an_unknown_camera_gives_no_metric_output(pipeline, wrong):
     pipeline.camera = wrong
-    seen = pipeline.run(frame(0))
-    assert len(seen.objects)
-    assert not metres(seen)
-    assert Status(seen.status_flags) & Status.UNCALIBRATED
+    perception = pipeline.run(frame(0))
+    assert len(perception.objects)
+    assert not metres(perception)
+    assert Status(perception.status_flags) & Status.UNCALIBRATED
 
 
 def test_a_camera_lost_during_a_drive_disables_metric_output(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
     pipeline.camera = None
-    seen = pipeline.run(frame(4))
-    assert not metres(seen)
-    assert Status(seen.status_flags) & Status.UNCALIBRATED
+    perception = pipeline.run(frame(4))
+    assert not metres(perception)
+    assert Status(perception.status_flags) & Status.UNCALIBRATED
 
 
 def test_a_changed_resolution_has_no_metric_output_until_its_calibration_arrives(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
-    seen = [pipeline.run(frame(4 + number, size=(192, 320))) for number in range(3)]
-    assert [metres(each) for each in seen] == [False] * 3
-    assert Status(seen[0].status_flags) & Status.RESOLUTION_CHANGED
-    assert all(Status(each.status_flags) & Status.UNCALIBRATED for each in seen)
+    perceptions = [pipeline.run(frame(4 + number, size=(192, 320))) for number in range(3)]
+    assert [metres(each) for each in perceptions] == [False] * 3
+    assert Status(perceptions[0].status_flags) & Status.RESOLUTION_CHANGED
+    assert all(Status(each.status_flags) & Status.UNCALIBRATED for each in perceptions)
     pipeline.camera = camera(320, 192)
     assert metres(pipeline.run(frame(7, size=(192, 320))))
 
@@ -106,11 +106,11 @@ def test_a_frozen_image_has_no_metric_output(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
     still = picture(4)
-    seen = [pipeline.run(Frame(still, START + (4 + number) * 50 * MS)) for number in range(14)]
-    frozen = [bool(Status(each.status_flags) & Status.IMAGE_FROZEN) for each in seen]
+    perceptions = [pipeline.run(Frame(still, START + (4 + number) * 50 * MS)) for number in range(14)]
+    frozen = [bool(Status(each.status_flags) & Status.IMAGE_FROZEN) for each in perceptions]
     assert frozen[-1]
-    assert not any(metres(each) for each, stands in zip(seen, frozen) if stands)
-    assert not Status(seen[-1].status_flags) & Status.UNCALIBRATED  # that is not the reason
+    assert not any(metres(each) for each, stands in zip(perceptions, frozen) if stands)
+    assert not Status(perceptions[-1].status_flags) & Status.UNCALIBRATED  # that is not the reason
     assert metres(pipeline.run(frame(20)))
 
 
@@ -152,7 +152,7 @@ class Broken:
 def test_invalid_boxes_give_no_objects(spec, engine, value, rows):
     pipeline = Pipeline(spec, Broken(engine, value, rows), camera())
     for number in range(4):
-        seen = pipeline.run(frame(number))
-        assert np.isfinite(seen.objects.boxes).all()
-    assert not (rows == slice(None) and len(seen.objects))
-    assert seen.lanes  # the rest of the picture is as good as ever
+        perception = pipeline.run(frame(number))
+        assert np.isfinite(perception.objects.boxes).all()
+    assert not (rows == slice(None) and len(perception.objects))
+    assert perception.lanes  # other outputs are unaffected

@@ -68,20 +68,24 @@ def test_projection_matches_opencv(lens):
 
 @pytest.mark.parametrize("lens", LENSES)
 def test_road_points_survive_the_round_trip_through_pixels(lens):
-    seen = camera(optical_from_rpy((1.5, 0.2, 1.4), (0.01, 0.03, -0.02)), lens)
+    lens_camera = camera(optical_from_rpy((1.5, 0.2, 1.4), (0.01, 0.03, -0.02)), lens)
     road = np.array([[8.0, 2], [20, -5], [60, 3]])
-    pixels = seen.pixels_from_base(np.c_[road, np.zeros(3)])
-    np.testing.assert_allclose(seen.ground_from_pixels(pixels), road, rtol=1e-5, atol=1e-4)
+    pixels = lens_camera.pixels_from_base(np.c_[road, np.zeros(3)])
+    np.testing.assert_allclose(lens_camera.ground_from_pixels(pixels), road, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("lens", LENSES)
 def test_ray_derivatives_match_finite_differences(lens):
-    seen, pixels, step = camera(lens=lens), np.array([[200.0, 150], [640, 300], [1000, 600]]), 1e-2
-    rays, slopes = seen.rays_with_jacobians(pixels)
+    lens_camera, pixels, step = camera(lens=lens), np.array([[200.0, 150], [640, 300], [1000, 600]]), 1e-2
+    rays, jacobians = lens_camera.rays_with_jacobians(pixels)
     for axis, shift in enumerate(np.eye(2) * step):
-        change = (seen.rays_from_pixels(pixels + shift) - seen.rays_from_pixels(pixels - shift)) / (2 * step)
-        np.testing.assert_allclose(np.broadcast_to(slopes, (3, 2, 2))[:, :, axis], change[:, :2], rtol=1e-4, atol=1e-8)
-    assert (rays == seen.rays_from_pixels(pixels)).all()
+        change = (lens_camera.rays_from_pixels(pixels + shift) - lens_camera.rays_from_pixels(pixels - shift)) / (
+            2 * step
+        )
+        np.testing.assert_allclose(
+            np.broadcast_to(jacobians, (3, 2, 2))[:, :, axis], change[:, :2], rtol=1e-4, atol=1e-8
+        )
+    assert (rays == lens_camera.rays_from_pixels(pixels)).all()
 
 
 def test_a_point_behind_the_camera_has_no_pixel():
@@ -94,13 +98,13 @@ def test_a_pixel_outside_the_lens_model_has_no_ray():
 
 
 def test_camera_info_counts_from_the_centre_of_the_first_pixel():
-    seen = Camera.from_camera_info(1280, 720, K.ravel())
-    assert tuple(seen.pixel_from_camera[:2, 2]) == (640.5, 360.5)
+    lens_camera = Camera.from_camera_info(1280, 720, K.ravel())
+    assert tuple(lens_camera.pixel_from_camera[:2, 2]) == (640.5, 360.5)
 
 
 def test_binning_and_roi_describe_the_received_image():
-    seen = Camera.from_camera_info(1280, 720, K.ravel(), binning=(2, 2), roi=(0, 120, 1280, 600))
-    assert (seen.width, seen.height) == (640, 300)
+    lens_camera = Camera.from_camera_info(1280, 720, K.ravel(), binning=(2, 2), roi=(0, 120, 1280, 600))
+    assert (lens_camera.width, lens_camera.height) == (640, 300)
     # The sensor's pixel (640, 460) is (320, 170) of the received image, from the corner (320.25, 170.25).
     full = Camera.from_camera_info(1280, 720, K.ravel(), base_from_camera=LEVEL)
     part = Camera.from_camera_info(
@@ -113,8 +117,8 @@ def test_binning_and_roi_describe_the_received_image():
 
 def test_rectified_images_use_p_without_distortion():
     p = [900.0, 0, 630, -50, 0, 900, 350, 0, 0, 0, 1, 0]
-    seen = Camera.from_camera_info(1280, 720, K.ravel(), LENSES[1][1], p=p, rectified=True)
-    assert (seen.pixel_from_camera[0, 0], len(seen.distortion)) == (900.0, 0)
+    lens_camera = Camera.from_camera_info(1280, 720, K.ravel(), LENSES[1][1], p=p, rectified=True)
+    assert (lens_camera.pixel_from_camera[0, 0], len(lens_camera.distortion)) == (900.0, 0)
 
 
 def test_raw_images_of_a_stereo_rig_are_rotated_by_r():

@@ -58,15 +58,16 @@ def test_concatenation_keeps_order_and_dtypes():
 
 
 def test_a_row_becomes_plain_python_values():
-    assert PAIRS[1:2].to_dicts() == [{"numbers": 1, "points": [2.0, 3.0]}]
-    assert PAIRS[:0].to_dicts() == []
+    assert PAIRS[1:2].to_dicts("numbers", "points") == [{"numbers": 1, "points": [2.0, 3.0]}]
+    assert PAIRS[:0].to_dicts("points") == []
 
 
 def test_objects_from_detections_have_no_track_and_no_position():
     objects = Objects.of(Detections.empty(4))
     assert len(objects) == 0
     assert objects.light_states.shape == (0, 4)
-    [row] = Objects.of(Detections(np.ones((1, 4), "f"), np.ones(1, "f"), np.zeros(1, int), np.zeros((1, 0)))).to_dicts()
+    detection = Detections(np.ones((1, 4), "f"), np.ones(1, "f"), np.zeros(1, int), np.zeros((1, 0)))
+    [row] = Objects.of(detection).to_dicts("track_ids", "position_methods", "positions")
     assert row["track_ids"] == 0
     assert row["position_methods"] == PositionMethod.NONE
     assert np.isnan(row["positions"]).all()

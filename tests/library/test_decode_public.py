@@ -49,8 +49,8 @@ def slow_objects(candidates, letterbox, threshold, max_iou):
         best = max(range(len(scores)), key=lambda index: scores[index])
         if scores[best] >= threshold:
             rows.append(((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), scores[best], best))
-    seen = [(to_source(box, letterbox), score, name) for box, score, name in slow_nms(rows, max_iou)]
-    return [row for row in seen if row[0][0] < row[0][2] and row[0][1] < row[0][3]]
+    kept = [(to_source(box, letterbox), score, name) for box, score, name in slow_nms(rows, max_iou)]
+    return [row for row in kept if row[0][0] < row[0][2] and row[0][1] < row[0][3]]
 
 
 def to_source(box, letterbox):
@@ -265,10 +265,10 @@ def test_every_decoder_checks_its_shapes(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_number_makes_a_decoder_raise_or_leave_the_image(kind, value):
     head, shapes, _ = CASES[kind]
-    for share in (0.02, 0.5, 1.0):
+    for fraction in (0.02, 0.5, 1.0):
         arrays = {role: RNG.uniform(0, 300, shape).astype(np.float32) for role, shape in shapes.items()}
         for array in arrays.values():
-            array.flat[RNG.random(array.size) < share] = value
+            array.flat[RNG.random(array.size) < fraction] = value
         if kind == "topk_boxes":
             arrays["classes"] = np.zeros(9, np.int32)
         with np.errstate(all="ignore"):

@@ -81,9 +81,9 @@ def test_an_empty_perception_changes_only_the_header():
 
 def test_out_is_drawn_into():
     out = np.zeros_like(GREY_IMAGE)
-    seen = perception(objects=objects((100, 100, 200, 200, 0)))
-    assert overlay(GREY_IMAGE, seen, SPEC, out=out) is out
-    np.testing.assert_array_equal(out, overlay(GREY_IMAGE, seen, SPEC))
+    shown = perception(objects=objects((100, 100, 200, 200, 0)))
+    assert overlay(GREY_IMAGE, shown, SPEC, out=out) is out
+    np.testing.assert_array_equal(out, overlay(GREY_IMAGE, shown, SPEC))
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 2])
@@ -101,9 +101,10 @@ def test_a_box_is_drawn_where_it_is_on_copies_of_any_size(scale):
 
 
 def test_coasted_objects_are_dashed():
-    seen = objects((200, 150, 300, 250, 1))
+    shown = objects((200, 150, 300, 250, 1))
     solid, coasted = (
-        overlay(GREY_IMAGE, perception(objects=replace(seen, coasted=np.array([flag]))), SPEC) for flag in (False, True)
+        overlay(GREY_IMAGE, perception(objects=replace(shown, coasted=np.array([flag]))), SPEC)
+        for flag in (False, True)
     )
     on = [close(image[160:240, 300], ORANGE).mean() for image in (solid, coasted)]
     assert on[0] > 0.95
@@ -158,11 +159,11 @@ def test_lines_have_their_pattern_left_mark_first(kind, left, middle, right):
     """Near the bottom a line is some 5 pixels wide here, those of a double line 4 to each side of its middle."""
     rows = slice(200, 350)
     paint = (upright(kind)[rows] == LINE_COLORS[LineColor.YELLOW]).all(axis=2)
-    seen = [paint[:, columns].any(axis=1).mean() for columns in (slice(314, 318), slice(319, 321), slice(322, 326))]
+    shown = [paint[:, columns].any(axis=1).mean() for columns in (slice(314, 318), slice(319, 321), slice(322, 326))]
     single = kind in (LineType.SOLID, LineType.DASHED)  # wide enough to reach the places of a double one
-    for share, expected in zip(seen[1:2] if single else seen, (middle,) if single else (left, middle, right)):
+    for fraction, expected in zip(shown[1:2] if single else shown, (middle,) if single else (left, middle, right)):
         low, high = {0: (0, 0.25), 0.5: (0.3, 0.8), 1: (0.95, 1)}[expected]
-        assert low <= share <= high
+        assert low <= fraction <= high
 
 
 def test_lines_get_thinner_with_distance():
@@ -195,9 +196,9 @@ def test_traffic_lights_have_a_state_and_cars_have_none(scores, expected):
 
 
 def test_the_header_shows_time_age_and_engine_time():
-    seen = replace(perception(), timing=Timing(0, 0.5, 23.42, 1))
-    assert header_texts(seen, 31.4) == ["12.34 s", "age 31 ms", "engine 23.4 ms"]
-    dated = replace(seen, frame=replace(seen.frame, stamp_ns=1_700_000_000_500_000_000))
+    shown = replace(perception(), timing=Timing(0, 0.5, 23.42, 1))
+    assert header_texts(shown, 31.4) == ["12.34 s", "age 31 ms", "engine 23.4 ms"]
+    dated = replace(shown, frame=replace(shown.frame, stamp_ns=1_700_000_000_500_000_000))
     assert header_texts(dated)[0] == "22:13:20.50 UTC"
 
 
@@ -255,8 +256,8 @@ def scene_from_above(**parts):
     return replace(perception(objects=replace(one, **parts)), base_frame="base_link")
 
 
-def birds_eye_view(seen):
-    return bird_eye(surroundings_of(seen, SPEC), (720, 400), ahead=66)
+def birds_eye_view(shown):
+    return bird_eye(surroundings_of(shown, SPEC), (720, 400), ahead=66)
 
 
 def test_objects_are_drawn_at_their_metres():
@@ -279,8 +280,8 @@ def test_the_birds_eye_view_shows_lanes_road_and_missing_calibration():
     ground = GroundLine(np.column_stack((x, np.full(20, 1.75, np.float32))), np.full(20, 0.1), np.zeros(4), 5, 50)
     line = LaneLine(np.zeros((2, 2), np.float32), 0.9, -1, LineType.SOLID, 0.9, LineColor.WHITE, 0.9, ground=ground)
     road = Road(np.zeros((0, 2), np.float32), np.array([[2, 2], [40, 2], [40, -2], [2, -2]], np.float32), 40.0, 0.4)
-    seen = replace(perception(lanes=(line,), road=road), base_frame="base_link")
-    canvas = birds_eye_view(seen)
+    shown = replace(perception(lanes=(line,), road=road), base_frame="base_link")
+    canvas = birds_eye_view(shown)
     assert tuple(canvas[455, 182]) == (255, 255, 255)
     assert tuple(canvas[455, 205]) != GROUND  # road
     assert tuple(canvas[455, 105]) == GROUND

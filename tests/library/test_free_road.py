@@ -28,16 +28,16 @@ def road_of(cells: np.ndarray, seen_by: Camera | None = None) -> Road:
 
 
 def mask(free) -> np.ndarray:
-    """Cells whose middle shows a place (x, y) of a flat road that is free."""
+    """Cells whose centre shows a free point (x, y) of a flat road."""
     v, u = np.mgrid[: CELLS[0], : CELLS[1]] * 4.0 + 2.0
     with np.errstate(invalid="ignore"):
-        places = camera().ground_from_pixels(np.column_stack((u.ravel(), v.ravel())))
-        return np.asarray(np.isfinite(places[:, 0]) & free(*places.T)).reshape(CELLS)
+        points = camera().ground_from_pixels(np.column_stack((u.ravel(), v.ravel())))
+        return np.asarray(np.isfinite(points[:, 0]) & free(*points.T)).reshape(CELLS)
 
 
-def inside(polygon: np.ndarray, places: np.ndarray) -> np.ndarray:
+def inside(polygon: np.ndarray, points: np.ndarray) -> np.ndarray:
     ring = polygon.reshape(-1, 1, 2).astype(np.float32)
-    return np.array([cv2.pointPolygonTest(ring, tuple(map(float, place)), False) > 0 for place in places])
+    return np.array([cv2.pointPolygonTest(ring, tuple(map(float, point)), False) > 0 for point in points])
 
 
 def ranges(road: Road) -> np.ndarray:
@@ -47,8 +47,8 @@ def ranges(road: Road) -> np.ndarray:
 def test_without_a_camera_or_a_mask_nothing_is_known():
     nothing = Road(np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32), np.nan, 0.0)
     assert locate_road(nothing, camera()) is nothing
-    seen = road_from_drivable(ClassMap(np.ones(CELLS, np.uint8), ("background", "road"), np.zeros((2, 3))), SIZE)
-    assert locate_road(seen, None) is seen
+    road = road_from_drivable(ClassMap(np.ones(CELLS, np.uint8), ("background", "road"), np.zeros((2, 3))), SIZE)
+    assert locate_road(road, None) is road
 
 
 def test_a_wall_ends_the_free_road():
@@ -63,11 +63,11 @@ def test_the_polygon_of_a_lane_with_a_car_ends_at_the_car():
         return (np.abs(y) < 3.5) & (x < 40.0) & ~((x > 14.0) & (np.abs(y + 1.75) < 1.0))
 
     rng = np.random.default_rng(2)
-    places = np.column_stack((rng.uniform(6, 38, 3000), rng.uniform(-3.4, 3.4, 3000)))
-    shadow = (places[:, 0] > 14.0) & (np.abs(places[:, 1] / places[:, 0] * 14.0 + 1.75) < 1.0)  # behind the car
-    found, truth = inside(road_of(mask(free)).polygon, places), free(*places.T) & ~shadow
+    points = np.column_stack((rng.uniform(6, 38, 3000), rng.uniform(-3.4, 3.4, 3000)))
+    shadow = (points[:, 0] > 14.0) & (np.abs(points[:, 1] / points[:, 0] * 14.0 + 1.75) < 1.0)  # behind the car
+    found, truth = inside(road_of(mask(free)).polygon, points), free(*points.T) & ~shadow
     assert not (found & ~truth).any()
-    left = truth & (places[:, 1] > 0)  # the free lane
+    left = truth & (points[:, 1] > 0)  # the free lane
     assert (found & left).sum() / left.sum() > 0.85
 
 
@@ -89,23 +89,23 @@ def test_a_thin_obstacle_ends_the_free_road_in_any_column(column):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_only_drivable_cells_are_free(seed):
-    """Blobs and specks; of every place inside the polygon the cell that shows it, and all below, are drivable."""
+    """Blobs and specks: for every point inside the polygon, its cell and all cells below are drivable."""
     rng = np.random.default_rng(seed)
     noise = cv2.GaussianBlur(rng.normal(size=CELLS).astype(np.float32), (0, 0), 6)
     cells = mask(lambda x, y: x < 70.0) & (noise > -0.08) & (rng.random(CELLS) > 0.0003)
     cells[-50:] = True  # free to 9 m
     polygon = road_of(cells).polygon
-    places = np.column_stack((rng.uniform(8, 60, 8000), rng.uniform(-25, 25, 8000)))
-    places = places[inside(polygon, places)]
-    u, v = camera().pixels_from_base(np.column_stack((places, np.zeros(len(places))))).T
+    points = np.column_stack((rng.uniform(8, 60, 8000), rng.uniform(-25, 25, 8000)))
+    points = points[inside(polygon, points)]
+    u, v = camera().pixels_from_base(np.column_stack((points, np.zeros(len(points))))).T
     below = cells[::-1].cumprod(axis=0)[::-1]
-    assert len(places) > 50
+    assert len(points) > 50
     assert below[np.minimum(v / 4, CELLS[0] - 1).astype(int), (u / 4).astype(int)].all()
 
 
 @pytest.mark.parametrize("pitch_doubt", [0.4, 0.8])
 def test_no_road_is_free_beyond_the_reliable_range(pitch_doubt):
-    """The limit against the first-order propagation of the same doubts, at that range straight ahead."""
+    """The limit against the first-order propagation of the same sigmas at that range straight ahead."""
     noise = GroundNoise(pitch=np.radians(pitch_doubt))
     reach = reliable_range(camera(), noise, MAX_RELATIVE_STD)
     pixel = camera().pixels_from_base(np.array([[reach, 0.0, 0.0]]))

@@ -13,7 +13,7 @@ SQUARE = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)
 
 
 def at(grid: Grid, x: float, y: float) -> int:
-    """The cell that holds a place, by the definition of nav_msgs/OccupancyGrid."""
+    """The cell that contains a point, by the definition of nav_msgs/OccupancyGrid."""
     column, row = (int((value - start) // grid.resolution) for value, start in zip((x, y), grid.origin))
     return int(grid.cells[row, column])
 
@@ -26,9 +26,9 @@ def test_an_empty_grid_is_unknown():
 
 def test_cells_are_free_occupied_or_unknown():
     grid = occupancy([SQUARE], [covered(np.array([10.0, 0.0]), "car", STANDING)])
-    places = {(10.3, 0.3): OCCUPIED, (14.3, 0.3): OCCUPIED, (15.3, 0.3): FREE, (9.2, 0.3): FREE, (12.3, 1.8): FREE}
-    places |= {(15.3, 9.0): UNKNOWN, (-3.0, 0.0): UNKNOWN}
-    assert {place: at(grid, *place) for place in places} == places
+    points = {(10.3, 0.3): OCCUPIED, (14.3, 0.3): OCCUPIED, (15.3, 0.3): FREE, (9.2, 0.3): FREE, (12.3, 1.8): FREE}
+    points |= {(15.3, 9.0): UNKNOWN, (-3.0, 0.0): UNKNOWN}
+    assert {point: at(grid, *point) for point in points} == points
 
 
 def test_the_fraction_of_occupied_cells_is_the_area_of_the_objects():
@@ -36,9 +36,9 @@ def test_the_fraction_of_occupied_cells_is_the_area_of_the_objects():
     assert (grid.cells == OCCUPIED).sum() * 0.01 == pytest.approx(11.0 * 2.6, rel=0.1)
 
 
-@pytest.mark.parametrize("place", [(1e6, 0.0), (-60.0, 3.0)])
-def test_objects_outside_the_grid_change_nothing(place):
-    assert (occupancy([], [covered(np.array(place), "car", STANDING)]).cells == UNKNOWN).all()
+@pytest.mark.parametrize("point", [(1e6, 0.0), (-60.0, 3.0)])
+def test_objects_outside_the_grid_change_nothing(point):
+    assert (occupancy([], [covered(np.array(point), "car", STANDING)]).cells == UNKNOWN).all()
 
 
 @pytest.mark.parametrize(

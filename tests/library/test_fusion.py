@@ -19,14 +19,14 @@ NOW = 10_000 * MS
 
 
 def view(
-    *places: tuple[float, float], stamp: int = NOW, ids=None, names="car", speed=(np.nan, np.nan), **more
+    *positions: tuple[float, float], stamp: int = NOW, ids=None, names="car", speed=(np.nan, np.nan), **more
 ) -> CameraView:
-    n = len(places)
+    n = len(positions)
     kinds = (names,) * n if isinstance(names, str) else tuple(names)
     values = {
         "scores": np.full(n, 0.8),
         "track_ids": np.arange(1, n + 1) if ids is None else np.array(ids),
-        "positions": np.array(places, float).reshape(n, 2),
+        "positions": np.array(positions, float).reshape(n, 2),
         "position_covs": np.tile(np.eye(2) * 0.25, (n, 1, 1)),
         "velocities": np.tile(np.array(speed, float), (n, 1)),
         "velocity_covs": np.tile(np.eye(2) * (0.1 if np.isfinite(speed[0]) else np.nan), (n, 1, 1)),
@@ -51,16 +51,16 @@ def test_detections_of_two_cameras_at_one_position_merge_and_objects_are_sorted_
 
 
 @pytest.mark.parametrize(
-    ("place", "kind", "count"),
+    ("position", "class_name", "count"),
     [((30.4, 2.2), "truck", 1), ((30.4, 2.2), "pedestrian", 2), ((38.0, 2.0), "car", 2)],
 )
-def test_only_close_objects_of_compatible_class_merge(place, kind, count):
-    assert len(ObjectFuser(2).update({0: view((30, 2)), 1: view(place, names=kind)}, NOW)) == count
+def test_only_close_objects_of_compatible_class_merge(position, class_name, count):
+    assert len(ObjectFuser(2).update({0: view((30, 2)), 1: view(position, names=class_name)}, NOW)) == count
 
 
 def test_intersection_of_correlated_estimates_is_never_more_certain_than_the_better_one():
     mean, cov = intersection(np.zeros((1, 2)), np.eye(2)[None], np.array([[2.0, 0]]), np.eye(2)[None])
-    np.testing.assert_allclose(mean, [[1.0, 0.0]])  # equal doubt: the middle, by hand
+    np.testing.assert_allclose(mean, [[1.0, 0.0]])  # equal sigmas: the centre
     np.testing.assert_allclose(cov[0], np.eye(2) * 1.01, atol=1e-9)
     _, long_and_wide = intersection(
         np.zeros((1, 2)), np.diag([9.0, 0.1])[None], np.zeros((1, 2)), np.diag([0.1, 9.0])[None]
@@ -85,21 +85,21 @@ def test_a_stationary_object_approaches_with_ego_motion():
 
 
 def test_prediction_matches_matrix_algebra():
-    """Each camera has its own age and sees the car turn by its own angle; places, speeds and covariances by hand."""
+    """Each camera has its own age and its own ego rotation; positions, velocities and covariances by hand."""
     odometry, rng = Odometry(), np.random.default_rng(4)
     for i in range(11):
         odometry.add(NOW - 500 * MS + i * 50 * MS, 0.4 * i, 0.02 * i * i, 0.05 * i)
     roots = rng.normal(size=(2, 2, 2))
     covs = roots @ roots.transpose(0, 2, 1) + 0.1 * np.eye(2)
-    for age, place, speed in ((40, (20.0, 4.0), (3.0, -1.0)), (180, (-9.0, 2.0), (0.0, 7.0))):
-        one = view(place, stamp=NOW - age * MS, speed=speed, over_ground=True)
+    for age, position, speed in ((40, (20.0, 4.0), (3.0, -1.0)), (180, (-9.0, 2.0), (0.0, 7.0))):
+        one = view(position, stamp=NOW - age * MS, speed=speed, over_ground=True)
         one = replace(one, position_covs=covs[:1], velocity_covs=covs[1:])
         other = view((60, -30), stamp=NOW)  # it must not matter
         found = ObjectFuser(2).update({0: one, 1: other}, NOW, odometry.between)
         motion, t = odometry.between(NOW - age * MS, NOW), age / 1000
         c, s = np.cos(motion.yaw), np.sin(motion.yaw)
         turn = np.array([[c, s], [-s, c]])
-        moved = turn @ (np.array(place) + t * np.array(speed) - (motion.x, motion.y))
+        moved = turn @ (np.array(position) + t * np.array(speed) - (motion.x, motion.y))
         np.testing.assert_allclose(found.positions[0], moved, atol=1e-9)
         np.testing.assert_allclose(found.velocities[0], turn @ speed, atol=1e-9)
         grown = covs[0] + t**2 * covs[1] + (3.0 * t**2 / 2) ** 2 * np.eye(2)
@@ -116,10 +116,10 @@ def test_intersection_picks_the_best_weight(seed):
     a_cov, b_cov = roots @ roots.transpose(0, 2, 1)
     infos = [np.linalg.inv(cov + 0.01 * np.eye(2)) for cov in (a_cov, b_cov)]
     tried = []
-    for share in np.linspace(0.05, 0.95, 7):
-        cov = np.linalg.inv(share * infos[0] + (1 - share) * infos[1])
-        mean = cov @ (share * infos[0] @ a + (1 - share) * infos[1] @ b)
-        tried.append((np.trace(cov) * (1 + 0.01 * abs(share - 0.5)), mean, cov))
+    for weight in np.linspace(0.05, 0.95, 7):
+        cov = np.linalg.inv(weight * infos[0] + (1 - weight) * infos[1])
+        mean = cov @ (weight * infos[0] @ a + (1 - weight) * infos[1] @ b)
+        tried.append((np.trace(cov) * (1 + 0.01 * abs(weight - 0.5)), mean, cov))
     _, mean, cov = min(tried, key=lambda each: each[0])
     found = intersection(a[None], a_cov[None], b[None], b_cov[None])
     np.testing.assert_allclose(found[0][0], mean, atol=1e-8)
@@ -127,15 +127,15 @@ def test_intersection_picks_the_best_weight(seed):
 
 
 def test_an_object_keeps_its_id_across_cameras():
-    """It passes the car on the left: seen ahead, for some frames by both, at last only behind."""
+    """It passes the car on the left: detected ahead, for some frames by both cameras, and finally behind."""
     fuser, ids, rng = ObjectFuser(2), set(), np.random.default_rng(1)
     for i in range(100):
         x, stamp = 25 - 0.5 * i, NOW + i * 50 * MS
-        place, views = (x, 3.5), {}
+        position, views = (x, 3.5), {}
         if x > -1:
-            views[0] = view(tuple(place + rng.normal(0, 0.3, 2)), stamp=stamp, ids=[4], speed=(-10, 0))
+            views[0] = view(tuple(position + rng.normal(0, 0.3, 2)), stamp=stamp, ids=[4], speed=(-10, 0))
         if x < 1:
-            views[1] = view(tuple(place + rng.normal(0, 0.3, 2)), stamp=stamp - 20 * MS, ids=[77], speed=(-10, 0))
+            views[1] = view(tuple(position + rng.normal(0, 0.3, 2)), stamp=stamp - 20 * MS, ids=[77], speed=(-10, 0))
         found = fuser.update(views, stamp)
         assert len(found) == 1
         ids.add(int(found.track_ids[0]))
@@ -223,15 +223,15 @@ def test_a_line_with_nan_is_dropped_and_does_not_affect_others():
     assert np.isfinite(found[0].ground.poly).all()
 
 
-def doubted(seen: LaneLine, y_std: float, position: int = 0) -> LaneLine:
-    doubts = np.full(len(seen.ground.points), y_std, np.float32)
-    return replace(seen, position=position, ground=replace(seen.ground, y_std=doubts))
+def with_sigma(line: LaneLine, y_std: float, position: int = 0) -> LaneLine:
+    sigmas = np.full(len(line.ground.points), y_std, np.float32)
+    return replace(line, position=position, ground=replace(line.ground, y_std=sigmas))
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_observations_of_one_line_are_weighted_by_their_sigmas(order):
     """0.3 m apart, of 0.1 and 0.2 m: (100 * 1.75 + 25 * 2.05) / 125."""
-    views = dict(zip(order, (view(lanes=(doubted(line(1.75), 0.1),)), view(lanes=(doubted(line(2.05), 0.2),)))))
+    views = dict(zip(order, (view(lanes=(with_sigma(line(1.75), 0.1),)), view(lanes=(with_sigma(line(2.05), 0.2),)))))
     (found,) = LaneFuser().update(views, NOW)
     np.testing.assert_allclose(found.ground.poly, [1.81, 0, 0, 0], atol=2e-3)
 
@@ -250,21 +250,21 @@ def test_an_older_observation_has_less_weight(order):
 @pytest.mark.parametrize(("wrong", "y_std"), [(2.45, 0.1), (0.9, 0.2), (1.2, 0.1), (3.2, 0.3)])
 def test_the_most_certain_of_inconsistent_lines_is_used(order, wrong, y_std):
     """Further apart than three sigmas of both; a middle would be where neither sees a line."""
-    good, bad = doubted(line(1.75, number=4), 0.05, -1), doubted(line(wrong, number=9, score=0.9), y_std, -1)
+    good, bad = with_sigma(line(1.75, number=4), 0.05, -1), with_sigma(line(wrong, number=9, score=0.9), y_std, -1)
     (found,) = LaneFuser().update(dict(zip(order, (view(lanes=(good,)), view(lanes=(bad,))))), NOW)
     np.testing.assert_allclose(found.ground.poly, [1.75, 0, 0, 0], atol=2e-3)
 
 
 def test_certainty_is_compared_far_enough_ahead():
     """Near the car both are as sure; 20 m ahead the short one would be guessing."""
-    short, far = doubted(line(1.2, end=8.0), 0.1, -1), doubted(line(1.75), 0.1, -1)
+    short, far = with_sigma(line(1.2, end=8.0), 0.1, -1), with_sigma(line(1.75), 0.1, -1)
     (found,) = LaneFuser().update({0: view(lanes=(short,)), 1: view(lanes=(far,))}, NOW)
     np.testing.assert_allclose(found.ground.poly, [1.75, 0, 0, 0], atol=2e-3)
 
 
 def test_inconsistent_cameras_do_not_alternate():
     """Each is the newest in every other message; the line stays with the surer one."""
-    good, bad = (doubted(line(1.75), 0.1, -1),), (doubted(line(2.5), 0.11, -1),)
+    good, bad = (with_sigma(line(1.75), 0.1, -1),), (with_sigma(line(2.5), 0.11, -1),)
     for ages in ((0, 100), (100, 0)):
         views = {
             camera: view(lanes=lanes, stamp=NOW - age * MS) for camera, lanes, age in zip((0, 1), (good, bad), ages)
@@ -274,15 +274,15 @@ def test_inconsistent_cameras_do_not_alternate():
 
 
 def test_lines_of_two_lanes_stay_separate():
-    left, next_left = doubted(line(1.75), 0.1, -1), doubted(line(3.4), 0.1, -2)
+    left, next_left = with_sigma(line(1.75), 0.1, -1), with_sigma(line(3.4), 0.1, -2)
     assert len(LaneFuser().update({0: view(lanes=(left,)), 1: view(lanes=(next_left,))}, NOW)) == 2
 
 
 def test_the_ego_lane_lies_between_the_lines_of_all_cameras():
     """Left line of two cameras at 1.81 m as above, the right one of the second camera alone at 1.65 m."""
     views = {
-        0: view(lanes=(doubted(line(1.75), 0.1, -1),)),
-        1: view(lanes=(doubted(line(2.05), 0.2, -1), doubted(line(-1.65, number=2), 0.2, 1))),
+        0: view(lanes=(with_sigma(line(1.75), 0.1, -1),)),
+        1: view(lanes=(with_sigma(line(2.05), 0.2, -1), with_sigma(line(-1.65, number=2), 0.2, 1))),
     }
     fuser = LaneFuser()
     lane = fuser.ego_lane(fuser.update(views, NOW))
@@ -292,10 +292,10 @@ def test_the_ego_lane_lies_between_the_lines_of_all_cameras():
 
 
 def test_a_lane_with_one_line_keeps_its_width():
-    fuser, both = LaneFuser(), view(lanes=(doubted(line(1.5), 0.1, -1), doubted(line(-1.5, number=2), 0.1, 1)))
+    fuser, both = LaneFuser(), view(lanes=(with_sigma(line(1.5), 0.1, -1), with_sigma(line(-1.5, number=2), 0.1, 1)))
     for _ in range(200):
         fuser.ego_lane(fuser.update({0: both}, NOW))
-    left = view(lanes=(doubted(line(1.5), 0.1, -1),))
+    left = view(lanes=(with_sigma(line(1.5), 0.1, -1),))
     lane = fuser.ego_lane(fuser.update({0: left}, NOW))
     assert (lane.offset, lane.margin_left) == pytest.approx((0.0, 0.55), abs=2e-3)
     assert np.isnan([lane.width, lane.margin_right]).all()
@@ -307,7 +307,7 @@ def test_an_older_ego_lane_is_transformed_by_ego_motion():
     odometry = Odometry()
     odometry.add(NOW - 100 * MS, 0.0, 0.0, 0.0)
     odometry.add(NOW, 1.0, 0.2, 0.0)
-    lanes = (doubted(line(1.75), 0.1, -1), doubted(line(-1.75, number=2), 0.1, 1))
+    lanes = (with_sigma(line(1.75), 0.1, -1), with_sigma(line(-1.75, number=2), 0.1, 1))
     fuser = LaneFuser()
     found = fuser.update({0: view(lanes=lanes, stamp=NOW - 100 * MS)}, NOW, odometry.between)
     assert fuser.ego_lane(found).offset == pytest.approx(0.2, abs=1e-3)

@@ -24,10 +24,10 @@ EXACT = GroundNoise(pixel=0.5, box=0.0, pitch=1e-4, roll=1e-4, height=0.001)
 def objects(*boxes: tuple[float, ...], classes: tuple[int, ...] | None = None) -> Objects:
     n = len(boxes)
     numbers = np.array(classes or (0,) * n, np.int32)
-    seen = Detections(
+    detections = Detections(
         np.array(boxes, np.float32).reshape(n, 4), np.full(n, 0.9, np.float32), numbers, np.zeros((n, 0), np.float32)
     )
-    return Objects.of(seen)
+    return Objects.of(detections)
 
 
 def test_one_pixel_of_sigma_at_30_m_is_600_mm():
@@ -53,19 +53,19 @@ def test_the_covariance_matches_a_monte_carlo_simulation():
     rng = np.random.default_rng(5)
     noise = GroundNoise(pitch=0.002, roll=0.004, height=0.03)
     pixel = np.array([[700.0, 420.0]])
-    seen = replace(CAMERA, base_from_camera=optical_from_rpy((1.5, 0.3, 1.4), (0.01, 0.02, 0.3)))
-    place, cov = ground_with_covariance(pixel, np.full((1, 2), 1.5), seen, noise)
+    tilted = replace(CAMERA, base_from_camera=optical_from_rpy((1.5, 0.3, 1.4), (0.01, 0.02, 0.3)))
+    position, cov = ground_with_covariance(pixel, np.full((1, 2), 1.5), tilted, noise)
     trials = []
     for _ in range(3000):
-        pose = seen.pose.copy()
+        pose = tilted.pose.copy()
         roll = rotation_from_rpy((noise.roll * rng.normal(), 0, 0))
         pitch = rotation_from_rpy((0, noise.pitch * rng.normal(), 0))
         yaw = rotation_from_rpy((0, 0, 0.3))
         pose[:3, :3] = yaw @ roll @ pitch @ yaw.T @ pose[:3, :3]
         pose[2, 3] += noise.height * rng.normal()
-        trials.append(replace(seen, base_from_camera=pose).ground_from_pixels(pixel + 1.5 * rng.normal(size=2))[0])
+        trials.append(replace(tilted, base_from_camera=pose).ground_from_pixels(pixel + 1.5 * rng.normal(size=2))[0])
     np.testing.assert_allclose(np.cov(np.array(trials).T), cov[0], rtol=0.12, atol=0.01)
-    np.testing.assert_allclose(np.mean(trials, axis=0), place[0], atol=0.1)
+    np.testing.assert_allclose(np.mean(trials, axis=0), position[0], atol=0.1)
 
 
 def test_errors_lie_within_one_and_two_sigma_at_the_expected_rates():
@@ -79,8 +79,8 @@ def test_errors_lie_within_one_and_two_sigma_at_the_expected_rates():
         pose[:3, :3] = angles @ pose[:3, :3]
         pose[2, 3] += noise.height * rng.normal()
         wrong = replace(CAMERA, base_from_camera=pose)
-        place, cov = ground_with_covariance(pixel[None] + rng.normal(size=2), np.ones((1, 2)), wrong, noise)
-        inside.append(np.abs(place[0, 0] - truth[0]) / np.sqrt(cov[0, 0, 0]))
+        position, cov = ground_with_covariance(pixel[None] + rng.normal(size=2), np.ones((1, 2)), wrong, noise)
+        inside.append(np.abs(position[0, 0] - truth[0]) / np.sqrt(cov[0, 0, 0]))
     assert np.mean(np.array(inside) < 1) == pytest.approx(0.68, abs=0.04)
     assert np.mean(np.array(inside) < 2) == pytest.approx(0.95, abs=0.04)
 
@@ -95,8 +95,8 @@ def test_two_estimates_combine_to_one_between_them():
 def test_a_pedestrian_of_170_px_stands_10_m_away():
     """Feet 150 px under the horizon, head 20 px over it: 1.7 m * 1000 / 170."""
     boxes = np.array([[600.0, 340.0, 660.0, 510.0]])
-    place, cov, _ = located_by_height(boxes, heights_of(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
-    np.testing.assert_allclose(place[0, 0], 10.0, rtol=2e-3)
+    position, cov, _ = located_by_height(boxes, heights_of(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
+    np.testing.assert_allclose(position[0, 0], 10.0, rtol=2e-3)
     assert np.sqrt(cov[0, 0, 0]) == pytest.approx(10.0 * 0.14 / 1.7, rel=0.01)
 
 
@@ -169,7 +169,7 @@ def kitti(folder: Path, name: str) -> tuple[Camera, np.ndarray, list[list[str]]]
 
 def test_projection_and_bottom_edges_match_kitti(shared_data):
     """The corners of the labelled 3D boxes: through KITTI's own matrix, and down to the labelled 2D boxes."""
-    folder, seen = shared_data / "labelled/kitti_sample", 0
+    folder, compared = shared_data / "labelled/kitti_sample", 0
     for name in ("000000", "000001", "000002"):
         camera, p, labels = kitti(folder, name)
         for label in labels:
@@ -183,8 +183,8 @@ def test_projection_and_bottom_edges_match_kitti(shared_data):
             pixels = camera.pixels_from_base(np.c_[ring[:, 2], -ring[:, 0], 1.65 - ring[:, 1]]) - 0.5
             np.testing.assert_allclose(pixels, theirs[:, :2] / theirs[:, 2:], atol=1e-6)
             np.testing.assert_allclose(pixels[:, 1].max(), box[3], atol=2.5)
-            seen += 1
-    assert seen >= 3
+            compared += 1
+    assert compared >= 3
 
 
 def test_range_is_uncertain_where_a_nearer_object_hides_the_wheels():

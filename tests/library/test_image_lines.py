@@ -109,9 +109,9 @@ def slow_boundary(cells, size):
     return np.array(out)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
-def test_the_boundary_is_the_lowest_cell_that_is_not_road(share):
-    cells = np.random.default_rng(1).random((90, 40)) < share
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.9, 1.0])
+def test_the_boundary_is_the_lowest_cell_that_is_not_road(fraction):
+    cells = np.random.default_rng(1).random((90, 40)) < fraction
     np.testing.assert_allclose(boundary(cells, SIZE, columns=64), slow_boundary(cells, SIZE), rtol=1e-6)
 
 

@@ -84,20 +84,20 @@ def test_the_sigma_of_points_covers_their_error():
 
 
 @pytest.mark.parametrize(
-    ("places", "given", "expected"),
+    ("lateral", "given", "expected"),
     [
         ((1.8, -1.7), (0, 0), (-1, 1)),
         ((5.3, 1.8, -1.7, -5.2), (0, 0, 0, 0), (-2, -1, 1, 2)),
-        ((5.3, -1.7), (0, 0), (-2, 1)),  # the own left line is not seen
-        ((1.8, -1.7, -8.7), (0, 0, 0), (-1, 1, 3)),  # a line in between is not seen
+        ((5.3, -1.7), (0, 0), (-2, 1)),  # the left line of the ego lane is missing
+        ((1.8, -1.7, -8.7), (0, 0, 0), (-1, 1, 3)),  # a line in between is missing
         ((1.8, -1.7), (1, -1), (-1, 1)),  # a network that swapped them
         ((4.4, -1.7), (-1, 1), (-1, 1)),  # a wide lane: the network may say so
         ((0.4, -3.1), (-1, 1), (-1, 1)),  # close to the left line
         ((-0.4, -3.9), (-1, 1), (1, 2)),  # over it: the lane beside is the own one now
     ],
 )
-def test_positions_follow_from_lateral_distance(places, given, expected):
-    lines = on_road(*[(y,) for y in places], positions=given)
+def test_positions_follow_from_lateral_distance(lateral, given, expected):
+    lines = on_road(*[(y,) for y in lateral], positions=given)
     assert tuple(line.position for line in with_roles(lines)) == expected
 
 

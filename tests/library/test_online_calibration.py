@@ -134,7 +134,7 @@ def bent_lane(bend: float) -> list[LaneLine]:
 
 
 @pytest.mark.parametrize(
-    ("place", "bend", "relevance"),
+    ("position", "bend", "relevance"),
     [
         ((40, 0, 5.5), 0.0, Relevance.EGO),  # over the lane
         ((40, -4, 3.0), 0.0, Relevance.EGO),  # on its right side
@@ -145,8 +145,8 @@ def bent_lane(bend: float) -> list[LaneLine]:
         ((40, 0, 5.5), 1e-2, Relevance.OTHER),  # and leaves this one aside
     ],
 )
-def test_a_light_is_relevant_when_the_ego_lane_leads_to_it(place, bend, relevance):
-    found = with_relevance(objects(light(*place)), 0, bent_lane(bend), camera())
+def test_a_light_is_relevant_when_the_ego_lane_leads_to_it(position, bend, relevance):
+    found = with_relevance(objects(light(*position)), 0, bent_lane(bend), camera())
     assert found.tolist() == [relevance]
 
 

@@ -67,8 +67,8 @@ def bird_eye(
     for row, outline in enumerate(scene.footprints()):
         _draw_object(canvas, view, scene, row, view.pixels(outline))
     if scene.why_empty:
-        middle = (size[1] - text_mask(scene.why_empty, view.text).shape[1]) // 2
-        draw_text(canvas, scene.why_empty, middle, size[0] // 2, view.text, LIGHT)
+        center = (size[1] - text_mask(scene.why_empty, view.text).shape[1]) // 2
+        draw_text(canvas, scene.why_empty, center, size[0] // 2, view.text, LIGHT)
     return canvas
 
 

@@ -56,7 +56,7 @@ def class_color(name: str) -> Color:
     return CLASS_COLORS.get(name) or OTHERS[crc32(name.encode()) % len(OTHERS)]
 
 
-def line_color(kind: LineType, color: LineColor) -> Color:
+def line_color(line_type: LineType, color: LineColor) -> Color:
     """The colour of a lane line: that of its paint; road edges and curbs have a colour of their own."""
-    edge = kind in (LineType.ROAD_EDGE, LineType.CURB)
+    edge = line_type in (LineType.ROAD_EDGE, LineType.CURB)
     return PURPLE if edge and color is LineColor.UNKNOWN else LINE_COLORS[color]

@@ -70,9 +70,9 @@ def _header_labels(perception: Perception) -> list[tuple[str, bool]]:
 
 def fill_classes(canvas: np.ndarray, classes: ClassMap, opacity: float, skip: Collection[str] = ()) -> None:
     """Blend the colours of a class map over a canvas (H, W, 3) of the same view; classes in skip stay transparent."""
-    shown = np.array([name not in skip for name in classes.names])
-    colors = np.where(shown[:, None], classes.colors[:, ::-1], 0).astype(np.uint8)
-    cover = np.where(shown, 255, 0).astype(np.uint8)
+    visible = np.array([name not in skip for name in classes.names])
+    colors = np.where(visible[:, None], classes.colors[:, ::-1], 0).astype(np.uint8)
+    cover = np.where(visible, 255, 0).astype(np.uint8)
     # Colour and coverage are upsampled together and smoothly, to soften the borders of the network's coarse cells.
     layer, alpha = (_upsample(table[classes.ids], canvas.shape[1::-1]) for table in (colors, cover))
     clear = cv2.convertScaleAbs(alpha, alpha=-opacity, beta=255)
@@ -107,9 +107,9 @@ def overlay(
     if out is not None and out is not image:
         np.copyto(out, image)
     scale = np.array(image.shape[1::-1]) / perception.frame.image.shape[1::-1]
-    shown = perception.semantic if semantic else perception.drivable
-    if shown is not None:
-        fill_classes(canvas, shown, opacity=0.55 if semantic else 0.3, skip=() if semantic else (BACKGROUND,))
+    visible = perception.semantic if semantic else perception.drivable
+    if visible is not None:
+        fill_classes(canvas, visible, opacity=0.55 if semantic else 0.3, skip=() if semantic else (BACKGROUND,))
     draw_lanes(canvas, perception.lanes, scale)
     draw_objects(canvas, perception.objects, spec, scale)
     draw_header(canvas, perception, age_ms, camera)

@@ -58,9 +58,9 @@ def _stroke(
     # Distance in line widths, so that dashes shrink with perspective.
     along = np.concatenate(([0.0], np.cumsum(steps / ((widths[1:] + widths[:-1]) / 2))))
     normals = _normals(points)
-    middle = points + (offset * widths)[:, None] * normals
+    center = points + (offset * widths)[:, None] * normals
     half = ((widths * stroke_width + extra) / 2)[:, None] * normals
-    sides = np.hstack((middle - half, middle + half))
+    sides = np.hstack((center - half, center + half))
     ribbons = (_slice(sides, along, start, end) for start, end in _intervals(along[-1], dashes))
     polygons(canvas, [np.concatenate((piece[:, :2], piece[::-1, 2:])) for piece in ribbons], color)
 
@@ -98,6 +98,6 @@ def strokes_on_road(line: LaneLine, width: float) -> list[np.ndarray]:
     left = _normals(points)  # right in images, whose second axis points down
     strokes = []
     for offset, _, dashes in STROKES[line.line_type]:
-        middle = points - offset * width * left
-        strokes += [_slice(middle, along, start, end) for start, end in _intervals(along[-1], dashes)]
+        center = points - offset * width * left
+        strokes += [_slice(center, along, start, end) for start, end in _intervals(along[-1], dashes)]
     return strokes

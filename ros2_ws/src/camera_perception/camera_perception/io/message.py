@@ -102,9 +102,12 @@ def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_grou
     if not rows:
         return []
     objects = perception.objects
-    # Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
-    columns, covs = objects.to_dicts(), (objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4))
-    return [_object(columns[row], spec, over_ground, covs[0][row], covs[1][row]) for row in rows]
+    position_covs, velocity_covs = objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4)
+    values = objects.to_dicts(
+        "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
+        "velocities", "ground_widths",
+    )  # fmt: skip
+    return [_object(values[row], spec, over_ground, position_covs[row], velocity_covs[row]) for row in rows]
 
 
 def _object(
