@@ -16,7 +16,8 @@ from camera_perception.core.types import Detections
 from camera_perception.image.encodings import ENCODINGS, decode_image, samples_of
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
-from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize, serialize, typestore
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize, typestore
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.privacy.anonymize import anonymize
 from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels

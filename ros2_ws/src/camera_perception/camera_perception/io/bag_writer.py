@@ -17,7 +17,8 @@ import yaml
 
 from camera_perception.core.errors import BagError
 from camera_perception.io.bag_reader import Bag
-from camera_perception.io.ros_types import definition, serialize, typestore
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import definition, typestore
 
 CHUNK_BYTES = 1 << 20
 # As rosbag2 writes it for the versions: 9 since Jazzy (and Iron), 8 is what Humble reads.

@@ -7,12 +7,13 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from camera_perception.io.cdr import serialize
 from camera_perception.io.message import perception_fields
+from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.tools.bench import synthetic_inputs
 from camera_perception.tools.bench.cases_after import spec
 from camera_perception.tools.bench.component import Component
 from camera_perception_msgs.msg import PerceptionFrame
-from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import message_from_image
 
 
@@ -41,7 +42,7 @@ def frame(objects: int) -> Component:
     perception, contract = synthetic_inputs.perception(objects), spec()
     return Component(
         f"PerceptionFrame of {objects} objects, 4 lines",
-        lambda: serialized(PerceptionFrame, perception_fields(perception, contract)),
+        lambda: serialize(PERCEPTION_FRAME, perception_fields(perception, contract)),
         "the same messages, empty, serialized by ROS",
         lambda: serialize_message(_empty(objects, len(perception.lanes))),
     )

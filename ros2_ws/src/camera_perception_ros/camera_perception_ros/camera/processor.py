@@ -17,15 +17,15 @@ from camera_perception.core.errors import BadImage, EngineError, ModelError, Per
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.loaded import Model
 from camera_perception.geometry.odometry import Odometry
+from camera_perception.io.cdr import serialize
 from camera_perception.io.message import failed_fields, perception_fields
+from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.objects.range_fusion import RangeSource
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
-from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
-from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.runtime.worker import Taken
 
@@ -145,7 +145,7 @@ class Perceiver:
         else:
             fields = self._fields(perception, taken)
         fields["age_ms"] = self._age_ms(header.stamp)
-        publish(serialized(PerceptionFrame, fields), perception, header)
+        publish(serialize(PERCEPTION_FRAME, fields), perception, header)
         self._note(fields)
         if self.drift is not None and self.pipeline is not None and perception is not None:
             self.drift.update(perception, self.pipeline.thresholds)
@@ -230,5 +230,5 @@ def tried(model: Model, base_frame: str) -> Pipeline:
     """A pipeline for a model that has taken a picture through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
     perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
-    serialized(PerceptionFrame, perception_fields(perception, model.spec))
+    serialize(PERCEPTION_FRAME, perception_fields(perception, model.spec))
     return Pipeline(model.spec, model.engine, base_frame=base_frame)

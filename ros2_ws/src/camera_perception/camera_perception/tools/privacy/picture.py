@@ -11,7 +11,8 @@ import numpy as np
 
 from camera_perception.core.errors import BadImage
 from camera_perception.image.encodings import decode_compressed, decode_image
-from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize, typestore
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize, fields_from_message
 from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels
 from camera_perception.tools.privacy.regions import Region, Settings
 
@@ -48,7 +49,7 @@ class Recorded:
         else:
             self.message.data = np.array(self.message.data)
             cover(planes_of_message(*_layout(self.message), self.message.data), regions, settings.how)
-        return bytes(typestore().serialize_cdr(self.message, self.kind))
+        return serialize(self.kind, fields_from_message(self.message))
 
 
 def read(kind: str, data: bytes) -> Recorded:
