@@ -26,8 +26,8 @@ from camera_perception.tools.privacy.picture import covered_file, is_jpeg, read
 from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.report import TILES, Report, Tally, worth_showing
 from camera_perception.tools.privacy.temporal import Look, plan
-from camera_perception.tools.replay.replay import Film, Rate
 from camera_perception.tools.replay.source import image_files, is_bag, open_source
+from camera_perception.tools.replay.video import FrameRate, VideoWriter
 
 # Types of other packages that carry pictures: CompressedVideo, theora and ffmpeg packets, DisparityImage ...
 PICTURES = re.compile(r"(Image|Video|/Packet|FFMPEGPacket)$")
@@ -190,14 +190,14 @@ def _video(path: Path, report: Report, finder: Finder, settings: Settings, bar: 
     arrivals = tqdm(source.arrivals, total=source.length or None, unit="img", desc="looking", disable=not bar)
     looks = [look_at(arrival.read, arrival.stamp_ns, finder) for arrival in arrivals]
     steps = plan(looks, finder.names, settings)
-    shown, rate = worth_showing(steps, TILES), Rate()
+    shown, rate = worth_showing(steps, TILES), FrameRate()
     report.out.parent.mkdir(parents=True, exist_ok=True)
-    with Film(report.out, wanted=True) as film:
+    with VideoWriter(report.out) as video:
         for number, (arrival, regions) in enumerate(zip(open_source(path).arrivals, steps)):
             picture = arrival.read()
             cover(planes_of_pixels(picture), regions or (), settings.how)
             rate.add(arrival.stamp_ns)
-            film.add(picture, rate)
+            video.add(picture, rate)
             if number in shown:
                 report.show(picture, regions or ())
     report.cameras = {path.name: _tally(looks, steps)}
