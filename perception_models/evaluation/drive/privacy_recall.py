@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
-from camera_perception.tools.privacy.anonymize import look_at
-from camera_perception.tools.privacy.finder import Finder
+from camera_perception.tools.privacy.anonymize import detect
+from camera_perception.tools.privacy.detector import PrivacyDetector
 from camera_perception.tools.privacy.regions import Region, Settings
-from camera_perception.tools.privacy.temporal import plan
+from camera_perception.tools.privacy.temporal import plan_regions
 from perception_models.evaluation.drive.ground_truth import SceneObject, Snapshot, read_drive
 
 HEADS, PLATES = ("pedestrian", "rider"), ("car", "truck", "bus")
@@ -82,10 +82,10 @@ def main(
 ) -> None:
     """Heads and plates that are covered, of all that are large enough, and the share of pixels that is covered."""
     spec, snapshots = load_spec(model), read_drive(drive)
-    finder = Finder(spec, load_engine(spec, engine), least)
-    looks = [look_at(lambda m=m: cv2.imread(str(m.image)), m.stamp_ns, finder) for m in tqdm(snapshots, unit="image")]
+    finder = PrivacyDetector(spec, load_engine(spec, engine), least)
+    looks = [detect(lambda m=m: cv2.imread(str(m.image)), m.stamp_ns, finder) for m in tqdm(snapshots, unit="image")]
     finder.close()
-    steps = plan(looks, finder.names, Settings())
+    steps = plan_regions(looks, finder.names, Settings())
     found = [pair for snapshot, regions in zip(snapshots, steps) for pair in covered(snapshot, regions or ())]
     for kind in LEAST:
         right = [good for name, good in found if name == kind]

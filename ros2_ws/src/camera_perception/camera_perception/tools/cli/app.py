@@ -197,10 +197,10 @@ def anonymize(
     threads: Threads = 0,
 ) -> None:
     """Cover heads and number plates; everything else passes on unchanged. A report says what was covered."""
-    from camera_perception.tools.cli.anonymize import anonymize_command, usual_hold
+    from camera_perception.tools.cli.anonymize import anonymize_command, default_hold
     from camera_perception.tools.privacy.regions import Settings
 
-    settings = Settings(how, margin, usual_hold(source) if hold is None else hold, whole, quality)
+    settings = Settings(how, margin, default_hold(source) if hold is None else hold, whole, quality)
     anonymize_command(source, out, model, settings, least, faces, keep or [], drop or [], engine, threads)
 
 
