@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import Diagnosis
-from camera_perception.tools.drift.monitor import Judgement, Moved
+from camera_perception.tools.drift.monitor import DriftResult, MetricDrift
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.camera.report import State, report
 
@@ -54,9 +54,9 @@ def test_what_is_missing_comes_before_what_was_measured():
     assert (said.level, said.message) == (DiagnosticStatus.WARN, "pose unknown")
 
 
-def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
+def drift_status(result: DriftResult | None) -> DiagnosticStatus | None:
     profile = SimpleNamespace(window=60.0, source="spring drives")
-    drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
+    drift = SimpleNamespace(result=result, profile=profile) if result else None
     model = SimpleNamespace(engine=SimpleNamespace(name="fake", engine_id="0"), spec=SimpleNamespace(name="fake"))
     perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=None, drift=drift, ranges=None)
     said = report("/front", Time(), State("active", perceiver, None, "raw", 0, 0, "")).status
@@ -68,7 +68,7 @@ def test_without_a_profile_nothing_is_said_about_drift():
 
 
 def test_the_figure_that_moved_is_named_with_how_far_and_how_far_it_may():
-    said = drift_status(Judgement((Moved("lane scores", 0.05, 0.2), Moved("weather", 0.9, 0.12)), ""))
+    said = drift_status(DriftResult((MetricDrift("lane scores", 0.05, 0.2), MetricDrift("weather", 0.9, 0.12)), ""))
     assert said is not None
     assert said.level == DiagnosticStatus.WARN
     assert said.message == "not what this network usually says: weather (0.90, up to 0.12)"
@@ -81,13 +81,13 @@ def test_the_figure_that_moved_is_named_with_how_far_and_how_far_it_may():
 
 
 @pytest.mark.parametrize(
-    ("judgement", "text"),
+    ("result", "text"),
     [
-        (Judgement(), "the first window is not full yet"),
-        (Judgement((Moved("weather", 0.1, 0.12),), ""), "as usual"),
+        (DriftResult(), "the first window is not full yet"),
+        (DriftResult((MetricDrift("weather", 0.1, 0.12),), ""), "as usual"),
     ],
 )
-def test_before_a_window_is_full_and_when_nothing_moved_all_is_well(judgement, text):
-    said = drift_status(judgement)
+def test_before_a_window_is_full_and_when_nothing_moved_all_is_well(result, text):
+    said = drift_status(result)
     assert said is not None
     assert (said.level, said.message) == (DiagnosticStatus.OK, text)

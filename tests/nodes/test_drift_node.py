@@ -10,7 +10,7 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import Frame
 from camera_perception.engines.select import load_engine
 from camera_perception.pipeline import Pipeline
-from camera_perception.tools.drift.histograms import figures_of
+from camera_perception.tools.drift.histograms import metrics_of
 from camera_perception.tools.drift.profile import profile_of
 
 COUNT, EVERY = 40, 4  # images, of a 20 Hz camera's numbering
@@ -22,7 +22,7 @@ def usual_profile(folder, path):
     engine = load_engine(spec, "onnxruntime", threads=1)
     pipeline = Pipeline(spec, engine)
     frames = [Frame(road(number), (1000 + number // 5) * 10**9 + number % 5 * 200_000_000) for number in range(COUNT)]
-    drive = [(frame.stamp_ns, figures_of(pipeline.run(frame), spec)) for frame in frames]
+    drive = [(frame.stamp_ns, metrics_of(pipeline.run(frame), spec)) for frame in frames]
     engine.close()
     profile_of([drive], spec, pipeline.thresholds, "a lit road").save(path)
     return path
@@ -34,7 +34,7 @@ def drift_said(it, pixels) -> DiagnosticStatus:
     for number in range(COUNT):
         it.send(image_message(EVERY * number, pixels(number)))
         it.answers(number + 1)
-    it.spin_until(lambda: not it.node._perceiver.drift.judgement.why, what="a full window")
+    it.spin_until(lambda: not it.node._perceiver.drift.result.reason, what="a full window")
     ear.heard.clear()
 
     def said() -> list[DiagnosticStatus]:

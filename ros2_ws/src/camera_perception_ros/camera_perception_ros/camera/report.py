@@ -116,11 +116,11 @@ def _drift(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
     """Whether the network still says what it usually says; nothing without a profile."""
     if perceiver is None or perceiver.drift is None:
         return None
-    found, profile = perceiver.drift.judgement, perceiver.drift.profile
-    moved = ", ".join(f"{figure.name} ({figure.divergence:.2f}, up to {figure.limit:.2f})" for figure in found.moved)
-    text = f"not what this network usually says: {moved}" if moved else found.why or "as usual"
+    result, profile = perceiver.drift.result, perceiver.drift.profile
+    moved = ", ".join(f"{each.name} ({each.divergence:.2f}, up to {each.limit:.2f})" for each in result.drifted)
+    text = f"not what this network usually says: {moved}" if moved else result.reason or "as usual"
     values: dict[str, object] = {"window": f"{profile.window:.0f} s", "profile": profile.source}
-    values |= {figure.name: f"{figure.divergence:.3f} of {figure.limit:.3f}" for figure in found.figures}
+    values |= {each.name: f"{each.divergence:.3f} of {each.limit:.3f}" for each in result.metrics}
     return status(f"{node}: Drift", WARN if moved else OK, text, node, values)
 
 
