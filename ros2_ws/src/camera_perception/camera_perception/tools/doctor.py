@@ -1,6 +1,6 @@
-"""`camera-perception doctor`: one line per thing that a drive needs, with a verdict and what to do.
+"""`camera-perception doctor`: check everything a drive needs, one line per topic with a verdict and a remedy.
 
-What the nodes need: ROS 2, messages, transport, memory settings.
+First the library (backends, GPU, recordings), then the nodes (ROS 2, messages, transport, memory settings).
 """
 
 from __future__ import annotations
@@ -30,103 +30,13 @@ OPTIONAL = {
     "tf2_ros": "camera pose from TF",
     "vision_msgs": "vision_msgs output",
     "foxglove_msgs": "Foxglove annotations",
-    "diagnostic_updater": "not needed, /diagnostics is published anyway",
+    "diagnostic_updater": "not needed, nodes publish /diagnostics themselves",
 }
-
-
-def ros() -> Iterator[Finding]:
-    """ROS 2, our messages, optional packages."""
-    if find_spec("rclpy") is None:
-        yield Finding(
-            "ros",
-            HINT,
-            "no rclpy: library and replay work, nodes do not; source ros2_ws/env.sh or /opt/ros/.../setup.bash",
-        )
-        return
-    yield Finding(
-        "ros",
-        OK,
-        f"{os.environ.get('ROS_DISTRO', 'unknown distribution')}, domain {os.environ.get('ROS_DOMAIN_ID', '0')}",
-    )
-    if find_spec("camera_perception_msgs") is None:
-        yield Finding(
-            "messages",
-            HINT,
-            "camera_perception_msgs is not built or not sourced: make setup, then source ros2_ws/env.sh",
-        )
-    else:
-        yield Finding("messages", OK, "camera_perception_msgs is importable")
-    absent = [f"{name} ({use})" for name, use in OPTIONAL.items() if find_spec(name) is None]
-    yield Finding("optional", OK, f"absent: {', '.join(absent)}" if absent else "all optional packages are there")
-
-
-def transport() -> Iterator[Finding]:
-    """The DDS profile: without it best-effort images between processes are mostly lost."""
-    if find_spec("rclpy") is None:
-        return
-    rmw = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-    if "fastrtps" not in rmw:
-        yield Finding("dds", OK, f"{rmw}; the Fast DDS profile of this project is not used")
-        return
-    profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", "")
-    if not profile:
-        yield Finding("dds", HINT, "FASTRTPS_DEFAULT_PROFILES_FILE is not set: images get lost; source ros2_ws/env.sh")
-    elif not Path(profile).is_file():
-        yield Finding("dds", BAD, f"FASTRTPS_DEFAULT_PROFILES_FILE names {profile}, which does not exist: correct it")
-    else:
-        yield _segment(Path(profile))
-
-
-def _segment(profile: Path) -> Finding:
-    found = re.search(r"<segment_size>\s*(\d+)\s*</segment_size>", profile.read_text("utf-8", "replace"))
-    size = int(found.group(1)) if found else 0
-    if size < MIN_SEGMENT:
-        return Finding(
-            "dds",
-            HINT,
-            f"{profile} gives {size >> 10} KiB of shared memory: images need {MIN_SEGMENT >> 20} MiB or more",
-        )
-    return Finding("dds", OK, f"shared memory segments of {size >> 20} MiB ({profile.name})")
-
-
-def memory() -> Iterator[Finding]:
-    """glibc returns image buffers to the kernel after every frame unless told otherwise."""
-    if platform.libc_ver()[0] != "glibc":
-        return
-    low = [name for name, least in MALLOC.items() if _number(os.environ.get(name, "")) < least]
-    if low:
-        yield Finding("malloc", HINT, f"{', '.join(low)} not set: each image costs 3 ms more; source ros2_ws/env.sh")
-    else:
-        yield Finding("malloc", OK, "image buffers are kept between frames")
-
-
-def leftovers() -> Iterator[Finding]:
-    """Shared memory: room, and what killed processes left behind."""
-    if not SHM.is_dir():
-        return
-    files, dead = files_of(SHM), sweep(SHM, remove=False)
-    size, free = sum(_size(path) for path in files) >> 20, shutil.disk_usage(SHM).free >> 20
-    verdict = HINT if size > 256 or free < 512 else OK
-    advice = f", {len(dead)} of them left by killed processes: the next node that starts removes them" if dead else ""
-    yield Finding("shared memory", verdict, f"{free} MiB free, {len(files)} Fast DDS files of {size} MiB{advice}")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_blocks * 512
-    except OSError:
-        return 0  # gone meanwhile
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
-
-
 COLORS = {OK: "green", HINT: "yellow", BAD: "red"}
 
 
 def examine() -> list[Finding]:
-    """Everything, in the order in which one would look."""
+    """All findings, from the library up to the nodes."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         library,
         engines,
@@ -141,7 +51,7 @@ def examine() -> list[Finding]:
 
 
 def doctor_command() -> None:
-    """Print the findings; typer.Exit(1) when one is bad."""
+    """Print the findings; typer.Exit(1) when one prevents a drive from being processed."""
     findings = examine()
     for line, finding in zip(_lines(findings), findings):
         typer.secho(line, fg=COLORS[finding.verdict] if finding.verdict != OK else None)
@@ -149,16 +59,16 @@ def doctor_command() -> None:
     if bad:
         typer.secho(f"\n{len(bad)} problem{'s' if len(bad) > 1 else ''}: {bad[0].text}", fg="red")
         raise typer.Exit(1)
-    typer.secho("\nready: a drive can be processed here", fg="green")
+    typer.secho("\nready: drives can be processed here", fg="green")
 
 
 def _lines(findings: list[Finding]) -> list[str]:
     rows = [(finding.verdict, finding.topic, finding.text) for finding in findings]
-    return text_table(("", "what", "finding"), rows).splitlines()[2:]
+    return text_table(("", "topic", "finding"), rows).splitlines()[2:]
 
 
 def library() -> Iterator[Finding]:
-    """Python, the library and what it always needs."""
+    """Python, the library and its required packages."""
     versions = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "opencv-python", "scipy") if _version(name))
     yield Finding("library", OK, f"camera_perception {__version__}, Python {platform.python_version()}, {versions}")
     try:
@@ -168,7 +78,7 @@ def library() -> Iterator[Finding]:
 
 
 def engines() -> Iterator[Finding]:
-    """Each backend; bad only when none is left."""
+    """Each backend; a problem only when none is usable."""
     usable = 0
     for name in BACKENDS:
         reason = _unavailable(name)
@@ -193,11 +103,11 @@ def _engine_text(name: str) -> str:
         return f"{onnxruntime.__version__}, {', '.join(p for p in providers if p != 'Azure')}"
     if name == "openvino":
         return f"{_version('openvino')}, {' and '.join(backend_module('openvino').precisions())} on the CPU"
-    return _version(name) or "plays stored outputs"
+    return _version(name) or "replays stored outputs"
 
 
 def gpu() -> Iterator[Finding]:
-    """The accelerator, by its driver."""
+    """The GPU and its driver."""
     if Path("/etc/nv_tegra_release").is_file():
         yield Finding("gpu", OK, "Jetson, " + Path("/etc/nv_tegra_release").read_text().splitlines()[0].lstrip("# "))
         return
@@ -206,11 +116,11 @@ def gpu() -> Iterator[Finding]:
         yield Finding("gpu", HINT, "no NVIDIA driver (nvidia-smi is missing or fails): networks run on the CPU")
         return
     tensorrt = _unavailable("tensorrt")
-    yield Finding("gpu", HINT if tensorrt else OK, text + (", TensorRT is not usable" if tensorrt else ""))
+    yield Finding("gpu", HINT if tensorrt else OK, text + ("; TensorRT is not usable" if tensorrt else ""))
 
 
 def recordings() -> Iterator[Finding]:
-    """What reads and writes bags, and room for them."""
+    """Packages that read and write bags, and free disk space."""
     missing = [name for name in ("rosbags", "mcap") if find_spec(name) is None]
     if missing:
         yield Finding("recordings", HINT, f"cannot be read or written: pip install {' '.join(missing)}")
@@ -222,6 +132,92 @@ def recordings() -> Iterator[Finding]:
     )
 
 
+def ros() -> Iterator[Finding]:
+    """ROS 2, our messages, and optional packages."""
+    if find_spec("rclpy") is None:
+        yield Finding(
+            "ros",
+            HINT,
+            "no rclpy: library and replay work, nodes do not: source ros2_ws/env.sh or /opt/ros/.../setup.bash",
+        )
+        return
+    yield Finding(
+        "ros",
+        OK,
+        f"{os.environ.get('ROS_DISTRO', 'unknown distribution')}, domain {os.environ.get('ROS_DOMAIN_ID', '0')}",
+    )
+    if find_spec("camera_perception_msgs") is None:
+        yield Finding(
+            "messages",
+            HINT,
+            "camera_perception_msgs is not built or not sourced: run make setup, then source ros2_ws/env.sh",
+        )
+    else:
+        yield Finding("messages", OK, "camera_perception_msgs is importable")
+    absent = [f"{name} ({use})" for name, use in OPTIONAL.items() if find_spec(name) is None]
+    yield Finding(
+        "optional", OK, f"not installed: {', '.join(absent)}" if absent else "all optional packages are installed"
+    )
+
+
+def transport() -> Iterator[Finding]:
+    """The DDS profile: without it, most best-effort images between processes are lost."""
+    if find_spec("rclpy") is None:
+        return
+    rmw = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    if "fastrtps" not in rmw:
+        yield Finding("dds", OK, f"{rmw}: the Fast DDS profile of this project does not apply")
+        return
+    profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", "")
+    if not profile:
+        yield Finding(
+            "dds", HINT, "FASTRTPS_DEFAULT_PROFILES_FILE is not set, so images get lost: source ros2_ws/env.sh"
+        )
+    elif not Path(profile).is_file():
+        yield Finding(
+            "dds",
+            BAD,
+            f"FASTRTPS_DEFAULT_PROFILES_FILE names {profile}, which does not exist: source ros2_ws/env.sh again",
+        )
+    else:
+        yield _segment(Path(profile))
+
+
+def _segment(profile: Path) -> Finding:
+    found = re.search(r"<segment_size>\s*(\d+)\s*</segment_size>", profile.read_text("utf-8", "replace"))
+    size = int(found.group(1)) if found else 0
+    if size < MIN_SEGMENT:
+        return Finding(
+            "dds",
+            HINT,
+            f"{profile} sets {size >> 10} KiB of shared memory per publisher: "
+            f"images need {MIN_SEGMENT >> 20} MiB or more",
+        )
+    return Finding("dds", OK, f"shared memory segments of {size >> 20} MiB ({profile.name})")
+
+
+def memory() -> Iterator[Finding]:
+    """malloc settings: by default glibc returns image buffers to the kernel after every frame."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    low = [name for name, least in MALLOC.items() if _number(os.environ.get(name, "")) < least]
+    if low:
+        yield Finding("malloc", HINT, f"{', '.join(low)} not set, which costs 3 ms per image: source ros2_ws/env.sh")
+    else:
+        yield Finding("malloc", OK, "image buffers are reused between frames")
+
+
+def leftovers() -> Iterator[Finding]:
+    """Free shared memory, and files that killed processes left in it."""
+    if not SHM.is_dir():
+        return
+    files, dead = files_of(SHM), sweep(SHM, remove=False)
+    size, free = sum(_size(path) for path in files) >> 20, shutil.disk_usage(SHM).free >> 20
+    verdict = HINT if size > 256 or free < 512 else OK
+    advice = f", {len(dead)} of them left by killed processes: the next node to start removes them" if dead else ""
+    yield Finding("shared memory", verdict, f"{free} MiB free, {len(files)} Fast DDS files of {size} MiB{advice}")
+
+
 def _version(package: str) -> str:
     try:
         return metadata.version(package)
@@ -230,9 +226,21 @@ def _version(package: str) -> str:
 
 
 def _run(*command: str) -> str | None:
-    """First line of a command's output; None when it is missing or fails."""
+    """First line of a command's output; None when the command is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else None
+    lines: list[str] = done.stdout.strip().splitlines()
+    return lines[0] if lines else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except OSError:
+        return 0  # removed in the meantime
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
