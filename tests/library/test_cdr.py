@@ -83,7 +83,7 @@ def test_field_types_are_read_from_the_message_text(monkeypatch):
         """
     # uint8 commented  # out
     """
-        + "uint8 ONE=1\nint32 TWO = 2\nHeader header # x\nstring<=5 a\nfloat32[<=3] b\nfloat64[4] c\nThing[] d\nx/Y e\n"
+        + "uint8 ONE=1\nint32 TWO = 2\nHeader header # x\nstring<=5 a\nfloat32[<=3] b\nfloat64[4] c\nOther[] d\nx/Y e\n"
     )
     monkeypatch.setattr("camera_perception.io.ros_types._message_text", lambda kind: text)
     assert field_types("pkg/msg/Test") == {
@@ -91,7 +91,7 @@ def test_field_types_are_read_from_the_message_text(monkeypatch):
         "a": "string",
         "b": "float32[]",
         "c": "float64[4]",
-        "d": "pkg/msg/Thing[]",
+        "d": "pkg/msg/Other[]",
         "e": "x/msg/Y",
     }
 
@@ -103,8 +103,8 @@ def test_unknown_fields_types_and_numbers_that_do_not_fit_are_refused():
         serialize("camera_perception_msgs/msg/LaneLine", {"position": 200})
     with pytest.raises(struct.error):
         serialize("camera_perception_msgs/msg/LaneLine", {"poly": [1, 2, 3]})
-    with pytest.raises(BagError, match="some_msgs/msg/Thing is unknown here"):
-        serialize("some_msgs/msg/Thing", {})
+    with pytest.raises(BagError, match="some_msgs/msg/Unknown is unknown here"):
+        serialize("some_msgs/msg/Unknown", {})
 
 
 def test_our_messages_need_no_rosbags():

@@ -409,7 +409,7 @@ def test_the_command_builds_fp16_and_shows_parity(fake, half, folder):
     result = CliRunner().invoke(app, ["build-engine", str(half.folder)])
     assert result.exit_code == 0, result.output
     assert "fp16_b1_160x96" in result.output
-    assert "worst difference" in result.output
+    assert "largest difference" in result.output
     again = CliRunner().invoke(app, ["build-engine", str(half.folder), "--precision", "fp16"])
     assert "already built" in again.output
 

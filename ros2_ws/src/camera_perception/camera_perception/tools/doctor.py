@@ -89,8 +89,10 @@ def engines() -> Iterator[Finding]:
 
 
 def _unavailable(name: str) -> str | None:
+    """Why a backend cannot be used; None when it can."""
     try:
-        return backend_module(name).available()
+        reason: str | None = backend_module(name).available()
+        return reason
     except ModuleNotFoundError as error:
         return f"not part of this installation ({error.name})"
 
