@@ -31,7 +31,7 @@ def anonymize_command(
 ) -> None:
     """Cover heads and plates, and print a summary."""
     spec = load_spec(model)
-    engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    engine = load_engine(spec, backend, threads=threads)
     try:
         detector = PrivacyDetector(spec, engine, min_score, faces)
         report = anonymize(path, out, detector, settings, keep=keep, drop=drop)

@@ -40,7 +40,7 @@ def profile_command(
         raise ModelError(f"{out} exists already: give another --out, or --force to replace it")
     tuned = dict(parse_threshold(text, spec) for text in thresholds)
     sources = [open_source(path, camera) for path in paths]
-    engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    engine = load_engine(spec, backend, threads=threads)
     try:
         pipeline = Pipeline(spec, engine)
         pipeline.tune(reference.thresholds if reference else tuned)

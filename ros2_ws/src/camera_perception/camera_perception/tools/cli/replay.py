@@ -36,7 +36,7 @@ def replay_command(
         wanted = read_frames(recording_of(reference))  # before the long part
     source = open_source(path, camera, parse_mount(mount))
     spec = load_spec(model)
-    engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    engine = load_engine(spec, backend, threads=threads)
     if force:
         clear(out)
     try:

@@ -43,5 +43,5 @@ class LiveCover:
 def open_live_cover(folder: str, threads: int = 0) -> LiveCover:
     """Covering with the model of a folder. raises ModelError or EngineError"""
     spec = load_spec(folder)
-    engine = load_engine(spec, "auto", threads=threads) if threads else load_engine(spec, "auto")
+    engine = load_engine(spec, threads=threads)
     return LiveCover(PrivacyDetector(spec, engine))
