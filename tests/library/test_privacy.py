@@ -147,12 +147,12 @@ def test_with_true_boxes_every_pixel_of_heads_and_plates_is_covered(camera, cate
                 continue
             pixels = pixels_of(points, row)
             with np.errstate(invalid="ignore"):
-                seen = pixels[((pixels >= box[:2]) & (pixels < box[2:])).all(axis=1)]
+                visible = pixels[((pixels >= box[:2]) & (pixels < box[2:])).all(axis=1)]
             region = region_of(box, each["category"], SIZE, Settings())
             assert region is not None
-            inside = (seen >= (region.x0, region.y0)) & (seen < (region.x1, region.y1))
-            assert inside.all(), (row["name"], each, region, seen[~inside.all(axis=1)])
-            checked += len(seen)
+            inside = (visible >= (region.x0, region.y0)) & (visible < (region.x1, region.y1))
+            assert inside.all(), (row["name"], each, region, visible[~inside.all(axis=1)])
+            checked += len(visible)
     assert checked > 700
 
 
