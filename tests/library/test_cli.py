@@ -12,12 +12,12 @@ from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, w
 from typer.testing import CliRunner
 
 from camera_perception.core.text_table import text_table
-from camera_perception.core.types import BAD, HINT, OK, Finding
 from camera_perception.engines.reference import write_reference
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import IMAGE
 from camera_perception.tools import doctor
 from camera_perception.tools.cli.app import app
+from camera_perception.tools.doctor import ERROR, OK, WARN, Diagnostic
 
 
 def run(*arguments):
@@ -117,43 +117,43 @@ def test_doctor_checks_this_machine():
         assert topic in result.output
 
 
-@pytest.mark.parametrize(("verdicts", "code"), [([OK], 0), ([OK, HINT], 0), ([OK, BAD, HINT], 1)])
-def test_doctors_exit_code_follows_the_worst_result(monkeypatch, verdicts, code):
-    monkeypatch.setattr(doctor, "examine", lambda: [Finding("topic", verdict, "do this") for verdict in verdicts])
+@pytest.mark.parametrize(("levels", "code"), [([OK], 0), ([OK, WARN], 0), ([OK, ERROR, WARN], 1)])
+def test_doctors_exit_code_follows_the_worst_result(monkeypatch, levels, code):
+    monkeypatch.setattr(doctor, "examine", lambda: [Diagnostic("topic", level, "do this") for level in levels])
     assert run("doctor").exit_code == code
 
 
 def test_doctor_reports_that_no_engine_is_usable(monkeypatch):
     monkeypatch.setattr(doctor, "_unavailable", lambda name: "not installed")
-    assert [f.verdict for f in doctor.engines()][-1] == BAD
+    assert [f.level for f in doctor.engines()][-1] == ERROR
 
 
 @pytest.mark.parametrize(
-    ("profile", "verdict", "text"),
+    ("profile", "level", "text"),
     [
-        (None, HINT, "is not set"),
-        ("absent.xml", BAD, "does not exist"),
-        ("<segment_size>1024</segment_size>", HINT, "1 KiB"),
+        (None, WARN, "is not set"),
+        ("absent.xml", ERROR, "does not exist"),
+        ("<segment_size>1024</segment_size>", WARN, "1 KiB"),
         ("<segment_size> 67108864 </segment_size>", OK, "64 MiB"),
     ],
 )
-def test_doctor_reads_the_dds_profile(monkeypatch, tmp_path, profile, verdict, text):
+def test_doctor_reads_the_dds_profile(monkeypatch, tmp_path, profile, level, text):
     monkeypatch.setattr(doctor, "find_spec", lambda name: object())
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     path = tmp_path / "absent.xml"
     if profile and profile[0] == "<":
         path.write_text(profile)
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(path) if profile else "")
-    finding = next(doctor.transport())
-    assert (finding.verdict, text in finding.text) == (verdict, True), finding
+    diagnostic = next(doctor.transport())
+    assert (diagnostic.level, text in diagnostic.text) == (level, True), diagnostic
 
 
 def test_doctor_reads_the_malloc_settings(monkeypatch):
     for name, least in doctor.MALLOC.items():
         monkeypatch.setenv(name, str(least))
-    assert [finding.verdict for finding in doctor.memory()] in ([OK], [])
+    assert [diagnostic.level for diagnostic in doctor.memory()] in ([OK], [])
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    assert all("MALLOC_TOP_PAD_ not set" in finding.text for finding in doctor.memory())
+    assert all("MALLOC_TOP_PAD_ not set" in diagnostic.text for diagnostic in doctor.memory())
 
 
 def test_doctor_counts_files_of_killed_processes(monkeypatch, tmp_path):

@@ -106,7 +106,7 @@ def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_grou
     return [_object(columns[row], spec, over_ground, covs[0][row], covs[1][row]) for row in rows]
 
 
-# Reading numpy numbers one by one takes most of the time: whole columns are converted at once.
+# Of numpy numbers one by one, reading is most of the work: whole columns become Python numbers at once.
 NUMBERS = (
     "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
     "velocities", "ground_widths",

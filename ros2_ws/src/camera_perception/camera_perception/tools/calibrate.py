@@ -174,13 +174,12 @@ def mounting(
         camera.model,
         optical_from_rpy(xyz, start),
     )
-    sightings: list[Sighting] = [s for s in (sight(left, right, level) for left, right in line_pairs) if s is not None]
-    if len(sightings) < MIN_SIGHTINGS:
+    found: list[Sighting] = [s for s in (sight(left, right, level) for left, right in line_pairs) if s is not None]
+    if len(found) < MIN_SIGHTINGS:
         raise CalibrationError(
-            f"{len(sightings)} frames show two straight lines, {MIN_SIGHTINGS} are needed: "
-            "record a straight, marked road"
+            f"{len(found)} frames show two straight lines, {MIN_SIGHTINGS} are needed: record a straight, marked road"
         )
-    angles = np.array([(each.pitch, each.yaw) for each in sightings])
+    angles = np.array([(each.pitch, each.yaw) for each in found])
     pitch, yaw = np.median(angles, axis=0) + start[1:]
     spread = 1.4826 * np.median(np.abs(angles - np.median(angles, axis=0)), axis=0)
     return (*map(float, xyz), roll, float(pitch), float(yaw)), spread
