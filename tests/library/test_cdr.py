@@ -66,6 +66,19 @@ def test_bytes_are_those_of_rosbags(kinds):
             assert serialize(kind, fields) == bytes(typestore().serialize_cdr(message, kind)), kind
 
 
+@pytest.mark.parametrize("kinds", [OURS, COMMON], ids=["ours", "common"])
+def test_every_field_may_be_missing(kinds):
+    for kind in kinds:
+        message = deserialize(kind, serialize(kind, {}))
+        assert serialize(kind, {}) == bytes(typestore().serialize_cdr(message, kind)), kind
+
+
+def test_fields_of_points_may_be_missing():
+    area = "camera_perception_msgs/msg/DrivableArea"
+    whole = {"ground": [{"x": 1.0, "y": 2.0, "z": 0.0}, {"x": 0.0, "y": 3.0, "z": 0.0}]}
+    assert serialize(area, {"ground": [{"x": 1.0, "y": 2.0}, {"y": 3.0}]}) == serialize(area, whole)
+
+
 @pytest.mark.parametrize("kind", OURS)
 def test_missing_fields_are_zero_or_empty(kind):
     fields = fields_from_message(deserialize(kind, serialize(kind, {})))
@@ -99,6 +112,10 @@ def test_field_types_are_read_from_the_message_text(monkeypatch):
 def test_unknown_fields_types_and_numbers_that_do_not_fit_are_refused():
     with pytest.raises(KeyError, match="has no field speed"):
         serialize(PERCEPTION_FRAME, {"speed": 3})
+    with pytest.raises(KeyError, match="position has no field w"):
+        serialize("camera_perception_msgs/msg/DetectedObject", {"position": {"x": 1.0, "w": 2.0}})
+    with pytest.raises(KeyError, match="has no field colour"):
+        serialize(PERCEPTION_FRAME, {"traffic_lights": [{"elements": [{"colour": 1}]}]})
     with pytest.raises(struct.error):
         serialize("camera_perception_msgs/msg/LaneLine", {"position": 200})
     with pytest.raises(struct.error):

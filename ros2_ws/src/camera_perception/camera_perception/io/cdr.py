@@ -54,11 +54,15 @@ def _writer(kind: str) -> Write:
 
     def write(body: bytearray, values: Mapping[str, Any]) -> None:
         if not values.keys() <= types.keys():
-            raise KeyError(f"{kind} has no field {', '.join(sorted(values.keys() - types.keys()))}")
+            raise _unknown_field(kind, values, types)
         for step in steps:
             step(body, values)
 
     return write
+
+
+def _unknown_field(kind: str, values: Mapping[str, Any], known: Mapping[str, Any]) -> KeyError:
+    return KeyError(f"{kind} has no field {', '.join(sorted(values.keys() - known.keys()))}")
 
 
 # Fields of fixed size
@@ -117,11 +121,19 @@ def _plain(fields: Sequence[tuple[str, Any]]) -> Iterator[Collect]:
 
 def _nested(fields: Sequence[tuple[str, Any]]) -> Iterator[Collect]:
     for name, default in fields:
-        yield partial(_message, name, default) if isinstance(default, _Numbers) else partial(_array, name, default)
+        yield _message(name, default) if isinstance(default, _Numbers) else partial(_array, name, default)
 
 
-def _message(name: str, inner: _Numbers, values: Mapping[str, Any], row: list[Any]) -> None:
-    inner.collect(values.get(name, {}), row)
+def _message(name: str, inner: _Numbers) -> Collect:
+    known = dict(inner.fields)
+
+    def collect(values: Mapping[str, Any], row: list[Any]) -> None:
+        nested = values.get(name, {})
+        if not nested.keys() <= known.keys():
+            raise _unknown_field(name, nested, known)
+        inner.collect(nested, row)
+
+    return collect
 
 
 def _array(name: str, default: np.ndarray, values: Mapping[str, Any], row: list[Any]) -> None:
@@ -146,7 +158,7 @@ def _variable_size(name: str, type_: str) -> Write:
     element, length = _split(type_)
     default: Any = {}
     if length is not None:
-        write, default = _sequence(element, length), ()
+        write, default = _sequence(element, length), ["" if element == "string" else {}] * length
     elif element == "string":
         write, default = _string, ""
     else:
@@ -179,11 +191,15 @@ def _all_float32(element: str) -> tuple[str, ...]:
 
 
 def _point_sequence(names: tuple[str, ...]) -> Write:
-    point = itemgetter(*names)
+    point, known = itemgetter(*names), dict.fromkeys(names, 0.0)
 
     def write(body: bytearray, items: Sequence[Mapping[str, float]]) -> None:
         _count(body, len(items))
-        body += struct.pack(f"<{len(items) * len(names)}f", *chain.from_iterable(map(point, items)))
+        try:
+            rows = [*map(point, items)]
+        except KeyError:
+            rows = [point({**known, **item}) for item in items]
+        body += struct.pack(f"<{len(items) * len(names)}f", *chain.from_iterable(rows))
 
     return write
 

@@ -79,9 +79,7 @@ def _layout(message: Any) -> np.dtype:
     ]
     if len(fields) < 3 or not all(valid):
         names = ", ".join(entry.name for entry in message.fields) or "none"
-        raise BadRange(
-            f"the point cloud has no x y z as FLOAT32 or FLOAT64 inside its points (fields: {names})"
-        )
+        raise BadRange(f"the point cloud has no x y z as FLOAT32 or FLOAT64 inside its points (fields: {names})")
     order = ">" if message.is_bigendian else "<"
     formats = [order + FLOATS[fields[axis].datatype] for axis in "xyz"]
     offsets = [fields[axis].offset for axis in "xyz"]
