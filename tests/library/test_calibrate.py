@@ -1,4 +1,4 @@
-"""Lenses and mountings that are known beforehand come out again; and real pictures of a real board."""
+"""Calibration recovers known lenses and mountings, and the published lens from real images of a board."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def views(count: int = 10):
         yield f"{number}.png", cv2.GaussianBlur(image, (3, 3), 0)
 
 
-def test_a_drawn_lens_comes_out_again(tmp_path):
+def test_a_known_lens_is_recovered(tmp_path):
     lens = calibrate_lens(views())
     assert lens.rms < 0.15
     np.testing.assert_allclose(lens.matrix[[0, 1], [0, 1]], (800, 790), rtol=0.01)
@@ -51,13 +51,13 @@ def test_a_drawn_lens_comes_out_again(tmp_path):
     assert (camera.width, camera.height) == SIZE
 
 
-def test_a_picture_without_a_board_is_named_and_too_few_are_refused():
+def test_an_image_without_a_board_is_named_and_too_few_are_refused():
     empty = np.full((480, 640, 3), 90, np.uint8)
     assert find_corners(empty, (9, 6)) is None
-    with pytest.raises(CalibrationError, match="0 pictures show all 9x6"):
+    with pytest.raises(CalibrationError, match="0 images show all 9x6"):
         calibrate_lens([("a.png", empty)])
     lens = calibrate_lens([*views(7), ("empty.png", empty)])
-    assert lens.unused == {"empty.png": "the board is not wholly seen"}
+    assert lens.unused == {"empty.png": "the whole board is not visible"}
 
 
 def test_an_unknown_model_is_refused():
@@ -66,13 +66,13 @@ def test_an_unknown_model_is_refused():
 
 
 @pytest.mark.parametrize("text", ["", "image_width: 3", "]["])
-def test_a_file_that_is_no_calibration_says_so(tmp_path, text):
+def test_a_file_that_is_not_a_calibration_is_refused(tmp_path, text):
     (tmp_path / "camera.yaml").write_text(text)
-    with pytest.raises(CalibrationError, match="no camera calibration"):
+    with pytest.raises(CalibrationError, match="not a camera calibration"):
         camera_from_yaml(tmp_path / "camera.yaml")
 
 
-def test_real_pictures_of_a_board(shared_data):
+def test_real_images_of_a_board(shared_data):
     """RMS of the corners below 1.1 pixels, the lens near what its owners published."""
     folder = shared_data / "video/camera_cal"
     files = [folder / f"calibration{number}.jpg" for number in (8, 9, 11, 12, 13, 16, 17, 19)]
@@ -82,7 +82,7 @@ def test_real_pictures_of_a_board(shared_data):
     assert -0.4 < lens.distortion[0] < -0.2
 
 
-def test_the_mounting_comes_out_of_lane_lines():
+def test_the_mounting_is_estimated_from_lane_lines():
     rng, true = np.random.default_rng(1), (0.0, 0.06, -0.03)
     k = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
     camera = Camera(1280, 720, k, np.zeros(0), base_from_camera=optical_from_rpy((1.5, 0.1, 1.4), true))

@@ -1,4 +1,4 @@
-"""The command line: quick help, clear errors, honest exit codes."""
+"""The command line: fast help, clear errors, correct exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from camera_perception.engines.reference import write_reference
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import IMAGE
 from camera_perception.tools import doctor
-from camera_perception.tools import doctor as doctor_ros
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.doctor import ERROR, OK, WARN, Diagnostic
 
@@ -30,25 +29,36 @@ def test_help_imports_nothing_heavy():
         "import sys; from camera_perception.tools.cli.app import app\n"
         "try: app(['--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'numpy', 'cv2', 'onnxruntime', 'openvino', 'matplotlib', 'rosbags', 'scipy'} & set(sys.modules)\n"
+        "names = {'numpy', 'cv2', 'onnxruntime', 'openvino', 'matplotlib', 'jinja2', 'rosbags', 'scipy'}\n"
+        "heavy = names & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
     )
     assert done.returncode == 0, done.stderr
-    for command in ("replay", "inspect-onnx", "check-model", "doctor", "repair-bag", "anonymize", "profile", "bench"):
+    for command in (
+        "replay",
+        "inspect-onnx",
+        "check-model",
+        "doctor",
+        "repair-bag",
+        "anonymize",
+        "profile",
+        "calibrate",
+        "bench",
+    ):
         assert command in done.stdout
 
 
 def test_help_explains_arguments_too():
-    """Not every click does so for every typer: both are pinned."""
-    said = run("replay", "--help")
-    assert "A rosbag2 recording, a video" in " ".join(said.output.split())
+    """Not every version of click does so with every version of typer: both are pinned."""
+    result = run("replay", "--help")
+    assert "A rosbag2 recording, a video" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "text"),
     [
         (["check-model", "/absent"], "model folder /absent does not exist"),
         (["repair-bag", "/absent"], "/absent does not exist"),
@@ -57,9 +67,9 @@ def test_help_explains_arguments_too():
         (["inspect-onnx", "/absent.onnx"], "/absent.onnx does not exist"),
     ],
 )
-def test_errors_are_one_sentence_and_exit_code_2(arguments, says):
+def test_errors_are_one_sentence_and_exit_code_2(arguments, text):
     result = run(*arguments)
-    assert (result.exit_code, says in result.output) == (2, True), result.output
+    assert (result.exit_code, text in result.output) == (2, True), result.output
     assert "Traceback" not in result.output
 
 
@@ -70,7 +80,7 @@ def test_check_model_passes_a_good_folder(tiny_model):
     assert "topk_boxes" in result.output
 
 
-def test_check_model_fails_a_wrong_one_and_says_where(tmp_path):
+def test_check_model_fails_a_wrong_reference_and_names_the_output(tmp_path):
     folder = write_folder(tmp_path / "model", tiny_graph(), tiny_json())
     outputs = reference_outputs(tiny_graph(), tiny_images())
     outputs["lane_x"] += 5
@@ -81,7 +91,7 @@ def test_check_model_fails_a_wrong_one_and_says_where(tmp_path):
     assert "no backend may run this model" in result.output
 
 
-def test_check_model_matches_the_decoders(tmp_path):
+def test_check_model_checks_the_options_of_decoders(tmp_path):
     data = tiny_json()
     data["outputs"][3]["options"]["line_types"] = ["solid"]
     result = run("check-model", write_folder(tmp_path / "model", tiny_graph(), data), "--threads", "1")
@@ -89,7 +99,7 @@ def test_check_model_matches_the_decoders(tmp_path):
     assert "head 'lanes'" in result.output
 
 
-def test_repair_bag_says_what_it_saved(tmp_path):
+def test_repair_bag_prints_the_messages_it_copied(tmp_path):
     with BagWriter(tmp_path / "bag") as writer:
         for number in range(3):
             writer.write_fields("/a", IMAGE, number, {"data": np.zeros(9, np.uint8)})
@@ -100,7 +110,7 @@ def test_repair_bag_says_what_it_saved(tmp_path):
     assert "version: 8" in (tmp_path / "bag_repaired" / "metadata.yaml").read_text()
 
 
-def test_doctor_examines_this_machine():
+def test_doctor_checks_this_machine():
     result = run("doctor")
     assert result.exit_code in (0, 1)
     for topic in ("library", "engine onnxruntime", "engine tensorrt", "gpu", "recordings", "disk"):
@@ -108,53 +118,53 @@ def test_doctor_examines_this_machine():
 
 
 @pytest.mark.parametrize(("levels", "code"), [([OK], 0), ([OK, WARN], 0), ([OK, ERROR, WARN], 1)])
-def test_doctors_exit_code_is_that_of_the_worst(monkeypatch, levels, code):
-    monkeypatch.setattr(doctor, "examine", lambda: [Diagnostic("thing", level, "do this") for level in levels])
+def test_doctors_exit_code_follows_the_worst_result(monkeypatch, levels, code):
+    monkeypatch.setattr(doctor, "examine", lambda: [Diagnostic("topic", level, "do this") for level in levels])
     assert run("doctor").exit_code == code
 
 
-def test_doctor_misses_every_engine(monkeypatch):
+def test_doctor_reports_that_no_engine_is_usable(monkeypatch):
     monkeypatch.setattr(doctor, "_unavailable", lambda name: "not installed")
     assert [f.level for f in doctor.engines()][-1] == ERROR
 
 
 @pytest.mark.parametrize(
-    ("profile", "level", "expected"),
+    ("profile", "level", "text"),
     [
-        (None, WARN, "is unset"),
+        (None, WARN, "is not set"),
         ("absent.xml", ERROR, "does not exist"),
         ("<segment_size>1024</segment_size>", WARN, "1 KiB"),
         ("<segment_size> 67108864 </segment_size>", OK, "64 MiB"),
     ],
 )
-def test_doctor_reads_the_dds_profile(monkeypatch, tmp_path, profile, level, expected):
-    monkeypatch.setattr(doctor_ros, "find_spec", lambda name: object())
+def test_doctor_reads_the_dds_profile(monkeypatch, tmp_path, profile, level, text):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     path = tmp_path / "absent.xml"
     if profile and profile[0] == "<":
         path.write_text(profile)
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(path) if profile else "")
-    finding = next(doctor_ros.transport())
-    assert (finding.level, expected in finding.text) == (level, True), finding
+    diagnostic = next(doctor.transport())
+    assert (diagnostic.level, text in diagnostic.text) == (level, True), diagnostic
 
 
 def test_doctor_reads_the_malloc_settings(monkeypatch):
-    for name, least in doctor_ros.MALLOC.items():
+    for name, least in doctor.MALLOC.items():
         monkeypatch.setenv(name, str(least))
-    assert [finding.level for finding in doctor_ros.memory()] in ([OK], [])
+    assert [diagnostic.level for diagnostic in doctor.memory()] in ([OK], [])
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    assert all("MALLOC_TOP_PAD_ not set" in finding.text for finding in doctor_ros.memory())
+    assert all("MALLOC_TOP_PAD_ not set" in diagnostic.text for diagnostic in doctor.memory())
 
 
-def test_doctor_counts_what_killed_processes_left(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor_ros, "SHM", tmp_path)
+def test_doctor_counts_files_of_killed_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "SHM", tmp_path)
     for number in range(3):
         path = tmp_path / f"fastrtps_{number:016x}_el"
         path.write_bytes(b"x" * 4096)
         os.utime(path, (0, 0))
     path.touch()
     (tmp_path / "sem.other").write_bytes(b"")
-    assert "3 Fast DDS files of 0 MiB, 2 of them left by killed processes" in next(doctor_ros.leftovers()).text
+    assert "3 Fast DDS files of 0 MiB, 2 of them left by killed processes" in next(doctor.leftovers()).text
 
 
 def test_tables_align_numbers_to_the_right():

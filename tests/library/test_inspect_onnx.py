@@ -1,4 +1,4 @@
-"""Somebody's ONNX file becomes a model folder that runs, for each layout that is known."""
+"""An ONNX file becomes a model folder that runs, for each known output layout."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def network(path, outputs, *, shape=(1, 3, SIDE, SIDE), dtype=TensorProto.FLOAT,
 def inspected(path, size=None):
     file = read_onnx(path, size)
     guessed = guess(file.input, file.outputs, file.metadata)
-    return model_json(file, guessed, "theirs"), guessed, file
+    return model_json(file, guessed, "imported"), guessed, file
 
 
 MASK = (1, 2, SIDE, SIDE)
@@ -68,7 +68,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_known_layouts_become_a_folder_that_runs(tmp_path, layout):
     outputs, heads, image = LAYOUTS[layout]
-    data, _, file = inspected(network(tmp_path / "theirs.onnx", outputs))
+    data, _, file = inspected(network(tmp_path / "imported.onnx", outputs))
     assert [(o["head"], o["kind"], len(o.get("classes", ()))) for o in data["outputs"]] == heads
     assert {key: data["input"][key] for key in image} == image
     spec = load_spec(write_folder(file, data, tmp_path / "model"))
@@ -107,7 +107,7 @@ def test_an_open_size_has_to_be_given(tmp_path):
     assert inspected(path, (SIDE, SIDE))[0]["outputs"][0]["kind"] == "ultralytics"
 
 
-def test_what_is_not_recognised_is_said_and_not_written(tmp_path):
+def test_unrecognised_outputs_are_reported_and_not_written(tmp_path):
     data, guessed, file = inspected(network(tmp_path / "a.onnx", {"embedding": (1, 128)}))
     assert data["outputs"] == []
     assert guessed.notes == ["not used: embedding"]
@@ -121,7 +121,7 @@ def test_our_own_export_is_recognised(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a network"])
-def test_files_that_are_none(tmp_path, content):
+def test_files_that_are_not_onnx_are_refused(tmp_path, content):
     (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(ModelError, match="not an ONNX file"):
         read_onnx(tmp_path / "a.onnx")
@@ -129,29 +129,29 @@ def test_files_that_are_none(tmp_path, content):
         read_onnx(tmp_path / "absent.onnx")
 
 
-def test_a_network_with_two_inputs(tmp_path):
+def test_a_network_with_two_inputs_is_refused(tmp_path):
     g = Graph()
     g("Add", "a", "b", out="sum")
     ports = [value(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in ("a", "b", "sum")]
     onnx.save(g.model(ports[:2], ports[2:]), tmp_path / "a.onnx")
-    with pytest.raises(ModelError, match="expected one image"):
+    with pytest.raises(ModelError, match="export it with one image"):
         read_onnx(tmp_path / "a.onnx")
 
 
 def test_a_model_is_never_overwritten(tmp_path):
     data, _, file = inspected(network(tmp_path / "a.onnx", {"output0": (1, 84, CELLS)}))
     write_folder(file, data, tmp_path / "model")
-    with pytest.raises(ModelError, match="holds a model already"):
+    with pytest.raises(ModelError, match="already holds a model"):
         write_folder(file, data, tmp_path / "model")
 
 
 @pytest.mark.parametrize(("text", "size"), [(None, None), ("640x384", (640, 384)), ("640X384", (640, 384))])
-def test_sizes(text, size):
+def test_sizes_are_parsed(text, size):
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["640", "axb", "0x5", "640x", ""])
-def test_sizes_that_are_none(text):
+def test_malformed_sizes_are_refused(text):
     with pytest.raises(ModelError, match="give WIDTHxHEIGHT"):
         parse_size(text)
 
@@ -161,7 +161,7 @@ def test_any_file_name_gives_a_model_name(text):
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", safe_name(text))
 
 
-def test_the_command_shows_and_writes(tmp_path):
+def test_the_command_prints_and_writes(tmp_path):
     path = network(tmp_path / "my net.onnx", {"output0": (1, 84, CELLS)})
     runner = CliRunner()
     shown = runner.invoke(app, ["inspect-onnx", str(path)])

@@ -1,4 +1,4 @@
-"""Perception -> fields -> message: every field of PerceptionFrame is filled, and nothing unknown looks like data."""
+"""PerceptionFrame messages: every field is filled, and unknown values never look like data."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from camera_perception.core.types import (
     Task,
     Timing,
 )
+from camera_perception.io.cdr import serialize
 from camera_perception.io.message import DEGRADED, INVALID, OK, perception_fields, status_of
-from camera_perception.io.ros_types import PERCEPTION_FRAME, deserialize, message_files, serialize, typestore
+from camera_perception.io.ros_types import PERCEPTION_FRAME, deserialize, message_files, typestore
 
 CAR, LIGHT = 2, 8
 
@@ -82,7 +83,7 @@ def test_every_field_of_every_part_is_named(spec):
     assert set(fields["scene"][0]) == fields_of("SceneAttribute")
 
 
-def test_nothing_seen_is_a_valid_message_without_invented_numbers(spec):
+def test_a_frame_without_detections_is_valid_and_has_no_invented_numbers(spec):
     sent = message(spec, perception())
     assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (1_700_000_000, 123_456_789)
     assert (sent.header.frame_id, sent.image_width, sent.image_height) == ("front_optical", 1280, 720)
@@ -92,7 +93,7 @@ def test_nothing_seen_is_a_valid_message_without_invented_numbers(spec):
     assert not sent.road.has_ground
 
 
-def test_frame_facts_and_times(spec):
+def test_frame_data_and_times(spec):
     value = perception(tasks=Task.OBJECTS | Task.LANES, timing=Timing(1, 2, 3, 4), base_frame="base_link")
     sent = message(spec, value, camera_name="front", engine_id="abc", frame_seq=7, frames_dropped=2, age_ms=12.5)
     assert (sent.camera_name, sent.engine_id, sent.frame_seq, sent.frames_dropped) == ("front", "abc", 7, 2)
@@ -112,7 +113,7 @@ def test_objects_come_by_falling_score(spec):
     assert (sent[0].cx, sent[0].cy, sent[0].width, sent[0].height) == (130, 220, 60, 40)
 
 
-def test_metres_only_where_they_are_known(spec):
+def test_metric_fields_only_where_they_are_known(spec):
     known = objects([CAR])
     known.positions[0], known.position_covs[0] = (3.0, 4.0, 0.0), [[1, 0.2], [0.2, 2]]
     known.position_methods[0] = PositionMethod.GROUND_PLANE
@@ -147,23 +148,23 @@ def test_traffic_lights_have_their_own_list(spec, states, lamps):
     assert [(e.color, e.shape, e.status) for e in sent.traffic_lights[0].elements] == lamps
 
 
-def test_lamp_numbers_are_those_of_the_message(spec):
+def test_lamp_constants_equal_those_of_the_message(spec):
     constants = {
         name: value for name, _, value in typestore().fielddefs["camera_perception_msgs/msg/TrafficLightElement"][0]
     }
     assert [constants[n] for n in ("RED", "AMBER", "GREEN", "WHITE", "SOLID_ON", "UNKNOWN")] == [1, 2, 3, 4, 14, 16]
 
 
-def test_lanes_from_left_to_right(spec):
+def test_lanes_are_sorted_from_left_to_right(spec):
     by_role = message(spec, perception(lanes=(lane(1, (10, 10)), lane(-2, (900, 900)), lane(-1, (500, 500)))))
     assert [line.position for line in by_role.lanes] == [-2, -1, 1]
-    by_place = message(spec, perception(lanes=(lane(0, (900, 700)), lane(1, (100, 600)))))
-    assert [line.u[0] for line in by_place.lanes] == [100, 900]
+    by_position = message(spec, perception(lanes=(lane(0, (900, 700)), lane(1, (100, 600)))))
+    assert [line.u[0] for line in by_position.lanes] == [100, 900]
 
 
-def test_a_lane_line_keeps_its_marking_points_and_course(spec):
-    course = np.array([[5, 1], [10, 1.1]], np.float32)
-    ground = GroundLine(course, np.array([0.1, 0.2], np.float32), np.array([1, 0, 0, 0], np.float32), 5.0, 10.0)
+def test_a_lane_line_keeps_its_type_points_and_ground_line(spec):
+    points = np.array([[5, 1], [10, 1.1]], np.float32)
+    ground = GroundLine(points, np.array([0.1, 0.2], np.float32), np.array([1, 0, 0, 0], np.float32), 5.0, 10.0)
     sent = message(spec, perception(lanes=(lane(-1, ground=ground),))).lanes[0]
     assert (sent.lane_id, sent.line_type, sent.color) == (5, LineType.DASHED, LineColor.YELLOW)
     np.testing.assert_array_equal(sent.v, [700, 500])
@@ -191,20 +192,20 @@ def test_status_follows_from_the_flags(spec, flags, status):
     assert (sent.status, sent.status_flags) == (status, flags)
 
 
-def test_status_bits_are_those_of_the_message():
+def test_status_bits_equal_those_of_the_message():
     constants = {name: value for name, _, value in typestore().fielddefs[PERCEPTION_FRAME][0]}
     assert {flag.name: int(flag) for flag in Status} == {name: constants[name] for name in Status.__members__}
     assert {task.name: int(task) for task in Task} == {name: constants[name] for name in Task.__members__}
     assert (constants["OK"], constants["DEGRADED"], constants["INVALID"]) == (OK, DEGRADED, INVALID)
 
 
-def test_line_numbers_are_those_of_the_message():
+def test_line_constants_equal_those_of_the_message():
     constants = {name: value for name, _, value in typestore().fielddefs["camera_perception_msgs/msg/LaneLine"][0]}
     for member in [*LineType, *LineColor]:
         assert constants[member.name] == member
 
 
-def test_large_track_numbers_wrap_and_long_tracks_saturate(spec):
+def test_large_track_ids_wrap_and_long_track_ages_saturate(spec):
     tracked = objects([CAR])
     tracked.track_ids[0], tracked.ages[0] = 2**32 + 5, 70_000
     sent = message(spec, perception(objects=tracked)).objects[0]

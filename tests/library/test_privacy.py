@@ -1,4 +1,4 @@
-"""What is covered is covered wholly, and nothing else changes."""
+"""Heads and plates are covered completely, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from camera_perception.core.types import Detections
 from camera_perception.image.encodings import ENCODINGS, decode_image, samples_of
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
-from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize, serialize, typestore
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize, typestore
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.privacy.anonymize import anonymize
 from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels
-from camera_perception.tools.privacy.finder import Finder
+from camera_perception.tools.privacy.detector import PrivacyDetector
 from camera_perception.tools.privacy.live import LiveCover
 from camera_perception.tools.privacy.regions import Region, Settings, region_of
-from camera_perception.tools.privacy.temporal import Look, plan
+from camera_perception.tools.privacy.temporal import ImageDetections, plan_regions
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "face")
@@ -76,16 +77,16 @@ def test_a_mosaic_of_a_plate_cannot_be_read():
     assert np.abs(np.diff(image.astype(int), axis=1)).astype(bool).any(axis=(0, 2)).sum() <= 11
 
 
-@pytest.mark.parametrize("place", [(-50, -50, 20, 30), (900, 500, 2000, 2000), (-9, -9, 9999, 9999)])
-def test_regions_end_at_the_image(place):
-    region = region_of(np.array(place), "face", SIZE, Settings())
+@pytest.mark.parametrize("box", [(-50, -50, 20, 30), (900, 500, 2000, 2000), (-9, -9, 9999, 9999)])
+def test_regions_end_at_the_image(box):
+    region = region_of(np.array(box), "face", SIZE, Settings())
     assert region is not None
     assert 0 <= region.x0 < region.x1 <= 960
     assert 0 <= region.y0 < region.y1 <= 540
     assert region_of(np.array([2000, 2000, 2100, 2100]), "face", SIZE, Settings()) is None
 
 
-# Places, against the exact truth of the rendered drive
+# Positions, against the exact ground truth of the rendered drive
 
 
 def truth(camera: str) -> list[dict]:
@@ -102,8 +103,8 @@ def pixels_of(points_base: np.ndarray, row: dict) -> np.ndarray:
     return np.where(points[:, 2:] > 0.3, pixels, np.nan)
 
 
-def box_of(thing: dict) -> np.ndarray:
-    return np.array([thing["box2d"][name] for name in ("x1", "y1", "x2", "y2")])
+def box_of(each: dict) -> np.ndarray:
+    return np.array([each["box2d"][name] for name in ("x1", "y1", "x2", "y2")])
 
 
 def ball(middle: np.ndarray, radius: float) -> np.ndarray:
@@ -111,51 +112,51 @@ def ball(middle: np.ndarray, radius: float) -> np.ndarray:
     return middle + radius * directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def head_of(thing: dict) -> np.ndarray:
+def head_of(each: dict) -> np.ndarray:
     """Points on the head of a person: the upper 26 cm, above the middle of the feet."""
-    return ball(np.array(thing["position"]) + (0, 0, thing["size"][2] - 0.13), 0.13)
+    return ball(np.array(each["position"]) + (0, 0, each["size"][2] - 0.13), 0.13)
 
 
-def plates_of(thing: dict, row: dict) -> np.ndarray:
+def plates_of(each: dict, row: dict) -> np.ndarray:
     """Points on the plates at front and back that face the camera: 52 cm wide, 35 to 75 cm above the road."""
-    length, _, _ = thing["size"]
-    along = np.array([np.cos(thing["yaw"]), np.sin(thing["yaw"]), 0])
+    length, _, _ = each["size"]
+    along = np.array([np.cos(each["yaw"]), np.sin(each["yaw"]), 0])
     side, up = np.array([-along[1], along[0], 0]), np.array([0, 0, 1])
     camera = np.array(row["base_from_camera"])[:3, 3]
     points = [
-        np.array(thing["position"]) + end * along * length / 2 + across * side + height * up
+        np.array(each["position"]) + end * along * length / 2 + across * side + height * up
         for end in (-1, 1)
         for across in np.linspace(-0.26, 0.26, 9)
         for height in np.linspace(0.35, 0.75, 7)
-        if (camera - thing["position"] - end * along * length / 2) @ (end * along) > 0
+        if (camera - each["position"] - end * along * length / 2) @ (end * along) > 0
     ]
     return np.array(points).reshape(-1, 3)
 
 
 @pytest.mark.parametrize("camera", ["front", "left"])
-@pytest.mark.parametrize("kinds", [("pedestrian", "rider"), ("car", "truck", "bus")])
-def test_with_true_boxes_every_pixel_of_heads_and_plates_is_covered(camera, kinds):
+@pytest.mark.parametrize("categories", [("pedestrian", "rider"), ("car", "truck", "bus")])
+def test_with_true_boxes_every_pixel_of_heads_and_plates_is_covered(camera, categories):
     checked = 0
     for row in truth(camera)[::6]:
-        for thing in row["objects"]:
-            if thing["category"] not in kinds or thing["visible"] < 0.15:
+        for each in row["objects"]:
+            if each["category"] not in categories or each["visible"] < 0.15:
                 continue
-            box = box_of(thing)
-            points = head_of(thing) if "rider" in kinds else plates_of(thing, row)
+            box = box_of(each)
+            points = head_of(each) if "rider" in categories else plates_of(each, row)
             if not len(points):
                 continue
             pixels = pixels_of(points, row)
             with np.errstate(invalid="ignore"):
-                seen = pixels[((pixels >= box[:2]) & (pixels < box[2:])).all(axis=1)]
-            region = region_of(box, thing["category"], SIZE, Settings())
+                visible = pixels[((pixels >= box[:2]) & (pixels < box[2:])).all(axis=1)]
+            region = region_of(box, each["category"], SIZE, Settings())
             assert region is not None
-            inside = (seen >= (region.x0, region.y0)) & (seen < (region.x1, region.y1))
-            assert inside.all(), (row["name"], thing, region, seen[~inside.all(axis=1)])
-            checked += len(seen)
+            inside = (visible >= (region.x0, region.y0)) & (visible < (region.x1, region.y1))
+            assert inside.all(), (row["name"], each, region, visible[~inside.all(axis=1)])
+            checked += len(visible)
     assert checked > 700
 
 
-def test_other_things_are_not_covered():
+def test_other_objects_are_not_covered():
     assert region_of(np.array([10, 10, 50, 50]), "traffic light", SIZE, Settings()) is None
     assert region_of(np.array([10, 10, 50, 50]), "bicycle", SIZE, Settings(whole=True)) is None
     whole = region_of(np.array([100, 100, 200, 300]), "pedestrian", SIZE, Settings(whole=True, margin=0))
@@ -165,13 +166,13 @@ def test_other_things_are_not_covered():
 # Time
 
 
-def look(number: int, *boxes: tuple[float, ...], name: str = "pedestrian") -> Look:
+def detected(number: int, *boxes: tuple[float, ...], name: str = "pedestrian") -> ImageDetections:
     n = len(boxes)
     classes = np.full(n, NAMES.index(name), np.int32)
-    found = Detections(
+    detections = Detections(
         np.array(boxes, np.float32).reshape(-1, 4), np.full(n, 0.6, np.float32), classes, np.zeros((n, 0), np.float32)
     )
-    return Look(START_NS + number * 10**8, SIZE, found)
+    return ImageDetections(START_NS + number * 10**8, SIZE, detections)
 
 
 def walker(number: int) -> tuple[float, ...]:
@@ -181,35 +182,38 @@ def walker(number: int) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("missed", [(), (9, 10, 11, 12), (0, 1, 2, 3), (16, 17, 18, 19), (3, 5, 7, 9)])
 def test_heads_are_covered_where_the_network_misses_them(missed):
-    looks = [look(number) if number in missed else look(number, walker(number)) for number in range(20)]
-    steps = plan(looks, NAMES, Settings())
+    images = [detected(number) if number in missed else detected(number, walker(number)) for number in range(20)]
+    steps = plan_regions(images, NAMES, Settings())
     for number, regions in enumerate(steps):
         x0, y0, x1, _ = walker(number)
         assert regions is not None
         covered = [r for r in regions if r.x0 <= x0 + 8 and x1 - 8 <= r.x1 and r.y0 <= y0 and r.y1 >= y0 + 25]
         assert covered, (number, regions)
-        assert (number in missed) == all(region.held for region in covered)
+        assert (number in missed) == all(region.predicted for region in covered)
 
 
-def test_nothing_is_held_longer_than_asked_for_or_between_images_without_time():
-    looks = [look(number, *([walker(0)] if number in (10, 11) else [])) for number in range(20)]
-    held = [number for number, regions in enumerate(plan(looks, NAMES, Settings(hold=0.3))) if regions]
-    assert held == [7, 8, 9, 10, 11, 12, 13, 14]
-    assert [number for number, regions in enumerate(plan(looks, NAMES, Settings(hold=0.0))) if regions] == [10, 11]
+def test_boxes_are_predicted_for_the_hold_time_only_and_not_between_image_files():
+    images = [detected(number, *([walker(0)] if number in (10, 11) else [])) for number in range(20)]
+    predicted = [number for number, regions in enumerate(plan_regions(images, NAMES, Settings(hold=0.3))) if regions]
+    assert predicted == [7, 8, 9, 10, 11, 12, 13, 14]
+    assert [number for number, regions in enumerate(plan_regions(images, NAMES, Settings(hold=0.0))) if regions] == [
+        10,
+        11,
+    ]
 
 
-def test_what_was_found_only_once_is_not_held():
-    looks = [look(number, *([walker(0)] if number == 10 else [])) for number in range(20)]
-    assert [number for number, regions in enumerate(plan(looks, NAMES, Settings())) if regions] == [10]
+def test_an_object_detected_only_once_is_not_predicted():
+    images = [detected(number, *([walker(0)] if number == 10 else [])) for number in range(20)]
+    assert [number for number, regions in enumerate(plan_regions(images, NAMES, Settings())) if regions] == [10]
 
 
 # Whole recordings
 
 
 class TrueBoxes:
-    """Stands for a finder that sees all: the boxes of the truth, in the order of the images."""
+    """A detector that returns the ground-truth boxes, in the order of the images."""
 
-    names, least = NAMES, 0.2
+    names, min_score = NAMES, 0.2
 
     class spec:
         name, version, onnx_sha256 = "truth", "1", "0" * 64
@@ -218,12 +222,12 @@ class TrueBoxes:
         self.rows = iter(rows)
 
     def __call__(self, image: np.ndarray) -> Detections:
-        things = [t for t in next(self.rows)["objects"] if t["category"] in NAMES]
-        n = len(things)
+        objects = [o for o in next(self.rows)["objects"] if o["category"] in NAMES]
+        n = len(objects)
         return Detections(
-            np.array([box_of(t) for t in things], np.float32).reshape(-1, 4),
+            np.array([box_of(o) for o in objects], np.float32).reshape(-1, 4),
             np.ones(n, np.float32),
-            np.array([NAMES.index(t["category"]) for t in things], np.int32).reshape(-1),
+            np.array([NAMES.index(o["category"]) for o in objects], np.int32).reshape(-1),
             np.zeros((n, 0), np.float32),
         )
 
@@ -302,8 +306,8 @@ def check_image(now, then, row: dict) -> None:
     """Header and layout as before; covered where the truth says so; elsewhere untouched, as far as jpeg can."""
     assert now.header == then.header
     must = np.zeros(SIZE, bool)
-    for thing in row["objects"]:
-        region = region_of(box_of(thing), thing["category"], SIZE, Settings())
+    for each in row["objects"]:
+        region = region_of(box_of(each), each["category"], SIZE, Settings())
         if region:
             must[region.y0 : region.y1, region.x0 : region.x1] = True
     if hasattr(now, "format"):
@@ -326,14 +330,14 @@ def test_images_without_anything_to_cover_are_byte_identical(tmp_path, drive):
         assert [(m.topic, m.kind, m.stamp_ns, m.data) for m in bag.messages()] == drive
 
 
-def test_nothing_is_overwritten_and_nothing_slips_through(tmp_path, drive):
+def test_nothing_is_overwritten_and_no_image_is_copied_unchecked(tmp_path, drive):
     source = write_mcap(tmp_path / "bag", drive)
     (tmp_path / "there.report.json").write_text("{}")
     with pytest.raises(BagError, match="there.report.json exists already"):
         anonymize(source, tmp_path / "there", TrueBoxes([]), progress=False)
     depth = serialize(IMAGE, {"encoding": "16UC1", "height": 2, "width": 2, "step": 4, "data": np.zeros(8, np.uint8)})
     strange = write_mcap(tmp_path / "depth", [*drive, ("/depth", IMAGE, START_NS + 10**9, depth)])
-    with pytest.raises(BagError, match="leave it out with --drop /depth, or pass it on as it is with --keep /depth"):
+    with pytest.raises(BagError, match="leave it out with --drop /depth, or copy it unchanged with --keep /depth"):
         anonymize(strange, tmp_path / "new", TrueBoxes([]), progress=False)
     assert not (tmp_path / "new").exists()
     with pytest.raises(BagError, match="has no topic /gone"):
@@ -345,7 +349,7 @@ def test_nothing_is_overwritten_and_nothing_slips_through(tmp_path, drive):
         assert not {"/depth", "/odom"} & bag.topics.keys()
 
 
-def test_broken_images_are_left_out_because_nobody_looked_at_them(tmp_path, drive):
+def test_undecodable_images_are_left_out_and_counted(tmp_path, drive):
     def half(data: bytes) -> bytes:
         return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
 
@@ -359,7 +363,7 @@ def test_broken_images_are_left_out_because_nobody_looked_at_them(tmp_path, driv
         assert len(list(bag.messages())) == len(drive) - count
 
 
-def test_files_keep_their_kind_and_films_their_length(tmp_path):
+def test_image_files_keep_their_format_and_videos_their_length(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     image = np.random.default_rng(0).integers(0, 256, (100, 200, 4)).astype(np.uint8)
@@ -379,17 +383,17 @@ def test_files_keep_their_kind_and_films_their_length(tmp_path):
         changed[region.y0 : region.y1, region.x0 : region.x1] = False
         assert not changed.any()
     assert cv2.imread(str(tmp_path / "out" / "b.jpg")).shape == (100, 200, 3)
-    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 20, (200, 100))
+    video = cv2.VideoWriter(str(tmp_path / "video.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 20, (200, 100))
     for _ in range(5):
-        film.write(image[..., :3])
-    film.release()
+        video.write(image[..., :3])
+    video.release()
     with pytest.raises(BagError, match="ends in .mp4"):
-        anonymize(tmp_path / "film.avi", tmp_path / "covered.avi", TrueBoxes(rows), progress=False)
-    anonymize(tmp_path / "film.avi", tmp_path / "covered.mp4", TrueBoxes(rows), progress=False)
+        anonymize(tmp_path / "video.avi", tmp_path / "covered.avi", TrueBoxes(rows), progress=False)
+    anonymize(tmp_path / "video.avi", tmp_path / "covered.mp4", TrueBoxes(rows), progress=False)
     assert cv2.VideoCapture(str(tmp_path / "covered.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 5
 
 
-def test_a_recorder_covers_as_it_goes_and_holds_what_it_found(drive):
+def test_live_covering_predicts_boxes_after_their_last_detection(drive):
     rows = [*truth("front")[:2], {"objects": []}]
     live = LiveCover(TrueBoxes(rows))
     images = [d for t, _, _, d in drive if t == "/camera/front/image_raw"][:3]
@@ -404,18 +408,18 @@ def test_a_recorder_covers_as_it_goes_and_holds_what_it_found(drive):
     assert (live("/camera/front/image_raw", IMAGE, broken), live.left_out) == (None, 1)
 
 
-def test_a_model_that_finds_nobody_is_refused(tiny_model):
+def test_a_model_without_people_or_vehicles_is_refused(tiny_model):
     from dataclasses import replace
 
     from camera_perception.core.model_spec import load_spec
 
     spec = load_spec(tiny_model)
     heads = tuple(replace(head, classes=("traffic light",)) if head.head == "objects" else head for head in spec.heads)
-    with pytest.raises(ModelError, match="choose one that finds people or vehicles"):
-        Finder(replace(spec, heads=heads), None)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="choose one that detects people or vehicles"):
+        PrivacyDetector(replace(spec, heads=heads), None)  # type: ignore[arg-type]
 
 
-def test_the_command_says_what_it_covered_and_refuses_a_second_time(tiny_model, tmp_path):
+def test_the_command_reports_what_it_covered_and_refuses_to_overwrite(tiny_model, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(3):

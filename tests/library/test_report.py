@@ -1,4 +1,4 @@
-"""The figures of a report, by hand."""
+"""Metrics and plots of a report against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from camera_perception.core.types import Status
-from camera_perception.tools.replay import report
-from camera_perception.tools.replay.report import health_table, latency_table, object_table, runs, thin, write_report
+from camera_perception.tools.replay.metrics import health_table, latency_table, object_table
+from camera_perception.tools.replay.plots import MAX_POINTS, runs, thin
+from camera_perception.tools.replay.report import write_report
 
 
 def frame(number, flags=0, objects=(), lanes=(), lights=(), **times):
@@ -40,11 +41,11 @@ def test_latency_by_stage():
     assert "preprocess" not in table
 
 
-def test_what_was_seen_and_how_many_of_them():
+def test_detections_and_tracks_are_counted_by_class():
     assert object_table(DRIVE) == [("car", 3, 2), ("lane line", 3, 2), ("traffic light red", 1, 0), ("bus", 1, 0)]
 
 
-def test_flags_that_were_set():
+def test_flags_that_never_occurred_are_left_out():
     assert health_table(DRIVE) == [("IMAGE_DARK", 2), ("IMAGE_BLURRED", 1)]
 
 
@@ -52,16 +53,16 @@ def test_flags_that_were_set():
     ("is_set", "spans"),
     [([], []), ([0, 0, 0], []), ([1, 0, 0], [(0, 1)]), ([0, 1, 1], [(1, 2)]), ([1, 0, 1], [(0, 1), (2, 1)])],
 )
-def test_stretches_of_frames(is_set, spans):
+def test_runs_of_frames(is_set, spans):
     assert runs([bool(i) for i in is_set], np.arange(len(is_set), dtype=float)) == spans
 
 
-@pytest.mark.parametrize("count", [0, 1, report.MOST_POINTS, report.MOST_POINTS + 1, 10 * report.MOST_POINTS + 7])
+@pytest.mark.parametrize("count", [0, 1, MAX_POINTS, MAX_POINTS + 1, 10 * MAX_POINTS + 7])
 def test_long_drives_are_thinned_without_losing_peaks(count):
     values = np.zeros(count)
     values[count // 2 :][:1] = 9
     thinned = thin(values, np.max)
-    assert len(thinned) == min(count, report.MOST_POINTS)
+    assert len(thinned) == min(count, MAX_POINTS)
     assert thinned.max(initial=0) == values.max(initial=0)
 
 

@@ -25,9 +25,9 @@ from visualization_msgs.msg import MarkerArray
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.types import Status
+from camera_perception.io import cdr
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
 from camera_perception_ros.camera.processor import FrameProcessor
-from camera_perception_ros.conversions import cdr
 from camera_perception_ros.nodes.camera_node import CameraNode
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]

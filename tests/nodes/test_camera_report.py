@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import CalibrationEstimate
-from camera_perception.tools.drift.monitor import Judgement, Moved
+from camera_perception.tools.drift.monitor import DriftResult, MetricDrift
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.camera.report import State, report
 
@@ -62,9 +62,9 @@ def test_a_missing_pose_is_reported_before_a_measured_error():
     assert (status.level, status.message) == (DiagnosticStatus.WARN, "pose unknown")
 
 
-def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
+def drift_status(result: DriftResult | None) -> DiagnosticStatus | None:
     profile = SimpleNamespace(window=60.0, source="spring drives")
-    drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
+    drift = SimpleNamespace(result=result, profile=profile) if result else None
     model = SimpleNamespace(
         engine=SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0")), spec=SimpleNamespace(name="fake")
     )
@@ -79,7 +79,7 @@ def test_without_a_profile_there_is_no_drift_status():
 
 
 def test_a_metric_that_has_drifted_is_named_with_its_divergence_and_limit():
-    status = drift_status(Judgement((Moved("lane scores", 0.05, 0.2), Moved("weather", 0.9, 0.12)), ""))
+    status = drift_status(DriftResult((MetricDrift("lane scores", 0.05, 0.2), MetricDrift("weather", 0.9, 0.12)), ""))
     assert status is not None
     assert status.level == DiagnosticStatus.WARN
     assert status.message == "outputs differ from the model's profile: weather (0.90, limit 0.12)"
@@ -92,13 +92,13 @@ def test_a_metric_that_has_drifted_is_named_with_its_divergence_and_limit():
 
 
 @pytest.mark.parametrize(
-    ("judgement", "text"),
+    ("result", "text"),
     [
-        (Judgement(), "the first window is not full yet"),
-        (Judgement((Moved("weather", 0.1, 0.12),), ""), "as in the profile"),
+        (DriftResult(), "the first window is not full yet"),
+        (DriftResult((MetricDrift("weather", 0.1, 0.12),), ""), "as in the profile"),
     ],
 )
-def test_without_drift_or_before_a_window_is_full_the_status_is_ok(judgement, text):
-    status = drift_status(judgement)
+def test_without_drift_or_before_a_window_is_full_the_status_is_ok(result, text):
+    status = drift_status(result)
     assert status is not None
     assert (status.level, status.message) == (DiagnosticStatus.OK, text)

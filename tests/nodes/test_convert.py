@@ -1,4 +1,4 @@
-"""Dict to message and back: every kind of field, and images that keep their bytes."""
+"""Image, calibration and transform messages as the library's values and back."""
 
 from __future__ import annotations
 
@@ -13,38 +13,7 @@ from sensor_msgs.msg import CompressedImage
 from camera_perception.core.errors import BadImage, CalibrationError
 from camera_perception.core.types import ClassMap
 from camera_perception.geometry.camera import optical_from_rpy
-from camera_perception_msgs.msg import DetectedObject, LaneLine, PerceptionFrame, TrafficLight
 from camera_perception_ros.conversions import messages
-
-
-def test_a_dict_becomes_a_message_with_every_kind_of_field():
-    message = messages.message_from_fields(
-        PerceptionFrame,
-        {
-            "header": {"stamp": {"sec": 7, "nanosec": 8}, "frame_id": "cam"},
-            "camera_name": "front",
-            "frame_seq": np.int64(2**40),
-            "age_ms": 1.5,
-            "objects": [
-                {"class_name": "car", "position": {"x": 3}, "position_cov": np.eye(2).ravel(), "has_position": True}
-            ],
-            "lanes": [{"u": np.arange(3, dtype=np.float32), "poly": [1, 2, 3, 4]}],
-            "traffic_lights": [{"elements": [{"color": 1, "confidence": 0.5}]}],
-        },
-    )
-    assert (message.header.stamp.sec, message.header.frame_id, message.frame_seq) == (7, "cam", 2**40)
-    found, lane, light = message.objects[0], message.lanes[0], message.traffic_lights[0]
-    assert (type(found), type(lane), type(light)) == (DetectedObject, LaneLine, TrafficLight)
-    assert (found.position.x, found.has_position) == (3.0, True)
-    assert isinstance(lane.u, array)
-    assert list(lane.u) == [0.0, 1.0, 2.0]
-    np.testing.assert_array_equal(lane.poly, [1, 2, 3, 4])
-    assert light.elements[0].confidence == 0.5
-
-
-def test_an_unknown_field_is_refused():
-    with pytest.raises(AttributeError):
-        messages.message_from_fields(PerceptionFrame, {"no_such_field": 1})
 
 
 def test_an_image_message_becomes_its_pixels_time_and_frame():

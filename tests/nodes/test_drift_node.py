@@ -10,7 +10,7 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import Frame
 from camera_perception.engines.select import load_engine
 from camera_perception.pipeline import Pipeline
-from camera_perception.tools.drift.histograms import figures_of
+from camera_perception.tools.drift.histograms import metrics_of
 from camera_perception.tools.drift.profile import profile_of
 
 COUNT, EVERY = 40, 4  # images, of a 20 Hz camera's numbering
@@ -22,7 +22,7 @@ def usual_profile(folder, path):
     engine = load_engine(spec, "onnxruntime", threads=1)
     pipeline = Pipeline(spec, engine)
     frames = [Frame(road(number), (1000 + number // 5) * 10**9 + number % 5 * 200_000_000) for number in range(COUNT)]
-    drive = [(frame.stamp_ns, figures_of(pipeline.run(frame), spec)) for frame in frames]
+    drive = [(frame.stamp_ns, metrics_of(pipeline.run(frame), spec)) for frame in frames]
     engine.close()
     profile_of([drive], spec, pipeline.thresholds, "a lit road").save(path)
     return path
@@ -34,7 +34,7 @@ def drift_status(camera, pixels) -> DiagnosticStatus:
     for number in range(COUNT):
         camera.send(image_message(EVERY * number, pixels(number)))
         camera.answers(number + 1)
-    camera.spin_until(lambda: not camera.processor.serving.drift.judgement.why, what="a full window")
+    camera.spin_until(lambda: not camera.processor.serving.drift.result.reason, what="a full window")
     listener.messages.clear()
 
     def statuses() -> list[DiagnosticStatus]:

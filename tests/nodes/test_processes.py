@@ -32,7 +32,8 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.core.shared_memory import SHM
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
-from camera_perception.io.ros_types import CAMERA_INFO, IMAGE, serialize
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import CAMERA_INFO, IMAGE
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.launching import NODE, player_parameters
 from camera_perception_ros.nodes.bag_player_node import BagPlayerNode

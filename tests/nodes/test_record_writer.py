@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from camera_perception.io.bag_reader import Bag
-from camera_perception.io.ros_types import IMAGE, serialize
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import IMAGE
 from camera_perception_ros.bag.record_writer import RecordWriter
 
 TOPIC = "/camera/image_raw"

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
-from camera_perception.tools.privacy.anonymize import look_at
-from camera_perception.tools.privacy.finder import Finder
+from camera_perception.tools.privacy.anonymize import detect
+from camera_perception.tools.privacy.detector import PrivacyDetector
 from camera_perception.tools.privacy.regions import Region, Settings
-from camera_perception.tools.privacy.temporal import plan
+from camera_perception.tools.privacy.temporal import plan_regions
 from perception_models.data.files import read_image
 from perception_models.evaluation.drive.ground_truth import Actor, Snapshot, read_drive
 
@@ -37,10 +37,12 @@ def main(
 ) -> None:
     """Measure which fraction of all sufficiently large heads and plates is covered, and of all pixels."""
     spec, snapshots = load_spec(model), read_drive(drive)
-    finder = Finder(spec, load_engine(spec, engine), least)
-    looks = [look_at(partial(_read, snapshot), snapshot.stamp_ns, finder) for snapshot in tqdm(snapshots, unit="image")]
-    finder.close()
-    regions = [each or () for each in plan(looks, finder.names, Settings())]
+    detector = PrivacyDetector(spec, load_engine(spec, engine), least)
+    detections = [
+        detect(partial(_read, snapshot), snapshot.stamp_ns, detector) for snapshot in tqdm(snapshots, unit="image")
+    ]
+    detector.close()
+    regions = [each or () for each in plan_regions(detections, detector.names, Settings())]
     results = [pair for snapshot, each in zip(snapshots, regions) for pair in covered(snapshot, each)]
     for part in MIN_HEIGHT:
         hits = [hit for name, hit in results if name == part]

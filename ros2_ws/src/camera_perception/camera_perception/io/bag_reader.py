@@ -1,8 +1,6 @@
-"""Reading recordings without ROS: rosbag2 folders, .mcap and .db3 files, and mcap files that were never finished.
+"""Reading recordings without ROS: rosbag2 folders, .mcap and .db3 files, also truncated and damaged mcap files.
 
-mcap files read from front to back, without their index: also those that were never finished or are damaged.
-
-Where the cameras of a recording sit, as its /tf_static says.
+Damaged mcap files have no usable index: they are read from front to back.
 """
 
 from __future__ import annotations
@@ -19,10 +17,13 @@ from camera_perception.core.errors import BagError
 from camera_perception.geometry.transforms import TfTree
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize
 
+SUFFIXES = (".mcap", ".db3")
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
+
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """One message as recorded; `kind` is like sensor_msgs/msg/Image, `stamp_ns` when it was recorded."""
+    """One message as recorded; `kind` is its type, such as sensor_msgs/msg/Image, `stamp_ns` the time of recording."""
 
     topic: str
     kind: str
@@ -32,13 +33,13 @@ class RawMessage:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a recording holds.
+    """Topics and times of a recording.
 
     topics      name: type
     counts      name: number of messages
-    definitions type: message definition, where the recording brings one
-    qos         name: what its publishers offered, as rosbags gives it, where it was recorded
-    complete    False when the recording ends in the middle, as after a power cut
+    definitions type: message definition, where the recording has one
+    qos         name: QoS profiles offered by the publishers as rosbags objects, where recorded
+    complete    False when the recording is truncated, as after a power cut
     """
 
     topics: dict[str, str]
@@ -50,85 +51,14 @@ class Contents:
     complete: bool = True
 
 
-def scan(paths: Collection[Path]) -> Contents:
-    """Read mcap files from front to back; BagError when not one message is whole."""
-    from rosbags.rosbag2.metadata import parse_qos
-
-    topics, counts, stamps, definitions, qos = {}, Counter[str](), [], {}, {}
-    complete = True
-    for path in paths:
-        for schema, channel, record in _records(path):
-            if record is None:
-                complete = False
-                continue
-            if channel.topic not in topics:
-                qos[channel.topic] = parse_qos(channel.metadata.get("offered_qos_profiles", ""))
-            topics[channel.topic] = schema.name
-            counts[channel.topic] += 1
-            stamps.append(record.log_time)
-            definitions[schema.name] = schema.data.decode()
-    if not stamps:
-        names = ", ".join(map(str, paths))
-        raise BagError(
-            f"{names} holds no whole message: the recording was cut off before its first chunk, record again"
-        )
-    return Contents(topics, counts, min(stamps), max(stamps) + 1, definitions, qos, complete)
-
-
-def stream(paths: Collection[Path], topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:
-    for path in paths:
-        for schema, channel, record in _records(path):
-            if record is not None and channel.topic in topics and record.log_time >= from_ns:
-                yield RawMessage(channel.topic, schema.name, record.log_time, record.data)
-
-
-def _records(path: Path) -> Iterator[tuple[Any, Any, Any]]:
-    """(schema, channel, message) of every whole message; (None, None, None) for each damaged piece."""
-    from mcap.records import Channel, Message, Schema
-
-    schemas: dict[int, Any] = {}
-    channels: dict[int, Any] = {}
-    for record in _whole_records(path):
-        if isinstance(record, Schema):
-            schemas[record.id] = record
-        elif isinstance(record, Channel):
-            channels[record.id] = record
-        elif isinstance(record, Message) and record.channel_id in channels:
-            channel = channels[record.channel_id]
-            yield schemas[channel.schema_id], channel, record
-        elif record is None:
-            yield None, None, None
-
-
-def _whole_records(path: Path) -> Iterator[Any]:
-    """Records of an mcap file, chunks opened; None for a chunk that is damaged and where the file breaks off."""
-    from mcap.records import Chunk
-    from mcap.stream_reader import StreamReader, breakup_chunk
-
-    with path.open("rb") as stream:
-        records = StreamReader(stream, emit_chunks=True, record_size_limit=path.stat().st_size).records
-        while True:
-            try:
-                record = next(records)
-                pieces = breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else [record]
-            except StopIteration:
-                return
-            except Exception:  # mcap, zstd, lz4 and struct each have their own error for the same thing
-                yield None  # a reader that failed ends with its next record; a broken chunk costs only itself
-                continue
-            yield from pieces
-
-
-SUFFIXES = (".mcap", ".db3")
-Select = Callable[[Collection[str], int], Iterator[RawMessage]]
-
-__all__ = ["Bag", "Contents", "RawMessage", "Select", "storage_files"]
+Select = Callable[[Collection[str], int], Iterator[RawMessage]]  # (topics, first stamp in ns) -> messages
 
 
 class Bag:
-    """An open recording. Broken mcap files are read around the damage; BagError when there is nothing to read.
+    """An open recording. Damaged parts of mcap files are skipped.
 
-    by_index False reads storage files from front to back even where an index says what is in them; for repair
+    by_index  False reads mcap files from front to back even if they have an index; for repair
+    raises BagError when nothing can be read
     """
 
     def __init__(self, path: Path | str, *, by_index: bool = True) -> None:
@@ -147,8 +77,8 @@ class Bag:
 
     def messages(self, topics: Collection[str] | None = None, from_ns: int = 0) -> Iterator[RawMessage]:
         """Messages of these topics (None = all) recorded at or after from_ns, oldest first."""
-        wanted = self.topics.keys() if topics is None else topics
-        return self._messages([topic for topic in wanted if topic in self.topics], from_ns)
+        chosen = self.topics.keys() if topics is None else topics
+        return self._messages([topic for topic in chosen if topic in self.topics], from_ns)
 
     def close(self) -> None:
         self._close()
@@ -187,8 +117,23 @@ class Bag:
         return contents, lambda topics, from_ns: _indexed(reader, path, topics, from_ns)
 
 
+def mounting(bag: Bag, frame: str, base: str = "base_link") -> np.ndarray | None:
+    """base_from_camera (4, 4) of an optical frame from the recording's /tf_static; None when it is not in it."""
+    topics = [topic for topic, kind in bag.topics.items() if kind == TRANSFORMS and topic.endswith("tf_static")]
+    tree = TfTree()
+    for message in bag.messages(topics) if topics else ():
+        for entry in deserialize(message.kind, message.data).transforms:
+            _add(tree, entry)
+    return tree.base_from(base, frame)
+
+
+def _add(tree: TfTree, entry: Any) -> None:
+    t, q = entry.transform.translation, entry.transform.rotation
+    tree.add(entry.header.frame_id, entry.child_frame_id, (t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+
+
 def storage_files(path: Path) -> list[Path]:
-    """The .mcap or .db3 files of a recording in the order of their names."""
+    """The .mcap or .db3 files of a recording, sorted by name."""
     return sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
 
 
@@ -218,19 +163,72 @@ def _indexed(reader: Any, path: Path, topics: Collection[str], from_ns: int) -> 
         raise BagError(f"{path} is damaged ({error}): run `camera-perception repair-bag {path}`") from error
 
 
-TRANSFORMS = "tf2_msgs/msg/TFMessage"
+# Without an index
 
 
-def mounting(bag: Bag, frame: str, base: str = "base_link") -> np.ndarray | None:
-    """base_from_camera (4, 4) of an optical frame; None when the recording does not say."""
-    topics = [topic for topic, kind in bag.topics.items() if kind == TRANSFORMS and topic.endswith("tf_static")]
-    tree = TfTree()
-    for message in bag.messages(topics) if topics else ():
-        for entry in deserialize(message.kind, message.data).transforms:
-            _add(tree, entry)
-    return tree.base_from(base, frame)
+def scan(paths: Collection[Path]) -> Contents:
+    """Read mcap files from front to back; BagError when no message is complete."""
+    from rosbags.rosbag2.metadata import parse_qos
+
+    topics, counts, stamps, definitions, qos = {}, Counter[str](), [], {}, {}
+    complete = True
+    for path in paths:
+        for schema, channel, record in _records(path):
+            if record is None:
+                complete = False
+                continue
+            if channel.topic not in topics:
+                qos[channel.topic] = parse_qos(channel.metadata.get("offered_qos_profiles", ""))
+            topics[channel.topic] = schema.name
+            counts[channel.topic] += 1
+            stamps.append(record.log_time)
+            definitions[schema.name] = schema.data.decode()
+    if not stamps:
+        names = ", ".join(map(str, paths))
+        raise BagError(f"{names} holds no complete message: the recording ended before its first chunk, record again")
+    return Contents(topics, counts, min(stamps), max(stamps) + 1, definitions, qos, complete)
 
 
-def _add(tree: TfTree, entry: Any) -> None:
-    shift, turn = entry.transform.translation, entry.transform.rotation
-    tree.add(entry.header.frame_id, entry.child_frame_id, (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w))
+def stream(paths: Collection[Path], topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:
+    """Messages of these topics recorded at or after from_ns, in the order of the files."""
+    for path in paths:
+        for schema, channel, record in _records(path):
+            if record is not None and channel.topic in topics and record.log_time >= from_ns:
+                yield RawMessage(channel.topic, schema.name, record.log_time, record.data)
+
+
+def _records(path: Path) -> Iterator[tuple[Any, Any, Any]]:
+    """(schema, channel, message) of every complete message; (None, None, None) for each damaged part."""
+    from mcap.records import Channel, Message, Schema
+
+    schemas: dict[int, Any] = {}
+    channels: dict[int, Any] = {}
+    for record in _complete_records(path):
+        if isinstance(record, Schema):
+            schemas[record.id] = record
+        elif isinstance(record, Channel):
+            channels[record.id] = record
+        elif isinstance(record, Message) and record.channel_id in channels:
+            channel = channels[record.channel_id]
+            yield schemas[channel.schema_id], channel, record
+        elif record is None:
+            yield None, None, None
+
+
+def _complete_records(path: Path) -> Iterator[Any]:
+    """Records of an mcap file, with chunks unpacked; None for a damaged chunk and where the file is truncated."""
+    from mcap.records import Chunk
+    from mcap.stream_reader import StreamReader, breakup_chunk
+
+    with path.open("rb") as stream:
+        records = StreamReader(stream, emit_chunks=True, record_size_limit=path.stat().st_size).records
+        while True:
+            try:
+                record = next(records)
+                parts = breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else [record]
+            except StopIteration:
+                return
+            except Exception:  # mcap, zstd, lz4 and struct each raise their own errors
+                yield None  # after a read error the next record ends the loop; after a damaged chunk reading continues
+                continue
+            yield from parts

@@ -1,8 +1,6 @@
-"""Writing recordings that `ros2 bag` reads: one mcap file and its metadata.yaml in a folder.
+"""Writing recordings that `ros2 bag` reads: one mcap file and its metadata.yaml in a folder; repair of damaged ones.
 
-Chunks reach the file as they fill, so that a recording which is cut off can be read up to its last chunk.
-
-Making a recording whole again that was cut off: everything that can be read goes into a new one.
+Chunks are written to the file as they fill, so that a truncated recording can be read up to its last chunk.
 """
 
 from __future__ import annotations
@@ -17,26 +15,26 @@ import yaml
 
 from camera_perception.core.errors import BagError
 from camera_perception.io.bag_reader import Bag
-from camera_perception.io.ros_types import definition, serialize, typestore
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import definition, typestore
 
 CHUNK_BYTES = 1 << 20
-# As rosbag2 writes it for the versions: 9 since Jazzy (and Iron), 8 is what Humble reads.
+# Of rosbag2 metadata: 9 since Iron, 8 for Humble.
 VERSIONS = (8, 9)
 
 
 class BagWriter:
-    """A recording being written; also a context manager, which closes it whatever happens.
+    """A recording being written; also a context manager that closes it.
 
-    path     a folder that does not exist yet; or a name ending in .mcap for that file alone, without metadata.yaml
-    version  9, or 8 for ROS 2 Humble
-    compress worth its time for small messages; images in raw encodings cost ten times as much to write
-
-    BagError when path exists already or the disk is full; what was written stays readable.
+    path      a new folder; or a name ending in .mcap for that file alone, without metadata.yaml
+    version   9, or 8 for ROS 2 Humble
+    compress  for small messages; writing raw images takes ten times as long with it
+    raises BagError when path exists already or the disk is full; what was written stays readable
     """
 
     def __init__(self, path: Path | str, *, version: int = 9, compress: bool = False) -> None:
         if version not in VERSIONS:
-            raise BagError(f"rosbag2 metadata version {version} was asked for: give 8 (Humble) or 9 (Jazzy)")
+            raise BagError(f"rosbag2 metadata version {version} is not supported: give 8 (Humble) or 9 (Jazzy)")
         self.path = Path(path)
         self.counts: Counter[str] = Counter()
         self._version = version
@@ -52,14 +50,14 @@ class BagWriter:
 
     @property
     def topics(self) -> list[str]:
-        """Those announced so far."""
+        """Topics announced so far."""
         return list(self._channels)
 
     def add_topic(self, topic: str, kind: str, text: str | None = None, qos: Sequence[Any] = ()) -> None:
         """Announce a topic.
 
-        text  its message definition, where it is not one of the known types
-        qos   what its publishers offer, as Contents has it; players go by it: latched topics stay latched
+        text  its message definition, for types unknown here
+        qos   profiles offered by its publishers, as in Contents; players use them: latched topics stay latched
         """
         if topic in self._channels:
             return
@@ -67,8 +65,8 @@ class BagWriter:
             text = definition(kind) if text is None else text
             self._schemas[kind] = self._mcap.register_schema(kind, "ros2msg", text.encode())
         self._qos[topic] = self._offered(qos)
-        told = self._qos[topic]
-        metadata = {"offered_qos_profiles": told if isinstance(told, str) else yaml.safe_dump(told)}
+        offered = self._qos[topic]
+        metadata = {"offered_qos_profiles": offered if isinstance(offered, str) else yaml.safe_dump(offered)}
         channel = self._mcap.register_channel(topic, "cdr", self._schemas[kind], metadata)
         self._channels[topic] = channel, kind
 
@@ -78,7 +76,7 @@ class BagWriter:
         try:
             self._mcap.add_message(channel, log_time=stamp_ns, publish_time=stamp_ns, data=bytes(data))
         except OSError as error:
-            raise BagError(f"{self.file} cannot be written on ({error.strerror}): make room on the disk") from error
+            raise BagError(f"{self.file} cannot be extended ({error.strerror}): make room on the disk") from error
         self.counts[topic] += 1
         self._first_ns, self._last_ns = min(self._first_ns, stamp_ns), max(self._last_ns, stamp_ns)
 
@@ -88,11 +86,11 @@ class BagWriter:
         self.write(topic, stamp_ns, serialize(kind, values))
 
     def flush(self) -> None:
-        """Bring everything so far into the file."""
+        """Write everything buffered to the file."""
         self._mcap.flush()
 
     def close(self) -> None:
-        """Finish file and metadata; again is harmless. BagError when the disk is full."""
+        """Finish file and metadata; safe to call twice. BagError when the disk is full."""
         if self._stream.closed:
             return
         try:
@@ -171,13 +169,13 @@ class BagWriter:
 
 
 def type_hash(kind: str) -> str:
-    """The RIHS01 hash of a known type, else nothing."""
+    """The RIHS01 hash of a known type, else an empty string."""
     store = typestore()
-    return store.hash_rihs01(kind) if kind in store.types else ""
+    return str(store.hash_rihs01(kind)) if kind in store.types else ""
 
 
 def _close_quietly(stream: Any) -> None:
-    """Closing a file on a full disk tries to write its buffer once more and fails again."""
+    """Close a file whose disk is full: its buffer cannot be written, and close raises that error a second time."""
     try:
         stream.close()
     except OSError:
@@ -185,15 +183,15 @@ def _close_quietly(stream: Any) -> None:
 
 
 def repair_bag(path: Path | str, out: Path | str | None = None, *, version: int = 9) -> tuple[Path, Counter[str]]:
-    """Write PATH_repaired (or `out`) with every whole message; returns its folder and the messages per topic.
+    """Copy every complete message to PATH_repaired (or `out`); returns the new folder and the messages per topic.
 
-    The damaged recording stays as it is. BagError when nothing can be read, or the new folder exists.
+    The damaged recording stays as it is. BagError when nothing can be read or the new folder exists.
     """
     path = Path(path)
     folder = Path(out) if out else path.with_name(f"{path.stem}_repaired")
     with Bag(path, by_index=False) as bag:
         if not sum(bag.contents.counts.values()):
-            raise BagError(f"{path} holds no whole message: nothing can be saved, record again")
+            raise BagError(f"{path} holds no complete message: it cannot be repaired, record again")
         return folder, _copy(bag, folder, version)
 
 
@@ -206,7 +204,7 @@ def _copy(bag: Bag, folder: Path, version: int) -> Counter[str]:
 
 
 def copy_readable(bag: Bag, writer: BagWriter) -> None:
-    """Everything that is whole; a sqlite recording up to its first damage."""
+    """Copy every complete message; of a sqlite recording, those before the first damage."""
     messages = bag.messages()
     while True:
         try:

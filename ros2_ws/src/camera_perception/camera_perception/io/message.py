@@ -1,7 +1,7 @@
-"""A Perception as the fields of camera_perception_msgs/PerceptionFrame: plain nested dicts, lists, numbers and arrays.
+"""A Perception as the fields of camera_perception_msgs/PerceptionFrame: nested dicts, lists, numbers and arrays.
 
-Node and replay fill their own message classes from it, so that both say the same. Groups that are not available have
-their flag false and NaN inside; they never hold a zero that looks like data.
+Nodes and replay serialise the same fields. A group of fields that is not available has its flag false and NaN inside,
+never a zero that looks like data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HINTS = Status.DROPPING | Status.CPU_FALLBACK | Status.THERMAL | Status.RESOLUTI
 
 LAMP_COLORS = {"red": 1, "yellow": 2, "amber": 2, "green": 3, "white": 4}  # TrafficLightElement.color
 LAMP_SOLID_ON, LAMP_UNKNOWN = 14, 16
-MIN_LAMP_SCORE = 0.3  # below, the state counts as not read
+MIN_LAMP_SCORE = 0.3  # minimum score of a lamp state
 
 
 def perception_fields(
@@ -45,8 +45,8 @@ def perception_fields(
 ) -> dict[str, Any]:
     """All fields of one PerceptionFrame.
 
-    age_ms               time of publishing minus stamp, milliseconds; nan where nothing is published live
-    velocity_over_ground the tracker knew the car's own motion
+    age_ms                time of publishing minus stamp, milliseconds; nan when not published live
+    velocity_over_ground  the tracker knew the ego motion
     """
     frame, timing = perception.frame, perception.timing
     others, lights = _by_score(perception.objects, spec)
@@ -84,14 +84,14 @@ def header_fields(stamp_ns: int, frame_id: str) -> dict[str, Any]:
 
 
 def status_of(flags: int) -> int:
-    """PerceptionFrame.status that follows from its status_flags."""
+    """PerceptionFrame.status for its status_flags."""
     if flags & INVALIDATING:
         return INVALID
     return DEGRADED if flags & ~HINTS else OK
 
 
 def _by_score(objects: Objects, spec: ModelSpec) -> tuple[list[int], list[int]]:
-    """Rows by falling score: of what stands on the road, and of traffic lights, which are listed as such."""
+    """Rows of objects and of traffic lights, which have their own list, by falling score."""
     name = _light_options(spec).get("light_class", "traffic light")
     light = spec.classes.index(name) if name in spec.classes else None
     classes, rows = objects.classes.tolist(), np.argsort(-objects.scores, kind="stable").tolist()
@@ -179,7 +179,7 @@ def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[d
 
 
 def _lamps(scores: np.ndarray, states: Any) -> list[dict[str, Any]]:
-    """The lamp that is lit; empty when none is, or when it could not be read."""
+    """The lit lamp; empty when no lamp is lit or the state is uncertain."""
     if not len(scores) or len(scores) != len(states) or not np.isfinite(scores).all():
         return []
     best = int(np.argmax(scores))
@@ -191,7 +191,7 @@ def _lamps(scores: np.ndarray, states: Any) -> list[dict[str, Any]]:
 
 
 def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:
-    """By role where every line has one, else by where the line is nearest to the car."""
+    """By role if every line has one, else by the position of its nearest point."""
     if all(lane.position for lane in lanes):
         return sorted(lanes, key=lambda lane: lane.position)
     return sorted(lanes, key=lambda lane: float(lane.points[0, 0]) if len(lane.points) else 0.0)
@@ -250,7 +250,7 @@ def failed_fields(
     frames_dropped: int = 0,
     age_ms: float = NAN,
 ) -> dict[str, Any]:
-    """The answer to an image that could not be processed: it arrived, and nothing is known from it."""
+    """Fields of the PerceptionFrame for an image that could not be processed."""
     unknown = dict.fromkeys(("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms"), NAN)
     return {
         "header": header_fields(stamp_ns, frame_id),

@@ -1,4 +1,4 @@
-"""ROS message types without ROS: serialised and read back by rosbags.
+"""ROS message types without ROS: their definitions, and reading serialised messages with rosbags.
 
 Our own types come from the .msg files of camera_perception_msgs; `msg` beside this file is a link to them, which
 packaging turns into copies.
@@ -6,24 +6,73 @@ packaging turns into copies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import is_dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-
 from camera_perception.core.errors import BagError
 
-PERCEPTION_FRAME = "camera_perception_msgs/msg/PerceptionFrame"
+OURS = "camera_perception_msgs"
+PERCEPTION_FRAME = f"{OURS}/msg/PerceptionFrame"
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+
+# The standard types inside our messages: nodes serialise without rosbags.
+STANDARD = {
+    "builtin_interfaces/msg/Time": "int32 sec\nuint32 nanosec",
+    "geometry_msgs/msg/Point": "float64 x\nfloat64 y\nfloat64 z",
+    "geometry_msgs/msg/Point32": "float32 x\nfloat32 y\nfloat32 z",
+    "geometry_msgs/msg/Vector3": "float64 x\nfloat64 y\nfloat64 z",
+    "std_msgs/msg/Header": "builtin_interfaces/Time stamp\nstring frame_id",
+}
+
+
+# A line of a .msg file that declares a field: type, array suffix, name. Constants have "=" after their name.
+FIELD = re.compile(r"^([\w/]+)(?:<=\d+)?(\[(?:<=)?\d*\])?[ \t]+(\w+)(?!\w)(?![ \t]*=)", re.MULTILINE)
+
+
+@cache
+def field_types(kind: str) -> dict[str, str]:
+    """Fields of a message type in order; BagError when the type is unknown here.
+
+    returns  name: "float32", "string", "float32[4]" (array), "std_msgs/msg/Header[]" (sequence); without upper bounds
+    """
+    fields = FIELD.findall(_message_text(kind))
+    types = {name: _whole_name(type_, kind) + ("[]" if "<" in suffix else suffix) for type_, suffix, name in fields}
+    return types or {"structure_needs_at_least_one_member": "uint8"}  # as rosidl fills an empty message
+
+
+def _whole_name(type_: str, kind: str) -> str:
+    """ "std_msgs/Header" as "std_msgs/msg/Header"; a bare name is of the package of kind; primitives stay."""
+    if type_ == "Header":
+        return "std_msgs/msg/Header"
+    package, slash, name = type_.rpartition("/")
+    if not slash and type_.islower():
+        return type_
+    return f"{package.removesuffix('/msg') or kind.partition('/')[0]}/msg/{name}"
+
+
+def _message_text(kind: str) -> str:
+    """Text of the .msg file of a type."""
+    package, _, name = kind.split("/")
+    if package == OURS and name in message_files():
+        return message_files()[name]
+    return STANDARD.get(kind) or definition(kind).partition("=" * 80)[0]
+
+
+@cache
+def message_files() -> dict[str, str]:
+    """Name of each of our messages: text of its .msg file."""
+    folder = files("camera_perception.io").joinpath("msg")
+    texts = {path.name[:-4]: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".msg")}
+    return dict(sorted(texts.items()))
 
 
 @lru_cache(maxsize=1)
 def typestore() -> Any:
-    """The common interfaces of ROS 2 and our own. BagError when rosbags is not installed."""
+    """The rosbags types of ROS 2's common interfaces and our own. BagError when rosbags is not installed."""
     try:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError as error:
@@ -31,7 +80,7 @@ def typestore() -> Any:
     store = get_typestore(Stores.ROS2_JAZZY)
     ours: dict[str, Any] = {}
     for name, text in message_files().items():
-        ours.update(get_types_from_msg(text, f"camera_perception_msgs/msg/{name}"))
+        ours.update(get_types_from_msg(text, f"{OURS}/msg/{name}"))
     store.register(ours)
     return store
 
@@ -51,38 +100,16 @@ def recorded_types(kind: str, text: str) -> Any:
     return store
 
 
-def message_files() -> dict[str, str]:
-    """Name of each of our messages: text of its .msg file."""
-    folder = files("camera_perception.io").joinpath("msg")
-    found = {path.name[:-4]: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".msg")}
-    return dict(sorted(found.items()))
-
-
-def message_from_fields(kind: str, values: Mapping[str, Any]) -> Any:
-    """A rosbags message of type "package/msg/Name" from nested fields; what is missing is zero or empty.
-
-    KeyError when a name is no field of the type.
-    """
-    definition = dict(typestore().fielddefs[kind][1])
-    unknown = set(values) - set(definition)
-    if unknown:
-        raise KeyError(f"{kind} has no field {', '.join(sorted(unknown))}")
-    return typestore().types[kind](**{name: _value(node, values.get(name)) for name, node in definition.items()})
-
-
-def fields_from_message(message: Any, store: Any = None) -> dict[str, Any]:
-    """The way back: nested dicts, lists, numbers and arrays."""
-    definition = (store or typestore()).fielddefs[message.__msgtype__][1]
-    return {name: _plain(getattr(message, name), store) for name, _ in definition}
-
-
-def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
-    """Nested fields as the bytes that travel over the wire and lie in a bag (little-endian CDR)."""
-    return bytes(typestore().serialize_cdr(message_from_fields(kind, values), kind))
+def definition(kind: str) -> str:
+    """The text that describes a type and all it contains, as bags store it; BagError when the type is unknown."""
+    if kind not in typestore().types:
+        raise BagError(f"message type {kind} is unknown here: its definition is neither ours nor in rosbags")
+    text: str = typestore().generate_msgdef(kind, ros_version=2)[0]
+    return text
 
 
 def deserialize(kind: str, data: bytes, store: Any = None) -> Any:
-    """Bytes as a rosbags message; BagError when they are not of that type. `store` as recorded_types gives it."""
+    """Bytes as a rosbags message; BagError when they are not of that type. `store` is a result of recorded_types."""
     store = store or typestore()
     if kind not in store.types:
         raise BagError(f"messages of type {kind} cannot be read: the type is not known here")
@@ -92,37 +119,10 @@ def deserialize(kind: str, data: bytes, store: Any = None) -> Any:
         raise BagError(f"a message of type {kind} is broken ({error!r}): try `camera-perception repair-bag`") from error
 
 
-def definition(kind: str) -> str:
-    """The text that describes a type and all it contains, as bags store it."""
-    text, _ = typestore().generate_msgdef(kind, ros_version=2)
-    return text
-
-
-def _value(node: Any, value: Any) -> Any:
-    kind, content = node
-    if kind.name == "NAME":
-        return message_from_fields(content, value or {})
-    if kind.name == "BASE":
-        return _base(content[0], value)
-    element, length = content
-    if element[0].name == "BASE" and element[1][0] != "string":
-        return _numbers(element[1][0], length if kind.name == "ARRAY" else 0, value)
-    return [_value(element, item) for item in value or ()]
-
-
-def _base(name: str, value: Any) -> Any:
-    if name == "string":
-        return "" if value is None else str(value)
-    if name == "bool":
-        return bool(value)
-    return np.dtype(name).type(0 if value is None else value).item()
-
-
-def _numbers(name: str, length: int, value: Any) -> np.ndarray:
-    array = np.zeros(length, name) if value is None else np.asarray(value, name).ravel()
-    if length and len(array) != length:
-        raise ValueError(f"expected {length} numbers, got {len(array)}")
-    return array
+def fields_from_message(message: Any, store: Any = None) -> dict[str, Any]:
+    """A rosbags message as nested dicts, lists, numbers and arrays."""
+    fields = (store or typestore()).fielddefs[message.__msgtype__][1]
+    return {name: _plain(getattr(message, name), store) for name, _ in fields}
 
 
 def _plain(value: Any, store: Any) -> Any:

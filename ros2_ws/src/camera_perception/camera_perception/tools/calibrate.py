@@ -1,6 +1,6 @@
-"""Calibrate a camera: its lens from pictures of a chessboard, its mounting from lane lines and its height.
+"""Camera calibration: the lens from images of a chessboard, the mounting from lane lines and the camera height.
 
-After Zhang (2000), by OpenCV. Pixels here are OpenCV's, from the middle of the first pixel, as CameraInfo wants.
+The method is Zhang's (2000), by OpenCV. Pixels are counted from the centre of the first pixel, as in CameraInfo.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,9 @@ from camera_perception.core.errors import CalibrationError
 from camera_perception.geometry.camera import FISHEYE, PLUMB_BOB, RATIONAL, Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import measure_calibration
 
-LEAST_VIEWS, MOST_VIEWS = 6, 60
-LEAST_SIGHTINGS = 20
+MIN_VIEWS, MAX_VIEWS = 6, 60  # images of the whole board
+MIN_SIGHTINGS = 20  # frames with two straight lines
+View = tuple[str, tuple[int, int], np.ndarray]  # name, size, corners
 SUB_PIXEL = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 40, 1e-4)
 
 
@@ -28,11 +30,11 @@ class Lens:
     """Result of an intrinsic calibration.
 
     size       (width, height) pixels
-    matrix     (3, 3) K as CameraInfo has it
+    matrix     (3, 3) K of CameraInfo
     distortion (D,)
-    rms        pixels, over all corners of the views used
-    errors     name of each view: its own rms
-    unused     name of each picture that was not used: why
+    rms        reprojection error over all corners of the views used, pixels
+    errors     name of each view used: its rms
+    unused     name of each image not used: why
     """
 
     size: tuple[int, int]
@@ -45,7 +47,7 @@ class Lens:
 
 
 def find_corners(image: np.ndarray, inner: tuple[int, int]) -> np.ndarray | None:
-    """(N, 2) inner corners (columns, rows) of a chessboard in a BGR or grey image; None when not all are seen."""
+    """(N, 2) inner corners (columns, rows) of a chessboard in a BGR or grey image; None unless all are visible."""
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
     found, corners = cv2.findChessboardCorners(grey, inner, flags=flags)
@@ -59,42 +61,48 @@ def find_corners(image: np.ndarray, inner: tuple[int, int]) -> np.ndarray | None
 def calibrate_lens(
     images: Iterable[tuple[str, np.ndarray]], inner: tuple[int, int] = (9, 6), model: str = PLUMB_BOB
 ) -> Lens:
-    """The lens that explains the chessboards in named pictures best.
+    """The lens with the smallest reprojection error of the chessboards in named images.
 
     inner  inner corners of the board, columns and rows
-    Raises CalibrationError when too few pictures show the whole board.
+    raises CalibrationError when too few images show the whole board
     """
-    views: list[tuple[str, tuple[int, int], np.ndarray]] = []
+    views: list[View] = []
     unused: dict[str, str] = {}
     for name, image in images:
-        corners = find_corners(image, inner) if len(views) < MOST_VIEWS else None
+        corners = find_corners(image, inner) if len(views) < MAX_VIEWS else None
         if corners is None:
-            unused[name] = "enough without it" if len(views) >= MOST_VIEWS else "the board is not wholly seen"
+            unused[name] = (
+                f"{MAX_VIEWS} views are enough" if len(views) >= MAX_VIEWS else "the whole board is not visible"
+            )
             continue
         views.append((name, (image.shape[1], image.shape[0]), corners))
     size = Counter(each[1] for each in views).most_common(1)[0][0] if views else (0, 0)
-    unused |= {name: f"is {w}x{h}, most are {size[0]}x{size[1]}" for name, (w, h), _ in views if (w, h) != size}
+    unused |= {
+        name: f"size {w}x{h}, most images have {size[0]}x{size[1]}" for name, (w, h), _ in views if (w, h) != size
+    }
     views = [view for view in views if view[1] == size]
-    if len(views) < LEAST_VIEWS:
+    if len(views) < MIN_VIEWS:
         raise CalibrationError(
-            f"{len(views)} pictures show all {inner[0]}x{inner[1]} inner corners of the board: {LEAST_VIEWS} are "
-            "needed; fill the picture with it, tilt it, and check the number of inner corners"
+            f"{len(views)} images show all {inner[0]}x{inner[1]} inner corners of the board, {MIN_VIEWS} are needed: "
+            "take images filled by the board at several tilts, and check the number of inner corners"
         )
-    return _solved(views, size, inner, model, unused)
+    return _solve(views, size, inner, model, unused)
 
 
-def _solved(views: list, size: tuple[int, int], inner: tuple[int, int], model: str, unused: dict[str, str]) -> Lens:
+def _solve(
+    views: list[View], size: tuple[int, int], inner: tuple[int, int], model: str, unused: dict[str, str]
+) -> Lens:
     board = np.zeros((inner[0] * inner[1], 3), np.float32)
     board[:, :2] = np.mgrid[: inner[0], : inner[1]].T.reshape(-1, 2)
-    seen = [corners.astype(np.float32).reshape(-1, 1, 2) for _, _, corners in views]
+    corners_seen = [corners.astype(np.float32).reshape(-1, 1, 2) for _, _, corners in views]
     boards = [board.reshape(-1, 1, 3)] * len(views)
     if model == FISHEYE:
         flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW
         start = np.eye(3), np.zeros((4, 1))
-        rms, k, d, turns, shifts = cv2.fisheye.calibrate(boards, seen, size, *start, flags=flags)
+        rms, k, d, turns, shifts = cv2.fisheye.calibrate(boards, corners_seen, size, *start, flags=flags)
     elif model in (PLUMB_BOB, RATIONAL):
         flags = cv2.CALIB_RATIONAL_MODEL if model == RATIONAL else 0
-        rms, k, d, turns, shifts = cv2.calibrateCamera(boards, seen, size, None, None, flags=flags)
+        rms, k, d, turns, shifts = cv2.calibrateCamera(boards, corners_seen, size, None, None, flags=flags)
     else:
         raise CalibrationError(f"distortion model '{model}' is unknown: expected {PLUMB_BOB}, {RATIONAL} or {FISHEYE}")
     project = cv2.fisheye.projectPoints if model == FISHEYE else cv2.projectPoints
@@ -109,10 +117,10 @@ def _solved(views: list, size: tuple[int, int], inner: tuple[int, int], model: s
 def camera_info_yaml(lens: Lens, name: str) -> str:
     """The file that camera drivers read (camera_info_manager)."""
 
-    def matrix(values: np.ndarray) -> dict:
+    def matrix(values: np.ndarray) -> dict[str, Any]:
         return {"rows": len(values), "cols": values.shape[1], "data": [round(float(v), 6) for v in values.ravel()]}
 
-    return yaml.safe_dump(
+    text: str = yaml.safe_dump(
         {
             "image_width": lens.size[0],
             "image_height": lens.size[1],
@@ -125,10 +133,11 @@ def camera_info_yaml(lens: Lens, name: str) -> str:
         },
         sort_keys=False,
     )
+    return text
 
 
 def camera_from_yaml(path: Path | str, base_from_camera: np.ndarray | None = None, rectified: bool = False) -> Camera:
-    """The camera of such a file; rectified: of images without distortion. CalibrationError says what is wrong."""
+    """The camera of a camera_info file; rectified: of its rectified images. CalibrationError when it is not one."""
     try:
         content = yaml.safe_load(Path(path).read_text("utf-8"))
         size = int(content["image_width"]), int(content["image_height"])
@@ -137,7 +146,7 @@ def camera_from_yaml(path: Path | str, base_from_camera: np.ndarray | None = Non
         model = content.get("distortion_model", PLUMB_BOB)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise CalibrationError(
-            f"{path} is no camera calibration ({error!r}): expected a ROS camera_info file"
+            f"{path} is not a camera calibration ({error!r}): give a ROS camera_info file"
         ) from error
     return Camera.from_camera_info(*size, k, d, model, p=p, rectified=rectified, base_from_camera=base_from_camera)
 
@@ -148,12 +157,12 @@ def mounting(
     xyz: Sequence[float],
     roll: float = 0.0,
 ) -> tuple[tuple[float, ...], np.ndarray]:
-    """How a camera is turned, from the lines of the own lane while the car drives straight on.
+    """Pitch and yaw of a camera, from the lines of the ego lane while the car drives straight.
 
     line_pairs  left and right line (P, 2) in pixels, frame by frame; bends are left out
     camera      its lens; its pose is not used
-    xyz         place on the car in base_link, z the measured height, metres
-    roll        radians; lane lines do not tell it
+    xyz         position in base_link, z the measured height, metres
+    roll        radians; it cannot be estimated from lane lines
     returns     x y z roll pitch yaw, and the standard deviation of pitch and yaw over frames, radians
     """
     start = (roll, 0.05, 0.0)
@@ -167,9 +176,9 @@ def mounting(
     )
     measurements = (measure_calibration(left, right, level) for left, right in line_pairs)
     found = [each for each in measurements if each is not None]
-    if len(found) < LEAST_SIGHTINGS:
+    if len(found) < MIN_SIGHTINGS:
         raise CalibrationError(
-            f"{len(found)} frames show two straight lines: {LEAST_SIGHTINGS} are needed; record a straight, marked road"
+            f"{len(found)} frames show two straight lines, {MIN_SIGHTINGS} are needed: record a straight, marked road"
         )
     angles = np.array([(each.pitch, each.yaw) for each in found])
     pitch, yaw = np.median(angles, axis=0) + start[1:]

@@ -8,18 +8,20 @@ from itertools import count
 
 import numpy as np
 from geometry_msgs.msg import Point32
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
 from camera_perception.core.types import Objects
 from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.io.cdr import serialize
 from camera_perception.io.message import perception_fields
+from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.objects.localize import locate_objects
 from camera_perception.tools.bench import synthetic_inputs
 from camera_perception.tools.bench.components import Component, spec
 from camera_perception_msgs.msg import PerceptionFrame
-from camera_perception_ros.conversions.cdr import serialized
-from camera_perception_ros.conversions.messages import message_from_fields, time_from_ns
+from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
 from camera_perception_ros.fusion.outputs import occupancy_message, surroundings_from_fused
@@ -49,7 +51,8 @@ def _frame(yaw: float, objects: int) -> PerceptionFrame:
     along = abs(np.sin(yaw)) < 0.1  # side cameras see no lines along the road
     lanes = locate_lanes(synthetic_inputs.lanes(), camera) if along else ()
     perception = replace(synthetic_inputs.perception(objects), objects=located, lanes=lanes, base_frame="base_link")
-    frame: PerceptionFrame = message_from_fields(PerceptionFrame, perception_fields(perception, spec()))
+    data = serialize(PERCEPTION_FRAME, perception_fields(perception, spec()))
+    frame: PerceptionFrame = deserialize_message(data, PerceptionFrame)
     turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
     fan = np.array([(3.0, -2.0), *((30 + 5 * np.sin(i), 0.5 * i - 12) for i in range(48)), (3.0, 2.0)]) @ turn.T
     frame.road.has_ground, frame.road.ground = True, [Point32(x=float(x), y=float(y)) for x, y in fan]
@@ -79,7 +82,7 @@ def serialising(objects: int = OBJECTS) -> Component:
     perception, contract = synthetic_inputs.perception(objects), spec()
     return Component(
         f"PerceptionFrame of {objects} objects, 4 lines, filled and serialised",
-        lambda: serialized(PerceptionFrame, perception_fields(perception, contract)),
+        lambda: serialize(PERCEPTION_FRAME, perception_fields(perception, contract)),
     )
 
 

@@ -18,14 +18,14 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
+from camera_perception.io.cdr import serialize
 from camera_perception.io.message import failed_fields, perception_fields
+from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
-from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
-from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.runtime.worker import Taken
@@ -188,7 +188,7 @@ class FrameProcessor:
         fields = self._fields(taken, flags, perception, serving)
         fields["age_ms"] = self._age_ms(header.stamp)
         publish(
-            Answer(serialized(PerceptionFrame, fields), header, perception, serving.model.spec if serving else None)
+            Answer(serialize(PERCEPTION_FRAME, fields), header, perception, serving.model.spec if serving else None)
         )
         self._count(fields)
         if serving is not None and serving.drift is not None and perception is not None:
@@ -282,5 +282,5 @@ def tested_pipeline(model: Model, base_frame: str) -> Pipeline:
     """A pipeline for a model that has passed a grey image through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
     perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
-    serialized(PerceptionFrame, perception_fields(perception, model.spec))
+    serialize(PERCEPTION_FRAME, perception_fields(perception, model.spec))
     return Pipeline(model.spec, model.engine, base_frame=base_frame)

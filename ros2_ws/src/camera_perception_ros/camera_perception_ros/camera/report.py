@@ -127,11 +127,11 @@ def _drift(node: str, processor: FrameProcessor) -> DiagnosticStatus | None:
     drift = processor.serving.drift if processor.serving is not None else None
     if drift is None:
         return None
-    found, profile = drift.judgement, drift.profile
-    moved = ", ".join(f"{metric.name} ({metric.divergence:.2f}, limit {metric.limit:.2f})" for metric in found.moved)
-    text = f"outputs differ from the model's profile: {moved}" if moved else found.why or "as in the profile"
+    found, profile = drift.result, drift.profile
+    moved = ", ".join(f"{metric.name} ({metric.divergence:.2f}, limit {metric.limit:.2f})" for metric in found.drifted)
+    text = f"outputs differ from the model's profile: {moved}" if moved else found.reason or "as in the profile"
     values: dict[str, object] = {"window": f"{profile.window:.0f} s", "profile": profile.source}
-    values |= {metric.name: f"{metric.divergence:.3f} of {metric.limit:.3f}" for metric in found.figures}
+    values |= {metric.name: f"{metric.divergence:.3f} of {metric.limit:.3f}" for metric in found.metrics}
     return status(f"{node}: Drift", WARN if moved else OK, text, node, values)
 
 

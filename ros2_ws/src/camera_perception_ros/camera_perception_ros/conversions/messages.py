@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 import cv2
@@ -30,63 +27,6 @@ TASKS = {
     "scene": Task.SCENE,
     "semantic": Task.SEMANTIC,
 }
-
-
-def message_from_fields(cls: type, values: Mapping[str, Any]) -> Any:
-    """A message of type cls from a nested dict of its fields; missing fields keep their default.
-
-    Byte and number sequences become array.array: a numpy array assigned to a sequence is copied element by element.
-    """
-    conversions = _conversions(cls)
-    try:
-        return cls(**{name: conversions[name](value) for name, value in values.items()})
-    except KeyError as error:
-        raise AttributeError(f"{cls.__name__} has no field {error}: it has {', '.join(conversions)}") from None
-
-
-@cache
-def _conversions(cls: Any) -> dict[str, Callable[[Any], Any]]:
-    """A conversion for each field. Cached by type: a frame holds a hundred messages."""
-    default = cls()
-    return {name: _conversion(cls, name, getattr(default, name)) for name in cls.get_fields_and_field_types()}
-
-
-def _conversion(cls: type, name: str, default: Any) -> Callable[[Any], Any]:
-    if isinstance(default, array):
-        code, dtype = default.typecode, np.dtype(default.typecode)
-        return lambda value: array(code, np.asarray(value, dtype).tobytes())
-    if isinstance(default, np.ndarray):
-        return lambda value: np.asarray(value, default.dtype).reshape(default.shape)
-    if isinstance(default, list):
-        return _list_conversion(element_type(cls, name))
-    if hasattr(default, "SLOT_TYPES"):
-        type_ = type(default)
-        return lambda value: value if isinstance(value, type_) else message_from_fields(type_, value)
-    return _unchanged if isinstance(default, bytes) else type(default)
-
-
-def _list_conversion(element: Any) -> Callable[[Any], Any]:
-    if element is None:
-        return list
-    if set(element.get_fields_and_field_types().values()) <= {
-        "float",
-        "double",
-    }:  # points: nothing to convert
-        return lambda value: [element(**item) for item in value]
-    return lambda value: [message_from_fields(element, item) for item in value]
-
-
-def _unchanged(value: Any) -> Any:
-    return value
-
-
-@cache
-def element_type(cls: Any, name: str) -> type | None:
-    """The message type of the elements of a sequence field; None for strings."""
-    text = cls.get_fields_and_field_types()[name]
-    inner = text[text.index("<") + 1 : text.rindex(">")].split(",")[0] if "<" in text else text.split("[")[0]
-    package, slash, name_of_type = inner.partition("/")
-    return getattr(import_module(f"{package}.msg"), name_of_type) if slash else None
 
 
 def stamp_ns(stamp: Time) -> int:

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.core.errors import BagError
-from camera_perception.tools.privacy.anonymize import shows_pictures
+from camera_perception.tools.privacy.anonymize import carries_images
 from camera_perception.tools.privacy.live import open_live_cover
 from camera_perception_ros.bag.record_writer import RecordWriter, unchanged
 from camera_perception_ros.conversions.serialized import message_class
@@ -76,7 +76,7 @@ class BagRecorderNode(StrictParametersMixin, Node):
         if cls is None:
             self.get_logger().warning(f"{topic} is not recorded: {type_} is not installed")
             return
-        if self._cover is not None and shows_pictures(type_):
+        if self._cover is not None and carries_images(type_):
             self.get_logger().warning(f"{topic} is not recorded: heads and number plates in {type_} cannot be covered")
             return
         try:

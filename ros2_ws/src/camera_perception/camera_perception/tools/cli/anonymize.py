@@ -1,4 +1,4 @@
-"""`camera-perception anonymize`: what the command says and how it ends."""
+"""`camera-perception anonymize`: output of the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.select import load_engine
 from camera_perception.tools.privacy.anonymize import anonymize
-from camera_perception.tools.privacy.finder import Finder
+from camera_perception.tools.privacy.detector import PrivacyDetector
 from camera_perception.tools.privacy.regions import Settings
 from camera_perception.tools.privacy.report import Report
 from camera_perception.tools.replay.source import image_files, is_bag
@@ -22,38 +22,38 @@ def anonymize_command(
     out: Path,
     model: Path,
     settings: Settings,
-    least: float,
+    min_score: float,
     faces: bool,
     keep: Sequence[str],
     drop: Sequence[str],
     backend: str,
     threads: int,
 ) -> None:
-    """Cover, and print what was covered."""
+    """Cover heads and plates, and print a summary."""
     spec = load_spec(model)
-    engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    engine = load_engine(spec, backend, threads=threads)
     try:
-        finder = Finder(spec, engine, least, faces)
-        report = anonymize(path, out, finder, settings, keep=keep, drop=drop)
+        detector = PrivacyDetector(spec, engine, min_score, faces)
+        report = anonymize(path, out, detector, settings, keep=keep, drop=drop)
     finally:
         engine.close()
     typer.echo(summary(report))
 
 
-def usual_hold(path: Path) -> float:
-    """Seconds: image files need not follow one another in time."""
+def default_hold(path: Path) -> float:
+    """Default of --hold in seconds: 0 for image files, which need not be consecutive."""
     alone = path.exists() and not is_bag(path) and bool(image_files(path))
     return 0.0 if alone else Settings().hold
 
 
 def summary(report: Report) -> str:
-    """A row per camera, and what was not looked at."""
-    head = ("camera", "images", "covered", "%", "heads", "plates", "of them held", "left out")
+    """A row per camera, the dropped topics, and where the output is."""
+    head = ("camera", "images", "covered", "%", "heads", "plates", "predicted", "undecodable")
     rows = [
         (name, tally.images, tally.covered, 100 * tally.row["share_covered"])
-        + (tally.heads, tally.plates, tally.held, tally.left_out)
+        + (tally.heads, tally.plates, tally.predicted, tally.left_out)
         for name, tally in report.cameras.items()
     ]
-    dropped = f"\nleft out: {', '.join(report.dropped)}" if report.dropped else ""
-    seen = f"\nlook at {report.paths[1]}: a network misses some, see docs/privacy.md"
-    return f"{text_table(head, rows)}{dropped}\n\n{report.out}, {report.paths[0].name}{seen}"
+    dropped = f"\ndropped: {', '.join(report.dropped)}" if report.dropped else ""
+    advice = f"\ncheck {report.paths[1]}: the network misses some heads and plates, see docs/privacy.md"
+    return f"{text_table(head, rows)}{dropped}\n\n{report.out}, {report.paths[0].name}{advice}"

@@ -1,4 +1,4 @@
-"""`camera-perception build-engine`: a progress bar, then what was built and how near it is to the model."""
+"""`camera-perception build-engine`: a progress bar, then the engine and its deviation from the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from camera_perception.engines.build.gates import Measure
 from camera_perception.engines.tensorrt.manifest import BuildOptions
 
 log = logging.getLogger(__name__)
-PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> figure per task, 0..1
+PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> metric per task, 0..1
 
 
 def build_command(
@@ -29,15 +29,15 @@ def build_command(
     most_lost: float | None,
     force: bool,
 ) -> None:
-    """Build and print the summary. Ctrl-C asks TensorRT to stop, which it does at the next step, leaving nothing."""
+    """Build and print a summary. After Ctrl-C, TensorRT stops at its next step and no files remain."""
     import typer
 
     spec = load_spec(folder)
     chosen = chosen_variant(spec, precision)
     if batch and batch != spec.input.batch:
         log.warning(
-            "model.json says batch %d, and nodes look for engines of that batch: to use batch %d in a node, write it "
-            "into the input section and build again",
+            "nodes look for engines with batch %d, as in model.json: to use batch %d in a node, set it in the input "
+            "section of model.json and build again",
             spec.input.batch,
             batch,
         )
@@ -52,24 +52,26 @@ def build_command(
 
 
 def labelled_measure(labelled: Path) -> Measure:
-    """Figures on a folder of labelled images, by the evaluation of perception_models where that is installed."""
-    found = list(entry_points(group=PLUGIN))
-    if not found:
+    """Metrics on a folder of labelled images, by the evaluation of perception_models if that is installed."""
+    plugins = list(entry_points(group=PLUGIN))
+    if not plugins:
         raise EngineError("--labelled needs the evaluation of perception_models: pip install -e . in the repository")
-    figures = found[0].load()
-    return lambda spec, engine: figures(spec, engine, labelled)
+    evaluate = plugins[0].load()
+    return lambda spec, engine: evaluate(spec, engine, labelled)
 
 
 def summary(built: BuiltEngine) -> str:
-    """What a user wants to know about an engine."""
+    """File, size, speed, layers and deviations of an engine."""
     m = built.manifest
     rows = [(name, f"{p['worst']:.3g}", f"{p['share']:.2%}") for name, p in m.parity.items()]
-    layers = ", ".join(f"{count} {name}" for name, count in m.layers.items()) or "not told"
+    layers = ", ".join(f"{count} {name}" for name, count in m.layers.items()) or "not reported"
     lines = [
-        f"{'built' if built.fresh else 'already there'}: {built.path.parent / m.engine}",
+        f"{'built' if built.fresh else 'already built'}: {built.path.parent / m.engine}",
         f"  {m.nbytes / 2**20:.1f} MiB, {m.milliseconds:.2f} ms per batch, built in {m.build_seconds:.0f} s",
-        f"  layers: {layers}; one by one in the .layers.json beside it",
-        text_table(("output", "worst difference", "outside"), rows) if rows else "  no reference to compare with",
+        f"  layers: {layers}; details in the .layers.json beside it",
+        text_table(("output", "largest difference", "outside tolerance"), rows)
+        if rows
+        else "  no reference.npz to compare with",
     ]
     if m.accuracy:
         lines.append(text_table(("task", "points lost"), [(t, f"{p:+.2f}") for t, p in m.accuracy.items()]))

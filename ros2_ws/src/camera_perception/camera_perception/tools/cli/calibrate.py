@@ -1,4 +1,4 @@
-"""camera-perception calibrate: chessboard pictures or a drive in, a calibration file or a mounting out."""
+"""`camera-perception calibrate`: a calibration file from chessboard images, a mounting from a drive."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from camera_perception.core.text_table import text_table
 from camera_perception.tools.calibrate import Lens, calibrate_lens, camera_from_yaml, camera_info_yaml, mounting
 from camera_perception.tools.replay.source import image_files, open_source
 
-MOST_PICTURES = 300  # of a recording
+MAX_IMAGES = 300  # of a recording
 
 
 def intrinsics_command(source: Path, out: Path | None, corners: str, model: str, camera: str | None, name: str) -> None:
-    """Print how well the lens is known; write a camera_info file."""
+    """Calibrate a lens, print its errors, and write or print a camera_info file."""
     columns, rows = (int(number) for number in corners.lower().split("x"))
-    lens = calibrate_lens(_pictures(source, camera), (columns, rows), model)
+    lens = calibrate_lens(_images(source, camera), (columns, rows), model)
     typer.echo(_report(lens))
     text = camera_info_yaml(lens, name)
     if out is None:
@@ -30,11 +30,11 @@ def intrinsics_command(source: Path, out: Path | None, corners: str, model: str,
         typer.echo(f"written to {out}")
 
 
-def _pictures(source: Path, topic: str | None) -> Iterator[tuple[str, np.ndarray]]:
-    """Named pictures of a folder; of a recording at most MOST_PICTURES, evenly."""
+def _images(source: Path, topic: str | None) -> Iterator[tuple[str, np.ndarray]]:
+    """Named images of a folder, or about MAX_IMAGES evenly spaced images of a recording."""
     opened = open_source(source, topic)
     names = [file.name for file in image_files(source)] if source.is_dir() else []
-    step = max(1, opened.length // MOST_PICTURES)
+    step = max(1, opened.length // MAX_IMAGES)
     for number, arrival in enumerate(opened.arrivals):
         if number % step:
             continue
@@ -48,23 +48,23 @@ def _report(lens: Lens) -> str:
     fx, fy, cx, cy = lens.matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
     rows = [(name, f"{error:.2f}") for name, error in sorted(lens.errors.items(), key=lambda pair: -pair[1])[:5]]
     lines = [
-        f"rms {lens.rms:.3f} px over {len(lens.errors)} pictures of {lens.size[0]}x{lens.size[1]}",
+        f"rms {lens.rms:.3f} px over {len(lens.errors)} images of {lens.size[0]}x{lens.size[1]}",
         f"fx {fx:.1f}  fy {fy:.1f}  cx {cx:.1f}  cy {cy:.1f}  {lens.model} {np.round(lens.distortion, 4).tolist()}",
-        text_table(("worst pictures", "rms px"), rows),
+        text_table(("worst images", "rms (px)"), rows),
     ]
-    return "\n".join(lines + [f"not used: {name}: {why}" for name, why in lens.unused.items()])
+    return "\n".join(lines + [f"not used: {name} ({why})" for name, why in lens.unused.items()])
 
 
 def extrinsics_command(
     source: Path, model: Path, lens: Path, xyz: tuple[float, float, float], camera: str | None, engine: str
 ) -> None:
-    """Print the mounting that the lane lines of a drive tell."""
-    through = camera_from_yaml(lens)  # before the long part
-    pose, spread = mounting(list(_line_pairs(source, model, camera, engine)), through, xyz)
+    """Estimate the mounting from the lane lines of a drive, and print it."""
+    calibrated = camera_from_yaml(lens)  # before the long part
+    pose, spread = mounting(list(_line_pairs(source, model, camera, engine)), calibrated, xyz)
     typer.echo("mount (x,y,z,roll,pitch,yaw): " + ",".join(f"{value:.5g}" for value in pose))
     pitch, yaw = np.degrees(pose[4:])
     typer.echo(
-        f"pitch {pitch:.2f} deg down, yaw {yaw:.2f} deg left; frame to frame +- {np.degrees(spread).round(2)} deg"
+        f"pitch {pitch:.2f} deg down, yaw {yaw:.2f} deg left; standard deviation {np.degrees(spread).round(2)} deg"
     )
 
 
@@ -76,6 +76,6 @@ def _line_pairs(source: Path, model: Path, topic: str | None, engine: str) -> It
     opened, spec = open_source(source, topic), load_spec(model)
     pipeline = Pipeline(spec, load_engine(spec, engine))
     for arrival in tqdm(opened.arrivals, total=opened.length or None, unit="img"):
-        own = {line.position: line.points for line in pipeline.run(arrival.frame()).lanes}
-        if {-1, 1} <= own.keys():
-            yield own[-1], own[1]
+        lines = {line.position: line.points for line in pipeline.run(arrival.frame()).lanes}
+        if {-1, 1} <= lines.keys():
+            yield lines[-1], lines[1]

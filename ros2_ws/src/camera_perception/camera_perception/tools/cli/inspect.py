@@ -1,7 +1,7 @@
-"""`camera-perception inspect-onnx`: from somebody's ONNX file to a model folder that runs.
+"""`camera-perception inspect-onnx`: from an ONNX file to a model folder that runs.
 
-Inputs and outputs are read from the file; what the heads mean is guessed from names and shapes, and every guess is said
-aloud: a person has to look at it once.
+Inputs and outputs are read from the file; the heads are guessed from names and shapes. Every guess is printed, for the
+user to check.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from camera_perception.tools.models.import_onnx import OnnxFile, model_json, rea
 
 
 def inspect_command(path: Path, out: Path | None, size: str | None, name: str | None) -> None:
-    """Print what is in the file and what it seems to be; write the folder when asked."""
+    """Print the contents of the file and the guessed heads; write a model folder if `out` is given."""
     file = read_onnx(path, parse_size(size))
     guessed = guess(file.input, file.outputs, file.metadata)
     data = model_json(file, guessed, name or safe_name(path.stem))
@@ -27,11 +27,11 @@ def inspect_command(path: Path, out: Path | None, size: str | None, name: str | 
     for note in guessed.notes:
         typer.echo(f"- {note}")
     if out is None:
-        typer.echo("\nmodel.json to begin with (--out FOLDER writes a model folder):\n" + json.dumps(data, indent=2))
+        typer.echo("\nfirst model.json (--out FOLDER writes a model folder):\n" + json.dumps(data, indent=2))
         return
     folder = write_folder(file, data, out)
     typer.echo(f"\n{folder}: model.onnx, model.json, reference.npz")
-    typer.echo("Look through model.json: classes, colour order, scale and license are guesses.")
+    typer.echo("Check model.json: classes, colour order, scale and license are guesses.")
     typer.echo(f"Then: camera-perception check-model {folder}")
 
 

@@ -1,4 +1,4 @@
-"""`camera-perception profile`: writes down what is usual for a model, or compares drives with it."""
+"""`camera-perception profile`: write a reference profile of a model, or compare drives with one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from camera_perception.core.text_table import text_table
 from camera_perception.engines import Engine
 from camera_perception.engines.select import load_engine
 from camera_perception.pipeline import Pipeline
-from camera_perception.tools.drift.histograms import Figures, figures_of
-from camera_perception.tools.drift.monitor import EVERY, DriftMonitor, Moved
+from camera_perception.tools.drift.histograms import Metrics, metrics_of
+from camera_perception.tools.drift.monitor import PERIOD, DriftMonitor, MetricDrift
 from camera_perception.tools.drift.profile import PARTS, WINDOW, load_profile, profile_of
 from camera_perception.tools.replay.source import Source, open_source
 
-Drive = list[tuple[int, Figures]]
+Drive = list[tuple[int, Metrics]]
 
 
 def profile_command(
@@ -33,28 +33,28 @@ def profile_command(
     backend: str,
     threads: int,
 ) -> None:
-    """Write a profile; with `against` compare instead, typer.Exit(1) when something has moved."""
+    """Write a profile; with `against` compare instead, typer.Exit(1) when a metric has drifted."""
     spec, out = load_spec(model), out or model / "profile.json"
-    usual = load_profile(against, spec) if against else None
-    if usual is None and out.exists() and not force:
+    reference = load_profile(against, spec) if against else None
+    if reference is None and out.exists() and not force:
         raise ModelError(f"{out} exists already: give another --out, or --force to replace it")
     tuned = dict(parse_threshold(text, spec) for text in thresholds)
     sources = [open_source(path, camera) for path in paths]
-    engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    engine = load_engine(spec, backend, threads=threads)
     try:
         pipeline = Pipeline(spec, engine)
-        pipeline.tune(usual.thresholds if usual else tuned)
-        drives = [figures_of_drive(source, spec, engine, pipeline.thresholds) for source in sources]
+        pipeline.tune(reference.thresholds if reference else tuned)
+        drives = [metrics_of_drive(source, spec, engine, pipeline.thresholds) for source in sources]
     finally:
         engine.close()
-    if usual is not None:
-        verdict([figure for drive in drives for figure in worst(drive, DriftMonitor(usual, spec))])
+    if reference is not None:
+        verdict([metric for drive in drives for metric in worst(drive, DriftMonitor(reference, spec))])
         return
     profile = profile_of(drives, spec, pipeline.thresholds, ", ".join(map(str, paths)))
     profile.save(out)
     typer.echo(f"{out}: {profile.frames} images, {profile.seconds:.0f} s, compared over {profile.window:.0f} s")
     if profile.window < WINDOW:
-        typer.secho(f"short: give drives of {PARTS * WINDOW / 60:.0f} minutes or more together", fg="yellow")
+        typer.secho(f"short: give drives of {PARTS * WINDOW / 60:.0f} minutes or more in total", fg="yellow")
 
 
 def parse_threshold(text: str, spec: ModelSpec) -> tuple[str, float]:
@@ -70,8 +70,8 @@ def parse_threshold(text: str, spec: ModelSpec) -> tuple[str, float]:
     return head, score
 
 
-def figures_of_drive(source: Source, spec: ModelSpec, engine: Engine, thresholds: dict[str, float]) -> Drive:
-    """Of every image that a monitor would look at. Images that cannot be decoded are left out."""
+def metrics_of_drive(source: Source, spec: ModelSpec, engine: Engine, thresholds: dict[str, float]) -> Drive:
+    """(stamp_ns, metrics) of every image that a monitor would sample; images that cannot be decoded are left out."""
     pipeline = Pipeline(spec, engine, source.calibration)
     pipeline.tune(thresholds)
     drive: Drive = []
@@ -81,33 +81,32 @@ def figures_of_drive(source: Source, spec: ModelSpec, engine: Engine, thresholds
             perception = pipeline.run(arrival.frame())
         except BadImage:
             continue
-        if last_ns is None or arrival.stamp_ns - last_ns >= (EVERY - 0.001) * 1e9:
-            drive.append((arrival.stamp_ns, figures_of(perception, spec)))
+        if last_ns is None or arrival.stamp_ns - last_ns >= (PERIOD - 0.001) * 1e9:
+            drive.append((arrival.stamp_ns, metrics_of(perception, spec)))
             last_ns = arrival.stamp_ns
     return drive
 
 
-def worst(drive: Drive, monitor: DriftMonitor) -> list[Moved]:
-    """The worst window of each figure. ModelError when the drive is shorter than a window."""
-    found: dict[str, Moved] = {}
-    for stamp_ns, figures in drive:
-        monitor.add(stamp_ns, figures)
-        for figure in monitor.judgement.figures:
-            if figure.name not in found or figure.divergence > found[figure.name].divergence:
-                found[figure.name] = figure
-    if not found:
-        raise ModelError(
-            f"the drive is shorter than the {monitor.profile.window:.0f} s that are compared: give a longer one"
-        )
-    return list(found.values())
+def worst(drive: Drive, monitor: DriftMonitor) -> list[MetricDrift]:
+    """The worst window of each metric. ModelError when the drive is shorter than a window."""
+    worst: dict[str, MetricDrift] = {}
+    for stamp_ns, metrics in drive:
+        monitor.add(stamp_ns, metrics)
+        for metric in monitor.result.metrics:
+            if metric.name not in worst or metric.divergence > worst[metric.name].divergence:
+                worst[metric.name] = metric
+    if not worst:
+        raise ModelError(f"the drive is shorter than a window of {monitor.profile.window:.0f} s: give a longer one")
+    return list(worst.values())
 
 
-def verdict(figures: Sequence[Moved]) -> None:
-    """Print every figure, and end with exit code 1 when one has moved."""
-    rows = [(f.name, f.divergence, f.limit, "moved" if f.far else "") for f in sorted(figures, key=lambda f: f.name)]
-    typer.echo(text_table(("figure", "off by, bits", "limit", ""), rows))
-    moved = [figure.name for figure in figures if figure.far]
-    if moved:
-        typer.secho(f"moved: {', '.join(moved)}", fg="red")
+def verdict(metrics: Sequence[MetricDrift]) -> None:
+    """Print every metric; typer.Exit(1) when one has drifted."""
+    metrics = sorted(metrics, key=lambda metric: metric.name)
+    rows = [(m.name, m.divergence, m.limit, "drifted" if m.exceeds_limit else "") for m in metrics]
+    typer.echo(text_table(("metric", "divergence (bits)", "limit", ""), rows))
+    drifted = [metric.name for metric in metrics if metric.exceeds_limit]
+    if drifted:
+        typer.secho(f"drifted: {', '.join(drifted)}", fg="red")
         raise typer.Exit(1)
-    typer.secho("as usual", fg="green")
+    typer.secho("no drift", fg="green")

@@ -1,4 +1,4 @@
-"""`camera-perception replay`: what the command says and how it ends."""
+"""`camera-perception replay`: output and exit code of the command."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.select import load_engine
 from camera_perception.tools.replay.compare import Difference, compare_frames, table
+from camera_perception.tools.replay.metrics import latency_table, object_table, read_frames
 from camera_perception.tools.replay.replay import OUTPUTS, Result, replay
-from camera_perception.tools.replay.report import latency_table, object_table, read_frames
 from camera_perception.tools.replay.source import open_source
 
 
@@ -31,12 +31,12 @@ def replay_command(
     reference: Path | None,
     tolerance: float,
 ) -> None:
-    """Replay, print a summary, and compare when asked; typer.Exit(1) when the comparison fails."""
+    """Replay, print a summary, and compare with a reference if given; typer.Exit(1) when they differ."""
     if reference is not None:
         wanted = read_frames(recording_of(reference))  # before the long part
     source = open_source(path, camera, parse_mount(mount))
     spec = load_spec(model)
-    engine = load_engine(spec, backend, threads=threads) if threads else load_engine(spec, backend)
+    engine = load_engine(spec, backend, threads=threads)
     if force:
         clear(out)
     try:
@@ -49,7 +49,7 @@ def replay_command(
 
 
 def clear(out: Path) -> None:
-    """Remove what an earlier replay left in the folder, and nothing else."""
+    """Remove the files of an earlier replay from the folder, and nothing else."""
     for name in OUTPUTS:
         (out / name).unlink(missing_ok=True)
 
@@ -68,7 +68,7 @@ def parse_mount(text: str | None) -> tuple[float, ...] | None:
 
 
 def recording_of(path: Path) -> Path:
-    """The recording itself, or the folder that a replay wrote."""
+    """The perception.mcap in the output folder of a replay; any other path as it is."""
     inside = path / "perception.mcap"
     if inside.is_file():
         return inside
@@ -78,26 +78,26 @@ def recording_of(path: Path) -> Path:
 
 
 def summary(result: Result, engine_name: str) -> str:
-    """What came out, for the terminal."""
+    """Latency and detections, for the terminal."""
     latency = text_table(
         ("ms", "p50", "p95", "p99", "max"), [(name, *values) for name, values in latency_table(result.frames)]
     )
-    seen = text_table(("seen", "detections", "tracks"), object_table(result.frames))
+    objects = text_table(("class", "detections", "tracks"), object_table(result.frames))
     rate = len(result.frames) / max(result.seconds, 1e-9)
     head = f"{len(result.frames)} images in {result.seconds:.1f} s ({rate:.1f}/s) on {engine_name}"
-    return f"{head}\n\n{latency}\n\n{seen}\n\n{result.folder}: perception.mcap, report.html"
+    return f"{head}\n\n{latency}\n\n{objects}\n\n{result.folder}: perception.mcap, report.html"
 
 
 def verdict(differences: Sequence[Difference], count: int) -> None:
-    """Print the differences and end with exit code 1, or say that there are none."""
+    """Print the differences; typer.Exit(1) if there are any."""
     if not differences:
-        typer.secho(f"the same as the reference in all {count} frames", fg="green")
+        typer.secho(f"all {count} frames equal the reference", fg="green")
         return
     rows = [
         (row.field, row.frames, row.worst.actual, row.worst.wanted, row.worst.stamp_ns, row.worst.size)
         for row in table(differences)
     ]
-    typer.echo(text_table(("field", "frames", "now", "reference", "worst at (ns)", "tolerances"), rows))
+    typer.echo(text_table(("field", "frames", "now", "reference", "worst at (ns)", "in tolerances"), rows))
     frames = len({difference.stamp_ns for difference in differences})
     typer.secho(f"{frames} of {count} frames differ from the reference", fg="red")
     raise typer.Exit(1)

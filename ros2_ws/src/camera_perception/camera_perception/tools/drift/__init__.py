@@ -1,1 +1,1 @@
-"""Does the network still say what it said on the roads it was tried on? Distributions now against a reference."""
+"""Drift monitoring: distributions of a network's outputs compared with a reference profile."""

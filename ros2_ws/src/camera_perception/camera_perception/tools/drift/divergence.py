@@ -1,4 +1,4 @@
-"""How far apart two distributions are."""
+"""Divergence of two histograms, and how much of it is chance."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def jensen_shannon(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    """Bits, 0 (the same) to 1 (nothing in common), of two histograms; nan when one of them is empty.
+    """Divergence in bits, 0 (equal) to 1 (disjoint), of two histograms; nan when one of them is empty.
 
-    Symmetric, and finite where a bin is empty on one side. For small moves about 0.18 times the population stability
+    Symmetric, and finite where a bin is empty on one side. For small changes about 0.18 times the population stability
     index. Source: Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Inf. Theory 1991.
     """
     names = sorted({*a, *b})
@@ -23,18 +23,19 @@ def jensen_shannon(a: Mapping[str, float], b: Mapping[str, float]) -> float:
 
 
 def _bits(p: np.ndarray, q: np.ndarray) -> float:
-    there = p > 0
-    return float((p[there] * np.log2(p[there] / q[there])).sum())
+    """Kullback-Leibler divergence, bits."""
+    used = p > 0
+    return float((p[used] * np.log2(p[used] / q[used])).sum())
 
 
-def chance(a: Mapping[str, float], b: Mapping[str, float], looks: tuple[float, float]) -> float:
-    """Bits by which two samples of one distribution differ on average, given how many independent looks each took.
+def expected_divergence(a: Mapping[str, float], b: Mapping[str, float], samples: tuple[float, float]) -> float:
+    """Mean divergence in bits of two samples of one distribution, given their numbers of independent samples.
 
-    With k bins and n looks, (k - 1) / (8 ln 2) * (1/n + 1/m) for small divergences; as k counts how many bins the
-    weight is really spread over.
+    With k bins, n and m samples it is (k - 1) / (8 ln 2) * (1/n + 1/m) for small divergences; k is the effective number
+    of bins, the exponential of the entropy.
     """
     total = {name: a.get(name, 0.0) + b.get(name, 0.0) for name in {*a, *b}}
     weights = np.array([weight for weight in total.values() if weight > 0])
-    shares = weights / weights.sum()
-    bins = float(np.exp(-(shares * np.log(shares)).sum()))
-    return (bins - 1) / (8 * float(np.log(2))) * sum(1 / max(look, 1.0) for look in looks)
+    fractions = weights / weights.sum()
+    bins = float(np.exp(-(fractions * np.log(fractions)).sum()))
+    return (bins - 1) / (8 * float(np.log(2))) * sum(1 / max(count, 1.0) for count in samples)

@@ -1,4 +1,4 @@
-"""What one frame adds to the distributions that are watched: histograms of the answers, not of the image."""
+"""Histograms of the outputs of one frame: the metrics that drift monitoring compares."""
 
 from __future__ import annotations
 
@@ -12,87 +12,88 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import LineColor, LineType, Perception, Task
 
 Histogram = dict[str, float]  # bin: weight
-Figures = dict[str, Histogram]  # name of the figure: histogram
+Metrics = dict[str, Histogram]  # name of the metric: histogram
 
-STEPS = 5  # from 0 to 1, of a score or share
-DOUBLINGS = 6  # of a count
-RASTER = 4  # every so many cells of a raster are looked at, in both directions
+SCORE_STEPS = 5  # from 0 to 1, of a score or fraction
+COUNT_STEPS = 6  # doublings of a count
+STRIDE = 4  # every fourth pixel of a class map counts, in both directions
 
 
-def figures_of(perception: Perception, spec: ModelSpec) -> Figures:
-    """The histograms of one frame. A task that did not run adds nothing; one that found nothing adds its zero."""
-    figures: Figures = {}
+def metrics_of(perception: Perception, spec: ModelSpec) -> Metrics:
+    """The histograms of one frame. A task that did not run adds nothing; without detections it adds a count of 0."""
+    metrics: Metrics = {}
     if perception.tasks & Task.OBJECTS:
-        figures |= _objects(perception, spec)
+        metrics |= _objects(perception, spec)
     if perception.tasks & Task.LANES:
-        figures |= _lanes(perception)
+        metrics |= _lanes(perception)
     if perception.road is not None:
-        figures["road share"] = steps([perception.road.coverage])
+        metrics["road fraction"] = score_histogram([perception.road.coverage])
     if perception.semantic is not None:
-        figures["semantic classes"] = _shares(perception.semantic.ids, perception.semantic.names)
+        metrics["semantic classes"] = _class_fractions(perception.semantic.ids, perception.semantic.names)
     for attribute in perception.scene:
-        figures[attribute.name] = {attribute.label: 1.0}
-        figures[f"{attribute.name} score"] = steps([attribute.score])
-    return figures
+        metrics[attribute.name] = {attribute.label: 1.0}
+        metrics[f"{attribute.name} score"] = score_histogram([attribute.score])
+    return metrics
 
 
-def _objects(perception: Perception, spec: ModelSpec) -> Figures:
-    seen = perception.objects[~perception.objects.coasted]
-    lit = seen.light_states[np.isfinite(seen.light_states).all(axis=1) & (seen.light_states > 0).any(axis=1)]
+def _objects(perception: Perception, spec: ModelSpec) -> Metrics:
+    objects = perception.objects[~perception.objects.coasted]
+    states = objects.light_states
+    lit = states[np.isfinite(states).all(axis=1) & (states > 0).any(axis=1)]
     return {
-        "object number": number(len(seen)),
-        "object scores": steps(seen.scores),
-        "object classes": counts(spec.classes[index] for index in seen.classes),
-        "light states": counts(f"state {index}" for index in lit.argmax(axis=1)) if lit.size else {},
+        "object count": count_histogram(len(objects)),
+        "object scores": score_histogram(objects.scores),
+        "object classes": name_histogram(spec.classes[index] for index in objects.classes),
+        "light states": name_histogram(f"state {index}" for index in lit.argmax(axis=1)) if lit.size else {},
     }
 
 
-def _lanes(perception: Perception) -> Figures:
+def _lanes(perception: Perception) -> Metrics:
     lines = perception.lanes
     return {
-        "lane number": number(len(lines)),
-        "lane scores": steps(line.score for line in lines),
-        "line types": counts(LineType(line.line_type).name.lower() for line in lines),
-        "line colors": counts(LineColor(line.color).name.lower() for line in lines),
+        "lane count": count_histogram(len(lines)),
+        "lane scores": score_histogram(line.score for line in lines),
+        "line types": name_histogram(LineType(line.line_type).name.lower() for line in lines),
+        "line colors": name_histogram(LineColor(line.color).name.lower() for line in lines),
     }
 
 
-def _shares(ids: np.ndarray, names: tuple[str, ...]) -> Histogram:
-    cells = ids[::RASTER, ::RASTER]
-    shares = np.bincount(cells.ravel(), minlength=len(names)) / cells.size
-    return {name: float(share) for name, share in zip(names, shares) if share}
+def _class_fractions(ids: np.ndarray, names: tuple[str, ...]) -> Histogram:
+    pixels = ids[::STRIDE, ::STRIDE]
+    fractions = np.bincount(pixels.ravel(), minlength=len(names)) / pixels.size
+    return {name: float(fraction) for name, fraction in zip(names, fractions) if fraction}
 
 
-def counts(names: Iterable[str]) -> Histogram:
-    return {name: float(times) for name, times in Counter(names).items()}
+def name_histogram(names: Iterable[str]) -> Histogram:
+    return {name: float(count) for name, count in Counter(names).items()}
 
 
-def steps(values: Iterable[float]) -> Histogram:
-    """Values of 0 to 1, each shared between the two nearest of STEPS + 1 points; nan is left out."""
-    return shared((min(max(value, 0.0), 1.0) * STEPS for value in values if value == value), STEPS)
+def score_histogram(values: Iterable[float]) -> Histogram:
+    """Values of 0 to 1, each split between the two nearest of SCORE_STEPS + 1 points; nan is left out."""
+    return _split((min(max(value, 0.0), 1.0) * SCORE_STEPS for value in values if value == value), SCORE_STEPS)
 
 
-def number(value: int) -> Histogram:
-    """A count, shared between the two nearest of 0, 1, 3, 7, 15, 31, 63."""
-    return shared([min(math.log2(1 + value), DOUBLINGS)], DOUBLINGS)
+def count_histogram(value: int) -> Histogram:
+    """A count, split between the two nearest of 0, 1, 3, 7, 15, 31, 63."""
+    return _split([min(math.log2(1 + value), COUNT_STEPS)], COUNT_STEPS)
 
 
-def shared(places: Iterable[float], last: int) -> Histogram:
-    """Places on points 0 to last.
+def _split(positions: Iterable[float], last: int) -> Histogram:
+    """Positions between the points 0 to last, each split between its two neighbours.
 
-    Hard bins would take a value that hardly varies for a move when it crosses a border.
+    With hard bins, a nearly constant value would seem to drift when it crosses the border of two bins.
     """
     histogram: Histogram = {}
-    for place in map(float, places):
-        low = min(int(place), last - 1)
-        for point, weight in ((low, low + 1 - place), (low + 1, place - low)):
+    for position in map(float, positions):
+        low = min(int(position), last - 1)
+        for point, weight in ((low, low + 1 - position), (low + 1, position - low)):
             if weight > 0:
                 histogram[str(point)] = histogram.get(str(point), 0.0) + weight
     return histogram
 
 
-def added(total: Figures, more: Mapping[str, Mapping[str, float]]) -> Figures:
-    """Both together; `total` is changed and given back."""
+def add_metrics(total: Metrics, more: Mapping[str, Mapping[str, float]]) -> Metrics:
+    """Add histograms to `total`, in place; returns it."""
     for name, histogram in more.items():
         into = total.setdefault(name, {})
         for key, weight in histogram.items():

@@ -1,4 +1,4 @@
-"""`camera-perception check-model`: everything that can be wrong with a model folder, and how fast it is here."""
+"""`camera-perception check-model`: validate a model folder and time it on every installed backend."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Trial:
 
     @property
     def worst(self) -> Deviation | None:
-        """The tensor nearest to, or furthest beyond, what is allowed."""
+        """The tensor with the least margin to its tolerance."""
         return max(self.deviations, key=lambda d: (d.share - d.tolerance.share, d.worst), default=None)
 
 
 def try_backend(spec: ModelSpec, candidate: Candidate, threads: int = 0) -> Trial:
-    """Load, compare with the reference, match with the decoders, and time one backend."""
+    """Load one backend, check its outputs against the decoders and the reference, and time it."""
     started = perf_counter()
     try:
         engine = open_checked(spec, candidate, check=False, threads=threads)
@@ -53,24 +53,24 @@ def try_backend(spec: ModelSpec, candidate: Candidate, threads: int = 0) -> Tria
 
 
 def check_command(folder: Path, threads: int) -> None:
-    """Print what was found; typer.Exit(1) when no backend may run the model."""
+    """Print the results; typer.Exit(1) when no backend may run the model."""
     spec = load_spec(folder)
     typer.echo(describe(spec))
     trials = [try_backend(spec, candidate, threads) for candidate in candidates(spec)]
     rows = [(t.backend, t.load_seconds, t.milliseconds, _worst(t), "fails" if t.problem else "ok") for t in trials]
-    typer.echo(text_table(("backend", "load s", "ms", "nearest to its tolerance", "reference"), rows))
+    typer.echo(text_table(("backend", "load (s)", "ms", "largest deviation", "reference"), rows))
     for trial in trials:
         if trial.problem:
             typer.secho(f"{trial.backend}: {trial.problem}", fg="red")
     if spec.reference is None:
-        typer.secho("no reference.npz: nothing says whether these numbers are right", fg="yellow")
+        typer.secho("no reference.npz: the outputs were not verified", fg="yellow")
     if all(trial.problem for trial in trials):
         typer.secho("no backend may run this model", fg="red")
         raise typer.Exit(1)
 
 
 def describe(spec: ModelSpec) -> str:
-    """The contract in words."""
+    """Name, input and heads of a model, for the terminal."""
     size = f"{spec.input.width}x{spec.input.height} {spec.input.layout} {spec.input.dtype} {spec.input.color}"
     rows = [(head.head, head.kind, ", ".join(head.tensors.values()), len(head.classes)) for head in spec.heads]
     heads = text_table(("head", "kind", "tensors", "classes"), rows)

@@ -1,7 +1,4 @@
-"""What an ONNX file says about itself, and what comes out when it runs.
-
-A model folder for somebody's ONNX file.
-"""
+"""Import of an ONNX file: its inputs and outputs, and a model folder for it."""
 
 from __future__ import annotations
 
@@ -27,10 +24,10 @@ from camera_perception.tools.models.guess_heads import Guess
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What an ONNX file says about itself.
+    """Inputs, outputs and metadata of an ONNX file.
 
-    declared shapes as written, with names for free sizes
-    outputs  shapes as they come out of one run on a grey image
+    declared  shapes as in the file, with names for free sizes
+    outputs   with their shapes in a run on a black image
     """
 
     path: Path
@@ -41,7 +38,7 @@ class OnnxFile:
 
 
 def read_onnx(path: Path | str, size: tuple[int, int] | None = None) -> OnnxFile:
-    """Open a file with ONNX Runtime and run it once; `size` (width, height) where the file leaves it open.
+    """Open a file with ONNX Runtime and run it once; `size` (width, height) replaces free sizes.
 
     ModelError when it is not an ONNX file with one image input.
     """
@@ -51,8 +48,8 @@ def read_onnx(path: Path | str, size: tuple[int, int] | None = None) -> OnnxFile
     session = _open(path)
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        found = ", ".join(f"{i.name} {i.shape}" for i in inputs)
-        raise ModelError(f"{path} has the inputs {found}: expected one image of four dimensions; export it so")
+        shapes = ", ".join(f"{i.name} {i.shape}" for i in inputs)
+        raise ModelError(f"{path} has the inputs {shapes}: export it with one image of four dimensions as its input")
     dtype = DTYPES.get(inputs[0].type, "")
     image = tensor(inputs[0].name, _fixed(inputs[0].shape, size or _metadata_size(session), path), dtype or "float32")
     names = [output.name for output in session.get_outputs()]
@@ -81,7 +78,7 @@ def _open(path: Path) -> Any:
 
 
 def _metadata_size(session: Any) -> tuple[int, int] | None:
-    """(width, height) that Ultralytics exports write into their metadata as [height, width]."""
+    """(width, height) in the metadata of Ultralytics exports, where it is [height, width]."""
     try:
         height, width = ast.literal_eval(session.get_modelmeta().custom_metadata_map["imgsz"])
         return int(width), int(height)
@@ -90,18 +87,18 @@ def _metadata_size(session: Any) -> tuple[int, int] | None:
 
 
 def _fixed(shape: list[Any], size: tuple[int, int] | None, path: Path) -> tuple[int, ...]:
-    """The shape with batch 1 and the given size in place of what is free."""
+    """The shape with batch 1 and the given size in place of free dimensions."""
     nchw = shape[1] == 3 or shape[3] != 3
     rows, columns = (2, 3) if nchw else (1, 2)
     fixed = list(shape)
     fixed[0] = fixed[0] if isinstance(fixed[0], int) and fixed[0] > 0 else 1
     if nchw and not isinstance(fixed[1], int):
         fixed[1] = 3
-    for axis, place in ((columns, 0), (rows, 1)):
+    for axis, index in ((columns, 0), (rows, 1)):
         if not isinstance(fixed[axis], int) or fixed[axis] < 1:
             if size is None:
                 raise ModelError(f"{path} leaves the image size open {shape}: give --size WIDTHxHEIGHT")
-            fixed[axis] = size[place]
+            fixed[axis] = size[index]
     return tuple(fixed)
 
 
@@ -115,7 +112,8 @@ def model_json(file: OnnxFile, guessed: Guess, name: str) -> dict[str, Any]:
         "name": name,
         "version": "1",
         "license": file.metadata.get("license") or "unknown",
-        "description": file.metadata.get("description") or f"From {file.path.name}; written by inspect-onnx, check it.",
+        "description": file.metadata.get("description")
+        or f"From {file.path.name}; written by inspect-onnx, to be checked.",
         "onnx": {"file": "model.onnx", "sha256": "0" * 64},
         "input": {
             "name": file.input.name,
@@ -133,13 +131,13 @@ def model_json(file: OnnxFile, guessed: Guess, name: str) -> dict[str, Any]:
 def write_folder(file: OnnxFile, data: Mapping[str, Any], out: Path | str) -> Path:
     """The model folder: a copy of the file, model.json, and a reference by ONNX Runtime in fp32.
 
-    ModelError when the folder holds a model already, or when nothing in the graph was recognised.
+    ModelError when the folder holds a model already, or when no head was recognised.
     """
     out = Path(out)
     if not data["outputs"]:
-        raise ModelError(f"no head of {file.path} was recognised: write model.json by hand, beginning with the above")
+        raise ModelError(f"no head of {file.path} was recognised: write model.json by hand, starting from the above")
     if (out / "model.json").exists():
-        raise ModelError(f"{out} holds a model already: give another --out or remove it")
+        raise ModelError(f"{out} already holds a model: give another --out or remove it")
     out.mkdir(parents=True, exist_ok=True)
     target = out / data["onnx"]["file"]
     shutil.copyfile(file.path, target)
@@ -151,7 +149,7 @@ def write_folder(file: OnnxFile, data: Mapping[str, Any], out: Path | str) -> Pa
 
 
 def _write_reference(folder: Path) -> None:
-    """Lets other backends be measured against fp32 on the CPU; it says nothing about whether the guesses are right."""
+    """Write the outputs in fp32 on the CPU, to verify other backends with; this does not verify the guesses."""
     spec = load_spec(folder)
     engine = load_engine(spec, "onnxruntime", check=False, device="cpu")
     images = np.stack([_test_image(spec.input.shape[1:], seed) for seed in range(2)])
@@ -165,7 +163,7 @@ def _write_reference(folder: Path) -> None:
 
 
 def _test_image(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Soft shapes with a little noise, 0..255: flat images exercise too little of a network."""
+    """Smooth waves with a little noise, 0..255: flat images exercise too little of a network."""
     rng = np.random.default_rng(seed)
     axes = np.meshgrid(*[np.linspace(0, 2 * np.pi, size) for size in shape], indexing="ij")
     waves = [np.sin(axis * rng.uniform(0.5, 4) + rng.uniform(0, 6)) for axis in axes]
@@ -173,6 +171,6 @@ def _test_image(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def safe_name(text: str) -> str:
-    """A model name that the schema takes."""
+    """The text as a model name that the schema accepts."""
     name = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in text).lstrip("._-")
     return name[:64] or "model"

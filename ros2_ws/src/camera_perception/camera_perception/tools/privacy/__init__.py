@@ -1,1 +1,1 @@
-"""People's heads and number plates made unrecognisable in recorded images."""
+"""Anonymisation of recorded images: heads and number plates are made unrecognisable."""

@@ -1,4 +1,4 @@
-"""Making rectangles of an image unrecognisable, in the memory layout in which the image was recorded."""
+"""Make rectangles of an image unrecognisable, in the memory layout of the recorded image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from camera_perception.core.errors import BagError
 from camera_perception.image.encodings import samples_of
 from camera_perception.tools.privacy.regions import Region
 
-CELLS, SMALLEST_CELL = 3, 8  # mosaic: this many cells along the short side, none smaller than so many pixels
-BLUR = 4  # sigma is the short side over this
+CELLS, MIN_CELL = 3, 8  # mosaic: number of cells along the short side, and their minimum size in pixels
+BLUR = 4  # sigma is the short side divided by this
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """samples (h, w) or (h, w, C), a writable view; each stands for across x down pixels of the image."""
+    """samples (h, w) or (h, w, C), a writable view; each covers across x down pixels of the image."""
 
     samples: np.ndarray
     across: int = 1
@@ -31,28 +31,28 @@ class Plane:
 
 
 def cover(planes: Sequence[Plane], regions: Sequence[Region], how: str = "mosaic") -> None:
-    """Cover the regions in place. how is mosaic, blur, or fill, which alone leaves nothing of what was there."""
-    paint = WAYS[how]
+    """Cover the regions in place. how is mosaic, blur or fill; only fill removes all information."""
+    method = METHODS[how]
     for region in regions:
         short = min(region.x1 - region.x0, region.y1 - region.y0)
         for plane in planes:
             cut = plane.cut(region)
             if cut.size:
-                cut[...] = paint(cut, short, plane)
+                cut[...] = method(cut, short, plane)
 
 
 def mosaic(cut: np.ndarray, short: int, plane: Plane) -> np.ndarray:
-    """Cells of the mean of what they cover."""
+    """Cells in the mean colour of their pixels."""
     height, width = cut.shape[:2]
-    cell = max(SMALLEST_CELL, -(-short // CELLS))
+    cell = max(MIN_CELL, -(-short // CELLS))
     cells = max(1, round(width * plane.across / cell)), max(1, round(height * plane.down / cell))
     small = cv2.resize(cut.astype(np.float32), cells, interpolation=cv2.INTER_AREA)
     return _as(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST), cut)
 
 
 def blur(cut: np.ndarray, short: int, plane: Plane) -> np.ndarray:
-    """A Gaussian that sees nothing beyond the region."""
-    sigma = max(SMALLEST_CELL, short / BLUR)
+    """A Gaussian blur that uses no pixel outside the region."""
+    sigma = max(MIN_CELL, short / BLUR)
     soft = cv2.GaussianBlur(
         cut.astype(np.float32),
         (0, 0),
@@ -64,33 +64,34 @@ def blur(cut: np.ndarray, short: int, plane: Plane) -> np.ndarray:
 
 
 def fill(cut: np.ndarray, short: int, plane: Plane) -> np.ndarray:
-    """Middle grey, which is half of the range in RGB, YUV and Bayer alike."""
+    """Middle grey: half of the range in RGB, YUV and Bayer alike."""
     return np.full_like(cut, (int(np.iinfo(cut.dtype).max) + 1) // 2)
 
 
 def _as(values: np.ndarray, cut: np.ndarray) -> np.ndarray:
     """Back to the samples' type, also where OpenCV dropped the axis of a single channel."""
-    return np.rint(values).astype(cut.dtype).reshape(cut.shape)
+    rounded: np.ndarray = np.rint(values).astype(cut.dtype)
+    return rounded.reshape(cut.shape)
 
 
-WAYS: dict[str, Callable[[np.ndarray, int, Plane], np.ndarray]] = {"mosaic": mosaic, "blur": blur, "fill": fill}
+METHODS: dict[str, Callable[[np.ndarray, int, Plane], np.ndarray]] = {"mosaic": mosaic, "blur": blur, "fill": fill}
 
 
-def check_way(how: str) -> None:
-    """BagError unless `how` is a way to cover."""
-    if how not in WAYS:
-        raise BagError(f"'{how}' is no way to cover: give one of {', '.join(WAYS)}")
+def check_method(how: str) -> None:
+    """BagError unless `how` is one of METHODS."""
+    if how not in METHODS:
+        raise BagError(f"'{how}' is not a covering method: give one of {', '.join(METHODS)}")
 
 
 def planes_of_pixels(image: np.ndarray) -> list[Plane]:
-    """Of a decoded picture, grey or in colours; an alpha channel is left alone."""
+    """The plane of a decoded image, grey or colour; an alpha channel is left as it is."""
     return [Plane(image[..., :3] if image.ndim == 3 else image)]
 
 
 def planes_of_message(
     encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: np.ndarray
 ) -> list[Plane]:
-    """Of the bytes of a raw image message; `data` (N,) uint8 is written to. BadImage as decode_image raises it."""
+    """Planes of a raw image message; `data` (N,) uint8 is written to. raises BadImage as decode_image does"""
     rows = samples_of(encoding, height, width, step, data)
     if rows.dtype.itemsize > 1:
         rows = rows.view(rows.dtype.newbyteorder(">" if is_bigendian else "<"))

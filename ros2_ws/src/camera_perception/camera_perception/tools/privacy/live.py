@@ -1,4 +1,4 @@
-"""Covering while recording: what was found is held for a while; what will be found is not known yet."""
+"""Covering while recording: past detections are predicted forwards, later ones are not known yet."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ from camera_perception.core.errors import BadImage
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
-from camera_perception.tools.privacy.finder import Finder
-from camera_perception.tools.privacy.picture import read
+from camera_perception.tools.privacy.detector import PrivacyDetector
+from camera_perception.tools.privacy.recorded_image import read
 from camera_perception.tools.privacy.regions import Settings
-from camera_perception.tools.privacy.temporal import Hold, Look, regions_of
+from camera_perception.tools.privacy.temporal import BoxPredictor, ImageDetections, regions_of
 
 
 class LiveCover:
-    """Used by one thread, images of each topic in their order."""
+    """Used by one thread, with the images of each topic in their order."""
 
-    def __init__(self, finder: Finder, settings: Settings | None = None) -> None:
-        self._finder, self._settings = finder, settings or Settings()
-        self._holds: dict[str, Hold] = {}
+    def __init__(self, detector: PrivacyDetector, settings: Settings | None = None) -> None:
+        self._detector, self._settings = detector, settings or Settings()
+        self._predictors: dict[str, BoxPredictor] = {}
         self.left_out = 0  # images that could not be decoded
 
     def __call__(self, topic: str, kind: str, data: bytes) -> bytes | None:
-        """A serialised message as it may be recorded; None for an image that cannot be looked at."""
+        """A serialised message as it may be recorded; None for an image that cannot be decoded."""
         if kind not in (IMAGE, COMPRESSED_IMAGE):
             return data
         recorded = read(kind, data)
         try:
-            image = recorded.pixels()
+            pixels = recorded.pixels()
         except BadImage:
             self.left_out += 1
             return None
-        look = Look(recorded.stamp_ns, image.shape[:2], self._finder(image))
-        hold = self._holds.setdefault(topic, Hold(self._finder.names, self._settings.hold))
-        regions = regions_of(look, [hold.update(look)], self._finder.names, self._settings)
+        names = self._detector.names
+        image = ImageDetections(recorded.stamp_ns, pixels.shape[:2], self._detector(pixels))
+        predictor = self._predictors.setdefault(topic, BoxPredictor(names, self._settings.hold))
+        regions = regions_of(image, [predictor.update(image)], names, self._settings)
         return recorded.covered(regions, self._settings) if regions else data
 
     def close(self) -> None:
-        self._finder.close()
+        self._detector.close()
 
 
 def open_live_cover(folder: str, threads: int = 0) -> LiveCover:
-    """With the model of a folder. ModelError or EngineError says what to do."""
+    """Covering with the model of a folder. raises ModelError or EngineError"""
     spec = load_spec(folder)
-    engine = load_engine(spec, "auto", threads=threads) if threads else load_engine(spec, "auto")
-    return LiveCover(Finder(spec, engine))
+    engine = load_engine(spec, threads=threads)
+    return LiveCover(PrivacyDetector(spec, engine))

@@ -1,10 +1,10 @@
-"""What was covered, for the one who has to answer for it: a JSON file, and a sheet of covered pictures."""
+"""Report of an anonymised recording: a JSON file, and a sheet of covered images to check."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +20,46 @@ COLORS = {"head": (255, 200, 0), "plate": (0, 160, 255)}  # BGR
 
 @dataclass
 class Tally:
-    """Of the images of one camera: how many, how many with something covered, and what."""
+    """Counts over the images of one camera. area: sum of the covered fractions of the images."""
 
     images: int = 0
     covered: int = 0
     left_out: int = 0
     heads: int = 0
     plates: int = 0
-    held: int = 0
+    predicted: int = 0
     area: float = 0.0
 
     def add(self, regions: Sequence[Region] | None, size: tuple[int, int]) -> None:
-        """One image of (height, width); regions None when it could not be decoded and was left out."""
+        """Count one image of (height, width); regions None when it could not be decoded and was left out."""
         self.images += 1
         if regions is None:
             self.left_out += 1
             return
         self.covered += bool(regions)
-        self.heads += sum(region.kind == "head" for region in regions)
-        self.plates += sum(region.kind == "plate" for region in regions)
-        self.held += sum(region.held for region in regions)
-        self.area += covered_share(regions, size)
+        self.heads += sum(region.content == "head" for region in regions)
+        self.plates += sum(region.content == "plate" for region in regions)
+        self.predicted += sum(region.predicted for region in regions)
+        self.area += covered_fraction(regions, size)
 
     @property
     def row(self) -> dict[str, int | float]:
-        """For the report: counts, and shares of images and of their pixels."""
-        seen = max(self.images - self.left_out, 1)
-        shares = {"share_covered": round(self.covered / seen, 4), "area_covered": round(self.area / seen, 4)}
-        return {name: value for name, value in asdict(self).items() if name != "area"} | shares
+        """Counts, and the covered fractions of images and of their pixels, by their keys in the JSON file."""
+        decoded = max(self.images - self.left_out, 1)
+        return {
+            "images": self.images,
+            "covered": self.covered,
+            "left_out": self.left_out,
+            "heads": self.heads,
+            "plates": self.plates,
+            "held": self.predicted,
+            "share_covered": round(self.covered / decoded, 4),
+            "area_covered": round(self.area / decoded, 4),
+        }
 
 
-def covered_share(regions: Sequence[Region], size: tuple[int, int]) -> float:
-    """Share of an image's pixels that the regions cover together."""
+def covered_fraction(regions: Sequence[Region], size: tuple[int, int]) -> float:
+    """Fraction of an image's pixels inside any of the regions."""
     mask = np.zeros(size, bool)
     for region in regions:
         mask[region.y0 : region.y1, region.x0 : region.x1] = True
@@ -60,7 +68,13 @@ def covered_share(regions: Sequence[Region], size: tuple[int, int]) -> float:
 
 @dataclass
 class Report:
-    """facts: how it was done; cameras: a tally each; passed_on and dropped: messages per topic."""
+    """Contents of the report.
+
+    facts                  source, model and settings
+    cameras                a tally per camera
+    passed_on, dropped     messages per topic
+    tiles                  covered images for the sheet
+    """
 
     out: Path
     facts: dict[str, Any] = field(default_factory=dict)
@@ -71,22 +85,22 @@ class Report:
 
     @property
     def paths(self) -> tuple[Path, Path]:
-        """The JSON file and the sheet, beside what was written."""
-        return tuple(self.out.with_name(f"{self.out.name}.report.{kind}") for kind in ("json", "jpg"))  # type: ignore[return-value]
+        """The JSON file and the sheet, beside the output."""
+        return self.out.with_name(f"{self.out.name}.report.json"), self.out.with_name(f"{self.out.name}.report.jpg")
 
     def refuse_to_overwrite(self) -> None:
-        """BagError when anything that would be written exists."""
+        """BagError when any output exists."""
         for path in (self.out, *self.paths):
             if path.exists():
                 raise BagError(f"{path} exists already: choose another --out or remove it")
 
-    def show(self, picture: np.ndarray, regions: Sequence[Region]) -> None:
-        """Keep a covered picture for the sheet, outlined where it was covered."""
-        scale = TILE_WIDTH / picture.shape[1]
-        tile = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1)
+    def add_tile(self, image: np.ndarray, regions: Sequence[Region]) -> None:
+        """Keep a covered image for the sheet, with its regions outlined."""
+        scale = TILE_WIDTH / image.shape[1]
+        tile = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1)
         for region in regions:
             corners = [round(scale * bound) for bound in (region.x0, region.y0, region.x1, region.y1)]
-            cv2.rectangle(tile, corners[:2], corners[2:], COLORS[region.kind], 1)
+            cv2.rectangle(tile, corners[:2], corners[2:], COLORS[region.content], 1)
         self.tiles.append(tile)
 
     def write(self) -> None:
@@ -98,19 +112,18 @@ class Report:
 
 
 def sheet(tiles: Sequence[np.ndarray], columns: int = 3) -> np.ndarray:
-    """Pictures side by side on dark ground, each in a cell as high as the highest."""
+    """Images in a grid on a dark background; every cell is as high as the highest image."""
     height, gap = max(len(tile) for tile in tiles), 6
-    rows = -(-len(tiles) // columns)
-    across = min(columns, len(tiles))
-    page = np.full((rows * (height + gap) + gap, across * (TILE_WIDTH + gap) + gap, 3), 30, np.uint8)
-    for number, tile in enumerate(tiles):
-        top, left = gap + number // columns * (height + gap), gap + number % columns * (TILE_WIDTH + gap)
+    rows, columns = -(-len(tiles) // columns), min(columns, len(tiles))
+    page = np.full((rows * (height + gap) + gap, columns * (TILE_WIDTH + gap) + gap, 3), 30, np.uint8)
+    for index, tile in enumerate(tiles):
+        top, left = gap + index // columns * (height + gap), gap + index % columns * (TILE_WIDTH + gap)
         page[top : top + len(tile), left : left + TILE_WIDTH] = tile
     return page
 
 
-def worth_showing(plan: Sequence[list[Region] | None], count: int) -> set[int]:
-    """Numbers of up to `count` images with something covered, spread over all of them."""
-    covered = [number for number, regions in enumerate(plan) if regions]
+def tile_indices(plan: Sequence[list[Region] | None], count: int) -> set[int]:
+    """Indices of up to `count` images with something covered, evenly spaced among them."""
+    covered = [index for index, regions in enumerate(plan) if regions]
     chosen = np.linspace(0, len(covered) - 1, min(count, len(covered))).round().astype(int)
     return {covered[index] for index in chosen}

@@ -1,6 +1,6 @@
-"""What was found in one image is covered in its neighbours too: networks miss things for a few frames.
+"""Regions to cover in each image, from the detections of all images of one camera.
 
-From what was found in the images of one camera to the regions that are covered in each of them.
+Networks miss objects for a few frames: what is detected in one image is covered in its neighbours too.
 """
 
 from __future__ import annotations
@@ -14,73 +14,86 @@ from camera_perception.core.types import Detections, Objects
 from camera_perception.objects.tracker.tracker import ObjectTracker, TrackRules
 from camera_perception.tools.privacy.regions import Region, Settings, region_of
 
-GROWTH = 0.1  # of the size of a box that is only predicted, on every side
+GROWTH = 0.1  # added on every side of a predicted box, as a fraction of its size
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was found in one image of size (height, width)."""
+class ImageDetections:
+    """Detections in one image of size (height, width)."""
 
     stamp_ns: int
     size: tuple[int, int]
-    found: Detections
+    detections: Detections
 
 
-class Hold:
-    """Predicts boxes for up to `seconds` after they were last found. Images come in the order of their stamps."""
+def plan_regions(
+    images: Sequence[ImageDetections | None], names: Sequence[str], settings: Settings
+) -> list[list[Region] | None]:
+    """Regions of every image in order; None for an image that could not be decoded, which is None in `images` too."""
+    decoded = [image for image in images if image is not None]
+    predicted = iter(predict_both_ways(decoded, names, settings.hold))
+    return [None if image is None else regions_of(image, next(predicted), names, settings) for image in images]
+
+
+def regions_of(
+    image: ImageDetections, predicted: Sequence[Objects], names: Sequence[str], settings: Settings
+) -> list[Region]:
+    """Regions to cover in one image: its detections, and the objects predicted for it from other images."""
+    regions = _regions(image.detections.boxes, image.detections, image, names, settings)
+    return regions + [
+        region
+        for objects in predicted
+        for region in _regions(enlarged(objects.boxes), objects, image, names, settings, predicted=True)
+        if not any(_inside(region, other) for other in regions)
+    ]
+
+
+def predict_both_ways(images: Sequence[ImageDetections], names: Sequence[str], seconds: float) -> list[list[Objects]]:
+    """For each image the objects detected before and those detected after it, moved to its time.
+
+    A head that is detected only nearby was there before: recordings can be read backwards.
+    """
+    forwards, backwards = BoxPredictor(names, seconds), BoxPredictor(names, seconds)
+    before = [forwards.update(image) for image in images]
+    after = [
+        backwards.update(ImageDetections(-image.stamp_ns, image.size, image.detections)) for image in reversed(images)
+    ]
+    return [list(pair) for pair in zip(before, reversed(after))]
+
+
+class BoxPredictor:
+    """Predicts boxes for up to `seconds` after their last detection. Images come in the order of their stamps."""
 
     def __init__(self, names: Sequence[str], seconds: float) -> None:
         rules = TrackRules(sure=0.3, begin=0.0, show=seconds, keep=seconds, proven=2, unproven=seconds)
         self._tracker = ObjectTracker(tuple(names), rules)
         self._seconds = seconds
 
-    def update(self, look: Look) -> Objects:
-        """The objects that this image should show, and does not as far as the network can tell."""
+    def update(self, image: ImageDetections) -> Objects:
+        """The objects expected in this image that the network did not detect in it."""
         if not self._seconds:
-            return Objects.of(look.found[:0])
-        objects = self._tracker.update(Objects.of(look.found), look.stamp_ns, image_size=look.size)
+            return Objects.of(image.detections[:0])
+        objects = self._tracker.update(Objects.of(image.detections), image.stamp_ns, image_size=image.size)
         return objects[objects.coasted]
 
 
-def held_both_ways(looks: Sequence[Look], names: Sequence[str], seconds: float) -> list[list[Objects]]:
-    """For each image what was found before and what will be found after it, moved to its time.
-
-    A head that is found only when it is near was there before: recordings can be read backwards.
-    """
-    forwards, backwards = Hold(names, seconds), Hold(names, seconds)
-    before = [forwards.update(look) for look in looks]
-    after = [backwards.update(Look(-look.stamp_ns, look.size, look.found)) for look in reversed(looks)]
-    return [list(pair) for pair in zip(before, reversed(after))]
-
-
-def grown(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) boxes, larger by what a prediction may be off."""
+def enlarged(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) boxes, larger by the error that a prediction may have."""
     more = GROWTH * (boxes[:, 2:] - boxes[:, :2])
     return np.concatenate((boxes[:, :2] - more, boxes[:, 2:] + more), axis=1)
 
 
-def plan(looks: Sequence[Look | None], names: Sequence[str], settings: Settings) -> list[list[Region] | None]:
-    """Regions of every image in order; None for an image that could not be decoded, as its look is None."""
-    seen = [look for look in looks if look is not None]
-    predicted = iter(held_both_ways(seen, names, settings.hold))
-    return [None if look is None else regions_of(look, next(predicted), names, settings) for look in looks]
-
-
-def regions_of(look: Look, predicted: Sequence[Objects], names: Sequence[str], settings: Settings) -> list[Region]:
-    """What is covered in one image: what was found in it, and what should be in it."""
-    found = _regions(look.found.boxes, look.found, look, names, settings, held=False)
-    return found + [
-        region
-        for objects in predicted
-        for region in _regions(grown(objects.boxes), objects, look, names, settings, held=True)
-        if not any(_inside(region, other) for other in found)
-    ]
-
-
 def _regions(
-    boxes: np.ndarray, of: Detections | Objects, look: Look, names: Sequence[str], settings: Settings, held: bool
+    boxes: np.ndarray,
+    objects: Detections | Objects,
+    image: ImageDetections,
+    names: Sequence[str],
+    settings: Settings,
+    predicted: bool = False,
 ) -> list[Region]:
-    regions = (region_of(box, names[number], look.size, settings, held) for box, number in zip(boxes, of.classes))
+    regions = (
+        region_of(box, names[index], image.size, settings, predicted) for box, index in zip(boxes, objects.classes)
+    )
     return [region for region in regions if region is not None]
 
 

@@ -1,7 +1,7 @@
-"""Two recordings of the same drive, field by field: the regression test for a drive.
+"""Comparison of two recordings of the same drive, field by field: the regression test for a drive.
 
-Lane lines are compared where both have points: whether the last row of a line still counts hangs on a rounding error.
-Measured times are left out, and so are the names of the engine: they differ from machine to machine and run to run.
+Lane lines are compared where both have points: a rounding error decides whether the last row of a line counts.
+Measured times and engine names are ignored: they differ between machines and runs.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.tools.replay.metrics import stamp_ns_of
+
 IGNORED = {"age_ms", "decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms", "engine_id", "frames_dropped"}
 
-# Absolute tolerance of a field and, for metres, a relative one. All others must be equal to within rounding.
+# (absolute, relative) tolerance per field; all others must be equal to within rounding.
 PIXELS, SCORE, METRES, VARIANCE = (1.0, 0.0), (0.02, 0.0), (0.05, 0.02), (0.1, 0.2)
 ENDS_PIXELS, ENDS_METRES = (16.0, 0.05), (2.0, 0.15)  # of a lane line; a network's lane rows are some 8 pixels apart
 TOLERANCES = {
@@ -32,7 +34,7 @@ ROUNDING = (1e-6, 1e-6)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of one frame. `size` is how many tolerances it is off; inf for what cannot be measured."""
+    """One field of one frame. `size` is the deviation in tolerances; inf where there is no number to compare."""
 
     stamp_ns: int
     field: str
@@ -43,7 +45,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All differences of one field: in how many frames, how far at worst, and the worst itself."""
+    """All differences of one field: the number of frames, and the largest difference."""
 
     field: str
     frames: int
@@ -58,10 +60,10 @@ def compare_frames(
     differences = []
     for key in sorted(ours.keys() | theirs.keys()):
         if key in ours and key in theirs:
-            found = _compare(ours[key], theirs[key], "", scale)
-            differences += [Difference(key[0], field, now, before, size) for field, now, before, size in found]
+            rows = _compare(ours[key], theirs[key], "", scale)
+            differences += [Difference(key[0], field, now, before, size) for field, now, before, size in rows]
         else:
-            now, before = ("there", "missing") if key in ours else ("missing", "there")
+            now, before = ("present", "missing") if key in ours else ("missing", "present")
             differences.append(Difference(key[0], "frame", now, before, math.inf))
     return differences
 
@@ -72,29 +74,28 @@ def table(differences: Sequence[Difference]) -> list[Row]:
     for difference in differences:
         by_field.setdefault(difference.field, []).append(difference)
     rows = [
-        Row(field, len({d.stamp_ns for d in found}), max(found, key=lambda d: d.size))
-        for field, found in by_field.items()
+        Row(field, len({d.stamp_ns for d in group}), max(group, key=lambda d: d.size))
+        for field, group in by_field.items()
     ]
     return sorted(rows, key=lambda row: (-row.frames, row.field))
 
 
 def _by_stamp(frames: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str, int], Mapping[str, Any]]:
-    """(stamp, camera, how often it occurred before): frame."""
-    found: dict[tuple[int, str, int], Mapping[str, Any]] = {}
+    """(stamp, camera, number of earlier frames with both): frame."""
+    keyed: dict[tuple[int, str, int], Mapping[str, Any]] = {}
     for frame in frames:
-        stamp = frame["header"]["stamp"]
-        key = stamp["sec"] * 10**9 + stamp["nanosec"], frame.get("camera_name", "")
-        again = 0
-        while (*key, again) in found:
-            again += 1
-        found[(*key, again)] = frame
-    return found
+        key = stamp_ns_of(frame), frame.get("camera_name", "")
+        repeat = 0
+        while (*key, repeat) in keyed:
+            repeat += 1
+        keyed[(*key, repeat)] = frame
+    return keyed
 
 
-Found = Iterator[tuple[str, str, str, float]]
+Differences = Iterator[tuple[str, str, str, float]]  # field, actual, wanted, size
 
 
-def _compare(actual: Any, wanted: Any, path: str, scale: float) -> Found:
+def _compare(actual: Any, wanted: Any, path: str, scale: float) -> Differences:
     if isinstance(wanted, Mapping) and "lane_id" in wanted:
         actual, wanted = _on_common_rows(actual, wanted)
     if isinstance(wanted, Mapping):
@@ -112,49 +113,49 @@ def _compare(actual: Any, wanted: Any, path: str, scale: float) -> Found:
 
 
 def _on_common_rows(actual: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two lane lines with u given in the same image rows, and y at the same distances."""
+    """Two lane lines with u interpolated at the same image rows, and y at the same distances."""
     ours, theirs = dict(actual), dict(wanted)
     for along, across in (("v", ("u",)), ("x", ("y", "y_std"))):
-        places = [np.asarray(line.pop(along), float) for line in (ours, theirs)]
-        if not all(len(place) > 1 for place in places):
-            ours[f"{along} (count)"], theirs[f"{along} (count)"] = (min(len(place), 2) for place in places)
+        positions = [np.asarray(line.pop(along), float) for line in (ours, theirs)]
+        if not all(len(each) > 1 for each in positions):
+            ours[f"{along} (count)"], theirs[f"{along} (count)"] = (min(len(each), 2) for each in positions)
             continue
-        low, high = max(place.min() for place in places), min(place.max() for place in places)
-        common = places[1][(places[1] >= low) & (places[1] <= high)]
-        for line, place in zip((ours, theirs), places):
-            line[f"{along}_ends"] = np.array([place[0], place[-1]])
+        low, high = max(each.min() for each in positions), min(each.max() for each in positions)
+        common = positions[1][(positions[1] >= low) & (positions[1] <= high)]
+        for line, each in zip((ours, theirs), positions):
+            line[f"{along}_ends"] = np.array([each[0], each[-1]])
             for name in across:
-                order = np.argsort(place)
-                line[name] = np.interp(common, place[order], np.asarray(line[name], float)[order])
+                order = np.argsort(each)
+                line[name] = np.interp(common, each[order], np.asarray(line[name], float)[order])
     return ours, theirs
 
 
-def _compare_lists(actual: list[Any], wanted: list[Any], path: str, scale: float) -> Found:
+def _compare_lists(actual: list[Any], wanted: list[Any], path: str, scale: float) -> Differences:
     if len(actual) != len(wanted):
         yield f"{path} (count)", str(len(actual)), str(len(wanted)), math.inf
         return
-    for ours, theirs in _partners(actual, wanted):
+    for ours, theirs in _matched(actual, wanted):
         yield from _compare(ours, theirs, path, scale)
 
 
-def _partners(actual: list[Any], wanted: list[Any]) -> list[tuple[Any, Any]]:
-    """Things with a box are matched by class and place, since equal scores may change order; others by order."""
+def _matched(actual: list[Any], wanted: list[Any]) -> list[tuple[Any, Any]]:
+    """Pairs to compare: by class and box, since objects of equal score may change order; without boxes, by order."""
     if not wanted or not isinstance(wanted[0], Mapping) or "cx" not in wanted[0]:
         return list(zip(actual, wanted))
     free, pairs = list(actual), []
     for theirs in wanted:
-        ours = min(free, key=lambda thing: _distance(thing, theirs))
-        free = [thing for thing in free if thing is not ours]
+        ours = min(free, key=lambda each: _distance(each, theirs))
+        free = [each for each in free if each is not ours]
         pairs.append((ours, theirs))
     return pairs
 
 
 def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    apart = sum(abs(one[name] - other[name]) for name in ("cx", "cy", "width", "height"))
-    return apart + (0.0 if one.get("class_id") == other.get("class_id") else 1e6)
+    distance: float = sum(abs(one[name] - other[name]) for name in ("cx", "cy", "width", "height"))
+    return distance + (0.0 if one.get("class_id") == other.get("class_id") else 1e6)
 
 
-def _compare_arrays(actual: np.ndarray, wanted: np.ndarray, path: str, scale: float) -> Found:
+def _compare_arrays(actual: np.ndarray, wanted: np.ndarray, path: str, scale: float) -> Differences:
     if actual.shape != wanted.shape:
         yield f"{path} (count)", str(actual.size), str(wanted.size), math.inf
         return

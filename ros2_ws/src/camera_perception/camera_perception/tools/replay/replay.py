@@ -1,8 +1,6 @@
-"""Replay in lockstep: every image of a drive through the pipeline, the same result each time; needs no ROS.
+"""Replay in lockstep: every image of a drive through the pipeline, with the same result each time. Needs no ROS.
 
 Writes perception.mcap (PerceptionFrame messages), overlay.mp4 and report.html.
-
-Pictures of a replay: a film of all, and a few samples for the report.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -28,89 +25,17 @@ from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.message import failed_fields, perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.pipeline import Pipeline
+from camera_perception.tools.replay.metrics import stamp_ns_of
 from camera_perception.tools.replay.report import write_report
 from camera_perception.tools.replay.source import Arrival, Source
-
-SAMPLES = 9  # pictures in the report
-
-
-class Rate:
-    """Images per second by their stamps."""
-
-    def __init__(self) -> None:
-        self.stamps: list[int] = []
-
-    def add(self, stamp_ns: int) -> None:
-        if len(self.stamps) < 20:
-            self.stamps.append(stamp_ns)
-
-    @property
-    def hz(self) -> float:
-        gaps = np.diff(self.stamps)
-        gap = float(np.median(gaps)) if len(gaps) else 0.0
-        return min(120.0, max(1.0, 1e9 / gap)) if gap > 0 else 10.0
-
-
-class Film:
-    """overlay.mp4; begins when the rate is known, and keeps the size of its first image."""
-
-    def __init__(self, path: Path, wanted: bool) -> None:
-        self._path, self._wanted = path, wanted
-        self._waiting: list[np.ndarray] = []
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-
-    def add(self, picture: np.ndarray, rate: Rate) -> None:
-        if not self._wanted:
-            return
-        self._waiting.append(picture)
-        if self._writer is None and len(self._waiting) < 3:
-            return
-        self._write_waiting(rate.hz)
-
-    def __enter__(self) -> Film:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._waiting:
-            self._write_waiting(10.0)
-        if self._writer is not None:
-            self._writer.release()
-
-    def _write_waiting(self, hz: float) -> None:
-        if self._writer is None:
-            self._size = self._waiting[0].shape[1], self._waiting[0].shape[0]
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), hz, self._size)
-            if not self._writer.isOpened():
-                raise BagError(f"{self._path} cannot be written: OpenCV has no mp4 encoder, or the disk is full")
-        for picture in self._waiting:
-            fits = (picture.shape[1], picture.shape[0]) == self._size
-            self._writer.write(picture if fits else cv2.resize(picture, self._size))
-        self._waiting.clear()
-
-
-class Samples:
-    """A few pictures, evenly spaced when the number of images is known, else the first ones."""
-
-    def __init__(self, total: int) -> None:
-        spaced = np.linspace(0, max(total - 1, 0), SAMPLES).round().astype(int).tolist()
-        self._wanted = set(spaced) if total else set(range(SAMPLES))
-        self.pictures: list[tuple[int, np.ndarray]] = []
-
-    def wants(self, index: int) -> bool:
-        return index in self._wanted
-
-    def add(self, index: int, picture: np.ndarray) -> None:
-        if self.wants(index):
-            self.pictures.append((index, picture.copy()))
-
+from camera_perception.tools.replay.video import FrameRate, Samples, VideoWriter
 
 OUTPUTS = ("perception.mcap", "overlay.mp4", "report.html")
 
 
 @dataclass
 class Result:
-    """What a replay left behind; `frames` are the fields of every PerceptionFrame in order."""
+    """Output of a replay; `frames` are the fields of every PerceptionFrame in order."""
 
     folder: Path
     frames: list[dict[str, Any]] = field(default_factory=list)
@@ -136,36 +61,31 @@ def replay(
     BagError when `out` already holds a replay or cannot be written, EngineError when the engine fails.
     """
     result = Result(Path(out))
-    rate = Rate()
     started = perf_counter_ns()
     total = min(source.length, limit) if limit and source.length else (limit or source.length)
     samples = Samples(total)
-    with BagWriter(result.recording, compress=True) as writer, Film(result.folder / "overlay.mp4", video) as film:
-        steps = run(source, spec, engine, limit)
-        for fields, perception in tqdm(steps, total=total or None, unit="img", disable=not progress):
-            stamp_ns = _stamp_ns(fields)
-            writer.write_fields(f"/{source.camera}/perception", PERCEPTION_FRAME, stamp_ns, fields)
+    with (
+        BagWriter(result.recording, compress=True) as bag,
+        VideoWriter(result.folder / "overlay.mp4", video) as video_file,
+    ):
+        rate = FrameRate()
+        for fields, perception in tqdm(
+            run(source, spec, engine, limit), total=total or None, unit="img", disable=not progress
+        ):
+            index, stamp_ns = len(result.frames), stamp_ns_of(fields)
+            bag.write_fields(f"/{source.camera}/perception", PERCEPTION_FRAME, stamp_ns, fields)
             result.frames.append(fields)
             rate.add(stamp_ns)
-            if perception is not None and (video or samples.wants(len(result.frames) - 1)):
-                picture = drawn(perception, spec, from_above=source.calibration is not None)
-                film.add(picture, rate)
-                samples.add(len(result.frames) - 1, picture)
+            if perception is not None and (video or samples.wants(index)):
+                image = draw_frame(perception, spec, birds_eye=source.calibration is not None)
+                video_file.add(image, rate)
+                samples.add(index, image)
     result.seconds = (perf_counter_ns() - started) / 1e9
     if not result.frames:
         raise BagError(f"{source.name} holds no images: record again or choose another topic")
-    facts = facts_of(source, spec, engine, result)
-    write_report(result.folder / "report.html", result.frames, facts=facts, samples=samples.pictures, spec=spec)
+    facts = report_facts(source, spec, engine, result)
+    write_report(result.folder / "report.html", result.frames, facts=facts, samples=samples.images, spec=spec)
     return result
-
-
-def drawn(perception: Perception, spec: ModelSpec, from_above: bool) -> np.ndarray:
-    """The overlay, with the scene from above beside it where the camera is calibrated."""
-    picture = overlay(perception.frame.image, perception, spec)
-    if not from_above:
-        return picture
-    height = len(picture)
-    return side_by_side(picture, bird_eye(surroundings_of(perception, spec), (height, height * 2 // 3)))
 
 
 def run(
@@ -187,7 +107,7 @@ def run(
 
 
 def perceive(pipeline: Pipeline, arrival: Arrival) -> Perception:
-    """One image from its file or message to meaning, decoding timed. BadImage when it cannot be decoded."""
+    """Decode one image, timed, and run the pipeline on it. BadImage when it cannot be decoded."""
     started = perf_counter_ns()
     frame = arrival.frame()
     decode_ms = (perf_counter_ns() - started) / 1e6
@@ -195,25 +115,29 @@ def perceive(pipeline: Pipeline, arrival: Arrival) -> Perception:
     return replace(perception, timing=replace(perception.timing, decode_ms=decode_ms))
 
 
-def facts_of(source: Source, spec: ModelSpec, engine: Engine, result: Result) -> dict[str, str]:
-    """What a reader of the report wants to know first."""
+def draw_frame(perception: Perception, spec: ModelSpec, birds_eye: bool) -> np.ndarray:
+    """The overlay, with the bird's-eye view beside it where the camera is calibrated."""
+    image = overlay(perception.frame.image, perception, spec)
+    if not birds_eye:
+        return image
+    height = len(image)
+    return side_by_side(image, bird_eye(surroundings_of(perception, spec), (height, height * 2 // 3)))
+
+
+def report_facts(source: Source, spec: ModelSpec, engine: Engine, result: Result) -> dict[str, str]:
+    """Name and value of each line at the top of the report."""
     rate = len(result.frames) / max(result.seconds, 1e-9)
     return {
         "Source": source.name,
         "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",
         "Engine": f"{engine.info.name} ({engine.info.engine_id})",
         "Camera": _camera_text(source),
-        "Replayed in": f"{result.seconds:.1f} s, {rate:.1f} images/s all told",
+        "Replayed in": f"{result.seconds:.1f} s, {rate:.1f} images/s including drawing and writing",
     }
 
 
 def _camera_text(source: Source) -> str:
     if source.calibration is None:
-        return f"{source.camera}, no calibration: pixels only"
-    metric = "" if source.calibration.metric else ", mounting not given (--mount): pixels only"
-    return f"{source.camera}, {source.calibration.width}x{source.calibration.height}, calibrated{metric}"
-
-
-def _stamp_ns(fields: dict[str, Any]) -> int:
-    stamp = fields["header"]["stamp"]
-    return stamp["sec"] * 10**9 + stamp["nanosec"]
+        return f"{source.camera}, not calibrated: no metric output"
+    missing = "" if source.calibration.metric else ", mounting unknown (give --mount): no metric output"
+    return f"{source.camera}, {source.calibration.width}x{source.calibration.height}, calibrated{missing}"

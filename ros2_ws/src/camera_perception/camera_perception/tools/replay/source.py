@@ -1,4 +1,4 @@
-"""Images to replay, in order, from a recording, a video or image files: every one of them, with its time."""
+"""Image sources: every image of a recording, a video or image files, in order and with its stamp."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from camera_perception.io.bag_reader import SUFFIXES, Bag, RawMessage, mounting
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-IMAGE_FOLDER_RATE = 10.0  # Hz, given to image files, which carry no time
+IMAGE_FOLDER_RATE = 10.0  # Hz, assumed for image files, which have no stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Source:
-    """What is replayed.
+    """A sequence of images.
 
-    name   for people: topic or file
-    camera a short name for messages, e.g. "front"
-    length number of images, 0 when not known before the end
-    calibration None where nothing says how the camera sees
+    name         topic or file, for display
+    camera       short name for messages, e.g. "front"
+    length       number of images; 0 when unknown before the end
+    calibration  None for an uncalibrated camera
     """
 
     name: str
@@ -53,9 +53,9 @@ class Source:
 def open_source(path: Path | str, topic: str | None = None, mount: tuple[float, ...] | None = None) -> Source:
     """The images of a rosbag2 recording, a video file, an image file or a folder of image files.
 
-    topic which camera of a recording; needed when it holds several
-    mount x y z roll pitch yaw of the camera in base_link; else a recording's /tf_static counts
-    BagError says what was expected when path is none of these.
+    topic  image topic of a recording; required when it holds several cameras
+    mount  x y z roll pitch yaw of the camera in base_link, metres and radians; None: from the recording's /tf_static
+    raises BagError when path is none of these
     """
     path = Path(path)
     if not path.exists():
@@ -73,13 +73,13 @@ def is_bag(path: Path) -> bool:
 
 
 def image_files(path: Path) -> list[Path]:
-    """The image files of a folder by name, or the one that path is."""
+    """The image files of a folder, sorted by name, or path itself when it is one."""
     paths = sorted(path.iterdir()) if path.is_dir() else [path]
     return [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def choose_topic(bag: Bag, topic: str | None) -> str:
-    """The image topic to replay; BagError lists the choices when the wish is absent or unclear."""
+    """The image topic to replay; BagError lists the choices when it is missing or ambiguous."""
     topics = bag.image_topics
     if not topics:
         raise BagError(f"{bag.path} has no image topic, only {', '.join(bag.topics) or 'nothing'}")
@@ -96,7 +96,7 @@ def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None) -> S
     topic = choose_topic(bag, topic)
     arrivals = (_arrival(message) for message in bag.messages([topic]))
     length = bag.contents.counts[topic]
-    name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read as far as it goes")
+    name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read up to the damage")
     return Source(name, camera_name(topic), length, arrivals, _calibration(bag, topic, mount))
 
 
@@ -124,9 +124,9 @@ def _pixels(kind: str, ros: Any) -> np.ndarray:
 
 
 def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camera | None:
-    """From the first CameraInfo beside the images; None when there is none or it is empty (K = 0).
+    """From the first CameraInfo beside the images; None without one or when it is empty (K = 0).
 
-    The mounting is the one given, else that of /tf_static.
+    The mounting is `mount`, else the one in /tf_static.
     """
     info = info_topic(topic)
     if bag.topics.get(info) != CAMERA_INFO:
@@ -159,7 +159,7 @@ def _from_video(path: Path) -> Source:
     video = cv2.VideoCapture(str(path)) if path.is_file() else None
     if video is None or not video.isOpened():
         raise BagError(
-            f"{path} is no recording, video or folder of images: give a rosbag2 folder, a .mcap or .db3 file, "
+            f"{path} is not a recording, video or folder of images: give a rosbag2 folder, a .mcap or .db3 file, "
             f"a video, or images ({', '.join(IMAGE_SUFFIXES)})"
         )
     rate = video.get(cv2.CAP_PROP_FPS) or IMAGE_FOLDER_RATE
@@ -170,8 +170,8 @@ def _frames(video: cv2.VideoCapture, rate: float, path: Path) -> Iterator[Arriva
     index = 0
     try:
         while True:
-            there, image = video.read()
-            if not there:
+            ok, image = video.read()
+            if not ok:
                 return
             yield Arrival(round(index * 1e9 / rate), path.stem, lambda image=image: image)
             index += 1

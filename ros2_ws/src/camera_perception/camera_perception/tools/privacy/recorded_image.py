@@ -1,4 +1,4 @@
-"""One recorded image: its pixels for the network, and its bytes again with the regions covered."""
+"""One recorded image: its pixels for the network, and its bytes with regions covered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from camera_perception.core.errors import BadImage
 from camera_perception.image.encodings import decode_compressed, decode_image
-from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize, typestore
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize, fields_from_message
 from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels
 from camera_perception.tools.privacy.regions import Region, Settings
 
@@ -23,7 +24,7 @@ QUALITY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedImage:
     """A message of type sensor_msgs Image or CompressedImage."""
 
     kind: str
@@ -32,7 +33,7 @@ class Recorded:
     @property
     def stamp_ns(self) -> int:
         stamp = self.message.header.stamp
-        return stamp.sec * 10**9 + stamp.nanosec
+        return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
     def pixels(self) -> np.ndarray:
         """(H, W, 3) uint8 BGR. BadImage when it cannot be decoded."""
@@ -42,27 +43,28 @@ class Recorded:
         return decode_image(*_layout(message), message.data)
 
     def covered(self, regions: Sequence[Region], settings: Settings) -> bytes:
-        """The message with its regions covered, in the encoding it had. Nothing else of it changes."""
+        """The serialised message with its regions covered, in its encoding; everything else stays as it is."""
+        message = self.message
         if self.kind == COMPRESSED_IMAGE:
-            self.message.data = np.frombuffer(covered_file(bytes(self.message.data), regions, settings), np.uint8)
+            data = np.frombuffer(covered_file(bytes(message.data), regions, settings), np.uint8)
         else:
-            self.message.data = np.array(self.message.data)
-            cover(planes_of_message(*_layout(self.message), self.message.data), regions, settings.how)
-        return bytes(typestore().serialize_cdr(self.message, self.kind))
+            data = np.array(message.data)
+            cover(planes_of_message(*_layout(message), data), regions, settings.how)
+        return serialize(self.kind, {**fields_from_message(message), "data": data})
 
 
-def read(kind: str, data: bytes) -> Recorded:
-    """BagError when the bytes are no such message."""
-    return Recorded(kind, deserialize(kind, data))
+def read(kind: str, data: bytes) -> RecordedImage:
+    """Deserialise an image message; BagError when the bytes are not of that type."""
+    return RecordedImage(kind, deserialize(kind, data))
 
 
 def covered_file(
     raw: bytes, regions: Sequence[Region], settings: Settings, suffix: str = "", *, turn: bool = False
 ) -> bytes:
-    """An image file again, of the same kind and depth and with its alpha channel; EXIF data does not survive.
+    """An image file with regions covered, of the same format, depth and alpha channel; EXIF data is dropped.
 
-    suffix  ".jpg", ".png" ...; jpeg or png by the first bytes when not given
-    turn    as EXIF says, as viewers do; images in recordings are used as they are stored
+    suffix  ".jpg", ".png" ...; by default jpeg or png by the first bytes
+    turn    apply the EXIF orientation, as viewers do; images in recordings are used as they are stored
     """
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if turn and is_jpeg(raw) else cv2.IMREAD_UNCHANGED
     image = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
