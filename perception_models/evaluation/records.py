@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from camera_perception.core.types import Observations, Task
-from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
+from perception_models.data.labels import DRIVABLE, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation
 from perception_models.evaluation.metrics.lanes import LaneRecord
@@ -61,10 +61,7 @@ def record(seen: Observations, sample: Sample, model: Model, crop: bool = False)
 
 
 def _lights_of(model: Model) -> tuple[tuple[str, ...], int]:
-    head = model.spec.head("objects")
-    names = tuple(head.options.get("light_states", ())) if head else ()
-    light = head.options.get("light_class") if head else None
-    return names, model.spec.classes.index(light) if light in model.spec.classes else LIGHT
+    return model.spec.light_states, model.spec.light_class
 
 
 def summarise(records: Sequence[Record], threshold: float, curves: bool = True) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.io.range_messages import depth_from_message, points_from_message
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.range_fusion import Cloud, Depth, Ranges, with_ranges
-from camera_perception.objects.range_memory import NearStamp, RangeMemory
+from camera_perception.objects.range_memory import RangeMemory, StampBuffer
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((1.5, 0.0, 1.5), (0.0, 0.0, 0.0)))
@@ -257,10 +257,10 @@ def test_a_broken_point_cloud_is_refused_in_words(what):
     ],
 )
 def test_the_message_nearest_in_time_is_taken_within_the_tolerance(stamps, at, expected):
-    memory = NearStamp[int](60 * MS)
+    memory = StampBuffer[int](60 * MS)
     for stamp in stamps:
         memory.add(stamp * MS, stamp)
-    assert memory.at(at * MS) == (None if expected is None else pytest.approx(expected))
+    assert memory.nearest(at * MS) == (None if expected is None else pytest.approx(expected))
 
 
 FRAME = Frame(np.zeros((*SIZE, 3), np.uint8), 1_000 * MS, "front")

@@ -10,7 +10,7 @@ import pytest
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Detections, Edge, EgoMotion, Objects, PositionMethod
 from camera_perception.geometry.camera import Camera, optical_from_rpy
-from camera_perception.geometry.kalman import predict_ground, seen_from, update_ground, update_line
+from camera_perception.geometry.kalman import compensate_ego_motion, predict_ground, update_ground, update_scalars
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.tracker.association import mahalanobis
 from camera_perception.objects.tracker.tracker import ObjectTracker
@@ -61,7 +61,7 @@ def test_mahalanobis_by_hand():
 
 def test_filters_agree_with_the_textbook():
     """One scalar: prior 0 +- 2, seen 3 +- 1 -> 2.4, variance 0.8."""
-    mean, cov = update_line(np.zeros((1, 2)), np.diag([4.0, 1.0])[None], np.array([3.0]), np.array([1.0]))
+    mean, cov = update_scalars(np.zeros((1, 2)), np.diag([4.0, 1.0])[None], np.array([3.0]), np.array([1.0]))
     assert (mean[0, 0], cov[0, 0, 0]) == pytest.approx((2.4, 0.8))
     mean, cov = predict_ground(np.array([[1.0, 2, 3, 4, 1.6]]), np.zeros((1, 5, 5)), 0.5, np.array([2.0]))
     np.testing.assert_allclose(mean, [[2.5, 4, 3, 4, 1.6]])
@@ -80,7 +80,7 @@ def test_doubt_grows_by_time_not_by_frames():
 
 
 def test_a_standing_thing_moves_in_the_axes_of_a_turning_car():
-    mean, _ = seen_from(np.array([[10.0, 0, 5, 0, 1.6]]), np.eye(5)[None], EgoMotion(2.0, 0.0, np.pi / 2))
+    mean, _ = compensate_ego_motion(np.array([[10.0, 0, 5, 0, 1.6]]), np.eye(5)[None], EgoMotion(2.0, 0.0, np.pi / 2))
     np.testing.assert_allclose(mean, [[0.0, -8.0, 0.0, -5.0, 1.6]], atol=1e-12)
 
 
@@ -304,15 +304,15 @@ def test_the_threshold_can_change_while_it_runs():
     tracker = ObjectTracker(CLASSES)
     weak = seen((200, 300), scores=[0.3])
     assert len(tracker.update(weak, 0)) == 0
-    tracker.begin_at(0.25)
+    tracker.set_high_score(0.25)
     assert len(tracker.update(weak, STEP)) == 1
-    tracker.begin_at(0.35)
+    tracker.set_high_score(0.35)
     assert len(tracker.update(weak, 2 * STEP)) == 0
 
 
 def test_what_is_hardly_sure_goes_on_with_a_track_but_begins_none():
     tracker = ObjectTracker(CLASSES)
-    tracker.begin_at(0.5)
+    tracker.set_high_score(0.5)
     hardly, surely = (seen((200, 300), scores=[score]) for score in (0.52, 0.6))
     found = [tracker.update(objects, i * STEP) for i, objects in enumerate((hardly, surely, hardly))]
     assert [len(each) for each in found] == [0, 1, 1]

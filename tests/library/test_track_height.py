@@ -10,11 +10,13 @@ from test_track import CAMERA, SIZE, STEP
 from camera_perception.core.types import Detections, EgoMotion, Objects
 from camera_perception.geometry.kalman import update_range
 from camera_perception.objects.localize import locate_objects
-from camera_perception.objects.tracker.output import STANDING, rested
+from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.objects.tracker.output import shrink_stationary_velocities
 from camera_perception.objects.tracker.tracker import ObjectTracker
 
 CLASSES = ("car", "train")
 SPEED = 8.0
+PRIOR = TrackerConfig().stationary_prior
 
 
 def standing(x: float, tall: float, kind: int = 0) -> Objects:
@@ -31,7 +33,7 @@ def approached(tall: float, kind: int = 0) -> tuple[Objects, np.ndarray]:
         found = locate_objects(standing(x, tall, kind), CAMERA, CLASSES, SIZE)
         motion = EgoMotion(SPEED * STEP / 1e9 if i else 0.0, 0.0, 0.0)
         tracked = tracker.update(found, i * STEP, motion, SIZE, CAMERA)
-    return tracked, tracker._tracks.place[0]
+    return tracked, tracker._tracks.state[0]
 
 
 @pytest.mark.parametrize(("tall", "kind"), [(1.3, 0), (1.6, 0), (2.0, 0), (3.8, 1)])
@@ -49,7 +51,7 @@ def test_range_and_height_are_corrected_together():
     """Range 20 +- 2, height 2 +- 0.2, seen to be ten times as far as tall, surely: 20 x 1/8 of both doubts agree."""
     mean = np.array([[22.0, 0, 0, 0, 2.0]])
     cov = np.diag([4.0, 4, 1, 1, 0.04])[None]
-    mean, cov = update_range(mean, cov, np.array([[1.0, 0]]), np.zeros(2), np.array([10.0]), np.zeros(1))
+    mean, cov = update_range(mean, cov, np.array([[1.0, 0]]), np.zeros(2), np.array([10.0]), np.zeros(1), 8.0)
     np.testing.assert_allclose(mean, [[21.0, 0, 0, 0, 2.1]])
     assert cov[0, 0, 0] == pytest.approx(2.0)
     assert cov[0, 0, 4] == pytest.approx(0.2)  # from now on they go together
@@ -58,7 +60,7 @@ def test_range_and_height_are_corrected_together():
 
 def test_what_cannot_be_changes_nothing():
     mean, cov = np.array([[22.0, 0, 0, 0, 1.0]]), np.diag([4.0, 4, 1, 1, 0.01])[None]
-    after = update_range(mean, cov, np.array([[1.0, 0]]), np.zeros(2), np.array([10.0]), np.zeros(1))
+    after = update_range(mean, cov, np.array([[1.0, 0]]), np.zeros(2), np.array([10.0]), np.zeros(1), 8.0)
     np.testing.assert_array_equal(after[0], mean)
     np.testing.assert_array_equal(after[1], cov)
 
@@ -72,8 +74,8 @@ def test_resting_agrees_with_bayes_by_quadrature(measured):
     prior = multivariate_normal.pdf(speeds, cov=haste**2 * np.eye(2)) * 0.1**2
     seen = multivariate_normal.pdf(speeds, mean=measured, cov=cov)
     moving, still = (prior * seen).sum(), multivariate_normal.pdf(np.zeros(2), mean=measured, cov=cov)
-    share = (1 - STANDING) * moving / ((1 - STANDING) * moving + STANDING * still)
-    mean, spread = rested(np.array([measured]), cov[None], np.array([haste]))
+    share = (1 - PRIOR) * moving / ((1 - PRIOR) * moving + PRIOR * still)
+    mean, spread = shrink_stationary_velocities(np.array([measured]), cov[None], np.array([haste]), PRIOR)
     np.testing.assert_allclose(mean[0], share * np.array(measured), rtol=1e-3, atol=1e-12)
     expected = share * cov + share * (1 - share) * np.outer(measured, measured)
     np.testing.assert_allclose(spread[0], expected, rtol=1e-3, atol=1e-9)
@@ -81,6 +83,6 @@ def test_resting_agrees_with_bayes_by_quadrature(measured):
 
 def test_resting_leaves_what_surely_moves_and_stills_what_may_stand():
     speeds, covs = np.array([[10.0, 0.0], [0.5, 0.0]]), np.repeat(0.49 * np.eye(2)[None], 2, axis=0)
-    mean, spread = rested(speeds, covs, np.full(2, 8.0))
+    mean, spread = shrink_stationary_velocities(speeds, covs, np.full(2, 8.0), PRIOR)
     np.testing.assert_allclose(mean, [[10.0, 0], [0, 0]], atol=0.02)
     assert np.linalg.eigvalsh(spread).min() > 0

@@ -10,7 +10,7 @@ import numpy as np
 from camera_perception.core.types import Detections, Edge, Objects
 from camera_perception.geometry.camera import Camera, rotation
 from camera_perception.geometry.ground import GroundNoise
-from camera_perception.objects.contact import bottom_hidden
+from camera_perception.objects.contact import occluded_bottom
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.tracker.tracker import ObjectTracker
 from perception_models.evaluation.drive.ground_truth import (
@@ -31,7 +31,7 @@ def standing(snapshot: Snapshot, boxes: np.ndarray, things: list[SceneObject]) -
     """Rows whose contact with the road is in the image, behind nothing, and not further than REACH."""
     near = np.array([np.linalg.norm(thing.position[:2]) < REACH for thing in things], bool)
     inside = boxes[:, 3] < snapshot.camera.height - 2.5 if len(boxes) else np.zeros(0, bool)
-    inside &= ~bottom_hidden(boxes)
+    inside &= ~occluded_bottom(boxes)
     return np.flatnonzero(near & inside & (boxes[:, 0] > 2.5) & (boxes[:, 2] < snapshot.camera.width - 2.5))
 
 

@@ -35,7 +35,7 @@ from camera_perception.fusion.types import (
     FusedObjects,
 )
 from camera_perception.geometry.kalman import inverse
-from camera_perception.objects.tracker.association import NEVER, alike, mahalanobis, match
+from camera_perception.objects.tracker.association import INFEASIBLE, compatible_classes, mahalanobis, match
 
 GATE = 9.2  # squared Mahalanobis distance of 99 % in two dimensions
 LEAST_SIGMA = 0.1  # metres, nobody is surer than that
@@ -73,7 +73,7 @@ def together(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarr
     """(N, M) costs of what lies together and is alike; distance as apart says."""
     first, second = a.counts[:, KIND, None], b.counts[:, KIND]
     possible = (distance < GATE) & _alike(a.classes)[first, second]
-    return np.where(possible, distance + (first != second), NEVER)
+    return np.where(possible, distance + (first != second), INFEASIBLE)
 
 
 def led(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarray:
@@ -82,12 +82,12 @@ def led(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarray:
     for one, other in zip(a.camera_ids.T, b.camera_ids.T):
         same |= one[:, None] == np.where(other > 0, other, -1)
     same &= distance < 10 * GATE
-    return np.where(same, distance + (a.counts[:, KIND, None] != b.counts[:, KIND]), NEVER)
+    return np.where(same, distance + (a.counts[:, KIND, None] != b.counts[:, KIND]), INFEASIBLE)
 
 
 @lru_cache(64)  # few sets of classes ever meet
 def _alike(classes: tuple[str, ...]) -> np.ndarray:
-    return alike(classes)
+    return compatible_classes(classes)
 
 
 @lru_cache(64)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from camera_perception.core.assignment import linear_sum_assignment
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
 from camera_perception.lanes.filter import Track, corrected, predict
 from camera_perception.lanes.fit import powers

@@ -89,7 +89,7 @@ class Perceiver:
             else:
                 before, self.model = self.model, model
                 if self.pipeline is not None:
-                    pipeline.go_on_from(self.pipeline)
+                    pipeline.continue_from(self.pipeline)
                 self.drift = drift
                 self.pipeline, self._meanwhile, self._restarted, self.broken = pipeline, meanwhile, False, ""
         finally:

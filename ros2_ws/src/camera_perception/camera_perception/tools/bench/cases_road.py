@@ -16,7 +16,7 @@ from camera_perception.lanes.roles import ego_lane
 from camera_perception.lanes.tracker import LaneTracker
 from camera_perception.objects.footprint import near_sides
 from camera_perception.objects.localize import locate_objects
-from camera_perception.objects.relevance import with_relevance
+from camera_perception.objects.relevance import light_relevances
 from camera_perception.tools.bench import synthetic_inputs
 from camera_perception.tools.bench.component import Component
 
@@ -79,7 +79,7 @@ def lights(number: int) -> Component:
     seen = Objects.of(replace(synthetic_inputs.detections(number), classes=np.full(number, LIGHT, np.int32)))
     return Component(
         f"whom {number} traffic lights govern",
-        lambda: with_relevance(seen, LIGHT, lanes, camera),
+        lambda: light_relevances(seen, LIGHT, lanes, camera),
         "the light nearest to the middle of the image",
         lambda: np.abs(seen.boxes[:, [0, 2]].mean(axis=1) - synthetic_inputs.SIZE[1] / 2).argmin(),
     )
