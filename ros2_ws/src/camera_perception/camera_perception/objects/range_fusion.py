@@ -121,7 +121,7 @@ def _depth_samples(box: np.ndarray, metres: np.ndarray, camera: Camera, grid: in
 
 def _core(box: np.ndarray) -> np.ndarray:
     size = (box[2:] - box[:2]).astype(float)
-    return np.concatenate((box[:2], box[:2])) + CORE * np.concatenate((size, size))
+    return np.asarray(np.concatenate((box[:2], box[:2])) + CORE * np.concatenate((size, size)))
 
 
 def _within(points: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ def update_boxes(tracks: Tracks, rows: np.ndarray, objects: Objects, config: Tra
 
 def _learned(noise: np.ndarray, nis: np.ndarray, rate: float, bounds: tuple[float, float]) -> np.ndarray:
     """The noise factor after one more normalised innovation squared."""
-    return np.clip(noise + rate * (nis - noise), *bounds)
+    return np.asarray(np.clip(noise + rate * (nis - noise), *bounds))
 
 
 # Measurement updates on the road

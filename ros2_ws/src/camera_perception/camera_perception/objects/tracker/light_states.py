@@ -30,4 +30,4 @@ def published_light_scores(tracks: Tracks) -> np.ndarray:
     if not len(rows):
         return scores
     scores[rows, tracks.stable_state[rows]] = scores[rows].max(axis=1) + 1e-3
-    return np.minimum(scores, 1.0)
+    return np.asarray(np.minimum(scores, 1.0))
