@@ -10,7 +10,7 @@ PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 ENV := source ros2_ws/env.sh
 # The last argument is for ROS 2 from wheels; an installed ROS 2 ignores it.
 COLCON := cd ros2_ws && colcon --log-level error build --event-handlers console_cohesion- \
-	--cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF \
+	--cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON \
 	-DCMAKE_PROJECT_INCLUDE=$(CURDIR)/ros2_ws/cmake/ros_wheels_fix.cmake
 
 # The files whose change calls for a new build. Python modules are linked, not copied, and need none.
@@ -35,6 +35,10 @@ demo: setup ## play a recorded drive through the nodes; BAG=path for another, AR
 .PHONY: test
 test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
 	@$(ENV) && OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
+
+.PHONY: test-packages
+test-packages: setup ## the tests that each ROS package brings along, with colcon test
+	@$(ENV) && cd ros2_ws && colcon --log-level error test --event-handlers console_cohesion- && colcon test-result --verbose
 
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory

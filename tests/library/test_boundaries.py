@@ -46,8 +46,8 @@ ROWS = {
     ],
     NODES: [
         {"conversions", "params", "runtime", "views"},
-        {"outputs", "launching", "camera", "bag"},
-        {"fusion"},
+        {"outputs", "launching", "bag"},
+        {"camera", "fusion"},
         {"nodes", "demo"},
         {"bench"},
     ],

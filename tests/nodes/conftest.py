@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     import rclpy
-    from camera_rig import Rig
+    from camera_harness import CameraHarness
 
 
 def domain_id(run: str, worker: str) -> int:
@@ -21,7 +21,7 @@ def domain_id(run: str, worker: str) -> int:
     return 1 + (crc32(run.encode()) + int(worker.removeprefix("gw") or 0)) % 100
 
 
-# Before rclpy is imported: concurrent runs and workers must not hear each other.
+# Before rclpy is imported: concurrent runs and workers must not discover each other.
 os.environ["ROS_DOMAIN_ID"] = str(
     domain_id(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), os.environ.get("PYTEST_XDIST_WORKER", ""))
 )
@@ -72,13 +72,13 @@ def spin_until(executor: rclpy.executors.Executor) -> Callable[..., None]:
 
 
 @pytest.fixture
-def rig(context, executor, spin_until, tiny_model) -> Iterator[Callable[..., Rig]]:
-    """rig(**parameters): a camera node with the tiny model on real topics; closed after the test."""
-    from camera_rig import Rig
+def make_camera(context, executor, spin_until, tiny_model) -> Iterator[Callable[..., CameraHarness]]:
+    """make_camera(**parameters): a camera node with the tiny model on real topics; closed after the test."""
+    from camera_harness import CameraHarness
 
-    made: list[Rig] = []
+    made: list[CameraHarness] = []
 
-    def build(**overrides: object) -> Rig:
+    def build(**overrides: object) -> CameraHarness:
         values = {
             "model": str(tiny_model),
             "engine": "onnxruntime",
@@ -86,7 +86,7 @@ def rig(context, executor, spin_until, tiny_model) -> Iterator[Callable[..., Rig
             "transport": "raw",
             "input_depth": 50,
         }
-        made.append(Rig(context, executor, spin_until, **{**values, **overrides}))
+        made.append(CameraHarness(context, executor, spin_until, **{**values, **overrides}))
         return made[-1]
 
     yield build

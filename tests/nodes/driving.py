@@ -1,4 +1,4 @@
-"""What node tests share: images as messages, nodes as processes, and a listener that keeps what it hears."""
+"""Helpers of the node tests: images as messages, nodes as processes, and a subscriber that keeps its messages."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def camera_info(number: int = 0, focal: float = 120.0) -> CameraInfo:
     return message
 
 
-class Ear:
+class Listener:
     """Subscribes to a topic and keeps every message."""
 
     def __init__(self, node: Node, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> None:
-        self.heard: list[Any] = []
-        self.subscription = node.create_subscription(kind, topic, self.heard.append, qos)
+        self.messages: list[Any] = []
+        self.subscription = node.create_subscription(kind, topic, self.messages.append, qos)
 
 
 def process_environment() -> dict[str, str]:
@@ -105,6 +105,6 @@ def parameters(**values: object) -> list[Any]:
     return [Parameter(name, value=value) for name, value in values.items()]
 
 
-def given(**values: object) -> list[str]:
+def ros_arguments(**values: object) -> list[str]:
     """The same for a node that is a process: -p name:=value for each."""
     return [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]

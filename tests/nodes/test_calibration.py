@@ -1,4 +1,4 @@
-"""What CameraInfo, files and TF get wrong leaves the camera without metres and says why."""
+"""Errors in CameraInfo, files and TF disable metric output and are explained."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_without_camera_info_the_topic_is_named():
     ],
     ids=["K = 0", "K = nan", "D = nan", "D too long", "unknown model"],
 )
-def test_a_camera_info_that_is_no_calibration_takes_metres_away_and_says_why(message, words):
+def test_an_invalid_camera_info_disables_metric_output_and_is_explained(message, words):
     calibration = followed(camera_info(), message)
     assert (calibration.camera, calibration.flags) == (None, Status.UNCALIBRATED)
     assert words in calibration.text
@@ -69,7 +69,7 @@ def test_a_camera_info_that_is_no_calibration_takes_metres_away_and_says_why(mes
     assert (calibration.flags, calibration.text) == (Status(0), "calibrated")
 
 
-def test_tf_that_puts_the_camera_under_the_road_gives_no_metres(monkeypatch):
+def test_tf_that_puts_the_camera_under_the_road_disables_metric_output(monkeypatch):
     for name, module in (("tf2_ros", None), ("tf2_msgs", SimpleNamespace())):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(sys.modules, "tf2_msgs.msg", SimpleNamespace(TFMessage=object))
@@ -88,12 +88,12 @@ def test_tf_that_puts_the_camera_under_the_road_gives_no_metres(monkeypatch):
         ({"calibration_file": "lens.yaml"}, "needs 'camera_pose'"),
     ],
 )
-def test_parameters_that_cannot_be_are_refused(params, words):
+def test_contradictory_parameters_are_refused(params, words):
     with pytest.raises(ParameterError, match=words):
         CameraParams(**params).check()
 
 
-def test_a_file_stands_in_for_camera_info(tmp_path):
+def test_a_file_replaces_camera_info(tmp_path):
     (tmp_path / "lens.yaml").write_text(LENS)
     calibration = followed(camera_info(focal=0.0), calibration_file=str(tmp_path / "lens.yaml"))
     assert calibration.flags == Status(0)

@@ -1,4 +1,4 @@
-"""The camera node on real topics: every image accounted for, bad ones survived, transitions that fail cleanly."""
+"""The camera node on real topics: every image is answered or counted, bad ones are survived, failures are clean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from array import array
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from driving import RELIABLE, Ear, camera_info, header, image_message, jpeg_message, parameters, road
+from driving import RELIABLE, Listener, camera_info, header, image_message, jpeg_message, parameters, road
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -25,20 +26,21 @@ from visualization_msgs.msg import MarkerArray
 from camera_perception.core.errors import EngineError
 from camera_perception.core.types import Status
 from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
+from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.conversions import cdr
 from camera_perception_ros.nodes.camera_node import CameraNode
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]
 
 
-def test_every_image_is_answered_or_counted_and_headers_are_those_of_the_images(rig):
-    it = rig()
-    it.activate()
+def test_every_image_is_answered_or_counted_and_headers_are_those_of_the_images(make_camera):
+    camera = make_camera()
+    camera.activate()
     for number in range(30):
-        it.send(image_message(number))
-        it.spin_until(lambda: True)
-    heard = it.perception.heard
-    it.spin_until(lambda: sum(1 + frame.frames_dropped for frame in heard) == 30, what="30 images accounted for")
+        camera.send(image_message(number))
+        camera.spin_until(lambda: True)
+    heard = camera.perception.messages
+    camera.spin_until(lambda: sum(1 + frame.frames_dropped for frame in heard) == 30, what="30 images accounted for")
     sent = [image_message(number).header for number in range(30)]
     assert all(frame.header in sent for frame in heard)
     assert [frame.frame_seq for frame in heard] == [sent.index(frame.header) for frame in heard]
@@ -46,56 +48,56 @@ def test_every_image_is_answered_or_counted_and_headers_are_those_of_the_images(
     assert {(frame.image_width, frame.image_height, frame.camera_name) for frame in heard} == {(160, 96, "front")}
 
 
-def test_an_uncalibrated_camera_sees_but_gives_no_metres(rig):
-    it = rig()
-    it.activate()
-    it.send(image_message(0))
-    frame = it.answers(1)[0]
+def test_an_uncalibrated_camera_gives_objects_without_positions(make_camera):
+    camera = make_camera()
+    camera.activate()
+    camera.send(image_message(0))
+    frame = camera.answers(1)[0]
     assert frame.status_flags & Status.UNCALIBRATED
     assert frame.base_frame == ""
     assert frame.objects
     assert not any(found.has_position for found in frame.objects)
 
 
-def test_a_calibrated_camera_gives_metres_in_base_link(rig):
-    it = rig(camera_pose=POSE)
-    it.activate()
-    it.infos.publish(camera_info())
-    it.spin_until(lambda: it.node._calibration.camera, what="calibration")
-    it.send(image_message(0))
-    frame = it.answers(1)[0]
+def test_a_calibrated_camera_gives_positions_in_base_link(make_camera):
+    camera = make_camera(camera_pose=POSE)
+    camera.activate()
+    camera.infos.publish(camera_info())
+    camera.spin_until(lambda: camera.calibration.camera, what="calibration")
+    camera.send(image_message(0))
+    frame = camera.answers(1)[0]
     assert frame.base_frame == "base_link"
     assert not frame.status_flags & (Status.UNCALIBRATED | Status.TF_MISSING)
     assert any(lane.has_ground for lane in frame.lanes)
 
 
-def test_with_odometry_velocities_are_over_the_ground(rig):
-    it = rig(camera_pose=POSE, odometry_topic="/odom")
-    it.activate()
-    odometry = it.outside.create_publisher(Odometry, "/odom", RELIABLE)
-    it.infos.publish(camera_info())
-    it.spin_until(lambda: it.node._calibration.camera and odometry.get_subscription_count(), what="calibration")
+def test_with_odometry_velocities_are_over_the_ground(make_camera):
+    camera = make_camera(camera_pose=POSE, odometry_topic="/odom")
+    camera.activate()
+    odometry = camera.outside.create_publisher(Odometry, "/odom", RELIABLE)
+    camera.infos.publish(camera_info())
+    camera.spin_until(lambda: camera.calibration.camera and odometry.get_subscription_count(), what="calibration")
     for number in range(12):
         message = Odometry(header=header(number))
         message.pose.pose.position.x = 0.5 * number
         message.pose.pose.orientation.w = 1.0
         odometry.publish(message)
-    stamps = it.node._perceiver.odometry
-    it.spin_until(lambda: stamps.between(1_000_000_000_000, 1_000_550_000_000), what="odometry")
-    it.send(image_message(0))
-    it.answers(1)
-    it.send(image_message(2))
-    it.answers(2)
-    assert it.node._perceiver._motion.x == pytest.approx(1.0)
+    stamps = camera.processor.odometry
+    camera.spin_until(lambda: stamps.between(1_000_000_000_000, 1_000_550_000_000), what="odometry")
+    camera.send(image_message(0))
+    camera.answers(1)
+    camera.send(image_message(2))
+    camera.answers(2)
+    assert camera.processor._motion.x == pytest.approx(1.0)
 
 
-def test_a_camera_info_without_a_known_mounting_says_so(rig):
-    it = rig()
-    it.activate()
-    it.infos.publish(camera_info())
-    it.spin_until(lambda: it.node._calibration.camera, what="calibration")
-    it.send(image_message(0))
-    assert it.answers(1)[0].status_flags & Status.TF_MISSING
+def test_a_camera_info_without_a_known_pose_is_flagged(make_camera):
+    camera = make_camera()
+    camera.activate()
+    camera.infos.publish(camera_info())
+    camera.spin_until(lambda: camera.calibration.camera, what="calibration")
+    camera.send(image_message(0))
+    assert camera.answers(1)[0].status_flags & Status.TF_MISSING
 
 
 ENCODINGS = {
@@ -108,11 +110,11 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_encodings_are_understood(rig, encoding):
-    it = rig()
-    it.activate()
-    it.send(image_message(0, ENCODINGS[encoding], encoding))
-    frame = it.answers(1)[0]
+def test_encodings_are_decoded(make_camera, encoding):
+    camera = make_camera()
+    camera.activate()
+    camera.send(image_message(0, ENCODINGS[encoding], encoding))
+    frame = camera.answers(1)[0]
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert (frame.image_width, frame.image_height) == (160, 96)
 
@@ -133,62 +135,63 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_image_is_answered_invalid_and_the_next_good_one_is_fine(rig, what):
-    it = rig()
-    it.activate()
+def test_a_bad_image_is_answered_invalid_and_the_next_good_one_is_fine(make_camera, what):
+    camera = make_camera()
+    camera.activate()
     message, flag = BAD[what]
-    it.send(message)
-    bad = it.answers(1)[0]
+    camera.send(message)
+    bad = camera.answers(1)[0]
     assert bad.status == PerceptionFrame.INVALID
     assert bad.status_flags & flag
     assert (bad.tasks_valid, bad.header) == (0, message.header)
-    it.send(image_message(1))
-    good = it.answers(2)[1]
+    camera.send(image_message(1))
+    good = camera.answers(2)[1]
     assert good.tasks_valid & PerceptionFrame.OBJECTS
-    assert it.state == "active"
+    assert camera.state == "active"
 
 
-def test_a_frame_that_breaks_the_pipeline_is_answered_and_the_next_one_is_fine(rig):
-    it = rig()
-    it.activate()
-    real = it.node._perceiver.pipeline.run
+def test_a_frame_that_breaks_the_pipeline_is_answered_and_the_next_one_is_fine(make_camera):
+    camera = make_camera()
+    camera.activate()
+    pipeline = camera.processor.serving.pipeline
+    real = pipeline.run
 
     def fail_once(*arguments: Any) -> Any:
-        it.node._perceiver.pipeline.run = real
+        pipeline.run = real
         raise ZeroDivisionError("a fault of ours")
 
-    it.node._perceiver.pipeline.run = fail_once
-    it.send(image_message(0))
-    assert it.answers(1)[0].status == PerceptionFrame.INVALID
-    it.send(image_message(1))
-    assert it.answers(2)[1].tasks_valid & PerceptionFrame.OBJECTS
+    pipeline.run = fail_once
+    camera.send(image_message(0))
+    assert camera.answers(1)[0].status == PerceptionFrame.INVALID
+    camera.send(image_message(1))
+    assert camera.answers(2)[1].tasks_valid & PerceptionFrame.OBJECTS
 
 
-def test_a_change_of_size_in_mid_stream_is_flagged_and_survived(rig):
-    it = rig()
-    it.activate()
-    it.send(image_message(0))
-    it.answers(1)
-    it.send(image_message(1, np.repeat(np.repeat(road(), 2, 0), 2, 1)))
-    frame = it.answers(2)[1]
+def test_a_change_of_the_image_size_is_flagged_and_survived(make_camera):
+    camera = make_camera()
+    camera.activate()
+    camera.send(image_message(0))
+    camera.answers(1)
+    camera.send(image_message(1, np.repeat(np.repeat(road(), 2, 0), 2, 1)))
+    frame = camera.answers(2)[1]
     assert (frame.image_width, frame.image_height) == (320, 192)
     assert frame.status_flags & Status.RESOLUTION_CHANGED
 
 
-def test_auto_takes_compressed_where_only_that_is_published(context, executor, spin_until, tiny_model):
+def test_auto_subscribes_to_compressed_images_if_only_those_are_published(context, executor, spin_until, tiny_model):
     options = {"context": context, "use_global_arguments": False}
     outside = Node("outside", **options)
     executor.add_node(outside)
     publisher = outside.create_publisher(CompressedImage, "/front/image_raw/compressed", RELIABLE)
-    ear = Ear(outside, PerceptionFrame, "/front/camera/perception")
+    listener = Listener(outside, PerceptionFrame, "/front/camera/perception")
     overrides = parameters(model=str(tiny_model), engine="onnxruntime")
     node = CameraNode(namespace="/front", parameter_overrides=overrides, **options)
     executor.add_node(node)
     node.start()
     spin_until(lambda: publisher.get_subscription_count(), what="subscribing to the compressed topic")
     publisher.publish(jpeg_message(0))
-    spin_until(lambda: ear.heard, what="an answer")
-    assert ear.heard[0].header == jpeg_message(0).header
+    spin_until(lambda: listener.messages, what="an answer")
+    assert listener.messages[0].header == jpeg_message(0).header
     node.close()
 
 
@@ -220,162 +223,171 @@ def wrong_output(folder: Path) -> None:
         (wrong_output, "no_such_tensor"),
     ],
 )
-def test_a_model_that_cannot_run_leaves_the_node_unconfigured(rig, tiny_model, tmp_path, damage, words, capfd):
+def test_a_model_that_cannot_run_leaves_the_node_unconfigured(make_camera, tiny_model, tmp_path, damage, words, capfd):
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     damage(folder)
-    it = rig(model=str(folder))
-    it.node.trigger_configure()
-    assert it.state == "unconfigured"
+    camera = make_camera(model=str(folder))
+    camera.node.trigger_configure()
+    assert camera.state == "unconfigured"
     lines = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
     assert len(lines) == 1
     assert words in lines[0]
-    it.node.set_parameters([Parameter("model", value=str(tiny_model))])
-    it.activate()
+    camera.node.set_parameters([Parameter("model", value=str(tiny_model))])
+    camera.activate()
 
 
-def test_an_unknown_parameter_leaves_the_node_unconfigured(rig, capfd):
-    it = rig(objects_treshold=0.3)
-    it.node.trigger_configure()
-    assert it.state == "unconfigured"
+def test_an_unknown_parameter_leaves_the_node_unconfigured(make_camera, capfd):
+    camera = make_camera(objects_treshold=0.3)
+    camera.node.trigger_configure()
+    assert camera.state == "unconfigured"
     assert "did you mean 'objects_threshold'?" in capfd.readouterr().err
 
 
-def test_the_object_threshold_can_change_while_images_flow(rig):
-    it = rig()
-    it.activate()
-    it.send(image_message(0))
-    assert it.answers(1)[0].objects
-    assert it.node.set_parameters([Parameter("objects_threshold", value=1.0)])[0].successful
-    it.send(*(image_message(number) for number in range(1, 4)))
-    it.spin_until(lambda: it.perception.heard[-1].header == image_message(3).header)
-    assert not [found for found in it.perception.heard[-1].objects if not found.coasted]
-    assert not it.node.set_parameters([Parameter("engine", value="openvino")])[0].successful
+def test_the_object_threshold_can_change_while_images_flow(make_camera):
+    camera = make_camera()
+    camera.activate()
+    camera.send(image_message(0))
+    assert camera.answers(1)[0].objects
+    assert camera.node.set_parameters([Parameter("objects_threshold", value=1.0)])[0].successful
+    camera.send(*(image_message(number) for number in range(1, 4)))
+    camera.spin_until(lambda: camera.perception.messages[-1].header == image_message(3).header)
+    assert not [found for found in camera.perception.messages[-1].objects if not found.coasted]
+    assert not camera.node.set_parameters([Parameter("engine", value="openvino")])[0].successful
 
 
-def test_the_node_can_pause_and_go_on(rig):
-    it = rig()
-    it.activate()
-    it.node.trigger_deactivate()
-    assert it.state == "inactive"
-    it.spin_until(lambda: not it.raw.get_subscription_count(), what="unsubscribing")
-    it.node.trigger_activate()
-    it.spin_until(lambda: it.raw.get_subscription_count(), what="subscribing again")
-    it.send(image_message(0))
-    it.answers(1)
-    it.node.trigger_deactivate()
-    it.node.trigger_cleanup()
-    assert it.state == "unconfigured"
+def test_the_node_can_be_deactivated_and_activated_again(make_camera):
+    camera = make_camera()
+    camera.activate()
+    camera.node.trigger_deactivate()
+    assert camera.state == "inactive"
+    camera.spin_until(lambda: not camera.raw.get_subscription_count(), what="unsubscribing")
+    camera.node.trigger_activate()
+    camera.spin_until(lambda: camera.raw.get_subscription_count(), what="subscribing again")
+    camera.send(image_message(0))
+    camera.answers(1)
+    camera.node.trigger_deactivate()
+    camera.node.trigger_cleanup()
+    assert camera.state == "unconfigured"
 
 
-def said(words: str, diagnostics: Ear) -> bool:
-    return any(words in status.message for message in diagnostics.heard for status in message.status)
+def reported(words: str, diagnostics: Listener) -> bool:
+    return any(words in status.message for message in diagnostics.messages for status in message.status)
 
 
 class Failing:
     """An engine that fails from now on, `times` times."""
 
-    def __init__(self, perceiver: Any, times: int) -> None:
-        self.perceiver, self.times, self.opened = perceiver, times, 0
-        self.real, perceiver.pipeline.run = perceiver.pipeline.run, self.run
-        perceiver.model = SimpleNamespace(
-            spec=perceiver.model.spec,
-            engine=perceiver.model.engine,
-            reopened=self.reopened,
-            close=perceiver.model.close,
-        )
+    def __init__(self, processor: FrameProcessor, times: int) -> None:
+        serving = processor.serving
+        assert serving is not None
+        self.times, self.opened, model = times, 0, serving.model
+        self.real, serving.pipeline.run = serving.pipeline.run, self.run
+        self.model = SimpleNamespace(spec=model.spec, engine=model.engine, reopened=self.reopened, close=model.close)
+        processor.serving = replace(serving, model=self.model)
 
-    def run(self, *given: Any) -> Any:
+    def run(self, *arguments: Any) -> Any:
         if self.times > 0:
             self.times -= 1
             raise EngineError("the accelerator went away: look at dmesg")
-        return self.real(*given)
+        return self.real(*arguments)
 
     def reopened(self) -> Any:
         self.opened += 1
-        return self.perceiver.model
+        return self.model
 
 
-def test_an_engine_that_fails_once_is_opened_again(rig):
-    it = rig()
-    it.activate()
-    failing = Failing(it.node._perceiver, times=1)
-    it.send(image_message(0))
-    assert it.answers(1)[0].tasks_valid & PerceptionFrame.OBJECTS
+def test_an_engine_that_fails_once_is_reopened(make_camera):
+    camera = make_camera()
+    camera.activate()
+    failing = Failing(camera.processor, times=1)
+    camera.send(image_message(0))
+    assert camera.answers(1)[0].tasks_valid & PerceptionFrame.OBJECTS
     assert failing.opened == 1
 
 
-def test_an_engine_that_keeps_failing_ends_in_a_clean_deactivation(rig):
-    it = rig()
-    it.activate()
-    Failing(it.node._perceiver, times=99)
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    it.send(image_message(0))
-    frame = it.answers(1)[0]
+def test_an_engine_that_keeps_failing_ends_in_a_clean_deactivation(make_camera):
+    camera = make_camera()
+    camera.activate()
+    Failing(camera.processor, times=99)
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    camera.send(image_message(0))
+    frame = camera.answers(1)[0]
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
-    it.spin_until(lambda: it.state == "inactive", what="deactivation")
-    it.spin_until(lambda: said("went away", diagnostics), what="the cause in diagnostics")
+    camera.spin_until(lambda: camera.state == "inactive", what="deactivation")
+    camera.spin_until(lambda: reported("went away", diagnostics), what="the cause in diagnostics")
 
 
-def test_silence_is_explained_in_the_log_and_in_diagnostics(rig, capfd):
-    it = rig(silence=0.2, transport="compressed")
-    it.node.start()
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    it.spin_until(lambda: said("set transport to raw or auto", diagnostics), what="the reason in diagnostics")
+def test_silence_is_explained_in_the_log_and_in_diagnostics(make_camera, capfd):
+    camera = make_camera(silence=0.2, transport="compressed")
+    camera.node.start()
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    camera.spin_until(lambda: reported("set transport to raw or auto", diagnostics), what="the reason in diagnostics")
     assert "set transport to raw or auto" in capfd.readouterr().err
 
 
-def test_other_outputs_come_only_when_somebody_listens(rig):
-    it = rig(camera_pose=POSE)
-    it.activate()
-    it.infos.publish(camera_info())
-    it.spin_until(lambda: it.node._calibration.camera, what="calibration")
-    it.send(image_message(0))
-    it.answers(1)
-    ears = {
-        "overlay": Ear(it.outside, Image, "/front/camera/overlay"),
-        "overlay/compressed": Ear(it.outside, CompressedImage, "/front/camera/overlay/compressed"),
-        "segmentation/mask": Ear(it.outside, Image, "/front/camera/segmentation/mask"),
-        "segmentation/color": Ear(it.outside, Image, "/front/camera/segmentation/color"),
-        "markers": Ear(it.outside, MarkerArray, "/front/camera/markers"),
+def test_optional_outputs_are_published_while_they_have_subscribers(make_camera):
+    camera = make_camera(camera_pose=POSE)
+    camera.activate()
+    camera.infos.publish(camera_info())
+    camera.spin_until(lambda: camera.calibration.camera, what="calibration")
+    camera.send(image_message(0))
+    camera.answers(1)
+    listeners = {
+        "overlay": Listener(camera.outside, Image, "/front/camera/overlay"),
+        "overlay/compressed": Listener(camera.outside, CompressedImage, "/front/camera/overlay/compressed"),
+        "segmentation/mask": Listener(camera.outside, Image, "/front/camera/segmentation/mask"),
+        "segmentation/color": Listener(camera.outside, Image, "/front/camera/segmentation/color"),
+        "markers": Listener(camera.outside, MarkerArray, "/front/camera/markers"),
     }
-    publishers = {output.topic.removeprefix("~/"): publisher for output, publisher in it.node._outputs._publishers}
-    it.spin_until(lambda: all(publishers[name].get_subscription_count() for name in ears), what="matching")
+    publishers = {
+        output.topic.removeprefix("~/"): publisher for output, publisher in camera.node.configured.outputs._publishers
+    }
+    camera.spin_until(lambda: all(publishers[name].get_subscription_count() for name in listeners), what="matching")
     time.sleep(0.1)
-    it.send(image_message(1))
-    sent, pictures = image_message(1).header, [name for name in ears if name != "markers"]
-    it.spin_until(lambda: all(ear.heard for ear in ears.values()), what="all outputs")
+    camera.send(image_message(1))
+    sent, images = image_message(1).header, [name for name in listeners if name != "markers"]
+    camera.spin_until(lambda: all(listener.messages for listener in listeners.values()), what="all outputs")
     # On a busy machine image 0 may still have been drawn when the first of them was heard.
-    it.spin_until(lambda: all(ears[name].heard[-1].header == sent for name in pictures), what="those of image 1")
-    assert (ears["overlay"].heard[-1].encoding, ears["segmentation/mask"].heard[-1].encoding) == ("bgr8", "mono8")
-    assert (ears["overlay"].heard[-1].width, ears["overlay"].heard[-1].height) == (160, 96)
-    marked = ears["markers"].heard[0].markers
+    camera.spin_until(
+        lambda: all(listeners[name].messages[-1].header == sent for name in images), what="those of image 1"
+    )
+    assert (listeners["overlay"].messages[-1].encoding, listeners["segmentation/mask"].messages[-1].encoding) == (
+        "bgr8",
+        "mono8",
+    )
+    assert (listeners["overlay"].messages[-1].width, listeners["overlay"].messages[-1].height) == (160, 96)
+    marked = listeners["markers"].messages[0].markers
     assert {marker.header.frame_id for marker in marked} == {"base_link"}
     assert {"lanes"} <= {marker.ns for marker in marked}
 
 
-def test_model_info_is_there_for_whoever_comes_late(rig):
-    it = rig()
-    it.activate()
+def test_late_subscribers_get_the_model_info(make_camera):
+    camera = make_camera()
+    camera.activate()
     latched = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    ear = Ear(it.outside, ModelInfo, "/front/camera/model_info", latched)
-    it.spin_until(lambda: ear.heard, what="model info")
-    info = ear.heard[0]
+    listener = Listener(camera.outside, ModelInfo, "/front/camera/model_info", latched)
+    camera.spin_until(lambda: listener.messages, what="model info")
+    info = listener.messages[0]
     assert (info.camera_name, info.backend) == ("front", "onnxruntime")
     assert "car" in next(head for head in info.heads if head.name == "objects").class_names
     assert len(info.model_sha256) == 64
 
 
-def test_the_first_image_finds_everything_made_before(rig, monkeypatch):
-    """Nothing is compiled for it, and garbage is looked for before images can queue up behind that."""
-    inputs: list[object] = []
-    it = rig()
-    monkeypatch.setattr(gc, "collect", lambda: inputs.append(it.node._input))
+def test_everything_is_prepared_before_the_first_image(make_camera, monkeypatch):
+    """Nothing is compiled for it, and garbage is collected before images can queue up behind that."""
+    subscribed: list[bool] = []
+    camera = make_camera()
+
+    def collect() -> None:
+        subscribed.append(any(subscription.msg_type is Image for subscription in camera.node.subscriptions))
+
+    monkeypatch.setattr(gc, "collect", collect)
     cdr._writer.cache_clear()
-    it.activate()
-    assert inputs == [None]
+    camera.activate()
+    assert subscribed == [False]
     made = cdr._writer.cache_info().misses
-    it.send(image_message(0))
-    assert it.answers(1)[0].objects
+    camera.send(image_message(0))
+    assert camera.answers(1)[0].objects
     assert made == cdr._writer.cache_info().misses > 0

@@ -1,4 +1,4 @@
-"""What a camera node says on /diagnostics about its calibration."""
+"""The diagnostics of a camera node about calibration and drift."""
 
 from __future__ import annotations
 
@@ -25,54 +25,59 @@ def calibration_status(diagnosis: Diagnosis, flags: Status = Status(0)) -> Diagn
     engine = SimpleNamespace(name="fake", engine_id="0")
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(diagnosis=diagnosis, lane_width=3.5)
-    perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=SimpleNamespace(calibration=doctor))
-    perceiver.drift = perceiver.ranges = None
+    serving = SimpleNamespace(model=model, pipeline=SimpleNamespace(calibration=doctor), drift=None)
     calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
-    state = State("active", perceiver, calibration, "raw", 0, 0, "")
-    return report("/front", Time(), state).status[-1]
+    return report("/front", Time(), State("active", configured(serving, calibration))).status[-1]
 
 
-def test_before_lane_lines_were_seen_nothing_is_measured():
-    said = calibration_status(Diagnosis(Status(0), True))
-    assert (said.level, said.message) == (DiagnosticStatus.OK, "calibrated")
-    assert {pair.key: pair.value for pair in said.values} == {"straight_frames": "0"}
+def configured(serving: SimpleNamespace, calibration: SimpleNamespace) -> SimpleNamespace:
+    """The parts of a configured camera node that the report reads."""
+    processor = SimpleNamespace(serving=serving, counts=Counts(), failure=lambda: "", ranges=None)
+    return SimpleNamespace(processor=processor, calibration=calibration, models=SimpleNamespace(build=None))
 
 
-def test_what_lane_lines_measured_is_said_in_degrees_and_metres():
+def test_without_lane_lines_nothing_is_measured():
+    status = calibration_status(Diagnosis(Status(0), True))
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "calibrated")
+    assert {pair.key: pair.value for pair in status.values} == {"straight_frames": "0"}
+
+
+def test_measurements_from_lane_lines_are_reported_in_degrees_and_metres():
     """Lanes that look twice as wide as usual: the camera sits half as high."""
-    said = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
-    values = {pair.key: float(pair.value) for pair in said.values}
+    status = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, np.radians(1.0), np.radians(-2.0), 7.0, 50))
+    values = {pair.key: float(pair.value) for pair in status.values}
     assert values == pytest.approx(
         {"straight_frames": 50, "pitch_off_deg": 1.0, "yaw_off_deg": -2.0, "height_m": 0.7, "lane_width_m": 7.0}
     )
-    assert said.level == DiagnosticStatus.WARN
-    assert "calibrate it again" in said.message
+    assert status.level == DiagnosticStatus.WARN
+    assert "recalibrate it" in status.message
 
 
-def test_what_is_missing_comes_before_what_was_measured():
-    said = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
-    assert (said.level, said.message) == (DiagnosticStatus.WARN, "pose unknown")
+def test_a_missing_pose_is_reported_before_a_measured_error():
+    status = calibration_status(Diagnosis(Status.CALIBRATION_DRIFT, True, 0.1, 0.1, 7.0, 50), Status.TF_MISSING)
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, "pose unknown")
 
 
 def drift_status(judgement: Judgement | None) -> DiagnosticStatus | None:
     profile = SimpleNamespace(window=60.0, source="spring drives")
     drift = SimpleNamespace(judgement=judgement, profile=profile) if judgement else None
     model = SimpleNamespace(engine=SimpleNamespace(name="fake", engine_id="0"), spec=SimpleNamespace(name="fake"))
-    perceiver = SimpleNamespace(model=model, counts=Counts(), broken="", pipeline=None, drift=drift, ranges=None)
-    said = report("/front", Time(), State("active", perceiver, None, "raw", 0, 0, "")).status
-    return next((part for part in said if part.name == "/front: Drift"), None)
+    serving = SimpleNamespace(model=model, pipeline=None, drift=drift)
+    calibration = SimpleNamespace(camera=None, flags=Status(0), text="")
+    statuses = report("/front", Time(), State("active", configured(serving, calibration))).status
+    return next((part for part in statuses if part.name == "/front: Drift"), None)
 
 
-def test_without_a_profile_nothing_is_said_about_drift():
+def test_without_a_profile_there_is_no_drift_status():
     assert drift_status(None) is None
 
 
-def test_the_figure_that_moved_is_named_with_how_far_and_how_far_it_may():
-    said = drift_status(Judgement((Moved("lane scores", 0.05, 0.2), Moved("weather", 0.9, 0.12)), ""))
-    assert said is not None
-    assert said.level == DiagnosticStatus.WARN
-    assert said.message == "not what this network usually says: weather (0.90, up to 0.12)"
-    assert {pair.key: pair.value for pair in said.values} == {
+def test_a_metric_that_has_drifted_is_named_with_its_divergence_and_limit():
+    status = drift_status(Judgement((Moved("lane scores", 0.05, 0.2), Moved("weather", 0.9, 0.12)), ""))
+    assert status is not None
+    assert status.level == DiagnosticStatus.WARN
+    assert status.message == "outputs differ from the model's profile: weather (0.90, limit 0.12)"
+    assert {pair.key: pair.value for pair in status.values} == {
         "window": "60 s",
         "profile": "spring drives",
         "lane scores": "0.050 of 0.200",
@@ -84,10 +89,10 @@ def test_the_figure_that_moved_is_named_with_how_far_and_how_far_it_may():
     ("judgement", "text"),
     [
         (Judgement(), "the first window is not full yet"),
-        (Judgement((Moved("weather", 0.1, 0.12),), ""), "as usual"),
+        (Judgement((Moved("weather", 0.1, 0.12),), ""), "as in the profile"),
     ],
 )
-def test_before_a_window_is_full_and_when_nothing_moved_all_is_well(judgement, text):
-    said = drift_status(judgement)
-    assert said is not None
-    assert (said.level, said.message) == (DiagnosticStatus.OK, text)
+def test_without_drift_or_before_a_window_is_full_the_status_is_ok(judgement, text):
+    status = drift_status(judgement)
+    assert status is not None
+    assert (status.level, status.message) == (DiagnosticStatus.OK, text)

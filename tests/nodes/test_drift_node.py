@@ -1,10 +1,10 @@
-"""A camera node tells on /diagnostics when its network says something else than usual."""
+"""A camera node warns on /diagnostics when the outputs of its network drift from their profile."""
 
 from __future__ import annotations
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from driving import Ear, image_message, road
+from driving import Listener, image_message, road
 
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import Frame
@@ -28,40 +28,40 @@ def usual_profile(folder, path):
     return path
 
 
-def drift_said(it, pixels) -> DiagnosticStatus:
-    """What the node reports after a drive of such pictures."""
-    ear = Ear(it.outside, DiagnosticArray, "/diagnostics")
+def drift_status(camera, pixels) -> DiagnosticStatus:
+    """The drift status after a drive of such images."""
+    listener = Listener(camera.outside, DiagnosticArray, "/diagnostics")
     for number in range(COUNT):
-        it.send(image_message(EVERY * number, pixels(number)))
-        it.answers(number + 1)
-    it.spin_until(lambda: not it.node._perceiver.drift.judgement.why, what="a full window")
-    ear.heard.clear()
+        camera.send(image_message(EVERY * number, pixels(number)))
+        camera.answers(number + 1)
+    camera.spin_until(lambda: not camera.processor.serving.drift.judgement.why, what="a full window")
+    listener.messages.clear()
 
-    def said() -> list[DiagnosticStatus]:
-        return [part for message in ear.heard for part in message.status if part.name.endswith(": Drift")]
+    def statuses() -> list[DiagnosticStatus]:
+        return [part for message in listener.messages for part in message.status if part.name.endswith(": Drift")]
 
-    it.spin_until(said, what="a report about drift")
-    return said()[-1]
-
-
-def test_the_usual_is_fine(rig, tiny_model, tmp_path):
-    it = rig(profile=str(usual_profile(tiny_model, tmp_path / "usual.json")))
-    it.activate()
-    said = drift_said(it, road)
-    assert (said.level, said.message) == (DiagnosticStatus.OK, "as usual")
+    camera.spin_until(statuses, what="a report about drift")
+    return statuses()[-1]
 
 
-def test_the_figures_that_moved_are_named(rig, tiny_model, tmp_path):
-    it = rig(profile=str(usual_profile(tiny_model, tmp_path / "usual.json")))
-    it.activate()
-    said = drift_said(it, lambda number: np.full_like(road(), 6) + np.uint8(number % 3))
-    assert said.level == DiagnosticStatus.WARN
-    assert "timeofday" in said.message
+def test_outputs_as_in_the_profile_are_ok(make_camera, tiny_model, tmp_path):
+    camera = make_camera(profile=str(usual_profile(tiny_model, tmp_path / "usual.json")))
+    camera.activate()
+    status = drift_status(camera, road)
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "as in the profile")
 
 
-def test_a_profile_that_is_not_there_keeps_no_camera_from_working(rig, tmp_path):
-    it = rig(profile=str(tmp_path / "gone.json"))
-    it.activate()
-    it.send(image_message(0))
-    assert it.answers(1)[0].objects
-    assert it.node._perceiver.drift is None
+def test_metrics_that_have_drifted_are_named(make_camera, tiny_model, tmp_path):
+    camera = make_camera(profile=str(usual_profile(tiny_model, tmp_path / "usual.json")))
+    camera.activate()
+    status = drift_status(camera, lambda number: np.full_like(road(), 6) + np.uint8(number % 3))
+    assert status.level == DiagnosticStatus.WARN
+    assert "timeofday" in status.message
+
+
+def test_a_missing_profile_does_not_stop_the_camera(make_camera, tmp_path):
+    camera = make_camera(profile=str(tmp_path / "gone.json"))
+    camera.activate()
+    camera.send(image_message(0))
+    assert camera.answers(1)[0].objects
+    assert camera.processor.serving.drift is None

@@ -1,4 +1,4 @@
-"""Cameras side by side in base_link; dead and late ones are named and hold nothing up."""
+"""Fusion of several cameras in base_link; dead and late cameras are reported and delay nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driving import RELIABLE, Ear, parameters
+from driving import RELIABLE, Listener, parameters
 from geometry_msgs.msg import Point, Point32
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
@@ -32,10 +32,10 @@ NOW = 1_000_000_000_000
 MS = 1_000_000
 
 
-def seen(x: float, name: str = "car", **more: Any) -> DetectedObject:
+def detected(x: float, name: str = "car", **more: Any) -> DetectedObject:
     cov = np.array([0.25, 0.0, 0.0, 0.25], np.float32)
-    place = {"has_position": True, "position": Point(x=x), "position_cov": cov, "range": abs(x)}
-    return DetectedObject(class_name=name, track_id=7, **place, **more)
+    position = {"has_position": True, "position": Point(x=x), "position_cov": cov, "range": abs(x)}
+    return DetectedObject(class_name=name, track_id=7, **position, **more)
 
 
 def frame(stamp_ns: int = NOW, *objects: DetectedObject, **more: Any) -> PerceptionFrame:
@@ -65,8 +65,11 @@ def test_no_camera_is_an_invalid_message():
     assert message.objects == []
 
 
-def test_objects_of_all_cameras_come_nearest_first_with_numbers_of_their_own():
-    front, rear = state("front", frame(NOW, seen(30.0), seen(5.0))), state("rear", frame(NOW - 20 * MS, seen(-12.0)))
+def test_objects_of_all_cameras_are_sorted_by_distance_and_have_their_own_ids():
+    front, rear = (
+        state("front", frame(NOW, detected(30.0), detected(5.0))),
+        state("rear", frame(NOW - 20 * MS, detected(-12.0))),
+    )
     message = merge([front, rear], NOW, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [5.0, -12.0, 30.0]
     assert [list(found.cameras) for found in message.objects] == [[0], [1], [0]]
@@ -75,8 +78,8 @@ def test_objects_of_all_cameras_come_nearest_first_with_numbers_of_their_own():
     assert message.age_ms == pytest.approx(20.0)
 
 
-def test_a_late_camera_is_left_out_and_named():
-    front, rear = state("front", frame(NOW, seen(5.0))), state("rear", frame(NOW - 900 * MS, seen(-12.0)))
+def test_a_late_camera_is_left_out_and_reported():
+    front, rear = state("front", frame(NOW, detected(5.0))), state("rear", frame(NOW - 900 * MS, detected(-12.0)))
     message = merge([front, rear], NOW, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [5.0]
     assert [camera.stale for camera in message.cameras] == [False, True]
@@ -90,7 +93,7 @@ def test_a_frame_from_the_future_is_stale_after_a_clock_jump():
 
 
 def test_an_uncalibrated_camera_gives_lights_and_scene_but_no_objects():
-    image = frame(NOW, seen(5.0), scene=[SceneAttribute(name="weather", label="rainy", score=0.6)])
+    image = frame(NOW, detected(5.0), scene=[SceneAttribute(name="weather", label="rainy", score=0.6)])
     image.base_frame = ""
     image.traffic_lights = [TrafficLight(score=0.9)]
     other = frame(NOW, scene=[SceneAttribute(name="weather", label="clear", score=0.8)])
@@ -100,7 +103,7 @@ def test_an_uncalibrated_camera_gives_lights_and_scene_but_no_objects():
     assert [(entry.name, entry.label) for entry in message.scene] == [("weather", "clear")]
 
 
-def test_lanes_keep_their_course_and_lose_their_pixels():
+def test_lanes_keep_their_ground_geometry_and_lose_their_pixels():
     image = frame(NOW)
     x = [4.0, 8.0, 12.0, 16.0, 20.0]
     course = {"x": x, "y": [1.8] * 5, "y_std": [0.1] * 5, "x_min": 4.0, "x_max": 20.0, "u": [5.0] * 5, "v": [6.0] * 5}
@@ -113,18 +116,18 @@ def test_lanes_keep_their_course_and_lose_their_pixels():
 
 def own_lines(left: float, right: float, y_std: float) -> list[LaneLine]:
     x = np.linspace(4.0, 40.0, 19, dtype=np.float32)
-    places = ((left, LaneLine.EGO_LEFT), (right, LaneLine.EGO_RIGHT))
+    sides = ((left, LaneLine.EGO_LEFT), (right, LaneLine.EGO_RIGHT))
     return [
         LaneLine(
             lane_id=number, position=side, has_ground=True, x=x.tolist(), y=[y] * 19, y_std=[y_std] * 19,
             x_min=4.0, x_max=40.0, poly=np.array([y, 0.0, 0.0, 0.0], np.float32),
         )
-        for number, (y, side) in enumerate(places, 1)
+        for number, (y, side) in enumerate(sides, 1)
     ]  # fmt: skip
 
 
-def test_the_own_lane_is_that_of_all_cameras_not_of_the_first():
-    """0.3 m apart, of 0.2 and 0.1 m: a fifth of the way from the surer one to the other."""
+def test_the_own_lane_is_fused_from_all_cameras():
+    """Lines 0.3 m apart with sigmas of 0.2 and 0.1 m: a fifth of the way from the more certain one to the other."""
     frames = [frame(NOW, lanes=own_lines(2.05, -1.45, 0.2)), frame(NOW, lanes=own_lines(1.75, -1.75, 0.1))]
     frames[0].ego_lane.valid, frames[0].ego_lane.offset = True, -0.3
     lane = merge([state(str(number), each) for number, each in enumerate(frames)], NOW, "base_link", 0.5).ego_lane
@@ -138,15 +141,15 @@ def test_without_own_lines_there_is_no_own_lane():
     assert np.isnan([lane.offset, lane.width, lane.curvature]).all()
 
 
-def test_an_object_that_two_cameras_see_is_one_object():
-    front, left = state("front", frame(NOW, seen(20.0))), state("left", frame(NOW, seen(20.6)))
+def test_an_object_detected_by_two_cameras_is_one_object():
+    front, left = state("front", frame(NOW, detected(20.0))), state("left", frame(NOW, detected(20.6)))
     found = merge([front, left], NOW, "base_link", 0.5).objects
     assert [list(each.cameras) for each in found] == [[0, 1]]
     assert 20.0 < found[0].position.x < 20.6
 
 
-def test_with_odometry_everything_is_moved_to_now():
-    merger = Merger([state("front", frame(NOW - 100 * MS, seen(30.0)))], "base_link", 0.5)
+def test_odometry_compensates_the_motion_since_the_frame():
+    merger = Merger([state("front", frame(NOW - 100 * MS, detected(30.0)))], "base_link", 0.5)
     for number in range(21):
         merger.odometry.add(NOW - 200 * MS + number * 10 * MS, 0.2 * number, 0.0, 0.0)  # 20 m/s
     message = merger.merge(NOW)
@@ -161,22 +164,22 @@ def road_frame(stamp_ns: int, x_min: float, x_max: float, ahead: float) -> Perce
     return frame(stamp_ns, road=DrivableArea(has_ground=True, ground=ground, free_distance_ahead=ahead))
 
 
-def test_the_road_is_that_of_all_cameras():
+def test_the_road_is_the_union_of_all_cameras():
     front, rear = road_frame(NOW, 0.0, 20.0, 20.0), road_frame(NOW, -15.0, 5.0, float("nan"))
     road = merge([state("rear", rear), state("front", front)], NOW, "base_link", 0.5).road
-    reach = [point.x for point in road.ground]
-    assert (min(reach), max(reach)) == pytest.approx((-15.0, 20.0), abs=1.0)
+    xs = [point.x for point in road.ground]
+    assert (min(xs), max(xs)) == pytest.approx((-15.0, 20.0), abs=1.0)
     assert (road.has_ground, road.free_distance_ahead) == (True, 20.0)
     assert road.coverage != road.coverage
 
 
 @pytest.mark.parametrize("distances", [(20.0, 12.0), (12.0, 20.0), (float("nan"), 12.0)])
-def test_what_one_camera_sees_in_the_way_is_in_the_way(distances):
+def test_the_free_distance_is_the_smallest_of_all_cameras(distances):
     cameras = [state(f"camera{i}", road_frame(NOW, 0.0, 20.0, ahead)) for i, ahead in enumerate(distances)]
     assert merge(cameras, NOW, "base_link", 0.5).road.free_distance_ahead == 12.0
 
 
-def test_the_road_comes_nearer_as_the_car_drives():
+def test_odometry_moves_the_road_towards_the_car():
     merger = Merger([state("front", road_frame(NOW - 100 * MS, 0.0, 20.0, 20.0))], "base_link", 0.5)
     for number in range(21):
         merger.odometry.add(NOW - 200 * MS + number * 10 * MS, 0.2 * number, 0.0, 0.0)  # 20 m/s
@@ -185,7 +188,7 @@ def test_the_road_comes_nearer_as_the_car_drives():
     assert road.free_distance_ahead == pytest.approx(18.0, abs=0.01)
 
 
-def test_no_road_is_said_to_be_none():
+def test_without_a_road_has_ground_is_false():
     road = merge([state("front", frame(NOW))], NOW, "base_link", 0.5).road
     assert (road.has_ground, len(road.ground)) == (False, 0)
     assert road.free_distance_ahead != road.free_distance_ahead
@@ -198,7 +201,7 @@ def test_the_rate_and_the_counts_of_a_camera_are_reported():
     assert (health.frames_received, health.frames_dropped) == (10, 5)
 
 
-def test_the_node_goes_on_when_a_camera_dies(context, executor, spin_until):
+def test_the_node_keeps_running_when_a_camera_dies(context, executor, spin_until):
     options = {"context": context, "use_global_arguments": False}
     node = FusionNode(parameter_overrides=parameters(cameras=["front", "rear"], rate=50.0, max_age=0.3), **options)
     outside = Node("outside", **options)
@@ -209,32 +212,32 @@ def test_the_node_goes_on_when_a_camera_dies(context, executor, spin_until):
         outside.create_publisher(PerceptionFrame, f"{name}/camera_perception/perception", RELIABLE)
         for name in ("front", "rear")
     ]
-    ear = Ear(outside, FusedPerception, "/fusion/fused")
-    spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers) and ear.heard)
+    listener = Listener(outside, FusedPerception, "/fusion/fused")
+    spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers) and listener.messages)
 
     def publish(*numbers: int) -> None:
         for number in numbers:
-            publishers[number].publish(frame(outside.get_clock().now().nanoseconds, seen(5.0 - 20.0 * number)))
+            publishers[number].publish(frame(outside.get_clock().now().nanoseconds, detected(5.0 - 20.0 * number)))
 
     def both() -> bool:
         publish(0, 1)
-        return len(ear.heard[-1].objects) == 2
+        return len(listener.messages[-1].objects) == 2
 
     spin_until(both, what="objects of both cameras")
     died = time.monotonic()
 
     def only_one() -> bool:
         publish(0)
-        return len(ear.heard[-1].objects) == 1
+        return len(listener.messages[-1].objects) == 1
 
     spin_until(only_one, what="the dead camera to be left out")
     assert time.monotonic() - died > 0.2
-    assert [camera.stale for camera in ear.heard[-1].cameras] == [False, True]
-    sequence = [message.seq for message in ear.heard]
+    assert [camera.stale for camera in listener.messages[-1].cameras] == [False, True]
+    sequence = [message.seq for message in listener.messages]
     assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
 
 
-def test_the_grid_and_the_markers_come_while_somebody_listens(context, executor, spin_until):
+def test_grid_and_markers_are_published_while_they_have_subscribers(context, executor, spin_until):
     options = {"context": context, "use_global_arguments": False}
     node = FusionNode(parameter_overrides=parameters(cameras=["front", "rear"], rate=50.0), **options)
     outside = Node("outside", **options)
@@ -242,15 +245,18 @@ def test_the_grid_and_the_markers_come_while_somebody_listens(context, executor,
         executor.add_node(each)
     node.start()
     now = outside.get_clock().now().nanoseconds
-    for camera, x in zip(node._merger.cameras, (10.0, -10.0)):
+    for camera, x in zip(node.active.merger.cameras, (10.0, -10.0)):
         camera.take(road_frame(now, x - 5.0, x + 5.0, float("nan")))
-    assert not node._outputs.wanted()
-    grids, marked = Ear(outside, OccupancyGrid, "/fusion/occupancy"), Ear(outside, MarkerArray, "/fusion/markers")
-    spin_until(lambda: grids.heard and marked.heard, what="grid and markers")
-    grid = grids.heard[0]
+    assert not node.configured.outputs.wanted()
+    grids, marked = (
+        Listener(outside, OccupancyGrid, "/fusion/occupancy"),
+        Listener(outside, MarkerArray, "/fusion/markers"),
+    )
+    spin_until(lambda: grids.messages and marked.messages, what="grid and markers")
+    grid = grids.messages[0]
     assert grid.header.frame_id == "base_link"
     assert list(grid.data).count(0) == pytest.approx(2 * 10 * 10 / 0.5**2, rel=0.15)  # both roads, though apart
-    assert {marker.ns for marker in marked.heard[0].markers} == {"road"}
+    assert {marker.ns for marker in marked.messages[0].markers} == {"road"}
     node.trigger_deactivate()
     node.trigger_cleanup()
 
@@ -264,33 +270,35 @@ def test_the_grid_and_the_markers_come_while_somebody_listens(context, executor,
         ({"camera": ["a"]}, "did you mean 'cameras'?"),
     ],
 )
-def test_wrong_parameters_leave_it_unconfigured(context, executor, capfd, overrides, words):
+def test_wrong_parameters_leave_the_node_unconfigured(context, executor, capfd, overrides, words):
     node = FusionNode(context=context, use_global_arguments=False, parameter_overrides=parameters(**overrides))
     executor.add_node(node)
     node.start()
-    assert node._state_machine.current_state[1] == "unconfigured"
+    assert node.lifecycle_state == "unconfigured"
     assert words in capfd.readouterr().err
 
 
-def test_a_frame_that_comes_after_a_newer_one_is_counted_and_left_out():
-    camera = state("front", frame(NOW, seen(20.0)), frame(NOW - 100 * MS, seen(21.0)), frame(NOW, seen(5.0)))
+def test_a_frame_older_than_the_latest_is_counted_and_left_out():
+    camera = state(
+        "front", frame(NOW, detected(20.0)), frame(NOW - 100 * MS, detected(21.0)), frame(NOW, detected(5.0))
+    )
     message = merge([camera], NOW, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [20.0]
     assert message.cameras[0].frames_received == 3
 
 
-def test_a_recording_that_begins_anew_is_followed():
-    camera = state("front", frame(NOW, seen(20.0)), frame(NOW - 5000 * MS, seen(8.0)))
+def test_a_restarted_recording_is_followed():
+    camera = state("front", frame(NOW, detected(20.0)), frame(NOW - 5000 * MS, detected(8.0)))
     message = merge([camera], NOW - 4990 * MS, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [8.0]
 
 
-def test_what_an_invalid_frame_says_is_not_believed():
-    """A frozen camera goes on sending: its health is told, its objects, lights and scene are not."""
-    still = frame(NOW, seen(20.0), status=PerceptionFrame.INVALID, status_flags=PerceptionFrame.IMAGE_FROZEN)
+def test_the_content_of_an_invalid_frame_is_ignored():
+    """A frozen camera keeps sending: its health is reported, its objects, lights and scene are not used."""
+    still = frame(NOW, detected(20.0), status=PerceptionFrame.INVALID, status_flags=PerceptionFrame.IMAGE_FROZEN)
     still.traffic_lights = [TrafficLight(score=0.9)]
     still.scene = [SceneAttribute(name="weather", label="rainy", score=0.9)]
-    message = merge([state("front", still), state("rear", frame(NOW, seen(-9.0)))], NOW, "base_link", 0.5)
+    message = merge([state("front", still), state("rear", frame(NOW, detected(-9.0)))], NOW, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [-9.0]
     assert (message.traffic_lights, message.scene) == ([], [])
     assert message.status == PerceptionFrame.DEGRADED
@@ -298,9 +306,9 @@ def test_what_an_invalid_frame_says_is_not_believed():
     assert [camera.status for camera in message.cameras] == [PerceptionFrame.INVALID, PerceptionFrame.OK]
 
 
-def test_places_that_are_no_numbers_are_left_out():
-    nowhere = seen(float("nan"))
-    vague = seen(12.0)
+def test_objects_with_nan_positions_are_left_out():
+    nowhere = detected(float("nan"))
+    vague = detected(12.0)
     vague.position_cov = np.full(4, np.nan, np.float32)
-    message = merge([state("front", frame(NOW, nowhere, vague, seen(20.0)))], NOW, "base_link", 0.5)
+    message = merge([state("front", frame(NOW, nowhere, vague, detected(20.0)))], NOW, "base_link", 0.5)
     assert [found.position.x for found in message.objects] == [20.0]

@@ -88,11 +88,11 @@ def test_engines_can_be_asked_for_on_the_command_line_of_a_launch():
 
 
 def test_every_process_gets_the_transport_profile_and_keeps_its_memory():
-    env = launching.environment(BRINGUP, given={})
+    env = launching.environment(BRINGUP, current={})
     assert Path(env["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
     assert env["FASTDDS_DEFAULT_PROFILES_FILE"] == env["FASTRTPS_DEFAULT_PROFILES_FILE"]
     assert {name for name in env if name.startswith("MALLOC_")} == set(launching.MALLOC)
-    own = launching.environment(BRINGUP, given={"FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"})
+    own = launching.environment(BRINGUP, current={"FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"})
     assert own["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/mine.xml"
 
 
@@ -162,6 +162,6 @@ def test_without_rosbag2_our_player_plays(monkeypatch):
 
 @pytest.mark.parametrize(("namespace", "name"), [("/camera/front", "/camera/front/"), ("front/", "/front/"), ("", "/")])
 def test_our_player_waits_for_the_camera_that_replays(namespace, name):
-    given = launching.played({**REPLAY, "namespace": namespace})
+    given = launching.player_parameters({**REPLAY, "namespace": namespace})
     assert given["wait_for_cameras"] == [name + launching.NODE]
     assert set(given) <= {entry.name for entry in fields(PlayerParams)}

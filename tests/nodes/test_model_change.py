@@ -1,4 +1,4 @@
-"""Models that change under a running camera: by service, after a build behind its back, and when the GPU is lost."""
+"""Models that change while a camera runs: by service, after a background build, and when the GPU fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import fake_tensorrt
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from driving import Ear, image_message, parameters
+from driving import Listener, image_message, parameters
 from fake_tensorrt import install
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -69,84 +69,84 @@ def other_model(tiny_model: Path, folder: Path, **changes: Any) -> str:
     return str(folder)
 
 
-def ask(it: Any, path: str) -> Any:
+def ask(camera: Any, path: str) -> Any:
     """Call load_model while images keep coming; returns the response."""
-    client = it.outside.create_client(LoadModel, "/front/camera/load_model")
-    it.spin_until(client.service_is_ready, what="the service")
+    client = camera.outside.create_client(LoadModel, "/front/camera/load_model")
+    camera.spin_until(client.service_is_ready, what="the service")
     answer = client.call_async(LoadModel.Request(path=path))
     number = 100
 
     def answered() -> bool:
         nonlocal number
         number += 1
-        it.send(image_message(number))
+        camera.send(image_message(number))
         return answer.done()
 
-    it.spin_until(answered, 30, what="an answer of load_model")
+    camera.spin_until(answered, 30, what="an answer of load_model")
     return answer.result()
 
 
-def infos(it: Any) -> list[ModelInfo]:
-    ear = Ear(it.outside, ModelInfo, "/front/camera/model_info", LATCHED)
-    it.spin_until(lambda: ear.heard, what="model info")
-    return ear.heard
+def infos(camera: Any) -> list[ModelInfo]:
+    listener = Listener(camera.outside, ModelInfo, "/front/camera/model_info", LATCHED)
+    camera.spin_until(lambda: listener.messages, what="model info")
+    return listener.messages
 
 
-def said(diagnostics: Ear, words: str) -> bool:
-    return any(words in status.message for message in diagnostics.heard for status in message.status)
+def reported(diagnostics: Listener, words: str) -> bool:
+    return any(words in status.message for message in diagnostics.messages for status in message.status)
 
 
-def answer_to(it: Any, number: int) -> PerceptionFrame:
+def answer_to(camera: Any, number: int) -> PerceptionFrame:
     """The answer to one image."""
-    before = len(it.perception.heard)
-    it.send(image_message(number))
-    return it.answers(before + 1)[before]
+    before = len(camera.perception.messages)
+    camera.send(image_message(number))
+    return camera.answers(before + 1)[before]
 
 
 # By service
 
 
-def test_another_model_takes_over_between_two_frames_and_tracks_go_on(rig, tiny_model, tmp_path):
-    it = rig()
-    it.activate()
-    heard = infos(it)
-    ids = {found.track_id for found in answer_to(it, 1).objects}
-    answer = ask(it, other_model(tiny_model, tmp_path / "other"))
+def test_another_model_takes_over_between_two_frames_and_keeps_the_tracks(make_camera, tiny_model, tmp_path):
+    camera = make_camera()
+    camera.activate()
+    heard = infos(camera)
+    ids = {found.track_id for found in answer_to(camera, 1).objects}
+    answer = ask(camera, other_model(tiny_model, tmp_path / "other"))
     assert answer.success, answer.message
     assert answer.message == "tiny 2 on onnxruntime cpu"
-    it.spin_until(lambda: len(heard) == 2, what="model info once more")
+    camera.spin_until(lambda: len(heard) == 2, what="model info once more")
     assert [info.model_version for info in heard] == ["1", "2"]
-    frame = answer_to(it, 1000)
+    frame = answer_to(camera, 1000)
     assert ids & {found.track_id for found in frame.objects}
-    assert not any(frame.status_flags & Status.ENGINE_ERROR for frame in it.perception.heard)
-    assert it.state == "active"
+    assert not any(frame.status_flags & Status.ENGINE_ERROR for frame in camera.perception.messages)
+    assert camera.state == "active"
 
 
-def test_a_model_without_an_engine_is_refused_with_the_command(rig, fake, tiny_model, tmp_path):
+def test_a_model_without_an_engine_is_refused_with_the_command(make_camera, fake, tiny_model, tmp_path):
     build_engine(load_spec(tiny_model))
-    it = rig(engine="tensorrt")
-    it.activate()
+    camera = make_camera(engine="tensorrt")
+    camera.activate()
     path = other_model(tiny_model, tmp_path / "other")
-    answer = ask(it, path)
+    answer = ask(camera, path)
     assert not answer.success
     assert f"build one with `camera-perception build-engine {path}`" in answer.message
     build_engine(load_spec(path))
-    assert ask(it, path).message == "tiny 2 on tensorrt fp32 NVIDIA Orin"
+    assert ask(camera, path).message == "tiny 2 on tensorrt fp32 NVIDIA Orin"
 
 
-def test_images_are_answered_while_a_model_is_loaded(rig, tiny_model, tmp_path):
-    it = rig()
-    it.activate()
-    opened, go = it.node._models._open_model, threading.Event()
-    it.node._models._open_model = lambda choice: (go.wait(20), opened(choice))[1]
-    client = it.outside.create_client(LoadModel, "/front/camera/load_model")
-    it.spin_until(client.service_is_ready, what="the service")
+def test_images_are_answered_while_a_model_is_loaded(make_camera, tiny_model, tmp_path):
+    camera = make_camera()
+    camera.activate()
+    opened, go = camera.node.configured.models._open_model, threading.Event()
+    camera.node.configured.models._open_model = lambda request: (go.wait(20), opened(request))[1]
+    client = camera.outside.create_client(LoadModel, "/front/camera/load_model")
+    camera.spin_until(client.service_is_ready, what="the service")
     answer = client.call_async(LoadModel.Request(path=other_model(tiny_model, tmp_path / "other")))
     for number in range(5):
-        assert answer_to(it, number).tasks_valid & PerceptionFrame.OBJECTS
+        assert answer_to(camera, number).tasks_valid & PerceptionFrame.OBJECTS
     assert not answer.done()
     go.set()
-    it.spin_until(answer.done, what="an answer of load_model")
+    camera.spin_until(answer.done, what="an answer of load_model")
     assert answer.result().success
 
 
@@ -166,43 +166,43 @@ def wrong_reference(folder: Path) -> None:
     ],
     ids=["missing", "wrong numbers", "broken"],
 )
-def test_a_model_that_fails_leaves_the_present_one(rig, tiny_model, tmp_path, damage, says):
-    it = rig()
-    it.activate()
-    heard = infos(it)
+def test_a_model_that_fails_does_not_replace_the_current_one(make_camera, tiny_model, tmp_path, damage, says):
+    camera = make_camera()
+    camera.activate()
+    heard = infos(camera)
     path = other_model(tiny_model, tmp_path / "other")
     damage(tmp_path / "other")
-    answer = ask(it, path)
+    answer = ask(camera, path)
     assert not answer.success
-    assert answer.message.startswith("the present model goes on: ")
+    assert answer.message.startswith("keeping the current model: ")
     assert says in answer.message
-    assert answer_to(it, 1000).tasks_valid & PerceptionFrame.OBJECTS
+    assert answer_to(camera, 1000).tasks_valid & PerceptionFrame.OBJECTS
     assert len(heard) == 1
 
 
-def test_a_model_with_other_classes_begins_new_tracks_with_new_ids(rig, tiny_model, tmp_path):
-    it = rig()
-    it.activate()
-    ids = {found.track_id for found in answer_to(it, 1).objects}
+def test_a_model_with_other_classes_starts_new_tracks_with_new_ids(make_camera, tiny_model, tmp_path):
+    camera = make_camera()
+    camera.activate()
+    ids = {found.track_id for found in answer_to(camera, 1).objects}
     outputs = json.loads((tiny_model / "model.json").read_text())["outputs"]
     objects = next(output for output in outputs if output["head"] == "objects")
     objects["classes"] = [name.replace("car", "vehicle") for name in objects["classes"]]
-    assert ask(it, other_model(tiny_model, tmp_path / "other", outputs=outputs)).success
-    frame = answer_to(it, 1000)
+    assert ask(camera, other_model(tiny_model, tmp_path / "other", outputs=outputs)).success
+    frame = answer_to(camera, 1000)
     assert frame.objects
     assert ids.isdisjoint(found.track_id for found in frame.objects)
 
 
-# Built behind its back
+# Background builds
 
 
-def test_without_an_engine_configure_refuses_and_says_what_to_type(rig, fake, tiny_model, capfd):
-    it = rig(engine="tensorrt")
-    it.node.trigger_configure()
-    assert it.state == "unconfigured"
-    said = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
-    assert len(said) == 1
-    assert f"build one with `camera-perception build-engine {tiny_model}`" in said[0]
+def test_without_an_engine_configure_fails_with_the_command_to_build_one(make_camera, fake, tiny_model, capfd):
+    camera = make_camera(engine="tensorrt")
+    camera.node.trigger_configure()
+    assert camera.state == "unconfigured"
+    lines = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
+    assert len(lines) == 1
+    assert f"build one with `camera-perception build-engine {tiny_model}`" in lines[0]
 
 
 def no_driver(fake: Any) -> None:
@@ -234,61 +234,61 @@ def newer(fake: Any) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_the_user_of_the_node_reads(rig, fake, tiny_model, capfd, harm, says):
+def test_configure_errors_say_what_to_do(make_camera, fake, tiny_model, capfd, harm, says):
     build_engine(load_spec(tiny_model))
     harm(fake)
-    it = rig(engine="tensorrt")
-    it.node.trigger_configure()
-    assert it.state == "unconfigured"
+    camera = make_camera(engine="tensorrt")
+    camera.node.trigger_configure()
+    assert camera.state == "unconfigured"
     lines = [line for line in capfd.readouterr().err.splitlines() if "cannot configure" in line]
     assert len(lines) == 1
     assert says in lines[0]
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "auto"])
-def test_an_engine_is_built_while_another_serves(rig, fake, slow_build, engine):
-    it = rig(engine=engine, build_engine="background")
-    it.activate()
-    heard = infos(it)
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    frame = answer_to(it, 0)
+def test_an_engine_is_built_while_the_fallback_is_used(make_camera, fake, slow_build, engine):
+    camera = make_camera(engine=engine, build_engine="background")
+    camera.activate()
+    heard = infos(camera)
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    frame = answer_to(camera, 0)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert frame.status_flags & Status.CPU_FALLBACK
-    it.spin_until(lambda: said(diagnostics, "building the engine: 25% (Building engine)"), what="progress")
+    camera.spin_until(lambda: reported(diagnostics, "building the engine: 25% (Building engine)"), what="progress")
     slow_build.set()
-    it.spin_until(lambda: len(heard) == 2, 30, what="model info once more")
+    camera.spin_until(lambda: len(heard) == 2, 30, what="model info once more")
     assert [info.backend for info in heard] == ["onnxruntime", "tensorrt"]
     assert (heard[1].backend_version, heard[1].cuda_version, heard[1].device) == ("10.3.0", "12", "NVIDIA Orin")
     assert abs(heard[1].build_time.sec - time.time()) < 600
     assert heard[0].backend_version
-    frame = answer_to(it, 1)
+    frame = answer_to(camera, 1)
     assert frame.tasks_valid & PerceptionFrame.OBJECTS
     assert not frame.status_flags & Status.CPU_FALLBACK
-    diagnostics.heard.clear()
-    it.spin_until(lambda: said(diagnostics, "running"), what="diagnostics without a warning")
+    diagnostics.messages.clear()
+    camera.spin_until(lambda: reported(diagnostics, "running"), what="diagnostics without a warning")
 
 
-def test_topics_are_there_before_the_engine_is(rig, fake, slow_build):
-    it = rig(engine="tensorrt", build_engine="background", engine_meanwhile="")
-    it.activate()
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    frame = answer_to(it, 0)
+def test_images_are_answered_before_the_engine_is_built(make_camera, fake, slow_build):
+    camera = make_camera(engine="tensorrt", build_engine="background", fallback_engine="")
+    camera.activate()
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    frame = answer_to(camera, 0)
     assert (frame.status, frame.tasks_valid) == (PerceptionFrame.INVALID, 0)
     assert frame.status_flags & Status.ENGINE_ERROR
-    it.spin_until(lambda: said(diagnostics, "building the engine"), what="progress")
+    camera.spin_until(lambda: reported(diagnostics, "building the engine"), what="progress")
     slow_build.set()
-    assert infos(it)[0].backend == "tensorrt"
-    assert answer_to(it, 1).tasks_valid & PerceptionFrame.OBJECTS
-    assert it.state == "active"
+    assert infos(camera)[0].backend == "tensorrt"
+    assert answer_to(camera, 1).tasks_valid & PerceptionFrame.OBJECTS
+    assert camera.state == "active"
 
 
-def test_a_build_that_fails_leaves_what_serves(rig, fake):
+def test_a_failed_build_leaves_the_fallback_in_use(make_camera, fake):
     fake.workspace = 1 << 62
-    it = rig(engine="tensorrt", build_engine="background")
-    it.activate()
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    it.spin_until(lambda: said(diagnostics, "give more --workspace"), what="the reason in diagnostics")
-    assert answer_to(it, 0).tasks_valid & PerceptionFrame.OBJECTS
+    camera = make_camera(engine="tensorrt", build_engine="background")
+    camera.activate()
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    camera.spin_until(lambda: reported(diagnostics, "give more --workspace"), what="the reason in diagnostics")
+    assert answer_to(camera, 0).tasks_valid & PerceptionFrame.OBJECTS
 
 
 def test_cameras_of_a_rig_build_one_engine_and_share_it(context, executor, spin_until, fake, slow_build, tiny_model):
@@ -298,42 +298,46 @@ def test_cameras_of_a_rig_build_one_engine_and_share_it(context, executor, spin_
     for node in nodes:
         executor.add_node(node)
         node.start()
-    spin_until(lambda: all(node._models.build.state == "building" for node in nodes), what="two builds")
+    spin_until(lambda: all(node.configured.models.build.state == "building" for node in nodes), what="two builds")
     slow_build.set()
-    spin_until(lambda: all(node._perceiver.model.name.startswith("tensorrt") for node in nodes), 30, what="engines")
-    assert nodes[0]._perceiver.model.engine is nodes[1]._perceiver.model.engine
+    spin_until(
+        lambda: all(node.configured.processor.serving.model.name.startswith("tensorrt") for node in nodes),
+        30,
+        what="engines",
+    )
+    assert nodes[0].configured.processor.serving.model.engine is nodes[1].configured.processor.serving.model.engine
     assert len(fake.timing_caches) == 1, "one build for both"
     for node in nodes:
         node.close()
     assert fake.cuda.leaks() == {}
 
 
-def test_cleaning_up_cancels_the_build(rig, fake, slow_build):
-    it = rig(engine="tensorrt", build_engine="background")
-    it.activate()
-    build = it.node._models._build
-    it.node.trigger_deactivate()
-    it.node.trigger_cleanup()
+def test_cleaning_up_cancels_the_build(make_camera, fake, slow_build):
+    camera = make_camera(engine="tensorrt", build_engine="background")
+    camera.activate()
+    build = camera.node.configured.models._build
+    camera.node.trigger_deactivate()
+    camera.node.trigger_cleanup()
     assert build.join(10)
     assert build.state.state == "cancelled"
-    assert it.state == "unconfigured"
+    assert camera.state == "unconfigured"
 
 
-# The GPU is lost
+# The GPU fails
 
 
 @pytest.fixture
-def on_gpu(rig, fake, tiny_model):
+def on_gpu(make_camera, fake, tiny_model):
     """An active camera on the stand-in for TensorRT."""
     build_engine(load_spec(tiny_model))
-    it = rig(engine="tensorrt")
-    it.activate()
-    assert answer_to(it, 0).tasks_valid & PerceptionFrame.OBJECTS
-    return it
+    camera = make_camera(engine="tensorrt")
+    camera.activate()
+    assert answer_to(camera, 0).tasks_valid & PerceptionFrame.OBJECTS
+    return camera
 
 
 @pytest.mark.parametrize("error", ["cudaErrorLaunchFailure", "cudaErrorMemoryAllocation", "cudaErrorECCUncorrectable"])
-def test_one_cuda_error_is_survived_by_opening_the_engine_again(on_gpu, fake, error, capfd):
+def test_one_cuda_error_is_survived_by_reopening_the_engine(on_gpu, fake, error, capfd):
     fake.cuda.fail("cudaGraphLaunch", error)
     assert answer_to(on_gpu, 1).tasks_valid & PerceptionFrame.OBJECTS
     assert f"({error})" in capfd.readouterr().err
@@ -341,7 +345,7 @@ def test_one_cuda_error_is_survived_by_opening_the_engine_again(on_gpu, fake, er
 
 
 def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
-    diagnostics = Ear(on_gpu.outside, DiagnosticArray, "/diagnostics")
+    diagnostics = Listener(on_gpu.outside, DiagnosticArray, "/diagnostics")
     fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
     answer_to(on_gpu, 1)
     fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
@@ -349,14 +353,14 @@ def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
-    on_gpu.spin_until(lambda: said(diagnostics, "crashed on the GPU"), what="the cause in diagnostics")
+    on_gpu.spin_until(lambda: reported(diagnostics, "crashed on the GPU"), what="the cause in diagnostics")
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     on_gpu.node.start()
     assert on_gpu.state == "active"
 
 
-def test_a_gpu_that_answers_no_more_hangs_nothing(on_gpu, fake, monkeypatch):
+def test_a_gpu_that_stops_responding_does_not_hang_the_node(on_gpu, fake, monkeypatch):
     monkeypatch.setattr(runtime.Event.wait, "__defaults__", (0.05,))
     fake.cuda.hang = True
     frame = answer_to(on_gpu, 1)
@@ -364,43 +368,43 @@ def test_a_gpu_that_answers_no_more_hangs_nothing(on_gpu, fake, monkeypatch):
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
 
 
-def test_a_driver_call_that_never_returns_is_left_behind(on_gpu, monkeypatch):
-    monkeypatch.setattr(processor, "STUCK", 0.2)
+def test_a_driver_call_that_never_returns_is_abandoned(on_gpu, monkeypatch):
+    monkeypatch.setattr(processor, "FRAME_TIMEOUT", 0.2)
     monkeypatch.setattr("camera_perception.engines.serving.loaded.CLOSING", 0.2)
-    diagnostics = Ear(on_gpu.outside, DiagnosticArray, "/diagnostics")
+    diagnostics = Listener(on_gpu.outside, DiagnosticArray, "/diagnostics")
     never = threading.Event()
-    engine = on_gpu.node._perceiver.model.engine
+    engine = on_gpu.processor.serving.model.engine
     engine.wait = engine.close = lambda *slot: never.wait(60)
     on_gpu.send(image_message(1))
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", 15, what="deactivation")
-    on_gpu.spin_until(lambda: said(diagnostics, "does not come back"), what="the cause in diagnostics")
+    on_gpu.spin_until(lambda: reported(diagnostics, "the engine is stuck"), what="the cause in diagnostics")
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     never.set()
 
 
-# The GPU is warm
+# The GPU is hot
 
 
-def test_the_gpu_is_in_diagnostics_and_heat_in_every_frame(rig, monkeypatch):
+def test_the_gpu_is_in_diagnostics_and_its_heat_in_every_frame(make_camera, monkeypatch):
     readings = [GpuReading("Orin", 90.0, 0.5, 1 << 30, 8 << 30, "heat", 306.0, 1300.0)]
     monkeypatch.setattr("camera_perception_ros.nodes.camera_node.gpu_reader", lambda: lambda: readings[0])
-    it = rig()
-    it.activate()
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    it.spin_until(lambda: said(diagnostics, "slowed down: heat"), what="the GPU in diagnostics")
-    part = next(part for part in diagnostics.heard[-1].status if part.name.endswith("GPU"))
+    camera = make_camera()
+    camera.activate()
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    camera.spin_until(lambda: reported(diagnostics, "throttled: heat"), what="the GPU in diagnostics")
+    part = next(part for part in diagnostics.messages[-1].status if part.name.endswith("GPU"))
     values = {pair.key: pair.value for pair in part.values}
     assert (values["gpu temperature"], values["gpu clock"]) == ("90 C", "306 of 1300 MHz")
-    assert answer_to(it, 0).status_flags & Status.THERMAL
+    assert answer_to(camera, 0).status_flags & Status.THERMAL
     readings[0] = GpuReading("Orin", 50.0)
-    it.spin_until(lambda: "50 C" in str(diagnostics.heard[-1]), what="a cool GPU")
-    assert not answer_to(it, 1).status_flags & Status.THERMAL
+    camera.spin_until(lambda: "50 C" in str(diagnostics.messages[-1]), what="a cool GPU")
+    assert not answer_to(camera, 1).status_flags & Status.THERMAL
 
 
-def test_without_a_gpu_nothing_is_said_about_one(rig, monkeypatch):
+def test_without_a_gpu_there_is_no_gpu_status(make_camera, monkeypatch):
     monkeypatch.setattr("camera_perception_ros.nodes.camera_node.gpu_reader", lambda: None)
-    it = rig()
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    it.spin_until(lambda: diagnostics.heard, what="diagnostics")
-    assert not [part for part in diagnostics.heard[0].status if part.name.endswith("GPU")]
+    camera = make_camera()
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    camera.spin_until(lambda: diagnostics.messages, what="diagnostics")
+    assert not [part for part in diagnostics.messages[0].status if part.name.endswith("GPU")]

@@ -1,4 +1,4 @@
-"""Parameters as ROS users meet them: descriptions, ranges, unknown names, live changes."""
+"""ROS parameters: descriptions, ranges, unknown and deprecated names, live changes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ class Some:
     threshold: float = param(0.5, "A score.", low=0.0, high=1.0, live=True)
     depth: int = param(2, "A depth.", low=1, high=10)
     mode: str = param("a", "A mode.", choices=("a", "b"), live=True)
-    fixed: bool = param(False, "Fixed.", read_only=True)
+    fixed: bool = param(False, "Fixed.", read_only=True, old_name="frozen")
 
     def check(self) -> None:
         if self.mode == "b" and self.threshold > 0.9:
             raise ParameterError("mode b wants a threshold of at most 0.9")
 
 
+OPTIONS = {"use_global_arguments": False, "automatically_declare_parameters_from_overrides": True}
+
+
 def node_with(context, executor, **overrides) -> Node:
-    node = Node("some", context=context, parameter_overrides=parameters(**overrides), use_global_arguments=False)
+    node = Node("some", context=context, parameter_overrides=parameters(**overrides), **OPTIONS)
     executor.add_node(node)
     return node
 
@@ -52,13 +55,45 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(context, executor, name
     assert hint in str(error.value)
 
 
-def test_names_of_rclpy_itself_are_not_unknown(context, executor):
-    Parameters(node_with(context, executor, use_sim_time=False), Some).read()
+def test_parameters_of_rclpy_itself_are_known(context, executor):
+    Parameters(node_with(context, executor, use_sim_time=False, start_type_description_service=False), Some).read()
+
+
+def test_a_parameter_declared_later_by_another_part_of_the_node_is_not_unknown(context, executor):
+    node = node_with(context, executor)
+    declared = Parameters(node, Some)
+    node.declare_parameter("of_a_plugin", 1)
+    declared.read()
+
+
+def test_a_deprecated_name_is_accepted_with_one_warning(context, executor, capfd):
+    declared = Parameters(node_with(context, executor, frozen=True), Some)
+    assert declared.read().fixed is declared.read().fixed is True
+    lines = [line for line in capfd.readouterr().err.splitlines() if "deprecated" in line]
+    assert len(lines) == 1
+    assert "'frozen' is deprecated and will be removed in the next release: use 'fixed'" in lines[0]
+
+
+def test_the_new_name_wins_over_a_deprecated_one(context, executor):
+    assert Parameters(node_with(context, executor, frozen=True, fixed=False), Some).read().fixed is False
+
+
+def test_a_value_of_the_wrong_type_under_a_deprecated_name_is_refused(context, executor):
+    with pytest.raises(ParameterError, match="'frozen' has the wrong type: expected bool"):
+        Parameters(node_with(context, executor, frozen="yes"), Some)
+
+
+def test_a_description_under_a_deprecated_name_is_kept(context, executor):
+    node = node_with(context, executor, frozen=True)
+    Parameters(node, Some)
+    about = node.describe_parameter("fixed")
+    assert (about.description, about.read_only) == ("Fixed.", True)
+    assert not node.has_parameter("frozen")
 
 
 def test_live_changes_arrive_and_wrong_ones_are_refused_with_a_reason(context, executor):
-    node, seen = node_with(context, executor), []
-    Parameters(node, Some, seen.append)
+    node, changes = node_with(context, executor), []
+    Parameters(node, Some, changes.append)
     tries = {
         "threshold": [(0.7, True), (1.7, False), ("high", False)],
         "mode": [("b", True), ("c", False)],
@@ -69,7 +104,7 @@ def test_live_changes_arrive_and_wrong_ones_are_refused_with_a_reason(context, e
             result = node.set_parameters([Parameter(name, value=value)])[0]
             assert result.successful == accepted, (name, value, result.reason)
             assert accepted or result.reason
-    assert [values.threshold for values in seen] == [0.7, 0.7]
+    assert [values.threshold for values in changes] == [0.7, 0.7]
 
 
 def test_values_that_contradict_each_other_are_refused_together(context, executor):
@@ -90,12 +125,12 @@ def test_only_live_parameters_change_while_frozen(context, executor):
 
 
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
-def test_every_parameter_of_every_node_explains_itself(context, executor, cls):
+def test_every_parameter_of_every_node_is_described(context, executor, cls):
     node = node_with(context, executor)
     Parameters(node, cls)
     for entry in fields(cls):
         about = node.describe_parameter(entry.name)
         assert about.description.endswith("."), entry.name
-        assert about.description[0].isupper() or about.description.split()[0] in ("auto", "bag"), entry.name
+        assert about.description[0].isupper(), entry.name
         number = isinstance(default_of(entry), (int, float)) and not isinstance(default_of(entry), bool)
         assert not number or about.floating_point_range or about.integer_range, entry.name

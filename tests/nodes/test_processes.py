@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from driving import (
     RELIABLE,
-    Ear,
+    Listener,
     catches_signals,
-    given,
     image_message,
     process_environment,
     road,
+    ros_arguments,
     shipped_environment,
     start_node,
 )
@@ -31,7 +31,7 @@ from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import CAMERA_INFO, IMAGE, serialize
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
-from camera_perception_ros.launching import NODE, played
+from camera_perception_ros.launching import NODE, player_parameters
 
 TOPIC, INFO_TOPIC = "/camera/front/image_raw", "/camera/front/camera_info"
 
@@ -70,10 +70,10 @@ def processes():
 @pytest.mark.parametrize(("delay", "number"), [(0.0, signal.SIGINT), (0.4, signal.SIGTERM), (2.0, signal.SIGINT)])
 def test_a_node_ends_with_0_on_a_signal_at_any_moment(processes, tiny_model, tmp_path, delay, number):
     nodes = {
-        "camera_node": given(model=tiny_model, engine="onnxruntime", autostart="true"),
-        "fusion_node": given(cameras="[front]", autostart="true"),
-        "bag_player_node": given(bag=write_bag(tmp_path / "bag"), start_paused="true"),
-        "bag_recorder_node": given(output=tmp_path / "out"),
+        "camera_node": ros_arguments(model=tiny_model, engine="onnxruntime", autostart="true"),
+        "fusion_node": ros_arguments(cameras="[front]", autostart="true"),
+        "bag_player_node": ros_arguments(bag=write_bag(tmp_path / "bag"), start_paused="true"),
+        "bag_recorder_node": ros_arguments(output=tmp_path / "out"),
     }
     logs = {name: tmp_path / f"{name}.log" for name in nodes}
     started = {name: start_node(name, *arguments, log=logs[name]) for name, arguments in nodes.items()}
@@ -91,10 +91,10 @@ def test_a_node_ends_with_0_on_a_signal_at_any_moment(processes, tiny_model, tmp
 
 def test_the_player_sends_every_message_and_the_recorder_gets_the_same_bytes(processes, tmp_path):
     bag, out, log = write_bag(tmp_path / "bag"), tmp_path / "out", tmp_path / "player.log"
-    topics = given(output=out, topics=f"[{TOPIC},{INFO_TOPIC}]")
+    topics = ros_arguments(output=out, topics=f"[{TOPIC},{INFO_TOPIC}]")
     recorder = start_node("bag_recorder_node", *topics, log=tmp_path / "recorder.log")
     summary = tmp_path / "summary.json"
-    arguments = given(bag=bag, rate=4.0, depth=100, wait_for_subscribers=60.0, summary=summary)
+    arguments = ros_arguments(bag=bag, rate=4.0, depth=100, wait_for_subscribers=60.0, summary=summary)
     player = start_node("bag_player_node", *arguments, log=log)
     processes += [recorder, player]
     assert finished(player, log) == 0
@@ -117,12 +117,12 @@ def test_one_camera_replays_a_recording_of_two(processes, tiny_model, tmp_path):
     """As replay.launch.py does it: nobody looks at the other camera's images, and time comes from the recording."""
     bag = write_bag(tmp_path / "bag", images=6, topics=(TOPIC, "/camera/rear/image_raw"))
     log, summary = tmp_path / "player.log", tmp_path / "summary.json"
-    own = played({"bag": str(bag), "rate": "1.0", "loop": "false", "namespace": "/camera/front"})
-    given_list = own | {"wait_for_cameras": str(own["wait_for_cameras"]).replace("'", ""), "summary": summary}
-    camera = given(model=tiny_model, engine="onnxruntime", autostart="true", use_sim_time="true")
+    own = player_parameters({"bag": str(bag), "rate": "1.0", "loop": "false", "namespace": "/camera/front"})
+    player_values = own | {"wait_for_cameras": str(own["wait_for_cameras"]).replace("'", ""), "summary": summary}
+    camera = ros_arguments(model=tiny_model, engine="onnxruntime", autostart="true", use_sim_time="true")
     placed = ["-r", f"__node:={NODE}", "-r", "__ns:=/camera/front"]
     processes.append(start_node("camera_node", *placed, *camera, log=tmp_path / "camera.log"))
-    player = start_node("bag_player_node", *given(**given_list), log=log)
+    player = start_node("bag_player_node", *ros_arguments(**player_values), log=log)
     processes.append(player)
     assert finished(player, log) == 0, log.read_text()
     assert json.loads(summary.read_text())["sent"][TOPIC] == 6
@@ -131,24 +131,24 @@ def test_one_camera_replays_a_recording_of_two(processes, tiny_model, tmp_path):
 def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, spin_until, tmp_path):
     outside = Node("outside", context=context, use_global_arguments=False)
     executor.add_node(outside)
-    ear = Ear(outside, Image, TOPIC)
+    listener = Listener(outside, Image, TOPIC)
     bag = write_bag(tmp_path / "bag", images=5)
-    arguments = given(bag=bag, stamps="now", wait_for_subscribers=60.0, start_offset=0.04)
+    arguments = ros_arguments(bag=bag, stamps="now", wait_for_subscribers=60.0, start_offset=0.04)
     processes.append(start_node("bag_player_node", *arguments, log=tmp_path / "player.log"))
-    spin_until(lambda: len(ear.heard) >= 4, what="images")
-    stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in ear.heard]
+    spin_until(lambda: len(listener.messages) >= 4, what="images")
+    stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in listener.messages]
     assert {later - earlier for earlier, later in zip(stamps, stamps[1:])} == {50_000_000}
     assert abs(time.time_ns() - stamps[-1]) < 60e9  # the bag is of 1970
-    assert bytes(ear.heard[0].data) == road(1).tobytes()
+    assert bytes(listener.messages[0].data) == road(1).tobytes()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (given(bag="/no/such/bag"), "/no/such/bag does not exist"),
+        (ros_arguments(bag="/no/such/bag"), "/no/such/bag does not exist"),
         ([], "'bag' is empty"),
-        (given(bga="x"), "did you mean 'bag'?"),
-        (given(bag="x", wait_for_fusion="/fusion"), "'wait_for_fusion' needs 'wait_for_cameras'"),
+        (ros_arguments(bga="x"), "did you mean 'bag'?"),
+        (ros_arguments(bag="x", wait_for_fusion="/fusion"), "'wait_for_fusion' needs 'wait_for_cameras'"),
     ],
 )
 def test_a_player_that_cannot_play_says_why_and_fails(processes, tmp_path, arguments, words):
@@ -169,7 +169,7 @@ def test_shared_memory_is_taken_from_killed_nodes_and_given_back_at_the_end(proc
     left = SHM / f"fastrtps_{os.getpid():016x}_el"
     left.touch()
     os.utime(left, (0, 0))
-    log, topics = tmp_path / "log", given(cameras="[front]", autostart="true")
+    log, topics = tmp_path / "log", ros_arguments(cameras="[front]", autostart="true")
     node = start_node("fusion_node", *topics, log=log, env=shipped_environment())
     processes.append(node)
     deadline = time.monotonic() + 60.0
@@ -187,10 +187,10 @@ def test_a_killed_camera_leaves_the_others_working(processes, context, executor,
     outside = Node("outside", context=context, use_global_arguments=False)
     executor.add_node(outside)
     camera = outside.create_publisher(Image, TOPIC, RELIABLE)
-    frames = Ear(outside, PerceptionFrame, "/camera/front/camera/perception")
-    fused = Ear(outside, FusedPerception, "/fusion/fused")
-    arguments = ["-r", "__ns:=/camera/front", *given(model=tiny_model, engine="onnxruntime", autostart="true")]
-    topics = given(cameras="[front]", topics="[/camera/front/camera/perception]", autostart="true", max_age=1.0)
+    frames = Listener(outside, PerceptionFrame, "/camera/front/camera/perception")
+    fused = Listener(outside, FusedPerception, "/fusion/fused")
+    arguments = ["-r", "__ns:=/camera/front", *ros_arguments(model=tiny_model, engine="onnxruntime", autostart="true")]
+    topics = ros_arguments(cameras="[front]", topics="[/camera/front/camera/perception]", autostart="true", max_age=1.0)
     first = start_node("camera_node", *arguments, log=tmp_path / "first.log")
     processes += [first, start_node("fusion_node", *topics, log=tmp_path / "fusion.log")]
     picture = image_message(0)
@@ -202,7 +202,7 @@ def test_a_killed_camera_leaves_the_others_working(processes, context, executor,
     outside.create_timer(0.05, send)
 
     def fresh(stale: bool) -> bool:
-        return bool(fused.heard and fused.heard[-1].cameras[0].stale == stale and frames.heard)
+        return bool(fused.messages and fused.messages[-1].cameras[0].stale == stale and frames.messages)
 
     spin_until(lambda: fresh(stale=False), what="a fused frame of the camera")
     first.kill()
@@ -223,10 +223,10 @@ def test_a_full_disk_is_one_clear_line_and_what_was_recorded_stays_readable(proc
     """A limit on the size of a file stands for the full disk: both fail in the middle of a write."""
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     bag, out, log = write_bag(tmp_path / "bag", images=60), tmp_path / "out", tmp_path / "recorder.log"
-    command = [sys.executable, "-c", LIMITED, "--ros-args", *given(output=out, topics=f"[{TOPIC}]")]
+    command = [sys.executable, "-c", LIMITED, "--ros-args", *ros_arguments(output=out, topics=f"[{TOPIC}]")]
     with log.open("wb") as stream:
         recorder = subprocess.Popen(command, stdout=stream, stderr=stream, env=process_environment())
-    arguments = given(bag=bag, rate=8.0, loop=True, wait_for_subscribers=60.0)  # what is lost comes again
+    arguments = ros_arguments(bag=bag, rate=8.0, loop=True, wait_for_subscribers=60.0)  # what is lost comes again
     processes += [recorder, start_node("bag_player_node", *arguments, log=tmp_path / "player.log")]
     assert finished(recorder, log) == 1
     errors = [line for line in log.read_text().splitlines() if "[ERROR]" in line]

@@ -1,4 +1,4 @@
-"""A depth image or a lidar beside the camera, on real topics: ranges follow it, and what is broken is said."""
+"""A depth image or a lidar beside the camera, on real topics: objects get its range, and its problems are reported."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from driving import RELIABLE, Ear, camera_info, header, image_message
+from driving import RELIABLE, Listener, camera_info, header, image_message
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from test_transforms import LEVEL, QuietNode, tf
 
 from camera_perception_msgs.msg import DetectedObject
 from camera_perception_ros.camera import calibration
-from camera_perception_ros.camera.calibration import Heard
+from camera_perception_ros.camera.calibration import TopicTransforms
 
 POSE = [1.5, 0.0, 1.4, 0.0, 0.0, 0.0]  # of the camera; the bright block is a car before it
 
@@ -30,7 +30,7 @@ def depth_image(number: int, metres: float, **changes: Any) -> Image:
 
 
 def wall_of_points(number: int, forward: float) -> PointCloud2:
-    """A wall so far ahead of the lidar."""
+    """A wall ahead of the lidar, at this distance in metres."""
     across = np.linspace(-1.0, 1.0, 41)
     y, z = (grid.ravel() for grid in np.meshgrid(across, across))
     points = np.c_[np.full(len(y), forward), y, z].astype("<f4")
@@ -40,35 +40,35 @@ def wall_of_points(number: int, forward: float) -> PointCloud2:
     return message
 
 
-def started(rig: Any, kind: type, **topic: str) -> tuple[Any, Any]:
-    """A calibrated rig and a publisher at its range topic."""
-    it = rig(camera_pose=POSE, **topic)
-    it.activate()
-    publisher = it.outside.create_publisher(kind, *topic.values(), RELIABLE)
-    it.infos.publish(camera_info())
-    it.spin_until(lambda: it.node._calibration.camera and publisher.get_subscription_count(), what="calibration")
-    return it, publisher
+def started(make_camera: Any, kind: type, **topic: str) -> tuple[Any, Any]:
+    """A calibrated camera and a publisher on its range topic."""
+    camera = make_camera(camera_pose=POSE, **topic)
+    camera.activate()
+    publisher = camera.outside.create_publisher(kind, *topic.values(), RELIABLE)
+    camera.infos.publish(camera_info())
+    camera.spin_until(lambda: camera.calibration.camera and publisher.get_subscription_count(), what="calibration")
+    return camera, publisher
 
 
-def car_with(it: Any, publisher: Any, number: int, *messages: Any) -> Any:
-    """What the node says about the car in an image, after these messages."""
-    memory, before = it.node._perceiver.ranges, len(it.perception.heard)
+def car_with(camera: Any, publisher: Any, number: int, *messages: Any) -> Any:
+    """The car in the answer to an image, after these range messages."""
+    memory, before = camera.processor.ranges, len(camera.perception.messages)
     for message in messages:
         publisher.publish(message)
     kept = memory._clouds if messages and isinstance(messages[0], PointCloud2) else memory._depths
     if messages:
-        it.spin_until(lambda: messages[-1] in [message for _, message in kept._items], what="the range message")
-    it.send(image_message(number))
-    (car,) = [found for found in it.answers(before + 1)[-1].objects if found.class_name == "car"]
+        camera.spin_until(lambda: messages[-1] in [message for _, message in kept._items], what="the range message")
+    camera.send(image_message(number))
+    (car,) = [found for found in camera.answers(before + 1)[-1].objects if found.class_name == "car"]
     return car
 
 
-def test_range_follows_the_depth_image_and_then_the_road_again(rig):
-    it, depths = started(rig, Image, depth_topic="/depth")
-    car = car_with(it, depths, 0, depth_image(0, 12.0))
+def test_range_follows_the_depth_image_and_then_the_road_again(make_camera):
+    camera, depths = started(make_camera, Image, depth_topic="/depth")
+    car = car_with(camera, depths, 0, depth_image(0, 12.0))
     assert car.position_method == DetectedObject.DEPTH
     assert (car.range, car.position.x) == (pytest.approx(13.5, abs=0.01), pytest.approx(13.5, abs=0.01))
-    later = car_with(it, depths, 10)
+    later = car_with(camera, depths, 10)
     assert later.position_method in (DetectedObject.GROUND_PLANE, DetectedObject.SIZE_PRIOR)
     assert later.range < 12.0  # 7.6 m before the camera by its lower edge
 
@@ -83,39 +83,39 @@ def test_range_follows_the_depth_image_and_then_the_road_again(rig):
     ],
     ids=["encoding", "cut short", "not registered", "another time"],
 )
-def test_a_depth_image_that_cannot_be_used_leaves_the_ground_plane_and_is_named(rig, changes, words):
-    it, depths = started(rig, Image, depth_topic="/depth")
-    diagnostics = Ear(it.outside, DiagnosticArray, "/diagnostics")
-    car = car_with(it, depths, 0, depth_image(0, 12.0, **changes))
+def test_an_unusable_depth_image_is_reported_and_the_ground_plane_is_used(make_camera, changes, words):
+    camera, depths = started(make_camera, Image, depth_topic="/depth")
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    car = car_with(camera, depths, 0, depth_image(0, 12.0, **changes))
     assert car.position_method in (DetectedObject.GROUND_PLANE, DetectedObject.SIZE_PRIOR)
-    it.spin_until(lambda: words in said(diagnostics), what="the reason in diagnostics")
-    assert it.state == "active"
+    camera.spin_until(lambda: words in range_status(diagnostics), what="the reason in diagnostics")
+    assert camera.state == "active"
 
 
-def said(diagnostics: Ear) -> str:
-    """The last word about range sensors."""
-    parts = [part for message in diagnostics.heard for part in message.status if part.name.endswith("Range sensors")]
+def range_status(diagnostics: Listener) -> str:
+    """The latest message about range sensors."""
+    parts = [part for message in diagnostics.messages for part in message.status if part.name.endswith("Range sensors")]
     return parts[-1].message if parts else ""
 
 
-def test_range_follows_the_lidar_once_tf_knows_where_it_is(rig, monkeypatch):
+def test_range_follows_the_lidar_once_tf_knows_where_it_is(make_camera, monkeypatch):
     """5 m ahead of a lidar that sits 1 m ahead of base_link."""
-    heard = Heard(QuietNode(), object)
+    heard = TopicTransforms(QuietNode(), object)
     monkeypatch.setattr(calibration, "listen", lambda node: heard)
-    it, clouds = started(rig, PointCloud2, lidar_topic="/points")
-    lost = car_with(it, clouds, 0, wall_of_points(0, 5.0))
+    camera, clouds = started(make_camera, PointCloud2, lidar_topic="/points")
+    lost = car_with(camera, clouds, 0, wall_of_points(0, 5.0))
     assert lost.position_method in (DetectedObject.GROUND_PLANE, DetectedObject.SIZE_PRIOR)
-    assert "TF does not know where the lidar's frame 'lidar' is" in it.node._perceiver.ranges.problems["lidar"]
+    assert "TF does not know where the lidar's frame 'lidar' is" in camera.processor.ranges.problems["lidar"]
     heard.on_static(tf("base_link", "lidar", (1.0, 0.0, 1.0), LEVEL))
-    car = car_with(it, clouds, 200, wall_of_points(200, 5.0))
+    car = car_with(camera, clouds, 200, wall_of_points(200, 5.0))
     assert (car.position_method, car.range) == (DetectedObject.LIDAR, pytest.approx(6.0, abs=0.01))
-    assert it.node._perceiver.ranges.problems == {}
+    assert camera.processor.ranges.problems == {}
 
 
-def test_without_topics_nothing_is_subscribed_or_said(rig):
-    it = rig(camera_pose=POSE)
-    it.activate()
-    kinds = {subscription.msg_type for subscription in it.node.subscriptions}
+def test_without_topics_nothing_is_subscribed_or_reported(make_camera):
+    camera = make_camera(camera_pose=POSE)
+    camera.activate()
+    kinds = {subscription.msg_type for subscription in camera.node.subscriptions}
     assert PointCloud2 not in kinds
-    assert len([subscription for subscription in it.node.subscriptions if subscription.msg_type is Image]) == 1
-    assert it.node._perceiver.ranges is None
+    assert len([subscription for subscription in camera.node.subscriptions if subscription.msg_type is Image]) == 1
+    assert camera.processor.ranges is None

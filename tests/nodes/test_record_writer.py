@@ -1,4 +1,4 @@
-"""The recorder's writer: what it is given is what it writes, or what a change makes of it."""
+"""The writer of the recorder: messages are written unchanged, or as its change function returns them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def record(folder, change, count: int = 4) -> tuple[list[bytes], RecordWriter, l
 
 
 def test_images_are_changed_before_they_reach_the_disk(tmp_path):
-    heard = []
+    calls = []
 
-    def change(topic, kind, data):
-        heard.append((topic, kind))
+    def change(topic, type_, data):
+        calls.append((topic, type_))
         return None if data == image(2) else image(200)
 
     written, writer, failures = record(tmp_path / "bag", change)
     assert written == [image(200)] * 3
-    assert heard == [(TOPIC, IMAGE)] * 4
+    assert calls == [(TOPIC, IMAGE)] * 4
     assert (writer.lost, writer.written[TOPIC], failures) == (1, 3, [])
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the network is gone"), ValueError("odd")])
 def test_when_the_change_fails_nothing_unchanged_is_written(tmp_path, error):
-    def change(topic, kind, data):
+    def change(topic, type_, data):
         if data == image(1):
             raise error
         return data

@@ -1,4 +1,4 @@
-"""A recorder that is told to anonymize writes no plate that its model finds."""
+"""A recorder with `anonymize` covers what its model detects before it writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scene(number: int) -> np.ndarray:
     return image
 
 
-def test_what_reaches_the_disk_is_covered(context, executor, spin_until, tiny_model, tmp_path):
+def test_recorded_images_are_covered(context, executor, spin_until, tiny_model, tmp_path):
     node = recorder(context, executor, output=str(tmp_path / "bag"), anonymize=True, model=str(tiny_model))
     outside = Node("outside", context=context)
     executor.add_node(outside)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from driving import RELIABLE, Ear, image_message, parameters
+from driving import RELIABLE, Listener, image_message, parameters
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
@@ -125,21 +125,21 @@ def test_every_camera_of_a_rig_is_answered_by_the_one_engine(context, executor, 
         executor.add_node(node)
     for node in nodes:
         node.start()
-    models = [node._perceiver.model for node in nodes]
+    models = [node.configured.processor.serving.model for node in nodes]
     assert all(isinstance(model, SharedModel) and model is models[0] for model in models)
     cameras = [outside.create_publisher(Image, f"/{name}/image_raw", RELIABLE) for name in NAMES]
-    ears = [Ear(outside, PerceptionFrame, f"/{name}/camera_perception/perception") for name in NAMES]
+    listeners = [Listener(outside, PerceptionFrame, f"/{name}/camera_perception/perception") for name in NAMES]
     spin_until(lambda: all(camera.get_subscription_count() for camera in cameras), what="subscribing")
-    spin_until(lambda: all(node._publisher.get_subscription_count() for node in nodes), what="listeners")
+    spin_until(lambda: all(node.configured.publisher.get_subscription_count() for node in nodes), what="listeners")
     for number in range(10):
         for camera in cameras:
             camera.publish(image_message(number))
         spin_until(lambda: True)
 
     def counted() -> bool:
-        return all(sum(1 + frame.frames_dropped for frame in ear.heard) == 10 for ear in ears)
+        return all(sum(1 + frame.frames_dropped for frame in listener.messages) == 10 for listener in listeners)
 
     spin_until(counted, what="ten images of each camera accounted for")
-    assert [ear.heard[-1].camera_name for ear in ears] == list(NAMES)
+    assert [listener.messages[-1].camera_name for listener in listeners] == list(NAMES)
     for node in nodes:
         node.close()

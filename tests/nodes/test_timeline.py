@@ -1,4 +1,4 @@
-"""Rate, pause and loops as changes of the base, on a clock that the test turns by hand."""
+"""Rate, pause and loop of the playback, on a manual clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from camera_perception_ros.bag.timeline import Timeline
 SECOND = 1_000_000_000
 
 
-class HandClock:
+class ManualClock:
     now = 50 * SECOND
 
     def __call__(self) -> int:
@@ -18,14 +18,14 @@ class HandClock:
 
 @pytest.mark.parametrize(("rate", "due"), [(1.0, 2 * SECOND), (4.0, SECOND // 2), (0.5, 4 * SECOND)])
 def test_a_message_two_seconds_in_is_due_by_the_rate(rate, due):
-    clock = HandClock()
+    clock = ManualClock()
     timeline = Timeline(rate, clock)
     timeline.start(1000 * SECOND)
     assert timeline.due(1002 * SECOND) - clock.now == due
 
 
 def test_a_pause_moves_everything_by_its_length():
-    clock = HandClock()
+    clock = ManualClock()
     timeline = Timeline(2.0, clock)
     timeline.start(0)
     clock.now += SECOND
@@ -38,7 +38,7 @@ def test_a_pause_moves_everything_by_its_length():
 
 
 def test_a_loop_starts_the_recording_again():
-    clock = HandClock()
+    clock = ManualClock()
     timeline = Timeline(1.0, clock)
     timeline.start(7 * SECOND)
     clock.now += 3 * SECOND
@@ -47,7 +47,7 @@ def test_a_loop_starts_the_recording_again():
 
 
 def test_nothing_is_due_while_paused():
-    clock = HandClock()
+    clock = ManualClock()
     timeline = Timeline(1.0, clock)
     timeline.pause(True)
     timeline.start(0)

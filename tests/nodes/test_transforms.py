@@ -1,4 +1,4 @@
-"""TF without tf2_ros: transforms that were heard place the camera; where none can be heard, the log says so."""
+"""TF without tf2_ros: the camera's pose from the topics; without TF messages the log says what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geometry_msgs.msg import TransformStamped
 
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import optical_from_rpy
-from camera_perception_ros.camera.calibration import Calibration, Heard, listen
+from camera_perception_ros.camera.calibration import Calibration, TopicTransforms, listen
 from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.params.camera import CameraParams
 
@@ -67,7 +67,7 @@ def without_tf2_ros(monkeypatch):
     return monkeypatch
 
 
-def test_a_calibration_finds_the_camera_by_what_it_heard(without_tf2_ros):
+def test_a_calibration_gets_the_camera_pose_from_the_tf_topics(without_tf2_ros):
     without_tf2_ros.setitem(sys.modules, "tf2_msgs.msg", SimpleNamespace(TFMessage=object))
     without_tf2_ros.setitem(sys.modules, "tf2_msgs", SimpleNamespace())
     node = QuietNode()
@@ -84,7 +84,7 @@ def test_a_calibration_finds_the_camera_by_what_it_heard(without_tf2_ros):
     assert (node.topics, node.timers) == ([], [])
 
 
-def test_tf_that_comes_after_the_only_camera_info_is_found(without_tf2_ros):
+def test_tf_that_arrives_after_the_only_camera_info_is_used(without_tf2_ros):
     without_tf2_ros.setitem(sys.modules, "tf2_msgs.msg", SimpleNamespace(TFMessage=object))
     without_tf2_ros.setitem(sys.modules, "tf2_msgs", SimpleNamespace())
     node = QuietNode()
@@ -98,13 +98,13 @@ def test_tf_that_comes_after_the_only_camera_info_is_found(without_tf2_ros):
 
 
 def test_a_moving_transform_is_the_latest():
-    heard = Heard(QuietNode(), object)
+    heard = TopicTransforms(QuietNode(), object)
     for second in range(3):
         heard.on_moving(tf("base_link", "gimbal", (second, 0, 1), LEVEL, second * SECOND))
     assert heard.base_from("base_link", "gimbal")[0, 3] == 2
 
 
-def test_where_tf_cannot_be_heard_the_log_says_what_to_do(without_tf2_ros):
+def test_without_tf_messages_the_log_says_what_to_do(without_tf2_ros):
     node = QuietNode()
     assert listen(node) is None
     assert node.topics == []

@@ -1,4 +1,4 @@
-"""What the launch files say, as plain functions; `launch` is imported only where an action is made."""
+"""The content of the launch files as plain functions; `launch` is imported only to make an action."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MALLOC = {
 PROFILE = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2, Fast DDS 3
 
 
-def environment(share: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What every process with images needs, see config/fastdds_shm.xml. A profile of the user's own stays."""
-    profile = next((given[name] for name in PROFILE if name in given), str(share / "config" / "fastdds_shm.xml"))
+def environment(share: Path, current: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Environment of every process with images, see config/fastdds_shm.xml. A profile set by the user is kept."""
+    profile = next((current[name] for name in PROFILE if name in current), str(share / "config" / "fastdds_shm.xml"))
     return {**MALLOC, **dict.fromkeys(PROFILE, profile)}
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One launch argument; `parameter` is the node parameter it sets when it is not empty."""
+    """One launch argument; unless empty, it sets the node parameter named by `parameter`."""
 
     name: str
     default: str | None
@@ -41,67 +41,68 @@ class Argument:
 
 
 COMMON = (
-    Argument("model", "", "Model folder: model.json, model.onnx and what belongs to them.", "model"),
-    Argument("params_file", "", "Parameter file of the camera nodes; empty takes config/perception.param.yaml."),
-    Argument("engine", "", "Backend; empty takes the parameter file's.", "engine"),
+    Argument("model", "", "Model folder with model.json and model.onnx.", "model"),
+    Argument("params_file", "", "Parameter file of the camera nodes; empty: config/perception.param.yaml."),
+    Argument("engine", "", "Backend, such as auto or tensorrt:fp16; empty: from the parameter file.", "engine"),
     Argument(
         "build_engine",
         "",
-        "never or background: without a TensorRT engine for this GPU, stop and name the command that builds one, or "
-        "build it while the node runs; empty takes the parameter file's.",
+        "Without a TensorRT engine for this GPU: never fails configure and logs the command that builds one, "
+        "background builds it while the node runs; empty: from the parameter file.",
         "build_engine",
     ),
     Argument(
         "gpu_letterbox",
         "",
-        "true lets the GPU resize images: for cameras much larger than the network; empty takes the parameter file's.",
+        "Resize images on the GPU, true or false; empty: from the parameter file.",
         "gpu_letterbox",
     ),
-    Argument("use_sim_time", "false", "Take the time from /clock.", "use_sim_time"),
+    Argument("use_sim_time", "false", "Use the time of /clock.", "use_sim_time"),
     Argument(
         "autostart",
         "true",
-        "Configure and activate at once, also after a respawn; false waits for a lifecycle manager.",
+        "Configure and activate on start-up and after a respawn; false: wait for a lifecycle manager.",
         "autostart",
     ),
-    Argument("respawn", "true", "Start a node again when its process dies."),
-    Argument("rviz", "false", "Show overlay, objects, lanes and road in RViz."),
-    Argument("foxglove", "false", "Start foxglove_bridge and write a layout to import; needs that package."),
-    Argument("log_level", "info", "debug, info, warn or error."),
+    Argument("respawn", "true", "Restart a node when its process dies."),
+    Argument("rviz", "false", "Start RViz with overlay, objects, lanes and road."),
+    Argument("foxglove", "false", "Start foxglove_bridge (must be installed) and write a layout to import."),
+    Argument("log_level", "info", "Log level: debug, info, warn or error."),
 )
 CAMERA = (
-    Argument(
-        "namespace", "/camera/front", "Namespace of the camera: its image_raw and camera_info are looked for there."
-    ),
-    Argument("camera_name", "", "Name in messages; empty takes the last part of the namespace.", "camera_name"),
+    Argument("namespace", "/camera/front", "Namespace of the camera, with its topics image_raw and camera_info."),
+    Argument("camera_name", "", "Name of the camera in messages; empty: last part of the namespace.", "camera_name"),
     Argument(
         "image_topic",
         "",
-        "Raw image topic; /compressed is found beside it. Empty: image_raw in the namespace.",
+        "Raw image topic, with /compressed below it; empty: image_raw in the namespace.",
         "image_topic",
     ),
-    Argument("camera_info_topic", "", "CameraInfo topic; empty: camera_info beside the images.", "camera_info_topic"),
     Argument(
-        "depth_topic", "", "Depth image registered to the camera; empty takes the parameter file's.", "depth_topic"
+        "camera_info_topic",
+        "",
+        "CameraInfo topic; empty: camera_info in the namespace of the image topic.",
+        "camera_info_topic",
     ),
+    Argument("depth_topic", "", "Depth image registered to the camera; empty: from the parameter file.", "depth_topic"),
     Argument(
-        "lidar_topic", "", "PointCloud2 of a lidar that TF knows; empty takes the parameter file's.", "lidar_topic"
+        "lidar_topic", "", "PointCloud2 of a lidar whose frame is in TF; empty: from the parameter file.", "lidar_topic"
     ),
-    Argument("transport", "", "auto, raw or compressed; empty takes the parameter file's.", "transport"),
+    Argument("transport", "", "Image transport: auto, raw or compressed; empty: from the parameter file.", "transport"),
 )
 RIG = (
-    Argument("rig", None, "Rig file: cameras with image topic and mounting pose; see config/rig_example.yaml."),
-    Argument("one_process", "false", "All cameras in one process with one engine, instead of a process for each."),
+    Argument("rig", None, "Rig file with the image topic and pose of each camera; see config/rig_example.yaml."),
+    Argument("one_process", "false", "Run all cameras in one process with one engine, instead of one process each."),
 )
 REPLAY = (
     Argument("bag", None, "Recording to play."),
-    Argument("rate", "1.0", "Speed of playing."),
-    Argument("loop", "false", "Start again at the end."),
+    Argument("rate", "1.0", "Playback speed; 1.0 is real time."),
+    Argument("loop", "false", "Restart at the end of the recording."),
 )
 
 
 def typed(parameter: str, text: str) -> Any:
-    """A launch argument's text as the type of its node parameter; ValueError names what does not fit."""
+    """The text of a launch argument as the type of its node parameter; ValueError if it does not match."""
     defaults = {entry.name: default_of(entry) for entry in fields(CameraParams)}
     default = defaults.get(parameter, False)  # use_sim_time is not ours
     if isinstance(default, bool):
@@ -112,9 +113,9 @@ def typed(parameter: str, text: str) -> Any:
 
 
 def overrides(arguments: tuple[Argument, ...], values: Mapping[str, str]) -> dict[str, Any]:
-    """Node parameters from the launch arguments that were given."""
-    chosen = [argument for argument in arguments if argument.parameter and values.get(argument.name)]
-    return {argument.parameter: typed(argument.parameter, values[argument.name]) for argument in chosen}
+    """Node parameters from the launch arguments that are not empty."""
+    given = [argument for argument in arguments if argument.parameter and values.get(argument.name)]
+    return {argument.parameter: typed(argument.parameter, values[argument.name]) for argument in given}
 
 
 def rig_overrides(camera: RigCamera) -> dict[str, Any]:
@@ -156,12 +157,12 @@ def _default(argument: Argument) -> dict[str, str]:
 
 
 def values_of(arguments: tuple[Argument, ...], context: Any) -> dict[str, str]:
-    """What the user gave."""
+    """The values of the launch arguments."""
     return {argument.name: context.launch_configurations.get(argument.name, "") for argument in arguments}
 
 
 def node(
-    kind: str,
+    executable: str,
     name: str | None,
     namespace: str | None,
     parameters: list[Any],
@@ -174,7 +175,7 @@ def node(
 
     return Node(
         package="camera_perception_ros",
-        executable=kind,
+        executable=executable,
         name=name,
         namespace=namespace,
         parameters=parameters,
@@ -191,41 +192,41 @@ def params_file(values: Mapping[str, str], share: Path) -> str:
 
 
 def views(values: Mapping[str, str], share: Path, view: str, cameras: Mapping[str, str]) -> list[Any]:
-    """RViz and Foxglove, as asked for; view is camera or rig, cameras are names with their namespaces."""
+    """RViz and Foxglove, if requested; view is camera or rig, cameras maps names to namespaces."""
     from launch.actions import LogInfo
     from launch_ros.actions import Node
 
     time = [{"use_sim_time": typed("use_sim_time", values.get("use_sim_time") or "false")}]
-    shown: list[Any] = []
+    actions: list[Any] = []
     if typed("rviz", values.get("rviz") or "false"):
         file = written(share / "rviz" / f"{view}.rviz", cameras)
-        shown.append(Node(package="rviz2", executable="rviz2", arguments=["-d", file], parameters=time, output="log"))
+        actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", file], parameters=time, output="log"))
     if typed("foxglove", values.get("foxglove") or "false"):
         file = written(share / "foxglove" / f"{view}.json", cameras)
-        shown.append(Node(package="foxglove_bridge", executable="foxglove_bridge", parameters=time, output="log"))
-        shown.append(LogInfo(msg=f"Foxglove: connect to ws://localhost:8765 and import the layout {file}"))
-    return shown
+        actions.append(Node(package="foxglove_bridge", executable="foxglove_bridge", parameters=time, output="log"))
+        actions.append(LogInfo(msg=f"Foxglove: connect to ws://localhost:8765 and import the layout {file}"))
+    return actions
 
 
 def one_camera(values: Mapping[str, str], share: Path) -> list[Any]:
     """The camera node of perception.launch.py and replay.launch.py."""
-    given = overrides(COMMON + CAMERA, values)
+    parameters = overrides(COMMON + CAMERA, values)
     namespace = "/" + values["namespace"].strip("/")
     name = values.get("camera_name") or namespace.rpartition("/")[2]
     return [
-        node("camera_node", NODE, namespace, [params_file(values, share), given], values, share),
+        node("camera_node", NODE, namespace, [params_file(values, share), parameters], values, share),
         *views(values, share, "camera", {name: namespace}),
     ]
 
 
 def many_cameras(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path) -> list[Any]:
-    """The cameras of the rig, each in a process of its own or all in one, and the fusion node."""
+    """The cameras of a rig, in one process each or in a single one, and the fusion node."""
     nodes = [whole_rig(values, share)] if typed("one_process", values.get("one_process", "false")) else []
     for camera in [] if nodes else cameras:
-        given = {**overrides(COMMON, values), **rig_overrides(camera), "watched_fusion": FUSION}
-        nodes.append(node("camera_node", NODE, camera.namespace, [params_file(values, share), given], values, share))
-    shown = views(values, share, "rig", {camera.name: camera.namespace for camera in cameras})
-    return [*nodes, fusion(values, cameras, share), *shown]
+        own = {**overrides(COMMON, values), **rig_overrides(camera), "watched_fusion": FUSION}
+        nodes.append(node("camera_node", NODE, camera.namespace, [params_file(values, share), own], values, share))
+    namespaces = {camera.name: camera.namespace for camera in cameras}
+    return [*nodes, fusion(values, cameras, share), *views(values, share, "rig", namespaces)]
 
 
 def whole_rig(values: Mapping[str, str], share: Path) -> Any:
@@ -245,17 +246,17 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
 
 
 def player(values: Mapping[str, str], share: Path) -> Any:
-    """What plays the recording: rosbag2 where it is installed, else our own node."""
+    """The player of the recording: rosbag2 where it is installed, otherwise our own node."""
     from launch.actions import ExecuteProcess
 
     if has_rosbag2():
         command = play_command(values["bag"], values["rate"], values["loop"])
         return ExecuteProcess(cmd=command, output="screen", additional_env=environment(share))
-    return node("bag_player_node", "bag_player", "/", [played(values)], {}, share)
+    return node("bag_player_node", "bag_player", "/", [player_parameters(values)], {}, share)
 
 
-def played(values: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters of our own player: it waits for the camera of replay.launch.py, whatever else the recording holds."""
+def player_parameters(values: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters of our own player: it waits for the camera of replay.launch.py only."""
     return {
         "bag": values["bag"],
         "rate": float(values["rate"]),

@@ -1,4 +1,4 @@
-"""RViz views and Foxglove layouts for the cameras there are, made from the bringup's files for the demo's cameras."""
+"""RViz views and Foxglove layouts for the cameras of a rig, from the bringup's files for the demo's cameras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-FIRST, OTHERS = "front", ("left",)  # the cameras in the files: FIRST is the pattern for all, OTHERS make room
+FIRST, OTHERS = "front", ("left",)  # cameras in the files: FIRST is the template, OTHERS are removed
 
 Cameras = Mapping[str, str]  # name: namespace
 
@@ -23,19 +23,19 @@ def rviz_view(view: dict[str, Any], cameras: Cameras) -> dict[str, Any]:
 
 
 def foxglove_layout(layout: dict[str, Any], cameras: Cameras) -> dict[str, Any]:
-    """A layout with its camera panels and curves once per camera; pictures over each other on the left."""
+    """A layout with its camera panels and curves once per camera; the images in a column on the left."""
     panels: dict[str, Any] = {}
     for name, panel in layout["configById"].items():
         if "paths" in panel:
             panels[name] = {**panel, "paths": repeated(panel["paths"], cameras)}
         else:
             panels |= dict(repeated([(name, panel)], cameras))
-    pictures = [name for name in panels if name.startswith("Image!")]
-    return {**layout, "configById": panels, "layout": {**layout["layout"], "first": column(pictures)}}
+    images = [name for name in panels if name.startswith("Image!")]
+    return {**layout, "configById": panels, "layout": {**layout["layout"], "first": column(images)}}
 
 
 def repeated(items: Sequence[Any], cameras: Cameras) -> list[Any]:
-    """Items that name the first camera once per camera, none that name the others, and the rest as they are."""
+    """The items of the first camera once per camera, none of the others, and the rest unchanged."""
     found = []
     for item in items:
         text = json.dumps(item)
@@ -47,15 +47,15 @@ def repeated(items: Sequence[Any], cameras: Cameras) -> list[Any]:
 
 
 def column(panels: Sequence[str]) -> Any:
-    """Panels over each other, all of one height."""
+    """Panels in a column, all of the same height."""
     if len(panels) == 1:
         return panels[0]
-    share = 100 / len(panels)
-    return {"direction": "column", "splitPercentage": share, "first": panels[0], "second": column(panels[1:])}
+    percentage = 100 / len(panels)
+    return {"direction": "column", "splitPercentage": percentage, "first": panels[0], "second": column(panels[1:])}
 
 
 def written(source: Path, cameras: Cameras) -> str:
-    """A view or layout file of the bringup for these cameras, in a new folder; its name."""
+    """Write a view or layout file of the bringup for these cameras into a new folder; returns its path."""
     target = Path(mkdtemp(prefix="camera_perception_")) / source.name
     text = source.read_text("utf-8")
     if source.suffix == ".json":
@@ -66,6 +66,6 @@ def written(source: Path, cameras: Cameras) -> str:
 
 
 def _renamed(text: str, name: str, namespace: str) -> Any:
-    """Topics in their namespace, words by the camera's name."""
+    """The item with the topics and labels of another camera."""
     text = re.sub(rf"(?<![/\w]){FIRST}(?![/\w])", name, text)
     return json.loads(text.replace(f"/camera/{FIRST}/", f"{namespace}/"))

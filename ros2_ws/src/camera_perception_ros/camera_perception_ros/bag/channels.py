@@ -1,4 +1,4 @@
-"""A publisher for every topic of a recording that is to be played."""
+"""Publishers for the topics of a recording."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ LATCHED = ("/tf_static", "/robot_description")
 
 
 class Channel(NamedTuple):
-    """stamped: messages begin with a header, whose stamp can be shifted."""
+    """stamped: messages start with a header, whose stamp can be shifted."""
 
     publisher: Publisher
     stamped: bool
 
 
 def open_channels(node: Node, bag: Bag, params: PlayerParams) -> dict[str, Channel]:
-    """Topic: channel; ParameterError when a topic that is asked for is not in the recording."""
+    """Channels by topic; ParameterError when a requested topic is not in the recording."""
     wanted = set(filter(None, params.topics)) or set(bag.topics)
     if absent := wanted - set(bag.topics):
         known = ", ".join(sorted(bag.topics))
         raise ParameterError(f"parameter 'topics' names {sorted(absent)[0]}: the recording has {known}")
     channels = {}
     for topic in sorted(wanted):
-        kind = message_class(bag.topics[topic])
-        if kind is None:
+        cls = message_class(bag.topics[topic])
+        if cls is None:
             node.get_logger().warning(f"{topic} is not played: {bag.topics[topic]} is not installed")
             continue
-        channels[topic] = Channel(node.create_publisher(kind, topic, _qos(topic, params)), starts_with_header(kind))
+        channels[topic] = Channel(node.create_publisher(cls, topic, _qos(topic, params)), starts_with_header(cls))
     return channels
 
 

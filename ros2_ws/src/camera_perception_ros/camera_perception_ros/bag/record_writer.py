@@ -1,4 +1,4 @@
-"""The writer thread of the recorder: serialized messages in, an mcap that `ros2 bag` reads."""
+"""The writer thread of the recorder: serialized messages to an mcap file that `ros2 bag` reads."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from camera_perception_ros.conversions.serialized import register
 Change = Callable[[str, str, bytes], "bytes | None"]
 
 
-def unchanged(topic: str, kind: str, data: bytes) -> bytes | None:
+def unchanged(topic: str, type_: str, data: bytes) -> bytes | None:
     return data
 
 
 class RecordWriter:
-    """Takes (topic, time, bytes) from any thread and writes them in one of its own.
+    """Accepts (topic, time, bytes) from any thread and writes them in a thread of its own.
 
-    change  called there with topic, type and bytes; gives the bytes to record, or None for none
+    change  called in that thread with topic, type and bytes; returns the bytes to record, or None to drop the message
 
-    When the disk fails, `failed` gets one line, what was written is closed, and the rest is counted as lost.
+    When the disk fails, `failed` is called with one line, the file is closed, and the rest is counted as lost.
     """
 
     def __init__(
         self, folder: str, version: int, limit_bytes: int, failed: Callable[[str], None], change: Change = unchanged
     ) -> None:
         self._limit, self._failed, self._change = limit_bytes, failed, change
-        self._kinds: dict[str, str] = {}
+        self._types: dict[str, str] = {}
         self._bag = BagWriter(folder, version=version)
         self._queue: deque[tuple[str, int, bytes]] = deque()
         self._queued_bytes = 0
@@ -42,15 +42,15 @@ class RecordWriter:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def add_topic(self, topic: str, kind: str) -> None:
-        """Announce a topic before its first message; kind like sensor_msgs/msg/Image."""
-        register(typestore(), kind)
+    def add_topic(self, topic: str, type_: str) -> None:
+        """Announce a topic before its first message; type_ is like sensor_msgs/msg/Image."""
+        register(typestore(), type_)
         with self._changed:
-            self._bag.add_topic(topic, kind)
-            self._kinds[topic] = kind
+            self._bag.add_topic(topic, type_)
+            self._types[topic] = type_
 
     def put(self, topic: str, stamp_ns: int, data: bytes) -> None:
-        """Queue a message; it is lost when the disk is broken or too slow for `limit_bytes` of queue."""
+        """Queue a message; it is lost when the disk has failed or the queue exceeds `limit_bytes`."""
         with self._changed:
             if self.broken or self._queued_bytes + len(data) > self._limit:
                 self.lost += 1
@@ -74,16 +74,16 @@ class RecordWriter:
             self.lost += 1
             return
         try:
-            allowed = self._change(topic, self._kinds[topic], data)
+            allowed = self._change(topic, self._types[topic], data)
             if allowed is None:
                 self.lost += 1
                 return
             with self._changed:
                 self._bag.write(topic, stamp_ns, allowed)
             self.written[topic] += 1
-        except Exception as error:  # of the disk or the network: the thread must not end without a word
+        except Exception as error:  # of the disk or of the change: the thread must not end silently
             self.lost += 1
-            self.broken = f"recording stopped: {error}; what was recorded until then can be read"
+            self.broken = f"recording stopped: {error}; what was recorded before can be read"
             self._failed(self.broken)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class RecordWriter:
             self._closing = True
             self._changed.notify()
         self._thread.join(10.0)
-        with self._changed:  # what is too slow for that is lost, and counted
+        with self._changed:  # what could not be written in time is lost, and counted
             self.lost += len(self._queue)
             self._queue.clear()
         self._thread.join(10.0)

@@ -1,4 +1,4 @@
-"""When a recorded message is due: bag time against a monotonic clock. Rate, pause and loops change the base."""
+"""When a recorded message is due: recording time mapped to a monotonic clock, with rate, pause and loop."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Timeline:
         self._paused_at: int | None = None
 
     def start(self, bag_ns: int) -> None:
-        """The recording's moment bag_ns is now."""
+        """Map the recording time bag_ns to the current time."""
         with self._lock:
             self._bag_base, self._clock_base = bag_ns, self._now()
             if self._paused_at is not None:
                 self._paused_at = self._clock_base
 
     def due(self, bag_ns: int) -> int:
-        """Clock time at which bag_ns is due."""
+        """Clock time in nanoseconds at which bag_ns is due."""
         return self._clock_base + round((bag_ns - self._bag_base) / self._rate)
 
     def bag_now(self) -> int:
-        """The recording's moment now; stands still while paused."""
+        """The current recording time; constant while paused."""
         now = self._now() if self._paused_at is None else self._paused_at
         return self._bag_base + round((now - self._clock_base) * self._rate)
 
@@ -46,12 +46,12 @@ class Timeline:
         return self._paused_at is not None
 
     def wait_until(self, bag_ns: int, stop: Callable[[], bool], longest: float = 0.1) -> bool:
-        """Sleep until bag_ns is due, at most `longest` seconds; True when it is due and nothing is paused."""
+        """Sleep until bag_ns is due, at most `longest` seconds; True when it is due and not paused."""
         with self._lock:
             if self.paused:
                 self._lock.wait(longest)
                 return False
-            missing = (self.due(bag_ns) - self._now()) / 1e9
-            if missing > 0 and not stop():
-                self._lock.wait(min(missing, longest))
+            remaining = (self.due(bag_ns) - self._now()) / 1e9
+            if remaining > 0 and not stop():
+                self._lock.wait(min(remaining, longest))
             return not self.paused and self._now() >= self.due(bag_ns)

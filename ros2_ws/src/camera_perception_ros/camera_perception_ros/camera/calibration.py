@@ -1,6 +1,6 @@
-"""Which calibrated camera belongs to the images: CameraInfo for the lens, a parameter or TF for the mounting.
+"""The calibrated camera of a node: intrinsics from CameraInfo or a file, the pose from a parameter or from TF.
 
-Where a camera sits according to TF: tf2_ros where it is installed, else what /tf_static and /tf themselves say.
+TF comes from tf2_ros where it is installed, otherwise directly from /tf_static and /tf.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durabilit
 
 
 class Transforms(Protocol):
-    """Poses between frames; None as long as the two are not connected."""
+    """A source of poses between frames."""
 
     def base_from(self, base: str, frame: str) -> np.ndarray | None:
-        """(4, 4) latest pose of frame in base, metres."""
+        """(4, 4) latest pose of frame in base, metres; None while the two are not connected."""
 
     def close(self) -> None:
         """Stop listening."""
 
 
-class Tf2:
-    """A tf2 buffer and its listener."""
+class Tf2Transforms:
+    """Transforms from tf2_ros."""
 
     def __init__(self, node: Node, tf2_ros: Any) -> None:
         self._buffer = tf2_ros.Buffer(node=node)
@@ -52,15 +52,15 @@ class Tf2:
         self._listener.unregister()
 
 
-class Heard:
-    """What was heard on /tf_static and /tf."""
+class TopicTransforms:
+    """Transforms from the topics /tf_static and /tf."""
 
-    def __init__(self, node: Node, kind: Any) -> None:
-        """kind is tf2_msgs/msg/TFMessage."""
+    def __init__(self, node: Node, message_type: Any) -> None:
+        """message_type is tf2_msgs/msg/TFMessage."""
         self._node, self._tree = node, TfTree()
-        self._ears = [
-            node.create_subscription(kind, "/tf_static", self.on_static, STATIC),
-            node.create_subscription(kind, "/tf", self.on_moving, MOVING),
+        self._subscriptions = [
+            node.create_subscription(message_type, "/tf_static", self.on_static, STATIC),
+            node.create_subscription(message_type, "/tf", self.on_moving, MOVING),
         ]
 
     def on_static(self, message: Any) -> None:
@@ -80,35 +80,39 @@ class Heard:
         return self._tree.base_from(base, frame)
 
     def close(self) -> None:
-        for ear in self._ears:
-            self._node.destroy_subscription(ear)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
 
 
 def listen(node: Node) -> Transforms | None:
-    """The best listener there is; None, and a line in the log, where the TF messages are not installed."""
+    """Transforms from tf2_ros or from the topics; None, and a line in the log, if tf2_msgs is not installed either."""
     try:
         import tf2_ros
     except ImportError:
         pass
     else:
-        return Tf2(node, tf2_ros)
+        return Tf2Transforms(node, tf2_ros)
     try:
         from tf2_msgs.msg import TFMessage
     except ImportError:
-        node.get_logger().info("tf2_msgs is not installed, so TF is not heard: set camera_pose to get metres")
+        node.get_logger().info(
+            "tf2_msgs is not installed, so TF is not available: set camera_pose to get metric output"
+        )
         return None
-    return Heard(node, TFMessage)
+    return TopicTransforms(node, TFMessage)
 
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
-# What makes two CameraInfo messages the same camera.
-OF_THE_CAMERA = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
+# Fields by which two CameraInfo messages describe the same camera.
+CAMERA_FIELDS = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
 
 
 class Calibration:
-    """Follows CameraInfo, or reads a file. camera is None until the lens is known; `text` says what is missing.
+    """Follows CameraInfo, or reads a file; CalibrationError when the file is no calibration.
 
-    CalibrationError when the file is no calibration. What CameraInfo gets wrong is in `text`.
+    camera  None while the intrinsics are unknown
+    flags   UNCALIBRATED or TF_MISSING while something is missing
+    text    what is missing, or wrong with CameraInfo
     """
 
     def __init__(self, node: Node, params: CameraParams) -> None:
@@ -116,8 +120,8 @@ class Calibration:
         self._last: CameraInfo | None = None
         needed = params.lidar_topic or not any(params.camera_pose)
         self._transforms = listen(node) if needed else None
-        # TF may come long after a CameraInfo that is published once.
-        self._timer = node.create_timer(0.5, self._look_again, clock=STEADY) if self._transforms is not None else None
+        # TF may become known long after a CameraInfo that is published only once.
+        self._timer = node.create_timer(0.5, self._retry_tf, clock=STEADY) if self._transforms is not None else None
         self.camera: Camera | None = None
         self.flags = Status.UNCALIBRATED
         self.text = f"no CameraInfo on {params.info_topic} yet"
@@ -126,7 +130,7 @@ class Calibration:
             self._accept(camera_from_yaml(params.calibration_file, pose, params.without_distortion))
 
     def on_info(self, message: CameraInfo) -> None:
-        """Take over a CameraInfo when it differs from the one before, or as long as TF does not know the mounting."""
+        """Use a CameraInfo if it differs from the last one, or while TF does not know the camera's pose."""
         same = self._last is not None and _key(self._last) == _key(message)
         if self._params.calibration_file or (same and not self.flags & Status.TF_MISSING):
             return
@@ -144,7 +148,7 @@ class Calibration:
         if self._transforms is not None:
             self._transforms.close()
 
-    def _look_again(self) -> None:
+    def _retry_tf(self) -> None:
         if self._last is not None and self.flags & Status.TF_MISSING:
             self.on_info(self._last)
 
@@ -154,7 +158,7 @@ class Calibration:
         self.text = (
             "calibrated"
             if camera.metric
-            else f"pose of the camera in {self._params.base_frame} unknown: set camera_pose or publish TF"
+            else f"the camera's pose in {self._params.base_frame} is unknown: set camera_pose or publish TF"
         )
 
     def _pose(self, frame_id: str) -> Any:
@@ -163,9 +167,9 @@ class Calibration:
         return self.base_from(frame_id)
 
     def base_from(self, frame_id: str) -> np.ndarray | None:
-        """(4, 4) latest pose of a frame in base_frame; None as long as TF does not know it."""
+        """(4, 4) latest pose of a frame in base_frame; None while TF does not know it."""
         return self._transforms.base_from(self._params.base_frame, frame_id) if self._transforms else None
 
 
 def _key(message: CameraInfo) -> tuple[str, ...]:
-    return (*(str(getattr(message, name)) for name in OF_THE_CAMERA), message.header.frame_id)
+    return (*(str(getattr(message, name)) for name in CAMERA_FIELDS), message.header.frame_id)

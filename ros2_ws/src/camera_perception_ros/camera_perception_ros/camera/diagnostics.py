@@ -1,4 +1,4 @@
-"""What a camera node says about itself on /diagnostics (REP 107): pure functions from numbers to statuses."""
+"""Helpers for diagnostics (REP 107): counters, levels and status messages, as pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from camera_perception.core.types import names_of as status_names
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
-# Flags that leave the output usable but deserve a look; the others are worse.
+# Flags with which the output is still usable; all others are errors.
 ONLY_WARN = (
     Status.DROPPING | Status.UNCALIBRATED | Status.TF_MISSING | Status.CPU_FALLBACK | Status.THERMAL
     | Status.RESOLUTION_CHANGED | Status.IMAGE_BLURRED | Status.IMAGE_OVEREXPOSED | Status.CALIBRATION_DRIFT
@@ -23,7 +23,7 @@ ONLY_WARN = (
 
 @dataclass
 class Counts:
-    """What happened since activation, and in the period since the last report."""
+    """Counts since configuration; `flags` since the last report."""
 
     processed: int = 0
     failed: int = 0
@@ -32,7 +32,7 @@ class Counts:
     inference_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
 
     def take_flags(self) -> Status:
-        """The flags seen since the last call."""
+        """Flags of the frames since the last call."""
         flags, self.flags = self.flags, Status(0)
         return flags
 
@@ -52,18 +52,17 @@ def array_of(stamp: Time, statuses: list[DiagnosticStatus]) -> DiagnosticArray:
 
 
 def level_of(flags: Status) -> bytes:
-    """OK without flags, WARN for those that leave the output usable, ERROR else."""
-    if not flags:
-        return OK
-    return ERROR if flags & ~ONLY_WARN else WARN
+    """OK without flags, WARN when the output is still usable, ERROR otherwise."""
+    level: bytes = OK if not flags else ERROR if flags & ~ONLY_WARN else WARN
+    return level
 
 
 def names_of(flags: Status) -> str:
-    """Flags as words: "image dark, uncalibrated"."""
+    """Flags as text, such as "image dark, uncalibrated"; "ok" without flags."""
     return ", ".join(status_names(flags)).lower().replace("_", " ") or "ok"
 
 
-def percentile(values: deque[float], share: float) -> float:
-    """The value that `share` of all values do not exceed; nan without values."""
+def percentile(values: deque[float], fraction: float) -> float:
+    """The value that this fraction of all values does not exceed; nan without values."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))] if ordered else float("nan")

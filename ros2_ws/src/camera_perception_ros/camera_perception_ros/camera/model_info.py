@@ -1,4 +1,4 @@
-"""Which model runs, on what, and what its classes are, as the message that is published once per change."""
+"""The ModelInfo message: model, engine, device and classes, published once per change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def model_info(model: Model, camera_name: str, stamp: Time) -> ModelInfo:
     message.input_width, message.input_height = spec.input.width, spec.input.height
     message.heads = [_head_info(head) for head in spec.heads]
     message.tasks = sum({int(TASKS[head.head]) for head in spec.heads})
-    _add_engine(message, getattr(engine, "present", engine))  # what several cameras share is inside
+    _add_engine(message, getattr(engine, "present", engine))  # a shared engine wraps the real one
     return message
 
 

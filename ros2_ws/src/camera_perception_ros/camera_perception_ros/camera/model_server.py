@@ -1,7 +1,4 @@
-"""The model of a camera node: opened, built behind its back, changed by service, and told to whoever asks.
-
-A TensorRT engine built while the node runs.
-"""
+"""The model of a camera node: opened at configure, built in the background, replaced by service, published as info."""
 
 from __future__ import annotations
 
@@ -23,82 +20,82 @@ from camera_perception.engines.serving.loaded import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_info import model_info
-from camera_perception_ros.camera.processor import Perceiver
+from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.runtime.process import Stop, in_background, when_done
 
-LOOK = 0.5  # seconds between two tries where somebody else is building
+BUSY_RETRY = 0.5  # seconds between two attempts while another process builds the same engine
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+OpenModel = Callable[[ModelRequest], Model]
 
 
-def built_model(
-    choice: ModelRequest, open_model: Callable[[ModelRequest], Model], progress: Callable[[str, float], bool]
-) -> Model:
-    """Build the engine that a choice lacks, then open it. Cameras that want the same engine wait for the first one."""
-    spec = chosen_variant(load_spec(choice.folder), choice.backend.partition(":")[2] or "auto")
+def built_model(request: ModelRequest, open_model: OpenModel, progress: Callable[[str, float], bool]) -> Model:
+    """Build the missing engine of a request, then open it. Cameras that want the same engine wait for the first one."""
+    spec = chosen_variant(load_spec(request.folder), request.backend.partition(":")[2] or "auto")
     while True:
         try:
             build_engine(spec, progress=progress)
             break
         except EngineBusy:
-            if not progress("another process builds it", 0.0):
+            if not progress("another process is building it", 0.0):
                 raise EngineError("the build was cancelled; nothing was changed") from None
-            time.sleep(LOOK)
-    return open_model(replace(choice, backend=f"tensorrt:{spec.precision}"))
-
-
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            time.sleep(BUSY_RETRY)
+    return open_model(replace(request, backend=f"tensorrt:{spec.precision}"))
 
 
 class ModelServer:
-    """Gives a perceiver its models, from configure to cleanup.
+    """Gives a processor its models, from configure to cleanup.
 
-    open_model  makes a Model of a ModelChoice
+    open_model  makes a Model of a ModelRequest
     name        of the camera in messages
     """
 
-    def __init__(self, node: LifecycleNode, params: CameraParams, perceiver: Perceiver, open_model: Any, name: str):
-        self._node, self._params, self._perceiver, self._open_model = node, params, perceiver, open_model
+    def __init__(
+        self, node: LifecycleNode, params: CameraParams, processor: FrameProcessor, open_model: OpenModel, name: str
+    ) -> None:
+        self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
         self._name = name
         self._build: BackgroundBuild[Model] | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
-        # A group of its own: images are taken in while a model is loaded.
+        # A callback group of its own: images are received while a model is loaded.
         self._service = node.create_service(
             LoadModel, "~/load_model", self._on_load, callback_group=MutuallyExclusiveCallbackGroup()
         )
 
     @property
     def build(self) -> BuildState | None:
-        """How far the engine is that is being built, or how that ended; None when none was to be built."""
+        """Progress or outcome of the background build; None without one."""
         return self._build.state if self._build is not None else None
 
     def open(self, stop: Stop | None) -> None:
-        """The model of the parameters; PerceptionError says why there is none, Stopped that nobody wants it."""
-        choice = self._params.choice
+        """Open the model of the parameters; PerceptionError says why that failed, Stopped ends the process."""
+        request = self._params.model_request
         try:
-            self._serve(in_background(lambda: self._open_model(choice), stop))
+            self._serve(in_background(lambda: self._open_model(request), stop))
         except EngineMissing as error:
             if self._params.build_engine != "background":
                 raise
-            self._node.get_logger().warning(f"{error}. It is built now, in the background")
-            if backend := self._params.engine_meanwhile:
-                stand_in = ModelRequest(choice.folder, backend, choice.threads)
-                self._serve(in_background(lambda: self._open_model(stand_in), stop), meanwhile=True)
-            self._begin(choice)
+            self._node.get_logger().warning(f"{error}. Building it now, in the background")
+            if backend := self._params.fallback_engine:
+                fallback = ModelRequest(request.folder, backend, request.threads)
+                self._serve(in_background(lambda: self._open_model(fallback), stop), fallback=True)
+            self._start_build(request)
 
-    def _begin(self, choice: ModelRequest) -> None:
+    def _start_build(self, request: ModelRequest) -> None:
         def finished(model: Model) -> None:
             self._serve(model)
-            self._node.get_logger().info(f"built and in use: {model.name}")
+            self._node.get_logger().info(f"engine built and in use: {model.name}")
 
-        self._build = BackgroundBuild(lambda progress: built_model(choice, self._open_model, progress), finished)
+        self._build = BackgroundBuild(lambda progress: built_model(request, self._open_model, progress), finished)
 
-    def _serve(self, model: Model, meanwhile: bool = False) -> None:
-        self._perceiver.serve(model, meanwhile)
+    def _serve(self, model: Model, fallback: bool = False) -> None:
+        self._processor.serve(model, fallback)
         self._info.publish(model_info(model, self._name, self._node.get_clock().now().to_msg()))
 
     async def _on_load(self, request: Any, response: Any) -> Any:
-        choice = replace(self._params.choice, folder=request.path)
-        done: Future = when_done(lambda: self._change(choice))
+        wanted = replace(self._params.model_request, folder=request.path)
+        done: Future = when_done(lambda: self._change(wanted))
         response.success, response.message = await done
         if response.success:  # two lines: rclpy wants one severity for each place in the code
             self._node.get_logger().info(f"load_model: {response.message}")
@@ -106,22 +103,22 @@ class ModelServer:
             self._node.get_logger().error(f"load_model: {response.message}")
         return response
 
-    def _change(self, choice: ModelRequest) -> tuple[bool, str]:
-        """In a thread: success, and what was loaded or why the present model goes on."""
+    def _change(self, request: ModelRequest) -> tuple[bool, str]:
+        """Success, and what was loaded or why the current model stays. Runs in a thread."""
         try:
-            model = self._open_model(choice)
+            model = self._open_model(request)
             if self._build is not None:
                 self._build.cancel()
             self._serve(model)
         except PerceptionError as error:
-            return False, f"the present model goes on: {error}"
+            return False, f"keeping the current model: {error}"
         except Exception as error:
-            return False, f"the present model goes on: loading broke off ({error!r}); check the folder"
+            return False, f"keeping the current model: loading failed ({error!r}); check the folder"
         return True, f"{model.spec.name} {model.spec.version} on {model.name}"
 
     def close(self) -> None:
         if self._build is not None:
             self._build.cancel()
-        self._perceiver.close()
+        self._processor.close()
         self._node.destroy_service(self._service)
         self._node.destroy_publisher(self._info)

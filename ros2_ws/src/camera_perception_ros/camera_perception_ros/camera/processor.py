@@ -1,11 +1,11 @@
-"""From an image message to a PerceptionFrame: what the worker thread of a camera does with each image."""
+"""From an image message to a PerceptionFrame: the work of a camera's worker thread."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any
 
@@ -14,11 +14,11 @@ from rclpy.clock import Clock
 from std_msgs.msg import Header
 
 from camera_perception.core.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
+from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.loaded import Model
 from camera_perception.geometry.odometry import Odometry
 from camera_perception.io.message import failed_fields, perception_fields
-from camera_perception.objects.range_fusion import RangeSource
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
@@ -27,198 +27,254 @@ from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
+from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.runtime.worker import Taken
 
-# A serialized PerceptionFrame, what it says when the image could be processed, the header of the image.
-Publish = Callable[[bytes, Perception | None, Header], None]
-STUCK = 20.0  # seconds; opening an engine again takes less, and a GPU that is gone answers never
+FRAME_TIMEOUT = 20.0  # seconds; reopening an engine takes less, and a lost GPU never returns
 
 
-class Perceiver:
-    """One camera's pipeline with its engine; every image taken gets exactly one PerceptionFrame.
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one image.
 
-    An engine that fails is opened again once; when it fails again, `broken` says why and the node has to stop. Before
-    the first `serve` there is no model: images are answered with ENGINE_ERROR.
-    extra    flags of every frame, from outside
-    ranges   what a depth camera and a lidar say, where there is one
-    profile  file of what the network usually says; "" takes the model folder's own, where there is one
+    data        serialized PerceptionFrame
+    header      of the image
+    perception  None when the image could not be processed
+    spec        of the model that was used; None when there was none
     """
 
-    def __init__(self, calibration: Calibration, clock: Clock, camera_name: str, base_frame: str, log: Any) -> None:
-        self.model: Model | None = None
-        self.pipeline: Pipeline | None = None
+    data: bytes
+    header: Header
+    perception: Perception | None
+    spec: ModelSpec | None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The model in use; replaced as a whole, between two frames.
+
+    drift     None without a profile
+    fallback  the model stands in until a better one is ready
+    reopened  the engine has failed and was opened again; a second failure is final
+    """
+
+    model: Model
+    pipeline: Pipeline
+    drift: DriftMonitor | None
+    fallback: bool
+    reopened: bool = False
+
+
+class FrameProcessor:
+    """One camera's pipeline with its engine; every image gets exactly one PerceptionFrame.
+
+    An engine that fails is reopened once; when it fails again, `failure` says why and the node has to stop. Without a
+    model images are answered with ENGINE_ERROR.
+
+    serving   None until the first `serve`
+    ranges    depth images and lidar clouds; None without both sensors
+    odometry  poses of the car, for its motion between two images
+    """
+
+    def __init__(
+        self, calibration: Calibration, clock: Clock, camera_name: str, params: CameraParams, log: Any
+    ) -> None:
+        self._calibration, self._clock, self._name, self._params, self._log = (
+            calibration,
+            clock,
+            camera_name,
+            params,
+            log,
+        )
+        self.serving: Serving | None = None
         self.counts = Counts()
-        self.broken = ""
-        self.drift: DriftMonitor | None = None
-        self.profile = ""
-        self.extra = Status(0)
-        self.max_input_age = 0.0
-        self._calibration, self._clock, self._name, self._log = calibration, clock, camera_name, log
-        self._base_frame, self._thresholds = base_frame, dict[str, float]()
-        self._meanwhile = self._restarted = self._closed = False
-        self._turn = threading.Lock()  # held for a frame: models change between two of them
-        self._busy_since: float | None = None
         self.odometry = Odometry()
         self.ranges: RangeMemory | None = None
+        if params.depth_topic or params.lidar_topic:
+            self.ranges = RangeMemory(params.depth_topic, params.lidar_topic, calibration.base_from)
+        self._failure = ""
+        self._closed = self._hot = False
+        self._turn = threading.Lock()  # held for a frame: models change between two of them
+        self._busy_since: float | None = None
         self._last_ns: int | None = None
         self._motion: EgoMotion | None = None
 
-    def tune(self, thresholds: dict[str, float], max_input_age: float) -> None:
-        """Thresholds of heads, the others keep the model's own; seconds until an image is stale."""
-        self._thresholds, self.max_input_age = thresholds, max_input_age
-        if self.pipeline is not None:
-            self.pipeline.tune(thresholds)
+    def tune(self, params: CameraParams) -> None:
+        """Use changed thresholds and limits from the next image on."""
+        self._params = params
+        if self.serving is not None:
+            self.serving.pipeline.tune(params.thresholds)
 
-    def serve(self, model: Model, meanwhile: bool = False) -> None:
-        """Use a model from the next image on, and close the one before. From any thread.
+    def report_heat(self, hot: bool) -> None:
+        """Flag the following frames with THERMAL, or no longer."""
+        self._hot = hot
 
-        EngineError or ModelError when it fails on a grey picture; it is closed then, and the one before goes on.
-        meanwhile  it only stands in until a better one is ready
+    # Models
+
+    def serve(self, model: Model, fallback: bool = False) -> None:
+        """Use a model from the next image on and close the previous one. From any thread.
+
+        EngineError or ModelError when it fails on a grey image; it is closed then, and the previous one stays in use.
+        fallback  the model only stands in until a better one is ready
         """
         try:
-            pipeline = tried(model, self._base_frame)
-            pipeline.tune(self._thresholds)
-            drift = self._watching(model)
+            pipeline = tried(model, self._params.base_frame)
+            pipeline.tune(self._params.thresholds)
+            drift = self._drift_monitor(model)
             self._take_turn()
         except PerceptionError:
             model.close()
             raise
         try:
-            if self._closed:
-                before: Model | None = model
-            else:
-                before, self.model = self.model, model
-                if self.pipeline is not None:
-                    pipeline.continue_from(self.pipeline)
-                self.drift = drift
-                self.pipeline, self._meanwhile, self._restarted, self.broken = pipeline, meanwhile, False, ""
+            unused = self._replace(Serving(model, pipeline, drift, fallback))
         finally:
             self._turn.release()
-        if before is not None:
-            before.close()
+        if unused is not None:
+            unused.close()
 
-    def _watching(self, model: Model) -> DriftMonitor | None:
-        """A camera without a profile that fits sees as well as any; only nobody watches what it says."""
+    def _replace(self, serving: Serving) -> Model | None:
+        """The model to close: the previous one, or the new one if the node was cleaned up in the meantime."""
+        if self._closed:
+            return serving.model
+        previous = self.serving
+        if previous is not None:
+            serving.pipeline.continue_from(previous.pipeline)
+        self.serving, self._failure = serving, ""
+        return previous.model if previous is not None else None
+
+    def _drift_monitor(self, model: Model) -> DriftMonitor | None:
+        """None, and a warning, when the profile does not fit: it must not keep the camera from working."""
         try:
-            return open_monitor(model.spec, self.profile)
+            return open_monitor(model.spec, self._params.profile)
         except ModelError as error:
-            self._log.warning(f"what the network says is not watched: {error}")
+            self._log.warning(f"drift monitoring is off: {error}")
             return None
 
     def _take_turn(self) -> None:
-        if not self._turn.acquire(timeout=STUCK):
-            raise EngineError("the engine in use does not come back: deactivate, clean up and configure the node again")
+        if not self._turn.acquire(timeout=FRAME_TIMEOUT):
+            raise EngineError("the engine in use is stuck: deactivate, clean up and configure the node again")
+
+    def failure(self) -> str:
+        """Why the engine is lost for good; empty while it works. Also when a frame takes longer than FRAME_TIMEOUT."""
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > FRAME_TIMEOUT:
+            self._failure = "the engine is stuck: check dmesg, then restart the node"
+        return self._failure
 
     def close(self) -> None:
-        """Give the engine back; a model that arrives later is closed at once."""
+        """Close the engine; a model that arrives later is closed at once."""
         self._closed = True
-        if self.model is not None and not self.model.close():
-            self._log.error("the engine cannot be closed; it is left behind until the process ends")
+        if self.serving is not None and not self.serving.model.close():
+            self._log.error("the engine could not be closed; abandoning it until the process ends")
 
-    @property
-    def stuck(self) -> bool:
-        """Whether the frame at hand has taken so long that it will not come back."""
-        since = self._busy_since
-        return since is not None and time.monotonic() - since > STUCK
+    # Frames
 
-    def work(self, taken: Taken[Any], publish: Publish) -> None:
+    def process(self, taken: Taken[Any], publish: Callable[[Answer], None]) -> None:
         """Process one image message and publish the answer."""
+        if self._failure:
+            return
         with self._turn:
             self._busy_since = time.monotonic()
             try:
-                self._work(taken, publish)
+                self._process(taken, publish)
             finally:
                 self._busy_since = None
 
-    def _work(self, taken: Taken[Any], publish: Publish) -> None:
+    def _process(self, taken: Taken[Any], publish: Callable[[Answer], None]) -> None:
         header = taken.item.header
         flags = self._flags_of_arrival(taken)
         perception: Perception | None = None
         try:
             perception = self._perceive(taken.item, flags)
-        except Exception as error:  # whatever it was: this image gets its answer, and the next one its turn
+        except Exception as error:  # of any kind: this image gets its answer, and the next one its turn
             flags |= self._explain(error)
-        if perception is None:
-            self.counts.failed += 1
-            at = stamp_ns(header.stamp), header.frame_id, int(flags)
-            fields = failed_fields(*at, camera_name=self._name, frame_seq=taken.seq, frames_dropped=taken.replaced)
-        else:
-            fields = self._fields(perception, taken)
+        serving = self.serving
+        fields = self._fields(taken, flags, perception, serving)
         fields["age_ms"] = self._age_ms(header.stamp)
-        publish(serialized(PerceptionFrame, fields), perception, header)
-        self._note(fields)
-        if self.drift is not None and self.pipeline is not None and perception is not None:
-            self.drift.update(perception, self.pipeline.thresholds)
+        publish(
+            Answer(serialized(PerceptionFrame, fields), header, perception, serving.model.spec if serving else None)
+        )
+        self._count(fields)
+        if serving is not None and serving.drift is not None and perception is not None:
+            serving.drift.update(perception, serving.pipeline.thresholds)
 
     def _perceive(self, message: Any, flags: Status) -> Perception:
         started = time.perf_counter_ns()
         frame = frame_from_message(message)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
-        if self.pipeline is None:
-            raise EngineError("no engine yet: see /diagnostics for how far it is built")
-        self.pipeline.camera = self._calibration.camera
+        serving = self.serving
+        if serving is None:
+            raise EngineError("no engine yet: see /diagnostics for the progress of the build")
+        serving.pipeline.camera = self._calibration.camera
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
-        perception = self._run(self.pipeline, frame)
+        perception = self._run(serving, frame)
         flags |= Status(perception.status_flags) | self._calibration.flags
         timing = replace(perception.timing, decode_ms=decode_ms)
         return replace(perception, status_flags=int(flags), timing=timing)
 
-    @property
-    def _range_source(self) -> RangeSource | None:
-        return self.ranges.near if self.ranges is not None else None
-
-    def _run(self, pipeline: Pipeline, frame: Frame) -> Perception:
+    def _run(self, serving: Serving, frame: Frame) -> Perception:
+        """Run the pipeline, once more with a reopened engine if that fails; a second failure is final."""
+        ranges = self.ranges.near if self.ranges is not None else None
         try:
-            return pipeline.run(frame, self._motion, self._range_source)
+            return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            if self._restarted:
-                self.broken = str(error)
+            if serving.reopened:
+                self._failure = str(error)
                 raise
-            self._log.error(f"the engine failed and is started again: {error}")
-            self._restarted = True
-            return self._run_again(pipeline, frame)
-
-    def _run_again(self, pipeline: Pipeline, frame: Frame) -> Perception:
-        assert self.model is not None
+            self._log.error(f"the engine failed; reopening it: {error}")
+        self.serving = serving = replace(serving, reopened=True)
         try:
-            self.model = self.model.reopened()
-            pipeline.engine = self.model.engine
-            return pipeline.run(frame, self._motion, self._range_source)
+            self.serving = serving = replace(serving, model=serving.model.reopened())
+            serving.pipeline.engine = serving.model.engine
+            return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            self.broken = str(error)
+            self._failure = str(error)
             raise
 
-    def _fields(self, perception: Perception, taken: Taken[Any]) -> dict[str, Any]:
-        assert self.model is not None
+    def _fields(
+        self, taken: Taken[Any], flags: Status, perception: Perception | None, serving: Serving | None
+    ) -> dict[str, Any]:
+        """The content of the PerceptionFrame."""
+        header = taken.item.header
+        common: dict[str, Any] = {
+            "camera_name": self._name,
+            "frame_seq": taken.seq,
+            "frames_dropped": taken.replaced,
+        }
+        if perception is None or serving is None:
+            self.counts.failed += 1
+            return failed_fields(stamp_ns(header.stamp), header.frame_id, int(flags), **common)
         return perception_fields(
             perception,
-            self.model.spec,
-            camera_name=self._name,
-            engine_id=self.model.engine.engine_id,
+            serving.model.spec,
+            engine_id=serving.model.engine.engine_id,
             velocity_over_ground=self._motion is not None,
-            frame_seq=taken.seq,
-            frames_dropped=taken.replaced,
+            **common,
         )
 
     def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
-        flags = self.extra | (Status.DROPPING if taken.replaced else Status(0))
-        flags |= Status.CPU_FALLBACK if self._meanwhile else Status(0)
-        late = self.max_input_age and self._age_ms(taken.item.header.stamp) > 1e3 * self.max_input_age
+        flags = Status.THERMAL if self._hot else Status(0)
+        if taken.replaced:
+            flags |= Status.DROPPING
+        if self.serving is not None and self.serving.fallback:
+            flags |= Status.CPU_FALLBACK
+        max_age = self._params.max_input_age
+        late = max_age and self._age_ms(taken.item.header.stamp) > 1e3 * max_age
         return flags | Status.STALE_INPUT if late else flags
 
     def _explain(self, error: Exception) -> Status:
         if isinstance(error, BadImage):
             self._log.warning(str(error), throttle_duration_sec=5.0)
             return Status.WRONG_ENCODING if isinstance(error, UnknownEncoding) else Status.BAD_IMAGE
-        text = str(error) if isinstance(error, EngineError) else f"a frame could not be processed: {error!r}"
+        text = str(error) if isinstance(error, EngineError) else f"an image could not be processed: {error!r}"
         self._log.error(text, throttle_duration_sec=5.0)
         return Status.ENGINE_ERROR
 
     def _age_ms(self, stamp: Any) -> float:
-        return (self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6
+        return float((self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6)
 
-    def _note(self, fields: dict[str, Any]) -> None:
+    def _count(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
         self.counts.flags |= Status(fields["status_flags"])
         self.counts.ages_ms.append(fields["age_ms"])
@@ -227,7 +283,7 @@ class Perceiver:
 
 
 def tried(model: Model, base_frame: str) -> Pipeline:
-    """A pipeline for a model that has taken a picture through all steps up to the bytes to publish."""
+    """A pipeline for a model that has passed a grey image through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
     perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
     serialized(PerceptionFrame, perception_fields(perception, model.spec))

@@ -1,4 +1,4 @@
-"""The diagnostics of a camera node, built from a snapshot of its state."""
+"""The diagnostics of a camera node, from a snapshot of its state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from camera_perception.core.types import Status
 from camera_perception.engines.build.background import BuildState
 from camera_perception.geometry.camera import Camera
 from camera_perception.lanes.online_calibration import Diagnosis
-from camera_perception_ros.camera.calibration import Calibration
+from camera_perception_ros.camera.configured import ConfiguredCamera
 from camera_perception_ros.camera.diagnostics import (
     ERROR,
     OK,
@@ -25,138 +25,149 @@ from camera_perception_ros.camera.diagnostics import (
     percentile,
     status,
 )
-from camera_perception_ros.camera.fusion_watch import FusionWatch
-from camera_perception_ros.camera.processor import Perceiver
+from camera_perception_ros.camera.fusion_watchdog import FusionWatchdog
+from camera_perception_ros.camera.processor import FrameProcessor
+
+
+@dataclass(frozen=True)
+class InputState:
+    """The images of an active node.
+
+    publishers  of images, discovered by our subscription
+    listeners   to PerceptionFrames, discovered by our publisher: others would miss the next one
+    silence     why no image arrives; empty while images do
+    """
+
+    transport: str = "none"
+    received: int = 0
+    replaced: int = 0
+    publishers: int = 0
+    listeners: int = 0
+    silence: str = ""
 
 
 @dataclass(frozen=True)
 class State:
-    """perceiver and calibration are None while the node is unconfigured.
-
-    publishers  of images, that our subscription has found
-    listeners   to PerceptionFrames, that our publisher has found: others would not get the next one
-    """
+    """configured is None while the node is unconfigured; gpu and fusion are None without one."""
 
     lifecycle: str
-    perceiver: Perceiver | None
-    calibration: Calibration | None
-    transport: str | None
-    received: int
-    replaced: int
-    why_silent: str
-    publishers: int = 0
-    listeners: int = 0
-    build: BuildState | None = None
+    configured: ConfiguredCamera | None
+    input: InputState = InputState()
     gpu: GpuReading | None = None
-    fusion: FusionWatch | None = None
+    fusion: FusionWatchdog | None = None
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
-    """One status per part: Input, Model, GPU, Range sensors and Fusion if any, Drift if profiled, Calibration."""
-    parts = [
-        _input(node, state),
-        _model(node, state),
-        _gpu(node, state.gpu),
-        _drift(node, state.perceiver),
-        _ranges(node, state.perceiver),
-        _fusion(node, state.fusion),
-        _calibration(node, state),
-    ]
+    """One status per part: Input, Model, GPU, Drift, Range sensors, Fusion, Calibration; only the parts in use."""
+    parts = [_input(node, state)]
+    if state.configured is None:
+        parts += [status(f"{node}: Model", WARN, f"no model loaded ({state.lifecycle})", node, {})]
+        parts += [_gpu(node, state.gpu), _fusion(node, state.fusion)]
+    else:
+        processor = state.configured.processor
+        parts += [_model(node, processor, state.configured.models.build, state.lifecycle), _gpu(node, state.gpu)]
+        parts += [_drift(node, processor), _ranges(node, processor), _fusion(node, state.fusion)]
+        parts += [_calibration(node, state.configured)]
     return array_of(stamp, [part for part in parts if part is not None])
 
 
 def _input(node: str, state: State) -> DiagnosticStatus:
-    counts = state.perceiver.counts if state.perceiver else None
-    flags = counts.take_flags() if counts else Status(0)
-    values = {
+    images = state.input
+    values: dict[str, object] = {
         "lifecycle": state.lifecycle,
-        "transport": state.transport or "none",
-        "received": state.received,
-        "replaced": state.replaced,
-        "publishers": state.publishers,
-        "listeners": state.listeners,
+        "transport": images.transport,
+        "received": images.received,
+        "replaced": images.replaced,
+        "publishers": images.publishers,
+        "listeners": images.listeners,
     }
-    if counts:
+    flags = Status(0)
+    if state.configured is not None:
+        counts = state.configured.processor.counts
+        flags = counts.take_flags()
         values |= {"processed": counts.processed, "failed": counts.failed}
-    level, text = (STALE, state.why_silent) if state.why_silent else (level_of(flags), names_of(flags))
+    level, text = (STALE, images.silence) if images.silence else (level_of(flags), names_of(flags))
     return status(f"{node}: Input", level, text, node, values)
 
 
-def _model(node: str, state: State) -> DiagnosticStatus:
-    perceiver = state.perceiver
-    model = perceiver.model if perceiver else None
-    if perceiver is None or model is None:
-        text = state.build.text if state.build else f"no model loaded ({state.lifecycle})"
-        return status(f"{node}: Model", WARN, text, node, _progress(state.build))
-    engine, counts = model.engine, perceiver.counts
-    values: dict[str, object] = {"engine": engine.name, "engine_id": engine.engine_id, "model": model.spec.name}
+def _model(node: str, processor: FrameProcessor, build: BuildState | None, lifecycle: str) -> DiagnosticStatus:
+    if processor.serving is None:
+        text = build.text if build else f"no model loaded ({lifecycle})"
+        return status(f"{node}: Model", WARN, text, node, _progress(build))
+    model, counts, failure = processor.serving.model, processor.counts, processor.failure()
+    values: dict[str, object] = {
+        "engine": model.engine.name,
+        "engine_id": model.engine.engine_id,
+        "model": model.spec.name,
+    }
     for name, series in (("age_ms", counts.ages_ms), ("inference_ms", counts.inference_ms)):
-        values |= {f"{name} p{int(100 * share)}": f"{percentile(series, share):.1f}" for share in (0.5, 0.95, 0.99)}
-    level, text = (ERROR, perceiver.broken) if perceiver.broken else (OK, "running")
-    if level == OK and state.build is not None and state.build.state != "done":
-        level, text = WARN, state.build.text
-    return status(f"{node}: Model", level, text, engine.name, values | _progress(state.build))
+        values |= {f"{name} p{int(100 * q)}": f"{percentile(series, q):.1f}" for q in (0.5, 0.95, 0.99)}
+    level, text = (ERROR, failure) if failure else (OK, "running")
+    if level == OK and build is not None and build.state != "done":
+        level, text = WARN, build.text
+    return status(f"{node}: Model", level, text, model.engine.name, values | _progress(build))
 
 
 def _gpu(node: str, reading: GpuReading | None) -> DiagnosticStatus | None:
     if reading is None:
         return None
-    level, text = (WARN, f"slowed down: {reading.throttled}") if reading.throttled else (OK, "ok")
+    level, text = (WARN, f"throttled: {reading.throttled}") if reading.throttled else (OK, "ok")
     if reading.hot and not reading.throttled:
         level, text = WARN, "hot"
     return status(f"{node}: GPU", level, text, reading.name, reading.values)
 
 
 def _progress(build: BuildState | None) -> dict[str, object]:
-    """How far the engine is that is built in the background."""
+    """Progress of the engine that is built in the background."""
     return {} if build is None else {"engine build": build.state, "engine build progress": f"{build.share:.0%}"}
 
 
-def _drift(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
-    """Whether the network still says what it usually says; nothing without a profile."""
-    if perceiver is None or perceiver.drift is None:
+def _drift(node: str, processor: FrameProcessor) -> DiagnosticStatus | None:
+    """Whether the distribution of the network's outputs matches its profile; None without a profile."""
+    drift = processor.serving.drift if processor.serving is not None else None
+    if drift is None:
         return None
-    found, profile = perceiver.drift.judgement, perceiver.drift.profile
-    moved = ", ".join(f"{figure.name} ({figure.divergence:.2f}, up to {figure.limit:.2f})" for figure in found.moved)
-    text = f"not what this network usually says: {moved}" if moved else found.why or "as usual"
+    found, profile = drift.judgement, drift.profile
+    moved = ", ".join(f"{metric.name} ({metric.divergence:.2f}, limit {metric.limit:.2f})" for metric in found.moved)
+    text = f"outputs differ from the model's profile: {moved}" if moved else found.why or "as in the profile"
     values: dict[str, object] = {"window": f"{profile.window:.0f} s", "profile": profile.source}
-    values |= {figure.name: f"{figure.divergence:.3f} of {figure.limit:.3f}" for figure in found.figures}
+    values |= {metric.name: f"{metric.divergence:.3f} of {metric.limit:.3f}" for metric in found.figures}
     return status(f"{node}: Drift", WARN if moved else OK, text, node, values)
 
 
-def _ranges(node: str, perceiver: Perceiver | None) -> DiagnosticStatus | None:
-    """Whether depth camera and lidar help; nothing without them."""
-    if perceiver is None or perceiver.ranges is None:
+def _ranges(node: str, processor: FrameProcessor) -> DiagnosticStatus | None:
+    """Problems of depth camera and lidar; None without both."""
+    if processor.ranges is None:
         return None
-    problems = perceiver.ranges.problems
+    problems = processor.ranges.problems
     text = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     return status(f"{node}: Range sensors", WARN if problems else OK, text or "in use", node, problems)
 
 
-def _fusion(node: str, watch: FusionWatch | None) -> DiagnosticStatus | None:
-    """Whether the fusion that this camera watches is alive."""
-    if watch is None:
+def _fusion(node: str, watchdog: FusionWatchdog | None) -> DiagnosticStatus | None:
+    """Whether the watched fusion node is alive; None without one."""
+    if watchdog is None:
         return None
-    why = watch.why_silent
-    return status(f"{node}: Fusion", ERROR if why else OK, why or "reports", watch.name, {})
+    problem = watchdog.problem
+    return status(f"{node}: Fusion", ERROR if problem else OK, problem or "alive", watchdog.name, {})
 
 
-def _calibration(node: str, state: State) -> DiagnosticStatus | None:
-    if state.calibration is None:
-        return None
-    level, text, values = OK, state.calibration.text, {}
-    if state.perceiver is not None and state.perceiver.pipeline is not None and state.calibration.camera is not None:
-        doctor = state.perceiver.pipeline.calibration
-        if doctor.diagnosis.flags:
-            level, text = WARN, "lane lines disagree with the camera's pose: calibrate it again"
-        values = _measured(doctor.diagnosis, state.calibration.camera, doctor.lane_width)
-    if state.calibration.flags:
-        level, text = WARN, state.calibration.text
+def _calibration(node: str, configured: ConfiguredCamera) -> DiagnosticStatus:
+    calibration, serving = configured.calibration, configured.processor.serving
+    level, text = OK, calibration.text
+    values: dict[str, object] = {}
+    if serving is not None and calibration.camera is not None:
+        online = serving.pipeline.calibration
+        if online.diagnosis.flags:
+            level, text = WARN, "lane lines disagree with the camera's pose: recalibrate it"
+        values = _measured(online.diagnosis, calibration.camera, online.lane_width)
+    if calibration.flags:
+        level, text = WARN, calibration.text
     return status(f"{node}: Calibration", level, text, node, values)
 
 
 def _measured(found: Diagnosis, camera: Camera, lane_width: float) -> dict[str, object]:
-    """What straight lane lines say: how the camera is turned against its pose, and how high it sits on usual lanes."""
+    """What straight lane lines measure: rotation against the given pose, and height if lanes have the usual width."""
     values: dict[str, object] = {"straight_frames": found.frames}
     if not found.frames or not camera.metric:
         return values

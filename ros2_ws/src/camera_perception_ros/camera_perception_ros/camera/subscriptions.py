@@ -1,7 +1,4 @@
-"""Where a camera node's images come from: the subscriptions and what the graph says about them.
-
-Depth images and lidar clouds beside a camera's images: subscribed to where parameters name them.
-"""
+"""The subscriptions of a camera node: images, CameraInfo, odometry, depth images and lidar clouds."""
 
 from __future__ import annotations
 
@@ -9,19 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception_ros.camera import qos
-from camera_perception_ros.camera.qos import COMPRESSED, Observations, Publisher
+from camera_perception_ros.camera.qos import COMPRESSED, ImagePublishers, Publisher
 from camera_perception_ros.conversions.messages import stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 
+ODOMETRY = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+
+Handler = Callable[[Any], None]
+
 
 def range_subscriptions(node: Node, params: CameraParams, memory: RangeMemory, qos: QoSProfile) -> list[Any]:
-    """Subscriptions that only remember: messages are read when an image wants them."""
+    """Subscriptions that only store: a message is decoded when an image needs it."""
 
     def on_depth(message: Image) -> None:
         memory.add_depth(stamp_ns(message.header.stamp), message)
@@ -30,18 +33,15 @@ def range_subscriptions(node: Node, params: CameraParams, memory: RangeMemory, q
         memory.add_cloud(stamp_ns(message.header.stamp), message)
 
     wanted = (Image, params.depth_topic, on_depth), (PointCloud2, params.lidar_topic, on_cloud)
-    return [node.create_subscription(kind, topic, heard, qos) for kind, topic, heard in wanted if topic]
-
-
-ODOMETRY = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-Handler = Callable[[Any], None]
+    return [node.create_subscription(type_, topic, handler, qos) for type_, topic, handler in wanted if topic]
 
 
 class CameraInput:
-    """Subscribes to raw or compressed images and to CameraInfo. With transport `auto`, call look() until it chose.
+    """Subscribes to raw or compressed images, and to what belongs to them.
 
-    ranges  remembers what a depth camera and a lidar say; None without both
+    With transport `auto` it waits until images are published and prefers raw ones.
+    transport  raw or compressed; None until it is chosen
+    ranges     stores depth images and lidar clouds; None without both
     """
 
     def __init__(
@@ -54,16 +54,18 @@ class CameraInput:
         ranges: RangeMemory | None = None,
     ) -> None:
         self._node, self._params, self._on_image = node, params, on_image
-        self._images: Any = None
         self.transport: str | None = None
-        self._seen_compressed = False
-        self._infos = node.create_subscription(CameraInfo, params.info_topic, on_info, self._qos())
-        self._odometry = None
+        self._found_compressed = False
+        self._subscriptions = [node.create_subscription(CameraInfo, params.info_topic, on_info, self._qos())]
         if params.odometry_topic:
-            self._odometry = node.create_subscription(Odometry, params.odometry_topic, on_odometry, ODOMETRY)
-        self._ranges = range_subscriptions(node, params, ranges, self._qos()) if ranges is not None else []
+            odometry = node.create_subscription(Odometry, params.odometry_topic, on_odometry, ODOMETRY)
+            self._subscriptions.append(odometry)
+        if ranges is not None:
+            self._subscriptions += range_subscriptions(node, params, ranges, self._qos())
         if params.transport != "auto":
             self._subscribe(params.transport)
+        # Steady time: with use_sim_time images must be found before the first /clock.
+        self._timer = node.create_timer(0.2, self._choose_transport, clock=STEADY)
 
     def _qos(self) -> QoSProfile:
         reliable = self._params.input_reliability == "reliable"
@@ -74,28 +76,28 @@ class CameraInput:
             durability=DurabilityPolicy.VOLATILE,
         )
 
-    def look(self) -> None:
-        """Choose a transport from what is published. Compressed waits for a second look: raw may be found later."""
+    def _choose_transport(self) -> None:
+        """Subscribe to what is published. Compressed must be found twice: raw may be discovered a little later."""
         if self.transport is not None:
             return
-        choice = qos.choose(self.seen())
-        if choice == COMPRESSED and not self._seen_compressed:
-            self._seen_compressed = True
-        elif choice is not None:
-            self._subscribe(choice)
+        transport = qos.choose(self._image_publishers())
+        if transport == COMPRESSED and not self._found_compressed:
+            self._found_compressed = True
+        elif transport is not None:
+            self._subscribe(transport)
 
     def _subscribe(self, transport: str) -> None:
         self.transport = transport
-        kind = CompressedImage if transport == COMPRESSED else Image
-        self._images = self._node.create_subscription(kind, self._topic(transport), self._on_image, self._qos())
+        type_ = CompressedImage if transport == COMPRESSED else Image
+        topic = self._topic(transport)
+        self._subscriptions.append(self._node.create_subscription(type_, topic, self._on_image, self._qos()))
 
     def _topic(self, transport: str) -> str:
         return self._params.image_topic + ("/compressed" if transport == COMPRESSED else "")
 
-    def seen(self) -> Observations:
-        """Who publishes what at our topics now."""
-        raw, compressed = (self._node.resolve_topic_name(self._topic(kind)) for kind in (qos.RAW, COMPRESSED))
-        return Observations(raw, self._publishers(raw), self._publishers(compressed))
+    def _image_publishers(self) -> ImagePublishers:
+        raw, compressed = (self._node.resolve_topic_name(self._topic(each)) for each in (qos.RAW, COMPRESSED))
+        return ImagePublishers(raw, self._publishers(raw), self._publishers(compressed))
 
     def _publishers(self, topic: str) -> list[Publisher]:
         infos = self._node.get_publishers_info_by_topic(topic)
@@ -106,19 +108,17 @@ class CameraInput:
 
     @property
     def publishers(self) -> int:
-        """How many publish what we subscribed to."""
+        """Number of publishers of the subscribed images."""
         if self.transport is None:
             return 0
         topic = self._node.resolve_topic_name(self._topic(self.transport))
         return len(qos.of_type(self._publishers(topic), self.transport))
 
-    def why_silent(self) -> str | None:
-        """One line about the missing images."""
-        return qos.diagnose(self.seen(), self.transport, self._params.input_reliability == "reliable")
+    def silence_reason(self) -> str:
+        """One line about why no image arrives."""
+        return qos.diagnose(self._image_publishers(), self.transport, self._params.input_reliability == "reliable")
 
     def close(self) -> None:
-        for subscription in (self._images, self._infos, self._odometry, *self._ranges):
-            if subscription is not None:
-                self._node.destroy_subscription(subscription)
-        self._images = self._infos = self._odometry = None
-        self._ranges = []
+        self._node.destroy_timer(self._timer)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)

@@ -1,4 +1,4 @@
-"""cv_bridge, where it is installed, for image encodings that our own decoder does not know."""
+"""Image encodings that only cv_bridge knows, where it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from camera_perception.image.encodings import Fallback
 
 @lru_cache(maxsize=1)
 def fallback() -> Fallback | None:
-    """Turns an image of any encoding cv_bridge knows into (H, W, 3) uint8 BGR; None where it is not installed."""
+    """A decoder to (H, W, 3) uint8 BGR for any encoding of cv_bridge; None where it is not installed."""
     try:
         from cv_bridge import CvBridge, CvBridgeError
     except ImportError:
@@ -30,6 +30,6 @@ def fallback() -> Fallback | None:
         try:
             return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, "bgr8"))
         except CvBridgeError as error:
-            raise UnknownEncoding(f"image encoding '{encoding}' is unknown, to cv_bridge too ({error})") from error
+            raise UnknownEncoding(f"image encoding '{encoding}' is unknown, also to cv_bridge ({error})") from error
 
     return decode

@@ -1,4 +1,4 @@
-"""The fusion's side of convert.py: PerceptionFrame to CameraView, fused objects and lanes to messages."""
+"""Conversions of the fusion: PerceptionFrame to CameraView, fused objects and lanes to messages."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from camera_perception_ros.conversions.messages import stamp_ns
 
 
 def view_from_frame(frame: PerceptionFrame) -> CameraView:
-    """Everything of a frame that has metres."""
+    """The metric content of a frame."""
     found, road = [each for each in frame.objects if each.has_position], frame.road
-    numbers = np.array([_numbers(each) for each in found], float).reshape(-1, 9)  # one array is made faster than nine
+    numbers = np.array([_numbers(each) for each in found], float).reshape(
+        -1, 9
+    )  # one array is faster to build than nine
     scores, track_ids, methods, widths, coasted = numbers[:, :5].T
     return CameraView(
         stamp_ns=stamp_ns(frame.header.stamp),
@@ -49,17 +51,17 @@ def _numbers(found: DetectedObject) -> tuple[float, ...]:
 
 
 def _matrices(rows: list[np.ndarray]) -> np.ndarray:
-    """(N, 2, 2) of N arrays of 4; np.array of them takes twice as long."""
+    """(N, 2, 2) from N arrays of 4; np.array takes twice as long."""
     return np.concatenate((np.zeros(0), *rows)).reshape(-1, 2, 2)
 
 
 def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:
-    """m/s; nan when it is not known."""
+    """x and y in m/s; nan when unknown."""
     return (found.velocity.x, found.velocity.y) if found.has_velocity else (float("nan"), float("nan"))
 
 
 def lane_from_message(message: LaneMessage) -> LaneLine:
-    """A lane line with its course on the road, without its pixels."""
+    """A lane line with its ground geometry, without its pixels."""
     points = np.array((message.x, message.y), np.float32).T
     y_std = np.array(message.y_std, np.float32)
     return LaneLine(
@@ -76,7 +78,7 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 
 
 def message_from_fused(fused: FusedObjects, class_ids: Mapping[str, int]) -> list[FusedObject]:
-    """One message per object, in the given order; class_ids name: number in the model's head."""
+    """One message per object, in the same order; class_ids maps class names to indices in the model's head."""
     messages = [FusedObject(class_name=name, class_id=class_ids.get(name, 0)) for name in fused.names]
     moving = fused.moving
     columns = {
@@ -92,12 +94,12 @@ def message_from_fused(fused: FusedObjects, class_ids: Mapping[str, int]) -> lis
     for name, values in columns.items():
         for message, value in zip(messages, values.tolist()):
             setattr(message, name, value)
-    _place(messages, fused, moving)
-    _name_cameras(messages, fused)
+    _set_positions(messages, fused, moving)
+    _set_cameras(messages, fused)
     return messages
 
 
-def _place(messages: list[FusedObject], fused: FusedObjects, moving: np.ndarray) -> None:
+def _set_positions(messages: list[FusedObject], fused: FusedObjects, moving: np.ndarray) -> None:
     heights = np.where(moving, 0.0, np.nan).tolist()
     for message, (x, y), (vx, vy), vz in zip(messages, fused.positions.tolist(), fused.velocities.tolist(), heights):
         message.position.x, message.position.y = x, y
@@ -107,14 +109,14 @@ def _place(messages: list[FusedObject], fused: FusedObjects, moving: np.ndarray)
         message.position_cov, message.velocity_cov = position_cov, velocity_cov
 
 
-def _name_cameras(messages: list[FusedObject], fused: FusedObjects) -> None:
+def _set_cameras(messages: list[FusedObject], fused: FusedObjects) -> None:
     for message, rows, ids in zip(messages, fused.rows.tolist(), fused.camera_ids.tolist()):
-        seen = [camera for camera, row in enumerate(rows) if row >= 0]
-        message.cameras, message.camera_track_ids = seen, [ids[camera] for camera in seen]
+        cameras = [camera for camera, row in enumerate(rows) if row >= 0]
+        message.cameras, message.camera_track_ids = cameras, [ids[camera] for camera in cameras]
 
 
 def lane_message(lane: LaneLine) -> LaneMessage:
-    """A line on the road, without pixels."""
+    """A lane line with its ground geometry only."""
     message = LaneMessage(lane_id=lane.lane_id, position=lane.position, score=float(lane.score))
     message.line_type, message.type_score = int(lane.line_type), float(lane.type_score)
     message.color, message.color_score = int(lane.color), float(lane.color_score)

@@ -1,4 +1,4 @@
-"""Between ROS messages and the library's values: the only file that imports both sides' types."""
+"""Conversions between ROS messages and the library's types."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ TASKS = {
 
 
 def message_from_fields(cls: type, values: Mapping[str, Any]) -> Any:
-    """A message of type cls from a nested dict whose keys are its fields; missing keys keep their default.
+    """A message of type cls from a nested dict of its fields; missing fields keep their default.
 
     Byte and number sequences become array.array: a numpy array assigned to a sequence is copied element by element.
     """
-    ways = _conversions(cls)
+    conversions = _conversions(cls)
     try:
-        return cls(**{name: ways[name](value) for name, value in values.items()})
+        return cls(**{name: conversions[name](value) for name, value in values.items()})
     except KeyError as error:
-        raise AttributeError(f"{cls.__name__} has no field {error}: it has {', '.join(ways)}") from None
+        raise AttributeError(f"{cls.__name__} has no field {error}: it has {', '.join(conversions)}") from None
 
 
 @cache
 def _conversions(cls: Any) -> dict[str, Callable[[Any], Any]]:
-    """Field: what makes a value fit for it. Looked up once per type, a frame has a hundred messages."""
+    """A conversion for each field. Cached by type: a frame holds a hundred messages."""
     default = cls()
     return {name: _conversion(cls, name, getattr(default, name)) for name in cls.get_fields_and_field_types()}
 
@@ -60,9 +60,9 @@ def _conversion(cls: type, name: str, default: Any) -> Callable[[Any], Any]:
     if isinstance(default, list):
         return _list_conversion(element_type(cls, name))
     if hasattr(default, "SLOT_TYPES"):
-        kind = type(default)
-        return lambda value: value if isinstance(value, kind) else message_from_fields(kind, value)
-    return _same if isinstance(default, bytes) else type(default)
+        type_ = type(default)
+        return lambda value: value if isinstance(value, type_) else message_from_fields(type_, value)
+    return _unchanged if isinstance(default, bytes) else type(default)
 
 
 def _list_conversion(element: Any) -> Callable[[Any], Any]:
@@ -76,7 +76,7 @@ def _list_conversion(element: Any) -> Callable[[Any], Any]:
     return lambda value: [message_from_fields(element, item) for item in value]
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -85,13 +85,13 @@ def element_type(cls: Any, name: str) -> type | None:
     """The message type of the elements of a sequence field; None for strings."""
     text = cls.get_fields_and_field_types()[name]
     inner = text[text.index("<") + 1 : text.rindex(">")].split(",")[0] if "<" in text else text.split("[")[0]
-    package, slash, kind = inner.partition("/")
-    return getattr(import_module(f"{package}.msg"), kind) if slash else None
+    package, slash, name_of_type = inner.partition("/")
+    return getattr(import_module(f"{package}.msg"), name_of_type) if slash else None
 
 
 def stamp_ns(stamp: Time) -> int:
     """Nanoseconds of a ROS time."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
 
 
 def time_from_ns(nanoseconds: int) -> Time:
@@ -99,7 +99,7 @@ def time_from_ns(nanoseconds: int) -> Time:
 
 
 def frame_from_message(message: Image | CompressedImage) -> Frame:
-    """Pixels, time and frame of an image message; BadImage when it holds no image."""
+    """Pixels, time and frame of an image message; BadImage when it holds no valid image."""
     stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
     if isinstance(message, CompressedImage):
         return Frame(decode_compressed(memoryview(message.data), message.format), stamp, frame_id)
@@ -116,10 +116,10 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
 
 
 def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None, rectified: bool = False) -> Camera:
-    """The calibrated camera; CalibrationError when the message holds no calibration.
+    """The calibrated camera; CalibrationError when the message holds no valid calibration.
 
-    pose      x y z roll pitch yaw of the mounting in base_link, or base_from_camera (4, 4) from TF, or None: unknown
-    rectified the images are image_rect
+    pose       x y z roll pitch yaw of the camera in base_link, or base_from_camera (4, 4) from TF; None: unknown
+    rectified  the images are rectified (image_rect)
     """
     if isinstance(pose, list):
         x, y, z, roll, pitch, yaw = pose
@@ -128,7 +128,7 @@ def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | No
 
 
 def pose_from_transform(transform: Any) -> np.ndarray:
-    """base_from_camera (4, 4) of a geometry_msgs/Transform; CalibrationError when its rotation is none."""
+    """base_from_camera (4, 4) of a geometry_msgs/Transform; CalibrationError when its rotation is invalid."""
     at, turned = transform.translation, transform.rotation
     return pose_from_quaternion((at.x, at.y, at.z), (turned.x, turned.y, turned.z, turned.w))
 

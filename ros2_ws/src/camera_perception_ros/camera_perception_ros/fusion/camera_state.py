@@ -1,4 +1,4 @@
-"""One camera as the fusion sees it: its newest frame, and what was counted on the way."""
+"""The state of one camera in the fusion: its latest frame, its rate and its counts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from camera_perception_msgs.msg import CameraHealth, PerceptionFrame
 from camera_perception_ros.conversions.messages import stamp_ns
 
 NAN = float("nan")
-LATE = 1.0  # seconds that a frame may come after a newer one
+MAX_REORDERING = 1.0  # seconds by which a frame may be older than one received before
 
 
 @dataclass
 class CameraState:
-    """The latest frame of one camera and what was counted on the way.
+    """The latest frame of one camera, and counts since activation.
 
-    rate Hz, smoothed; nan before the second frame
+    rate  Hz, smoothed; nan before the second frame
     """
 
     name: str
@@ -25,11 +25,11 @@ class CameraState:
     rate: float = NAN
 
     def take(self, frame: PerceptionFrame) -> None:
-        """Keep a frame, unless a newer one is here already; a long way back is a recording that began anew."""
+        """Keep a frame unless it is older than the latest one; a long step back means that a recording restarted."""
         self.received += 1
         self.dropped += frame.frames_dropped
         period = self._seconds_since(frame)
-        if -LATE < period <= 0:
+        if -MAX_REORDERING < period <= 0:
             return
         self.frame = frame
         if period <= 0 or period != period:
@@ -38,18 +38,18 @@ class CameraState:
             self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
 
     def _seconds_since(self, frame: PerceptionFrame) -> float:
-        """From the frame before to this one; nan for the first."""
+        """From the latest frame to this one; nan for the first."""
         return NAN if self.frame is None else (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
 
     def age_ms(self, now_ns: int) -> float:
         return NAN if self.frame is None else (now_ns - stamp_ns(self.frame.header.stamp)) / 1e6
 
     def stale(self, now_ns: int, max_age: float) -> bool:
-        """Too old, from the future after a clock jump, or never seen."""
+        """Whether the latest frame is too old or from the future (after a clock jump), or missing."""
         return self.frame is None or not -1e3 * max_age <= self.age_ms(now_ns) <= 1e3 * max_age
 
     def health(self, now_ns: int, max_age: float) -> CameraHealth:
-        """What FusedPerception says about this camera; max_age in seconds."""
+        """The entry for this camera in FusedPerception; max_age in seconds."""
         stale, frame = self.stale(now_ns, max_age), self.frame
         health = CameraHealth(camera_name=self.name, stale=stale, age_ms=self.age_ms(now_ns), rate=self.rate)
         health.frames_received, health.frames_dropped = self.received, self.dropped

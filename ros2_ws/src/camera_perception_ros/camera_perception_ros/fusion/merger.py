@@ -1,12 +1,10 @@
-"""PerceptionFrames of several cameras as one FusedPerception: what has a place on the road, side by side.
-
-The free road of all cameras as one.
-"""
+"""PerceptionFrames of several cameras merged into one FusedPerception."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, reduce
+from operator import or_
 
 import numpy as np
 from geometry_msgs.msg import Point32
@@ -31,45 +29,44 @@ from camera_perception_ros.conversions.fused import lane_message, message_from_f
 from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.fusion.camera_state import CameraState
 
-STILL = EgoMotion(0.0, 0.0, 0.0)
+NAN = float("nan")
+STANDSTILL = EgoMotion(0.0, 0.0, 0.0)
 
 
 def moved_roads(views: Mapping[int, CameraView], now_ns: int, motion: Motion) -> list[np.ndarray]:
-    """The polygon of each camera that sees a free road, moved with the car to now.
+    """The free-road polygon of each camera that has one, compensated for the car's motion until now.
 
-    motion  of the car between two times; None between times it does not know, then a polygon stays as it was seen
+    motion  of the car between two times; None where unknown, the polygon is not moved then
     """
-    seen = [view for view in views.values() if len(view.polygon) >= 3]
-    return [_moved(view.polygon, motion(view.stamp_ns, now_ns) or STILL) for view in seen]
+    free = [view for view in views.values() if len(view.polygon) >= 3]
+    return [_moved(view.polygon, motion(view.stamp_ns, now_ns) or STANDSTILL) for view in free]
 
 
 def joined_road(
     roads: Sequence[np.ndarray], views: Mapping[int, CameraView], now_ns: int, motion: Motion
 ) -> DrivableArea:
-    """The union of polygons; the least of the free distances, for what one camera sees in the way is in the way."""
+    """The union of the polygons, and the smallest free distance: one camera suffices to report an obstacle."""
     ground = joined(roads)
     known = (view for view in views.values() if np.isfinite(view.free_distance))
-    ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STILL).x for view in known)
+    ahead = (view.free_distance - (motion(view.stamp_ns, now_ns) or STANDSTILL).x for view in known)
     return DrivableArea(
         has_ground=len(ground) > 0,
         ground=[Point32(x=x, y=y) for x, y in ground.tolist()],
-        free_distance_ahead=max(min(ahead, default=float("nan")), 0.0),
-        coverage=float("nan"),
+        free_distance_ahead=max(min(ahead, default=NAN), 0.0),
+        coverage=NAN,
     )
 
 
 def _moved(polygon: np.ndarray, motion: EgoMotion) -> np.ndarray:
-    return (polygon - (motion.x, motion.y)) @ rotation(-motion.yaw).T
-
-
-NAN = float("nan")
+    moved: np.ndarray = (polygon - (motion.x, motion.y)) @ rotation(-motion.yaw).T
+    return moved
 
 
 class Merger:
-    """Remembers objects and lines over time, so that their numbers outlive the change from camera to camera."""
+    """Fuses over cameras and time: an object keeps its track id when it moves from one camera to another."""
 
     def __init__(self, cameras: Sequence[CameraState], base_frame: str, max_age: float) -> None:
-        """max_age in seconds, for frames"""
+        """max_age of a frame in seconds"""
         self.cameras, self.base_frame, self.max_age = list(cameras), base_frame, max_age
         self.odometry = Odometry()
         self.roads: list[np.ndarray] = []  # free roads of the last message, camera by camera
@@ -77,7 +74,7 @@ class Merger:
         self._objects, self._lanes = ObjectFuser(len(self.cameras)), LaneFuser()
 
     def merge(self, now_ns: int) -> FusedPerception:
-        """Everything that cameras with fresh frames see, moved to now."""
+        """The content of all recent frames, at the time now_ns."""
         fresh = {
             index: camera.frame
             for index, camera in enumerate(self.cameras)
@@ -90,18 +87,18 @@ class Merger:
         message.status = _status(fresh, self.cameras)
         usable = {index: frame for index, frame in fresh.items() if frame.status != PerceptionFrame.INVALID}
         message.tasks_valid = _union(frame.tasks_valid for frame in usable.values())
-        self._take_metres(message, usable, now_ns)
-        _take_lights(message, usable)
+        self._set_metric(message, usable, now_ns)
+        _set_lights(message, usable)
         message.scene = _scene(usable)
         return message
 
-    def _take_metres(self, message: FusedPerception, fresh: dict[int, PerceptionFrame], now_ns: int) -> None:
-        """Objects, lanes and road of the cameras that see in base_frame; the others belong to their images only."""
+    def _set_metric(self, message: FusedPerception, fresh: dict[int, PerceptionFrame], now_ns: int) -> None:
+        """Set objects, lanes and road, from the cameras with metric output in base_frame."""
         metric = {index: frame for index, frame in fresh.items() if frame.base_frame == self.base_frame}
         views = {index: self._view(index, frame) for index, frame in metric.items()}
-        moved = cache(self.odometry.between)  # asked by every object, line and road of a camera
-        known = [moved(view.stamp_ns, now_ns) is not None for view in views.values()]
-        message.motion_compensated = bool(known) and all(known)
+        moved = cache(self.odometry.between)  # called for every object, line and road of a camera
+        compensated = [moved(view.stamp_ns, now_ns) is not None for view in views.values()]
+        message.motion_compensated = bool(compensated) and all(compensated)
         class_ids = {found.class_name: found.class_id for frame in metric.values() for found in frame.objects}
         message.objects = message_from_fused(self._objects.update(views, now_ns, moved), class_ids)
         lanes = self._lanes.update(views, now_ns, moved)
@@ -111,27 +108,24 @@ class Merger:
         message.road = joined_road(self.roads, views, now_ns, moved)
 
     def _view(self, index: int, frame: PerceptionFrame) -> CameraView:
-        """Made once for each frame, though it may go into several messages."""
+        """The view of a frame, cached: a frame may be used in several messages."""
         if index not in self._views or self._views[index][0] is not frame:
             self._views[index] = frame, view_from_frame(frame)
         return self._views[index][1]
 
 
-def _union(flags: object) -> int:
-    total = 0
-    for bits in flags:  # type: ignore[attr-defined]
-        total |= bits
-    return total
+def _union(flags: Iterable[int]) -> int:
+    return reduce(or_, flags, 0)
 
 
 def _status(fresh: dict[int, PerceptionFrame], cameras: Sequence[CameraState]) -> int:
     if all(frame.status == PerceptionFrame.INVALID for frame in fresh.values()):
-        return PerceptionFrame.INVALID
-    fine = len(fresh) == len(cameras) and all(frame.status == PerceptionFrame.OK for frame in fresh.values())
-    return PerceptionFrame.OK if fine else PerceptionFrame.DEGRADED
+        return int(PerceptionFrame.INVALID)
+    ok = len(fresh) == len(cameras) and all(frame.status == PerceptionFrame.OK for frame in fresh.values())
+    return int(PerceptionFrame.OK if ok else PerceptionFrame.DEGRADED)
 
 
-def _take_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> None:
+def _set_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> None:
     lights = [(index, light) for index, frame in fresh.items() for light in frame.traffic_lights]
     lights.sort(key=lambda pair: (pair[1].relevance != TrafficLight.EGO, -pair[1].score))
     message.traffic_lights = [light for _, light in lights]
@@ -139,7 +133,7 @@ def _take_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) ->
 
 
 def _scene(fresh: dict[int, PerceptionFrame]) -> list[SceneAttribute]:
-    """One per attribute: the verdict of the surest camera."""
+    """One entry per attribute: the one with the highest score."""
     best: dict[str, SceneAttribute] = {}
     for attribute in (attribute for frame in fresh.values() for attribute in frame.scene):
         if attribute.name not in best or attribute.score > best[attribute.name].score:

@@ -1,7 +1,4 @@
-"""What the fusion publishes beside FusedPerception, each only while somebody listens.
-
-What a fused message says about the surroundings of the car, for those who draw it.
-"""
+"""The optional outputs of the fusion node, markers and an occupancy grid, and a fused message as Surroundings."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from camera_perception.draw.scene import Surroundings
 from camera_perception.fusion.free_space import occupancy
 from camera_perception_msgs.msg import FusedPerception, TrafficLight, TrafficLightElement
 from camera_perception_ros.conversions.fused import lane_from_message, velocity_of
-from camera_perception_ros.outputs.markers import Shown, markers
+from camera_perception_ros.outputs.markers import MarkerUpdates, markers
 from camera_perception_ros.outputs.publishers import Output
 
 
-def occupancy_message(seen: Surroundings, header: Header) -> OccupancyGrid:
-    """Free road, things with their footprint, and what nobody knows, around the car."""
-    grid = occupancy(seen.roads, seen.footprints())
+def occupancy_message(surroundings: Surroundings, header: Header) -> OccupancyGrid:
+    """A grid around the car: free road, objects with their footprint, unknown cells."""
+    grid = occupancy(surroundings.roads, surroundings.footprints())
     message = OccupancyGrid(header=header, data=array("b", grid.cells.tobytes()))
     info = message.info
     info.map_load_time, info.resolution = header.stamp, grid.resolution
@@ -34,10 +31,10 @@ def occupancy_message(seen: Surroundings, header: Header) -> OccupancyGrid:
 
 
 def fused_outputs() -> list[Output]:
-    """Fresh ones: the markers remember what was shown."""
-    shown = Shown()
+    """New outputs: the markers remember what was published."""
+    updates = MarkerUpdates()
     return [
-        Output("~/markers", MarkerArray, lambda seen, header: shown.changed_to(markers(seen, header))),
+        Output("~/markers", MarkerArray, lambda each, header: updates.message(markers(each, header))),
         Output("~/occupancy", OccupancyGrid, occupancy_message),
     ]
 
@@ -46,7 +43,7 @@ LIGHTS = {TrafficLightElement.RED: "red", TrafficLightElement.AMBER: "amber", Tr
 
 
 def surroundings_from_fused(message: FusedPerception, roads: Sequence[np.ndarray] | None = None) -> Surroundings:
-    """What a fused message says about the road around the car; roads, when given, instead of its one polygon."""
+    """A fused message as Surroundings; roads replace its one polygon if given."""
     found, road = message.objects, message.road
     ground = np.array([(point.x, point.y) for point in road.ground], float).reshape(-1, 2)
     return Surroundings(
@@ -67,6 +64,6 @@ def surroundings_from_fused(message: FusedPerception, roads: Sequence[np.ndarray
 
 
 def _own_light(lights: Sequence[TrafficLight]) -> str:
-    """Colour of the first lamp of the first light of the own lane; "" when none is known."""
+    """Colour of the first lamp of the first light that governs the own lane; "" when unknown."""
     own = (light for light in lights if light.relevance == TrafficLight.EGO and light.elements)
     return next((LIGHTS.get(light.elements[0].color, "") for light in own), "")

@@ -1,4 +1,4 @@
-"""Plays a recording into topics, for installations without rosbag2. Messages stay serialized: nothing is decoded."""
+"""Plays a recording into topics, for installations without rosbag2. Messages stay serialized."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from camera_perception_ros.conversions.serialized import shifted
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.params.player import PlayerParams
 from camera_perception_ros.runtime.process import Stop
-from camera_perception_ros.runtime.readiness import Answers
+from camera_perception_ros.runtime.readiness import NodeReadiness
 
 STEADY = TimeSource(clock_type=ClockType.STEADY_TIME)
 IMAGES = (IMAGE, COMPRESSED_IMAGE)
-QUIET = 5.0  # seconds without a word from the cameras, after which nothing more will come
+IDLE_TIMEOUT = 5.0  # seconds without a change in the reports of the cameras, after which nothing more is expected
 
 
 class BagPlayerNode(Node):
     def __init__(self, stop: Stop, **options: Any) -> None:
-        super().__init__("bag_player", **options)
+        super().__init__("bag_player", automatically_declare_parameters_from_overrides=True, **options)
         self._stop = stop
         self.params = Parameters(self, PlayerParams).read()
         self._bag = Bag(self.params.bag)
@@ -47,7 +47,7 @@ class BagPlayerNode(Node):
             self.create_timer(1 / self.params.clock, self._tick, clock=STEADY) if self.params.clock else None
         )
         self.create_service(SetBool, "~/pause", self._on_pause)
-        self._answers = self._listen() if self.params.cameras else None
+        self._readiness = self._watch_cameras() if self.params.cameras else None
         self.sent: Counter[str] = Counter()
         self.late_ms: list[float] = []
         self._offset_ns = 0
@@ -55,10 +55,10 @@ class BagPlayerNode(Node):
         self._thread = threading.Thread(target=self._play_and_stop, name="player", daemon=True)
         self._thread.start()
 
-    def _listen(self) -> Answers:
-        answers = Answers(self.params.cameras, self.params.wait_for_listeners, self.params.wait_for_fusion)
-        self.create_subscription(DiagnosticArray, "/diagnostics", answers.take, 10)
-        return answers
+    def _watch_cameras(self) -> NodeReadiness:
+        readiness = NodeReadiness(self.params.cameras, self.params.wait_for_listeners, self.params.wait_for_fusion)
+        self.create_subscription(DiagnosticArray, "/diagnostics", readiness.on_diagnostics, 10)
+        return readiness
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._timeline.pause(request.data)
@@ -69,7 +69,7 @@ class BagPlayerNode(Node):
         if self._playing and self._clock_publisher is not None:
             self._clock_publisher.publish(Clock(clock=time_from_ns(self._timeline.bag_now() + self._offset_ns)))
 
-    # The player's thread
+    # The player thread
 
     def _play_and_stop(self) -> None:
         code = 0
@@ -81,7 +81,7 @@ class BagPlayerNode(Node):
             code = 1
         except Exception as error:
             if not self._stop:
-                self.get_logger().error(f"cannot play on: {error!r}")
+                self.get_logger().error(f"playing stopped: {error!r}")
                 code = 1
         self._stop.request(code)
 
@@ -96,11 +96,11 @@ class BagPlayerNode(Node):
                     return
                 self._send(message)
             if not self.params.loop:
-                self._wait_for_answers()
+                self._wait_until_handled()
                 return
 
     def _wait(self, stamp_ns: int) -> bool:
-        """False when the process shall end instead."""
+        """Wait until a message is due; False if the process is to end instead."""
         while not self._stop:
             if self._timeline.wait_until(stamp_ns, lambda: bool(self._stop)):
                 return True
@@ -114,44 +114,49 @@ class BagPlayerNode(Node):
         self.late_ms.append(late / 1e6)
 
     def _wait_for_subscribers(self) -> None:
-        give_up = time.monotonic() + self.params.wait_for_subscribers
+        deadline = time.monotonic() + self.params.wait_for_subscribers
         while self.params.wait_for_subscribers and not self._stop:
             missing = self._missing()
             if missing is None:
-                if self._answers is None:
-                    time.sleep(1.0)  # discovery is mutual, and ours may be the first half
+                if self._readiness is None:
+                    time.sleep(1.0)  # discovery has two sides, and the subscriber's may still be missing
                 return
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise PerceptionError(f"{missing} within {self.params.wait_for_subscribers:g} s")
             time.sleep(0.05)
 
     def _missing(self) -> str | None:
-        """What images must still wait for: each for a subscriber, or where cameras are named, for those alone."""
-        if self._answers is None:
-            return next((f"nobody subscribed to {topic}" for topic in self._images if not self._heard(topic)), None)
-        heard, cameras = sum(map(self._heard, self._images)), len(self.params.cameras)
-        return self._answers.missing or (f"{heard} of {cameras} cameras subscribed" if heard < cameras else None)
+        """What the first image waits for: a subscriber of every image topic, or the named cameras; None when ready."""
+        if self._readiness is None:
+            return next(
+                (f"nobody subscribed to {topic}" for topic in self._images if not self._subscribed(topic)), None
+            )
+        subscribed, cameras = sum(map(self._subscribed, self._images)), len(self.params.cameras)
+        if missing := self._readiness.missing:
+            return missing
+        return f"{subscribed} of {cameras} cameras subscribed" if subscribed < cameras else None
 
     @property
     def _images(self) -> list[str]:
         return [topic for topic in self._channels if self._bag.topics[topic] in IMAGES]
 
-    def _heard(self, topic: str) -> bool:
-        return self._channels[topic][0].get_subscription_count() > 0
+    def _subscribed(self, topic: str) -> bool:
+        count: int = self._channels[topic][0].get_subscription_count()
+        return count > 0
 
-    def _wait_for_answers(self) -> None:
-        if self._answers is None:
+    def _wait_until_handled(self) -> None:
+        if self._readiness is None:
             time.sleep(0.3)  # the last images are still on their way
             return
-        images = sum(self.sent[topic] for topic in filter(self._heard, self._images))
+        images = sum(self.sent[topic] for topic in filter(self._subscribed, self._images))
         last = time.monotonic()
-        while not self._stop and self._answers.accounted < images:
-            if min(self._answers.quiet, time.monotonic() - last) > QUIET:
+        while not self._stop and self._readiness.handled < images:
+            if min(self._readiness.unchanged_for, time.monotonic() - last) > IDLE_TIMEOUT:
                 return
             time.sleep(0.05)
 
     def close(self) -> None:
-        """Called when the process ends: says what was sent."""
+        """Log and write what was sent; called when the process ends."""
         self._thread.join(1.0)
         late = sorted(self.late_ms) or [0.0]
         counts = ", ".join(f"{topic} {count}" for topic, count in sorted(self.sent.items())) or "nothing"

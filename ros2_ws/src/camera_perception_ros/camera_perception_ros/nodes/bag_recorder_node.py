@@ -1,4 +1,4 @@
-"""Records topics into an mcap, for installations without rosbag2. Messages stay serialized: nothing is decoded."""
+"""Records topics into an mcap file, for installations without rosbag2. Messages stay serialized."""
 
 from __future__ import annotations
 
@@ -19,32 +19,39 @@ from camera_perception_ros.conversions.serialized import message_class
 from camera_perception_ros.params.params import ParameterError, Parameters, param
 from camera_perception_ros.runtime.process import Stop
 
-LEAVING = 2.0  # seconds that the recorder may take to empty its subscriptions
+DRAIN_TIMEOUT = 2.0  # seconds to empty the subscriptions at the end
 fixed = partial(param, read_only=True)
 
 
 @dataclass(frozen=True)
 class RecorderParams:
-    output: str = fixed("", "Folder to record into; it must not exist. Required.")
-    topics: list[str] = fixed([""], "Topics to record; an empty name records all.")
+    output: str = fixed("", "Folder to record into; it must not exist yet. Required.")
+    topics: list[str] = fixed([""], "Topics to record; an empty name: all.")
     format_version: int = fixed(
         9, "Version of the rosbag2 metadata: 9 for Jazzy and later, 8 for Humble.", low=8, high=9
     )
-    queue_mib: int = fixed(512, "Memory that may wait for a slow disk; more is dropped and counted.", low=1, high=65536)
-    depth: int = fixed(100, "History of the subscriptions.", low=1, high=10000)
-    anonymize: bool = fixed(False, "Cover heads and number plates in images before they are written; needs 'model'.")
-    model: str = fixed("", "Model folder that finds people and vehicles, for 'anonymize'.")
+    queue_mib: int = fixed(
+        512,
+        "Memory in MiB for messages that wait for the disk; when it is full, messages are dropped and counted.",
+        low=1,
+        high=65536,
+    )
+    depth: int = fixed(100, "Queue depth of the subscriptions.", low=1, high=10000)
+    anonymize: bool = fixed(False, "Cover heads and number plates in images before they are written; needs model.")
+    model: str = fixed("", "Model folder with classes for people and vehicles, for anonymize.")
 
     def check(self) -> None:
         if not self.output:
             raise ParameterError("parameter 'output' is empty: give the folder to record into")
         if self.anonymize and not self.model:
-            raise ParameterError("parameter 'model' is empty: 'anonymize' needs a model that finds people and vehicles")
+            raise ParameterError(
+                "parameter 'model' is empty: 'anonymize' needs a model that detects people and vehicles"
+            )
 
 
 class BagRecorderNode(Node):
     def __init__(self, stop: Stop, **options: Any) -> None:
-        super().__init__("bag_recorder", **options)
+        super().__init__("bag_recorder", automatically_declare_parameters_from_overrides=True, **options)
         self._stop = stop
         self.params = Parameters(self, RecorderParams).read()
         limit_bytes = self.params.queue_mib << 20
@@ -52,40 +59,40 @@ class BagRecorderNode(Node):
         self._writer = RecordWriter(
             self.params.output, self.params.format_version, limit_bytes, self._failed, self._cover or unchanged
         )
-        self._known: set[str] = set()
-        self._taken = 0
+        self._discovered: set[str] = set()
+        self._received = 0
         self._timer = self.create_timer(0.2, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._discover()
 
     def _discover(self) -> None:
         wanted = set(filter(None, self.params.topics))
-        for topic, kinds in self.get_topic_names_and_types():
-            if topic not in self._known and (topic in wanted or not wanted):
-                self._known.add(topic)
-                self._subscribe(topic, kinds[0])
+        for topic, types in self.get_topic_names_and_types():
+            if topic not in self._discovered and (topic in wanted or not wanted):
+                self._discovered.add(topic)
+                self._subscribe(topic, types[0])
 
-    def _subscribe(self, topic: str, kind: str) -> None:
-        cls = message_class(kind)
+    def _subscribe(self, topic: str, type_: str) -> None:
+        cls = message_class(type_)
         if cls is None:
-            self.get_logger().warning(f"{topic} is not recorded: {kind} is not installed")
+            self.get_logger().warning(f"{topic} is not recorded: {type_} is not installed")
             return
-        if self._cover is not None and shows_pictures(kind):
-            self.get_logger().warning(f"{topic} is not recorded: heads and plates in {kind} cannot be covered")
+        if self._cover is not None and shows_pictures(type_):
+            self.get_logger().warning(f"{topic} is not recorded: heads and number plates in {type_} cannot be covered")
             return
         try:
-            self._writer.add_topic(topic, kind)
+            self._writer.add_topic(topic, type_)
         except BagError as error:
             self.get_logger().warning(f"{topic} is not recorded: {error}")
             return
 
-        def take(data: bytes) -> None:
-            self._taken += 1
+        def on_message(data: bytes) -> None:
+            self._received += 1
             self._writer.put(topic, time.time_ns(), data)
 
-        self.create_subscription(cls, topic, take, self._qos(topic), raw=True)
+        self.create_subscription(cls, topic, on_message, self._qos(topic), raw=True)
 
     def _qos(self, topic: str) -> QoSProfile:
-        """What all publishers of the topic offer: reliable or latched only when every one of them is."""
+        """QoS that matches all publishers of the topic: reliable or latched only if every one of them is."""
         offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
         reliable = bool(offered) and all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
         latched = bool(offered) and all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
@@ -99,18 +106,18 @@ class BagRecorderNode(Node):
         self.get_logger().error(text)
         self._stop.request(exit_code=1)
 
-    def _take_the_rest(self) -> None:
-        """Messages that wait in the subscriptions, for at most a while: others go on publishing."""
-        give_up, idle = time.monotonic() + LEAVING, 0
+    def _drain(self) -> None:
+        """Receive what waits in the subscriptions, with a time limit: publishers may still be sending."""
+        deadline, idle = time.monotonic() + DRAIN_TIMEOUT, 0
         self.destroy_timer(self._timer)
-        while self.executor is not None and idle < 3 and time.monotonic() < give_up:
-            before = self._taken
+        while self.executor is not None and idle < 3 and time.monotonic() < deadline:
+            before = self._received
             self.executor.spin_once(timeout_sec=0.02)
-            idle = 0 if self._taken > before else idle + 1
+            idle = 0 if self._received > before else idle + 1
 
     def close(self) -> None:
-        """Called when the process ends: takes what has arrived, writes what is queued and the metadata."""
-        self._take_the_rest()
+        """Receive what has arrived, write it and the metadata; called when the process ends."""
+        self._drain()
         self._writer.close()
         if self._cover is not None:
             self._cover.close()

@@ -1,18 +1,17 @@
-"""Lifecycle node that brings several cameras' PerceptionFrames into one FusedPerception at a fixed rate."""
+"""Lifecycle node that fuses the PerceptionFrames of several cameras into one FusedPerception at a fixed rate."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from camera_perception.core.errors import PerceptionError
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.camera.diagnostics import OK, STALE, WARN, array_of, status
 from camera_perception_ros.camera.subscriptions import ODOMETRY
@@ -23,130 +22,102 @@ from camera_perception_ros.fusion.outputs import fused_outputs, surroundings_fro
 from camera_perception_ros.outputs.publishers import OutputPublishers
 from camera_perception_ros.params.fusion import FusionParams
 from camera_perception_ros.params.params import Parameters
-from camera_perception_ros.runtime.lifecycle import told
+from camera_perception_ros.runtime.lifecycle import ManagedNode
 from camera_perception_ros.runtime.process import Stop
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-VIEWS = 10.0  # markers and grids per second, for people: each costs more than fusing
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+VIEW_RATE = 10.0  # Hz, of markers and grids for display: each costs more than the fusion
 
 
-class FusionNode(LifecycleNode):
-    def __init__(self, stop: Stop | None = None, name: str = "fusion", **options: Any) -> None:
-        super().__init__(name, **options)
-        self._declared = Parameters(self, FusionParams, self._tuned, lambda: self._merger is not None)
-        self._merger: Merger | None = None
-        self._active: list[Any] = []
-        self._sequence = 0
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._report_timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+class ConfiguredFusion:
+    """The publishers of a fusion node, from configure to cleanup."""
 
-    @told
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            self.params = self._declared.read()
-        except PerceptionError as error:
-            self.get_logger().error(f"cannot configure: {error}")
-            return FAILURE
-        self._merger = self._fresh_merger()
-        self._publisher = self.create_lifecycle_publisher(FusedPerception, "~/fused", RELIABLE)
-        self._outputs = OutputPublishers(self, fused_outputs(), RELIABLE)
-        return super().on_configure(state)
-
-    @told
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._sequence = 0
-        self._merger = self._fresh_merger()
-        cameras = {camera.name: camera for camera in self._merger.cameras}
-        self._active = [
-            self.create_subscription(PerceptionFrame, topic, cameras[name].take, RELIABLE)
-            for name, topic in self.params.topic_of.items()
-        ]
-        if self.params.odometry_topic:
-            odometry = self.create_subscription(Odometry, self.params.odometry_topic, self._on_odometry, ODOMETRY)
-            self._active.append(odometry)
-        self._timer = self.create_timer(1 / self.params.rate, self._fuse)
-        return super().on_activate(state)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._pause()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._pause()
-        if self._merger is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._outputs.close()
-        self._merger = None
-        return SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self.on_cleanup(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self.on_cleanup(state)
-
-    def start(self) -> None:
-        """Configure and activate, for use without a lifecycle manager."""
-        if self.trigger_configure() == SUCCESS:
-            self.trigger_activate()
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self.publisher = node.create_lifecycle_publisher(FusedPerception, "~/fused", RELIABLE)
+        self.outputs = OutputPublishers(node, fused_outputs(), RELIABLE)
 
     def close(self) -> None:
-        """Let listeners get what was published; called before the node is destroyed."""
-        self._pause()
-        if self._merger is not None:
-            if self._publisher.get_subscription_count():
-                self._publisher.wait_for_all_acked(Duration(seconds=1))
-            self._outputs.flush(0.5)
+        self._node.destroy_lifecycle_publisher(self.publisher)
+        self.outputs.close()
 
-    def _pause(self) -> None:
-        if self._active:
-            self.destroy_timer(self._timer)
-        for subscription in self._active:
-            self.destroy_subscription(subscription)
-        self._active = []
 
-    def _tuned(self, params: FusionParams) -> None:
-        self.params = params
-        if self._merger is not None:
-            self._merger.max_age = params.max_age
+class ActiveFusion:
+    """Subscriptions and timer of a fusion node, with what it remembers of the cameras, while it is active."""
 
-    def _fresh_merger(self) -> Merger:
-        cameras = [CameraState(name) for name in self.params.names]
-        return Merger(cameras, self.params.base_frame, self.params.max_age)
+    def __init__(self, node: LifecycleNode, configured: ConfiguredFusion, params: FusionParams) -> None:
+        self._node, self._configured, self._sequence = node, configured, 0
+        self._views_every = max(1, round(params.rate / VIEW_RATE))
+        cameras = [CameraState(name) for name in params.names]
+        self.merger = Merger(cameras, params.base_frame, params.max_age)
+        self._subscriptions = [
+            node.create_subscription(PerceptionFrame, topic, camera.take, RELIABLE)
+            for camera, topic in zip(cameras, params.topic_of.values())
+        ]
+        if params.odometry_topic:
+            odometry = node.create_subscription(Odometry, params.odometry_topic, self._on_odometry, ODOMETRY)
+            self._subscriptions.append(odometry)
+        self._timer = node.create_timer(1 / params.rate, self._fuse)
 
     def _on_odometry(self, message: Odometry) -> None:
-        if self._merger is not None:
-            self._merger.odometry.add(*pose_from_odometry(message))
+        self.merger.odometry.add(*pose_from_odometry(message))
 
     def _fuse(self) -> None:
         started = time.perf_counter_ns()
-        if self._merger is None:
-            return
-        message = self._merger.merge(self.get_clock().now().nanoseconds)
+        message = self.merger.merge(self._node.get_clock().now().nanoseconds)
         message.seq, self._sequence = self._sequence, self._sequence + 1
         message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
-        self._publisher.publish(message)
-        if message.seq % max(1, round(self.params.rate / VIEWS)) == 0 and self._outputs.wanted():
-            self._outputs.publish(surroundings_from_fused(message, self._merger.roads), message.header)
+        self._configured.publisher.publish(message)
+        outputs = self._configured.outputs
+        if message.seq % self._views_every == 0 and outputs.wanted():
+            outputs.publish(surroundings_from_fused(message, self.merger.roads), message.header)
+
+    def close(self) -> None:
+        """Stop, and let listeners get what was published."""
+        self._node.destroy_timer(self._timer)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        if self._configured.publisher.get_subscription_count():
+            self._configured.publisher.wait_for_all_acked(Duration(seconds=1))
+        self._configured.outputs.flush(0.5)
+
+
+class FusionNode(ManagedNode[ConfiguredFusion, ActiveFusion]):
+    def __init__(self, stop: Stop | None = None, name: str = "fusion", **options: Any) -> None:
+        super().__init__(name, **options)
+        self._declared = Parameters(self, FusionParams, self._on_parameters, lambda: self.configured is not None)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._report_timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def configure(self) -> ConfiguredFusion:
+        self.params = self._declared.read()
+        return ConfiguredFusion(self)
+
+    def activate(self, configured: ConfiguredFusion) -> ActiveFusion:
+        return ActiveFusion(self, configured, self.params)
+
+    def _on_parameters(self, params: FusionParams) -> None:
+        self.params = params
+        if self.active is not None:
+            self.active.merger.max_age = params.max_age
 
     def _report(self) -> None:
-        if not self._active or self._merger is None:
+        if self.configured is None or self.active is None:
             return
         name, now = self.get_fully_qualified_name(), self.get_clock().now()
-        statuses = [self._status(name, camera, now.nanoseconds) for camera in self._merger.cameras]
-        self._diagnostics.publish(array_of(now.to_msg(), [*statuses, self._connections(name)]))
+        statuses = [self._camera_status(name, camera, now.nanoseconds) for camera in self.active.merger.cameras]
+        listeners = self.configured.publisher.get_subscription_count()
+        self._diagnostics.publish(array_of(now.to_msg(), [*statuses, self._input_status(name, listeners)]))
 
-    def _connections(self, name: str) -> Any:
-        """Whom it has found, in the words of a camera node: who is found later misses what was said before."""
+    def _input_status(self, name: str, listeners: int) -> DiagnosticStatus:
+        """Discovered publishers and listeners, with the keys of a camera node: one discovered later misses messages."""
         found = sum(self.count_publishers(topic) > 0 for topic in self.params.topic_of.values())
-        listeners = self._publisher.get_subscription_count()
         values = {"lifecycle": "active", "publishers": found, "listeners": listeners}
         return status(f"{name}: Input", OK, f"{found} of {len(self.params.topic_of)} cameras found", name, values)
 
-    def _status(self, name: str, camera: CameraState, now_ns: int) -> Any:
+    def _camera_status(self, name: str, camera: CameraState, now_ns: int) -> DiagnosticStatus:
         stale = camera.stale(now_ns, self.params.max_age)
-        text = "in time" if not stale else "never seen" if camera.frame is None else "too old, left out"
+        text = "in time" if not stale else "no frame yet" if camera.frame is None else "too old, left out"
         level = STALE if stale else WARN if camera.frame is not None and camera.frame.status else OK
         values = {
             "age_ms": camera.age_ms(now_ns),
@@ -158,8 +129,7 @@ class FusionNode(LifecycleNode):
 
 
 def create(stop: Stop) -> list[FusionNode]:
-    """One fusion node, started at once when its `autostart` says so."""
+    """One fusion node, started at once if its parameter `autostart` is true."""
     node = FusionNode(stop)
-    if node.get_parameter("autostart").value:
-        node.start()
+    node.autostart()
     return [node]

@@ -1,7 +1,7 @@
 """Entry points of the nodes.
 
-Signal handlers stand before anything heavy is imported: Ctrl-C and `kill` end a node with exit code 0 even while it
-starts.
+Signal handlers are installed before anything heavy is imported: Ctrl-C and `kill` end a node with exit code 0 even
+while it starts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Several cameras in one process with one engine: rig_node --rig RIG.yaml --ros-args --params-file FILE
 
-Each camera is a camera node of its own, in the namespace of its images; a parameter file holds for all of them.
+Each camera is a camera node of its own, in the namespace of its images; the parameter file applies to all of them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from camera_perception_ros.runtime.process import Stop
 
 
 def create(stop: Stop) -> list[CameraNode]:
-    """A node per camera of the rig file; those with `autostart` start at once."""
+    """A node per camera of the rig file, started at once if its parameter `autostart` is true."""
     parser = argparse.ArgumentParser(description="Camera nodes of a rig in one process, sharing one engine.")
     parser.add_argument("--rig", required=True, help="rig file, as for multi_camera.launch.py")
     nodes = rig_nodes(stop, read_rig(parser.parse_args(remove_ros_args(sys.argv)[2:]).rig))
     for node in nodes:
-        if node.get_parameter("autostart").value:
-            node.start()
+        node.autostart()
     return nodes
 
 
 def rig_nodes(stop: Stop | None, cameras: Sequence[RigCamera], **options: Any) -> list[CameraNode]:
-    """The nodes, not started. `parameter_overrides` among the options hold for every camera."""
+    """The nodes, not started. `parameter_overrides` among the options apply to every camera."""
     pool, common = ModelPool(), options.pop("parameter_overrides", [])
     return [
         CameraNode(
@@ -42,7 +41,7 @@ def rig_nodes(stop: Stop | None, cameras: Sequence[RigCamera], **options: Any) -
             namespace=camera.namespace,
             parameter_overrides=[
                 *common,
-                *(Parameter(name, value=value) for name, value in _own(number, camera).items()),
+                *(Parameter(name, value=value) for name, value in _parameters_of(number, camera).items()),
             ],
             **options,
         )
@@ -50,6 +49,6 @@ def rig_nodes(stop: Stop | None, cameras: Sequence[RigCamera], **options: Any) -
     ]
 
 
-def _own(number: int, camera: RigCamera) -> dict[str, Any]:
-    """Parameters of one of the cameras; the first watches the fusion for all of the process."""
+def _parameters_of(number: int, camera: RigCamera) -> dict[str, Any]:
+    """Parameters of one camera; only the first watches the fusion node, for the whole process."""
     return rig_overrides(camera) | ({"watched_fusion": ""} if number else {})

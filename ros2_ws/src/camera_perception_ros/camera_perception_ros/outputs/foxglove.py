@@ -14,7 +14,7 @@ from camera_perception_ros.outputs.publishers import Output
 
 
 def image_annotations(perception: Perception, header: Header, spec: ModelSpec) -> ImageAnnotations:
-    """What the overlay shows, as vectors on the original image."""
+    """The content of the overlay, as vectors on the original image."""
     objects = perception.objects
     names = [class_name(spec.classes, int(index)) for index in objects.classes]
     boxes = [_box(box.tolist(), header, class_color(name)) for name, box in zip(names, objects.boxes)]

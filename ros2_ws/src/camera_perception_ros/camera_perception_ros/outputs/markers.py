@@ -1,6 +1,6 @@
-"""What is on the road as RViz markers. Stable ids and a lifetime: nothing blinks, nothing stays.
+"""RViz markers of objects, lanes, free road and traffic light, and the lines of the own lane as paths.
 
-The lines of the own lane as paths.
+Markers have stable ids and a lifetime: they neither flicker nor stay behind.
 """
 
 from __future__ import annotations
@@ -22,74 +22,76 @@ from camera_perception.draw.scene import Surroundings
 from camera_perception.objects.footprint import CAR, MOVING, SIZES, center_from_contact, ellipse, heading_of
 
 LIFETIME = Duration(sec=0, nanosec=500_000_000)  # over two periods of a 5 Hz camera
-LINE_WIDTH = 0.2  # metres, drawn wider than the 0.12 m of real paint, to be seen
-LAMP = (
-    0.0,
-    0.0,
-    3.0,
-)  # metres, where the state of the own lane's light is shown: over the car, its own place is unknown
+LINE_WIDTH = 0.2  # metres, wider than the 0.12 m of real paint, to be visible
+LAMP = (0.0, 0.0, 3.0)  # metres, of the own lane's light: drawn above the car, its real position is unknown
 
 
-def markers(seen: Surroundings, stamp: Header) -> list[Marker]:
-    """Everything with a place on the road, at the time of stamp; none without calibration."""
-    if not seen.base_frame:
+def markers(surroundings: Surroundings, stamp: Header) -> list[Marker]:
+    """Markers of everything with a position, at the time of stamp; none without calibration."""
+    if not surroundings.base_frame:
         return []
-    header = Header(stamp=stamp.stamp, frame_id=seen.base_frame)
-    things = [marker for row in range(len(seen)) for marker in _thing(seen, row, header)]
-    lanes = [_lane(line, number, header) for number, line in enumerate(seen.lanes)]
-    return [*things, *(lane for lane in lanes if lane.points), *_road(seen, header), *_light(seen, header)]
+    header = Header(stamp=stamp.stamp, frame_id=surroundings.base_frame)
+    objects = [marker for row in range(len(surroundings)) for marker in _object(surroundings, row, header)]
+    lanes = [_lane(line, number, header) for number, line in enumerate(surroundings.lanes)]
+    others = [*_road(surroundings, header), *_light(surroundings, header)]
+    return [*objects, *(lane for lane in lanes if lane.points), *others]
 
 
-class Shown:
-    """What a viewer shows by now. What is not there any more is deleted at once, without waiting for its lifetime."""
+class MarkerUpdates:
+    """Deletes markers as soon as they are gone, before their lifetime ends."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, int], Marker] = {}
 
-    def changed_to(self, found: Sequence[Marker]) -> MarkerArray:
-        """The message that leads a viewer from what it shows to `found`."""
-        now = {(marker.ns, marker.id): marker for marker in found}
-        gone = [marker for key, marker in self._last.items() if key not in now]
-        self._last = now
+    def message(self, found: Sequence[Marker]) -> MarkerArray:
+        """The current markers, with deletions of those of the last message that are gone."""
+        current = {(marker.ns, marker.id): marker for marker in found}
+        gone = [marker for key, marker in self._last.items() if key not in current]
+        self._last = current
         deletes = [Marker(header=old.header, ns=old.ns, id=old.id, action=Marker.DELETE) for old in gone]
         return MarkerArray(markers=[*deletes, *found])
 
 
-def _marker(header: Header, namespace: str, number: int, kind: int, color: Color, opacity: float = 0.85) -> Marker:
-    marker = Marker(header=header, ns=namespace, id=number, type=kind, action=Marker.ADD, lifetime=LIFETIME)
+def _marker(header: Header, namespace: str, number: int, type_: int, color: Color, opacity: float = 0.85) -> Marker:
+    marker = Marker(header=header, ns=namespace, id=number, type=type_, action=Marker.ADD, lifetime=LIFETIME)
     blue, green, red = (value / 255 for value in color)
     marker.color = ColorRGBA(r=red, g=green, b=blue, a=opacity)
     marker.pose.orientation.w = 1.0
     return marker
 
 
-def _thing(seen: Surroundings, row: int, header: Header) -> list[Marker]:
-    """Its body, what it is, how sure its place is, and where it goes; pale when nobody sees it now."""
-    number = int(seen.track_ids[row]) % 2**31 or -1 - row
-    name, color = seen.names[row], class_color(seen.names[row])
-    size, heading = SIZES.get(name, CAR), heading_of(seen.velocities[row])
-    x, y = center_from_contact(seen.positions[row], size, heading).tolist()
-    box = _marker(header, "objects", number, Marker.CUBE, color, 0.3 if seen.coasted[row] else 0.85)
+def _object(surroundings: Surroundings, row: int, header: Header) -> list[Marker]:
+    """Body, label, position uncertainty and velocity; pale while coasted."""
+    number = int(surroundings.track_ids[row]) % 2**31 or -1 - row
+    name, color = surroundings.names[row], class_color(surroundings.names[row])
+    size, heading = SIZES.get(name, CAR), heading_of(surroundings.velocities[row])
+    x, y = center_from_contact(surroundings.positions[row], size, heading).tolist()
+    box = _marker(header, "objects", number, Marker.CUBE, color, 0.3 if surroundings.coasted[row] else 0.85)
     box.pose.position = Point(x=x, y=y, z=size[2] / 2)
     box.pose.orientation.z, box.pose.orientation.w = math.sin(heading / 2), math.cos(heading / 2)
     box.scale = Vector3(x=size[0], y=size[1], z=size[2])
-    label = _text(header, "labels", number, f"{name} {seen.scores[row]:.2f}", (x, y, size[2] + 0.6))
-    return [box, label, *_doubt(seen, row, header, number, color), *_arrow(seen, row, header, number, color)]
+    label = _text(header, "labels", number, f"{name} {surroundings.scores[row]:.2f}", (x, y, size[2] + 0.6))
+    return [
+        box,
+        label,
+        *_uncertainty(surroundings, row, header, number, color),
+        *_arrow(surroundings, row, header, number, color),
+    ]
 
 
-def _doubt(seen: Surroundings, row: int, header: Header, number: int, color: Color) -> list[Marker]:
-    """The ellipse of two standard deviations on the road."""
-    if not np.isfinite(seen.position_covs[row]).all():
+def _uncertainty(surroundings: Surroundings, row: int, header: Header, number: int, color: Color) -> list[Marker]:
+    """The two-sigma ellipse on the road."""
+    if not np.isfinite(surroundings.position_covs[row]).all():
         return []
     ring = _marker(header, "uncertainty", number, Marker.LINE_STRIP, color, 0.7)
     ring.scale.x = 0.06
-    ring.points = _points(ellipse(seen.positions[row], seen.position_covs[row], 2.0, 17))
+    ring.points = _points(ellipse(surroundings.positions[row], surroundings.position_covs[row], 2.0, 17))
     return [ring]
 
 
-def _arrow(seen: Surroundings, row: int, header: Header, number: int, color: Color) -> list[Marker]:
-    """From where it touches the road to where that is in a second."""
-    position, velocity = seen.positions[row], seen.velocities[row]
+def _arrow(surroundings: Surroundings, row: int, header: Header, number: int, color: Color) -> list[Marker]:
+    """An arrow from the contact point to its position in one second."""
+    position, velocity = surroundings.positions[row], surroundings.velocities[row]
     if not np.hypot(*velocity) > MOVING:
         return []
     arrow = _marker(header, "velocity", number, Marker.ARROW, color)
@@ -107,7 +109,7 @@ def _text(header: Header, namespace: str, number: int, text: str, at: tuple[floa
 
 
 def _lane(line: LaneLine, number: int, header: Header) -> Marker:
-    """Its colour and pattern as they are painted."""
+    """A lane line with its real colour and pattern."""
     color = line_color(line.line_type, line.color)
     marker = _marker(header, "lanes", line.lane_id % 2**31 or -1 - number, Marker.LINE_LIST, color)
     marker.scale.x = LINE_WIDTH
@@ -117,42 +119,44 @@ def _lane(line: LaneLine, number: int, header: Header) -> Marker:
     return marker
 
 
-def _road(seen: Surroundings, header: Header) -> list[Marker]:
-    """The border of the free road, and a bar where it ends ahead."""
+def _road(surroundings: Surroundings, header: Header) -> list[Marker]:
+    """The border of the free road, and a bar where it ends ahead of the car."""
     borders = []
-    for number, polygon in enumerate(seen.roads):
+    for number, polygon in enumerate(surroundings.roads):
         border = _marker(header, "road", number, Marker.LINE_STRIP, GREEN, 0.8)
         border.scale.x = 0.1
         border.points = _points(np.concatenate((polygon, polygon[:1])))
         borders.append(border)
-    if not np.isfinite(seen.free_distance):
+    if not np.isfinite(surroundings.free_distance):
         return borders
     bar = _marker(header, "free", 0, Marker.LINE_STRIP, GREEN)
     bar.scale.x = 0.3
-    bar.points = _points(np.array([(seen.free_distance, 1.5), (seen.free_distance, -1.5)]))
-    label = _text(header, "free", 1, f"free {seen.free_distance:.0f} m", (seen.free_distance, -3.5, 0.4))
+    bar.points = _points(np.array([(surroundings.free_distance, 1.5), (surroundings.free_distance, -1.5)]))
+    label = _text(
+        header, "free", 1, f"free {surroundings.free_distance:.0f} m", (surroundings.free_distance, -3.5, 0.4)
+    )
     return [*borders, bar, label]
 
 
-def _light(seen: Surroundings, header: Header) -> list[Marker]:
-    """The state of the light that governs the own lane, over the own car: its colour, and the word for it."""
-    if not seen.light:
+def _light(surroundings: Surroundings, header: Header) -> list[Marker]:
+    """The state of the light that governs the own lane, as a sphere and a label above the car."""
+    if not surroundings.light:
         return []
-    lamp = _marker(header, "light", 0, Marker.SPHERE, LIGHT_COLORS.get(seen.light, LIGHT_COLORS["none"]), 1.0)
+    lamp = _marker(header, "light", 0, Marker.SPHERE, LIGHT_COLORS.get(surroundings.light, LIGHT_COLORS["none"]), 1.0)
     lamp.pose.position = Point(x=LAMP[0], y=LAMP[1], z=LAMP[2])
     lamp.scale = Vector3(x=1.0, y=1.0, z=1.0)
-    return [lamp, _text(header, "light", 1, seen.light, (LAMP[0], LAMP[1], LAMP[2] + 1.0))]
+    return [lamp, _text(header, "light", 1, surroundings.light, (LAMP[0], LAMP[1], LAMP[2] + 1.0))]
 
 
-def _points(places: np.ndarray, z: float = 0.02) -> list[Point]:
-    return [Point(x=x, y=y, z=z) for x, y in np.asarray(places, float).tolist()]
+def _points(positions: np.ndarray, z: float = 0.02) -> list[Point]:
+    return [Point(x=x, y=y, z=z) for x, y in np.asarray(positions, float).tolist()]
 
 
-def lane_path(seen: Surroundings, stamp: Header, position: int) -> Path:
-    """The own lane's left (-1) or right (1) line as a path in base_link; empty when it is not seen."""
-    path = Path(header=Header(stamp=stamp.stamp, frame_id=seen.base_frame))
-    own = (line.ground for line in seen.lanes if line.position == position and line.ground is not None)
-    ground = next(own, None) if seen.base_frame else None
+def lane_path(surroundings: Surroundings, stamp: Header, position: int) -> Path:
+    """The left (-1) or right (1) line of the own lane as a path in base_link; empty if not detected."""
+    path = Path(header=Header(stamp=stamp.stamp, frame_id=surroundings.base_frame))
+    own = (line.ground for line in surroundings.lanes if line.position == position and line.ground is not None)
+    ground = next(own, None) if surroundings.base_frame else None
     for x, y in ground.points.tolist() if ground is not None else ():
         pose = PoseStamped(header=path.header)
         pose.pose.position, pose.pose.orientation.w = Point(x=x, y=y), 1.0

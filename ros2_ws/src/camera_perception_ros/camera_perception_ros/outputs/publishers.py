@@ -1,4 +1,4 @@
-"""What a node publishes beside its main message, each only while somebody listens; and what a camera node has."""
+"""The optional outputs of a node, built and published only while they have subscribers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from nav_msgs.msg import Path
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
@@ -20,30 +21,30 @@ from camera_perception.core.types import ClassMap, Perception
 from camera_perception.draw import overlay
 from camera_perception.draw.scene import surroundings_of
 from camera_perception_ros.conversions import messages
-from camera_perception_ros.outputs.markers import Shown, lane_path, markers
+from camera_perception_ros.outputs.markers import MarkerUpdates, lane_path, markers
 
 
 @dataclass(frozen=True)
 class Output:
-    """One topic on demand. build gets what OutputPublishers.publish gets, and returns None to say nothing."""
+    """One optional topic. build gets the arguments of OutputPublishers.publish; None: nothing to publish."""
 
     topic: str
     type: type
     build: Callable[..., Any]
 
 
-def _shown(perception: Perception) -> ClassMap | None:
+def _class_map(perception: Perception) -> ClassMap | None:
     return perception.semantic or perception.drivable
 
 
 def _mask(perception: Perception, header: Header, spec: ModelSpec) -> Image | None:
-    shown = _shown(perception)
-    return messages.message_from_ids(shown, header) if shown else None
+    class_map = _class_map(perception)
+    return messages.message_from_ids(class_map, header) if class_map else None
 
 
 def _colors(perception: Perception, header: Header, spec: ModelSpec) -> Image | None:
-    shown = _shown(perception)
-    return messages.message_from_colors(shown, header) if shown else None
+    class_map = _class_map(perception)
+    return messages.message_from_colors(class_map, header) if class_map else None
 
 
 def _overlay(perception: Perception, header: Header, spec: ModelSpec) -> Image:
@@ -51,15 +52,15 @@ def _overlay(perception: Perception, header: Header, spec: ModelSpec) -> Image:
 
 
 def standard_outputs(jpeg_quality: Callable[[], int]) -> list[Output]:
-    """Outputs whose messages every ROS 2 installation has."""
+    """The outputs whose message types are part of every ROS 2 installation."""
 
     def jpeg(perception: Perception, header: Header, spec: ModelSpec) -> CompressedImage:
         return messages.message_from_jpeg(overlay(perception.frame.image, perception, spec), jpeg_quality(), header)
 
-    shown = Shown()
+    updates = MarkerUpdates()
 
-    def marked(perception: Perception, header: Header, spec: ModelSpec) -> MarkerArray:
-        return shown.changed_to(markers(surroundings_of(perception, spec), header))
+    def marker_array(perception: Perception, header: Header, spec: ModelSpec) -> MarkerArray:
+        return updates.message(markers(surroundings_of(perception, spec), header))
 
     def path(perception: Perception, header: Header, spec: ModelSpec, position: int) -> Path:
         return lane_path(surroundings_of(perception, spec), header, position)
@@ -69,18 +70,18 @@ def standard_outputs(jpeg_quality: Callable[[], int]) -> list[Output]:
         Output("~/overlay/compressed", CompressedImage, jpeg),
         Output("~/segmentation/mask", Image, _mask),
         Output("~/segmentation/color", Image, _colors),
-        Output("~/markers", MarkerArray, marked),
+        Output("~/markers", MarkerArray, marker_array),
         Output("~/lane_left", Path, partial(path, position=-1)),
         Output("~/lane_right", Path, partial(path, position=1)),
     ]
 
 
-# module of an optional output: what it gives
+# module here: package of its messages
 OPTIONAL = {"vision_msgs": "vision_msgs", "foxglove": "foxglove_msgs"}
 
 
 def optional_outputs() -> tuple[list[Output], list[str]]:
-    """Outputs whose packages are installed, and one line about those that are not."""
+    """The outputs whose message packages are installed, and the names of the missing packages."""
     outputs, missing = [], []
     for module, package in OPTIONAL.items():
         try:
@@ -93,7 +94,7 @@ def optional_outputs() -> tuple[list[Output], list[str]]:
 
 
 class OutputPublishers:
-    """The publishers of a node's outputs; publish() builds only what somebody listens to."""
+    """The publishers of a node's outputs; publish() builds only what has subscribers."""
 
     def __init__(self, node: LifecycleNode, outputs: list[Output], qos: QoSProfile) -> None:
         self._node = node
@@ -102,21 +103,19 @@ class OutputPublishers:
         ]
 
     def wanted(self) -> bool:
-        """Whether anybody listens to any of them."""
+        """Whether any output has a subscriber."""
         return any(publisher.get_subscription_count() for _, publisher in self._publishers)
 
-    def publish(self, *seen: Any) -> None:
-        """Hand what was seen to the builders; a camera node gives perception, header and model spec."""
+    def publish(self, *content: Any) -> None:
+        """Build and publish outputs from this content; a camera node gives perception, header and model spec."""
         for output, publisher in self._publishers:
             if publisher.get_subscription_count():
-                message = output.build(*seen)
+                message = output.build(*content)
                 if message is not None:
                     publisher.publish(message)
 
     def flush(self, seconds: float) -> None:
-        """Wait until reliable listeners have everything, at most so long."""
-        from rclpy.duration import Duration
-
+        """Wait until reliable subscribers have received everything, with this limit per topic."""
         for _, publisher in self._publishers:
             if publisher.get_subscription_count():
                 publisher.wait_for_all_acked(Duration(seconds=seconds))

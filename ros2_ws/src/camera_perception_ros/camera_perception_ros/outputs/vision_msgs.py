@@ -1,4 +1,4 @@
-"""Outputs as vision_msgs; imported only where that package is installed."""
+"""Detections as vision_msgs; imported only where that package is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from camera_perception_ros.outputs.publishers import Output
 
 
 def detections(perception: Perception, header: Header, spec: ModelSpec) -> Detection2DArray:
-    """All objects, class_id is the class's name, id the track."""
+    """All objects; class_id is the class name, id the track id."""
     rows = range(len(perception.objects))
     return Detection2DArray(header=header, detections=[_detection(perception, header, spec, row) for row in rows])
 
@@ -26,8 +26,8 @@ def _detection(perception: Perception, header: Header, spec: ModelSpec, row: int
     x0, y0, x1, y1 = objects.boxes[row].tolist()
     detection.bbox = BoundingBox2D(size_x=x1 - x0, size_y=y1 - y0)
     center = detection.bbox.center
-    place = getattr(center, "position", center)  # Humble's vision_msgs 4 and older ones differ here
-    place.x, place.y = (x0 + x1) / 2, (y0 + y1) / 2
+    position = getattr(center, "position", center)  # vision_msgs before version 4 (Humble) has no `position`
+    position.x, position.y = (x0 + x1) / 2, (y0 + y1) / 2
     return detection
 
 

@@ -1,8 +1,9 @@
-"""The parameters of a camera node. config/perception.param.yaml of the bringup lists the same ones."""
+"""The parameters of a camera node; config/perception.param.yaml of the bringup lists them too."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from camera_perception.engines import tensorrt
 from camera_perception.engines.serving.loaded import ModelRequest
@@ -11,100 +12,102 @@ from camera_perception_ros.params.params import ParameterError, param
 BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")
 
 
-def _threshold(what: str) -> float:
-    return param(-1.0, f"Least score of {what}; negative takes the model's own.", low=-1.0, high=1.0, live=True)
+def _threshold(what: str) -> Any:
+    description = f"Minimum score of {what}; negative: use the model's default."
+    return param(-1.0, description, low=-1.0, high=1.0, live=True)
 
 
 @dataclass(frozen=True)
 class CameraParams:
-    model: str = param("", "Model folder: model.json, model.onnx and what belongs to them. Required.")
+    model: str = param("", "Model folder with model.json and model.onnx. Required.")
     engine: str = param(
         "auto",
         "Backend: auto (the fastest that passes the model's reference check), tensorrt, openvino, onnxruntime "
-        "or recorded; :PRECISION may follow.",
+        "or recorded, optionally with :PRECISION.",
     )
     build_engine: str = param(
         "never",
-        "When TensorRT is asked for and no engine was built for this machine: never stops configure with the command "
-        "that builds one, background builds it while the node runs.",
+        "If TensorRT is wanted but no engine was built for this machine: never fails configure and logs the command "
+        "that builds one; background builds it while the node runs.",
         choices=("never", "background"),
     )
-    engine_meanwhile: str = param(
-        "onnxruntime", "Backend that serves while an engine is built; empty: images are answered with ENGINE_ERROR."
+    fallback_engine: str = param(
+        "onnxruntime",
+        "Backend used while an engine is built; empty: frames carry ENGINE_ERROR until it is ready.",
+        old_name="engine_meanwhile",
     )
-    gpu_letterbox: bool = param(False, "Let the GPU resize images; for cameras much larger than the network.")
-    engine_threads: int = param(0, "CPU threads of the backend; 0 lets it decide.", low=0, high=256)
+    gpu_letterbox: bool = param(False, "Resize images on the GPU; for images much larger than the network's input.")
+    engine_threads: int = param(0, "CPU threads of the backend; 0: the backend decides.", low=0, high=256)
     profile: str = param(
         "",
-        "What the network usually says, as `camera-perception profile` writes it: diagnostics warn when it says "
-        "something else. Empty takes the model folder's profile.json, where there is one.",
+        "Drift profile (written by `camera-perception profile`): diagnostics warn when the distribution of the "
+        "network's outputs differs from it. Empty: profile.json of the model folder, if there is one.",
     )
-    camera_name: str = param("", "Name of this camera in messages; empty takes the namespace's last part.")
+    camera_name: str = param("", "Name of this camera in messages; empty: last part of the namespace.")
 
-    image_topic: str = param(
-        "image_raw", "Raw image topic; its compressed form is looked for at IMAGE_TOPIC/compressed."
-    )
-    camera_info_topic: str = param("", "CameraInfo topic; empty means camera_info beside the image topic.")
+    image_topic: str = param("image_raw", "Raw image topic; compressed images are expected on IMAGE_TOPIC/compressed.")
+    camera_info_topic: str = param("", "CameraInfo topic; empty: camera_info in the namespace of the image topic.")
     transport: str = param(
-        "auto", "Auto takes what is published and prefers raw images.", choices=("auto", "raw", "compressed")
+        "auto",
+        "Image transport; auto uses what is published and prefers raw images.",
+        choices=("auto", "raw", "compressed"),
     )
     input_reliability: str = param(
         "best_effort",
-        "Best effort accepts every publisher, reliable only reliable ones.",
+        "QoS of the image subscription; best_effort matches every publisher, reliable only reliable ones.",
         choices=("best_effort", "reliable"),
     )
-    input_depth: int = param(2, "Images the middleware may hold for us; the newest one wins anyway.", low=1, high=100)
+    input_depth: int = param(
+        2, "Queue depth of the image subscription; only the newest image is processed.", low=1, high=100
+    )
 
-    base_frame: str = param("base_link", "Frame of all metric output: x forward, y left, z up, origin on the road.")
+    base_frame: str = param("base_link", "Frame of all metric outputs: x forward, y left, z up, origin on the road.")
     camera_pose: list[float] = param(
         [0.0] * 6,
-        "Mounting in base_frame: x y z in metres, roll pitch yaw in radians (x forward, pitch > 0 looks down). "
-        "All zero: ask TF.",
+        "Pose of the camera in base_frame: x y z in metres, roll pitch yaw in radians (x forward, pitch > 0 looks "
+        "down). All zero: use TF.",
     )
     calibration_file: str = param(
-        "", "Lens as camera_info YAML instead of CameraInfo; needs camera_pose. Empty: follow CameraInfo."
+        "", "Intrinsics as a camera_info YAML file, replaces CameraInfo; needs camera_pose. Empty: use CameraInfo."
     )
-    rectified: bool = param(False, "The images are rectified; true of itself where their topic says image_rect.")
+    rectified: bool = param(False, "The images are rectified; implied when the image topic is named image_rect.")
 
     odometry_topic: str = param(
-        "", "Odometry of base_frame: velocities are over the ground with it, else relative to the car."
+        "", "Odometry of base_frame: makes velocities relative to the ground. Empty: relative to the car."
     )
 
     depth_topic: str = param(
         "",
-        "Depth image registered (aligned) to the camera, 16UC1 or 32FC1: objects that it sees get their range from it. "
-        "Empty: none.",
+        "Depth image registered to the camera, 16UC1 or 32FC1: gives the range of the objects it covers. Empty: none.",
     )
     lidar_topic: str = param(
-        "", "PointCloud2 of a lidar that TF places on the car: objects get their range from its points. Empty: none."
+        "", "PointCloud2 of a lidar whose frame is in TF: its points give the range of objects. Empty: none."
     )
 
-    objects_threshold: float = _threshold("an object")
-    lanes_threshold: float = _threshold("a lane line")
-    drivable_threshold: float = _threshold("drivable road, for models that give scores")
-    semantic_threshold: float = _threshold("a class in the semantic map, for models that give scores")
-    scene_threshold: float = _threshold("a scene attribute")
+    objects_threshold: float = _threshold("objects")
+    lanes_threshold: float = _threshold("lane lines")
+    drivable_threshold: float = _threshold("drivable area, for models that output scores")
+    semantic_threshold: float = _threshold("semantic classes, for models that output scores")
+    scene_threshold: float = _threshold("scene attributes")
 
     max_input_age: float = param(
         0.5,
-        "Seconds after which an image counts as stale when its processing begins; 0 never.",
+        "Age in seconds above which an image counts as stale when its processing starts; 0: never.",
         low=0.0,
         high=60.0,
         live=True,
     )
     silence: float = param(
-        2.0, "Seconds without an image before diagnostics and the log say why.", low=0.1, high=600.0, live=True
+        2.0, "Seconds without an image before diagnostics and the log give the reason.", low=0.1, high=600.0, live=True
     )
-    watched_fusion: str = param(
-        "", "Fusion node, such as /fusion, about which diagnostics say when it falls silent; empty watches none."
-    )
-    jpeg_quality: int = param(80, "Quality of the compressed overlay.", low=1, high=100, live=True)
+    watched_fusion: str = param("", "Fusion node, such as /fusion, whose silence diagnostics report. Empty: none.")
+    jpeg_quality: int = param(80, "JPEG quality of the compressed overlay.", low=1, high=100, live=True)
     autostart: bool = param(
-        False, "Configure and activate without being asked; false where a manager does it.", read_only=True
+        False, "Configure and activate on start-up; false when a lifecycle manager is used.", read_only=True
     )
 
     def check(self) -> None:
-        for name, backend in (("engine", self.engine), ("engine_meanwhile", self.engine_meanwhile or "auto")):
+        for name, backend in (("engine", self.engine), ("fallback_engine", self.fallback_engine or "auto")):
             if backend.partition(":")[0] not in BACKENDS:
                 raise ParameterError(f"parameter '{name}' is '{backend}': expected one of {', '.join(BACKENDS)}")
         if len(self.camera_pose) != 6:
@@ -112,13 +115,17 @@ class CameraParams:
                 f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw"
             )
         if self.calibration_file and not any(self.camera_pose):
-            raise ParameterError("parameter 'calibration_file' needs 'camera_pose': CameraInfo would name the frame")
+            raise ParameterError(
+                "parameter 'calibration_file' needs 'camera_pose': a file does not name the camera's frame in TF"
+            )
         if any(self.camera_pose) and self.camera_pose[2] <= 0.0:
-            raise ParameterError("parameter 'camera_pose' puts the camera at or under the road: z must be > 0")
+            raise ParameterError(
+                "parameter 'camera_pose' puts the camera at or under the road: z must be greater than 0"
+            )
 
     @property
-    def choice(self) -> ModelRequest:
-        """What the node runs. To build engines in the background, auto means TensorRT where that is installed."""
+    def model_request(self) -> ModelRequest:
+        """The model and backend to run. With background builds, auto means TensorRT where that is installed."""
         backend = self.engine
         if self.build_engine == "background" and backend == "auto" and tensorrt.available() is None:
             backend = "tensorrt"
@@ -126,17 +133,17 @@ class CameraParams:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Head: least score, for the heads whose threshold was given."""
+        """Minimum scores by head, for the heads whose threshold is set."""
         heads = ("objects", "lanes", "drivable", "semantic", "scene")
         values = {head: getattr(self, f"{head}_threshold") for head in heads}
         return {head: value for head, value in values.items() if value >= 0.0}
 
     @property
     def without_distortion(self) -> bool:
-        """Whether P describes the images, and K and D do not."""
+        """Whether the images are rectified: P describes them, instead of K and D."""
         return self.rectified or "image_rect" in self.image_topic.rpartition("/")[2]
 
     @property
     def info_topic(self) -> str:
-        """The CameraInfo topic that belongs to the image topic."""
+        """The CameraInfo topic of the image topic."""
         return self.camera_info_topic or "/".join([*self.image_topic.split("/")[:-1], "camera_info"])

@@ -1,4 +1,4 @@
-"""The parameters of a fusion node. config/fusion.param.yaml of the bringup lists the same ones."""
+"""The parameters of a fusion node; config/fusion.param.yaml of the bringup lists them too."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from camera_perception_ros.params.params import ParameterError, param
 
 @dataclass(frozen=True)
 class FusionParams:
-    cameras: list[str] = param([""], "Names of the cameras, as they appear in FusedPerception. Required.")
-    topics: list[str] = param(
-        [""], "PerceptionFrame topic of each camera; an empty list means CAMERA/camera_perception/perception."
+    cameras: list[str] = param([""], "Names of the cameras in FusedPerception. Required.")
+    topics: list[str] = param([""], "PerceptionFrame topic of each camera; empty: CAMERA/camera_perception/perception.")
+    rate: float = param(20.0, "Rate of FusedPerception messages in Hz.", low=0.1, high=200.0)
+    max_age: float = param(
+        0.5, "Age in seconds above which a camera's frame is left out.", low=0.01, high=60.0, live=True
     )
-    rate: float = param(20.0, "FusedPerception messages per second.", low=0.1, high=200.0)
-    max_age: float = param(0.5, "Seconds after which a camera's frame is left out.", low=0.01, high=60.0, live=True)
     base_frame: str = param(
-        "base_link", "Frame of the fused message; frames in another one give only health and scene."
+        "base_link",
+        "Frame of the fused message; cameras with another base_frame contribute only health, lights and scene.",
     )
-    odometry_topic: str = param("", "Odometry of base_frame: what was seen is moved to now with the car's motion.")
-    autostart: bool = param(False, "Configure and activate without being asked.", read_only=True)
+    odometry_topic: str = param(
+        "", "Odometry of base_frame: compensates the car's motion since each camera's frame. Empty: none."
+    )
+    autostart: bool = param(
+        False, "Configure and activate on start-up; false when a lifecycle manager is used.", read_only=True
+    )
 
     def check(self) -> None:
         if not self.names:
@@ -35,6 +40,6 @@ class FusionParams:
 
     @property
     def topic_of(self) -> dict[str, str]:
-        """Camera name: topic of its frames."""
-        given = self.topics if any(self.topics) else [f"{name}/camera_perception/perception" for name in self.names]
-        return dict(zip(self.names, given))
+        """PerceptionFrame topics by camera name."""
+        topics = self.topics if any(self.topics) else [f"{name}/camera_perception/perception" for name in self.names]
+        return dict(zip(self.names, topics))

@@ -1,4 +1,4 @@
-"""Parameters are a dataclass: one place names, types, bounds and explains each of them."""
+"""ROS parameters from a dataclass: each field has a name, a type, a default, bounds and a description."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OF_RCLPY = ("use_sim_time", "start_type_description_service")
 
 
 class ParameterError(PerceptionError):
-    """A parameter has an unknown name or an impossible value."""
+    """A parameter has an unknown name or a value that is not allowed."""
 
 
 def param(
@@ -33,12 +33,14 @@ def param(
     choices: tuple[str, ...] = (),
     read_only: bool = False,
     live: bool = False,
+    old_name: str = "",
 ) -> Any:
     """A dataclass field that is a ROS parameter.
 
     low, high  closed range of a number
     read_only  fixed when the process starts
     live       may change while the node is active; the others only while it is unconfigured
+    old_name   name of an earlier release, still accepted at start with a warning
     """
     about = {
         "description": description,
@@ -47,19 +49,20 @@ def param(
         "choices": choices,
         "read_only": read_only,
         "live": live,
+        "old_name": old_name,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=about)
     return field(default=default, metadata=about)
 
 
-def default_of(entry: Field) -> Any:
-    """The value a parameter has when nobody gives one."""
+def default_of(entry: Field[Any]) -> Any:
+    """The default value of a parameter."""
     return entry.default_factory() if entry.default_factory is not MISSING else entry.default
 
 
-def descriptor(entry: Field) -> ParameterDescriptor:
-    """What `ros2 param describe` shows."""
+def descriptor(entry: Field[Any]) -> ParameterDescriptor:
+    """The output of `ros2 param describe`."""
     about = entry.metadata
     described = ParameterDescriptor(name=entry.name, description=about["description"], read_only=about["read_only"])
     if about["choices"]:
@@ -75,7 +78,7 @@ def descriptor(entry: Field) -> ParameterDescriptor:
 
 
 def check(values: Any) -> None:
-    """ParameterError for the first value outside its choices, or for what the dataclass's own `check` refuses."""
+    """Raise ParameterError for a value outside its choices, or from the dataclass's own `check`."""
     for entry in fields(values):
         value, choices = getattr(values, entry.name), entry.metadata["choices"]
         if choices and value not in choices:
@@ -87,21 +90,24 @@ def check(values: Any) -> None:
         own()
 
 
-def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """ParameterError for names nobody declared, with the nearest name that exists."""
+def reject_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ParameterError for an unknown name, with the most similar known one."""
     known = list(known)
-    for name in given:
+    for name in names:
         if name in known or name in OF_RCLPY or name.startswith("qos_overrides."):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known))}"
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{similar[0]}'?" if similar else f"known are {', '.join(sorted(known))}"
         raise ParameterError(f"unknown parameter '{name}': {hint}")
 
 
 class Parameters(Generic[P]):
-    """The parameters of one node: declared once, always valid, some of them changed live.
+    """The parameters of one node: declared once, always valid, some of them changed while the node runs.
 
-    changed is called with the new values after a change; frozen() says whether only live ones may change now.
+    Unknown names are found only if the node was created with automatically_declare_parameters_from_overrides.
+
+    changed  called with the new values after a change
+    frozen   returns whether only live parameters may change at the moment
     """
 
     def __init__(
@@ -113,14 +119,36 @@ class Parameters(Generic[P]):
     ) -> None:
         self._node, self._cls, self._changed, self._frozen = node, cls, changed, frozen
         self._fields = {entry.name: entry for entry in fields(cls)}  # type: ignore[arg-type]
+        self._given = set(node.get_parameters_by_prefix(""))
         for entry in self._fields.values():
-            node.declare_parameter(entry.name, default_of(entry), descriptor(entry))
+            self._declare(entry)
         node.add_on_set_parameters_callback(self._on_set)
 
+    def _declare(self, entry: Field[Any]) -> None:
+        """Declare a parameter with its description; rclpy has declared those that were given, without one."""
+        given, default = self._node.has_parameter(entry.name), default_of(entry)
+        old_name = entry.metadata["old_name"]
+        if old_name and self._node.has_parameter(old_name):
+            default = self._renamed(old_name, entry.name, default, given)
+        if given:
+            self._node.undeclare_parameter(entry.name)
+        self._node.declare_parameter(entry.name, default, descriptor(entry))
+
+    def _renamed(self, old_name: str, name: str, default: Any, given: bool) -> Any:
+        """The value that was given under the old name of a parameter; the new name wins where both are given."""
+        value = _plain(self._node.get_parameter(old_name).value)
+        self._node.undeclare_parameter(old_name)
+        self._given.remove(old_name)
+        self._node.get_logger().warning(
+            f"parameter '{old_name}' is deprecated and will be removed in the next release: use '{name}'"
+        )
+        if not given and type(value) is not type(default):
+            raise ParameterError(f"parameter '{old_name}' has the wrong type: expected {type(default).__name__}")
+        return default if given else value
+
     def read(self) -> P:
-        """The values as they are now; ParameterError when a name is unknown or a value impossible."""
-        # The only way to see names that were given but never declared; the attribute is the same from Humble to Kilted.
-        reject_unknown(getattr(self._node, "_parameter_overrides", {}), self._fields)
+        """The current values; ParameterError when a name is unknown or a value is not allowed."""
+        reject_unknown(self._given, self._fields)
         values = self._cls(**{name: _plain(self._node.get_parameter(name).value) for name in self._fields})
         check(values)
         return values
@@ -144,5 +172,5 @@ class Parameters(Generic[P]):
 
 
 def _plain(value: Any) -> Any:
-    """Arrays come as array.array or list: always a list for us."""
+    """The value, arrays as lists: rclpy gives lists or array.array."""
     return list(value) if not isinstance(value, (str, bytes, int, float, bool)) and value is not None else value

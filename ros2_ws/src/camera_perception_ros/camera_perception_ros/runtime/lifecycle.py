@@ -1,30 +1,130 @@
-"""What went wrong in a lifecycle transition is said: rclpy turns exceptions into ERROR without a word."""
+"""Lifecycle nodes whose parts exist only while the node is configured, or only while it is active."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-Self = TypeVar("Self", bound=LifecycleNode)
-Transition = Callable[[Self, LifecycleState], TransitionCallbackReturn]
+from camera_perception.core.errors import PerceptionError
+from camera_perception_ros.runtime.process import Stopped
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-def told(transition: Transition[Self]) -> Transition[Self]:
-    """The transition; an exception that leaves it is logged with its kind and place first."""
+class Closable(Protocol):
+    def close(self) -> None:
+        """Release everything."""
+
+
+Configured = TypeVar("Configured", bound=Closable)
+Active = TypeVar("Active", bound=Closable)
+Node = TypeVar("Node", bound=LifecycleNode)
+Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
+
+
+def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
+    """Log an exception that leaves a transition, with its type and line: rclpy itself drops it silently."""
 
     @wraps(transition)
-    def run(node: Self, state: LifecycleState) -> TransitionCallbackReturn:
+    def run(node: Node, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(node, state)
         except Exception as error:
             where = error.__traceback__
             while where is not None and where.tb_next is not None:
                 where = where.tb_next
-            place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-            node.get_logger().error(f"{transition.__name__}: {type(error).__name__}: {error} ({place})")
+            line = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
+            node.get_logger().error(f"{transition.__name__}: {type(error).__name__}: {error} ({line})")
             raise
 
     return run
+
+
+class ManagedNode(LifecycleNode, Generic[Configured, Active]):
+    """A lifecycle node that writes `configure` and `activate`; both return what has to be closed on the way back.
+
+    configured       what `configure` returned; None while unconfigured
+    active           what `activate` returned; None while not active
+    lifecycle_state  label of the state: unconfigured, inactive, active or finalized
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
+        self.configured: Configured | None = None
+        self.active: Active | None = None
+        self.lifecycle_state = "unconfigured"
+
+    def configure(self) -> Configured:
+        """Read the parameters and open everything; a PerceptionError leaves the node unconfigured."""
+        raise NotImplementedError
+
+    def activate(self, configured: Configured) -> Active:
+        """Start to work."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Configure and activate, for use without a lifecycle manager."""
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def autostart(self) -> None:
+        """Configure and activate if the parameter `autostart` is true."""
+        if self.get_parameter("autostart").value:
+            self.start()
+
+    def close(self) -> None:
+        """Finish the work at hand and release everything; called before the node is destroyed."""
+        self._close_active()
+        if self.configured is not None:
+            self.configured.close()
+            self.configured = None
+
+    def _close_active(self) -> None:
+        if self.active is not None:
+            self.active.close()
+            self.active = None
+
+    @log_transition_errors
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self.configured = self.configure()
+        except PerceptionError as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            return FAILURE
+        except Stopped:
+            return FAILURE
+        self.lifecycle_state = "inactive"
+        return super().on_configure(state)
+
+    @log_transition_errors
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        assert self.configured is not None
+        result = super().on_activate(state)
+        self.active = self.activate(self.configured)
+        self.lifecycle_state = "active"
+        return result
+
+    @log_transition_errors
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._close_active()
+        self.lifecycle_state = "inactive"
+        return super().on_deactivate(state)
+
+    @log_transition_errors
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        self.lifecycle_state = "unconfigured"
+        return SUCCESS
+
+    @log_transition_errors
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        self.lifecycle_state = "finalized"
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.get_logger().error("a transition failed; the node is unconfigured again")
+        return self.on_cleanup(state)

@@ -1,4 +1,4 @@
-"""The life of a node's process: start, spin, and leave with exit code 0 on SIGINT or SIGTERM at any moment."""
+"""Start, spin and exit of a node's process; SIGINT and SIGTERM end it with exit code 0 at any moment."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 T = TypeVar("T")
-LEAVING = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
+EXIT_TIMEOUT = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
 
 
 class Stopped(Exception):
-    """The user asked the process to end while it was still busy starting."""
+    """The process was asked to end while it was still starting."""
 
 
 class Stop:
-    """Set once by a signal or by a node that has finished its work; asked by everything that could take long."""
+    """Set once, by a signal or by a node that has finished; checked by everything that may take long."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -48,10 +48,10 @@ class Stop:
 
 
 def run(create: Callable[[Stop], Sequence[Node]]) -> int:
-    """Create nodes and spin them on one thread until they or the user say stop; returns the exit code.
+    """Create nodes and spin them on one thread until one of them or a signal requests the end; returns the exit code.
 
-    rclpy's own signal handlers stay out: they raise at any line of the program, and a second Ctrl-C kills it while it
-    cleans up. Ours only set a flag, however often they are called.
+    Replaces rclpy's signal handlers: those raise at any line of the program, and a second Ctrl-C kills it while it
+    cleans up. Ours only set a flag.
     """
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,7 +60,7 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    sweep()  # what nodes that were killed left
+    sweep()  # shared memory of killed nodes
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     nodes: list[Node] = []
@@ -75,12 +75,12 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
         _log(str(error))
         stop.request(exit_code=1)
     finally:
-        _leave(executor, nodes)
+        _shut_down(executor, nodes)
     return stop.exit_code
 
 
 def spin(executor: Executor, stop: Stop) -> None:
-    """Run callbacks until stop. What a callback raises is one line in the log, never the end of the node."""
+    """Run callbacks until stop is set. An exception in a callback is logged and never ends the node."""
     while not stop:
         try:
             executor.spin_once(timeout_sec=0.1)
@@ -97,7 +97,7 @@ def _log(text: str) -> None:
     get_logger("camera_perception").error(text)
 
 
-def _leave(executor: Executor, nodes: Sequence[Node]) -> None:
+def _shut_down(executor: Executor, nodes: Sequence[Node]) -> None:
     import rclpy
 
     for node in nodes:
@@ -107,15 +107,15 @@ def _leave(executor: Executor, nodes: Sequence[Node]) -> None:
                 close()
             node.destroy_node()
         except Exception as error:
-            _log(f"while closing {node.get_name()}: {error!r}")
+            _log(f"could not close {node.get_name()}: {error!r}")
     executor.shutdown(timeout_sec=0.5)
     rclpy.try_shutdown()
 
 
 def in_background(work: Callable[[], T], stop: Stop | None) -> T:
-    """The result of work, done in a thread: compiling an engine takes minutes, and a signal must end the process.
+    """Run work in a thread and return its result: building an engine takes minutes, and a signal must end the process.
 
-    Raises what work raises, and Stopped as soon as stop is set; the thread is then left behind.
+    Raises what work raises, and Stopped as soon as stop is set; the thread is then abandoned.
     """
     done: list[T] = []
     failed: list[BaseException] = []
@@ -138,7 +138,7 @@ def in_background(work: Callable[[], T], stop: Stop | None) -> T:
 
 
 def when_done(work: Callable[[], T]) -> Future:
-    """A future with the result of work, done in a thread; for callbacks that must not hold up the others."""
+    """Run work in a thread and return a future; for callbacks that must not block the executor."""
     from rclpy.task import Future
 
     future: Future = Future()
@@ -154,14 +154,14 @@ def when_done(work: Callable[[], T]) -> Future:
 
 
 def leave_with(code: int) -> NoReturn:
-    """End the process now: threads left inside native code cannot delay or crash the exit. ROS is shut down already.
+    """End the process at once, after ROS was shut down: threads inside native code cannot delay or crash the exit.
 
-    Nodes refer to themselves in circles: Fast DDS takes its files out of shared memory when these are collected.
+    Nodes hold reference cycles; only when they are collected does Fast DDS remove its files from shared memory.
     """
     gc.unfreeze()
-    collecting = threading.Thread(target=gc.collect, name="leaving", daemon=True)
+    collecting = threading.Thread(target=gc.collect, name="exit", daemon=True)
     collecting.start()
-    collecting.join(LEAVING)
+    collecting.join(EXIT_TIMEOUT)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,7 +1,4 @@
-"""The thread that does the work of one camera: it takes the latest item, one at a time.
-
-The one-place slot between a camera's callback and the worker: the latest frame wins, replaced frames are counted.
-"""
+"""A worker thread that always processes the latest item; items it has no time for are replaced and counted."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Taken(Generic[T]):
-    """What the worker got.
+    """An item with its place in the stream.
 
-    seq      items put before this one since the slot was made
-    replaced items replaced unprocessed since the previous take
+    seq       items put before this one since the slot was made
+    replaced  items replaced unprocessed since the previous take
     """
 
     item: T
@@ -27,7 +24,7 @@ class Taken(Generic[T]):
 
 
 class LatestSlot(Generic[T]):
-    """Holds at most one item. put() never waits; take() waits for the next item."""
+    """A queue of length one. put() never waits; take() waits for the next item."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -57,7 +54,7 @@ class LatestSlot(Generic[T]):
             return taken
 
     def close(self) -> None:
-        """No more items will come: take() hands out what is left, then None."""
+        """Accept the end of the stream: take() returns what is left, then None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -68,7 +65,7 @@ class LatestSlot(Generic[T]):
 
 
 class Worker(Generic[T]):
-    """Calls work for each item taken from its slot until closed. An exception goes to failed and ends nothing."""
+    """Calls work for each item taken from its slot until closed. An exception is passed to failed and ends nothing."""
 
     def __init__(self, work: Callable[[Taken[T]], None], failed: Callable[[Exception], None], name: str) -> None:
         self.slot: LatestSlot[T] = LatestSlot()
@@ -84,7 +81,7 @@ class Worker(Generic[T]):
                 self._failed(error)
 
     def close(self, timeout: float) -> bool:
-        """Finish what is in the slot; False when that takes longer than timeout seconds: the thread is left."""
+        """Finish the item in the slot; False, and the thread is abandoned, if that takes more than timeout seconds."""
         self.slot.close()
         self._thread.join(timeout)
         return not self._thread.is_alive()

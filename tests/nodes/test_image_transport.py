@@ -1,14 +1,14 @@
-"""One clear line for each way in which no image arrives."""
+"""The choice of the image transport, and one clear line for each reason why no image arrives."""
 
 from __future__ import annotations
 
 import pytest
 
-from camera_perception_ros.camera.qos import Observations, Publisher, choose, diagnose
+from camera_perception_ros.camera.qos import ImagePublishers, Publisher, choose, diagnose
 
 IMAGE, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 RAW = Publisher("driver", IMAGE, reliable=True)
-LOSSY = Publisher("driver", IMAGE, reliable=False)
+BEST_EFFORT = Publisher("driver", IMAGE, reliable=False)
 COMPRESSED = Publisher("driver", JPEG, reliable=True)
 OTHER = Publisher("lidar", "sensor_msgs/msg/PointCloud2", reliable=True)
 
@@ -23,8 +23,8 @@ OTHER = Publisher("lidar", "sensor_msgs/msg/PointCloud2", reliable=True)
         ([OTHER], [], None),
     ],
 )
-def test_auto_takes_what_is_there_and_prefers_raw(raw, compressed, transport):
-    assert choose(Observations("/image", raw, compressed)) == transport
+def test_auto_uses_what_is_published_and_prefers_raw(raw, compressed, transport):
+    assert choose(ImagePublishers("/image", raw, compressed)) == transport
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_auto_takes_what_is_there_and_prefers_raw(raw, compressed, transport):
         ([], [COMPRESSED], "raw", False, "driver publishes /image/compressed: set transport to compressed or auto"),
         ([RAW], [], "compressed", False, "driver publishes /image: set transport to raw or auto"),
         ([OTHER], [], "raw", False, "is published as sensor_msgs/msg/PointCloud2 by lidar"),
-        ([LOSSY], [], "raw", True, "set input_reliability to best_effort"),
+        ([BEST_EFFORT], [], "raw", True, "set input_reliability to best_effort"),
         ([RAW], [], "raw", True, "but no image arrives"),
-        ([LOSSY], [], "raw", False, "but no image arrives"),
+        ([BEST_EFFORT], [], "raw", False, "but no image arrives"),
     ],
 )
-def test_the_line_names_the_cause_and_the_remedy(raw, compressed, transport, reliable, words):
-    assert words in (diagnose(Observations("/image", raw, compressed), transport, reliable) or "")
+def test_the_line_names_the_reason_and_the_remedy(raw, compressed, transport, reliable, words):
+    assert words in diagnose(ImagePublishers("/image", raw, compressed), transport, reliable)

@@ -1,19 +1,21 @@
-"""A camera node in this process, with a camera before it and a listener behind it, on real topics."""
+"""A camera node in this process, with a publisher of images and a listener, on real topics."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from driving import RELIABLE, Ear, parameters
+from driving import RELIABLE, Listener, parameters
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.camera.calibration import Calibration
+from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.nodes.camera_node import CameraNode
 
 
-class Rig:
-    """A camera node, and around it a camera that sends and a listener."""
+class CameraHarness:
+    """A camera node, and a node outside that sends images and receives answers."""
 
     def __init__(self, context: Any, executor: Any, spin_until: Any, **overrides: Any) -> None:
         options = {"context": context, "use_global_arguments": False}
@@ -24,7 +26,7 @@ class Rig:
         self.spin_until = spin_until
         self.raw = self.outside.create_publisher(Image, "/front/image_raw", RELIABLE)
         self.infos = self.outside.create_publisher(CameraInfo, "/front/camera_info", RELIABLE)
-        self.perception = Ear(self.outside, PerceptionFrame, "/front/camera/perception")
+        self.perception = Listener(self.outside, PerceptionFrame, "/front/camera/perception")
 
     def activate(self) -> None:
         self.node.start()
@@ -32,16 +34,24 @@ class Rig:
         self.spin_until(
             lambda: self.raw.get_subscription_count() and self.infos.get_subscription_count(), what="subscribing"
         )
-        self.spin_until(lambda: self.node._publisher.get_subscription_count(), what="a listener")
+        self.spin_until(lambda: self.node.configured.publisher.get_subscription_count(), what="a listener")
 
     @property
     def state(self) -> str:
-        return self.node._state_machine.current_state[1]
+        return self.node.lifecycle_state
+
+    @property
+    def processor(self) -> FrameProcessor:
+        return self.node.configured.processor
+
+    @property
+    def calibration(self) -> Calibration:
+        return self.node.configured.calibration
 
     def send(self, *messages: Image) -> None:
         for message in messages:
             self.raw.publish(message)
 
     def answers(self, count: int) -> list[PerceptionFrame]:
-        self.spin_until(lambda: len(self.perception.heard) >= count, what=f"{count} answers")
-        return self.perception.heard
+        self.spin_until(lambda: len(self.perception.messages) >= count, what=f"{count} answers")
+        return self.perception.messages

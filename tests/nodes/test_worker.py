@@ -1,4 +1,4 @@
-"""The latest frame wins, and every frame that lost is counted."""
+"""The latest item wins, and every replaced item is counted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from threading import Thread
 from camera_perception_ros.runtime.worker import LatestSlot, Taken
 
 
-def test_an_empty_slot_gives_nothing():
+def test_an_empty_slot_returns_none():
     assert LatestSlot().take(timeout=0.0) is None
 
 
-def test_the_latest_item_wins_and_the_others_are_counted():
+def test_the_latest_item_wins_and_replaced_items_are_counted():
     slot = LatestSlot()
     for item in "abc":
         slot.put(item)
@@ -21,7 +21,7 @@ def test_the_latest_item_wins_and_the_others_are_counted():
     assert (slot.received, slot.replaced) == (4, 2)
 
 
-def test_a_closed_slot_hands_out_what_is_left_and_then_nothing():
+def test_a_closed_slot_returns_what_is_left_and_then_none():
     slot = LatestSlot()
     slot.put("a")
     slot.close()

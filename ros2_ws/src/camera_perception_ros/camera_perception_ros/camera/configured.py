@@ -1,0 +1,61 @@
+"""The parts of a camera node that exist from configure to cleanup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from camera_perception.core.errors import PerceptionError
+from camera_perception.engines.serving.loaded import Model, ModelRequest
+from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.camera.calibration import Calibration
+from camera_perception_ros.camera.model_server import ModelServer
+from camera_perception_ros.camera.processor import FrameProcessor
+from camera_perception_ros.outputs.publishers import OutputPublishers, optional_outputs, standard_outputs
+from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.runtime.process import Stop, Stopped
+
+RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class ConfiguredCamera:
+    """Calibration, model and publishers; PerceptionError says why one of them cannot be opened.
+
+    open_model    makes a Model of a ModelRequest
+    jpeg_quality  asked for each compressed overlay
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        params: CameraParams,
+        open_model: Callable[[ModelRequest], Model],
+        jpeg_quality: Callable[[], int],
+        stop: Stop | None,
+    ) -> None:
+        self._node = node
+        name = params.camera_name or node.get_namespace().rpartition("/")[2] or node.get_name()
+        self.calibration = Calibration(node, params)
+        self.processor = FrameProcessor(self.calibration, node.get_clock(), name, params, node.get_logger())
+        self.models = ModelServer(node, params, self.processor, open_model, name)
+        try:
+            self.models.open(stop)
+        except (PerceptionError, Stopped):
+            self._close_model()
+            raise
+        self.publisher = node.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
+        optional, missing = optional_outputs()
+        self.outputs = OutputPublishers(node, standard_outputs(jpeg_quality) + optional, RELIABLE)
+        if missing:
+            node.get_logger().info(f"optional outputs disabled (package not installed): {', '.join(missing)}")
+
+    def close(self) -> None:
+        self._close_model()
+        self._node.destroy_lifecycle_publisher(self.publisher)
+        self.outputs.close()
+
+    def _close_model(self) -> None:
+        self.models.close()
+        self.calibration.close()
