@@ -28,6 +28,7 @@ from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.conversions.cdr import serialized
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.worker import Taken
 
 FRAME_TIMEOUT = 20.0  # seconds; reopening an engine takes less, and a lost GPU never returns
@@ -77,15 +78,16 @@ class FrameProcessor:
     """
 
     def __init__(
-        self, calibration: Calibration, clock: Clock, camera_name: str, params: CameraParams, log: Any
+        self,
+        calibration: Calibration,
+        clock: Clock,
+        camera_name: str,
+        params: CameraParams,
+        settings: Settings,
+        log: Any,
     ) -> None:
-        self._calibration, self._clock, self._name, self._params, self._log = (
-            calibration,
-            clock,
-            camera_name,
-            params,
-            log,
-        )
+        self._calibration, self._clock, self._name, self._log = calibration, clock, camera_name, log
+        self._params, self._settings = params, settings
         self.serving: Serving | None = None
         self.counts = Counts()
         self.odometry = Odometry()
@@ -118,7 +120,7 @@ class FrameProcessor:
         fallback  the model only stands in until a better one is ready
         """
         try:
-            pipeline = tried(model, self._params.base_frame)
+            pipeline = tried(model, self._params.base_frame, self._settings)
             pipeline.tune(self._params.thresholds)
             drift = self._drift_monitor(model)
             self._take_turn()
@@ -282,9 +284,10 @@ class FrameProcessor:
             self.counts.inference_ms.append(fields["inference_ms"])
 
 
-def tried(model: Model, base_frame: str) -> Pipeline:
+def tried(model: Model, base_frame: str, settings: Settings) -> Pipeline:
     """A pipeline for a model that has passed a grey image through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
-    perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
+    configs = settings.of(model.spec)
+    perception = Pipeline(model.spec, model.engine, base_frame=base_frame, **configs).run(Frame(grey, 0))
     serialized(PerceptionFrame, perception_fields(perception, model.spec))
-    return Pipeline(model.spec, model.engine, base_frame=base_frame)
+    return Pipeline(model.spec, model.engine, base_frame=base_frame, **configs)
