@@ -55,11 +55,11 @@ class Pipeline:
         self.camera = camera
         self.base_frame = base_frame
         self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
-        self._tracker_config = tracker or TrackerConfig(**spec.tracker)
-        self._localization = localization or LocalizationConfig(**spec.localization)
+        self.tracker_config = tracker or TrackerConfig(**spec.tracker)
+        self.localization_config = localization or LocalizationConfig(**spec.localization)
         self._preprocess = Preprocessor(spec.input)
         self._health = HealthMonitor()
-        self._objects = ObjectTracker(spec.classes, self._tracker_config, self._localization)
+        self._objects = ObjectTracker(spec.classes, self.tracker_config, self.localization_config)
         self._lanes = LaneTracker()
         self.calibration = CalibrationDoctor()
         self._pitch = RoadPitch()
@@ -124,7 +124,7 @@ class Pipeline:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
         objects = self.thresholds.get("objects", 1.0)
         self._objects.set_high_score(objects)
-        return {**self.thresholds, "objects": self._tracker_config.low_score_ratio * objects}
+        return {**self.thresholds, "objects": self.tracker_config.low_score_ratio * objects}
 
     def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:
         """Write the image to the network's input, on the device where it can."""
@@ -145,14 +145,14 @@ class Pipeline:
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = Objects.of(observations.detections)
-        objects = locate_objects(objects, camera, self.spec.classes, size, noise, self._localization)
+        objects = locate_objects(objects, camera, self.spec.classes, size, noise, self.localization_config)
         if ranges is not None and camera is not None and mounted is not None:
-            objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self._localization)
+            objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self.localization_config)
         road = road_from_drivable(observations.drivable, size) if observations.drivable else None
         lanes = self._lanes.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._objects.update(objects, frame.stamp_ns, motion, size, camera)
-        objects = near_sides(objects, camera, self.spec.classes, self._localization)
-        relevances = light_relevances(objects, self.spec.light_class, lanes, camera, self._localization)
+        objects = near_sides(objects, camera, self.spec.classes, self.localization_config)
+        relevances = light_relevances(objects, self.spec.light_class, lanes, camera, self.localization_config)
         perception = Perception(
             frame=frame,
             tasks=observations.tasks,

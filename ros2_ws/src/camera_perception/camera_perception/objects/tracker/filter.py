@@ -178,7 +178,7 @@ def _outlier_scale(tracks: Tracks, rows: np.ndarray, objects: Objects, config: T
     outliers = rows[nis > config.outlier_nis * tracks.position_noise[rows]]
     tracks.state_cov[outliers, 2:4, 2:4] += config.outlier_velocity_std**2 * np.eye(2)
     scale = np.maximum(tracks.position_noise[rows], nis / config.outlier_nis)
-    return np.where(objects.truncated != 0, config.truncated_variance_factor * scale, scale)
+    return np.asarray(np.where(objects.truncated != 0, config.truncated_variance_factor * scale, scale))
 
 
 def _ground_measurements(
