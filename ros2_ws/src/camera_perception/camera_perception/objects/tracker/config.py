@@ -15,9 +15,9 @@ PEDESTRIANS = frozenset({"pedestrian", "person", "rider", "bicycle"})
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
-    """Which detections are one object, how it moves, and what is published. Every sigma is one standard deviation.
+    """Which detections are one object, how objects move, and what is published. A sigma is one standard deviation.
 
-    Scores are relative to high_score, the minimum object score in use; see ObjectTracker.
+    The minimum object score is not a setting: it is the threshold of the object head (see ObjectTracker.high_score).
     """
 
     # Association. A tenth above the threshold saved a third of the identity switches: scores hover around it.
@@ -44,9 +44,11 @@ class TrackerConfig:
     min_hits: int = setting(3, "Detections that confirm a track; until then it is tentative.", low=1)
     tentative_lifetime: float = setting(0.25, "Seconds without a detection after which a tentative track ends.")
     max_age: float = setting(1.5, "Seconds without a detection after which a confirmed track ends.")
-    max_age_3d: float = setting(4.0, "The same for tracks with a position on the road, where ego motion is known.")
-    max_position_std: float = setting(4.0, "Position sigma in metres above which max_age replaces max_age_3d.")
-    max_position_std_stationary: float = setting(10.0, "The same for slow objects (see full_accel_speed).")
+    max_age_3d: float = setting(4.0, "Replaces max_age for tracks with a position, where ego motion is known.")
+    max_position_std: float = setting(4.0, "Position sigma in metres above which max_age_3d does not apply.")
+    max_position_std_stationary: float = setting(
+        10.0, "Replaces max_position_std for objects slower than full_accel_speed."
+    )
     max_coast: float = setting(
         0.5, "Seconds without a detection for which a confirmed track is still published, as coasted.", low=0.001
     )
@@ -55,7 +57,9 @@ class TrackerConfig:
     # Duplicates: two boxes of one object. Of overlapping low-score boxes of one class nine in ten are duplicates on
     # rendered drives; two high-score ones are cars in a queue.
     duplicate_iou: float = setting(0.75, "IoU above which two boxes show one object, whatever their scores.", high=1.0)
-    weak_duplicate_iou: float = setting(0.3, "The same where one of the boxes is weak.", high=1.0)
+    weak_duplicate_iou: float = setting(
+        0.3, "IoU above which two boxes show one object when one of them is weak.", high=1.0
+    )
     weak_score_ratio: float = setting(
         0.8, "A box that scores less than this fraction of the other one is weak.", high=1.0
     )
@@ -68,8 +72,8 @@ class TrackerConfig:
 
     # Motion on the road
     accel_std: float = setting(1.0, "Process noise of vehicles: sigma of velocity change in m/s after one second.")
-    pedestrian_accel_std: float = setting(0.5, "The same for pedestrians, riders and bicycles.")
-    relative_accel_std: float = setting(1.0, "The same for the ego vehicle; added where its motion is unknown.")
+    pedestrian_accel_std: float = setting(0.5, "As accel_std, of pedestrians, riders and bicycles.")
+    relative_accel_std: float = setting(1.0, "As accel_std, of the ego vehicle; added where its motion is unknown.")
     full_accel_speed: float = setting(
         3.0, "Speed in m/s from which the process noise applies in full; it shrinks for slower objects.", low=0.01
     )
@@ -98,9 +102,9 @@ class TrackerConfig:
     )
     height_gate: float = setting(8.0, "NIS above which the apparent height is ignored as a range measurement.")
     bias_fraction: float = setting(
-        0.5, "Fraction of the position variance that is a bias: mounting, slope, contact point.", high=1.0
+        0.5, "Fraction of the position variance that is a slow bias: mounting, slope, contact point.", high=1.0
     )
-    bias_time_constant: float = setting(2.0, "Seconds over which that bias changes.", low=0.01)
+    bias_time_constant: float = setting(2.0, "Seconds over which the bias of positions changes.", low=0.01)
     noise_learning_rate: float = setting(0.1, "Weight of the newest NIS in a track's noise factor.", high=1.0)
     position_noise_min: float = setting(1.0, "Lower bound of the learned factor on position variance.", low=0.01)
     position_noise_max: float = setting(9.0, "Upper bound of the learned factor on position variance.", low=0.01)
@@ -108,8 +112,8 @@ class TrackerConfig:
     # Motion in the image
     image_motion_hits: int = setting(2, "Detections up to which a box moves with the position on the road only.")
     min_depth: float = setting(1.0, "Metres in front of the camera below which boxes do not follow positions.")
-    box_std_pixels: float = setting(1.0, "Sigma in pixels of a box's centre and size.", low=0.01)
-    box_std_ratio: float = setting(0.05, "The part of that sigma that grows with the box, as a fraction of its size.")
+    box_std_pixels: float = setting(1.0, "Sigma of a box's centre and size in pixels, besides box_std_ratio.", low=0.01)
+    box_std_ratio: float = setting(0.05, "Sigma of a box's centre and size, as a fraction of the size.")
     box_accel_std: float = setting(1.5, "Process noise of boxes: sigma of velocity change, box sizes/s in one second.")
     box_center_speed_std: float = setting(3.0, "Sigma of the speed of a new box's centre, box sizes per second.")
     box_size_speed_std: float = setting(1.0, "Sigma of how fast a new box grows, box sizes per second.")
