@@ -7,7 +7,7 @@ from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
 from camera_perception.geometry.rig import read_rig
-from camera_perception_ros.launching import COMMON, RIG, declared, many_cameras, values_of
+from camera_perception_ros.launching import COMMON, RIG, declare_arguments, many_cameras, values_of
 
 ARGUMENTS = COMMON + RIG
 
@@ -19,4 +19,4 @@ def actions(context):
 
 
 def generate_launch_description():
-    return LaunchDescription([*declared(ARGUMENTS), OpaqueFunction(function=actions)])
+    return LaunchDescription([*declare_arguments(ARGUMENTS), OpaqueFunction(function=actions)])

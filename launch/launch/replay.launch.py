@@ -9,7 +9,7 @@ from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from camera_perception_ros.launching import CAMERA, COMMON, REPLAY, declared, one_camera, player, values_of
+from camera_perception_ros.launching import CAMERA, COMMON, REPLAY, declare_arguments, one_camera, player, values_of
 
 ARGUMENTS = COMMON + CAMERA + REPLAY
 
@@ -21,4 +21,4 @@ def actions(context):
 
 
 def generate_launch_description():
-    return LaunchDescription([*declared(ARGUMENTS), OpaqueFunction(function=actions)])
+    return LaunchDescription([*declare_arguments(ARGUMENTS), OpaqueFunction(function=actions)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from driving import RELIABLE, Listener, parameters
+from driving import RELIABLE, Listener, image_message, parameters
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -55,3 +55,9 @@ class CameraHarness:
     def answers(self, count: int) -> list[PerceptionFrame]:
         self.spin_until(lambda: len(self.perception.messages) >= count, what=f"{count} answers")
         return self.perception.messages
+
+    def answer_to(self, number: int) -> PerceptionFrame:
+        """The answer to one image."""
+        before = len(self.perception.messages)
+        self.send(image_message(number))
+        return self.answers(before + 1)[before]

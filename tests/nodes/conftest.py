@@ -72,10 +72,11 @@ def spin_until(executor: rclpy.executors.Executor) -> Callable[..., None]:
 
 
 @pytest.fixture
-def make_camera(context, executor, spin_until, tiny_model) -> Iterator[Callable[..., CameraHarness]]:
+def make_camera(context, executor, spin_until, tiny_model, monkeypatch) -> Iterator[Callable[..., CameraHarness]]:
     """make_camera(**parameters): a camera node with the tiny model on real topics; closed after the test."""
     from camera_harness import CameraHarness
 
+    monkeypatch.setattr("camera_perception_ros.camera.diagnostics.REPORT_PERIOD", 0.1)  # tests wait for reports
     made: list[CameraHarness] = []
 
     def build(**overrides: object) -> CameraHarness:

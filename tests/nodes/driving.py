@@ -64,6 +64,11 @@ class Listener:
         self.subscription = node.create_subscription(kind, topic, self.messages.append, qos)
 
 
+def reported(diagnostics: Listener, text: str) -> bool:
+    """Whether a message of /diagnostics holds this text."""
+    return any(text in status.message for message in diagnostics.messages for status in message.status)
+
+
 def process_environment() -> dict[str, str]:
     """As the tests' own, with one thread per process."""
     env = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from driving import RELIABLE, Listener, camera_info, header, image_message, jpeg_message, parameters, road
+from driving import RELIABLE, Listener, camera_info, header, image_message, jpeg_message, parameters, reported, road
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -271,10 +271,6 @@ def test_the_node_can_be_deactivated_and_activated_again(make_camera):
     assert camera.state == "unconfigured"
 
 
-def reported(words: str, diagnostics: Listener) -> bool:
-    return any(words in status.message for message in diagnostics.messages for status in message.status)
-
-
 class Failing:
     """An engine that fails from now on, `times` times."""
 
@@ -316,14 +312,14 @@ def test_an_engine_that_keeps_failing_ends_in_a_clean_deactivation(make_camera):
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
     camera.spin_until(lambda: camera.state == "inactive", what="deactivation")
-    camera.spin_until(lambda: reported("went away", diagnostics), what="the cause in diagnostics")
+    camera.spin_until(lambda: reported(diagnostics, "went away"), what="the cause in diagnostics")
 
 
 def test_silence_is_explained_in_the_log_and_in_diagnostics(make_camera, capfd):
     camera = make_camera(silence=0.2, transport="compressed")
     camera.node.start()
     diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
-    camera.spin_until(lambda: reported("set transport to raw or auto", diagnostics), what="the reason in diagnostics")
+    camera.spin_until(lambda: reported(diagnostics, "set transport to raw or auto"), what="the reason in diagnostics")
     assert "set transport to raw or auto" in capfd.readouterr().err
 
 

@@ -13,7 +13,7 @@ from camera_perception_ros.nodes.bag_player_node import PlayerParams
 from camera_perception_ros.nodes.bag_recorder_node import RecorderParams
 from camera_perception_ros.nodes.fusion_node import FusionParams
 from camera_perception_ros.params.camera import CameraParams
-from camera_perception_ros.params.params import ParameterError, Parameters, default_of, param
+from camera_perception_ros.params.params import ParameterError, Parameters, StrictParametersMixin, default_of, param
 
 ALL = (CameraParams, FusionParams, PlayerParams, RecorderParams)
 
@@ -23,6 +23,7 @@ class Some:
     threshold: float = param(0.5, "A score.", low=0.0, high=1.0, live=True)
     depth: int = param(2, "A depth.", low=1, high=10)
     mode: str = param("a", "A mode.", choices=("a", "b"), live=True)
+    names: list[str] = param([""], "Names.")
     fixed: bool = param(False, "Fixed.", read_only=True, old_name="frozen")
 
     def check(self) -> None:
@@ -30,29 +31,35 @@ class Some:
             raise ParameterError("mode b wants a threshold of at most 0.9")
 
 
-OPTIONS = {"use_global_arguments": False, "automatically_declare_parameters_from_overrides": True}
+class StrictNode(StrictParametersMixin, Node):
+    pass
 
 
 def node_with(context, executor, **overrides) -> Node:
-    node = Node("some", context=context, parameter_overrides=parameters(**overrides), **OPTIONS)
+    node = StrictNode("some", context=context, parameter_overrides=parameters(**overrides), use_global_arguments=False)
     executor.add_node(node)
     return node
 
 
 def test_defaults_and_overrides_become_the_dataclass(context, executor):
     read = Parameters(node_with(context, executor, depth=7, mode="b"), Some).read()
-    assert read == Some(0.5, 7, "b", False)
+    assert read == Some(0.5, 7, "b", [""], False)
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("tresholds", "did you mean 'threshold'?"), ("zzz", "known are depth, fixed, mode, threshold")],
+    [("tresholds", "did you mean 'threshold'?"), ("zzz", "known are depth, fixed, mode, names, threshold")],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one(context, executor, name, hint):
     declared = Parameters(node_with(context, executor, **{name: 1}), Some)
     with pytest.raises(ParameterError, match="unknown parameter '" + name) as error:
         declared.read()
     assert hint in str(error.value)
+
+
+def test_a_parameter_without_a_value_has_its_default(context, executor):
+    """This is what rclpy makes of an empty list in a parameter file."""
+    assert Parameters(node_with(context, executor, names=None, depth=7), Some).read() == Some(depth=7)
 
 
 def test_parameters_of_rclpy_itself_are_known(context, executor):

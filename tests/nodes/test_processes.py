@@ -1,9 +1,10 @@
-"""Nodes as processes: clean ends at any moment, neighbours that survive a kill, bags there and back."""
+"""Nodes as processes: clean ends at any moment, nodes that survive the death of others, bags there and back."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from driving import (
     Listener,
     catches_signals,
     image_message,
+    parameters,
     process_environment,
     road,
     ros_arguments,
@@ -26,12 +28,15 @@ from driving import (
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
+from camera_perception.core.errors import PerceptionError
 from camera_perception.core.shared_memory import SHM
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import CAMERA_INFO, IMAGE, serialize
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.launching import NODE, player_parameters
+from camera_perception_ros.nodes.bag_player_node import BagPlayerNode
+from camera_perception_ros.runtime.process import Stop
 
 TOPIC, INFO_TOPIC = "/camera/front/image_raw", "/camera/front/camera_info"
 
@@ -113,28 +118,41 @@ def test_the_player_sends_every_message_and_the_recorder_gets_the_same_bytes(pro
             )
 
 
-def test_one_camera_replays_a_recording_of_two(processes, tiny_model, tmp_path):
-    """As replay.launch.py does it: nobody looks at the other camera's images, and time comes from the recording."""
+@pytest.fixture
+def play(context, executor):
+    """play(**parameters): a player in this process, closed after the test."""
+    players: list[BagPlayerNode] = []
+
+    def start(**values: object) -> tuple[BagPlayerNode, Stop]:
+        stop = Stop()
+        options = {"context": context, "use_global_arguments": False}
+        players.append(BagPlayerNode(stop, parameter_overrides=parameters(**values), **options))
+        executor.add_node(players[-1])
+        return players[-1], stop
+
+    yield start
+    for player in players:
+        player.close()
+
+
+def test_one_camera_replays_a_recording_of_two(processes, play, spin_until, tiny_model, tmp_path):
+    """As replay.launch.py does it: nobody subscribes to the other camera, and time comes from the recording."""
     bag = write_bag(tmp_path / "bag", images=6, topics=(TOPIC, "/camera/rear/image_raw"))
-    log, summary = tmp_path / "player.log", tmp_path / "summary.json"
-    own = player_parameters({"bag": str(bag), "rate": "1.0", "loop": "false", "namespace": "/camera/front"})
-    player_values = own | {"wait_for_cameras": str(own["wait_for_cameras"]).replace("'", ""), "summary": summary}
     camera = ros_arguments(model=tiny_model, engine="onnxruntime", autostart="true", use_sim_time="true")
-    placed = ["-r", f"__node:={NODE}", "-r", "__ns:=/camera/front"]
-    processes.append(start_node("camera_node", *placed, *camera, log=tmp_path / "camera.log"))
-    player = start_node("bag_player_node", *ros_arguments(**player_values), log=log)
-    processes.append(player)
-    assert finished(player, log) == 0, log.read_text()
-    assert json.loads(summary.read_text())["sent"][TOPIC] == 6
+    names = ["-r", f"__node:={NODE}", "-r", "__ns:=/camera/front"]
+    processes.append(start_node("camera_node", *names, *camera, log=tmp_path / "camera.log"))
+    values = {"bag": str(bag), "rate": "1.0", "loop": "false", "namespace": "/camera/front"}
+    player, stop = play(**player_parameters(values))
+    spin_until(lambda: stop, what="the end of the player")
+    assert (stop.exit_code, player.sent[TOPIC]) == (0, 6)
 
 
-def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, spin_until, tmp_path):
+def test_stamps_can_be_moved_to_now_by_one_offset(play, context, executor, spin_until, tmp_path):
     outside = Node("outside", context=context, use_global_arguments=False)
     executor.add_node(outside)
     listener = Listener(outside, Image, TOPIC)
     bag = write_bag(tmp_path / "bag", images=5)
-    arguments = ros_arguments(bag=bag, stamps="now", wait_for_subscribers=60.0, start_offset=0.04)
-    processes.append(start_node("bag_player_node", *arguments, log=tmp_path / "player.log"))
+    play(bag=str(bag), stamps="now", wait_for_subscribers=60.0, start_offset=0.04)
     spin_until(lambda: len(listener.messages) >= 4, what="images")
     stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in listener.messages]
     assert {later - earlier for earlier, later in zip(stamps, stamps[1:])} == {50_000_000}
@@ -142,30 +160,35 @@ def test_stamps_can_be_moved_to_now_by_one_offset(processes, context, executor, 
     assert bytes(listener.messages[0].data) == road(1).tobytes()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (ros_arguments(bag="/no/such/bag"), "/no/such/bag does not exist"),
-        ([], "'bag' is empty"),
-        (ros_arguments(bga="x"), "did you mean 'bag'?"),
-        (ros_arguments(bag="x", wait_for_fusion="/fusion"), "'wait_for_fusion' needs 'wait_for_cameras'"),
-    ],
-)
-def test_a_player_that_cannot_play_says_why_and_fails(processes, tmp_path, arguments, words):
+def test_a_player_that_cannot_play_ends_with_one_error_line(processes, tmp_path):
     log = tmp_path / "log"
-    processes.append(start_node("bag_player_node", *arguments, log=log))
+    processes.append(start_node("bag_player_node", *ros_arguments(bag="/no/such/bag"), log=log))
     assert finished(processes[0], log) == 1
     assert len([line for line in log.read_text().splitlines() if "[ERROR]" in line]) == 1
-    assert words in log.read_text()
+    assert "/no/such/bag does not exist" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"bag": "/no/such/bag"}, "/no/such/bag does not exist"),
+        ({}, "'bag' is empty"),
+        ({"bga": "x"}, "did you mean 'bag'?"),
+        ({"bag": "x", "wait_for_fusion": "/fusion"}, "'wait_for_fusion' needs 'wait_for_cameras'"),
+    ],
+)
+def test_the_reason_why_a_player_cannot_play_is_given(play, values, words):
+    with pytest.raises(PerceptionError, match=re.escape(words)):
+        play(**values)
 
 
 def segments(process: subprocess.Popen[bytes]) -> list[Path]:
-    """The shared memory that a process made: it keeps the lock file open. That of others it maps, too."""
+    """The shared memory that a process created: it keeps the lock file open. It maps that of others, too."""
     used = [link.resolve() for link in Path(f"/proc/{process.pid}/fd").iterdir()]
     return [path.with_name(path.name[:-3]) for path in used if path.parent == SHM and path.name.endswith("_el")]
 
 
-def test_shared_memory_is_taken_from_killed_nodes_and_given_back_at_the_end(processes, tmp_path):
+def test_shared_memory_of_killed_nodes_is_removed_and_that_of_a_node_at_its_end(processes, tmp_path):
     left = SHM / f"fastrtps_{os.getpid():016x}_el"
     left.touch()
     os.utime(left, (0, 0))
@@ -190,7 +213,7 @@ def test_a_killed_camera_leaves_the_others_working(processes, context, executor,
     frames = Listener(outside, PerceptionFrame, "/camera/front/camera/perception")
     fused = Listener(outside, FusedPerception, "/fusion/fused")
     arguments = ["-r", "__ns:=/camera/front", *ros_arguments(model=tiny_model, engine="onnxruntime", autostart="true")]
-    topics = ros_arguments(cameras="[front]", topics="[/camera/front/camera/perception]", autostart="true", max_age=1.0)
+    topics = ros_arguments(cameras="[front]", topics="[/camera/front/camera/perception]", autostart="true", max_age=0.5)
     first = start_node("camera_node", *arguments, log=tmp_path / "first.log")
     processes += [first, start_node("fusion_node", *topics, log=tmp_path / "fusion.log")]
     picture = image_message(0)
@@ -206,8 +229,9 @@ def test_a_killed_camera_leaves_the_others_working(processes, context, executor,
 
     spin_until(lambda: fresh(stale=False), what="a fused frame of the camera")
     first.kill()
-    spin_until(lambda: fresh(stale=True), what="the dead camera to be named")
+    # The new process takes longer to start than a frame may be old.
     processes.append(start_node("camera_node", *arguments, log=tmp_path / "second.log"))
+    spin_until(lambda: fresh(stale=True), what="the dead camera to be reported")
     spin_until(lambda: fresh(stale=False), what="the new camera to take over")
 
 
@@ -226,7 +250,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_recorded_stays_readable(proc
     command = [sys.executable, "-c", LIMITED, "--ros-args", *ros_arguments(output=out, topics=f"[{TOPIC}]")]
     with log.open("wb") as stream:
         recorder = subprocess.Popen(command, stdout=stream, stderr=stream, env=process_environment())
-    arguments = ros_arguments(bag=bag, rate=8.0, loop=True, wait_for_subscribers=60.0)  # what is lost comes again
+    arguments = ros_arguments(bag=bag, rate=8.0, depth=100, wait_for_subscribers=60.0)
     processes += [recorder, start_node("bag_player_node", *arguments, log=tmp_path / "player.log")]
     assert finished(recorder, log) == 1
     errors = [line for line in log.read_text().splitlines() if "[ERROR]" in line]

@@ -108,11 +108,11 @@ def test_the_player_waits_for_listeners_of_cameras_and_then_for_answers(context,
         until = monotonic() + seconds
         spin_until(lambda: monotonic() > until)
 
-    spin(0.4, listeners=1)
+    spin(0.2, listeners=1)
     assert (player.sent.total(), player._missing()) == (0, f"{FRONT} has discovered 1 of 2 listeners")
     diagnostics.publish(report())
     spin_until(lambda: len(listener.messages) == 4, what="images")
-    spin(0.4, processed=2, replaced=1)
+    spin(0.2, processed=2, replaced=1)
     assert not stop
     diagnostics.publish(report(processed=3, replaced=1))
     spin_until(lambda: stop, timeout=4.0, what="the end of the player")

@@ -20,7 +20,7 @@ from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.fusion.outputs import fused_outputs
 from camera_perception_ros.launching import NODE
 from camera_perception_ros.outputs.publishers import standard_outputs
-from camera_perception_ros.views import column, foxglove_layout, repeated, rviz_view, written
+from camera_perception_ros.views import column, foxglove_layout, repeated, rviz_view, write_view
 
 BRINGUP = Path(__file__).resolve().parents[2] / "launch"
 RVIZ, FOXGLOVE = (sorted((BRINGUP / folder).iterdir()) for folder in ("rviz", "foxglove"))
@@ -161,7 +161,7 @@ def test_panels_stand_over_each_other(count, depth):
 
 @pytest.mark.parametrize("path", [RVIZ[1], FOXGLOVE[1]], ids=lambda path: path.name)
 def test_a_written_view_can_be_read_again(path):
-    file = Path(written(path, THREE))
+    file = Path(write_view(path, THREE))
     read = json.loads(file.read_text()) if file.suffix == ".json" else yaml.safe_load(file.read_text())
     assert "/back/camera/" in json.dumps(read)
     file.unlink()

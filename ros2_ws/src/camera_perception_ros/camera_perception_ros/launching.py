@@ -12,7 +12,7 @@ from typing import Any
 from camera_perception.geometry.rig import RigCamera
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.params import default_of
-from camera_perception_ros.views import written
+from camera_perception_ros.views import write_view
 
 NODE = "camera_perception"
 FUSION = "/fusion"
@@ -142,7 +142,7 @@ def has_rosbag2() -> bool:
 # Actions
 
 
-def declared(arguments: tuple[Argument, ...]) -> list[Any]:
+def declare_arguments(arguments: tuple[Argument, ...]) -> list[Any]:
     """DeclareLaunchArgument for each."""
     from launch.actions import DeclareLaunchArgument
 
@@ -199,10 +199,10 @@ def views(values: Mapping[str, str], share: Path, view: str, cameras: Mapping[st
     time = [{"use_sim_time": typed("use_sim_time", values.get("use_sim_time") or "false")}]
     actions: list[Any] = []
     if typed("rviz", values.get("rviz") or "false"):
-        file = written(share / "rviz" / f"{view}.rviz", cameras)
+        file = write_view(share / "rviz" / f"{view}.rviz", cameras)
         actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", file], parameters=time, output="log"))
     if typed("foxglove", values.get("foxglove") or "false"):
-        file = written(share / "foxglove" / f"{view}.json", cameras)
+        file = write_view(share / "foxglove" / f"{view}.json", cameras)
         actions.append(Node(package="foxglove_bridge", executable="foxglove_bridge", parameters=time, output="log"))
         actions.append(LogInfo(msg=f"Foxglove: connect to ws://localhost:8765 and import the layout {file}"))
     return actions

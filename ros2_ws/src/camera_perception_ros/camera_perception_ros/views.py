@@ -54,7 +54,7 @@ def column(panels: Sequence[str]) -> Any:
     return {"direction": "column", "splitPercentage": percentage, "first": panels[0], "second": column(panels[1:])}
 
 
-def written(source: Path, cameras: Cameras) -> str:
+def write_view(source: Path, cameras: Cameras) -> str:
     """Write a view or layout file of the bringup for these cameras into a new folder; returns its path."""
     target = Path(mkdtemp(prefix="camera_perception_")) / source.name
     text = source.read_text("utf-8")

@@ -87,7 +87,7 @@ class RecordWriter:
             self._failed(self.broken)
 
     def close(self) -> None:
-        """Write what is queued, the index and metadata.yaml."""
+        """Write the queue, the index and metadata.yaml."""
         with self._changed:
             self._closing = True
             self._changed.notify()

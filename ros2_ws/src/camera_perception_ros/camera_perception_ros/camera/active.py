@@ -19,6 +19,7 @@ from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.runtime.worker import Taken, Worker
 
 YIELD = 5e-5  # seconds that a callback sleeps, for the worker to start
+STOP_TIMEOUT = 3.0  # seconds for the frame at hand to finish
 
 
 class ActiveCamera:
@@ -28,7 +29,7 @@ class ActiveCamera:
         self._configured, self._log = configured, node.get_logger()
         self._processor, self._publisher = configured.processor, configured.publisher
         self._last_image, self._silence = time.monotonic(), ""
-        # What exists by now stays: excluding it from garbage collection makes a run short, instead of a frame's time.
+        # Exclude all that exists from garbage collection: otherwise one run takes as long as a frame.
         gc.collect()
         gc.freeze()
         self.fusion = FusionWatchdog(node, params.watched_fusion) if params.watched_fusion else None
@@ -94,8 +95,8 @@ class ActiveCamera:
         self._input.close()
         if self.fusion is not None:
             self.fusion.close()
-        if not self._worker.close(timeout=3.0):
-            self._log.error("the engine did not stop within 3 s; abandoning its thread")
+        if not self._worker.close(timeout=STOP_TIMEOUT):
+            self._log.error(f"the engine did not stop within {STOP_TIMEOUT:g} s; abandoning its thread")
         self._drawer.close(timeout=1.0)
         if self._publisher.get_subscription_count():
             self._publisher.wait_for_all_acked(Duration(seconds=1))

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from camera_perception.core.types import Status
 from camera_perception.core.types import names_of as status_names
 
+REPORT_PERIOD = 1.0  # seconds between two reports of a node
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 # Flags with which the output is still usable; all others are errors.

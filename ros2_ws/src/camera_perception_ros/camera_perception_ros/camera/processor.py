@@ -120,7 +120,7 @@ class FrameProcessor:
         fallback  the model only stands in until a better one is ready
         """
         try:
-            pipeline = tried(model, self._params.base_frame, self._settings)
+            pipeline = tested_pipeline(model, self._params.base_frame, self._settings)
             pipeline.tune(self._params.thresholds)
             drift = self._drift_monitor(model)
             self._take_turn()
@@ -284,7 +284,7 @@ class FrameProcessor:
             self.counts.inference_ms.append(fields["inference_ms"])
 
 
-def tried(model: Model, base_frame: str, settings: Settings) -> Pipeline:
+def tested_pipeline(model: Model, base_frame: str, settings: Settings) -> Pipeline:
     """A pipeline for a model that has passed a grey image through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
     configs = settings.of(model.spec)

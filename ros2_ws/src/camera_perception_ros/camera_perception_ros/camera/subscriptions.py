@@ -37,7 +37,7 @@ def range_subscriptions(node: Node, params: CameraParams, memory: RangeMemory, q
 
 
 class CameraInput:
-    """Subscribes to raw or compressed images, and to what belongs to them.
+    """Subscribes to raw or compressed images, CameraInfo, odometry and range sensors.
 
     With transport `auto` it waits until images are published and prefers raw ones.
     transport  raw or compressed; None until it is chosen

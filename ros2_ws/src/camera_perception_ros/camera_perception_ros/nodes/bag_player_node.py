@@ -23,7 +23,7 @@ from camera_perception_ros.bag.channels import open_channels
 from camera_perception_ros.bag.timeline import Timeline
 from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.conversions.serialized import shifted
-from camera_perception_ros.params.params import Parameters
+from camera_perception_ros.params.params import Parameters, StrictParametersMixin
 from camera_perception_ros.params.player import PlayerParams
 from camera_perception_ros.runtime.process import Stop
 from camera_perception_ros.runtime.readiness import NodeReadiness
@@ -33,9 +33,9 @@ IMAGES = (IMAGE, COMPRESSED_IMAGE)
 IDLE_TIMEOUT = 5.0  # seconds without a change in the reports of the cameras, after which nothing more is expected
 
 
-class BagPlayerNode(Node):
+class BagPlayerNode(StrictParametersMixin, Node):
     def __init__(self, stop: Stop, **options: Any) -> None:
-        super().__init__("bag_player", automatically_declare_parameters_from_overrides=True, **options)
+        super().__init__("bag_player", **options)
         self._stop = stop
         self.params = Parameters(self, PlayerParams).read()
         self._bag = Bag(self.params.bag)

@@ -16,7 +16,7 @@ from camera_perception.tools.privacy.anonymize import shows_pictures
 from camera_perception.tools.privacy.live import open_live_cover
 from camera_perception_ros.bag.record_writer import RecordWriter, unchanged
 from camera_perception_ros.conversions.serialized import message_class
-from camera_perception_ros.params.params import ParameterError, Parameters, param
+from camera_perception_ros.params.params import ParameterError, Parameters, StrictParametersMixin, param
 from camera_perception_ros.runtime.process import Stop
 
 DRAIN_TIMEOUT = 2.0  # seconds to empty the subscriptions at the end
@@ -49,9 +49,9 @@ class RecorderParams:
             )
 
 
-class BagRecorderNode(Node):
+class BagRecorderNode(StrictParametersMixin, Node):
     def __init__(self, stop: Stop, **options: Any) -> None:
-        super().__init__("bag_recorder", automatically_declare_parameters_from_overrides=True, **options)
+        super().__init__("bag_recorder", **options)
         self._stop = stop
         self.params = Parameters(self, RecorderParams).read()
         limit_bytes = self.params.queue_mib << 20

@@ -14,7 +14,7 @@ from rclpy.clock import Clock, ClockType
 
 from camera_perception.core.telemetry import GpuReading, gpu_reader
 from camera_perception.engines.serving.loaded import Model, ModelRequest, open_model
-from camera_perception_ros.camera import report
+from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
 from camera_perception_ros.camera.configured import ConfiguredCamera
 from camera_perception_ros.params.camera import CameraParams
@@ -41,7 +41,8 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         self._read_gpu = gpu_reader()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time the node must report before the first /clock.
-        self._timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(diagnostics.REPORT_PERIOD, self._report, clock=steady)
 
     def configure(self) -> ConfiguredCamera:
         self.params, settings = self._declared.read(), self._settings.read()
@@ -61,7 +62,7 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             self.configured.processor.tune(params)
 
     def _report(self) -> None:
-        """Once a second: react to what went wrong and publish diagnostics."""
+        """React to a failure of the engine or to silence, and publish diagnostics."""
         gpu = self._read_gpu() if self._read_gpu is not None else None
         if self.configured is not None:
             self.configured.processor.report_heat(gpu is not None and gpu.hot)

@@ -13,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from camera_perception_ros.camera import diagnostics
 from camera_perception_ros.camera.diagnostics import OK, STALE, WARN, array_of, status
 from camera_perception_ros.camera.subscriptions import ODOMETRY
 from camera_perception_ros.conversions.messages import pose_from_odometry
@@ -87,7 +88,8 @@ class FusionNode(ManagedNode[ConfiguredFusion, ActiveFusion]):
         super().__init__(name, **options)
         self._declared = Parameters(self, FusionParams, self._on_parameters, lambda: self.configured is not None)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._report_timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._report_timer = self.create_timer(diagnostics.REPORT_PERIOD, self._report, clock=steady)
 
     def configure(self) -> ConfiguredFusion:
         self.params = self._declared.read()

@@ -102,10 +102,22 @@ def reject_unknown(names: Iterable[str], known: Iterable[str]) -> None:
         raise ParameterError(f"unknown parameter '{name}': {hint}")
 
 
+class StrictParametersMixin:
+    """Base of a node class, before Node: declares all given parameters, so that `Parameters` finds unknown names."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, automatically_declare_parameters_from_overrides=True, **options)
+
+    def declare_parameters(self, namespace: str, parameters: list[Any], ignore_override: bool = False) -> Any:
+        """As in rclpy, but without parameters that have no value, such as empty lists in YAML: rclpy would raise."""
+        valued = [entry for entry in parameters if len(entry) < 2 or entry[1] is not None]
+        return super().declare_parameters(namespace, valued, ignore_override)  # type: ignore[misc]
+
+
 class Parameters(Generic[P]):
     """The parameters of one node: declared once, always valid, some of them changed while the node runs.
 
-    Unknown names are found only if the node was created with automatically_declare_parameters_from_overrides.
+    Unknown names are found only if the node class has StrictParametersMixin. An empty list means the default.
 
     changed  called with the new values after a change
     frozen   returns whether only live parameters may change at the moment
@@ -153,9 +165,13 @@ class Parameters(Generic[P]):
     def read(self) -> P:
         """The current values; ParameterError when a name is unknown or a value is not allowed."""
         reject_unknown(self._given, [*self._fields, *self._others])
-        values = self._cls(**{name: _plain(self._node.get_parameter(name).value) for name in self._fields})
+        values = self._cls(**{name: self._value(entry) for name, entry in self._fields.items()})
         check(values)
         return values
+
+    def _value(self, entry: Field[Any]) -> Any:
+        parameter = self._node.get_parameter_or(entry.name)
+        return default_of(entry) if parameter.type_ == Parameter.Type.NOT_SET else _plain(parameter.value)
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
         ours = {change.name: _plain(change.value) for change in changes if change.name in self._fields}

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception_ros.params.params import StrictParametersMixin
 from camera_perception_ros.runtime.process import Stopped
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -43,8 +44,8 @@ def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
     return run
 
 
-class ManagedNode(LifecycleNode, Generic[Configured, Active]):
-    """A lifecycle node that writes `configure` and `activate`; both return what has to be closed on the way back.
+class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Active]):
+    """A lifecycle node. A subclass implements `configure` and `activate`; what they return is closed on the way back.
 
     configured       what `configure` returned; None while unconfigured
     active           what `activate` returned; None while not active
@@ -52,7 +53,7 @@ class ManagedNode(LifecycleNode, Generic[Configured, Active]):
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
+        super().__init__(name, **options)
         self.configured: Configured | None = None
         self.active: Active | None = None
         self.lifecycle_state = "unconfigured"
