@@ -13,6 +13,7 @@ from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.kalman import compensate_ego_motion, predict_ground, update_ground, update_scalars
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.tracker.association import mahalanobis
+from camera_perception.objects.tracker.config import TrackerConfig
 from camera_perception.objects.tracker.tracker import ObjectTracker
 
 CLASSES = ("car", "truck", "pedestrian", "traffic light")
@@ -395,3 +396,19 @@ def test_an_object_that_passes_close_by_has_a_visible_position_or_none():
     assert all(np.isfinite(position[0]) for front, position in positions.items() if front > 8)
     for front, position in positions.items():
         assert np.isnan(position[0]) or position[0] > 0, f"front at {front} m, position behind the camera: {position}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "published"),
+    [
+        ({}, [1] * 5 + [1] * 10 + [0] * 5),
+        ({"max_coast": 0.1}, [1] * 5 + [1] * 2 + [0] * 13),
+        ({"min_hits": 6}, [1] * 5 + [0] * 15),
+        ({"init_score_factor": 2.5}, [0] * 20),
+    ],
+)
+def test_settings_decide_how_long_an_object_is_published(settings, published):
+    """Five detections of score 0.9, then none: coasted for max_coast seconds once min_hits detections confirm it."""
+    tracker = ObjectTracker(CLASSES, TrackerConfig(**settings))
+    frames = [detected((200, 300))] * 5 + [detected()] * 15
+    assert [len(found) for found in run(tracker, frames)] == published
