@@ -195,7 +195,7 @@ def test_an_optional_ros_package_is_named_in_one_file_of_the_nodes(package):
 
 
 def test_the_pipeline_starts_without_any_heavy_package():
-    heavy = {*HOMES, *ROS, *TRAINING, "matplotlib", "mcap", "onnx", "rosbags"}
+    heavy = {*HOMES, *ROS, *TRAINING, "jinja2", "jsonschema", "matplotlib", "mcap", "onnx", "rosbags", "scipy"}
     program = f"import sys, camera_perception.pipeline; print(*sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=LIBRARY.parent

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from camera_perception.fusion.free_space import FREE, OCCUPIED, UNKNOWN, Grid, merge_polygons, occupancy
-from camera_perception.objects.footprint import CAR, behind_contact, covered, heading_of
+from camera_perception.objects.footprint import CAR, center_from_contact, footprint, heading_of
 
 STANDING = np.full(2, np.nan)
 SQUARE = np.array([[0, -5], [20, -5], [20, 5], [0, 5]], float)
@@ -25,20 +25,20 @@ def test_an_empty_grid_is_unknown():
 
 
 def test_cells_are_free_occupied_or_unknown():
-    grid = occupancy([SQUARE], [covered(np.array([10.0, 0.0]), "car", STANDING)])
+    grid = occupancy([SQUARE], [footprint(np.array([10.0, 0.0]), "car", STANDING)])
     points = {(10.3, 0.3): OCCUPIED, (14.3, 0.3): OCCUPIED, (15.3, 0.3): FREE, (9.2, 0.3): FREE, (12.3, 1.8): FREE}
     points |= {(15.3, 9.0): UNKNOWN, (-3.0, 0.0): UNKNOWN}
     assert {point: at(grid, *point) for point in points} == points
 
 
 def test_the_fraction_of_occupied_cells_is_the_area_of_the_objects():
-    grid = occupancy([], [covered(np.array([20.0, 10.0]), "bus", STANDING)], resolution=0.1)
+    grid = occupancy([], [footprint(np.array([20.0, 10.0]), "bus", STANDING)], resolution=0.1)
     assert (grid.cells == OCCUPIED).sum() * 0.01 == pytest.approx(11.0 * 2.6, rel=0.1)
 
 
 @pytest.mark.parametrize("point", [(1e6, 0.0), (-60.0, 3.0)])
 def test_objects_outside_the_grid_change_nothing(point):
-    assert (occupancy([], [covered(np.array(point), "car", STANDING)]).cells == UNKNOWN).all()
+    assert (occupancy([], [footprint(np.array(point), "car", STANDING)]).cells == UNKNOWN).all()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_objects_outside_the_grid_change_nothing(point):
     ],
 )
 def test_a_body_extends_behind_its_contact_point(position, velocity, middle):
-    found = behind_contact(np.array(position), CAR[:2], heading_of(np.array(velocity)))
+    found = center_from_contact(np.array(position), CAR[:2], heading_of(np.array(velocity)))
     np.testing.assert_allclose(found, middle, atol=1e-6)
 
 

@@ -11,8 +11,8 @@ import pytest
 from camera_perception.core.types import Detections, Edge, Objects, PositionMethod
 from camera_perception.geometry.camera import Camera, optical_from_rpy, rotation_from_rpy
 from camera_perception.geometry.ground import GroundNoise, combine_estimates, ground_with_covariance
-from camera_perception.objects.contact import bottom_hidden
-from camera_perception.objects.localize import heights_of, locate_objects, located_by_height
+from camera_perception.objects.contact import occluded_bottom
+from camera_perception.objects.localize import height_priors, locate_objects, position_from_height
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((0.0, 0.0, 1.5), (0.0, 0.0, 0.0)))
@@ -95,7 +95,7 @@ def test_two_estimates_combine_to_one_between_them():
 def test_a_pedestrian_of_170_px_stands_10_m_away():
     """Feet 150 px under the horizon, head 20 px over it: 1.7 m * 1000 / 170."""
     boxes = np.array([[600.0, 340.0, 660.0, 510.0]])
-    position, cov, _ = located_by_height(boxes, heights_of(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
+    position, cov, _ = position_from_height(boxes, height_priors(np.array([1]), CLASSES), np.zeros((1, 2)), CAMERA)
     np.testing.assert_allclose(position[0, 0], 10.0, rtol=2e-3)
     assert np.sqrt(cov[0, 0, 0]) == pytest.approx(10.0 * 0.14 / 1.7, rel=0.01)
 
@@ -189,9 +189,9 @@ def test_projection_and_bottom_edges_match_kitti(shared_data):
 
 def test_range_is_uncertain_where_a_nearer_object_hides_the_wheels():
     far, near = (600, 350, 680, 420), (560, 340, 720, 470)
-    alone, covered = (locate_objects(objects(*boxes), CAMERA, CLASSES, SIZE) for boxes in ((far,), (far, near)))
-    assert bottom_hidden(np.array([far, near], float)).tolist() == [True, False]
-    assert covered.position_covs[0, 0, 0] > 2 * alone.position_covs[0, 0, 0]
+    alone, footprint = (locate_objects(objects(*boxes), CAMERA, CLASSES, SIZE) for boxes in ((far,), (far, near)))
+    assert occluded_bottom(np.array([far, near], float)).tolist() == [True, False]
+    assert footprint.position_covs[0, 0, 0] > 2 * alone.position_covs[0, 0, 0]
 
 
 def test_a_rider_is_located_at_the_wheels_of_its_vehicle():

@@ -1,14 +1,20 @@
-"""model.json is checked before anything is built on it, and every refusal names the field."""
+"""model.json is checked before use, and every error names the field."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import fields, replace
+from importlib.resources import files
 
 import pytest
 
-from camera_perception.core.errors import ModelError
+from camera_perception.core.errors import ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
+from camera_perception.engines.select import load_engine
+from camera_perception.objects.config import LocalizationConfig
+from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -23,7 +29,7 @@ def change(folder, edit):
     path.write_text(json.dumps(data))
 
 
-def test_a_good_folder_gives_its_contract(folder):
+def test_a_valid_folder_is_read(folder):
     spec = load_spec(folder)
     assert (spec.name, spec.version, spec.license) == ("tiny", "1", "Apache-2.0")
     assert (spec.input.shape, spec.input.size, spec.input.pad) == ((1, 96, 160, 3), (96, 160), 114)
@@ -36,13 +42,13 @@ def test_a_good_folder_gives_its_contract(folder):
     assert load_spec(folder).reference is None
 
 
-def test_layout_decides_the_shape(folder):
+def test_the_layout_determines_the_input_shape(folder):
     change(folder, lambda data: data["input"].update(layout="nchw", batch=2))
     assert load_spec(folder).input.shape == (2, 3, 96, 160)
 
 
 @pytest.mark.parametrize(
-    ("edit", "says"),
+    ("edit", "message"),
     [
         (lambda d: d.pop("license"), "'license' is a required property"),
         (lambda d: d.update(schema=2), "schema: 1 was expected"),
@@ -60,15 +66,15 @@ def test_layout_decides_the_shape(folder):
         (lambda d: d["outputs"][0].update(tensors={}), "outputs.0.tensors"),
     ],
 )
-def test_a_wrong_field_is_named(folder, edit, says):
+def test_a_wrong_field_is_named(folder, edit, message):
     change(folder, edit)
     with pytest.raises(ModelError) as error:
         load_spec(folder)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "model.json" in str(error.value)
 
 
-def test_missing_and_broken_files(folder, tmp_path):
+def test_missing_and_broken_files_are_named(folder, tmp_path):
     with pytest.raises(ModelError, match="absent does not exist: give the folder"):
         load_spec(tmp_path / "absent")
     (folder / "model.json").write_text("{")
@@ -82,7 +88,7 @@ def test_missing_and_broken_files(folder, tmp_path):
         load_spec(folder)
 
 
-def test_a_changed_network_is_noticed(folder):
+def test_a_changed_network_is_detected(folder):
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"\0")
     with pytest.raises(ModelError, match="the file was changed or only partly copied"):
         load_spec(folder)
@@ -90,3 +96,71 @@ def test_a_changed_network_is_noticed(folder):
     (folder / "model.onnx").unlink()
     with pytest.raises(ModelError, match=r"model.onnx is missing"):
         load_spec(folder)
+
+
+CONFIGS = {"tracker": TrackerConfig, "localization": LocalizationConfig}
+
+
+@pytest.mark.parametrize("section", CONFIGS)
+def test_the_schema_lists_every_setting_with_its_default_range_and_description(section):
+    schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
+    expected = {}
+    for entry in fields(CONFIGS[section]):
+        about = entry.metadata
+        expected[entry.name] = {
+            "type": "integer" if isinstance(entry.default, int) else "number",
+            "minimum": about["low"],
+            **({} if about["high"] is None else {"maximum": about["high"]}),
+            "default": entry.default,
+            "description": about["description"],
+        }
+    assert schema["properties"][section]["properties"] == expected
+    assert schema["properties"][section]["additionalProperties"] is False
+
+
+def test_settings_in_the_model_folder_reach_the_pipeline(folder):
+    change(folder, lambda data: data.update(tracker={"max_age": 3}, localization={"max_range": 80.0}))
+    spec = load_spec(folder)
+    pipeline = Pipeline(spec, load_engine(spec, "onnxruntime", check=False))
+    assert pipeline.tracker_config == TrackerConfig(max_age=3)
+    assert pipeline.localization_config == LocalizationConfig(max_range=80.0)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: d.update(tracker={"max_agee": 1.0}), "tracker: Additional properties are not allowed ('max_agee'"),
+        (lambda d: d.update(tracker={"max_age": -1.0}), "tracker.max_age: -1.0 is less than the minimum of 0"),
+        (lambda d: d.update(tracker={"min_hits": 1.5}), "tracker.min_hits: 1.5 is not of type 'integer'"),
+        (lambda d: d.update(tracker={"max_age": "long"}), "tracker.max_age: 'long' is not of type 'number'"),
+        (lambda d: d.update(localization={"min_clipped_width": 2}), "localization.min_clipped_width: 2 is greater"),
+    ],
+)
+def test_a_wrong_setting_is_named(folder, edit, message):
+    change(folder, edit)
+    with pytest.raises(ModelError) as error:
+        load_spec(folder)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_setting_outside_its_range_is_refused_in_python_too(value):
+    with pytest.raises(PerceptionError, match=r"tracker\.max_age is .*: give a number at least 0"):
+        TrackerConfig(max_age=value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "light_class"),
+    [
+        (("car", "traffic light"), {}, 1),
+        (("signal", "car"), {"light_class": "signal"}, 0),
+        (("car", "traffic light"), {"light_class": "signal"}, -1),
+        (("car",), {}, -1),
+        ((), {}, -1),
+    ],
+)
+def test_the_light_class_is_the_option_or_traffic_light(folder, classes, options, light_class):
+    spec = load_spec(folder)
+    head = replace(spec.head("objects"), classes=classes, options=options)
+    assert replace(spec, heads=(head,)).light_class == light_class
+    assert replace(spec, heads=()).light_class == -1

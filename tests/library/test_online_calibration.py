@@ -11,7 +11,7 @@ from camera_perception.core.types import Detections, GroundLine, LaneLine, Objec
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import RoadPitch
 from camera_perception.lanes.online_calibration import OnlineCalibration, measure_calibration
-from camera_perception.objects.relevance import light_places, with_relevance
+from camera_perception.objects.relevance import light_positions, light_relevances
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 STEP = 100_000_000
@@ -119,7 +119,7 @@ def objects(*boxes: tuple[float, ...]) -> Objects:
 
 def test_a_light_is_located_by_its_size():
     np.testing.assert_allclose(
-        light_places(np.array([light(40.0, -3.0, 5.5)]), camera()), [[40.0, -3.0, 5.5]], rtol=0.02
+        light_positions(np.array([light(40.0, -3.0, 5.5)]), camera()), [[40.0, -3.0, 5.5]], rtol=0.02
     )
 
 
@@ -146,14 +146,14 @@ def bent_lane(bend: float) -> list[LaneLine]:
     ],
 )
 def test_a_light_is_relevant_when_the_ego_lane_leads_to_it(position, bend, relevance):
-    found = with_relevance(objects(light(*position)), 0, bent_lane(bend), camera())
+    found = light_relevances(objects(light(*position)), 0, bent_lane(bend), camera())
     assert found.tolist() == [relevance]
 
 
 def test_relevance_is_unknown_without_metric_output_and_for_other_objects():
-    assert with_relevance(objects(light(40, 0, 5)), 0, (), None).tolist() == [Relevance.UNKNOWN]
-    assert with_relevance(objects(light(40, 0, 5)), 3, (), camera()).tolist() == [Relevance.UNKNOWN]
-    assert with_relevance(objects(light(40, 0, 5)), 0, (), camera()).tolist() == [Relevance.EGO]
+    assert light_relevances(objects(light(40, 0, 5)), 0, (), None).tolist() == [Relevance.UNKNOWN]
+    assert light_relevances(objects(light(40, 0, 5)), 3, (), camera()).tolist() == [Relevance.UNKNOWN]
+    assert light_relevances(objects(light(40, 0, 5)), 0, (), camera()).tolist() == [Relevance.EGO]
 
 
 def test_the_road_pitch_follows_lines_and_decays_without_them():

@@ -1,4 +1,4 @@
-"""Depth images and lidar clouds: how they are read, which belongs to an image, and what they make of an object."""
+"""Depth images and lidar clouds: decoding, matching to images by stamp, and the ranges of objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.io.range_messages import depth_from_message, points_from_message
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.range_fusion import Cloud, Depth, Ranges, with_ranges
-from camera_perception.objects.range_memory import NearStamp, RangeMemory
+from camera_perception.objects.range_memory import RangeMemory, StampBuffer
 
 K = np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 CAMERA = Camera(1280, 720, K, np.zeros(0), base_from_camera=optical_from_rpy((1.5, 0.0, 1.5), (0.0, 0.0, 0.0)))
@@ -29,12 +29,13 @@ MS = 1_000_000
 def located(*boxes: tuple[float, ...], classes: tuple[int, ...] = ()) -> Objects:
     n = len(boxes)
     numbers = np.array(classes or (0,) * n, np.int32)
-    seen = Detections(np.array(boxes, np.float32), np.full(n, 0.9, np.float32), numbers, np.zeros((n, 0), np.float32))
-    return locate_objects(Objects.of(seen), CAMERA, CLASSES, SIZE)
+    scores, lights = np.full(n, 0.9, np.float32), np.zeros((n, 0), np.float32)
+    detections = Detections(np.array(boxes, np.float32), scores, numbers, lights)
+    return locate_objects(Objects.of(detections), CAMERA, CLASSES, SIZE)
 
 
 def depth_of_a_car(metres: float, shrunk: int = 1) -> Depth:
-    """A wall 80 m away, a car before it, with a hole."""
+    """A wall 80 m away, a car in front of it, with a hole."""
     depth = np.full(SIZE, 80.0, np.float32)
     depth[380:450, 600:680] = metres
     depth[400:410, 600:620] = np.nan
@@ -50,7 +51,7 @@ def points_of_a_car(metres: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shrunk", [1, 2, 5])
-def test_a_depth_image_of_any_size_gives_range_and_a_far_background_does_not_disturb(shrunk):
+def test_a_depth_image_of_any_size_gives_the_range_despite_a_far_background(shrunk):
     found = with_ranges(located(CAR), Ranges(depth_of_a_car(14.0, shrunk)), CAMERA, CLASSES)
     assert found.position_methods[0] == PositionMethod.DEPTH
     assert found.positions[0] == pytest.approx([15.5, 0.0, 0.0], abs=0.01)
@@ -58,7 +59,7 @@ def test_a_depth_image_of_any_size_gives_range_and_a_far_background_does_not_dis
     assert np.sqrt(found.position_covs[0, 0, 0]) == pytest.approx(0.28, rel=0.01)
 
 
-def test_lidar_gives_range_before_a_depth_image_and_points_on_the_road_do_not_count():
+def test_lidar_wins_over_depth_and_points_on_the_road_do_not_count():
     ranges = Ranges(depth_of_a_car(14.0), Cloud(points_of_a_car(15.2)))
     found = with_ranges(located(CAR), ranges, CAMERA, CLASSES)
     assert found.position_methods[0] == PositionMethod.LIDAR
@@ -73,8 +74,8 @@ LENSES = {
 
 @pytest.mark.parametrize("side", [-6.0, 0.0, 5.0])
 @pytest.mark.parametrize("lens", LENSES)
-def test_lidar_points_are_found_through_a_lens_that_bends(lens, side):
-    """The box is where the camera sees the rear of a car 12 m before it, and some way to the side."""
+def test_lidar_points_are_matched_through_a_distorted_lens(lens, side):
+    """The box shows the rear of a car 12 m in front of the camera, and off to the side."""
     camera, cloud = LENSES[lens], points_of_a_car(12.0) + np.float32([side, 0, 0])
     rear = cloud[:60] @ camera.pose[:3, :3].T + camera.pose[:3, 3]
     pixels = camera.pixels_from_base(rear)
@@ -84,18 +85,18 @@ def test_lidar_points_are_found_through_a_lens_that_bends(lens, side):
     assert found.positions[0, :2] == pytest.approx([13.5, -side], abs=0.1)
 
 
-def test_an_older_measurement_is_less_sure():
-    young, old = (
+def test_an_older_measurement_has_a_larger_sigma():
+    new, old = (
         with_ranges(located(CAR), Ranges(cloud=Cloud(points_of_a_car(15.2), age)), CAMERA, CLASSES).position_covs[0]
         for age in (0.0, 0.1)
     )
-    assert old[0, 0] == pytest.approx(young[0, 0] + 0.5**2, rel=1e-3)
+    assert old[0, 0] == pytest.approx(new[0, 0] + 0.5**2, rel=1e-3)
 
 
 NOTHING = {
     "no sensor": Ranges(),
-    "depth that sees nothing": Ranges(Depth(np.zeros(SIZE, np.float32))),
-    "depth beyond reach": Ranges(Depth(np.full(SIZE, 14_000, np.float32))),
+    "depth without measurements": Ranges(Depth(np.zeros(SIZE, np.float32))),
+    "depth beyond the range": Ranges(Depth(np.full(SIZE, 14_000, np.float32))),
     "two pixels of depth": Ranges(Depth(np.full((1, 2), 14.0, np.float32))),
     "a cloud behind the camera": Ranges(cloud=Cloud(points_of_a_car(15.2) * np.float32([1, 1, -1]))),
     "an empty cloud": Ranges(cloud=Cloud(np.zeros((0, 3), np.float32))),
@@ -103,27 +104,27 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("ranges", NOTHING.values(), ids=NOTHING)
-def test_where_a_sensor_sees_nothing_the_ground_plane_stays(ranges):
+def test_without_measurements_the_ground_plane_position_stays(ranges):
     before = located(CAR)
     assert with_ranges(before, ranges, CAMERA, CLASSES) is before
     assert before.position_methods[0] == PositionMethod.GROUND_PLANE
 
 
-def test_what_hangs_over_the_road_gets_no_place_on_it():
+def test_overhead_objects_get_no_position_on_the_road():
     both = Ranges(depth_of_a_car(14.0), Cloud(points_of_a_car(14.0)))
     found = with_ranges(located(CAR, classes=(1,)), both, CAMERA, CLASSES)
     assert np.isnan(found.positions).all()
 
 
-def test_what_stands_in_front_does_not_lend_its_range_to_what_it_hides():
-    """A near thing covers the middle of the car; what is seen of the car beside it decides."""
+def test_a_nearer_object_does_not_change_the_range_of_what_it_hides():
+    """It covers the middle of the car; the visible part of the car decides."""
     depth, near = np.full(SIZE, 14.0, np.float32), (630.0, 370.0, 665.0, 520.0)
     depth[370:520, 630:665] = 9.0
     found = with_ranges(located(CAR, near), Ranges(Depth(depth)), CAMERA, CLASSES)
     assert found.positions[:, 0] == pytest.approx([15.5, 10.5], abs=0.01)
 
 
-def test_nothing_seen_is_no_error():
+def test_no_objects_are_no_error():
     none = located(CAR)[:0]
     both = Ranges(depth_of_a_car(14.0), Cloud(points_of_a_car(14.0)))
     assert len(with_ranges(none, both, CAMERA, CLASSES)) == 0
@@ -169,7 +170,7 @@ BAD_DEPTH = {
 
 
 @pytest.mark.parametrize("what", BAD_DEPTH)
-def test_a_broken_depth_message_is_refused_in_words(what):
+def test_a_broken_depth_message_is_refused_with_the_reason(what):
     message, words = BAD_DEPTH[what]
     with pytest.raises(BadRange, match=words):
         depth_from_message(message)
@@ -197,13 +198,13 @@ def cloud_message(points: Any, big: bool = False, double: bool = False, pad: int
 
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("big", [False, True])
-def test_a_point_cloud_is_read_without_points_that_are_no_numbers(big, double):
+def test_a_point_cloud_is_read_without_nan_and_inf(big, double):
     points = [[1.0, 2.0, 3.0], [np.nan, 0, 0], [-4.0, 5.5, 6.0], [np.inf, 1, 1]]
     read = points_from_message(cloud_message(points, big, double))
     np.testing.assert_array_equal(read, np.float32([[1, 2, 3], [-4, 5.5, 6]]))
 
 
-def test_an_organized_cloud_has_padded_rows():
+def test_an_organized_cloud_with_padded_rows_is_read():
     points = np.arange(24, dtype=np.float32).reshape(8, 3)
     flat = cloud_message(points, pad=0)
     row = flat.point_step * 4
@@ -212,7 +213,7 @@ def test_an_organized_cloud_has_padded_rows():
     np.testing.assert_array_equal(points_from_message(message), points)
 
 
-def bent(name: str, **changes: Any) -> list[Any]:
+def cloud_fields(name: str, **changes: Any) -> list[Any]:
     """The fields of a cloud, one of them changed."""
     fields = cloud_message([[1, 2, 3]]).fields
     return [SimpleNamespace(**{**vars(field), **(changes if field.name == name else {})}) for field in fields]
@@ -222,9 +223,9 @@ POINT = [[1.0, 2.0, 3.0]]
 BAD_CLOUD = {
     "no z": (cloud_message(POINT, fields=cloud_message(POINT).fields[:3]), "no x y z .* x, y"),
     "no fields": (cloud_message(POINT, fields=[]), "fields: none"),
-    "whole numbers": (cloud_message(POINT, fields=bent("x", datatype=5)), "FLOAT32"),
-    "a field outside of the point": (cloud_message(POINT, fields=bent("z", offset=18)), "inside its points"),
-    "several values": (cloud_message(POINT, fields=bent("y", count=2)), "no x y z"),
+    "whole numbers": (cloud_message(POINT, fields=cloud_fields("x", datatype=5)), "FLOAT32"),
+    "a field outside of the point": (cloud_message(POINT, fields=cloud_fields("z", offset=18)), "inside its points"),
+    "several values": (cloud_message(POINT, fields=cloud_fields("y", count=2)), "no x y z"),
     "point_step 0": (cloud_message(POINT, point_step=0), "inside its points"),
     "cut short": (cloud_message(POINT, data=b"\0" * 5), "truncated"),
     "empty": (cloud_message(np.zeros((0, 3))), "size or steps are wrong"),
@@ -234,7 +235,7 @@ BAD_CLOUD = {
 
 
 @pytest.mark.parametrize("what", BAD_CLOUD)
-def test_a_broken_point_cloud_is_refused_in_words(what):
+def test_a_broken_point_cloud_is_refused_with_the_reason(what):
     message, words = BAD_CLOUD[what]
     with pytest.raises(BadRange, match=words):
         points_from_message(message)
@@ -252,15 +253,15 @@ def test_a_broken_point_cloud_is_refused_in_words(what):
         ([100], 45, (100, 0.055)),
         ([0, 33, 66], 40, (33, 0.007)),
         ([0, 40], 20, (40, 0.02)),
-        ([500, 10], 0, (10, 0.01)),  # a recording began anew
-        (list(range(0, 1000, 100)), 0, None),  # long forgotten
+        ([500, 10], 0, (10, 0.01)),  # a recording restarted
+        (list(range(0, 1000, 100)), 0, None),  # no longer buffered
     ],
 )
-def test_the_message_nearest_in_time_is_taken_within_the_tolerance(stamps, at, expected):
-    memory = NearStamp[int](60 * MS)
+def test_the_message_nearest_in_time_is_used_within_the_tolerance(stamps, at, expected):
+    memory = StampBuffer[int](60 * MS)
     for stamp in stamps:
         memory.add(stamp * MS, stamp)
-    assert memory.at(at * MS) == (None if expected is None else pytest.approx(expected))
+    assert memory.nearest(at * MS) == (None if expected is None else pytest.approx(expected))
 
 
 FRAME = Frame(np.zeros((*SIZE, 3), np.uint8), 1_000 * MS, "front")
@@ -288,13 +289,13 @@ PROBLEMS = {
     "another frame": (depth_message(ONE, header=header("depth")), None, "registered", "nothing on"),
     "another shape": (depth_message(np.ones((72, 96))), None, "cannot show the same view", "nothing on"),
     "a broken one": (depth_message(np.ones((72, 128)), data=b""), None, "truncated", "nothing on"),
-    "both fine": (DEPTH, cloud_message(POINT), None, None),
+    "both valid": (DEPTH, cloud_message(POINT), None, None),
     "no TF": (DEPTH, cloud_message(POINT, header=header("roof")), None, "TF does not know .* 'roof'"),
 }
 
 
 @pytest.mark.parametrize("what", PROBLEMS)
-def test_what_cannot_be_used_gives_nothing_and_says_why(what):
+def test_an_unusable_message_becomes_a_problem(what):
     depth, cloud, *words = PROBLEMS[what]
     ranges = memory(lidar=LIDAR_POSE)
     if depth is not None:
@@ -308,7 +309,7 @@ def test_what_cannot_be_used_gives_nothing_and_says_why(what):
         assert word is None or re.search(word, ranges.problems[name])
 
 
-def test_a_sensor_that_is_not_there_is_no_problem_and_a_good_message_ends_one():
+def test_a_missing_sensor_is_no_problem_and_a_valid_message_ends_one():
     alone = RangeMemory("/depth", "", lambda name: None)
     assert alone.problems == {"depth": "nothing on /depth yet"}
     alone.near(FRAME, CAMERA)
@@ -318,8 +319,8 @@ def test_a_sensor_that_is_not_there_is_no_problem_and_a_good_message_ends_one():
     assert alone.problems == {}
 
 
-def test_no_damage_to_a_message_raises():
-    """Random numbers in every field: nothing, or metres, and never an exception."""
+def test_no_damaged_message_raises():
+    """Random numbers in every field: no measurement, or a finite position, and never an exception."""
     rng = np.random.default_rng(3)
     whole = points_of_a_car(15.0)
     for _ in range(300):

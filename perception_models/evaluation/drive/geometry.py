@@ -10,7 +10,7 @@ import numpy as np
 from camera_perception.core.types import Detections, Edge, Objects
 from camera_perception.geometry.camera import Camera, rotation_from_rpy
 from camera_perception.geometry.ground import GroundNoise
-from camera_perception.objects.contact import bottom_hidden
+from camera_perception.objects.contact import occluded_bottom
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.tracker.tracker import ObjectTracker
 from perception_models.evaluation.drive.errors import median, percent_within, range_error
@@ -127,7 +127,7 @@ def exact_boxes(snapshot: Snapshot, min_visible: float = 0.6) -> tuple[list[Acto
 def in_full_view(snapshot: Snapshot, boxes: np.ndarray, actors: list[Actor]) -> np.ndarray:
     """Rows whose ground contact is in the image, unoccluded, and nearer than MAX_RANGE."""
     near = np.array([np.linalg.norm(actor.position[:2]) < MAX_RANGE for actor in actors], bool)
-    inside = (boxes[:, 3] < snapshot.camera.height - 2.5) & ~bottom_hidden(boxes)
+    inside = (boxes[:, 3] < snapshot.camera.height - 2.5) & ~occluded_bottom(boxes)
     return np.flatnonzero(near & inside & (boxes[:, 0] > 2.5) & (boxes[:, 2] < snapshot.camera.width - 2.5))
 
 

@@ -1,6 +1,6 @@
-"""The model folder, the interface between training and vehicle: read and validate model.json.
+"""The model folder: the only interface between training and the vehicle.
 
-A folder holds model.onnx, model.json, reference.npz and MODEL_CARD.md.
+It holds model.onnx, model.json, reference.npz and MODEL_CARD.md. This module reads model.json and checks it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from camera_perception.core.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """The network's input; model.schema.json documents each field."""
+    """The network's input; model.schema.json describes each field."""
 
     name: str
     width: int
@@ -60,11 +60,12 @@ class HeadSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A validated model.json.
+    """A model.json that has passed all checks.
 
-    folder    path of the model folder
-    precision of the weights and activations in the ONNX file
-    reference path of reference.npz, None when the folder has none
+    folder       of the model files
+    precision    of the numbers inside the ONNX file
+    reference    path of reference.npz; None when the folder has none
+    tracker      settings of TrackerConfig that differ from the defaults; localization: of LocalizationConfig
     """
 
     folder: Path
@@ -79,6 +80,8 @@ class ModelSpec:
     description: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    tracker: dict[str, Any] = field(default_factory=dict)
+    localization: dict[str, Any] = field(default_factory=dict)
 
     @property
     def onnx_path(self) -> Path:
@@ -99,9 +102,22 @@ class ModelSpec:
         objects = self.head("objects")
         return objects.classes if objects else ()
 
+    @property
+    def light_class(self) -> int:
+        """Index of the traffic light class; -1 without one. The option light_class may give it another name."""
+        objects = self.head("objects")
+        name = objects.options.get("light_class", "traffic light") if objects else "traffic light"
+        return self.classes.index(name) if name in self.classes else -1
+
+    @property
+    def light_states(self) -> tuple[str, ...]:
+        """Names of the traffic light states; empty when the model reports none."""
+        objects = self.head("objects")
+        return tuple(objects.options.get("light_states", ())) if objects else ()
+
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 hex digest of a file, read in chunks."""
+    """Hex digest of a file, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(1 << 20):
@@ -110,7 +126,7 @@ def sha256_of(path: Path) -> str:
 
 
 def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
-    """Read and validate a model folder; ModelError names the wrong file and field and says what to do."""
+    """Read and check a model folder; ModelError names the wrong file or field and what to do."""
     folder = Path(folder)
     spec = spec_from_json(read_json(folder), folder)
     if not spec.onnx_path.is_file():
@@ -138,7 +154,7 @@ def read_json(folder: Path) -> dict[str, Any]:
 
 
 def spec_from_json(data: Any, folder: Path) -> ModelSpec:
-    """Validate raw JSON and convert it to a ModelSpec; ModelError names the wrong field."""
+    """Check raw JSON against the schema and convert it; ModelError names the wrong field."""
     check_schema(data, folder / "model.json")
     values = dict(data["input"])
     for name in ("mean", "std"):
@@ -157,6 +173,8 @@ def spec_from_json(data: Any, folder: Path) -> ModelSpec:
         description=data.get("description", ""),
         training=data.get("training", {}),
         metrics=data.get("metrics", {}),
+        tracker=data.get("tracker", {}),
+        localization=data.get("localization", {}),
     )
 
 
@@ -171,14 +189,14 @@ def _head(data: dict[str, Any], folder: Path) -> HeadSpec:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    import jsonschema
+    import jsonschema  # only models need it, and it takes 50 ms to import
 
     schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
     return jsonschema.Draft202012Validator(schema)
 
 
 def check_schema(data: Any, path: Path) -> None:
-    """Raise ModelError for the first field that violates the schema."""
+    """ModelError for the first field that does not match the schema."""
     errors = sorted(_validator().iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
         where = ".".join(map(str, errors[0].absolute_path)) or "the top level"

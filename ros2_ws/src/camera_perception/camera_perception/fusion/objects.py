@@ -34,7 +34,7 @@ from camera_perception.fusion.types import (
     FusedObjects,
 )
 from camera_perception.geometry.kalman import inverse
-from camera_perception.objects.tracker.association import NEVER, alike, mahalanobis, match
+from camera_perception.objects.tracker.association import INFEASIBLE, compatible_classes, mahalanobis, match
 
 GATE = 9.2  # squared Mahalanobis distance of 99 % in two dimensions
 MIN_STD = 0.1  # metres, lower bound of position sigmas
@@ -73,7 +73,7 @@ def proximity_costs(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> n
     """(N, M) costs of pairs that are close and of compatible class; distance from squared_distances."""
     first, second = a.counts[:, CLASS, None], b.counts[:, CLASS]
     possible = (distance < GATE) & _compatible(a.classes)[first, second]
-    return np.where(possible, distance + (first != second), NEVER)
+    return np.where(possible, distance + (first != second), INFEASIBLE)
 
 
 def track_id_costs(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarray:
@@ -82,12 +82,12 @@ def track_id_costs(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np
     for one, other in zip(a.camera_ids.T, b.camera_ids.T):
         same |= one[:, None] == np.where(other > 0, other, -1)
     same &= distance < 10 * GATE
-    return np.where(same, distance + (a.counts[:, CLASS, None] != b.counts[:, CLASS]), NEVER)
+    return np.where(same, distance + (a.counts[:, CLASS, None] != b.counts[:, CLASS]), INFEASIBLE)
 
 
 @lru_cache(64)  # few sets of classes occur
 def _compatible(classes: tuple[str, ...]) -> np.ndarray:
-    return alike(classes)
+    return compatible_classes(classes)
 
 
 @lru_cache(64)

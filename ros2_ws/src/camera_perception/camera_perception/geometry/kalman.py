@@ -1,4 +1,4 @@
-"""Constant-velocity Kalman filters, all tracks at once."""
+"""Constant-velocity Kalman filters, vectorised over tracks."""
 
 from __future__ import annotations
 
@@ -6,56 +6,64 @@ import numpy as np
 
 from camera_perception.core.types import EgoMotion
 
-UNLIKELY = 8.0  # squared Mahalanobis distance from where on range and height do not speak of one thing
-
 
 def predict_ground(
-    mean: np.ndarray, cov: np.ndarray, seconds: float, drift: np.ndarray
+    mean: np.ndarray, cov: np.ndarray, seconds: float, accel_std: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 5) x y vx vy height and (T, 5, 5) after some seconds.
+    """State (T, 5) x y vx vy height and covariance (T, 5, 5) after `seconds`.
 
-    drift (T,) change of velocity, one standard deviation in m/s per square root of a second: the same at any frame rate
+    accel_std (T,) process noise: sigma of the velocity change in m/s per square root of a second, so that the result
+              does not depend on the frame rate
     """
-    step, noise = (_both_axes(each) for each in walked(seconds))
-    step[4, 4] = 1.0  # nothing grows
-    return mean @ step.T, step @ cov @ step.T + np.square(drift)[:, None, None] * noise
+    step, noise = (_on_both_axes(each) for each in constant_velocity(seconds))
+    step[4, 4] = 1.0  # the height is constant
+    return mean @ step.T, step @ cov @ step.T + np.square(accel_std)[:, None, None] * noise
 
 
-def _both_axes(matrix: np.ndarray) -> np.ndarray:
-    """(2, 2) of a place and its speed as (5, 5) of x y vx vy height."""
+def _on_both_axes(matrix: np.ndarray) -> np.ndarray:
+    """(2, 2) of a position and its velocity -> (5, 5) of x y vx vy height."""
     each = np.zeros((5, 5))
     each[0:4:2, 0:4:2] = each[1:4:2, 1:4:2] = matrix
     return each
 
 
 def update_ground(
-    mean: np.ndarray, cov: np.ndarray, place: np.ndarray, place_cov: np.ndarray
+    mean: np.ndarray, cov: np.ndarray, position: np.ndarray, position_cov: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 5), (T, 5, 5) after places (T, 2) with (T, 2, 2) covariances were seen."""
-    gain = cov[:, :, :2] @ inverse(cov[:, :2, :2] + place_cov)
-    moved = mean + (gain @ (place - mean[:, :2])[:, :, None])[:, :, 0]
+    """(T, 5), (T, 5, 5) after measured positions (T, 2) with covariances (T, 2, 2)."""
+    gain = cov[:, :, :2] @ inverse(cov[:, :2, :2] + position_cov)
+    updated = mean + (gain @ (position - mean[:, :2])[:, :, None])[:, :, 0]
     reduced = cov - gain @ cov[:, :2]
-    return moved, (reduced + reduced.transpose(0, 2, 1)) / 2
+    return updated, (reduced + reduced.transpose(0, 2, 1)) / 2
 
 
 def update_range(
-    mean: np.ndarray, cov: np.ndarray, sight: np.ndarray, eye: np.ndarray, per_metre: np.ndarray, var: np.ndarray
+    mean: np.ndarray,
+    cov: np.ndarray,
+    direction: np.ndarray,
+    camera_position: np.ndarray,
+    range_per_height: np.ndarray,
+    var: np.ndarray,
+    gate: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 5), (T, 5, 5) after things were seen so tall that their range is so many metres per metre of own height.
+    """(T, 5), (T, 5, 5) after the apparent height, which ties the range of an object to its height.
 
-    sight (T, 2) unit vectors from the eye (2,); var (T,) square metres. What is too unlikely changes nothing.
+    direction        (T, 2) unit vectors from the camera at camera_position (2,) to the objects
+    range_per_height (T,) metres of range per metre of object height; var (T,) square metres of range
+    gate             NIS above which a measurement is ignored
     """
-    look = np.zeros_like(mean)
-    look[:, :2], look[:, 4] = sight, -per_metre
-    miss = per_metre * mean[:, 4] - np.einsum("ni,ni->n", sight, mean[:, :2] - eye)
-    seen = np.einsum("nij,nj->ni", cov, look)
-    total = np.einsum("ni,ni->n", seen, look) + var
-    gain = np.where(np.square(miss) < UNLIKELY * total, 1 / total, 0.0)[:, None] * seen
-    return mean + gain * miss[:, None], cov - gain[:, :, None] * seen[:, None]
+    jacobian = np.zeros_like(mean)
+    jacobian[:, :2], jacobian[:, 4] = direction, -range_per_height
+    innovation = range_per_height * mean[:, 4] - np.einsum("ni,ni->n", direction, mean[:, :2] - camera_position)
+    projected = np.einsum("nij,nj->ni", cov, jacobian)
+    innovation_var = np.einsum("ni,ni->n", projected, jacobian) + var
+    accepted = np.square(innovation) < gate * innovation_var
+    gain = np.where(accepted, 1 / innovation_var, 0.0)[:, None] * projected
+    return mean + gain * innovation[:, None], cov - gain[:, :, None] * projected[:, None]
 
 
-def seen_from(mean: np.ndarray, cov: np.ndarray, motion: EgoMotion) -> tuple[np.ndarray, np.ndarray]:
-    """The same places and velocities in the axes of a car that has moved; its own speed is not taken off."""
+def compensate_ego_motion(mean: np.ndarray, cov: np.ndarray, motion: EgoMotion) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 5), (T, 5, 5) in the axes of base_link after the car has moved. Velocities over the ground stay such."""
     turn = np.eye(5)
     turn[:2, :2] = turn[2:4, 2:4] = rotation(-motion.yaw)
     moved = mean.copy()
@@ -64,7 +72,7 @@ def seen_from(mean: np.ndarray, cov: np.ndarray, motion: EgoMotion) -> tuple[np.
 
 
 def inverse(matrices: np.ndarray) -> np.ndarray:
-    """(..., 2, 2) symmetric matrices; for so small ones several times faster than LAPACK."""
+    """(..., 2, 2) symmetric matrices inverted; at this size several times faster than LAPACK."""
     found = np.empty_like(matrices)
     a, b, d = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 1]
     scale = 1 / (a * d - b * b)
@@ -78,26 +86,28 @@ def rotation(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def predict_line(mean: np.ndarray, cov: np.ndarray, seconds: float, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Many scalars with their speed: (..., 2) and (..., 2, 2) after some seconds.
+def predict_scalars(
+    mean: np.ndarray, cov: np.ndarray, seconds: float, accel_std: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Independent values with their rates, mean (..., 2) and covariance (..., 2, 2), after `seconds`.
 
-    drift (...) change of speed, one standard deviation per square root of a second
+    accel_std (...) sigma of the change of the rate per square root of a second
     """
-    step, noise = walked(seconds)
-    return mean @ step.T, step @ cov @ step.T + np.square(drift)[..., None, None] * noise
+    step, noise = constant_velocity(seconds)
+    return mean @ step.T, step @ cov @ step.T + np.square(accel_std)[..., None, None] * noise
 
 
-def walked(seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """(2, 2) transition of a place and its speed, (2, 2) covariance that unit drift of the speed adds."""
+def update_scalars(
+    mean: np.ndarray, cov: np.ndarray, value: np.ndarray, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(..., 2), (..., 2, 2) after measured values (...) with standard deviations (...)."""
+    gain = cov[..., :, 0] / (cov[..., 0, 0] + np.square(sigma))[..., None]
+    updated = mean + gain * (value - mean[..., 0])[..., None]
+    return updated, cov - gain[..., :, None] * cov[..., :1, :]
+
+
+def constant_velocity(seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """(2, 2) transition of a value and its rate, and (2, 2) process noise for a unit accel_std."""
     step = np.array([[1.0, seconds], [0.0, 1.0]])
     noise = np.array([[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]])
     return step, noise
-
-
-def update_line(
-    mean: np.ndarray, cov: np.ndarray, value: np.ndarray, sigma: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same after values (...) with standard deviations (...) were seen."""
-    gain = cov[..., :, 0] / (cov[..., 0, 0] + np.square(sigma))[..., None]
-    moved = mean + gain * (value - mean[..., 0])[..., None]
-    return moved, cov - gain[..., :, None] * cov[..., :1, :]

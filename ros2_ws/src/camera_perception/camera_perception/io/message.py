@@ -92,8 +92,7 @@ def status_of(flags: int) -> int:
 
 def _by_score(objects: Objects, spec: ModelSpec) -> tuple[list[int], list[int]]:
     """Rows of objects and of traffic lights, which have their own list, by falling score."""
-    name = _light_options(spec).get("light_class", "traffic light")
-    light = spec.classes.index(name) if name in spec.classes else None
+    light = spec.light_class
     classes, rows = objects.classes.tolist(), np.argsort(-objects.scores, kind="stable").tolist()
     return [row for row in rows if classes[row] != light], [row for row in rows if classes[row] == light]
 
@@ -159,20 +158,14 @@ def _velocity(velocity: Sequence[float], over_ground: bool, cov: np.ndarray) -> 
     }
 
 
-def _light_options(spec: ModelSpec) -> Mapping[str, Any]:
-    head = spec.head("objects")
-    return head.options if head else {}
-
-
 def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
-    states = _light_options(spec).get("light_states", ())
     return [
         {
             **_box(lights.boxes[row]),
             "score": float(lights.scores[row]),
             "track_id": int(lights.track_ids[row]) & 0xFFFFFFFF,
             "relevance": int(lights.relevances[row]),
-            "elements": _lamps(lights.light_states[row], states),
+            "elements": _lamps(lights.light_states[row], spec.light_states),
         }
         for row in rows
     ]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from camera_perception.core.assignment import linear_sum_assignment
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
 from camera_perception.lanes.filter import Track, correct, predict
 from camera_perception.lanes.fit import powers

@@ -1,4 +1,4 @@
-"""What range sensors said last, and what of it belongs to an image: by stamps only."""
+"""Recent messages of range sensors, matched to images by stamp."""
 
 from __future__ import annotations
 
@@ -16,58 +16,57 @@ from camera_perception.objects.range_fusion import Cloud, Depth, Ranges
 T = TypeVar("T")
 V = TypeVar("V")
 
-DEPTH_NS, LIDAR_NS = 60_000_000, 100_000_000  # how far a stamp may be from the image's
-KEEP = 8  # messages per sensor
+MAX_DEPTH_AGE_NS, MAX_LIDAR_AGE_NS = 60_000_000, 100_000_000  # between the stamps of a message and an image
+BUFFERED = 8  # messages per sensor
 
 
-class NearStamp(Generic[T]):
-    """The last few items by stamp. One thread adds, another one may look."""
+class StampBuffer(Generic[T]):
+    """The last few items by stamp. One thread adds, another one may search."""
 
-    def __init__(self, within_ns: int) -> None:
-        self._within_ns = within_ns
+    def __init__(self, max_age_ns: int) -> None:
+        self._max_age_ns = max_age_ns
         self._items: tuple[tuple[int, T], ...] = ()
 
     def add(self, stamp_ns: int, item: T) -> None:
-        self._items = (*self._items, (stamp_ns, item))[-KEEP:]
+        self._items = (*self._items, (stamp_ns, item))[-BUFFERED:]
 
-    def at(self, stamp_ns: int) -> tuple[T, float] | None:
-        """The item nearest in time, of two alike the one that came last, and its distance in seconds; None if far."""
-        apart = [abs(own - stamp_ns) for own, _ in reversed(self._items)]
-        least = min(apart, default=self._within_ns + 1)
-        if least > self._within_ns:
+    def nearest(self, stamp_ns: int) -> tuple[T, float] | None:
+        """The item nearest in time, the later one of two, and its distance in seconds; None when it is too far."""
+        ages = [abs(own - stamp_ns) for own, _ in reversed(self._items)]
+        least = min(ages, default=self._max_age_ns + 1)
+        if least > self._max_age_ns:
             return None
-        return self._items[-1 - apart.index(least)][1], least / 1e9
+        return self._items[-1 - ages.index(least)][1], least / 1e9
 
 
 class RangeMemory:
-    """Messages of a depth camera and a lidar, read when an image wants them.
+    """Messages of a depth camera and a lidar, decoded only when an image needs them.
 
-    depth_topic, lidar_topic  named in `problems`; "" for a sensor that is not there
-    base_from                 (4, 4) pose in base_link of the frame with this name, fixed to the car; None: not known
-    problems                  sensor ("depth", "lidar"): why it did not help with the last image
+    depth_topic, lidar_topic  named in `problems`; "" for a sensor that does not exist
+    base_from                 (4, 4) pose in base_link of the frame with this name, fixed to the car; None if unknown
+    problems                  sensor ("depth", "lidar"): why it did not contribute to the last image
     """
 
     def __init__(self, depth_topic: str, lidar_topic: str, base_from: Callable[[str], np.ndarray | None]) -> None:
         self._topics = {"depth": depth_topic, "lidar": lidar_topic}
         self._base_from = base_from
-        self._depths, self._clouds = NearStamp[Any](DEPTH_NS), NearStamp[Any](LIDAR_NS)
+        self._depths, self._clouds = StampBuffer[Any](MAX_DEPTH_AGE_NS), StampBuffer[Any](MAX_LIDAR_AGE_NS)
         self.problems = {name: f"nothing on {topic} yet" for name, topic in self._topics.items() if topic}
 
     def add_depth(self, stamp_ns: int, message: Any) -> None:
-        """A sensor_msgs/Image."""
+        """Add a sensor_msgs/Image."""
         self._depths.add(stamp_ns, message)
 
     def add_cloud(self, stamp_ns: int, message: Any) -> None:
-        """A sensor_msgs/PointCloud2."""
+        """Add a sensor_msgs/PointCloud2."""
         self._clouds.add(stamp_ns, message)
 
     def near(self, frame: Frame, camera: Camera) -> Ranges:
-        """What belongs to a frame of a camera whose pose is known. Broken messages give nothing, and a problem."""
-        return Ranges(
-            self._tried("depth", self._depth, frame, camera), self._tried("lidar", self._cloud, frame, camera)
-        )
+        """The measurements near a frame of a camera whose pose is known. A broken message becomes a problem."""
+        depth = self._read_or_note("depth", self._depth, frame, camera)
+        return Ranges(depth, self._read_or_note("lidar", self._cloud, frame, camera))
 
-    def _tried(self, name: str, read: Callable[[Frame, Camera], V], frame: Frame, camera: Camera) -> V | None:
+    def _read_or_note(self, name: str, read: Callable[[Frame, Camera], V], frame: Frame, camera: Camera) -> V | None:
         if not self._topics[name]:
             return None
         found, problem = None, ""
@@ -80,24 +79,24 @@ class RangeMemory:
         return found
 
     def _depth(self, frame: Frame, camera: Camera) -> Depth:
-        message, age = self._taken(self._depths, "depth", frame)
+        message, age = self._nearest(self._depths, "depth", frame)
         check_registered(message, frame, camera)
         return Depth(depth_from_message(message), age)
 
     def _cloud(self, frame: Frame, camera: Camera) -> Cloud:
-        message, age = self._taken(self._clouds, "lidar", frame)
+        message, age = self._nearest(self._clouds, "lidar", frame)
         name = message.header.frame_id
         base_from_lidar = self._base_from(name)
         if base_from_lidar is None:
-            raise BadRange(f"TF does not know where the lidar's frame '{name}' is on the car: publish it")
+            raise BadRange(f"TF does not know where the lidar's frame '{name}' is on the car: publish its transform")
         camera_from_lidar = (np.linalg.inv(camera.pose) @ base_from_lidar).astype(np.float32)
         columns = camera_from_lidar[:3, :3] @ points_from_message(message).T + camera_from_lidar[:3, 3:]
         return Cloud(columns.T, age)
 
-    def _taken(self, memory: NearStamp[Any], name: str, frame: Frame) -> tuple[Any, float]:
-        found = memory.at(frame.stamp_ns)
+    def _nearest(self, buffer: StampBuffer[Any], name: str, frame: Frame) -> tuple[Any, float]:
+        found = buffer.nearest(frame.stamp_ns)
         if found is None:
-            limit = (DEPTH_NS if name == "depth" else LIDAR_NS) // 1_000_000
+            limit = (MAX_DEPTH_AGE_NS if name == "depth" else MAX_LIDAR_AGE_NS) // 1_000_000
             raise BadRange(
                 f"nothing on {self._topics[name]} within {limit} ms of the image: check its rate, clock and publisher"
             )

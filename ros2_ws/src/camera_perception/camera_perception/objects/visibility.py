@@ -1,7 +1,4 @@
-"""The angle under which a camera sees a thing: how wide it is, and whether its place can be there.
-
-Objects without their metres.
-"""
+"""The view angle of an object: how wide it is, and whether its position agrees with what the camera sees."""
 
 from __future__ import annotations
 
@@ -9,11 +6,14 @@ import numpy as np
 
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
+from camera_perception.objects.config import LocalizationConfig
 from camera_perception.objects.contact import SIDES
 
+FULL_TURN = 2 * np.pi
 
-def unplaced(objects: Objects, rows: np.ndarray | slice = slice(None)) -> Objects:
-    """The same, where these rows have neither a place nor a speed."""
+
+def without_positions(objects: Objects, rows: np.ndarray | slice = slice(None)) -> Objects:
+    """The objects without everything in metres at these rows."""
     return objects.with_rows(
         rows,
         positions=np.nan,
@@ -26,42 +26,39 @@ def unplaced(objects: Objects, rows: np.ndarray | slice = slice(None)) -> Object
     )
 
 
-BESIDE = 1.0  # metres from the sector in which a thing is seen, from where on its place must be wrong
-TURN = 2 * np.pi
-
-
-def sectors(boxes: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4) boxes -> (N,) bearings in base_link of the lower right corner, (N,) angles on to the left one; radians."""
-    rays = camera.rays_from_pixels(np.concatenate((boxes[:, [0, 3]], boxes[:, [2, 3]]))) @ camera.pose[:3, :3].T
-    left, right = np.arctan2(rays[:, 1], rays[:, 0]).reshape(2, -1)
-    return right, (left - right) % TURN
-
-
 def visible_widths(objects: Objects, position: np.ndarray, camera: Camera) -> np.ndarray:
-    """(N,) visible extent across the line of sight, metres; nan without position or where the box is cut at a side."""
-    _, angle = sectors(objects.boxes, camera)
+    """(N,) visible extent across the line of sight, metres; nan without position or for boxes truncated at a side."""
+    _, angle = _view_sectors(objects.boxes, camera)
     width = 2 * np.tan(angle / 2) * np.hypot(*(position - camera.pose[:2, 3]).T)
     cut = (objects.truncated & SIDES) != 0
     return np.where(cut | (angle > np.pi / 2), np.nan, width).astype(np.float32)
 
 
-def only_in_sight(objects: Objects, camera: Camera | None) -> Objects:
-    """Without the places and speeds that the image refutes.
+def drop_invisible_positions(objects: Objects, camera: Camera | None, config: LocalizationConfig) -> Objects:
+    """The objects without positions and velocities that contradict the image.
 
-    What passes close by is cut by the image's edges until nothing measures its place any more; the one predicted may
-    end up behind the camera that still sees the rest of it.
+    The box of an object that passes close by is truncated until nothing measures its position any more; the predicted
+    one may end up behind the camera while the rest of the object is still in view.
     """
     cut = (objects.truncated != 0) & ~objects.coasted & np.isfinite(objects.positions[:, 0])
     if camera is None or not cut.any():
         return objects
     rows = np.flatnonzero(cut)
-    return unplaced(objects, rows[_beside(objects.positions[rows, :2], objects.boxes[rows], camera) > BESIDE])
+    distance = _distance_to_sector(objects.positions[rows, :2], objects.boxes[rows], camera)
+    return without_positions(objects, rows[distance > config.max_sector_distance])
 
 
-def _beside(places: np.ndarray, boxes: np.ndarray, camera: Camera) -> np.ndarray:
-    """(N,) metres between (N, 2) places and the sectors in which the boxes are seen; 0 inside."""
-    right, angle = sectors(boxes, camera)
-    sight = places - camera.pose[:2, 3]
-    turned = (np.arctan2(sight[:, 1], sight[:, 0]) - right) % TURN
-    off = np.where(turned <= angle, 0.0, np.minimum(turned - angle, TURN - turned))
-    return np.hypot(*sight.T) * np.sin(np.minimum(off, np.pi / 2))
+def _distance_to_sector(positions: np.ndarray, boxes: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N,) metres between (N, 2) positions and the sectors in which the camera sees the boxes; 0 inside."""
+    right, angle = _view_sectors(boxes, camera)
+    from_camera = positions - camera.pose[:2, 3]
+    bearing = (np.arctan2(from_camera[:, 1], from_camera[:, 0]) - right) % FULL_TURN
+    off = np.where(bearing <= angle, 0.0, np.minimum(bearing - angle, FULL_TURN - bearing))
+    return np.asarray(np.hypot(*from_camera.T) * np.sin(np.minimum(off, np.pi / 2)))
+
+
+def _view_sectors(boxes: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 4) boxes -> (N,) bearings of the lower right corner in base_link, (N,) angles to the left one; radians."""
+    rays = camera.rays_from_pixels(np.concatenate((boxes[:, [0, 3]], boxes[:, [2, 3]]))) @ camera.pose[:3, :3].T
+    left, right = np.arctan2(rays[:, 1], rays[:, 0]).reshape(2, -1)
+    return right, (left - right) % FULL_TURN

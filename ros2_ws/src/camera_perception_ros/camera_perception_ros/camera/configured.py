@@ -15,6 +15,7 @@ from camera_perception_ros.camera.model_server import ModelServer
 from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.outputs.publishers import OutputPublishers, optional_outputs, standard_outputs
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.process import Stop, Stopped
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -31,6 +32,7 @@ class ConfiguredCamera:
         self,
         node: LifecycleNode,
         params: CameraParams,
+        settings: Settings,
         open_model: Callable[[ModelRequest], Model],
         jpeg_quality: Callable[[], int],
         stop: Stop | None,
@@ -38,7 +40,8 @@ class ConfiguredCamera:
         self._node = node
         name = params.camera_name or node.get_namespace().rpartition("/")[2] or node.get_name()
         self.calibration = Calibration(node, params)
-        self.processor = FrameProcessor(self.calibration, node.get_clock(), name, params, node.get_logger())
+        clock, log = node.get_clock(), node.get_logger()
+        self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
         self.models = ModelServer(node, params, self.processor, open_model, name)
         try:
             self.models.open(stop)

@@ -28,6 +28,7 @@ from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.worker import Taken
 
 FRAME_TIMEOUT = 20.0  # seconds; reopening an engine takes less, and a lost GPU never returns
@@ -78,10 +79,16 @@ class FrameProcessor:
     """
 
     def __init__(
-        self, calibration: Calibration, clock: Clock, camera_name: str, params: CameraParams, log: Any
+        self,
+        calibration: Calibration,
+        clock: Clock,
+        camera_name: str,
+        params: CameraParams,
+        settings: Settings,
+        log: Any,
     ) -> None:
         self._calibration, self._clock, self._log = calibration, clock, log
-        self._name, self._params = camera_name, params
+        self._name, self._params, self._settings = camera_name, params, settings
         self.serving: Serving | None = None
         self.failure = ""
         self.counts = Counts()
@@ -114,7 +121,7 @@ class FrameProcessor:
         fallback  the model only stands in until a better one is ready
         """
         try:
-            pipeline = tested_pipeline(model, self._params.base_frame)
+            pipeline = tested_pipeline(model, self._params.base_frame, self._settings)
             pipeline.tune(self._params.thresholds)
             drift = self._drift_monitor(model)
             self._take_turn()
@@ -134,7 +141,7 @@ class FrameProcessor:
             return serving.model
         previous = self.serving
         if previous is not None:
-            serving.pipeline.go_on_from(previous.pipeline)
+            serving.pipeline.continue_from(previous.pipeline)
         self.serving, self.failure = serving, ""
         return previous.model if previous is not None else None
 
@@ -278,9 +285,10 @@ class FrameProcessor:
             self.counts.inference_ms.append(fields["inference_ms"])
 
 
-def tested_pipeline(model: Model, base_frame: str) -> Pipeline:
+def tested_pipeline(model: Model, base_frame: str, settings: Settings) -> Pipeline:
     """A pipeline for a model that has passed a grey image through all steps up to the bytes to publish."""
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
-    perception = Pipeline(model.spec, model.engine, base_frame=base_frame).run(Frame(grey, 0))
+    configs = settings.of(model.spec)
+    perception = Pipeline(model.spec, model.engine, base_frame=base_frame, **configs).run(Frame(grey, 0))
     serialize(PERCEPTION_FRAME, perception_fields(perception, model.spec))
-    return Pipeline(model.spec, model.engine, base_frame=base_frame)
+    return Pipeline(model.spec, model.engine, base_frame=base_frame, **configs)

@@ -19,6 +19,7 @@ from camera_perception_ros.camera.active import ActiveCamera
 from camera_perception_ros.camera.configured import ConfiguredCamera
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.params import Parameters
+from camera_perception_ros.params.settings import SettingParameters
 from camera_perception_ros.runtime.lifecycle import ManagedNode
 from camera_perception_ros.runtime.process import Stop
 
@@ -35,7 +36,8 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         super().__init__(name, **options)
         self._stop = stop
         self._open_model = open_model
-        self._declared = Parameters(self, CameraParams, self._on_parameters, lambda: self.configured is not None)
+        self._settings = SettingParameters(self, self._frozen)
+        self._declared = Parameters(self, CameraParams, self._on_parameters, self._frozen, self._settings.names)
         self._read_gpu = gpu_reader()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time the node must report before the first /clock.
@@ -43,8 +45,13 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         self._timer = self.create_timer(diagnostics.REPORT_PERIOD, self._report, clock=steady)
 
     def configure(self) -> ConfiguredCamera:
-        self.params = self._declared.read()
-        return ConfiguredCamera(self, self.params, self._open_model, lambda: self.params.jpeg_quality, self._stop)
+        self.params, settings = self._declared.read(), self._settings.read()
+        return ConfiguredCamera(
+            self, self.params, settings, self._open_model, lambda: self.params.jpeg_quality, self._stop
+        )
+
+    def _frozen(self) -> bool:
+        return self.configured is not None
 
     def activate(self, configured: ConfiguredCamera) -> ActiveCamera:
         return ActiveCamera(self, configured, self.params)

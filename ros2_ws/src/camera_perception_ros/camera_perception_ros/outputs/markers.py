@@ -19,7 +19,7 @@ from camera_perception.core.types import LaneLine
 from camera_perception.draw.colors import GREEN, LIGHT_COLORS, Color, class_color, line_color
 from camera_perception.draw.lanes import strokes_on_road
 from camera_perception.draw.scene import Surroundings
-from camera_perception.objects.footprint import CAR, MOVING, SIZES, behind_contact, ellipse, heading_of
+from camera_perception.objects.footprint import CAR, MOVING, SIZES, center_from_contact, ellipse, heading_of
 
 LIFETIME = Duration(sec=0, nanosec=500_000_000)  # over two periods of a 5 Hz camera
 LINE_WIDTH = 0.2  # metres, wider than the 0.12 m of real paint, to be visible
@@ -65,7 +65,7 @@ def _object(surroundings: Surroundings, row: int, header: Header) -> list[Marker
     number = int(surroundings.track_ids[row]) % 2**31 or -1 - row
     name, color = surroundings.names[row], class_color(surroundings.names[row])
     size, heading = SIZES.get(name, CAR), heading_of(surroundings.velocities[row])
-    x, y = behind_contact(surroundings.positions[row], size, heading).tolist()
+    x, y = center_from_contact(surroundings.positions[row], size, heading).tolist()
     box = _marker(header, "objects", number, Marker.CUBE, color, 0.3 if surroundings.coasted[row] else 0.85)
     box.pose.position = Point(x=x, y=y, z=size[2] / 2)
     box.pose.orientation.z, box.pose.orientation.w = math.sin(heading / 2), math.cos(heading / 2)

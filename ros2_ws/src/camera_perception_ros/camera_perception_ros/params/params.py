@@ -97,7 +97,8 @@ def reject_unknown(names: Iterable[str], known: Iterable[str]) -> None:
         if name in known or name in OF_RCLPY or name.startswith("qos_overrides."):
             continue
         similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{similar[0]}'?" if similar else f"known are {', '.join(sorted(known))}"
+        short = ", ".join(sorted(each for each in known if "." not in each))
+        hint = f"did you mean '{similar[0]}'?" if similar else f"known are {short}"
         raise ParameterError(f"unknown parameter '{name}': {hint}")
 
 
@@ -121,6 +122,7 @@ class Parameters(Generic[P]):
 
     changed  called with the new values after a change
     frozen   returns whether only live parameters may change at the moment
+    others   names of parameters that are declared elsewhere
     """
 
     def __init__(
@@ -129,7 +131,9 @@ class Parameters(Generic[P]):
         cls: type[P],
         changed: Callable[[P], None] = lambda values: None,
         frozen: Callable[[], bool] = lambda: False,
+        others: Iterable[str] = (),
     ) -> None:
+        self._others = tuple(others)
         self._node, self._cls, self._changed, self._frozen = node, cls, changed, frozen
         self._fields = {entry.name: entry for entry in fields(cls)}  # type: ignore[arg-type]
         self._given = set(node.get_parameters_by_prefix(""))
@@ -161,7 +165,7 @@ class Parameters(Generic[P]):
 
     def read(self) -> P:
         """The current values; ParameterError when a name is unknown or a value is not allowed."""
-        reject_unknown(self._given, self._fields)
+        reject_unknown(self._given, [*self._fields, *self._others])
         values = self._cls(**{name: self._value(entry) for name, entry in self._fields.items()})
         check(values)
         return values

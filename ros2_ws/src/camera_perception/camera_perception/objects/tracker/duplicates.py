@@ -1,42 +1,46 @@
-"""Boxes that show one thing twice: the same one drawn again, or a part of it."""
+"""Duplicates: several boxes of one object, or a box of a part of it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from camera_perception.core.boxes import containment_matrix, iou_matrix
-
-SAME = 0.75  # overlap from which on two boxes show one thing
-# Overlap that is enough when one scores less than this share of the other, or both are doubtful. Of doubtful boxes of
-# one kind that overlap by more, nine in ten are doubles on rendered drives; two sure ones are cars in a queue.
-TWIN, WEAKER = 0.3, 0.8
-PART = 0.85  # share of a box inside a larger one, from which on it is a part, when both stand at one height
-LEVEL = 0.1  # of the smaller box's height: how far apart lower edges may be to stand at one height
+from camera_perception.objects.tracker.config import TrackerConfig
 
 
-def twins(boxes: np.ndarray, same: np.ndarray, rank: np.ndarray, scores: np.ndarray, certain: float) -> np.ndarray:
-    """(N,) bool: boxes that a better one of their kind shows already.
+def find_duplicates(
+    boxes: np.ndarray,
+    same_class: np.ndarray,
+    rank: np.ndarray,
+    scores: np.ndarray,
+    distinct_score: float,
+    config: TrackerConfig,
+) -> np.ndarray:
+    """(N,) bool: boxes whose object a better box shows already.
 
-    boxes   (N, 4) x0 y0 x1 y1
-    same    (N, N) bool, whether classes may be one thing
-    rank    (N,) smaller is better
-    scores  (N,) cars in a queue overlap as much as doubles, but are seen as surely as one another
-    certain score from which on nothing is taken for a double of another one as sure, unless they lie on one another
+    boxes          (N, 4) x0 y0 x1 y1
+    same_class     (N, N) bool, whether two classes may be one object
+    rank           (N,) smaller is better
+    scores         (N,) cars in a queue overlap as much as duplicates, but their scores are alike
+    distinct_score score above which a box is not weak, unless the other one scores much more
     """
     boxes = boxes.astype(float)
     overlap = iou_matrix(boxes, boxes)
-    doubtful = (scores[:, None] < WEAKER * scores[None]) | (scores[:, None] < certain)
-    doubled = same & ((overlap > SAME) | (doubtful & ((overlap > TWIN) | _part(boxes))))
-    np.fill_diagonal(doubled, False)
-    gone = np.zeros(len(boxes), bool)
-    rows = np.flatnonzero(doubled.any(axis=1))
+    weak = (scores[:, None] < config.weak_score_ratio * scores[None]) | (scores[:, None] < distinct_score)
+    loose = (overlap > config.weak_duplicate_iou) | _parts(boxes, config)
+    clash = same_class & ((overlap > config.duplicate_iou) | (weak & loose))
+    np.fill_diagonal(clash, False)
+    found = np.zeros(len(boxes), bool)
+    rows = np.flatnonzero(clash.any(axis=1))
     for row in rows[np.argsort(rank[rows], kind="stable")]:
-        better = (rank < rank[row]) & ~gone
-        gone[row] = (doubled[row] & better).any()
-    return gone
+        better = (rank < rank[row]) & ~found
+        found[row] = (clash[row] & better).any()
+    return found
 
 
-def _part(boxes: np.ndarray) -> np.ndarray:
+def _parts(boxes: np.ndarray, config: TrackerConfig) -> np.ndarray:
+    """(N, N) bool: one box lies in the other, and both stand at one height."""
     height = boxes[:, 3] - boxes[:, 1]
-    level = np.abs(boxes[:, 3, None] - boxes[None, :, 3]) < LEVEL * np.minimum(height[:, None], height[None])
-    return level & (containment_matrix(boxes, boxes) > PART)
+    offset = np.abs(boxes[:, 3, None] - boxes[None, :, 3])
+    aligned = offset < config.part_alignment * np.minimum(height[:, None], height[None])
+    return np.asarray(aligned & (containment_matrix(boxes, boxes) > config.part_overlap))

@@ -1,12 +1,8 @@
-"""Tracks one step later, and their boxes after objects were seen. Places are in track_places.py.
+"""Prediction and measurement updates of tracks, in the image and on the road.
 
-How boxes move in the image because things and the car move on the road.
-
-Places on the road after objects were seen, with their velocities and own heights.
-
-A kind of thing has a usual height, by which its size in the image tells its range. By how much one of them is taller
-never changes: taken for a change of range, it would look like a speed as soon as the weight between the road and the
-size changes on the way. So the height is a part of the state, and what the road says of it corrects the velocity too.
+The height of an object is part of the state. Its class gives a usual height, by which the box height tells the range;
+how much one object differs from that is constant. Taken for a change of range, it would look like a velocity as soon as
+the weights of ground plane and size change on the way. As a state, it is corrected together with the velocity.
 """
 
 from __future__ import annotations
@@ -16,179 +12,221 @@ import numpy as np
 from camera_perception.core.types import EgoMotion, Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.kalman import (
+    compensate_ego_motion,
     inverse,
     predict_ground,
-    predict_line,
-    seen_from,
+    predict_scalars,
     update_ground,
-    update_line,
     update_range,
+    update_scalars,
 )
-from camera_perception.objects.tracker.tracks import BIAS_SHARE, YOUNG, Tracks, learned, middle_and_size
+from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.objects.tracker.tracks import Tracks, center_and_size
 
-NEAREST = 1.0  # metres in front of the camera, from where on a box can be moved
-
-
-def steer(tracks: Tracks, rows: np.ndarray, before: np.ndarray, camera: Camera, seconds: float) -> None:
-    """Give the boxes at rows the speeds that their places on the road say.
-
-    before  (R, 2) places of these tracks the given seconds ago, in base_link of that time; those of now are in tracks
-    """
-    flow = _flow(tracks, rows, before, camera)
-    known = np.isfinite(flow).all(axis=1)
-    tracks.box[rows[known], :, 1] = flow[known] / seconds
+UNINFORMATIVE = 1e4  # square metres along the line of sight where the ground plane gives no range
+GROUND, SIZE = int(PositionMethod.GROUND_PLANE), int(PositionMethod.SIZE_PRIOR)
 
 
-def _flow(tracks: Tracks, rows: np.ndarray, before: np.ndarray, camera: Camera) -> np.ndarray:
-    """(R, 4) change of middle u v, width and height; nan where a place is not in front of the camera."""
-    after = tracks.place[rows, :2]
-    feet = np.concatenate((before, after))
-    old, new = np.split(camera.pixels_from_base(np.column_stack((feet, np.zeros(len(feet))))), 2)
-    ahead, eye = camera.pose[:2, 2], camera.pose[:2, 3]
-    depth_before, depth_after = (before - eye) @ ahead, (after - eye) @ ahead
-    with np.errstate(divide="ignore", invalid="ignore"):
-        growth = np.where((depth_before > NEAREST) & (depth_after > NEAREST), depth_before / depth_after, np.nan)
-    size = tracks.box[rows, 2:, 0]
-    grown = (growth[:, None] - 1) * size
-    middle = new - old - np.column_stack((np.zeros(len(rows)), grown[:, 1] / 2))  # the lower edge stays on the road
-    return np.concatenate((middle, grown), axis=1)
-
-
-BOX_PIXELS, BOX_SHARE = 1.0, 0.05  # one standard deviation of the middle and size of a box, until its noise is known
-BOX_DRIFT = 1.5  # sizes per second and square root of a second: how the speed of a box in the image changes
-BOX_NOISE = 0.3, 30.0  # bounds of the noise learned
+# Prediction
 
 
 def predict(
     tracks: Tracks,
     seconds: float,
-    push: np.ndarray,
+    accel_std: np.ndarray,
     stamp_ns: int,
     motion: EgoMotion | None,
     camera: Camera | None,
+    config: TrackerConfig,
 ) -> None:
-    """Move tracks to the time stamp_ns, `seconds` after the frame before; push (T,) as in predict_ground."""
-    before = tracks.place[:, :2].copy()
+    """Move tracks to the time stamp_ns, `seconds` after the previous frame; accel_std (T,) as in predict_ground."""
+    before = tracks.state[:, :2].copy()
     if motion is not None:
-        tracks.place, tracks.place_cov = seen_from(tracks.place, tracks.place_cov, motion)
-    tracks.place, tracks.place_cov = predict_ground(tracks.place, tracks.place_cov, seconds, push)
+        tracks.state, tracks.state_cov = compensate_ego_motion(tracks.state, tracks.state_cov, motion)
+    tracks.state, tracks.state_cov = predict_ground(tracks.state, tracks.state_cov, seconds, accel_std)
     if camera is not None and motion is not None and seconds > 0:
-        lost = (tracks.hits <= YOUNG) | (stamp_ns - tracks.seen > 1.5e9 * seconds)
-        rows = np.flatnonzero(lost & np.isfinite(tracks.place[:, 0]))
+        young, lost = tracks.hits <= config.image_motion_hits, stamp_ns - tracks.last_update_ns > 1.5e9 * seconds
+        rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
         if len(rows):
-            steer(tracks, rows, before[rows], camera, seconds)
-    drift = np.repeat(BOX_DRIFT * tracks.box[:, 2:, 0].mean(axis=1)[:, None], 4, axis=1)
-    tracks.box, tracks.box_cov = predict_line(tracks.box, tracks.box_cov, seconds, drift)
+            _predict_boxes_from_ground(tracks, rows, before[rows], camera, seconds, config.min_depth)
+    size = tracks.box[:, 2:, 0].mean(axis=1)
+    box_accel_std = np.repeat(config.box_accel_std * size[:, None], 4, axis=1)
+    tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std)
     tracks.ages = tracks.ages + (seconds > 0)
 
 
-def correct_boxes(tracks: Tracks, rows: np.ndarray, seen: Objects) -> None:
-    """Tracks at rows after objects (same order) were seen."""
-    value = middle_and_size(seen.boxes)
-    sigma = (BOX_PIXELS + BOX_SHARE * np.tile(value[:, 2:], 2)) ** 2
-    off, doubt = np.square(value - tracks.box[rows, :, 0]), tracks.box_cov[rows, :, 0, 0]
-    whole = seen.truncated == 0  # a box that grows out of the edge of the image surprises, and is right
-    noise = learned(tracks.box_noise[rows], ((off - doubt) / sigma).mean(axis=1), BOX_NOISE)
-    tracks.box_noise[rows] = np.where(whole, noise, BOX_NOISE[0])
-    sigma = np.sqrt(sigma * tracks.box_noise[rows, None])
-    tracks.box[rows], tracks.box_cov[rows] = update_line(tracks.box[rows], tracks.box_cov[rows], value, sigma)
-    tracks.last[rows] = seen.boxes
+def _predict_boxes_from_ground(
+    tracks: Tracks, rows: np.ndarray, before: np.ndarray, camera: Camera, seconds: float, min_depth: float
+) -> None:
+    """Let the boxes at rows move as their positions on the road do.
 
-
-PLACE_NOISE = 1.0, 9.0  # bounds of the noise learned
-GONE_NS, RETURNED = 500_000_000, 3.0  # m/s, doubt of the speed of what comes back after that time, one sigma
-JOLT = 1.0  # m/s, doubt of the speed after a wild place, one standard deviation
-CUT = 9.0  # variance of a place, times what is usual, where the image's edge cuts: what is left changes with the view
-FAR_OFF = 4.0  # surprise, times what is usual, from where on a place counts less
-SAME_BOXES = 2.0  # times the variance of one box: those of following images err alike
-UNKNOWN = 1e4  # square metres along the line of sight where the road says nothing of the range
-GROUND, SIZE = int(PositionMethod.GROUND_PLANE), int(PositionMethod.SIZE_PRIOR)
-
-
-def correct_places(tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: int, eye: np.ndarray | None) -> None:
-    """New places start a filter, later ones correct it.
-
-    rows  (N,) of tracks, in the order of seen
-    eye   (2,) the camera in base_link; without one, places are taken as they are
+    before  (R, 2) positions of these tracks in the previous frame, in base_link of that time
     """
-    known = np.isfinite(seen.positions[:, 0]) & np.isfinite(seen.position_covs).all(axis=(1, 2))
-    rows, seen = (rows, seen) if known.all() else (rows[known], seen[known])
-    first = ~np.isfinite(tracks.place[rows, 0])
+    motion = _image_motion(tracks, rows, before, camera, min_depth)
+    known = np.isfinite(motion).all(axis=1)
+    tracks.box[rows[known], :, 1] = motion[known] / seconds
+
+
+def _image_motion(tracks: Tracks, rows: np.ndarray, before: np.ndarray, camera: Camera, min_depth: float) -> np.ndarray:
+    """(R, 4) change of centre u v, width and height; nan where a position is not in front of the camera."""
+    after = tracks.state[rows, :2]
+    contacts = np.concatenate((before, after))
+    old, new = np.split(camera.pixels_from_base(np.column_stack((contacts, np.zeros(len(contacts))))), 2)
+    optical_axis, origin = camera.pose[:2, 2], camera.pose[:2, 3]
+    depth_before, depth_after = (before - origin) @ optical_axis, (after - origin) @ optical_axis
+    in_front = (depth_before > min_depth) & (depth_after > min_depth)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(in_front, depth_before / depth_after, np.nan)
+    size = tracks.box[rows, 2:, 0]
+    growth = (scale[:, None] - 1) * size
+    center = new - old - np.column_stack((np.zeros(len(rows)), growth[:, 1] / 2))  # the lower edge stays on the road
+    return np.concatenate((center, growth), axis=1)
+
+
+# Measurement updates in the image
+
+
+def update_boxes(tracks: Tracks, rows: np.ndarray, objects: Objects, config: TrackerConfig) -> None:
+    """Update tracks at rows with the boxes of their detections."""
+    value = center_and_size(objects.boxes)
+    var = (config.box_std_pixels + config.box_std_ratio * np.tile(value[:, 2:], 2)) ** 2
+    squared, predicted_var = np.square(value - tracks.box[rows, :, 0]), tracks.box_cov[rows, :, 0, 0]
+    nis = ((squared - predicted_var) / var).mean(axis=1)
+    bounds = config.box_noise_min, config.box_noise_max
+    noise = _learned(tracks.box_noise[rows], nis, config.noise_learning_rate, bounds)
+    # A box that grows out of the image border has a large innovation, and is right.
+    tracks.box_noise[rows] = np.where(objects.truncated == 0, noise, config.box_noise_min)
+    sigma = np.sqrt(var * tracks.box_noise[rows, None])
+    tracks.box[rows], tracks.box_cov[rows] = update_scalars(tracks.box[rows], tracks.box_cov[rows], value, sigma)
+    tracks.last_box[rows] = objects.boxes
+
+
+def _learned(noise: np.ndarray, nis: np.ndarray, rate: float, bounds: tuple[float, float]) -> np.ndarray:
+    """The noise factor after one more normalised innovation squared."""
+    return np.asarray(np.clip(noise + rate * (nis - noise), *bounds))
+
+
+# Measurement updates on the road
+
+
+def update_positions(
+    tracks: Tracks,
+    rows: np.ndarray,
+    objects: Objects,
+    stamp_ns: int,
+    camera_position: np.ndarray | None,
+    config: TrackerConfig,
+) -> None:
+    """The first position of a track starts its filter, later ones update it.
+
+    rows             (N,) of tracks, in the order of objects
+    camera_position  (2,) in base_link; without it, positions are used as they are
+    """
+    known = np.isfinite(objects.positions[:, 0]) & np.isfinite(objects.position_covs).all(axis=(1, 2))
+    rows, objects = (rows, objects) if known.all() else (rows[known], objects[known])
+    first = ~np.isfinite(tracks.state[rows, 0])
     if first.any():
-        _begin(tracks, rows[first], seen[first], eye)
+        _initialise(tracks, rows[first], objects[first], camera_position, config)
     if not first.all():
-        _correct(tracks, rows[~first], seen[~first], stamp_ns, eye)
-    tracks.bias[rows] = BIAS_SHARE * seen.position_covs
-    tracks.placed[rows], tracks.methods[rows] = stamp_ns, seen.position_methods
+        _update(tracks, rows[~first], objects[~first], stamp_ns, camera_position, config)
+    tracks.bias[rows] = config.bias_fraction * objects.position_covs
+    tracks.last_position_ns[rows], tracks.position_methods[rows] = stamp_ns, objects.position_methods
 
 
-def _begin(tracks: Tracks, rows: np.ndarray, seen: Objects, eye: np.ndarray | None) -> None:
-    own, sight, place, white = _by_road(seen, eye)
+def _initialise(
+    tracks: Tracks, rows: np.ndarray, objects: Objects, camera_position: np.ndarray | None, config: TrackerConfig
+) -> None:
+    by_height, direction, position, white_cov = _ground_measurements(objects, camera_position, config)
     mean, cov = np.zeros((len(rows), 5)), np.zeros((len(rows), 5, 5))
-    mean[:, :2], mean[:, 4] = place, tracks.usual[rows, 0]
-    cov[:, :2, :2], cov[:, 4, 4] = white, np.square(tracks.usual[rows, 1])
-    cov[:, 2, 2] = cov[:, 3, 3] = np.square(tracks.haste[rows])
-    tracks.place[rows], tracks.place_cov[rows] = mean, cov
-    _correct_by_height(tracks, rows[own], seen.cues[own], sight[own], eye, SAME_BOXES)
+    mean[:, :2], mean[:, 4] = position, tracks.height_prior[rows, 0]
+    cov[:, :2, :2], cov[:, 4, 4] = white_cov, np.square(tracks.height_prior[rows, 1])
+    cov[:, 2, 2] = cov[:, 3, 3] = np.square(tracks.speed_prior_std[rows])
+    tracks.state[rows], tracks.state_cov[rows] = mean, cov
+    rows, cues, direction = rows[by_height], objects.cues[by_height], direction[by_height]
+    _update_by_height(tracks, rows, cues, direction, camera_position, config.height_variance_factor, config)
 
 
-def _correct(tracks: Tracks, rows: np.ndarray, seen: Objects, stamp_ns: int, eye: np.ndarray | None) -> None:
-    returned = rows[stamp_ns - tracks.placed[rows] > GONE_NS]
-    tracks.place_cov[returned, 2:4, 2:4] += RETURNED**2 * np.eye(2)
-    scale = _wildness(tracks, rows, seen)
-    own, sight, place, white = _by_road(seen, eye)
-    white *= scale[:, None, None]
-    tracks.place[rows], tracks.place_cov[rows] = update_ground(tracks.place[rows], tracks.place_cov[rows], place, white)
-    _correct_by_height(tracks, rows[own], seen.cues[own], sight[own], eye, SAME_BOXES * scale[own])
+def _update(
+    tracks: Tracks,
+    rows: np.ndarray,
+    objects: Objects,
+    stamp_ns: int,
+    camera_position: np.ndarray | None,
+    config: TrackerConfig,
+) -> None:
+    reacquired = rows[stamp_ns - tracks.last_position_ns[rows] > 1e9 * config.reacquire_gap]
+    tracks.state_cov[reacquired, 2:4, 2:4] += config.reacquire_velocity_std**2 * np.eye(2)
+    scale = _outlier_scale(tracks, rows, objects, config)
+    by_height, direction, position, white_cov = _ground_measurements(objects, camera_position, config)
+    white_cov *= scale[:, None, None]
+    tracks.state[rows], tracks.state_cov[rows] = update_ground(
+        tracks.state[rows], tracks.state_cov[rows], position, white_cov
+    )
+    factor = config.height_variance_factor * scale[by_height]
+    rows, cues, direction = rows[by_height], objects.cues[by_height], direction[by_height]
+    _update_by_height(tracks, rows, cues, direction, camera_position, factor, config)
 
 
-def _wildness(tracks: Tracks, rows: np.ndarray, seen: Objects) -> np.ndarray:
-    """(N,) times the usual variance: one wild place does not pull, but leaves the speed in doubt."""
-    place, white = seen.positions[:, :2].astype(float), (1 - BIAS_SHARE) * seen.position_covs.astype(float)
-    off, doubt = place - tracks.place[rows, :2], tracks.place_cov[rows, :2, :2]
-    surprise = np.einsum("ni,nij,nj->n", off, inverse(doubt + white), off) / 2
-    tracks.place_noise[rows] = learned(tracks.place_noise[rows], surprise, PLACE_NOISE)
-    jolted = rows[surprise > FAR_OFF * tracks.place_noise[rows]]
-    tracks.place_cov[jolted, 2:4, 2:4] += JOLT**2 * np.eye(2)
-    scale = np.maximum(tracks.place_noise[rows], surprise / FAR_OFF)
-    return np.where(seen.truncated != 0, CUT * scale, scale)
+def _outlier_scale(tracks: Tracks, rows: np.ndarray, objects: Objects, config: TrackerConfig) -> np.ndarray:
+    """(N,) factor on the measurement variance. An outlier hardly moves the track, but makes its velocity uncertain."""
+    position = objects.positions[:, :2].astype(float)
+    white_cov = (1 - config.bias_fraction) * objects.position_covs.astype(float)
+    innovation, predicted_cov = position - tracks.state[rows, :2], tracks.state_cov[rows, :2, :2]
+    nis = np.einsum("ni,nij,nj->n", innovation, inverse(predicted_cov + white_cov), innovation) / 2
+    bounds = config.position_noise_min, config.position_noise_max
+    tracks.position_noise[rows] = _learned(tracks.position_noise[rows], nis, config.noise_learning_rate, bounds)
+    outliers = rows[nis > config.outlier_nis * tracks.position_noise[rows]]
+    tracks.state_cov[outliers, 2:4, 2:4] += config.outlier_velocity_std**2 * np.eye(2)
+    scale = np.maximum(tracks.position_noise[rows], nis / config.outlier_nis)
+    return np.asarray(np.where(objects.truncated != 0, config.truncated_variance_factor * scale, scale))
 
 
-def _by_road(seen: Objects, eye: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Where the road alone says that objects are: what height would add is taken out again.
+def _ground_measurements(
+    objects: Objects, camera_position: np.ndarray | None, config: TrackerConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Positions by the ground plane alone: what the object size has contributed is taken out again.
 
-    returns (N,) bool, whether their height has something to say, too; (N, 2) lines of sight; (N, 2) places; (N, 2, 2)
-            covariances, without the part that does not shrink by looking often
+    returns (N,) bool, whether the box height measures the range, too; (N, 2) directions from the camera;
+            (N, 2) positions; (N, 2, 2) covariances without the bias
     """
-    place, cov = seen.positions[:, :2].astype(float), seen.position_covs.astype(float)
-    by_camera = (seen.position_methods == GROUND) | (seen.position_methods == SIZE)
-    own = by_camera & (seen.truncated == 0) & np.isfinite(seen.cues[:, 2])
-    if eye is None or not own.any():
-        return np.zeros(len(seen), bool), place, place, (1 - BIAS_SHARE) * cov
-    sight = place - eye
-    reach = np.sqrt(np.square(sight).sum(axis=1))
-    sight /= reach[:, None]
-    road, sigma = seen.cues[:, :2].T.astype(float)
-    road, along = np.where(np.isnan(road), reach, road), np.where(np.isnan(road), UNKNOWN, np.square(sigma))
-    before = np.einsum("ni,nij,nj->n", sight, cov, sight)
-    place[own] += ((road - reach)[:, None] * sight)[own]
-    cov[own] += ((along - before)[:, None, None] * sight[:, :, None] * sight[:, None])[own]
-    return own, sight, place, (1 - BIAS_SHARE) * cov
+    white = 1 - config.bias_fraction
+    position, cov = objects.positions[:, :2].astype(float), objects.position_covs.astype(float)
+    by_camera = (objects.position_methods == GROUND) | (objects.position_methods == SIZE)
+    by_height = by_camera & (objects.truncated == 0) & np.isfinite(objects.cues[:, 2])
+    if camera_position is None or not by_height.any():
+        return np.zeros(len(objects), bool), position, position, white * cov
+    direction = position - camera_position
+    distance = np.sqrt(np.square(direction).sum(axis=1))
+    direction /= distance[:, None]
+    ground, sigma = objects.cues[:, :2].T.astype(float)
+    unknown = np.isnan(ground)
+    ground, along = np.where(unknown, distance, ground), np.where(unknown, UNINFORMATIVE, np.square(sigma))
+    before = np.einsum("ni,nij,nj->n", direction, cov, direction)
+    position[by_height] += ((ground - distance)[:, None] * direction)[by_height]
+    cov[by_height] += ((along - before)[:, None, None] * direction[:, :, None] * direction[:, None])[by_height]
+    return by_height, direction, position, white * cov
 
 
-def _correct_by_height(
+def _update_by_height(
     tracks: Tracks,
     rows: np.ndarray,
     cues: np.ndarray,
-    sight: np.ndarray,
-    eye: np.ndarray | None,
-    scale: np.ndarray | float,
+    direction: np.ndarray,
+    camera_position: np.ndarray | None,
+    factor: np.ndarray | float,
+    config: TrackerConfig,
 ) -> None:
-    """Range and own height have to fit the height in the image."""
-    if eye is None or not len(rows):
+    """Update range and height of tracks with the apparent height; factor is on its variance."""
+    if camera_position is None or not len(rows):
         return
-    per_metre, share = cues[:, 2:].T.astype(float)
-    var = scale * np.square(share * per_metre * tracks.place[rows, 4])
-    tracks.place[rows], tracks.place_cov[rows] = update_range(
-        tracks.place[rows], tracks.place_cov[rows], sight, eye, per_metre, var
+    range_per_height, relative_std = cues[:, 2:].T.astype(float)
+    var = factor * np.square(relative_std * range_per_height * tracks.state[rows, 4])
+    tracks.state[rows], tracks.state_cov[rows] = update_range(
+        tracks.state[rows],
+        tracks.state_cov[rows],
+        direction,
+        camera_position,
+        range_per_height,
+        var,
+        config.height_gate,
     )

@@ -1,7 +1,4 @@
-"""Tracks as objects: what a frame shows with what is known about it, and what is only predicted.
-
-Velocities of things of which many stand: a parked car does not creep because its place is known a little worse.
-"""
+"""From tracks to published objects: tracked detections, and coasted objects that this frame does not show."""
 
 from __future__ import annotations
 
@@ -11,75 +8,78 @@ import numpy as np
 
 from camera_perception.core.types import Detections, Objects
 from camera_perception.geometry.kalman import inverse
-from camera_perception.objects.tracker.config import TrackRules
-from camera_perception.objects.tracker.light_states import shown_lights
+from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.objects.tracker.light_states import published_light_scores
 from camera_perception.objects.tracker.tracks import Tracks
 
-STANDING = 0.5  # probability that a thing stands, as long as nothing is known about it
 
-
-def rested(velocities: np.ndarray, covs: np.ndarray, haste: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of velocities over the ground, when a thing either stands or has any speed.
-
-    velocities, covs  (N, 2) m/s and (N, 2, 2), as measured
-    haste             (N,) m/s, how fast such things go: one standard deviation
-
-    What is likely to stand is drawn towards nought, what surely moves is left as it is ("spike and slab", Mitchell and
-    Beauchamp 1988).
-    """
-    still = STANDING * _density(velocities, covs)
-    moving = (1 - STANDING) * _density(velocities, covs + np.square(haste)[:, None, None] * np.eye(2))
-    share = (moving / (still + moving))[:, None, None]
-    outer = velocities[:, :, None] * velocities[:, None]
-    return share[:, :, 0] * velocities, share * covs + share * (1 - share) * outer
-
-
-def _density(values: np.ndarray, covs: np.ndarray) -> np.ndarray:
-    """(N,) of normal distributions around nought, but for a common factor."""
-    far = np.einsum("ni,nij,nj->n", values, inverse(covs), values)
-    return np.exp(-far / 2) / np.sqrt(covs[:, 0, 0] * covs[:, 1, 1] - np.square(covs[:, 0, 1]))
-
-
-SETTLED = 4  # sightings before there can be a velocity
-
-
-def coasting(rows: Tracks, stamp_ns: int, rules: TrackRules) -> Objects:
-    """Tracks as objects where they should be by now; described gives them their ids and places."""
-    faded = rows.scores * np.exp(-(stamp_ns - rows.seen) / 1e9 / rules.show)
-    guess = Detections(
-        rows.boxes.astype(np.float32),
-        faded.astype(np.float32),
-        rows.classes.astype(np.int32),
-        rows.lights.astype(np.float32),
-    )
-    alone = np.ones(len(rows), bool)
-    return replace(Objects.of(guess), coasted=alone, truncated=rows.truncated, ground_widths=rows.widths)
-
-
-def described(
-    objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int, rules: TrackRules, over_ground: bool
+def with_track_state(
+    objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int, config: TrackerConfig, over_ground: bool
 ) -> Objects:
-    """Objects with what their tracks know; rows (N,) of tracks.
+    """The objects with ids, positions and velocities of their tracks; rows (N,) of tracks.
 
-    over_ground  whether velocities are over the ground, where many things stand, or relative to the car
+    over_ground  whether velocities are over the ground, where many objects are stationary, or relative to the car
     """
-    known = np.isfinite(tracks.place[rows, 0]) & (stamp_ns - tracks.placed[rows] <= 1e9 * rules.show)
+    age_ns = stamp_ns - tracks.last_position_ns[rows]
+    known = np.isfinite(tracks.state[rows, 0]) & (age_ns <= 1e9 * config.max_coast)
     at, row = np.flatnonzero(known), rows[known]
     objects = objects.with_rows(
         slice(None),
         track_ids=tracks.ids[rows],
         ages=tracks.ages[rows],
         classes=tracks.classes[rows],
-        light_states=shown_lights(tracks)[rows],
+        light_states=published_light_scores(tracks)[rows],
     )
     objects = objects.with_rows(
         at,
-        positions=np.column_stack((tracks.place[row, :2], np.zeros(len(row)))),
-        position_covs=tracks.covs[row],
-        position_methods=tracks.methods[row],
+        positions=np.column_stack((tracks.state[row, :2], np.zeros(len(row)))),
+        position_covs=tracks.position_covs[row],
+        position_methods=tracks.position_methods[row],
     )
-    speeds, covs = tracks.place[row, 2:4], tracks.speed_covs[row]
-    sure = (tracks.hits[row] >= SETTLED) & (np.trace(covs, axis1=1, axis2=2) < 2 * rules.speed_doubt**2)
+    velocities, covs = tracks.state[row, 2:4], tracks.velocity_covs(config.bias_time_constant)[row]
+    precise = np.trace(covs, axis1=1, axis2=2) < 2 * config.max_velocity_std**2
+    valid = (tracks.hits[row] >= config.min_velocity_hits) & precise
     if over_ground:
-        speeds, covs = rested(speeds, covs, tracks.haste[row])
-    return objects.with_rows(at[sure], velocities=speeds[sure], velocity_covs=covs[sure])
+        prior_std = tracks.speed_prior_std[row]
+        velocities, covs = shrink_stationary_velocities(velocities, covs, prior_std, config.stationary_prior)
+    return objects.with_rows(at[valid], velocities=velocities[valid], velocity_covs=covs[valid])
+
+
+def shrink_stationary_velocities(
+    velocities: np.ndarray, covs: np.ndarray, speed_prior_std: np.ndarray, stationary_prior: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shrink velocities over the ground towards zero where the object is probably stationary: parked cars do not creep.
+
+    velocities, covs  (N, 2) m/s and (N, 2, 2), as measured
+    speed_prior_std   (N,) m/s, sigma of the speed of moving objects
+    stationary_prior  probability that an object is stationary, before any measurement
+    returns           mean and covariance of the mixture of both hypotheses; objects that clearly move stay unchanged
+
+    The prior is the "spike and slab" of Mitchell and Beauchamp (1988).
+    """
+    stationary = stationary_prior * _zero_mean_density(velocities, covs)
+    prior_cov = np.square(speed_prior_std)[:, None, None] * np.eye(2)
+    moving = (1 - stationary_prior) * _zero_mean_density(velocities, covs + prior_cov)
+    weight = (moving / (stationary + moving))[:, None, None]
+    outer = velocities[:, :, None] * velocities[:, None]
+    return weight[:, :, 0] * velocities, weight * covs + weight * (1 - weight) * outer
+
+
+def _zero_mean_density(values: np.ndarray, covs: np.ndarray) -> np.ndarray:
+    """(N,) zero-mean Gaussian density, up to a common factor."""
+    distance = np.einsum("ni,nij,nj->n", values, inverse(covs), values)
+    determinant = covs[:, 0, 0] * covs[:, 1, 1] - np.square(covs[:, 0, 1])
+    return np.asarray(np.exp(-distance / 2) / np.sqrt(determinant))
+
+
+def coasted_objects(tracks: Tracks, stamp_ns: int, config: TrackerConfig) -> Objects:
+    """Predicted boxes of lost tracks as objects, with fading scores; with_track_state adds ids and positions."""
+    faded = tracks.scores * np.exp(-(stamp_ns - tracks.last_update_ns) / 1e9 / config.max_coast)
+    predicted = Detections(
+        tracks.boxes.astype(np.float32),
+        faded.astype(np.float32),
+        tracks.classes.astype(np.int32),
+        tracks.light_scores.astype(np.float32),
+    )
+    coasted, widths = np.ones(len(tracks), bool), tracks.ground_widths
+    return replace(Objects.of(predicted), coasted=coasted, truncated=tracks.truncated, ground_widths=widths)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from camera_perception.core.types import Detections, Objects
-from camera_perception.objects.tracker.tracker import ObjectTracker, TrackRules
+from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.objects.tracker.tracker import ObjectTracker
 from camera_perception.tools.privacy.regions import Region, Settings, region_of
 
 GROWTH = 0.1  # added on every side of a predicted box, as a fraction of its size
@@ -65,8 +66,14 @@ class BoxPredictor:
     """Predicts boxes for up to `seconds` after their last detection. Images come in the order of their stamps."""
 
     def __init__(self, names: Sequence[str], seconds: float) -> None:
-        rules = TrackRules(sure=0.3, begin=0.0, show=seconds, keep=seconds, proven=2, unproven=seconds)
-        self._tracker = ObjectTracker(tuple(names), rules)
+        config = TrackerConfig(
+            init_score_factor=0.0,
+            max_coast=max(seconds, 0.001),
+            max_age=seconds,
+            min_hits=2,
+            tentative_lifetime=seconds,
+        )
+        self._tracker = ObjectTracker(tuple(names), config, high_score=0.3)
         self._seconds = seconds
 
     def update(self, image: ImageDetections) -> Objects:

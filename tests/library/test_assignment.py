@@ -1,0 +1,47 @@
+"""Linear assignment against SciPy: the same pairs, ties included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment as by_scipy
+
+from camera_perception.core.assignment import linear_sum_assignment
+from camera_perception.objects.tracker.association import INFEASIBLE, match
+
+COSTS = {
+    "continuous": lambda rng, shape: rng.random(shape),
+    "integer, with many ties": lambda rng, shape: rng.integers(0, 4, shape).astype(float),
+    "rounded": lambda rng, shape: np.round(rng.random(shape), 1),
+    "mostly infeasible": lambda rng, shape: np.where(rng.random(shape) < 0.7, INFEASIBLE, 2 * rng.random(shape)),
+    "infeasible, with ties": lambda rng, shape: np.where(
+        rng.random(shape) < 0.7, INFEASIBLE, np.round(rng.random(shape), 1)
+    ),
+    "negative": lambda rng, shape: rng.normal(size=shape),
+}
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_pairs_are_those_of_scipy(cost):
+    rng = np.random.default_rng(1)
+    for _ in range(1500):
+        matrix = COSTS[cost](rng, rng.integers(0, 13, 2))
+        for own, reference in zip(linear_sum_assignment(matrix), by_scipy(matrix)):
+            np.testing.assert_array_equal(own, reference)
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_matches_are_the_feasible_pairs_of_scipy(cost):
+    rng = np.random.default_rng(2)
+    for _ in range(1500):
+        matrix = COSTS[cost](rng, rng.integers(0, 13, 2))
+        rows, columns = by_scipy(np.minimum(matrix, INFEASIBLE))
+        good = matrix[rows, columns] < INFEASIBLE
+        for own, reference in zip(match(matrix), (rows[good], columns[good])):
+            np.testing.assert_array_equal(own, reference)
+
+
+def test_a_large_matrix_is_assigned_as_by_scipy():
+    matrix = np.random.default_rng(3).random((80, 120))
+    for own, reference in zip(linear_sum_assignment(matrix), by_scipy(matrix)):
+        np.testing.assert_array_equal(own, reference)
