@@ -14,13 +14,13 @@ class ClassTable:
 
     def __init__(self, values: Mapping[str, ArrayLike], default: ArrayLike):
         self.values, self.default = values, default
-        self._rows = lru_cache(maxsize=8)(self._stacked)
+        self._rows = lru_cache(maxsize=8)(self._row_table)
 
     def lookup(self, indices: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
         """(N,) indices into `classes` -> (N, *shape of a value)."""
         return self._rows(classes).take(indices + 1, axis=0, mode="clip")
 
-    def _stacked(self, classes: tuple[str, ...]) -> np.ndarray:
+    def _row_table(self, classes: tuple[str, ...]) -> np.ndarray:
         """One row per class, and the default at both ends, where invalid indices are clipped to."""
         return np.array([self.default, *(self.values.get(name, self.default) for name in classes), self.default])
 

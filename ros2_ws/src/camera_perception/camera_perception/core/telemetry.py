@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 HOT = 85.0  # degrees Celsius; Orin throttles from 99, desktop cards from 83 to 90
+# NVML clock limit reasons caused by heat or power, not by idling or by user settings.
+THROTTLING = (
+    (0x4, "power cap"),
+    (0x8, "hardware slowdown"),
+    (0x20, "heat (software)"),
+    (0x40, "heat (hardware)"),
+    (0x80, "power brake"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,52 @@ class GpuReading:
     @property
     def hot(self) -> bool:
         return bool(self.throttled) or (self.temperature is not None and self.temperature >= HOT)
+
+
+def gpu_reader(index: int = 0, root: Path = Path("/")) -> Callable[[], GpuReading | None] | None:
+    """A function that reads the GPU in well under a millisecond, or None without a supported GPU.
+
+    root  contains /sys, /proc and /etc; for tests
+    """
+    if (root / "etc/nv_tegra_release").is_file():
+        return lambda: read_jetson(root)
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    except pynvml.NVMLError:
+        return None
+    return lambda: read_nvml(pynvml, handle)
+
+
+def read_nvml(nvml: Any, handle: Any) -> GpuReading | None:
+    """Read a GPU through NVML; None when it no longer responds."""
+
+    def query(function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(handle, *arguments)
+        except nvml.NVMLError:
+            return None  # not every card supports every query
+
+    name = query(nvml.nvmlDeviceGetName)
+    if name is None:
+        return None
+    memory, load = query(nvml.nvmlDeviceGetMemoryInfo), query(nvml.nvmlDeviceGetUtilizationRates)
+    reasons = query(nvml.nvmlDeviceGetCurrentClocksThrottleReasons) or 0
+    temperature = query(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU)
+    return GpuReading(
+        name.decode() if isinstance(name, bytes) else name,
+        None if temperature is None else float(temperature),
+        load.gpu / 100 if load else None,
+        memory.used if memory else None,
+        memory.total if memory else None,
+        ", ".join(text for bit, text in THROTTLING if reasons & bit),
+        query(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        query(nvml.nvmlDeviceGetMaxClockInfo, nvml.NVML_CLOCK_SM),
+    )
 
 
 def read_jetson(root: Path = Path("/")) -> GpuReading:
@@ -117,59 +171,3 @@ def _text(path: Path) -> str:
 def _number(path: Path) -> int | None:
     text = _text(path)
     return int(text) if text.lstrip("-").isdigit() else None
-
-
-# NVML clock limit reasons caused by heat or power, not by idling or by user settings.
-THROTTLING = (
-    (0x4, "power cap"),
-    (0x8, "hardware slowdown"),
-    (0x20, "heat (software)"),
-    (0x40, "heat (hardware)"),
-    (0x80, "power brake"),
-)
-
-
-def gpu_reader(index: int = 0, root: Path = Path("/")) -> Callable[[], GpuReading | None] | None:
-    """A function that reads the GPU in well under a millisecond, or None without a supported GPU.
-
-    root  contains /sys, /proc and /etc; for tests
-    """
-    if (root / "etc/nv_tegra_release").is_file():
-        return lambda: read_jetson(root)
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    except pynvml.NVMLError:
-        return None
-    return lambda: read_nvml(pynvml, handle)
-
-
-def read_nvml(nvml: Any, handle: Any) -> GpuReading | None:
-    """Read a GPU through NVML; None when it no longer responds."""
-
-    def query(function: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return function(handle, *arguments)
-        except nvml.NVMLError:
-            return None  # not every card supports every query
-
-    name = query(nvml.nvmlDeviceGetName)
-    if name is None:
-        return None
-    memory, load = query(nvml.nvmlDeviceGetMemoryInfo), query(nvml.nvmlDeviceGetUtilizationRates)
-    reasons = query(nvml.nvmlDeviceGetCurrentClocksThrottleReasons) or 0
-    temperature = query(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU)
-    return GpuReading(
-        name.decode() if isinstance(name, bytes) else name,
-        None if temperature is None else float(temperature),
-        load.gpu / 100 if load else None,
-        memory.used if memory else None,
-        memory.total if memory else None,
-        ", ".join(text for bit, text in THROTTLING if reasons & bit),
-        query(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
-        query(nvml.nvmlDeviceGetMaxClockInfo, nvml.NVML_CLOCK_SM),
-    )
