@@ -8,21 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driving_scenes.base.mesh import Mesh, join
-
-# Semantic ids, see README.md.
-BUILDING, POLE, ROAD, SIDEWALK, VEGETATION, SIGN, FENCE, VEHICLE, PEDESTRIAN, RIDER, IGNORE = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-    255,
-)
+from driving_scenes.base.semantic_ids import POLE, RIDER, SIGN
 
 PART_LABELS = {  # part name: (BDD category or None, semantic id)
     "pole": (None, POLE),

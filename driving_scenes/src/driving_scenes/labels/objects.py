@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from driving_scenes.base.camera import Camera
+from driving_scenes.base.semantic_ids import IGNORE
 from driving_scenes.labels.lanes import LaneCurve, lane_curves
-from driving_scenes.renderer.rendered_image import LabelledPiece, RenderedImage
+from driving_scenes.renderer.rendered_image import IGNORE_CODE, LabelledPiece, RenderedImage
 from driving_scenes.scene.drive import Snapshot
 
 # Objects below these limits are marked "ignored": no annotator would draw a box around them, so they are neither
@@ -19,7 +20,6 @@ from driving_scenes.scene.drive import Snapshot
 LEAST_VISIBLE, LEAST_HEIGHT, LEAST_WIDTH = 0.25, 6, 3
 OCCLUDED_BELOW = 0.8  # visible fraction
 PART_TRACKS = 1_000_000  # times the number of the piece, added to the track of its object
-IGNORE, IGNORE_CODE = 255, 15  # in the masks, in RenderedImage.labels
 SCENES = {
     "highway": "highway",
     "rural": "highway",

@@ -13,6 +13,7 @@ import numpy as np
 from driving_scenes.base.errors import no_opengl
 from driving_scenes.base.mesh import Material, Mesh
 from driving_scenes.base.noise import noise_texture
+from driving_scenes.base.semantic_ids import IGNORE
 from driving_scenes.roads.terrain import Ground
 from driving_scenes.scene.asset_pool import AssetKey, pieces
 from driving_scenes.scene.world import World
@@ -135,7 +136,7 @@ class Gpu:
         """Upload a mesh for one image, labelled "ignore"; releases the previous one."""
         if self._temporary is not None:
             self._temporary.release()
-        self._temporary = self._upload(mesh, None, 255)
+        self._temporary = self._upload(mesh, None, IGNORE)
         return self._temporary
 
     def _upload(self, mesh: Mesh, category: str | None, semantic: int, number: int = 0) -> Piece:

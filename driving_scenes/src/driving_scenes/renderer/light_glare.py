@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from driving_scenes.base.camera import Camera
+from driving_scenes.base.semantic_ids import ROAD
 from driving_scenes.renderer.rendered_image import RenderedImage, VisibleObject
 from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.lighting import lights_on
 
 HEADLAMP_COLOR, TAIL_LAMP_COLOR = (1.0, 0.93, 0.8), (1.0, 0.05, 0.03)
-ROAD = 3  # semantic id
 
 
 @dataclass(frozen=True, slots=True)

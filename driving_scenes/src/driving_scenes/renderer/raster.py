@@ -8,9 +8,10 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera
 from driving_scenes.base.projection import FAR, NEAR, orthographic, projection
+from driving_scenes.base.semantic_ids import IGNORE
 from driving_scenes.renderer.gpu import Gpu, set_uniform
 from driving_scenes.renderer.light_glare import add_light_glare
-from driving_scenes.renderer.rendered_image import LabelledPiece, RenderedImage, VisibleObject
+from driving_scenes.renderer.rendered_image import IGNORE_CODE, LabelledPiece, RenderedImage, VisibleObject
 from driving_scenes.scene.asset_pool import AssetKey, size
 from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.lighting import light_values, lights_on
@@ -187,7 +188,7 @@ class Raster:
                 if piece.category:
                     labelled.append(LabelledPiece(item.obj, piece))
                     number = len(labelled)
-                label = 15 if piece.semantic == 255 else piece.semantic
+                label = IGNORE_CODE if piece.semantic == IGNORE else piece.semantic
                 set_uniform(program, "uIds", (float(number & 255), float(number >> 8), float(label)))
                 piece.ids.render()
         self._cull(False)

@@ -9,6 +9,8 @@ import numpy as np
 from driving_scenes.renderer.gpu import Piece
 from driving_scenes.scene.object import SceneObject
 
+IGNORE_CODE = 15  # "ignore" in RenderedImage.labels, which has four bits for semantic ids
+
 
 @dataclass(frozen=True, slots=True)
 class VisibleObject:

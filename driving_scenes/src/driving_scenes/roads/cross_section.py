@@ -7,6 +7,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from driving_scenes.base.semantic_ids import ROAD
+
 Offset = np.ndarray | float  # metres, one value or one per sample of the road
 
 
@@ -25,7 +27,6 @@ class Surface(IntEnum):
     YELLOW = 9
 
 
-ROAD, SIDEWALK, VERGE, FENCE, BUILDING = 3, 4, 5, 7, 1  # semantic ids
 OWN, ALTERNATIVE = 1, 2  # drivable ids
 
 

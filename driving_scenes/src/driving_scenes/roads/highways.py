@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from driving_scenes.roads.cross_section import ALTERNATIVE, BUILDING, OWN, SIDEWALK, Layout, LinePaint, Surface
+from driving_scenes.base.semantic_ids import BUILDING, SIDEWALK, VEGETATION
+from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, Layout, LinePaint, Surface
 from driving_scenes.roads.markings import center_style, lane_style, line_paint
 
 
@@ -65,7 +66,7 @@ def _ramp(
     road.band(road.asphalt, -edge, -edge - lane, drivable=OWN, valid=along <= fork + 2)
     road.band(road.asphalt, -edge, -edge - np.minimum(apart, 2.5), drivable=ALTERNATIVE, valid=off)
     gore = np.minimum(apart, 2.5)
-    road.band(Surface.GRASS, -edge - gore, -edge - apart, 0.0, semantic=5, valid=off & (apart > 2.6))
+    road.band(Surface.GRASS, -edge - gore, -edge - apart, 0.0, semantic=VEGETATION, valid=off & (apart > 2.6))
     road.band(road.asphalt, -edge - apart, outside, drivable=ALTERNATIVE, valid=off)
     road.band(road.asphalt, outside, outside - outer, drivable=ALTERNATIVE)
     return outside - outer
@@ -84,8 +85,8 @@ def _opposite(
     if median == "barrier":
         road.band(road.asphalt, far, inner, drivable=0)
     else:
-        road.band(soil, inner + gap / 2, inner, dip, -0.03, semantic=5)
-        road.band(soil, far, inner + gap / 2, -0.03, dip, semantic=5)
+        road.band(soil, inner + gap / 2, inner, dip, -0.03, semantic=VEGETATION)
+        road.band(soil, far, inner + gap / 2, -0.03, dip, semantic=VEGETATION)
     if median == "wide" and rng.random() < 0.6:
         return road.row(far)
     m, a, b = int(rng.integers(1, 5)), rng.uniform(0.4, 2.0), rng.uniform(0.6, 3.0)

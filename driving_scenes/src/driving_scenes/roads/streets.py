@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, SIDEWALK, Layout, Line, LinePaint, Surface
+from driving_scenes.base.semantic_ids import SIDEWALK, VEGETATION
+from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, Layout, Line, LinePaint, Surface
 from driving_scenes.roads.highways import undivided
 from driving_scenes.roads.markings import line_paint
 
@@ -98,7 +99,7 @@ def sidewalk(
     road.band(Surface.CURB, sign * (at + 0.03), sign * (at + 0.2), up, semantic=SIDEWALK, valid=edge_here)
     start = at + 0.2
     if green:
-        road.band(Surface.GRASS, sign * start, sign * (start + green), up, semantic=5, valid=edge_here)
+        road.band(Surface.GRASS, sign * start, sign * (start + green), up, semantic=VEGETATION, valid=edge_here)
         start += green
     road.band(Surface.PAVING, sign * start, sign * (start + wide), up, semantic=SIDEWALK, valid=here)
     road.lane(sign * (start + wide / 2), wide, 1, "walk", here)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driving_scenes.base.noise import hills
+from driving_scenes.base.semantic_ids import VEGETATION
 from driving_scenes.roads.centerline import Road
 from driving_scenes.roads.cross_section import Band, Layout, Surface
 
@@ -100,7 +101,7 @@ def verge_ground(road: Road, layout: Layout, terrain: Terrain, rng: np.random.Ge
         rough = hills(points[..., 0], points[..., 1], 37.0, terrain.offset) * np.clip(d / 60, 0, 0.35)
         points[..., 2] += rough * (0.2 + min(terrain.relief, 1.0))
         surface = terrain.surface[0 if side > 0 else 1]
-        out.append(grid_ground(points, layout.s, t, surface, 5))
+        out.append(grid_ground(points, layout.s, t, surface, VEGETATION))
     return [*out, _land(road, layout, terrain)]
 
 
@@ -128,4 +129,4 @@ def _land(road: Road, layout: Layout, terrain: Terrain) -> Ground:
         + far * terrain.relief * (rolling + 0.4)
     )
     points = np.stack([x, y, z - 0.3], -1)
-    return grid_ground(points, radius, angle * 50, terrain.surface[0], 5)
+    return grid_ground(points, radius, angle * 50, terrain.surface[0], VEGETATION)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from driving_scenes.base.semantic_ids import SIDEWALK
 from driving_scenes.roads import markings
 from driving_scenes.roads.centerline import STEP, Road
-from driving_scenes.roads.cross_section import ALTERNATIVE, SIDEWALK, Layout, Surface
+from driving_scenes.roads.cross_section import ALTERNATIVE, Layout, Surface
 from driving_scenes.roads.terrain import Ground
 from driving_scenes.scene.furniture import upright_object
 from driving_scenes.scene.object import SceneObject

@@ -9,8 +9,9 @@ import numpy as np
 from driving_scenes.assets.people.person import Dress, Pose, dressed, person, walking
 from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
 from driving_scenes.base import colors
-from driving_scenes.base.asset import PEDESTRIAN, RIDER, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Mesh, join
+from driving_scenes.base.semantic_ids import PEDESTRIAN, RIDER
 from driving_scenes.base.shapes import box, grounded, rods, tube
 
 _BAGS = colors.linear("111214", "3a2a1c", "7a1f1f", "22364f", "4d4f3a", "c9b48a")

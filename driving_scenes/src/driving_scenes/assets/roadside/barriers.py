@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from driving_scenes.base import colors
-from driving_scenes.base.asset import FENCE, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import FENCE
 from driving_scenes.base.shapes import box, boxes, lattice, quads, rods
 
 

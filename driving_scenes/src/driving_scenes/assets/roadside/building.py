@@ -8,8 +8,9 @@ import numpy as np
 
 from driving_scenes.assets.roadside.building_roof import roof
 from driving_scenes.base import colors
-from driving_scenes.base.asset import BUILDING, Asset, asset_of, branches
+from driving_scenes.base.asset import Asset, asset_of, branches
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import BUILDING
 from driving_scenes.base.shapes import boxes, quads
 
 _WALLS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from driving_scenes.base import colors
-from driving_scenes.base.asset import VEGETATION, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import VEGETATION
 from driving_scenes.base.shapes import Values, box, rods, tube
 
 _GREENS = colors.linear("3a5a22", "2f4f1f", "4f6b2a", "5f7a32", "2a4a2a", "6a7a3a", "45602f")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from driving_scenes.base import colors
-from driving_scenes.base.asset import SIGN, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import SIGN
 from driving_scenes.base.shapes import Values, disc, join_flat, rods
 
 _SEGMENTS = {  # of a seven-segment digit: x, y, width, height in a cell 1 wide and 2 high

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from driving_scenes.base import colors
-from driving_scenes.base.asset import SIGN, Asset, asset_of, branches
+from driving_scenes.base.asset import Asset, asset_of, branches
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import SIGN
 from driving_scenes.base.shapes import box, boxes, disc, lattice, rods, shaded, tube
 
 STATES = ("red", "yellow", "green", "none")

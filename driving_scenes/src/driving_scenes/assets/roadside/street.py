@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from driving_scenes.base import colors
-from driving_scenes.base.asset import IGNORE, POLE, SIGN, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import IGNORE, POLE, SIGN
 from driving_scenes.base.shapes import box, boxes, disc, prism, rods, tube
 
 

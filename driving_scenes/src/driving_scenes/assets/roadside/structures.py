@@ -6,8 +6,9 @@ import numpy as np
 
 from driving_scenes.assets.roadside.sign import Board, direction_board
 from driving_scenes.base import colors
-from driving_scenes.base.asset import BUILDING, SIGN, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import BUILDING, SIGN
 from driving_scenes.base.shapes import box, boxes, rods
 
 

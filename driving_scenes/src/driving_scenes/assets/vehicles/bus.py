@@ -9,8 +9,9 @@ import numpy as np
 from driving_scenes.assets.vehicles.hull import Canvas, every, hull, on_post
 from driving_scenes.assets.vehicles.wheel import wheels
 from driving_scenes.base import colors
-from driving_scenes.base.asset import VEHICLE, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import VEHICLE
 from driving_scenes.base.shapes import box, boxes
 
 _LIVERIES = colors.linear(

@@ -12,8 +12,9 @@ from driving_scenes.assets.vehicles.car_shell import shell
 from driving_scenes.assets.vehicles.car_trim import far_trim, trim
 from driving_scenes.assets.vehicles.wheel import wheels
 from driving_scenes.base import colors
-from driving_scenes.base.asset import VEHICLE, Asset, asset_of, branches
+from driving_scenes.base.asset import Asset, asset_of, branches
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import VEHICLE
 from driving_scenes.base.shapes import box
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from driving_scenes.base import colors
-from driving_scenes.base.asset import RIDER, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import RIDER
 from driving_scenes.base.shapes import box, boxes, grounded, lattice, rods, tube
 
 _FRAMES = colors.linear("121214", "b01c1c", "1e4fa0", "d8d8d4", "2f5a3a", "c9a21a", "6a6e72", "d0602a")

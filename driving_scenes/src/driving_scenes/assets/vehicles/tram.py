@@ -6,8 +6,9 @@ import numpy as np
 
 from driving_scenes.assets.vehicles.hull import Canvas, every, hull, on_post
 from driving_scenes.base import colors
-from driving_scenes.base.asset import VEHICLE, Asset, asset_of
+from driving_scenes.base.asset import Asset, asset_of
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import VEHICLE
 from driving_scenes.base.shapes import box, rods
 
 _LIVERIES = colors.linear("c81e1e", "e8c020", "f0f0ec", "1e4f9c", "2f7a4a", "b8bcc0", "e07a1a", "5a2a6a")

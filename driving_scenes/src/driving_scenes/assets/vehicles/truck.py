@@ -10,8 +10,9 @@ from driving_scenes.assets.vehicles.hull import Canvas, hull
 from driving_scenes.assets.vehicles.truck_bed import Bed, loaded_bed
 from driving_scenes.assets.vehicles.wheel import wheels
 from driving_scenes.base import colors
-from driving_scenes.base.asset import VEHICLE, Asset, asset_of, branches
+from driving_scenes.base.asset import Asset, asset_of, branches
 from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.semantic_ids import VEHICLE
 from driving_scenes.base.shapes import box, boxes, rods
 
 _CABS = colors.linear("f0f0ec", "f0f0ec", "c01a1a", "1a3f8c", "e8b21a", "2a5a3a", "1a1a1c", "8a9094", "d8641a")

@@ -1,0 +1,13 @@
+"""Ids of the semantic masks; 0 is sky."""
+
+BUILDING = 1
+POLE = 2
+ROAD = 3
+SIDEWALK = 4
+VEGETATION = 5
+SIGN = 6
+FENCE = 7
+VEHICLE = 8
+PEDESTRIAN = 9
+RIDER = 10
+IGNORE = 255
