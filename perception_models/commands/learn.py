@@ -48,9 +48,9 @@ def pretrain(
 ) -> None:
     """Train the trunk to fill in hidden parts of pictures; then: train transfer.weights=OUT/best.safetensors."""
     with plain_errors():
-        from perception_models.training.pretrain.config import pretrain_words
+        from perception_models.training.pretrain.config import pretrain_overrides
 
-        best = _train([*pretrain_words(sources, out, period), *(words or [])], config, out, resume)
+        best = _train([*pretrain_overrides(sources, out, period), *(words or [])], config, out, resume)
         _say(f"pretrained trunk: {best}\ntrain from it: perception-models train transfer.weights={best} -c ... -o ...")
 
 

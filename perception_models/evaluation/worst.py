@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.types import LineType, Observations
-from perception_models.data.inspect import draw_box, draw_labels, draw_line, draw_mask, draw_words, tile
+from perception_models.data.drawing import draw_box, draw_labels, draw_line, draw_mask, draw_text, tile
 from perception_models.data.labels import LIGHT_STATES
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics.lights import iou
@@ -40,7 +40,7 @@ def draw_seen(
         for line in seen.lanes:
             draw_line(out, line.points, line.position, LineType(line.line_type).name.lower())
     if "scene" in kinds:
-        draw_words(out, [f"{one.name}: {one.label} {one.score:.2f}" for one in seen.scene])
+        draw_text(out, [f"{one.name}: {one.label} {one.score:.2f}" for one in seen.scene])
     return out
 
 

@@ -21,9 +21,9 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_targets(drawn_folder: Path) -> dict:
     """All drawn scenes as training targets; not to be changed."""
-    from perception_models.data import Items, collate, open_mix
+    from perception_models.data import TargetDataset, collate, open_mix
 
-    items = Items(open_mix([{"kind": "labelled", "path": str(drawn_folder)}]), SIZE)
+    items = TargetDataset(open_mix([{"kind": "labelled", "path": str(drawn_folder)}]), SIZE)
     return collate([items[(0, 0, 0, i)] for i in range(COUNT)])
 
 

@@ -9,8 +9,9 @@ from torch import nn
 from perception_models.losses import TASKS, LossConfig
 from perception_models.losses.balancing import BalanceConfig, Balancer, agreement, gradients, project
 from perception_models.network import PerceptionNet, of_size
+from perception_models.training.build import TrainingModule
 from perception_models.training.config import OptimizerConfig
-from perception_models.training.step import Learner, build_optimizer, projected_gradients
+from perception_models.training.optimization.optimizer import build_optimizer
 
 METHODS = Balancer.METHODS
 
@@ -32,9 +33,9 @@ def weights(chosen: Balancer, **values: float) -> dict[str, float]:
 
 def test_fixed_weights_multiply_and_0_leaves_a_task_out():
     chosen = balancer("fixed", weights={"objects": 2.0, "scene": 0.0})
-    weighed = chosen.weighed(losses(objects=3.0, drivable=1.0, scene=9.0))
-    assert {task: loss.item() for task, loss in weighed.items()} == {"objects": 6, "drivable": 1}
-    assert chosen.total(weighed).item() == 7
+    weighted = chosen.weighted(losses(objects=3.0, drivable=1.0, scene=9.0))
+    assert {task: loss.item() for task, loss in weighted.items()} == {"objects": 6, "drivable": 1}
+    assert chosen.total(weighted).item() == 7
 
 
 @pytest.mark.parametrize(
@@ -156,20 +157,20 @@ def test_cosines_between_tasks_are_those_of_their_gradients():
 # --- on the network
 
 
-def learner(method: str) -> Learner:
+def learner(method: str) -> TrainingModule:
     torch.manual_seed(0)
     net = PerceptionNet(of_size("t"))
-    return Learner(net, balancer(method, weights={"scene": 0.5}), LossConfig())
+    return TrainingModule(net, balancer(method, weights={"scene": 0.5}), LossConfig())
 
 
 def test_pcgrad_fills_the_gradients_of_all_weights(drawn_batch):
     """Two tasks, by hand: heads keep their own gradient, what is shared gets the projected sum."""
     chosen, tasks = learner("pcgrad"), ("drivable", "scene")
-    projected_gradients(chosen, drawn_batch, tasks, number=3)
+    chosen.projected_gradients(drawn_batch, tasks, number=3)
     got = {name: p.grad.clone() for name, p in chosen.net.named_parameters()}
-    twin = learner("pcgrad")
-    counting = [loss for task, loss in twin.losses(drawn_batch).items() if task in tasks]
-    parameters = dict(twin.net.named_parameters())
+    other = learner("pcgrad")
+    counting = [loss for task, loss in other.losses(drawn_batch).items() if task in tasks]
+    parameters = dict(other.net.named_parameters())
     a, b = gradients(counting, list(parameters.values()))
     dot = a @ b
     wanted = a + b if dot >= 0 else a - dot / (b @ b) * b + b - dot / (a @ a) * a
@@ -185,7 +186,7 @@ def test_every_method_trains(method, drawn_batch):
     plain = []
     for number in range(8):
         if method == "pcgrad":
-            values = projected_gradients(chosen, drawn_batch, TASKS, number)
+            values = chosen.projected_gradients(drawn_batch, TASKS, number)
         else:
             total, values, _ = chosen(drawn_batch, TASKS)
             total.backward()

@@ -8,8 +8,9 @@ import pytest
 
 from perception_models.data import DataError, open_dataset
 from perception_models.data.labels import LIGHT_STATES, LINE_COLORS, LINE_TYPES, OBJECTS, POSITIONS, SCENE
-from perception_models.data.readers.bdd100k_lanes import flattened, lines_from_labels, lines_from_mask
-from perception_models.data.sample import Lane, foot, placed
+from perception_models.data.readers.bdd100k_lanes import flatten, lines_from_labels, lines_from_mask
+from perception_models.data.readers.lane_positions import assign_positions, bottom_crossing
+from perception_models.data.sample import Lane
 from perception_models.data.targets import columns_at
 
 CAR, LIGHT = OBJECTS.index("car"), OBJECTS.index("traffic light")
@@ -286,7 +287,7 @@ def test_lines_across_the_road_and_crosswalks_are_left_out():
 
 
 def test_bezier_curves_pass_through_their_ends_and_the_middle_of_paper():
-    points = flattened(([[0, 0], [0, 8], [8, 8], [8, 0], [9, 9]], "LCCCL"))
+    points = flatten(([[0, 0], [0, 8], [8, 8], [8, 0], [9, 9]], "LCCCL"))
     np.testing.assert_allclose(points[[0, 4, 8, 9]], [[0, 0], [4, 6], [8, 0], [9, 9]])
 
 
@@ -363,5 +364,5 @@ def test_culane(tmp_path):
 def test_positions_count_outwards_from_the_middle_of_the_bottom_edge():
     feet = [-300, 100, 500, 700, 1300, 1700, 2300, 2900]
     lines = [Lane([[640 + (u - 640) * t, 300 + 420 * t] for t in (0.2, 0.6)]) for u in feet]
-    np.testing.assert_allclose([foot(x, 720) for x in lines], feet, atol=0.1)
-    assert [x.position for x in placed(lines, (720, 1280))] == [-3, -2, -1, 1, 2, 3, 0, 0]
+    np.testing.assert_allclose([bottom_crossing(x, 720) for x in lines], feet, atol=0.1)
+    assert [x.position for x in assign_positions(lines, (720, 1280))] == [-3, -2, -1, 1, 2, 3, 0, 0]

@@ -23,7 +23,7 @@ def test_what_is_not_labelled_is_unknown_in_every_array():
     assert (out["semantic"] == 255).all()
     assert (out["lane_exists"] == -1).all()
     assert np.isnan(out["lane_x"]).all()
-    assert {out[name] for name in ("weather", "scene", "timeofday")} == {-1}
+    assert {int(out[name]) for name in ("weather", "scene", "timeofday")} == {-1}
 
 
 def test_an_image_without_objects_is_labelled_with_none():
@@ -118,13 +118,13 @@ def test_a_box_with_little_left_is_ignored_and_one_outside_goes():
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("pitch", [0.0, 4.0])
 def test_the_camera_of_a_moved_picture_sees_the_road_where_the_picture_shows_it(mirrored, pitch):
-    from perception_models.data.augment.geometry import turned, zoom_about
+    from perception_models.data.augment.geometry import rotation_homography, zoom_about
 
     lens = np.array([[100, 0, 64], [0, 100, 30], [0, 0, 1.0]])
     pose = np.eye(4)
     pose[:3] = [[0, 0, 1, 1.5], [-1, 0, 0, 0.2], [0, -1, 0, 1.4]]  # looks forward from 1.4 m
     road = np.array([[12.0, 3.0, 0.0], [30.0, -4.0, 0.0]])
-    matrix = zoom_about((64, 128), 1.3, np.array([0.05, -0.02]), 0.5) @ turned(
+    matrix = zoom_about((64, 128), 1.3, np.array([0.05, -0.02]), 0.5) @ rotation_homography(
         (64, 128), np.array([pitch, 1.0, 2.0]), lens
     )
     matrix = mirror(128) @ matrix if mirrored else matrix

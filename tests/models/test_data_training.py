@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from perception_models.data import AugmentConfig, DataError, Items, Lane, Lanes, Order, Sample, open_mix
+from perception_models.data import AugmentConfig, DataError, Lane, Lanes, Sample, Sampler, TargetDataset, open_mix
 from perception_models.data.cache import Cached, cached
-from perception_models.data.registry import KINDS, Mix, Only, Repeated, open_dataset, repeat_factors
+from perception_models.data.mix import LabelSubset, Mix, Repeated, proportional_counts, repeat_factors
+from perception_models.data.registry import KINDS, open_dataset
 from perception_models.data.sample import Boxes
-from perception_models.data.sampler import shares
 
 
 class Memory:
@@ -100,7 +100,7 @@ def test_writing_into_a_cached_sample_does_not_change_the_cache(tmp_path):
     ("weights", "total", "expected"), [([1, 1], 3, [2, 1]), ([0.7, 0.2, 0.1], 10, [7, 2, 1]), ([0, 5], 4, [0, 4])]
 )
 def test_shares_are_whole_and_complete(weights, total, expected):
-    assert shares(np.array(weights, float), total).tolist() == expected
+    assert proportional_counts(np.array(weights, float), total).tolist() == expected
 
 
 def mix(*counts, weights):
@@ -108,7 +108,7 @@ def mix(*counts, weights):
 
 
 def test_every_image_comes_before_any_comes_again():
-    order = Order(mix(5, 3, weights=(2, 1)), 6)
+    order = Sampler(mix(5, 3, weights=(2, 1)), 6)
     seen = [key for _ in range(5) for key in order]  # 20 of part 0, 10 of part 1
     for part, size, times in ((0, 5, 4), (1, 3, 3)):
         counts = np.bincount([index for _, _, p, index in seen if p == part], minlength=size)
@@ -116,36 +116,36 @@ def test_every_image_comes_before_any_comes_again():
 
 
 def test_ranks_share_an_epoch_without_overlap():
-    whole = list(Order(mix(8, weights=(1,)), 8))
-    halves = [list(Order(mix(8, weights=(1,)), 8, rank=rank, world=2)) for rank in (0, 1)]
+    whole = list(Sampler(mix(8, weights=(1,)), 8))
+    halves = [list(Sampler(mix(8, weights=(1,)), 8, rank=rank, world=2)) for rank in (0, 1)]
     assert sorted(halves[0] + halves[1]) == sorted(whole)
 
 
 def test_an_order_goes_on_where_it_stopped():
     parts = mix(7, 4, weights=(1, 2))
-    whole = Order(parts, 10, seed=3)
+    whole = Sampler(parts, 10, seed=3)
     expected = [key for _ in range(3) for key in whole]
-    stopped = Order(parts, 10, seed=3)
+    stopped = Sampler(parts, 10, seed=3)
     stopped.epoch, stopped.position = 1, 4
     assert list(stopped) + list(stopped) == expected[14:]
     assert (stopped.epoch, stopped.position) == (3, 0)
 
 
 def test_an_item_depends_on_its_key_alone():
-    items = Items(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)
+    items = TargetDataset(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)
     first = items[0, 5, 0, 1]
     items[0, 6, 0, 2]
-    again = Items(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)[0, 5, 0, 1]
+    again = TargetDataset(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)[0, 5, 0, 1]
     assert all(np.array_equal(first[name], again[name], equal_nan=first[name].dtype.kind == "f") for name in first)
     assert not np.array_equal(first["images"], items[1, 5, 0, 1]["images"])
 
 
 def test_only_some_labels_are_kept():
-    out = Only(Memory(), ("boxes",))[1]
+    out = LabelSubset(Memory(), ("boxes",))[1]
     assert out.boxes is not None
     assert (out.lanes, out.drivable, out.scene) == (None, None, {})
     with pytest.raises(DataError, match="boxs"):
-        Only(Memory(), ("boxs",))
+        LabelSubset(Memory(), ("boxs",))
 
 
 def write_labelled(folder):

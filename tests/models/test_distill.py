@@ -12,9 +12,9 @@ from perception_models.losses import TASKS, LossConfig
 from perception_models.losses.balancing import Balancer
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training import checkpoint
+from perception_models.training.build import TrainingModule
 from perception_models.training.config import DistillConfig, TrainConfig
 from perception_models.training.distill import Teacher, divergence, feature_loss, object_loss, output_loss
-from perception_models.training.step import Learner
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 
@@ -53,7 +53,7 @@ def test_who_says_what_the_teacher_says_pays_nothing(pair):
     """What is left is the entropy of the teacher's own doubt, which no student can lower."""
     _, theirs = pair
     mine = {name: value.clone().requires_grad_() for name, value in theirs.items()}
-    loss = output_loss(mine, theirs, 2.0, 0.0) + object_loss(mine, theirs, "one", SIZE, STRIDES, 0.0)
+    loss = output_loss(mine, theirs, 2.0, 0.0) + object_loss(mine, theirs, "one", (SIZE, STRIDES), 0.0)
     loss.backward()
     for name, value in mine.items():
         if value.grad is not None:
@@ -83,7 +83,7 @@ def test_boxes_teach_at_sure_cells_and_scores_everywhere(pair):
     mine, theirs = pair
     theirs["one_classes"][:] = -6.0
     theirs["one_classes"][:, 5, 8] = 4.0  # one traffic light
-    object_loss(mine, theirs, "one", SIZE, STRIDES, 0.5).backward()
+    object_loss(mine, theirs, "one", (SIZE, STRIDES), 0.5).backward()
     for name in ("one_sides", "one_states"):
         cells = mine[name].grad.abs().sum(-1) > 0
         assert cells.sum(1).tolist() == [1, 1, 1, 1]
@@ -99,7 +99,7 @@ def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch
             if name.endswith("bias"):
                 parameter += 2 * torch.randn_like(parameter)  # opinions of its own
     taught = Teacher(DistillConfig(), teacher, student)
-    learner = Learner(student, Balancer(TrainConfig().balance), LossConfig(), taught)
+    learner = TrainingModule(student, Balancer(TrainConfig().balance), LossConfig(), taught)
     unknown = {"has_boxes": False, "drivable": 255, "semantic": 255}
     for name in ("lane_exists", "weather", "scene", "timeofday", *unknown):
         drawn_batch[name][:] = unknown.get(name, -1)
@@ -107,7 +107,7 @@ def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch
     @torch.no_grad()
     def disagreement() -> float:
         """Without the teacher's own doubt, which is all that a student who agrees still pays for."""
-        theirs = taught.look(drawn_batch["images"]).outputs
+        theirs = taught.predict(drawn_batch["images"]).outputs
         mine = student(drawn_batch["images"])
         return float(output_loss(mine, theirs, 2.0, 0.0) - output_loss(theirs, theirs, 2.0, 0.0))
 
@@ -124,7 +124,7 @@ def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch
 def test_the_teacher_stays_as_it_is_and_out_of_the_checkpoint(drawn_batch):
     teacher, student = net(3), net(4)
     module = Teacher(DistillConfig(), teacher, student)
-    learner = Learner(student, Balancer(TrainConfig().balance), LossConfig(), module).train()
+    learner = TrainingModule(student, Balancer(TrainConfig().balance), LossConfig(), module).train()
     assert set(module.state_dict()) == {"adapter.weight", "adapter.bias"}
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     learner(drawn_batch, TASKS)[0].backward()

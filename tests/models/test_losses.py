@@ -14,10 +14,10 @@ from perception_models.losses.lanes import lane_losses
 from perception_models.losses.masks import mask_loss, tversky_loss
 from perception_models.losses.objects import object_losses
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
-CENTERS, SCALE = cell_centers(SIZE, STRIDES)
+CENTERS, SCALE = anchor_points(SIZE, STRIDES)
 GRID = SIZE, STRIDES
 CAR, LIGHT = labels.OBJECTS.index("car"), labels.LIGHT
 
@@ -104,10 +104,10 @@ def test_assignment_is_that_of_the_paper_done_slowly(top):
     valid = torch.ones(1, 4, dtype=torch.bool)
     given = assign(probabilities[None], predicted[None], GRID, boxes[None], classes[None], valid, top)
     owner, scores = slow_task_alignment(probabilities, predicted, boxes, classes, top)
-    assert torch.where(given.taken[0], given.rows[0], -1).tolist() == owner
+    assert torch.where(given.assigned[0], given.rows[0], -1).tolist() == owner
     torch.testing.assert_close(given.weight[0], torch.tensor(scores), atol=1e-5, rtol=1e-4)
-    kinds = given.scores[0].argmax(-1)[given.taken[0] & (given.weight[0] > 0)]
-    wanted = classes[given.rows[0][given.taken[0] & (given.weight[0] > 0)]]
+    kinds = given.scores[0].argmax(-1)[given.assigned[0] & (given.weight[0] > 0)]
+    wanted = classes[given.rows[0][given.assigned[0] & (given.weight[0] > 0)]]
     assert torch.equal(kinds, wanted)
 
 
@@ -120,7 +120,7 @@ def test_the_one_cell_of_a_small_object_lies_inside_it():
     predicted = boxes_from_sides(torch.full((1, len(CENTERS), 4), 0.7), CENTERS, SCALE)
     predicted[0, beside] = torch.tensor([9.0, 2, 20.8, 19])
     given = assign(probabilities, predicted, GRID, box, torch.tensor([[LIGHT]]), torch.tensor([[True]]), 1)
-    x, y = CENTERS[given.taken[0]][0]
+    x, y = CENTERS[given.assigned[0]][0]
     assert 9 < x < 17
     assert 2 < y < 19
 
@@ -132,10 +132,10 @@ def test_an_object_smaller_than_a_cell_still_has_one(box):
         torch.full((1, len(CENTERS), 10), 0.005), boxes_from_sides(sides, CENTERS, SCALE), GRID,
         torch.tensor([[box]]), torch.tensor([[CAR]]), torch.tensor([[True]]), 1,
     )  # fmt: skip
-    assert given.taken.sum() == 1
-    assert (CENTERS[given.taken[0]] - torch.tensor(box).view(2, 2).mean(0)).norm() < 12
-    overlap = iou(torch.tensor(box), boxes_from_sides(sides, CENTERS, SCALE)[0, given.taken[0]])
-    torch.testing.assert_close(given.weight[given.taken], overlap)  # however badly it is seen at first
+    assert given.assigned.sum() == 1
+    assert (CENTERS[given.assigned[0]] - torch.tensor(box).view(2, 2).mean(0)).norm() < 12
+    overlap = iou(torch.tensor(box), boxes_from_sides(sides, CENTERS, SCALE)[0, given.assigned[0]])
+    torch.testing.assert_close(given.weight[given.assigned], overlap)  # however badly it is seen at first
 
 
 def test_an_object_that_no_prediction_touches_still_has_a_cell():
@@ -146,7 +146,7 @@ def test_an_object_that_no_prediction_touches_still_has_a_cell():
         torch.full((1, len(CENTERS), 10), 0.5), tiny_elsewhere, GRID, box, torch.tensor([[CAR]]),
         torch.tensor([[True]]), 1,
     )  # fmt: skip
-    assert given.taken.sum() == 1
+    assert given.assigned.sum() == 1
 
 
 def test_padding_and_ignored_objects_get_no_cell(drawn_batch):
@@ -156,7 +156,7 @@ def test_padding_and_ignored_objects_get_no_cell(drawn_batch):
         torch.full((4, cells, 10), 0.5), boxes_from_sides(torch.zeros(4, cells, 4), CENTERS, SCALE), GRID,
         drawn_batch["boxes"], drawn_batch["classes"], valid, 10,
     )  # fmt: skip
-    assert not given.taken.any()
+    assert not given.assigned.any()
     assert given.scores.sum() == 0
 
 
@@ -172,11 +172,11 @@ def test_perfect_boxes_and_scores_cost_almost_nothing(drawn_batch, outputs):
                 sides = torch.cat([CENTERS - box[:2], box[2:] - CENTERS], 1) / SCALE[:, None]
                 inside &= (sides > 0.1).all(1)
                 nearest = inside.nonzero()[0, 0]
-                for twin in ("many", "one"):
-                    rows = inside if twin == "many" else nearest[None]
-                    outputs[f"{twin}_sides"][image, rows] = sides[rows].clamp(min=0.1).log()
-                    outputs[f"{twin}_classes"][image, rows, kind] = 12.0
-                    outputs[f"{twin}_states"][image, rows] = 12.0 * F.one_hot(state.clamp(min=0), 4).float() * 2 - 12
+                for branch in ("many", "one"):
+                    rows = inside if branch == "many" else nearest[None]
+                    outputs[f"{branch}_sides"][image, rows] = sides[rows].clamp(min=0.1).log()
+                    outputs[f"{branch}_classes"][image, rows, kind] = 12.0
+                    outputs[f"{branch}_states"][image, rows] = 12.0 * F.one_hot(state.clamp(min=0), 4).float() * 2 - 12
     start = object_losses(outputs, drawn_batch, STRIDES, "one")
     assert start["classes"] < 0.1
     assert start["choice"] < 0.1
@@ -347,7 +347,7 @@ def test_the_cost_of_a_place_grows_with_the_distance():
         outputs, batch = lanes_drawn_by_hand()
         outputs["lane_heat"] *= 0
         outputs["lane_column"] += off
-        cost.append(float(lane_losses(outputs, batch)["place"]))
+        cost.append(float(lane_losses(outputs, batch)["position"]))
     assert cost == sorted(cost)
     assert cost[0] == pytest.approx(math.log(16), rel=1e-5)
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from perception_models.export.export import deployable
 from perception_models.losses import TASKS, LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.network.export_graph import ExportGraph, class_ids
 
 SIZE = 64, 128
@@ -39,11 +39,11 @@ def trained_looking(net: PerceptionNet) -> PerceptionNet:
 def test_all_outputs_have_the_promised_shapes():
     shapes = {name: tuple(value.shape) for name, value in tiny()(noise()).items()}
     rows, columns = SIZE[0] // 8, SIZE[1] // 8
-    twins = {
+    branches = {
         f"{t}_{n}": (2, CELLS, c) for t in ("many", "one") for n, c in (("classes", 10), ("sides", 4), ("states", 4))
     }
     assert shapes == {
-        **twins,
+        **branches,
         "drivable": (2, 3, 16, 32),
         "semantic": (2, 11, 16, 32),
         "lane_heat": (2, 6, rows, columns),
@@ -111,14 +111,14 @@ def test_folding_norms_and_scale_into_convolutions_changes_nothing():
 
 
 def test_cells_go_from_fine_to_coarse_and_row_by_row():
-    centers, strides = cell_centers(SIZE, (8, 16, 32))
+    centers, strides = anchor_points(SIZE, (8, 16, 32))
     assert len(centers) == CELLS
     assert centers[[0, 1, 16, 128, -1]].tolist() == [[4, 4], [12, 4], [4, 12], [8, 8], [112, 48]]
     assert strides[[0, 127, 128, -1]].tolist() == [8, 8, 16, 32]
 
 
 def test_boxes_come_back_from_the_log_of_their_sides():
-    centers, strides = cell_centers(SIZE, (8, 16, 32))
+    centers, strides = anchor_points(SIZE, (8, 16, 32))
     box = torch.tensor([-3.0, 2.0, 120.0, 63.5])
     inside = ((centers > box[:2]) & (centers < box[2:])).all(1)
     sides = (torch.cat([centers - box[:2], box[2:] - centers], 1) / strides[:, None]).log()
@@ -132,7 +132,7 @@ def test_the_best_objects_leave_the_graph_in_order_of_their_score():
     with torch.no_grad():
         raw = {name: value.numpy() for name, value in net(noise()).items()}
         out = {name: value.numpy() for name, value in zip(final.output_names(), final(noise()))}
-    centers, strides = (t.numpy() for t in cell_centers(SIZE, (8, 16, 32)))
+    centers, strides = (t.numpy() for t in anchor_points(SIZE, (8, 16, 32)))
     for image in range(2):
         rows = np.argsort(-raw["one_classes"][image].max(1), kind="stable")[:7]
         sides = np.exp(raw["one_sides"][image][rows]) * strides[rows, None]

@@ -18,10 +18,10 @@ from perception_models.data.augment import AugmentConfig
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
-from perception_models.training.pretrain import MaskedLearner
-from perception_models.training.pretrain.config import UNFORESEEABLE, pretrain_words
-from perception_models.training.pretrain.frames import entries
-from perception_models.training.pretrain.masking import normalised, random_visible, spread, visible_maps
+from perception_models.training.pretrain import MaskedPretraining
+from perception_models.training.pretrain.config import UNPREDICTABLE, pretrain_overrides
+from perception_models.training.pretrain.frames import training_entries
+from perception_models.training.pretrain.masking import normalized, random_visible, upsample_mask, visible_maps
 
 SMALL = [
     "network.size=t", "precision=32-true", "accelerator=cpu", "data.cache=null", "optimizer.warmup=2", "log_every=1",
@@ -30,9 +30,9 @@ SMALL = [
 
 
 @pytest.fixture
-def learner() -> MaskedLearner:
+def learner() -> MaskedPretraining:
     torch.manual_seed(0)
-    return MaskedLearner(PerceptionNet(of_size("t", tasks=[])), 0.5)
+    return MaskedPretraining(PerceptionNet(of_size("t", tasks=[])), 0.5)
 
 
 @pytest.mark.parametrize("hidden", [0.01, 0.25, 0.6, 0.99])
@@ -48,14 +48,14 @@ def test_every_picture_hides_as_much_and_never_all(hidden):
 def test_nothing_hidden_reaches_the_maps(learner, drawn_batch):
     """Other pixels behind the holes: the same maps; and the holes are zero."""
     images = drawn_batch["images"].float().permute(0, 3, 1, 2)
-    visible = learner.draw(images)
-    holes = ~spread(visible, images.shape[-2:])
+    visible = learner.draw_mask(images)
+    holes = ~upsample_mask(visible, images.shape[-2:])
     other = torch.where(holes, torch.rand_like(images) * 255, images)
     learner.train()
     one, two = (visible_maps(learner.net.backbone, x, visible) for x in (images, other))
     for a, b in zip(one, two):
         assert torch.equal(a, b)
-        assert not a.masked_select(~spread(visible, a.shape[-2:])).any()
+        assert not a.masked_select(~upsample_mask(visible, a.shape[-2:])).any()
         assert a.any()
 
 
@@ -76,33 +76,35 @@ def test_batch_norm_counts_only_what_is_seen(learner):
     learner.train()
     visible_maps(learner.net.backbone, images, visible)
     norm, conv = learner.net.backbone.stem[1], learner.net.backbone.stem[0]
-    seen = conv(images * spread(visible, images.shape[-2:]))[..., :32].detach()  # the holes start at stem column 32
+    seen = conv(images * upsample_mask(visible, images.shape[-2:]))[
+        ..., :32
+    ].detach()  # the holes start at stem column 32
     torch.testing.assert_close(norm.running_mean, 0.03 * seen.mean((0, 2, 3)), rtol=1e-4, atol=1e-4)
 
 
 def test_the_target_has_neither_brightness_nor_contrast(drawn_batch):
     images = drawn_batch["images"].float().permute(0, 3, 1, 2)
-    cells = normalised(images).unfold(2, 32, 32).unfold(3, 32, 32).flatten(-2)
+    cells = normalized(images).unfold(2, 32, 32).unfold(3, 32, 32).flatten(-2)
     torch.testing.assert_close(cells.mean(-1), torch.zeros_like(cells.mean(-1)), rtol=0, atol=1e-3)
     assert cells.std(-1).max() < 1.05
-    assert normalised(torch.full((1, 3, 32, 32), 7.0)).abs().max() == 0
+    assert normalized(torch.full((1, 3, 32, 32), 7.0)).abs().max() == 0
     busy = torch.rand(1, 3, 32, 64) * 255
-    torch.testing.assert_close(normalised(busy), normalised(busy * 0.7 + 20), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(normalized(busy), normalized(busy * 0.7 + 20), rtol=1e-3, atol=1e-3)
 
 
 def test_who_paints_what_was_there_pays_nothing_whatever_stands_elsewhere(learner, drawn_batch):
     images = drawn_batch["images"].float().permute(0, 3, 1, 2)
-    visible, target = learner.draw(images), normalised(images)
-    paintings = [torch.nn.functional.avg_pool2d(target, 2**i) for i in range(4)]
-    seen = [spread(visible, p.shape[-2:]) for p in paintings]
-    assert learner.loss([p + 9 * s for p, s in zip(paintings, seen)], target, visible) == 0
-    torch.testing.assert_close(learner.loss([p + 2.0 for p in paintings], target, visible), torch.tensor(4.0))
+    visible, target = learner.draw_mask(images), normalized(images)
+    reconstruct = [torch.nn.functional.avg_pool2d(target, 2**i) for i in range(4)]
+    seen = [upsample_mask(visible, p.shape[-2:]) for p in reconstruct]
+    assert learner.loss([p + 9 * s for p, s in zip(reconstruct, seen)], target, visible) == 0
+    torch.testing.assert_close(learner.loss([p + 2.0 for p in reconstruct], target, visible), torch.tensor(4.0))
 
 
 def test_all_of_the_trunk_learns_and_fills_in_much_better_than_a_flat_guess(learner, drawn_batch):
     optimizer, losses = torch.optim.AdamW(learner.parameters(), 0.01), []
     learner.train()
-    target = normalised(drawn_batch["images"].float().permute(0, 3, 1, 2))
+    target = normalized(drawn_batch["images"].float().permute(0, 3, 1, 2))
     nothing = [torch.zeros_like(torch.nn.functional.avg_pool2d(target, 2**i)) for i in range(4)]
     flat = float(learner.loss(nothing, target, torch.zeros(4, 1, 2, 4, dtype=torch.bool)))
     for step in range(50):
@@ -119,7 +121,7 @@ def test_all_of_the_trunk_learns_and_fills_in_much_better_than_a_flat_guess(lear
 
 
 def pretrained(source, out, *words: str, resume: bool = False):
-    config = load_settings(TrainConfig, None, [*pretrain_words([source], out, 0.5), *SMALL, *words])
+    config = load_settings(TrainConfig, None, [*pretrain_overrides([source], out, 0.5), *SMALL, *words])
     return training.train(config, out, resume)
 
 
@@ -138,7 +140,7 @@ def test_a_pretrained_trunk_is_a_start_for_training(drawn_folder, tmp_path):
 
 def test_a_pretraining_that_was_interrupted_ends_as_if_it_had_not_been(drawn_folder, tmp_path):
     whole = pretrained(drawn_folder, tmp_path / "whole")
-    config = load_settings(TrainConfig, None, [*pretrain_words([drawn_folder], tmp_path / "halves", 0.5), *SMALL])
+    config = load_settings(TrainConfig, None, [*pretrain_overrides([drawn_folder], tmp_path / "halves", 0.5), *SMALL])
 
     class Interrupted(Exception):
         pass
@@ -149,7 +151,7 @@ def test_a_pretraining_that_was_interrupted_ends_as_if_it_had_not_been(drawn_fol
             raise Interrupted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.Run, "_after", stop_after_two)
+        patch.setattr(training.Trainer, "_after", stop_after_two)
         with pytest.raises(Interrupted):
             training.train(config, tmp_path / "halves")
     continued = training.train(config, tmp_path / "halves", resume=True)
@@ -158,7 +160,7 @@ def test_a_pretraining_that_was_interrupted_ends_as_if_it_had_not_been(drawn_fol
 
 
 def test_the_picture_shows_holes_reconstruction_and_original(learner, drawn_batch):
-    sheet = learner.train().sheet(learner.net, drawn_batch["images"])
+    sheet = learner.train().preview(learner.net, drawn_batch["images"])
     assert sheet.shape == (4 * 64, 3 * 128, 3)
     holes, made, original = np.split(sheet, 3, 1)
     assert (original == drawn_batch["images"].numpy().reshape(-1, 128, 3)).all()
@@ -181,7 +183,7 @@ def test_pictures_are_taken_from_data_sets_bare_folders_and_videos(drawn_folder,
     for level in range(25):
         video.write(np.full((32, 64, 3), level * 10, np.uint8))
     video.release()
-    found = entries([drawn_folder, bare, tmp_path / "drive.avi"], tmp_path / "pictures", 0.5)
+    found = training_entries([drawn_folder, bare, tmp_path / "drive.avi"], tmp_path / "pictures", 0.5)
     assert [entry["kind"] for entry in found] == ["labelled"] * 3
     assert found[0]["path"] == str(drawn_folder)
     assert len(list((tmp_path / "pictures/bare/images").glob("*.png"))) == 4
@@ -189,16 +191,16 @@ def test_pictures_are_taken_from_data_sets_bare_folders_and_videos(drawn_folder,
     assert [path.stem for path in taken] == ["000000", "000005", "000010", "000015", "000020"]
     assert cv2.imread(str(taken[2])).mean() == pytest.approx(100, abs=3)
     taken[0].unlink()
-    assert entries([tmp_path / "drive.avi"], tmp_path / "pictures", 0.5) == found[2:]  # once is enough
+    assert training_entries([tmp_path / "drive.avi"], tmp_path / "pictures", 0.5) == found[2:]  # once is enough
     assert not taken[0].exists()
 
 
 def test_two_bare_folders_of_one_name_are_both_taken(drawn_folder, tmp_path):
     sources = [shutil.copytree(drawn_folder / "images", tmp_path / hour / "images") for hour in ("day", "night")]
     for _ in range(2):  # again when it is resumed
-        found = entries(sources, tmp_path / "pictures", 0.5)
+        found = training_entries(sources, tmp_path / "pictures", 0.5)
         assert [(Path(entry["path"]) / "images").resolve() for entry in found] == sources
 
 
 def test_the_augmentation_that_is_switched_off_exists():
-    assert set(UNFORESEEABLE) <= {field.name for field in fields(AugmentConfig)}
+    assert set(UNPREDICTABLE) <= {field.name for field in fields(AugmentConfig)}

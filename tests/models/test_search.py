@@ -18,11 +18,11 @@ import optuna
 from perception_models.config import SettingsError, load_settings
 from perception_models.training import launch
 from perception_models.training.config import TrainConfig
-from perception_models.training.launch import alone
+from perception_models.training.launch import run_lock
 from perception_models.training.search import run as searching
 from perception_models.training.search.config import SearchConfig, read_plan
 from perception_models.training.search.run import open_study, search
-from perception_models.training.search.trial import kept, watch
+from perception_models.training.search.trial import objective_history, train_trial
 
 # Best at lr 0.003. A run of four validations; DIVERGES and SLEEPS by its name.
 FAKE = """
@@ -85,7 +85,7 @@ def test_a_search_goes_on_where_it_was_and_tries_again_what_was_interrupted(tmp_
 
     config = plan_file(tmp_path, pruner="none", trials=4)
     with monkeypatch.context() as patch:
-        patch.setattr(searching, "watch", interrupted)
+        patch.setattr(searching, "train_trial", interrupted)
         with pytest.raises(KeyboardInterrupt):
             search(config, out, [], lambda _: None)
     study = open_study(SearchConfig(), out)
@@ -101,21 +101,21 @@ def test_a_search_goes_on_where_it_was_and_tries_again_what_was_interrupted(tmp_
 
 
 def test_a_hopeless_training_is_stopped_at_once(tmp_path):
-    points, complete = watch(TrainConfig(name="sleeps"), tmp_path, lambda points: True, "val/score")
+    points, complete = train_trial(TrainConfig(name="sleeps"), tmp_path, lambda points: True, "val/score")
     assert (len(points), complete) == (1, False)
 
 
 def test_a_training_that_outlived_its_search_is_waited_for(tmp_path):
     long = f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(tmp_path)!r}, 'done').touch()"
-    with alone(tmp_path) as lock:
+    with run_lock(tmp_path) as lock:
         training = subprocess.Popen([sys.executable, "-c", long], pass_fds=[lock])
-    with alone(tmp_path):
+    with run_lock(tmp_path):
         assert (tmp_path / "done").exists()
     training.wait()
 
 
 def test_a_training_that_diverges_counts_as_stopped_early(tmp_path):
-    with pytest.raises(RuntimeError, match="no training went to its end"):
+    with pytest.raises(RuntimeError, match="no training was completed"):
         search(plan_file(tmp_path, trials=1), tmp_path / "out", ["name=diverges"], lambda _: None)
     (trial,) = open_study(SearchConfig(), tmp_path / "out").trials
     assert trial.state is optuna.trial.TrialState.PRUNED
@@ -131,9 +131,9 @@ def test_the_objective_is_that_of_the_network_which_is_kept(tmp_path):
     rows = [(10, -3.0, 0.2), (20, -1.0, 0.5), (30, -2.0, 0.9)]
     lines = [f'{{"step": {s}, "val/score": {score}, "val/iou/drivable": {iou}}}\n' for s, score, iou in rows]
     (tmp_path / "log.jsonl").write_text("".join(lines))
-    assert kept(tmp_path, "val/iou/drivable") == [(10, 0.2), (20, 0.5), (30, 0.5)]
+    assert objective_history(tmp_path, "val/iou/drivable") == [(10, 0.2), (20, 0.5), (30, 0.5)]
     (tmp_path / "log.jsonl").write_text("".join(lines)[:-9])
-    assert kept(tmp_path, "val/score") == []  # a line is being written
+    assert objective_history(tmp_path, "val/score") == []  # a line is being written
 
 
 @pytest.mark.parametrize(

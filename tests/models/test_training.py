@@ -20,19 +20,10 @@ from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.export_graph import ExportGraph
 from perception_models.training import checkpoint
-from perception_models.training.build import build_network
+from perception_models.training.build import TrainingModule, build_network, compile_parts
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
-from perception_models.training.step import (
-    Learner,
-    build_optimizer,
-    compile_parts,
-    learning_rate,
-    phase_at,
-    scale_of,
-    steps,
-    tasks_at,
-    total_steps,
-)
+from perception_models.training.optimization.optimizer import build_optimizer, scale_of
+from perception_models.training.optimization.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -145,7 +136,7 @@ def test_a_killed_run_ends_bit_identical_to_one_that_was_not(words, drawn_folder
     config = small(drawn_folder, TWO_SIZES, "save_every=3", "validate_every=4", "validate_images=2", val, *words)
     training.train(config, tmp_path / "whole")
 
-    after = training.Run._after
+    after = training.Trainer._after
 
     def die(run, step, *rest):
         if step.number == 4:
@@ -153,7 +144,7 @@ def test_a_killed_run_ends_bit_identical_to_one_that_was_not(words, drawn_folder
         after(run, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Run, "_after", die)
+        patch.setattr(training.Trainer, "_after", die)
         with pytest.raises(Killed):
             training.train(config, tmp_path / "killed")
     assert json.loads((tmp_path / "killed/last.json").read_text())["step"] == 3
@@ -176,7 +167,7 @@ def test_a_resumed_run_takes_the_steps_that_are_left():
     stages = [StageConfig(views=10, batch=2), StageConfig(views=9, batch=4, height=384)]
     whole = list(steps(stages, 1))
     assert [step.number for step in whole] == list(range(7)) == list(range(total_steps(stages, 1)))
-    assert [step.seen for step in whole] == [0, 2, 4, 6, 8, 10, 14]
+    assert [step.views_before for step in whole] == [0, 2, 4, 6, 8, 10, 14]
     assert [step.size[0] for step in whole] == [256] * 5 + [384] * 2
     assert list(steps(stages, 1, start=4)) == whole[4:]
 
@@ -187,7 +178,7 @@ def test_a_broken_checkpoint_says_what_to_do(content, tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match="does not exist"):
         checkpoint.load(path)
     path.write_bytes(content)
-    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint of ours"):
+    with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint"):
         checkpoint.load(path)
 
 
@@ -255,7 +246,7 @@ def test_a_transfer_skips_weights_of_another_shape(tmp_path):
     anew = checkpoint.transfer(PerceptionNet(of_size("t")), str(tmp_path / "old.safetensors"), [])
     assert "heads.semantic.logits.weight" in anew
     assert "backbone.stem.0.weight" not in anew
-    with pytest.raises(checkpoint.CheckpointError, match="shares no weight"):
+    with pytest.raises(checkpoint.CheckpointError, match="no weight that fits"):
         checkpoint.transfer(PerceptionNet(of_size("s", tasks=["scene"])), str(tmp_path / "old.safetensors"), [])
 
 
@@ -320,7 +311,7 @@ def test_every_part_has_its_learning_rate():
         "net.heads.lanes.row.bias": 2.0,
     }
     assert {name: scale_of(name, scales) for name in names} == names
-    learner = Learner(PerceptionNet(of_size("t")), Balancer(TrainConfig().balance), TrainConfig().loss)
+    learner = TrainingModule(PerceptionNet(of_size("t")), Balancer(TrainConfig().balance), TrainConfig().loss)
     optimizer = build_optimizer(learner, OptimizerConfig(scales=scales, weight_decay=0.1))
     counted = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     assert counted == sum(p.numel() for p in learner.net.parameters())
@@ -402,6 +393,6 @@ def test_the_configuration_for_real_pictures_learns_nothing_from_the_drive_it_is
 def test_every_weight_of_a_network_with_one_task_gets_a_gradient(task, drawn_batch):
     """Several devices wait for the gradients of all weights, also of levels of the trunk that no head reads."""
     net = PerceptionNet(of_size("t", tasks=[task]))
-    learner = Learner(net, Balancer(TrainConfig().balance), TrainConfig().loss)
+    learner = TrainingModule(net, Balancer(TrainConfig().balance), TrainConfig().loss)
     learner(drawn_batch, (task,))[0].backward()
     assert [name for name, value in learner.named_parameters() if value.requires_grad and value.grad is None] == []

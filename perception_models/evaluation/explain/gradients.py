@@ -20,7 +20,7 @@ from perception_models.data import labels
 from perception_models.evaluation.explain.target import Question
 from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import boxes_from_sides, anchor_points
 
 STAGES = (1, 2)  # of the backbone, strides 8 and 16: fine enough for a wheel, deep enough to know a car
 
@@ -49,7 +49,7 @@ def said(net: PerceptionNet, question: Question, size: tuple[int, int]) -> Calla
 def _object(outputs: dict[str, Tensor], question: Question, size: tuple[int, int], strides: tuple[int, ...]) -> Tensor:
     """The logit of the cell whose box it was."""
     logits = outputs["one_classes"][..., int(question.label)]
-    boxes = boxes_from_sides(outputs["one_sides"], *cell_centers(size, strides))
+    boxes = boxes_from_sides(outputs["one_sides"], *anchor_points(size, strides))
     asked = torch.from_numpy(question.shape).reshape(1, 1, 4).expand_as(boxes)
     cell = (iou(boxes, asked) * logits.sigmoid()).argmax(1)
     return logits.gather(1, cell[:, None])[:, 0]

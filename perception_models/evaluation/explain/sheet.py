@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from perception_models.data.inspect import draw_words, tile
+from perception_models.data.drawing import draw_text, tile
 from perception_models.evaluation.explain.target import Question
 
 COLUMNS = 3
@@ -30,5 +30,5 @@ def panel(picture: np.ndarray, question: Question, evidence: np.ndarray) -> np.n
         cv2.rectangle(out, corners[0].tolist(), corners[1].tolist(), (255, 255, 255), 1)
     if question.kind == "lane":
         cv2.polylines(out, [corners], False, (255, 255, 255), 1, cv2.LINE_AA)
-    draw_words(out, [question.title])
+    draw_text(out, [question.title])
     return out
