@@ -176,7 +176,7 @@ class Sampler:
 def proportional_counts(weights: np.ndarray, total: int) -> np.ndarray:
     """Integers proportional to the weights that sum to total (largest remainders)."""
     exact = weights / weights.sum() * total
-    counts = np.floor(exact).astype(np.int64)
+    counts: np.ndarray = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
     return counts
 

@@ -56,7 +56,7 @@ def _check_prefixes(net: nn.Module, wanted: dict[str, list[str]]) -> None:
 def compile_parts(net: PerceptionNet) -> None:
     """Compile backbone, neck and heads in place with torch.compile; names, weights and copies are unaffected."""
     for part in (net.backbone, net.neck, *net.heads.values()):
-        part.compile(dynamic=False)  # type: ignore[no-untyped-call]  # torch has no types for it
+        part.compile(dynamic=False)
 
 
 def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | MaskedPretraining:

@@ -26,7 +26,7 @@ class RunLogger:
         from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]  # torch has no types for it
+        self._board: Any = SummaryWriter(str(folder / "tensorboard"))
         self._lines = (folder / "log.jsonl").open("a")
         if wandb:
             self._wandb = _wandb_run(folder, config)

@@ -197,6 +197,8 @@ class Trainer:
 
     def load(self) -> None:
         """Restore the state written by `save`."""
+        if not self.last.exists():
+            raise SettingsError(f"{self.folder} holds no run to resume: start one without --resume")
         parts, state = checkpoint.load(self.last)
         if state["world"] != self.fabric.world_size:
             wanted = f"set devices={state['world']}, not {self.fabric.world_size}"
