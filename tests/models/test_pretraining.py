@@ -25,7 +25,7 @@ from perception_models.training.pretrain.masking import normalized, random_visib
 
 SMALL = [
     "network.size=t", "precision=32-true", "accelerator=cpu", "data.cache=null", "optimizer.warmup=2", "log_every=1",
-    "picture_every=0", "validate_every=0", "save_every=0", "stages=[{views: 16, height: 64, width: 128, batch: 4}]",
+    "picture_every=0", "validate_every=0", "save_every=0", "stages=[{views: 8, height: 64, width: 128, batch: 2}]",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from perception_models.training import launch
 from perception_models.training.config import TrainConfig
 from perception_models.training.log import read_log
 
+POLL_INTERVAL = 0.2  # seconds
 Points = list[tuple[int, float]]
 
 
@@ -47,7 +48,7 @@ def _monitor(
 ) -> tuple[Points, bool]:
     points: Points = []
     while (code := process.poll()) is None:
-        time.sleep(0.2)
+        time.sleep(POLL_INTERVAL)
         history = objective_history(folder, objective)
         if len(history) > len(points) and should_stop(points := history):
             return points, False
