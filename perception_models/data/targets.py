@@ -71,7 +71,7 @@ def _box_arrays(boxes: Boxes | None, rows: int) -> dict[str, np.ndarray]:
 
 
 def _mask_target(mask: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
-    """The pixel in the middle of each 4x4 block: unbiased, so thin poles keep their share of the area."""
+    """The pixel in the middle of each 4x4 block: unbiased, so thin poles keep their fraction of the area."""
     if mask is None:
         return np.full((size[0] // MASK_STRIDE, size[1] // MASK_STRIDE), IGNORE, np.uint8)
     return np.ascontiguousarray(mask[MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE])

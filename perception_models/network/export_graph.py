@@ -30,8 +30,8 @@ class ExportGraph(nn.Module):
         centers, strides = anchor_points(size, net.config.strides)
         self.top = min(top, len(centers))
         # x, y and stride in one tensor: one gather serves all three.
-        self.cells: Tensor
-        self.register_buffer("cells", torch.cat([centers, strides[:, None]], 1), persistent=False)
+        self.anchors: Tensor
+        self.register_buffer("anchors", torch.cat([centers, strides[:, None]], 1), persistent=False)
 
     def output_names(self) -> list[str]:
         """Names of the outputs in order, for the heads of this network."""
@@ -60,8 +60,8 @@ class ExportGraph(nn.Module):
         best, rows = logits.amax(-1).topk(self.top, dim=1)  # B K
         rows = rows.unsqueeze(-1)
         classes = logits.gather(1, rows.expand(-1, -1, logits.shape[-1])).argmax(-1)
-        anchors = self.cells.unsqueeze(0).expand(len(rows), -1, -1).gather(1, rows.expand(-1, -1, 3))
-        boxes = boxes_from_sides(sides.gather(1, rows.expand(-1, -1, 4)), anchors[..., :2], anchors[..., 2])
+        gathered = self.anchors.unsqueeze(0).expand(len(rows), -1, -1).gather(1, rows.expand(-1, -1, 3))
+        boxes = boxes_from_sides(sides.gather(1, rows.expand(-1, -1, 4)), gathered[..., :2], gathered[..., 2])
         states = states.gather(1, rows.expand(-1, -1, states.shape[-1])).sigmoid()
         return [boxes, best.sigmoid(), classes.to(torch.int32), states]
 

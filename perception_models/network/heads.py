@@ -83,7 +83,7 @@ class LaneHead(nn.Module):
         lines, channels, features = len(labels.POSITIONS), config.neck, config.lane_features
         self.tower = nn.Sequential(PositionEncoding(channels), ConvBlock(channels, channels))
         self.heat = nn.Conv2d(channels, lines, 1)
-        self.look = ConvBlock(channels, features, 1)
+        self.look = ConvBlock(channels, features, 1)  # appearance features; the name is part of checkpoints
         self.along = ConvBlock(features, features, (1, 7))  # seven rows of one line: enough to see dashes
         self.row = nn.Conv2d(features, 1, 1)
         self.existence = nn.Linear(features, 1)

@@ -46,7 +46,7 @@ def test_unknown_names_are_an_error(settings, message):
         Balancer(BalanceConfig(**settings))
 
 
-def test_uncertainty_finds_the_variance_that_the_paper_predicts():
+def test_uncertainty_converges_to_the_variance_of_the_paper():
     """For a loss L that stays, exp(-s) L + s is least at s = log L, where the weight is 1 / L."""
     chosen, given = balancer("uncertainty"), {"objects": 5.0, "lanes": 0.2}
     optimizer = torch.optim.SGD(chosen.parameters(), 0.3)
@@ -61,13 +61,13 @@ def test_uncertainty_finds_the_variance_that_the_paper_predicts():
     assert not chosen.log_variance[silent].any()
 
 
-def test_uwso_is_a_softmax_of_one_over_the_loss():
+def test_uwso_is_a_softmax_of_the_inverse_loss():
     got = weights(balancer("uwso", temperature=2.0), objects=4.0, lanes=0.5)
-    share = math.exp(0.5 / 0.5) / (math.exp(0.5 / 0.5) + math.exp(0.25 / 2))
-    assert got == pytest.approx({"lanes": 2 * share, "objects": 2 * (1 - share)}, rel=1e-5)
+    fraction = math.exp(0.5 / 0.5) / (math.exp(0.5 / 0.5) + math.exp(0.25 / 2))
+    assert got == pytest.approx({"lanes": 2 * fraction, "objects": 2 * (1 - fraction)}, rel=1e-5)
 
 
-def test_dwa_holds_back_the_task_that_falls_fast():
+def test_dwa_reduces_the_weight_of_a_fast_falling_task():
     chosen = balancer("dwa", temperature=0.5)
     assert weights(chosen, objects=4.0, lanes=1.0) == pytest.approx({"objects": 1, "lanes": 1})
     for step in range(60):
@@ -75,8 +75,8 @@ def test_dwa_holds_back_the_task_that_falls_fast():
     assert got["objects"] > 1.1
     assert got["objects"] + got["lanes"] == pytest.approx(2)
     pace = [(chosen.fast / chosen.slow)[TASKS.index(task)].item() for task in ("objects", "lanes")]
-    share = math.exp(pace[0] / 0.5) / sum(math.exp(p / 0.5) for p in pace)
-    assert got["objects"] == pytest.approx(2 * share, rel=1e-5)
+    fraction = math.exp(pace[0] / 0.5) / sum(math.exp(p / 0.5) for p in pace)
+    assert got["objects"] == pytest.approx(2 * fraction, rel=1e-5)
 
 
 def follow(alpha: float, steps: int = 300) -> tuple[Balancer, torch.Tensor]:
@@ -89,13 +89,13 @@ def follow(alpha: float, steps: int = 300) -> tuple[Balancer, torch.Tensor]:
     return chosen, chosen.factors[rows] * gradients([slow, fast], [shared]).norm(dim=1)
 
 
-def test_gradnorm_makes_gradients_equally_strong():
+def test_gradnorm_equalises_gradient_norms():
     chosen, norms = follow(alpha=0.0)
     assert norms[0].item() == pytest.approx(norms[1].item(), rel=1e-2)
     assert chosen.factors.sum().item() == pytest.approx(len(TASKS), rel=1e-4)
 
 
-def test_gradnorm_pushes_the_slow_task():
+def test_gradnorm_favours_the_slow_task():
     _, even = follow(alpha=0.0)
     _, pushed = follow(alpha=1.0)
     assert pushed[0] / pushed[1] > 2 * even[0] / even[1]
@@ -103,7 +103,7 @@ def test_gradnorm_pushes_the_slow_task():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_task_without_labels_in_the_batch_changes_no_weight(method):
-    """Its loss is 0, which must not read as 'learnt perfectly'."""
+    """Its loss is 0, which must not count as perfect."""
     shared = nn.Parameter(torch.ones(2))
     plain, more = balancer(method), balancer(method)
     for _ in range(3):
@@ -128,12 +128,12 @@ def test_a_task_without_labels_in_the_batch_changes_no_weight(method):
         ([[2.0, 0.0], [-1.0, 0.0]], [0.0, 0.0]),  # opposites leave nothing
     ],
 )
-def test_pcgrad_projects_away_what_contradicts(rows, wanted):
+def test_pcgrad_projects_away_conflicts(rows, wanted):
     torch.testing.assert_close(project(torch.tensor(rows), [0, 1]), torch.tensor(wanted))
     torch.testing.assert_close(project(torch.tensor(rows), [1, 0]), torch.tensor(wanted))
 
 
-def test_pcgrad_projects_off_the_gradients_as_they_were():
+def test_pcgrad_projects_onto_the_original_gradients():
     rows, order = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), [2, 0, 3, 1]
     wanted = torch.zeros(6)
     for i in range(4):
@@ -147,11 +147,11 @@ def test_pcgrad_projects_off_the_gradients_as_they_were():
 
 def test_cosines_between_tasks_are_those_of_their_gradients():
     shared = nn.Parameter(torch.tensor([1.0, 1.0]))
-    figures = agreement({"objects": 2 * shared[0], "lanes": shared[1] - shared[0], "scene": -shared[0]}, shared)
-    assert figures["norm/objects"] == pytest.approx(2)
-    assert figures["cosine/objects-lanes"] == pytest.approx(-(0.5**0.5))
-    assert figures["cosine/objects-scene"] == pytest.approx(-1)
-    assert figures["cosine/lanes-scene"] == pytest.approx(0.5**0.5)
+    metrics = agreement({"objects": 2 * shared[0], "lanes": shared[1] - shared[0], "scene": -shared[0]}, shared)
+    assert metrics["norm/objects"] == pytest.approx(2)
+    assert metrics["cosine/objects-lanes"] == pytest.approx(-(0.5**0.5))
+    assert metrics["cosine/objects-scene"] == pytest.approx(-1)
+    assert metrics["cosine/lanes-scene"] == pytest.approx(0.5**0.5)
 
 
 # --- on the network

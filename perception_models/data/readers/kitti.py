@@ -66,13 +66,13 @@ class KittiObjects:
         return boxes_from_rows(row for number, line in lines for row in _rows(line.split(), f"{path}: line {number}"))
 
 
-def _rows(words: list[str], where: str) -> list[BoxRow]:
+def _rows(columns: list[str], where: str) -> list[BoxRow]:
     """The boxes of one line: several if its type may stand for several classes."""
-    ignored = IGNORED.get(words[0])
-    names = ignored or (CLASSES.get(words[0]),)
+    ignored = IGNORED.get(columns[0])
+    names = ignored or (CLASSES.get(columns[0]),)
     if None in names:
-        raise DataError(f"{where}: unknown type {words[0]!r}, expected one of {', '.join([*CLASSES, *IGNORED])}")
-    box = checked_box(words[4:8], where)
+        raise DataError(f"{where}: unknown type {columns[0]!r}, expected one of {', '.join([*CLASSES, *IGNORED])}")
+    box = checked_box(columns[4:8], where)
     return [(box, OBJECTS.index(str(name)), ignored is not None, UNKNOWN) for name in names]
 
 

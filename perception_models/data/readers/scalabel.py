@@ -103,13 +103,13 @@ def line_appearance(attributes: dict[str, Any]) -> tuple[int, int]:
     """(line_type, line_color) from lineType and lineColor, or else from BDD100K's laneTypes and laneStyle."""
     if "lineType" in attributes:
         return index(LINE_TYPES, attributes["lineType"]), index(LINE_COLORS, attributes.get("lineColor"))
-    words = str(attributes.get("laneTypes", "")).split()
-    if words == ["road", "curb"]:
+    parts = str(attributes.get("laneTypes", "")).split()
+    if parts == ["road", "curb"]:
         return LINE_TYPES.index("curb"), UNKNOWN
-    if len(words) != 2 or words[0] not in ("single", "double"):
+    if len(parts) != 2 or parts[0] not in ("single", "double"):
         return UNKNOWN, UNKNOWN
     style = str(attributes.get("laneStyle"))
-    return index(LINE_TYPES, style if words[0] == "single" else f"double_{style}"), index(LINE_COLORS, words[1])
+    return index(LINE_TYPES, style if parts[0] == "single" else f"double_{style}"), index(LINE_COLORS, parts[1])
 
 
 def scene_from_frame(frame: Frame, path: Path) -> tuple[dict[str, int], dict[str, str]]:
