@@ -171,6 +171,11 @@ def test_the_preview_shows_masked_input_reconstruction_and_original(module, draw
     assert module.training
 
 
+def test_pretraining_with_pcgrad_is_refused(drawn_folder, tmp_path):
+    with pytest.raises(SettingsError, match=r"balance.method=fixed"):
+        pretrained(drawn_folder, tmp_path, "balance.method=pcgrad")
+
+
 @pytest.mark.parametrize("hidden", [1.0, -0.5])
 def test_the_hidden_fraction_must_be_between_0_and_1(hidden, drawn_folder, tmp_path):
     with pytest.raises(SettingsError, match=r"pretrain.hidden"):

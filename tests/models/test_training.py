@@ -163,6 +163,11 @@ def test_a_run_is_not_overwritten_by_accident(drawn_folder, tmp_path):
         training.train(small(drawn_folder), tmp_path)
 
 
+def test_resuming_without_a_run_is_refused(drawn_folder, tmp_path):
+    with pytest.raises(SettingsError, match="no run to resume"):
+        training.train(small(drawn_folder), tmp_path, resume=True)
+
+
 def test_a_resumed_run_takes_the_steps_that_are_left():
     stages = [StageConfig(views=10, batch=2), StageConfig(views=9, batch=4, height=384)]
     whole = list(steps(stages, 1))
