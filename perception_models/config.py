@@ -1,19 +1,19 @@
-"""Configuration: dataclasses filled from YAML and `key=value` words; an unknown key or a wrong type is an error."""
+"""Configuration dataclasses filled from YAML and key=value overrides; unknown keys and wrong types are errors."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
 class SettingsError(ValueError):
-    """A configuration file or override says something that the code does not understand."""
+    """A configuration file or an override is invalid."""
 
 
 def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] | None = None) -> T:
-    """A `cls` from its defaults, then a YAML file, then words like optimizer.lr=0.001 (later ones win)."""
+    """A `cls` from its defaults, then a YAML file, then overrides such as optimizer.lr=0.001 (the last one wins)."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -27,14 +27,7 @@ def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] |
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist: give a file like perception_models/configs/demo.yaml") from None
     except (OmegaConfBaseException, YAMLError) as error:
-        where = "".join(f"{place}: " for place in (path, getattr(error, "full_key", None)) if place)
+        where = "".join(f"{part}: " for part in (path, getattr(error, "full_key", None)) if part)
         raise SettingsError(
             f"{where}{str(error).splitlines()[0]}: see the comments in perception_models/configs"
         ) from error
-
-
-def settings_from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """A `cls` from plain values, as checkpoints keep it."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]

@@ -37,7 +37,8 @@ def cache_data(
 ) -> None:
     """Decode and shrink the images of data sets ahead of training, which otherwise does it when it starts."""
     with plain_errors():
-        from perception_models.data.registry import find_entries, open_mix
+        from perception_models.data.mix import open_mix
+        from perception_models.data.registry import find_entries
 
         entries = [entry for folder in data for entry in find_entries(folder, split)]
         mix = open_mix(entries, cache, (height, width))

@@ -49,9 +49,9 @@ def pretrain(
 ) -> None:
     """Pretrain the backbone by masked image modelling; then: train transfer.weights=OUT/best.safetensors."""
     with plain_errors():
-        from perception_models.training.pretrain.config import pretrain_words
+        from perception_models.training.pretrain.config import pretrain_overrides
 
-        best = _train([*pretrain_words(sources, out, period), *(words or [])], config, out, resume)
+        best = _train([*pretrain_overrides(sources, out, period), *(words or [])], config, out, resume)
         _echo_once(
             f"pretrained backbone: {best}\ntrain from it: perception-models train transfer.weights={best} -c ... -o ..."
         )

@@ -1,7 +1,7 @@
-"""Images decoded and shrunk once, then read from one flat file by memory map: loading costs nothing while training.
+"""Cache of decoded, downscaled images in one memory-mapped file, so that training spends no time on loading.
 
-A cache is a folder named by what it was made from; it is written under another name and renamed when complete, so a
-killed run leaves nothing half true. Changed label files or images give another name, hence another cache.
+A cache is a folder named by a hash of its sources. It is written under a temporary name and renamed when complete, so
+a killed run leaves no incomplete cache. Changed label files or images change the hash and thus make a new cache.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tqdm import tqdm
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 from perception_models.data.warp import letterbox, warp
 
-FORMAT = 2  # raise when the files below change their meaning
+FORMAT = 2  # increase when the file format below changes
 
 
 class Samples(Protocol):
-    """Any data set: samples by number, their names, and the files they come from."""
+    """Any data set: samples by index, their names, and the files they come from."""
 
     @property
     def names(self) -> Sequence[str]: ...
@@ -37,23 +37,23 @@ class Samples(Protocol):
 
 
 def cached(samples: Samples, folder: Path, size: tuple[int, int], tag: str = "") -> Cached:
-    """The samples, none larger than `size` (height, width), from a cache below `folder` that is made when missing.
+    """The samples, downscaled to at most `size` (height, width), from a cache below `folder`; missing ones are made.
 
-    tag  whatever else decides the content, such as the options of the data set
+    tag  whatever else determines the content, such as the options of the data set
     """
     path = Path(folder) / _key(samples, size, tag)
-    with _locked(path):
+    with _lock(path):
         if not path.is_dir():
             _write(samples, path, size)
     return Cached(path)
 
 
 class Cached:
-    """Samples read back from a cache; image and masks are copies that may be changed."""
+    """Samples read from a cache; images and masks are copies that may be modified."""
 
     def __init__(self, path: Path):
         self.path = path
-        self._rows = (path / "index.jsonl").read_bytes().splitlines()  # parsed when asked for: starting takes no time
+        self._rows = (path / "index.jsonl").read_bytes().splitlines()  # parsed on access: opening is instant
         self._bytes = np.memmap(path / "pixels.bin", np.uint8, "r")
         self.names: list[str] = json.loads((path / "names.json").read_text("utf-8"))
 
@@ -79,13 +79,13 @@ def _write(samples: Samples, path: Path, size: tuple[int, int]) -> None:
     part.mkdir(parents=True)
     with (part / "pixels.bin").open("wb") as pixels, (part / "index.jsonl").open("w") as rows:
         for index in tqdm(range(len(samples)), desc=f"caching {path.name}", unit="image"):
-            rows.write(json.dumps(_row(_shrunk(samples[index], size), pixels)) + "\n")
+            rows.write(json.dumps(_row(_downscale(samples[index], size), pixels)) + "\n")
     (part / "names.json").write_text(json.dumps(list(samples.names)))
     part.rename(path)
 
 
-def _shrunk(sample: Sample, size: tuple[int, int]) -> Sample:
-    """Not larger than size, shape kept, no padding."""
+def _downscale(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Fit into `size` without padding, keeping the aspect ratio."""
     scale = min(1.0, size[0] / sample.size[0], size[1] / sample.size[1])
     target = round(sample.size[0] * scale), round(sample.size[1] * scale)
     return sample if scale == 1 else warp(sample, letterbox(sample.size, target), target)
@@ -115,17 +115,18 @@ def _row(sample: Sample, pixels: Any) -> dict[str, Any]:
 def _listed(array: np.ndarray | None) -> list[Any] | None:
     if array is None:
         return None
-    return array.astype(float).round(2).tolist() if array.dtype == np.float32 else array.tolist()
+    values: list[Any] = (array.astype(float).round(2) if array.dtype == np.float32 else array).tolist()
+    return values
 
 
-def _sample(row: dict[str, Any], pixels: dict[str, np.ndarray]) -> Sample:
+def _sample(row: dict[str, Any], pixels: dict[str, Any]) -> Sample:
     boxes, lines, positions = (row.pop(name) for name in ("boxes", "lines", "positions"))
     row["known_classes"] = frozenset(row["known_classes"])
-    matrices = {name: row.pop(name) for name in ("intrinsics", "base_from_camera")}
+    for name in ("intrinsics", "base_from_camera"):
+        row[name] = None if row[name] is None else np.array(row[name])
     return Sample(
         **row,
         **pixels,
-        **{name: None if value is None else np.array(value) for name, value in matrices.items()},
         boxes=None if boxes is None else Boxes(**boxes),
         lanes=None if lines is None else Lanes([Lane(**line) for line in lines], frozenset(positions)),
     )
@@ -140,8 +141,8 @@ def _key(samples: Samples, size: tuple[int, int], tag: str) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two processes that want the same cache: one makes it, the other waits."""
+def _lock(path: Path) -> Iterator[None]:
+    """Of two processes that need the same cache, one makes it and the other waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,7 +1,4 @@
-"""Reading files that may be broken: every failure is a DataError that starts with the file's name.
-
-What a data folder can do to us. Every text names the file and says what is wrong with it.
-"""
+"""Reading of files that may be broken: every failure is a DataError that names the file and the problem."""
 
 from __future__ import annotations
 
@@ -21,24 +18,24 @@ class DataError(ValueError):
     """A label file, an image or a mask cannot be used."""
 
 
-IMAGES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-STUMBLES = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @contextmanager
-def usable(where: Path | str) -> Iterator[None]:
-    """What code stumbles over in data of another form becomes a DataError that begins with `where`."""
+def malformed_as_data_error(where: Path | str) -> Iterator[None]:
+    """Turn errors caused by data of an unexpected form into a DataError that begins with `where`."""
     try:
         yield
     except DataError:
         raise
-    except STUMBLES as error:
+    except MALFORMED as error:
         raise DataError(f"{where}: not in the expected form ({error!r}); fix or remove it") from error
 
 
-def finite(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
-    """(P, 2) float64; ValueError where a coordinate is no finite number."""
+def finite(points: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """(P, 2) float64; ValueError if a coordinate is not a finite number."""
     array = np.asarray(points, np.float64)
     if array.ndim == 2 and array.shape[1] != 2 or not np.isfinite(array).all():
         raise ValueError("a point is not two finite numbers")
@@ -48,24 +45,24 @@ def finite(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
     if not path.is_file():
-        raise DataError(f"{path}: no such image; fix or remove it")
+        raise DataError(f"{path}: no such image; add the file or remove its label")
     data = path.read_bytes()
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise DataError(f"{path}: not a readable image; fix or remove it")
-    # OpenCV paints the missing part of a cut JPEG grey and does not fail.
+    # OpenCV fills the missing part of a truncated JPEG with grey and reports no error.
     if data.startswith(JPEG) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
-        raise DataError(f"{path}: its end is missing; copy or download it again")
+        raise DataError(f"{path}: truncated; copy or download it again")
     return image
 
 
 def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8 ids below `classes` or 255 (any byte when None), of the size (height, width) of its image."""
+    """(H, W) uint8 ids below `classes` or 255 (any byte if None), checked against the (height, width) of its image."""
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
     if mask is None:
         raise DataError(f"{path}: not a readable mask; fix or remove it")
     if mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(f"{path}: a mask is one channel of 8 bits, this one is {mask.shape} {mask.dtype}")
+        raise DataError(f"{path}: expected a mask of one 8-bit channel, got {mask.shape} {mask.dtype}")
     if mask.shape != size:
         raise DataError(f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image {size[1]}x{size[0]}")
     if classes is not None and (wrong := mask[(mask >= classes) & (mask != IGNORE)]).size:
@@ -92,7 +89,7 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that hold anything."""
+    """The non-blank lines of a text file."""
     try:
         return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -100,8 +97,10 @@ def read_lines(path: Path) -> list[str]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images directly in a folder, by name."""
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES) if folder.is_dir() else []
+    """All images directly in a folder, sorted by name."""
+    paths = (
+        sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
+    )
     if not paths:
         raise DataError(f"{folder}: no .jpg or .png images here")
     return paths

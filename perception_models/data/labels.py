@@ -1,4 +1,4 @@
-"""The names behind every label index, in the order of DATA.md; -1 and 255 always mean "not labelled"."""
+"""Names of all label indices, in the order of DATA.md; -1 and 255 always mean "not labelled"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OBJECTS = (
     "traffic light",
     "traffic sign",
 )
-VEHICLES = ("car", "truck", "bus", "train")  # what the YOLOP protocol merges
+VEHICLES = ("car", "truck", "bus", "train")  # merged by the YOLOP protocol
 LIGHT = OBJECTS.index("traffic light")
 LIGHT_STATES = ("red", "yellow", "green", "none")
 DRIVABLE = ("background", "road", "alternative")
@@ -31,7 +31,7 @@ SEMANTIC = (
     "pedestrian",
     "rider",
 )
-POSITIONS = (-3, -2, -1, 1, 2, 3)  # lane slots: -1 and 1 bound the own lane
+POSITIONS = (-3, -2, -1, 1, 2, 3)  # lane slots: -1 and 1 bound the ego lane
 ROLES = {"ego_left": -1, "ego_right": 1, "left_2": -2, "left_3": -3, "right_2": 2, "right_3": 3, "other": 0}
 LINE_TYPES = (
     "solid",
@@ -45,7 +45,7 @@ LINE_TYPES = (
     "curb",
 )
 LINE_COLORS = ("white", "yellow", "blue", "red", "unknown")
-SCENE = {  # "undefined" keeps its place in the head, but no image is trained or measured towards it
+SCENE = {  # "undefined" keeps its output in the head but is never a training or evaluation target
     "weather": ("rainy", "snowy", "clear", "overcast", "partly cloudy", "foggy", "undefined"),
     "scene": ("tunnel", "residential", "parking lot", "city street", "gas stations", "highway", "undefined"),
     "timeofday": ("daytime", "night", "dawn/dusk", "undefined"),
@@ -60,5 +60,5 @@ MIRRORED_TYPE = {
 
 
 def index(names: tuple[str, ...], name: object) -> int:
-    """Where a name stands in its list; UNKNOWN when it is missing, "undefined" or not one of ours."""
+    """Index of a name in its list; UNKNOWN if it is missing, "undefined" or not in the list."""
     return names.index(name) if name in names and name != "undefined" else UNKNOWN

@@ -1,12 +1,9 @@
-"""One image with any subset of labels. What is None is not labelled: it counts for no loss and no metric.
-
-Which line is which, for data sets that only give curves: order at the bottom of the picture.
-"""
+"""One image with any subset of labels. None means not labelled: no loss and no metric counts it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +11,7 @@ from camera_perception.core.columns import Columns
 from perception_models.data.labels import OBJECTS, POSITIONS
 
 ALL_CLASSES = frozenset(range(len(OBJECTS)))
+BoxRow = tuple[list[float], int, bool, int]  # x0 y0 x1 y1, class, ignored, light state
 
 
 @dataclass
@@ -23,7 +21,7 @@ class Boxes(Columns):
     boxes        (N, 4) float32  x0 y0 x1 y1, pixels of the image
     classes      (N,)   int64    index into labels.OBJECTS
     ignored      (N,)   bool     neither a target nor a false positive
-    light_states (N,)   int64    index into labels.LIGHT_STATES, -1 unknown or no traffic light
+    light_states (N,)   int64    index into labels.LIGHT_STATES, -1 unknown or not a traffic light
     """
 
     boxes: np.ndarray
@@ -48,10 +46,10 @@ class Boxes(Columns):
 
 @dataclass
 class Lane:
-    """One labelled line on the road.
+    """One labelled lane line.
 
     points     (P, 2) float32 u v pixels of the image, near (bottom) to far
-    position   -3..3 as in labels.POSITIONS, 0 for a line without a place
+    position   -3..3 as in labels.POSITIONS, 0 for other lines
     line_type  index into labels.LINE_TYPES, -1 unknown
     line_color index into labels.LINE_COLORS, -1 unknown
     """
@@ -69,7 +67,7 @@ class Lane:
 
 @dataclass
 class Lanes:
-    """The lines of one image, and the positions of which we also know that there is no line when none is given."""
+    """The lines of one image, and the positions that are labelled: without a line there, it is known to be absent."""
 
     lines: list[Lane] = field(default_factory=list)
     labelled_positions: frozenset[int] = frozenset(POSITIONS)
@@ -88,8 +86,8 @@ class Sample:
     scene            attribute of labels.SCENE: label index, -1 ignore
     intrinsics       (3, 3) float64 pixels of the image, or None
     base_from_camera (4, 4) float64 pose of the camera, metres, or None
-    attributes       free words for slices (weather, scene, timeofday, sequence, source ...)
-    known_classes    classes that `boxes` is complete for; an object of another class may be there without a box
+    attributes       free-form text to select slices by (weather, scene, timeofday, sequence, source ...)
+    known_classes    classes for which `boxes` is complete; objects of other classes may lack a box
     """
 
     name: str
@@ -110,28 +108,7 @@ class Sample:
         return self.image.shape[0], self.image.shape[1]
 
 
-NEAR_SHARE = 0.4  # of a line's points, from the near end, that are drawn on to the bottom
-
-
-def placed(lines: Sequence[Lane], size: tuple[int, int]) -> list[Lane]:
-    """The lines with positions counted outwards from the middle of the bottom edge; 0 beyond the third.
-
-    size  (height, width) of the image in pixels
-    """
-    bottom = np.array([foot(line, size[0]) for line in lines])
-    out = list(lines)
-    for side in (-1, 1):
-        ours = [i for i in range(len(lines)) if (bottom[i] >= size[1] / 2) == (side > 0)]
-        for rank, i in enumerate(sorted(ours, key=lambda i: side * bottom[i]), 1):
-            out[i] = replace(lines[i], position=side * rank if rank <= max(POSITIONS) else 0)
-    return out
-
-
-def foot(line: Lane, height: float) -> float:
-    """u where the straight continuation of a line's near part meets the bottom edge."""
-    near = line.points[: max(2, round(NEAR_SHARE * len(line.points)))]
-    u, v = near.T.astype(float)
-    if np.ptp(v) < 1:
-        return float(u[0])
-    slope, offset = np.polyfit(v, u, 1)
-    return float(slope * height + offset)
+def boxes_from_rows(rows: Iterable[BoxRow]) -> Boxes:
+    """Boxes of one row per object."""
+    columns = [np.array(column) for column in zip(*rows)]
+    return Boxes(*columns) if columns else Boxes.empty()

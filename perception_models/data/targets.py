@@ -1,4 +1,4 @@
-"""From a Sample to the arrays a loss reads: fixed shapes, network pixels, -1 / 255 / nan where nothing is known."""
+"""Training targets of a Sample: arrays of fixed shape in network pixels, with -1, 255 or nan for "not labelled"."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ROW_STRIDE = 8
 
 
 def targets(sample: Sample, input_size: tuple[int, int], max_boxes: int = MAX_BOXES) -> dict[str, np.ndarray]:
-    """All label arrays of one image, letterboxed into (height, width) when it has another size.
+    """All label arrays of one image, letterboxed to (height, width) if it has another size.
 
     images uint8 [H,W,3]
     boxes f32 [M,4] network px, classes i64 [M] (-1 padding), ignored bool [M], light_states i64 [M] (-1 unknown),
-    has_boxes bool [], known_classes bool [10] (False: the boxes say nothing about this class)
+    has_boxes bool [], known_classes bool [10] (False: class not labelled)
     drivable, semantic u8 [H/4,W/4] (255 ignore)
     lane_x f32 [6,H/8] network px (nan: no line in this row), lane_exists i64 [6] (1, 0, -1 unknown),
     lane_type, lane_color i64 [6] (-1 unknown)
@@ -34,16 +34,16 @@ def targets(sample: Sample, input_size: tuple[int, int], max_boxes: int = MAX_BO
     return {
         "images": np.ascontiguousarray(sample.image),
         **_box_arrays(sample.boxes, max_boxes),
-        "known_classes": np.array([kind in sample.known_classes for kind in range(len(OBJECTS))]),
-        "drivable": _cells(sample.drivable, input_size),
-        "semantic": _cells(sample.semantic, input_size),
+        "known_classes": np.array([index in sample.known_classes for index in range(len(OBJECTS))]),
+        "drivable": _mask_target(sample.drivable, input_size),
+        "semantic": _mask_target(sample.semantic, input_size),
         **lane_arrays(sample.lanes, input_size),
-        **{name: np.int64(sample.scene.get(name, UNKNOWN)) for name in SCENE},
+        **{name: np.array(sample.scene.get(name, UNKNOWN), np.int64) for name in SCENE},
     }
 
 
 def collate(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
-    """Stack targets of equally large images; boxes are cut to the longest list of the batch (at least one row)."""
+    """Stack targets of images of one size; boxes are cut to the longest list of the batch (at least one row)."""
     import torch
 
     rows = max(1, max(int((item["classes"] >= 0).sum()) for item in items))
@@ -59,7 +59,7 @@ def _box_arrays(boxes: Boxes | None, rows: int) -> dict[str, np.ndarray]:
         height = boxes.boxes[:, 3] - boxes.boxes[:, 1]
         boxes = boxes[np.argsort(boxes.ignored * 1e6 - height, kind="stable")[:rows]]
     n = len(boxes)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "boxes": np.zeros((rows, 4), np.float32),
         "classes": np.full(rows, UNKNOWN, np.int64),
         "ignored": np.zeros(rows, bool),
@@ -67,43 +67,43 @@ def _box_arrays(boxes: Boxes | None, rows: int) -> dict[str, np.ndarray]:
     }
     for name, array in arrays.items():
         array[:n] = getattr(boxes, name)
-    return {**arrays, "has_boxes": np.bool_(has_boxes)}
+    return {**arrays, "has_boxes": np.array(has_boxes)}
 
 
-def _cells(mask: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
-    """The pixel in the middle of each 4x4 cell: unbiased, so a thin pole keeps its share of the area."""
+def _mask_target(mask: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
+    """The pixel in the middle of each 4x4 block: unbiased, so thin poles keep their fraction of the area."""
     if mask is None:
         return np.full((size[0] // MASK_STRIDE, size[1] // MASK_STRIDE), IGNORE, np.uint8)
     return np.ascontiguousarray(mask[MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE])
 
 
 def lane_arrays(lanes: Lanes | None, size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """The six lane slots; a position nobody labelled is unknown, a labelled one without a line does not exist."""
+    """The six lane slots: an unlabelled position is unknown, a labelled one without a line is absent."""
     rows = row_centres(size[0])
     x = np.full((len(POSITIONS), len(rows)), np.nan, np.float32)
-    exists, kind, color = (np.full(len(POSITIONS), UNKNOWN, np.int64) for _ in range(3))
+    exists, line_type, color = (np.full(len(POSITIONS), UNKNOWN, np.int64) for _ in range(3))
     for slot, position in enumerate(POSITIONS):
         line = lanes.at(position) if lanes else None
         if line is not None:
             x[slot] = columns_at(line, rows, size[1])
-            seen = int(np.isfinite(x[slot]).sum())
-            exists[slot] = 1 if seen > 1 else UNKNOWN if seen else 0
-            kind[slot], color[slot] = line.line_type, line.line_color
+            rows_crossed = int(np.isfinite(x[slot]).sum())
+            exists[slot] = 1 if rows_crossed > 1 else UNKNOWN if rows_crossed else 0
+            line_type[slot], color[slot] = line.line_type, line.line_color
         elif lanes and position in lanes.labelled_positions:
             exists[slot] = 0
     x[exists != 1] = np.nan
-    return {"lane_x": x, "lane_exists": exists, "lane_type": kind, "lane_color": color}
+    return {"lane_x": x, "lane_exists": exists, "lane_type": line_type, "lane_color": color}
 
 
 def row_centres(height: int) -> np.ndarray:
-    """(height / 8,) v of the middle of each lane row."""
+    """(height / 8,) v of the centre of each lane row."""
     return (np.arange(height // ROW_STRIDE, dtype=np.float32) + 0.5) * ROW_STRIDE
 
 
 def columns_at(line: Lane, rows: np.ndarray, width: float) -> np.ndarray:
-    """(R,) float32 u where a line crosses each row v; nan where it does not or is outside the picture.
+    """(R,) float32 u where a line crosses each row v; nan where it does not or outside the image.
 
-    Where a line crosses a row twice (a crest), the crossing nearest to the car counts.
+    If a line crosses a row twice (at a crest), the crossing nearest to the car is used.
     """
     u, v = line.points[::-1].T
     x = np.interp(rows, v, u, np.nan, np.nan) if (np.diff(v) > 0).all() else _nearest_crossings(line, rows)
@@ -111,7 +111,7 @@ def columns_at(line: Lane, rows: np.ndarray, width: float) -> np.ndarray:
 
 
 def _nearest_crossings(line: Lane, rows: np.ndarray) -> np.ndarray:
-    """As above for a line that goes up and down, piece by piece from far to near, so that near overwrites."""
+    """The same for a line that is not monotonic in v: segments from far to near, so that the nearest one wins."""
     x = np.full(len(rows), np.nan)
     for (u0, v0), (u1, v1) in zip(line.points[-2::-1], line.points[:0:-1]):
         inside = (rows >= min(v0, v1)) & (rows <= max(v0, v1))

@@ -1,8 +1,9 @@
-"""Move an image with everything labelled in it by one homography. Everyone else only chooses the matrix."""
+"""Warping of an image and all its labels by one homography."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,15 +12,15 @@ from perception_models.data.labels import IGNORE, MIRRORED_TYPE
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 
 PAD = 114  # grey around the image, the same as on the vehicle
-MIN_VISIBLE = 0.2  # share of a box that must stay in the picture to count as a target
+MIN_VISIBLE = 0.2  # fraction of a box that must remain in the image, or it becomes ignored
 MIN_HEIGHT = 3.0  # pixels
-# OpenCV counts from the middle of the first pixel, labels from its corner.
+# OpenCV has its origin at the centre of the first pixel, labels at its corner.
 _CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 
 
 def letterbox(size: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
-    """(3, 3) target_from_image that fits a (height, width) image into the middle of a target, whole and undistorted."""
+    """(3, 3) target_from_image that fits a whole (height, width) image, centred and undistorted, into a target."""
     scale = min(target[0] / size[0], target[1] / size[1])
     height, width = round(size[0] * scale), round(size[1] * scale)
     top, left = (target[0] - height) // 2, (target[1] - width) // 2
@@ -32,10 +33,11 @@ def mirror(width: float) -> np.ndarray:
 
 
 def warp(sample: Sample, out_from_image: np.ndarray, size: tuple[int, int], pad: int = PAD) -> Sample:
-    """The sample seen through a homography, in an image of size (height, width).
+    """Apply a homography to a sample; the result is of size (height, width).
 
     out_from_image (3, 3) pixels to pixels, both counted from the top-left corner of the top-left pixel
     """
+    intrinsics, base_from_camera = _warp_camera(sample, out_from_image)
     return replace(
         sample,
         image=_warp_image(sample.image, out_from_image, size, pad),
@@ -43,26 +45,27 @@ def warp(sample: Sample, out_from_image: np.ndarray, size: tuple[int, int], pad:
         lanes=None if sample.lanes is None else warp_lanes(sample.lanes, out_from_image),
         drivable=_warp_mask(sample.drivable, out_from_image, size),
         semantic=_warp_mask(sample.semantic, out_from_image, size),
-        **_warp_camera(sample, out_from_image),
+        intrinsics=intrinsics,
+        base_from_camera=base_from_camera,
     )
 
 
-def _warp_camera(sample: Sample, matrix: np.ndarray) -> dict[str, np.ndarray | None]:
-    """The camera that would take the moved picture: a homography is a change of lens and of viewing direction.
+def _warp_camera(sample: Sample, matrix: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Intrinsics and base_from_camera of the warped image: a homography changes intrinsics and viewing direction.
 
-    A mirrored picture shows the mirrored world (y of base to the other side).
+    A mirrored image shows the mirrored world (y of base changes its sign).
     """
     if sample.intrinsics is None:
-        return {"intrinsics": None, "base_from_camera": sample.base_from_camera}
+        return None, sample.base_from_camera
     mirrored = np.linalg.det(matrix[:2, :2]) < 0
     flip = np.diag([-1.0 if mirrored else 1.0, 1, 1])
-    _, lens, turn, *_ = cv2.RQDecomp3x3(matrix @ sample.intrinsics @ flip)
-    signs = np.diag(np.sign(np.diag(lens)))  # RQ is unique up to these
-    lens, turn = lens @ signs, signs @ turn
+    _, intrinsics, rotation, *_ = cv2.RQDecomp3x3(matrix @ sample.intrinsics @ flip)
+    signs = np.diag(np.sign(np.diag(intrinsics)))  # RQ is unique up to these
+    intrinsics, rotation = intrinsics @ signs, signs @ rotation
     pose = sample.base_from_camera
     if pose is not None:
-        pose = np.diag([1, flip[0, 0], 1, 1]) @ pose @ _pose(flip) @ _pose(turn.T)
-    return {"intrinsics": lens / lens[2, 2], "base_from_camera": pose}
+        pose = np.diag([1, flip[0, 0], 1, 1]) @ pose @ _pose(flip) @ _pose(rotation.T)
+    return intrinsics / intrinsics[2, 2], pose
 
 
 def _pose(rotation: np.ndarray) -> np.ndarray:
@@ -74,27 +77,29 @@ def _pose(rotation: np.ndarray) -> np.ndarray:
 def warp_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """(N, 2) float32 points through a (3, 3) homography."""
     moved = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    return (moved[:, :2] / moved[:, 2:]).astype(np.float32)
+    pixels: np.ndarray = (moved[:, :2] / moved[:, 2:]).astype(np.float32)
+    return pixels
 
 
 def warp_boxes(boxes: Boxes, matrix: np.ndarray, size: tuple[int, int]) -> Boxes:
-    """Boxes around the moved corners, cut to the picture; those with little left become ignored, those outside go."""
+    """Boxes around the warped corners, clipped to the image: barely visible ones become ignored, those outside go."""
     x0, y0, x1, y1 = boxes.boxes.T
     corners = warp_points(np.stack([x0, y0, x1, y0, x0, y1, x1, y1], 1).reshape(-1, 2), matrix).reshape(-1, 4, 2)
     full = np.concatenate([corners.min(1), corners.max(1)], 1)
     cut = np.clip(full, 0, np.array([size[1], size[0]] * 2, np.float32))
     visible = area(cut) / np.maximum(area(full), 1e-6)
-    faint = (visible < MIN_VISIBLE) | (cut[:, 3] - cut[:, 1] < MIN_HEIGHT)
-    return Boxes(cut, boxes.classes, boxes.ignored | faint, boxes.light_states)[visible > 0]
+    barely = (visible < MIN_VISIBLE) | (cut[:, 3] - cut[:, 1] < MIN_HEIGHT)
+    return Boxes(cut, boxes.classes, boxes.ignored | barely, boxes.light_states)[visible > 0]
 
 
 def area(boxes: np.ndarray) -> np.ndarray:
     """(N,) square pixels of (N, 4) boxes."""
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), 1)
+    areas: np.ndarray = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), 1)
+    return areas
 
 
 def warp_lanes(lanes: Lanes, matrix: np.ndarray) -> Lanes:
-    """Moved lines; a mirroring matrix also swaps sides and the two marks of a mixed double line."""
+    """Warped lines; mirroring also swaps sides and the two markings of a mixed double line."""
     mirrored = np.linalg.det(matrix[:2, :2]) < 0
     lines = [_warp_line(line, matrix, mirrored) for line in lanes.lines]
     known = frozenset(-p for p in lanes.labelled_positions) if mirrored else lanes.labelled_positions
@@ -105,12 +110,12 @@ def _warp_line(line: Lane, matrix: np.ndarray, mirrored: bool) -> Lane:
     points = warp_points(line.points, matrix)
     if not mirrored:
         return replace(line, points=points)
-    kind = MIRRORED_TYPE.get(line.line_type, line.line_type)
-    return replace(line, points=points, position=-line.position, line_type=kind)
+    line_type = MIRRORED_TYPE.get(line.line_type, line.line_type)
+    return replace(line, points=points, position=-line.position, line_type=line_type)
 
 
 def _warp_image(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], pad: int) -> np.ndarray:
-    """Bilinear; a strong reduction halves by area averaging first, so that thin lines survive."""
+    """Bilinear; strong reductions start with halving by area averaging, so that thin lines survive."""
     if np.array_equal(matrix, np.eye(3)) and image.shape[:2] == size:
         return image.copy()
     while abs(np.linalg.det(matrix[:2, :2])) < 0.4 and min(image.shape[:2]) > 1:
@@ -124,8 +129,13 @@ def _warp_mask(mask: np.ndarray | None, matrix: np.ndarray, size: tuple[int, int
     return None if mask is None else _perspective(mask, matrix, size, cv2.INTER_NEAREST, IGNORE)
 
 
-def _perspective(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], how: int, fill: object) -> np.ndarray:
-    centres = _CENTRE_FROM_CORNER @ matrix @ _CORNER_FROM_CENTRE
+def _perspective(
+    image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int, fill: int | tuple[int, int, int]
+) -> np.ndarray:
     affine = bool(np.abs(matrix[2] - (0, 0, 1)).max() < 1e-9)
-    move, matrix = (cv2.warpAffine, centres[:2]) if affine else (cv2.warpPerspective, centres)
-    return move(image, matrix, (size[1], size[0]), flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
+    matrix = _CENTRE_FROM_CORNER @ matrix @ _CORNER_FROM_CENTRE
+    fill = (fill, 0, 0) if isinstance(fill, int) else fill
+    options: dict[str, Any] = dict(flags=interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
+    if affine:
+        return cv2.warpAffine(image, matrix[:2], size[::-1], **options)
+    return cv2.warpPerspective(image, matrix, size[::-1], **options)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from camera_perception.core.types import Observations, Task
 from perception_models.data.cache import Samples
-from perception_models.data.labels import DRIVABLE, LIGHT, SEMANTIC
+from perception_models.data.labels import DRIVABLE, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation
 from perception_models.evaluation.metrics.lanes import LaneRecord
@@ -90,10 +90,7 @@ def record(observations: Observations, sample: Sample, model: Predictor, crop: b
 
 def _light_options(model: Predictor) -> tuple[tuple[str, ...], int]:
     """State names of the model, and its class index of traffic lights."""
-    head = model.spec.head("objects")
-    names = tuple(head.options.get("light_states", ())) if head else ()
-    light = head.options.get("light_class") if head else None
-    return names, model.spec.classes.index(light) if light in model.spec.classes else LIGHT
+    return model.spec.light_states, model.spec.light_class
 
 
 def summarise(records: Sequence[Record], threshold: float, curves: bool = True) -> dict[str, Any]:

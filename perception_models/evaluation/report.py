@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment
 
-from perception_models.data.inspect import tile
+from perception_models.data.drawing import tile
 from perception_models.data.labels import DRIVABLE, LINE_COLORS, LINE_TYPES, OBJECTS, SCENE, SEMANTIC
 from perception_models.evaluation import plots
 from perception_models.evaluation.metrics.lights import NAMES as LIGHT_NAMES

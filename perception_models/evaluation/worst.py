@@ -12,7 +12,7 @@ import numpy as np
 
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import LineType, Observations
-from perception_models.data.inspect import draw_box, draw_labels, draw_line, draw_mask, draw_words, tile
+from perception_models.data.drawing import draw_box, draw_labels, draw_line, draw_mask, draw_text, tile
 from perception_models.data.labels import LIGHT_STATES
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics.scores import iou_of
@@ -113,5 +113,5 @@ def draw_observations(
         for line in observations.lanes:
             draw_line(out, line.points, line.position, LineType(line.line_type).name.lower())
     if "scene" in parts:
-        draw_words(out, [f"{each.name}: {each.label} {each.score:.2f}" for each in observations.scene])
+        draw_text(out, [f"{each.name}: {each.label} {each.score:.2f}" for each in observations.scene])
     return out

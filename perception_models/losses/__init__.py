@@ -1,4 +1,4 @@
-"""One scalar per task from raw outputs and labels; what is not labelled counts for nothing."""
+"""Loss of every task from raw outputs and labels; unlabelled parts contribute nothing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TASKS = ("objects", "lights", "drivable", "semantic", "lanes", "scene")
 
 @dataclass
 class LossConfig:
-    """Weights of parts inside a task; between tasks see balancing.
+    """Weights within each task; for weights between tasks see BalanceConfig.
 
-    one_to_many, one_to_one  weight of the twin that teaches and of the twin that is exported
-    boxes                    weight of the box part against the class part
-    choice                   weight of the choice between classes, where there is an object, against the class part
-    drivable_alpha, semantic_alpha  Tversky weight of missed against invented pixels
-    focal_gamma              of the mask heads; 0 is plain cross-entropy
-    lane_rows, lane_exists, lane_type, lane_color  weights against the place of the line
+    one_to_many, one_to_one  weight of the branch used in training only and of the exported branch
+    boxes                    box regression, relative to classification
+    choice                   softmax cross-entropy between classes at assigned anchors, relative to classification
+    drivable_alpha, semantic_alpha  Tversky weight of false negatives against false positives
+    focal_gamma              of the mask heads; 0: plain cross-entropy
+    lane_rows, lane_exists, lane_type, lane_color  relative to the position of the line
     """
 
     one_to_many: float = 1.0
@@ -43,7 +43,7 @@ class LossConfig:
 def task_losses(
     outputs: dict[str, Tensor], batch: dict[str, Tensor], config: LossConfig, strides: tuple[int, ...]
 ) -> dict[str, Tensor]:
-    """Task: scalar loss, for every task whose outputs are there."""
+    """Scalar loss by task, for every task with outputs."""
     losses: dict[str, Tensor] = {}
     if "one_classes" in outputs:
         losses |= _object_tasks(outputs, batch, config, strides)
@@ -51,8 +51,7 @@ def task_losses(
         if task in outputs:
             losses[task] = mask_loss(outputs[task], batch[task], config.focal_gamma, alpha)
     if "lane_heat" in outputs:
-        parts = lane_losses(outputs, batch)
-        losses["lanes"] = sum(part * getattr(config, f"lane_{name}", 1.0) for name, part in parts.items())
+        losses["lanes"] = _lane_task(outputs, batch, config)
     if "weather" in outputs:
         losses["scene"] = scene_loss(outputs, batch)
     return losses
@@ -61,19 +60,26 @@ def task_losses(
 def _object_tasks(
     outputs: dict[str, Tensor], batch: dict[str, Tensor], config: LossConfig, strides: tuple[int, ...]
 ) -> dict[str, Tensor]:
-    many, one = (object_losses(outputs, batch, strides, twin) for twin in ("many", "one"))
-    weigh = lambda part: config.one_to_many * many[part] + config.one_to_one * one[part]  # noqa: E731
-    objects = weigh("classes") + config.choice * weigh("choice") + config.boxes * weigh("boxes")
-    return {"objects": objects, "lights": weigh("lights")}
+    many, one = (object_losses(outputs, batch, strides, branch) for branch in ("many", "one"))
+    both = {part: config.one_to_many * many[part] + config.one_to_one * one[part] for part in one}
+    objects = both["classes"] + config.choice * both["choice"] + config.boxes * both["boxes"]
+    return {"objects": objects, "lights": both["lights"]}
+
+
+def _lane_task(outputs: dict[str, Tensor], batch: dict[str, Tensor], config: LossConfig) -> Tensor:
+    weights = {"rows": config.lane_rows, "exists": config.lane_exists}
+    weights |= {"type": config.lane_type, "color": config.lane_color}
+    total, *others = (part * weights.get(name, 1.0) for name, part in lane_losses(outputs, batch).items())
+    return sum(others, start=total)
 
 
 def scene_loss(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:
-    """Mean cross-entropy of each attribute over the images that have it, summed over attributes."""
+    """Cross-entropy of each attribute, averaged over the images that have it and summed over attributes."""
     loss = outputs["weather"].new_zeros((), dtype=outputs["weather"].float().dtype)
     for name in labels.SCENE:
-        wanted = batch[name]
-        each = F.cross_entropy(outputs[name].float(), wanted.clamp(min=0), reduction="none")
-        loss = loss + (each * (wanted >= 0)).sum() / (wanted >= 0).sum().clamp(min=1)
+        target = batch[name]
+        each = F.cross_entropy(outputs[name].float(), target.clamp(min=0), reduction="none")
+        loss = loss + (each * (target >= 0)).sum() / (target >= 0).sum().clamp(min=1)
     return loss
 
 

@@ -1,4 +1,4 @@
-"""Which cell learns which object: task-aligned assignment (Feng et al. 2021, arXiv 2108.07755), for both twins."""
+"""Task-aligned assignment of anchor points to objects (Feng et al. 2021, arXiv 2108.07755), for both branches."""
 
 from __future__ import annotations
 
@@ -8,92 +8,93 @@ import torch
 from torch import Tensor
 
 from perception_models.losses.iou import iou
-from perception_models.network.box_coding import cells_inside
+from perception_models.network.box_coding import anchors_inside
 
-Grid = tuple[tuple[int, int], tuple[int, ...]]
+Grid = tuple[tuple[int, int], tuple[int, ...]]  # (height, width) of the images, strides of the levels
 
 ALIGN_SCORE, ALIGN_IOU = 0.5, 6.0
-MIN_SIDE = 16.0  # network pixels: a smaller object still owns the cell centres of a box this large
+MIN_SIDE = 16.0  # network pixels: smaller objects are enlarged to this when looking for candidate anchors
 
 
 @dataclass
 class Assignment:
-    """What each of A cells of B images should say.
+    """Training targets of A anchors of B images.
 
-    scores (B, A, C) target probability of each class; soft: the best cell of an object gets its IoU
-    rows   (B, A) int64 row of the object in the label arrays; meaningless where not `taken`
-    taken  (B, A) bool this cell answers for an object
-    weight (B, A) sum of scores
+    scores   (B, A, C) target probability of each class; soft: the best anchor of an object gets its IoU
+    rows     (B, A) int64 row of the object in the label arrays; meaningless where not `assigned`
+    assigned (B, A) bool the anchor is responsible for an object
+    weight   (B, A) sum of scores
     """
 
     scores: Tensor
     rows: Tensor
-    taken: Tensor
+    assigned: Tensor
     weight: Tensor
 
 
 @dataclass
 class Pairs:
-    """P cells that may answer for one of N objects: few of all that could be formed, so all that follows is cheap.
+    """P candidate pairs of an object and an anchor: few of all possible ones, so what follows is cheap.
 
-    which (P,) number of the object, rising; image, row (P,) its place in the label arrays; cell (P,)
+    object  (P,) index of the object, ascending
+    image, row  (P,) where its labels are in the label arrays
+    anchor  (P,) index of the anchor
     """
 
-    which: Tensor
+    object: Tensor
     image: Tensor
     row: Tensor
-    cell: Tensor
+    anchor: Tensor
 
 
 @torch.no_grad()
 def assign(
     probabilities: Tensor, predicted: Tensor, grid: Grid, boxes: Tensor, classes: Tensor, valid: Tensor, top: int
 ) -> Assignment:
-    """Give each object its `top` best cells by score^0.5 * IoU^6 among those with the centre in or near it.
+    """Assign to each object its `top` anchors with the highest score^0.5 * IoU^6 among those in or near it.
 
-    probabilities B A C; predicted B A 4 and boxes B M 4 network pixels; classes B M; valid B M bool;
-    grid is what A cells stand for: size (height, width) of the images, and strides of the levels
+    probabilities B A C; predicted B A 4 and boxes B M 4 network pixels; classes B M; valid B M bool
     """
     pairs = _candidates(grid, boxes, valid, top)
-    overlap = iou(boxes[pairs.image, pairs.row], predicted[pairs.image, pairs.cell])
-    wanted = classes[pairs.image, pairs.row]
-    align = probabilities[pairs.image, pairs.cell, wanted].pow(ALIGN_SCORE) * overlap.pow(ALIGN_IOU)
-    mine = _owned(pairs, overlap, _best_of_each(pairs.which, align) < top, predicted.shape[1])
-    quality = _quality(align[mine], overlap[mine], pairs.which[mine])
-    place = (pairs.image[mine], pairs.cell[mine])
+    overlap = iou(boxes[pairs.image, pairs.row], predicted[pairs.image, pairs.anchor])
+    target = classes[pairs.image, pairs.row]
+    alignment = probabilities[pairs.image, pairs.anchor, target].pow(ALIGN_SCORE) * overlap.pow(ALIGN_IOU)
+    chosen = _resolve_conflicts(pairs, overlap, _rank_in_group(pairs.object, alignment) < top, predicted.shape[1])
+    quality = _quality(alignment[chosen], overlap[chosen], pairs.object[chosen])
+    index = (pairs.image[chosen], pairs.anchor[chosen])
     scores, rows = torch.zeros_like(probabilities), torch.zeros_like(probabilities[..., 0], dtype=torch.int64)
-    scores[(*place, wanted[mine])], rows[place] = quality, pairs.row[mine]
-    taken = torch.zeros_like(rows, dtype=torch.bool)
-    taken[place] = True
-    return Assignment(scores, rows, taken, scores.sum(-1))
-
-
-def _grown(boxes: Tensor, least: float) -> Tensor:
-    """Boxes N 4 about the same centres with sides of at least `least`."""
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=least) / 2
-    return torch.cat([middle - half, middle + half], -1)
+    scores[(*index, target[chosen])], rows[index] = quality, pairs.row[chosen]
+    assigned = torch.zeros_like(rows, dtype=torch.bool)
+    assigned[index] = True
+    return Assignment(scores, rows, assigned, scores.sum(-1))
 
 
 def _candidates(grid: Grid, boxes: Tensor, valid: Tensor, top: int) -> Pairs:
-    """Cells near each object; if only one will answer, and there are cells inside the object, then one of those.
+    """Anchors near each object; for a single assignment, only anchors inside the object if it has any.
 
-    Distances to the sides are positive, so a cell outside a small object cannot say exactly where that ends.
+    Predicted distances to the sides are positive: an anchor outside a small object cannot give its exact box.
     """
     image, row = valid.nonzero(as_tuple=True)
     objects = boxes[image, row]
-    which, cell = cells_inside(_grown(objects, MIN_SIDE), *grid)
+    number, anchor = anchors_inside(_enlarged(objects, MIN_SIDE), *grid)
     if top == 1:
-        own, inner = cells_inside(objects, *grid)
-        bare = torch.ones_like(image, dtype=torch.bool).index_fill_(0, own, False)[which]
-        which, cell = torch.cat([which[bare], own]), torch.cat([cell[bare], inner])
-        order = which.argsort(stable=True)
-        which, cell = which[order], cell[order]
-    return Pairs(which, image[which], row[which], cell)
+        own, inner = anchors_inside(objects, *grid)
+        without = torch.ones_like(image, dtype=torch.bool).index_fill_(0, own, False)[number]
+        number, anchor = torch.cat([number[without], own]), torch.cat([anchor[without], inner])
+        order = number.argsort(stable=True)
+        number, anchor = number[order], anchor[order]
+    return Pairs(number, image[number], row[number], anchor)
 
 
-def _best_of_each(group: Tensor, value: Tensor) -> Tensor:
-    """Rank from 0 of each value among those of its group, highest first; of equals the first."""
+def _enlarged(boxes: Tensor, min_side: float) -> Tensor:
+    """Boxes N 4 with the same centres and sides of at least `min_side`."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=min_side) / 2
+    return torch.cat([middle - half, middle + half], -1)
+
+
+def _rank_in_group(group: Tensor, value: Tensor) -> Tensor:
+    """Rank of each value within its group, 0 for the highest; ties keep their order."""
     order = value.argsort(descending=True, stable=True)
     order = order[group[order].argsort(stable=True)]
     sizes = torch.bincount(group)
@@ -101,18 +102,21 @@ def _best_of_each(group: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(rank).scatter_(0, order, rank)
 
 
-def _owned(pairs: Pairs, overlap: Tensor, chosen: Tensor, cells: int) -> Tensor:
-    """Numbers of the chosen pairs that stand: a cell between two objects takes the closer fit."""
+def _resolve_conflicts(pairs: Pairs, overlap: Tensor, chosen: Tensor, anchors: int) -> Tensor:
+    """Indices of the chosen pairs that remain: an anchor chosen by two objects takes the one with the higher IoU."""
     chosen = chosen.nonzero().squeeze(1)
-    return chosen[_best_of_each(pairs.image[chosen] * cells + pairs.cell[chosen], overlap[chosen]) == 0]
+    return chosen[_rank_in_group(pairs.image[chosen] * anchors + pairs.anchor[chosen], overlap[chosen]) == 0]
 
 
-def _quality(align: Tensor, overlap: Tensor, which: Tensor) -> Tensor:
-    """Alignment scaled so that the best cell of each object gets its IoU (equation 4 of the paper).
+def _quality(alignment: Tensor, overlap: Tensor, group: Tensor) -> Tensor:
+    """Alignment scaled so that the best anchor of each object gets its IoU (equation 4 of the paper).
 
-    The sixth power of a poor IoU is tiny, so only the smallest numbers are kept from dividing by zero.
+    The sixth power of a poor IoU is tiny, so the clamp is just large enough to avoid a division by zero.
     """
-    if not len(which):
-        return align
-    best = lambda value: value.new_zeros(int(which.max()) + 1).scatter_reduce_(0, which, value, "amax")[which]  # noqa: E731
-    return align / best(align).clamp(min=1e-37) * best(overlap)
+    if not len(group):
+        return alignment
+    return alignment / _max_of_group(alignment, group).clamp(min=1e-37) * _max_of_group(overlap, group)
+
+
+def _max_of_group(value: Tensor, group: Tensor) -> Tensor:
+    return value.new_zeros(int(group.max()) + 1).scatter_reduce_(0, group, value, "amax")[group]

@@ -1,4 +1,4 @@
-"""Overlap of boxes, and what is lost when they do not."""
+"""IoU and complete IoU of boxes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def iou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
-    """Intersection over union of boxes ... 4 (x0 y0 x1 y1), with broadcasting: ... in 0..1."""
+    """Intersection over union of boxes ... 4 (x0 y0 x1 y1), with broadcasting: ..., 0..1."""
     overlap, union = _overlap_union(a, b)
     return overlap / (union + eps)
 
@@ -21,7 +21,7 @@ def _overlap_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def complete_iou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
-    """CIoU (Zheng et al. 2020, arXiv 1911.08287): IoU less centre distance and difference of aspect: ... up to 1."""
+    """CIoU (Zheng et al. 2020, arXiv 1911.08287): IoU minus penalties for centre distance and aspect: ..., up to 1."""
     value = iou(a, b, eps)
     hull = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     distance = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).square().sum(-1)

@@ -1,4 +1,4 @@
-"""Loss of the lane head: where each line is, in which rows, whether it exists, what it looks like."""
+"""Loss of the lane head: position, visible rows, existence, type and colour of each line."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.nn import functional as F
 
 
 def lane_losses(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Scalars `place`, `rows`, `exists`, `type`, `color`; a line that nobody labelled counts nowhere."""
+    """Scalars `position`, `rows`, `exists`, `type`, `color`; unlabelled lines contribute nothing."""
     lane_x, exists = batch["lane_x"], batch["lane_exists"]
     heat, column = outputs["lane_heat"].float(), outputs["lane_column"].float()
     present = lane_x.isfinite() & (exists == 1).unsqueeze(-1)  # B L R
-    cell = batch["images"].shape[2] / heat.shape[-1]
-    wanted = torch.where(present, lane_x / cell - 0.5, 0).clamp(0, heat.shape[-1] - 1)
+    pixels = batch["images"].shape[2] / heat.shape[-1]  # per column
+    wanted = torch.where(present, lane_x / pixels - 0.5, 0).clamp(0, heat.shape[-1] - 1)
     known = (exists >= 0).float()
     return {
-        "place": _place_loss(heat, column, wanted, present),
+        "position": _position_loss(heat, column, wanted, present),
         "rows": _mean(_bce(outputs["lane_row"], present.float()), known.unsqueeze(-1).expand_as(lane_x)),
         "exists": _mean(_bce(outputs["lane_exists"], (exists == 1).float()), known),
         "type": _class_loss(outputs["lane_type"], batch["lane_type"], exists),
@@ -24,18 +24,18 @@ def lane_losses(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[st
     }
 
 
-def _place_loss(heat: Tensor, column: Tensor, wanted: Tensor, present: Tensor) -> Tensor:
-    """Cross-entropy with the two neighbouring columns, L1 of the expected column (cells), bend of the line."""
+def _position_loss(heat: Tensor, column: Tensor, wanted: Tensor, present: Tensor) -> Tensor:
+    """Cross-entropy over the two neighbouring columns, L1 of the expected column, and curvature of the line."""
     left = wanted.floor().clamp(max=heat.shape[-1] - 2).long()
-    share = (wanted - left).unsqueeze(-1)
-    log_where = heat.log_softmax(-1)
-    pair = log_where.gather(-1, torch.stack([left, left + 1], -1))
-    entropy = -(pair * torch.cat([1 - share, share], -1)).sum(-1)
-    off = F.smooth_l1_loss(column, wanted, reduction="none", beta=0.25)
-    # The second difference is compared with the label's own: a bend is no fault, a zigzag is.
-    bend = (_second_difference(column) - _second_difference(wanted)).abs()
-    straight = present[..., 2:] & present[..., 1:-1] & present[..., :-2]
-    return _mean(entropy + off.clamp(max=8), present.float()) + 0.5 * _mean(bend.clamp(max=4), straight.float())
+    fraction = (wanted - left).unsqueeze(-1)
+    log_probability = heat.log_softmax(-1)
+    pair = log_probability.gather(-1, torch.stack([left, left + 1], -1))
+    entropy = -(pair * torch.cat([1 - fraction, fraction], -1)).sum(-1)
+    offset = F.smooth_l1_loss(column, wanted, reduction="none", beta=0.25)
+    # Second differences are compared with those of the label: curves are fine, zigzags are not.
+    curvature = (_second_difference(column) - _second_difference(wanted)).abs()
+    triple = present[..., 2:] & present[..., 1:-1] & present[..., :-2]
+    return _mean(entropy + offset.clamp(max=8), present.float()) + 0.5 * _mean(curvature.clamp(max=4), triple.float())
 
 
 def _second_difference(x: Tensor) -> Tensor:
@@ -44,9 +44,9 @@ def _second_difference(x: Tensor) -> Tensor:
 
 def _class_loss(logits: Tensor, wanted: Tensor, exists: Tensor) -> Tensor:
     """Mean cross-entropy over existing lines with a known class."""
-    counts = (exists == 1) & (wanted >= 0)
+    counted = (exists == 1) & (wanted >= 0)
     loss = F.cross_entropy(logits.float().flatten(0, 1), wanted.clamp(min=0).flatten(), reduction="none")
-    return _mean(loss, counts.flatten().float())
+    return _mean(loss, counted.flatten().float())
 
 
 def _bce(logits: Tensor, wanted: Tensor) -> Tensor:

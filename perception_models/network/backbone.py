@@ -1,16 +1,16 @@
-"""What all tasks share: backbone and feature pyramid."""
+"""Backbone and neck (feature pyramid) shared by all tasks."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception_models.network.blocks import Attention, ConvBlock, Position, PyramidPool, Stage
+from perception_models.network.blocks import Attention, ConvBlock, PositionEncoding, PyramidPool, Stage
 from perception_models.network.config import NetworkConfig
 
 
 class Backbone(nn.Module):
-    """Images to maps at strides 4, 8, 16, 32."""
+    """Images B 3 H W to feature maps at strides 4, 8, 16, 32."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
@@ -26,13 +26,13 @@ class Backbone(nn.Module):
         return maps
 
 
-def double(x: Tensor) -> Tensor:
-    """Twice the height and width, nearest: exact in every runtime."""
+def upsample(x: Tensor) -> Tensor:
+    """Double height and width, nearest neighbour: exact in every runtime."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class Neck(nn.Module):
-    """Top-down, then bottom-up, with Add: every level has the same channels and sees all others.
+    """Top-down, then bottom-up path with additions: every level has the same channels and receives all others.
 
     Returns the maps at strides 4 (`fine` channels, for masks), 8, 16, 32 (`neck` channels).
     """
@@ -42,7 +42,7 @@ class Neck(nn.Module):
         c2, c3, c4, c5 = config.widths
         neck = config.neck
         self.pool = nn.Sequential(
-            PyramidPool(c5, neck), Position(neck), Attention(neck) if config.attention else nn.Identity()
+            PyramidPool(c5, neck), PositionEncoding(neck), Attention(neck) if config.attention else nn.Identity()
         )
         self.from_c4, self.from_c3 = ConvBlock(c4, neck, 1), ConvBlock(c3, neck, 1)
         self.down_to_p4, self.down_to_p3 = ConvBlock(neck, neck), ConvBlock(neck, neck)
@@ -54,9 +54,9 @@ class Neck(nn.Module):
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         c2, c3, c4, c5 = maps
         p5 = self.pool(c5)
-        p4 = self.down_to_p4(self.from_c4(c4) + double(p5))
-        p3 = self.down_to_p3(self.from_c3(c3) + double(p4))
-        p2 = self.mix_p2(self.from_c2(c2) + double(self.from_p3(p3)))
+        p4 = self.down_to_p4(self.from_c4(c4) + upsample(p5))
+        p3 = self.down_to_p3(self.from_c3(c3) + upsample(p4))
+        p2 = self.mix_p2(self.from_c2(c2) + upsample(self.from_p3(p3)))
         p4 = self.mix_p4(p4 + self.up_to_p4(p3))
         p5 = self.mix_p5(p5 + self.up_to_p5(p4))
         return p2, p3, p4, p5

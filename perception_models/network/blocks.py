@@ -1,6 +1,8 @@
-"""The bricks: convolution with batch norm and ReLU, residual block, spatial pyramid pooling, attention."""
+"""Building blocks: convolution with batch norm and ReLU, residual block, pyramid pooling, attention."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from torch.nn import functional as F
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, batch norm, ReLU; `fuse` turns the first two into one."""
+    """Convolution, batch norm, ReLU; `fuse` merges the first two."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int = 1, relu: bool = True
@@ -17,29 +19,39 @@ class ConvBlock(nn.Sequential):
         conv = nn.Conv2d(inputs, outputs, size, stride, (size[0] // 2, size[1] // 2), bias=False)
         super().__init__(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.ReLU(inplace=True) if relu else nn.Identity())
 
+    @property
+    def conv(self) -> nn.Conv2d:
+        return cast(nn.Conv2d, self[0])
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """Batch norm; an Identity once it is fused."""
+        return cast(nn.BatchNorm2d, self[1])
+
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions and the way around them."""
+    """Two 3x3 convolutions with a skip connection."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.body = nn.Sequential(ConvBlock(channels, channels), ConvBlock(channels, channels, relu=False))
-        # The way around alone at first: deep stacks then start as shallow ones.
-        nn.init.constant_(self.body[1][1].weight, 0.2)
+        first, last = ConvBlock(channels, channels), ConvBlock(channels, channels, relu=False)
+        self.body = nn.Sequential(first, last)
+        # Start close to the skip connection alone: deep stacks then behave like shallow ones at first.
+        nn.init.constant_(last.norm.weight, 0.2)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.body(x))
 
 
 class Stage(nn.Sequential):
-    """Halve the resolution, then `depth` residual blocks."""
+    """A convolution of stride 2, then `depth` residual blocks."""
 
     def __init__(self, inputs: int, outputs: int, depth: int):
         super().__init__(ConvBlock(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(depth)))
 
 
 class PyramidPool(nn.Module):
-    """SPPF: max pools of 5, 9 and 13 cells beside the map, so that every cell sees far."""
+    """SPPF: max pools over 5, 9 and 13 pixels, concatenated with the map, for a large receptive field."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -51,11 +63,12 @@ class PyramidPool(nn.Module):
         pooled = [self.squeeze(x)]
         for _ in range(3):
             pooled.append(self.pool(pooled[-1]))
-        return self.expand(torch.cat(pooled, 1))
+        expanded: Tensor = self.expand(torch.cat(pooled, 1))
+        return expanded
 
 
-class Position(nn.Module):
-    """Adds a learned linear ramp, so that a cell knows where in the image it is."""
+class PositionEncoding(nn.Module):
+    """Adds a learned linear ramp: features then depend on the position in the image."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -70,7 +83,7 @@ class Position(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all cells of a map, added to it."""
+    """Multi-head self-attention over all pixels of a map, with a skip connection."""
 
     def __init__(self, channels: int, heads: int = 4):
         super().__init__()
@@ -83,13 +96,13 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(batch, 3, self.heads, channels // self.heads, height * width)
         q, k, v = qkv.unbind(1)  # B heads C/heads HW
         weights = ((q.transpose(-1, -2) @ k) * (channels // self.heads) ** -0.5).softmax(-1)
-        mixed = (v @ weights.transpose(-1, -2)).reshape(batch, channels, height, width)
-        return x + self.out(mixed)
+        mixed: Tensor = self.out((v @ weights.transpose(-1, -2)).reshape(batch, channels, height, width))
+        return x + mixed
 
 
 def fuse(module: nn.Module) -> nn.Module:
     """Fold every batch norm into its convolution, in place; the network must be in evaluation mode."""
     for child in module.modules():
         if isinstance(child, ConvBlock) and isinstance(child[1], nn.BatchNorm2d):
-            child[0], child[1] = nn.utils.fuse_conv_bn_eval(child[0], child[1]), nn.Identity()
+            child[0], child[1] = nn.utils.fuse_conv_bn_eval(child.conv, child.norm), nn.Identity()
     return module

@@ -1,15 +1,15 @@
-"""The geometry of the object head: cell centres, and boxes from the four predicted distances."""
+"""Geometry of the object head: anchor points, and boxes from the four predicted distances."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-MAX_LOG_SIDE = 5.0  # e^5 cells of 32 pixels: beyond any image; keeps exp finite in half precision
+MAX_LOG_DISTANCE = 5.0  # e^5 strides of 32 pixels: beyond any image; keeps exp finite in half precision
 
 
-def cell_centers(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Centres (A, 2) x y in network pixels and strides (A,) of all cells, fine to coarse, row by row."""
+def anchor_points(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Anchor points (A, 2) x y in network pixels and their strides (A,), fine to coarse, row by row."""
     centers, scales = [], []
     for stride in strides:
         ys = (torch.arange(size[0] // stride) + 0.5) * stride
@@ -20,41 +20,42 @@ def cell_centers(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Tenso
     return torch.cat(centers), torch.cat(scales)
 
 
-def cells_inside(boxes: Tensor, size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """All pairs of a box and a cell whose centre lies in it: (P,) rows of boxes, rising, and (P,) cells.
+def anchors_inside(boxes: Tensor, size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """All pairs of a box and an anchor point inside it: (P,) box rows, ascending, and (P,) anchor indices.
 
     boxes    N 4 network pixels
     size     (height, width) of the images, pixels
-    strides  pixels per cell of each level, fine to coarse
+    strides  stride of each pyramid level, fine to coarse
     """
     pairs, first = [], 0
     for stride in strides:
         rows, columns = size[0] // stride, size[1] // stride
-        which, row, column = _centers_between(boxes / stride, rows, columns)
-        pairs.append((which, first + row * columns + column))
+        box, row, column = _anchors_of_level(boxes / stride, rows, columns)
+        pairs.append((box, first + row * columns + column))
         first += rows * columns
-    which, cell = (torch.cat(part) for part in zip(*pairs))
-    order = which.argsort(stable=True)
-    return which[order], cell[order]
+    box, anchor = (torch.cat(part) for part in zip(*pairs))
+    order = box.argsort(stable=True)
+    return box[order], anchor[order]
 
 
-def _centers_between(boxes: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(P,) box, row and column of all cells of one level with the centre in a box; boxes N 4 in cells."""
+def _anchors_of_level(boxes: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(P,) box, row and column of all anchor points of one level inside a box; boxes N 4 in strides."""
     limit = boxes.new_tensor([columns, rows])
     low = torch.minimum((boxes[:, :2] - 0.5).floor() + 1, limit).clamp(min=0).long()
     high = torch.minimum((boxes[:, 2:] - 0.5).ceil(), limit).long()
-    wide, tall = (high - low).clamp(min=0).unbind(1)
-    which = torch.arange(len(boxes), device=boxes.device).repeat_interleave(wide * tall)
-    place = torch.arange(len(which), device=boxes.device) - ((wide * tall).cumsum(0) - wide * tall)[which]
-    return which, low[which, 1] + place // wide[which], low[which, 0] + place % wide[which]
+    width, height = (high - low).clamp(min=0).unbind(1)
+    count = width * height
+    box = torch.arange(len(boxes), device=boxes.device).repeat_interleave(count)
+    index = torch.arange(len(box), device=boxes.device) - (count.cumsum(0) - count)[box]  # within its box
+    return box, low[box, 1] + index // width[box], low[box, 0] + index % width[box]
 
 
 def boxes_from_sides(sides: Tensor, centers: Tensor, strides: Tensor) -> Tensor:
     """... 4 boxes x0 y0 x1 y1 in network pixels.
 
-    sides    ... 4 log distances left, top, right, bottom in cells
-    centers  ... 2 network pixels
-    strides  ... network pixels per cell
+    sides    ... 4 log distances to left, top, right, bottom, in strides
+    centers  ... 2 anchor points, network pixels
+    strides  ... network pixels
     """
-    distances = sides.clamp(max=MAX_LOG_SIDE).exp() * strides.unsqueeze(-1)
+    distances = sides.clamp(max=MAX_LOG_DISTANCE).exp() * strides.unsqueeze(-1)
     return torch.cat([centers - distances[..., :2], centers + distances[..., 2:]], -1)

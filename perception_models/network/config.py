@@ -1,25 +1,26 @@
-"""Every size of the network in one place."""
+"""Network configuration and the predefined sizes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass
 class NetworkConfig:
     """Sizes of the network; channels are multiples of 16 because convolution kernels of CPUs and INT8 tensor cores are.
 
-    size             name for people and files; `of_size` fills the rest
+    size             name of a predefined size; `of_size` fills in the rest
     stem             channels at stride 2
     widths           channels at strides 4, 8, 16, 32
     depths           residual blocks at strides 4, 8, 16, 32
     neck             channels of every pyramid level
     fine             channels of the stride-4 branch for masks
-    lane_features    channels pooled along a line for its type and colour
-    small_objects    also look for objects at stride 4 (small traffic lights); more cells, a little slower
-    side_towers      boxes have a convolution of their own before the output, beside that of the classes
-    attention        self-attention over the stride-32 map; off, as it gains nothing at this size (docs/training.md)
-    tasks            heads to build, of objects, drivable, semantic, lanes, scene
+    lane_features    channels pooled along a line to classify its type and colour
+    small_objects    detect objects at stride 4 too (small traffic lights); more anchor points, a little slower
+    side_towers      box regression gets a convolution of its own, separate from the one for classes
+    attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
+    tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
 
     size: str = "n"
@@ -36,11 +37,11 @@ class NetworkConfig:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels per cell of each level of the object head, fine to coarse."""
+        """Stride of each level of the object head, fine to coarse."""
         return (4, 8, 16, 32) if self.small_objects else (8, 16, 32)
 
 
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "t": dict(stem=16, widths=[16, 16, 32, 32], depths=[1, 1, 1, 1], neck=16, fine=16, lane_features=16),  # tests
     "n": dict(),
     "s": dict(stem=32, widths=[64, 128, 192, 256], depths=[2, 3, 3, 2], neck=96, fine=48, lane_features=48),
@@ -48,8 +49,8 @@ SIZES = {
 }
 
 
-def of_size(size: str, **changes: object) -> NetworkConfig:
-    """The configuration called t (tests only), n, s or m; `changes` override single fields."""
+def of_size(size: str, **changes: Any) -> NetworkConfig:
+    """The predefined configuration t (tests only), n, s or m; `changes` override single fields."""
     if size not in SIZES:
         raise ValueError(f"unknown network size '{size}': expected one of {', '.join(SIZES)}")
     return replace(NetworkConfig(size=size, **SIZES[size]), **changes)

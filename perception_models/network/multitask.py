@@ -1,6 +1,8 @@
-"""The network: one trunk, five heads."""
+"""The multi-task network: one backbone, five heads."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from perception_models.network.backbone import Backbone, Neck
 from perception_models.network.config import NetworkConfig
 from perception_models.network.heads import LaneHead, MaskHead, ObjectHead, SceneHead
 
-HEADS = {
+HEADS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
     "objects": ObjectHead,
     "drivable": lambda config: MaskHead(config, len(labels.DRIVABLE)),
     "semantic": lambda config: MaskHead(config, len(labels.SEMANTIC)),
@@ -21,11 +23,17 @@ HEADS = {
 class PerceptionNet(nn.Module):
     """uint8 BGR images to the raw outputs of every task.
 
-    Returns, for B images of H x W pixels and A cells (all levels, fine to coarse, row by row):
-    many_classes, one_classes B A 10 logits; many_sides, one_sides B A 4 log distances left, top, right, bottom (cells);
-    many_states, one_states B A 4 logits; drivable B 3 H/4 W/4; semantic B 11 H/4 W/4; lane_heat B 6 H/8 W/8;
-    lane_column B 6 H/8 cells; lane_row B 6 H/8 logits; lane_exists B 6; lane_type B 6 9; lane_color B 6 5;
-    weather B 7; scene B 7; timeofday B 4.
+    Returns, for B images of H x W pixels and A anchor points (all levels, fine to coarse, row by row):
+    many_classes, one_classes  B A 10 logits
+    many_sides, one_sides      B A 4 log distances to left, top, right, bottom, in strides
+    many_states, one_states    B A 4 logits
+    drivable                   B 3 H/4 W/4 logits
+    semantic                   B 11 H/4 W/4 logits
+    lane_heat                  B 6 H/8 W/8 logits
+    lane_column                B 6 H/8 columns of 8 pixels
+    lane_row                   B 6 H/8 logits
+    lane_exists, lane_type, lane_color  B 6, B 6 9, B 6 5 logits
+    weather, scene, timeofday  B 7, B 7, B 4 logits
     """
 
     def __init__(self, config: NetworkConfig):
@@ -33,7 +41,7 @@ class PerceptionNet(nn.Module):
         if unknown := set(config.tasks) - set(HEADS):
             raise ValueError(f"unknown tasks {sorted(unknown)}: expected some of {', '.join(HEADS)}")
         self.config = config
-        # Batch norm follows, so a scale is all the normalisation needed; export folds it into the first weights.
+        # Batch norm follows, so scaling is all the normalisation needed; export folds it into the first weights.
         self.input_scale = 1 / 64
         self.backbone = Backbone(config)
         self.neck = Neck(config)
@@ -41,22 +49,26 @@ class PerceptionNet(nn.Module):
 
     @property
     def shared_layer(self) -> Tensor:
-        """The last weight all heads depend on: where gradients of tasks are compared."""
-        return self.neck.down_to_p3[0].weight
+        """The last weight that all heads depend on: where task gradients are compared."""
+        return self.neck.down_to_p3.conv.weight
 
-    def forward(self, images: Tensor, twins: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
-        """images B H W 3 uint8; `twins` names the object heads to run."""
-        return self.outputs(self.pyramid(images), twins)
+    def forward(self, images: Tensor, branches: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
+        """images B H W 3 uint8; `branches` of the object head to run."""
+        return self.outputs(self.pyramid(images), branches)
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Shared features at strides 4, 8, 16, 32."""
-        # Float first: TensorRT cannot transpose uint8. Moved axes of B H W 3 are channels_last already.
+        """Shared feature maps at strides 4, 8, 16, 32."""
+        # Float first: TensorRT cannot transpose uint8. Permuting B H W 3 gives channels_last for free.
         x = images.float().permute(0, 3, 1, 2)
-        return self.neck(self.backbone(x * self.input_scale if self.input_scale != 1 else x))
+        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck(
+            self.backbone(x * self.input_scale if self.input_scale != 1 else x)
+        )
+        return maps
 
-    def outputs(self, pyramid: tuple[Tensor, ...], twins: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
+    def outputs(self, pyramid: tuple[Tensor, ...], branches: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
+        """Raw outputs of all heads from the feature maps."""
         outputs: dict[str, Tensor] = {}
         for task, head in self.heads.items():
-            values = head(pyramid, twins) if task == "objects" else head(pyramid)
+            values = head(pyramid, branches) if task == "objects" else head(pyramid)
             outputs.update(values if isinstance(values, dict) else {task: values})
         return outputs

@@ -1,1 +1,1 @@
-"""The parts of a training run; perception_models.training.train puts them together."""
+"""Training: perception_models.training.train runs it, the other modules are its parts."""

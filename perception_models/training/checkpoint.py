@@ -1,6 +1,6 @@
-"""Checkpoints: one safetensors file (no pickle) whose header holds the JSON state, and the same JSON beside it to read.
+"""Checkpoints: one safetensors file (no pickle) with the state as JSON in its header, and a JSON copy for people.
 
-One file, written under another name and renamed: a killed run leaves the old one or the new one, never half of each.
+The file is written under a temporary name and renamed: a killed run leaves the old or the new one, never a mixture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from perception_models.network import NetworkConfig, PerceptionNet
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint cannot be read or does not fit; the message says which and why."""
+    """A checkpoint cannot be read or does not fit the network."""
 
 
 def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """What `save` wrote."""
+    """Tensors by part and name, and state, as passed to `save`."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: give a file in it, such as {path / 'best.safetensors'}")
     try:
@@ -54,41 +54,41 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: give a checkpoint such as runs/NAME/best.safetensors") from None
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} is no checkpoint of ours ({error}): train again or take another file") from error
+        raise CheckpointError(f"{path} is not a checkpoint of this project ({error}): use another file") from error
 
 
 def load_network(path: Path | str) -> tuple[PerceptionNet, dict[str, Any]]:
-    """The averaged network of a checkpoint, in evaluation mode, and the state it was saved with."""
+    """The averaged network of a checkpoint, in evaluation mode, and the saved state."""
     path = Path(path)
     parts, state = load(path / "best.safetensors" if path.is_dir() else path)
     net = PerceptionNet(NetworkConfig(**state["network"]))
     try:
         net.load_state_dict(parts["average"])
     except (KeyError, RuntimeError) as error:
-        reason = f"does not fit its own network settings ({error}): it was made by other code"
+        reason = f"does not match its own network settings ({error}): use the code version that wrote it"
         raise CheckpointError(f"{path} {reason}") from error
     return net.eval(), state
 
 
 def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
-    """Start from the weights of a checkpoint wherever name and shape agree and no `replace` prefix asks for new ones.
+    """Copy weights of a checkpoint wherever name and shape match, except for parameters with a `replace` prefix.
 
-    Levels of the object head agree by stride, so a network that also looks at stride 4 keeps what the others know, and
-    towers for boxes alone start as the one tower that served for all.
-    Returns the names that start anew.
+    Levels of the object head are matched by stride, so a network with or without stride 4 keeps the other levels, and
+    separate towers for boxes start as copies of the shared ones.
+    Returns the names of the parameters that were not copied.
     """
     parts, _ = load(Path(path))
-    mine = net.state_dict()
-    finer = _object_levels(mine) - _object_levels(parts["average"])
-    kept = {
+    current = net.state_dict()
+    finer = _object_levels(current) - _object_levels(parts["average"])
+    copied = {
         name: tensor
-        for name, tensor in _split(_renumbered(parts["average"], finer)).items()
-        if name in mine and mine[name].shape == tensor.shape and not name.startswith(tuple(replace))
+        for name, tensor in _with_side_towers(_renumbered(parts["average"], finer)).items()
+        if name in current and current[name].shape == tensor.shape and not name.startswith(tuple(replace))
     }
-    if not any(tensor.ndim for tensor in kept.values()):
-        raise CheckpointError(f"{path} shares no weight with this network: check network.size and transfer.replace")
-    net.load_state_dict(kept, strict=False)
-    return sorted(set(mine) - set(kept))
+    if not any(tensor.ndim for tensor in copied.values()):
+        raise CheckpointError(f"{path} has no weight that fits this network: check network.size and transfer.replace")
+    net.load_state_dict(copied, strict=False)
+    return sorted(set(current) - set(copied))
 
 
 def _object_levels(tensors: dict[str, Tensor]) -> int:
@@ -96,18 +96,18 @@ def _object_levels(tensors: dict[str, Tensor]) -> int:
 
 
 def _renumbered(tensors: dict[str, Tensor], finer: int) -> dict[str, Tensor]:
-    """Levels of the object head are numbered from the finest: those of a head with `finer` more levels before them."""
+    """Shift the level numbers of the object head, counted from the finest, for a head with `finer` more fine levels."""
     level = re.compile(r"^(heads\.objects\.\w+\.\w+\.)(\d+)")
     return {level.sub(lambda m: f"{m[1]}{int(m[2]) + finer}", name): tensor for name, tensor in tensors.items()}
 
 
-def _split(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The towers of an object head under the names of towers for boxes too, unless it has those itself."""
+def _with_side_towers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add copies of the towers of the object head as side towers, unless the checkpoint has those."""
     return {name.replace(".towers.", ".side_towers."): tensor for name, tensor in tensors.items()} | tensors
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's memory as flat tensors ROW.NAME."""
+    """The state of an optimiser as flat tensors ROW.NAME."""
     state = optimizer.state_dict()["state"]
     return {
         f"{row}.{name}": torch.as_tensor(value)
@@ -118,15 +118,15 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser back what `optimizer_tensors` took."""
+    """Restore the state of an optimiser from `optimizer_tensors`."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         row, name = key.split(".", 1)
-        state.setdefault(int(row), {})[name] = _laid_out_like(parameters[int(row)], value)
+        state.setdefault(int(row), {})[name] = _with_layout_of(parameters[int(row)], value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    """Fused optimisers walk through memory, so their state must lie as the weight does (channels_last)."""
+def _with_layout_of(parameter: Tensor, value: Tensor) -> Tensor:
+    """Fused optimisers iterate over memory, so their state needs the memory layout of the weight (channels_last)."""
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value

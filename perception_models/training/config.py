@@ -1,4 +1,4 @@
-"""Everything a training run can be told. perception_models/configs/*.yaml document the values by example."""
+"""Configuration of a training run; perception_models/configs/demo.yaml shows every value."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from perception_models.losses.balancing import BalanceConfig
 
 @dataclass
 class StageConfig:
-    """A stretch of the training at one input size; small pictures first are seen faster.
+    """A part of the training at one input size; starting with small images is faster.
 
-    views  image views of all devices together
+    views  number of image views, on all devices together
     batch  images per device and step
     """
 
@@ -25,15 +25,15 @@ class StageConfig:
 
 @dataclass
 class DataConfig:
-    """Where images come from; see perception_models.data for kinds and their options.
+    """Training and validation data; perception_models.data.registry has the kinds, their readers the options.
 
-    train, val    data sets: {kind, path, weight, only, include, exclude, ...}
-    cache         folder for decoded copies, made once
-    cache_height, cache_width  no image is kept larger than this
-    lights        folder of traffic-light crops that augmentation pastes in (those of fold "train"), or nothing
+    train, val    data sets: {kind, path, weight, only, repeat, include, exclude, ...}
+    cache         folder for decoded copies, made once; null: no cache
+    cache_height, cache_width  largest size of cached images
+    lights        folder of traffic-light crops (fold "train" is used) to paste into images; null: none
     augment       fields of data.augment.AugmentConfig that differ from its defaults
-    epoch         views per epoch; 0 is the number of images
-    workers       loader processes per device; 0 loads in the training process, which is right for two CPU cores
+    epoch         views per epoch; 0: the number of images
+    workers       loader processes per device; 0: load in the training process, best with two CPU cores
     """
 
     train: list[dict[str, Any]] = field(default_factory=list)
@@ -49,13 +49,13 @@ class DataConfig:
 
 @dataclass
 class OptimizerConfig:
-    """Steps downhill.
+    """Optimiser and learning rate.
 
     kind          adamw | sgd (Nesterov)
-    lr            peak learning rate; warm-up over `warmup` steps, then a cosine to `final` of it
-    weight_decay  on weights only, none on biases and norms
-    clip          largest gradient norm; 0 does not clip
-    scales        factor on lr by the beginning of parameter names, such as {backbone: 0.1}
+    lr            peak learning rate, reached after `warmup` steps; then a cosine down to the fraction `final` of it
+    weight_decay  on weights, not on biases and norms
+    clip          largest gradient norm; 0: no clipping
+    scales        learning-rate factor by parameter prefix, such as {backbone: 0.1}
     """
 
     kind: str = "adamw"
@@ -70,12 +70,12 @@ class OptimizerConfig:
 
 @dataclass
 class PhaseConfig:
-    """What is trained until a share of the run is over; without phases everything is, all the time.
+    """A part of the run with a subset of tasks or frozen parts; without phases everything is trained throughout.
 
-    until      0..1 of all views
-    tasks      these only; empty is all
-    frozen     beginnings of parameter names that stand still, such as backbone or heads.lanes
-    alternate  one task per step, in turn
+    until      end of the phase, as a fraction 0..1 of all views
+    tasks      tasks to train; empty: all
+    frozen     prefixes of parameters to freeze, such as backbone or heads.lanes
+    alternate  train one task per step, in turn
     """
 
     until: float = 1.0
@@ -86,10 +86,10 @@ class PhaseConfig:
 
 @dataclass
 class TransferConfig:
-    """Start from another network.
+    """Initial weights from another network.
 
-    weights  checkpoint (.safetensors) to start from, or nothing
-    replace  beginnings of parameter names that start anew, such as heads.objects
+    weights  checkpoint (.safetensors) to start from; null: random weights
+    replace  prefixes of parameters to initialise at random nevertheless, such as heads.objects
     """
 
     weights: str | None = None
@@ -98,12 +98,12 @@ class TransferConfig:
 
 @dataclass
 class DistillConfig:
-    """Learn from a larger network too.
+    """Knowledge distillation from a larger network.
 
-    teacher      checkpoint of the teacher, or nothing
-    logits, features, objects  weights of what masks, lines and scene say, of the pyramid, and of objects
+    teacher      checkpoint of the teacher; null: no distillation
+    logits, features, objects  loss weights: of masks, lines and scene; of pyramid features; of objects
     temperature  softens both distributions
-    confidence   masks, lines and boxes teach only where the teacher is at least this sure
+    confidence   minimum teacher confidence of masks, lines and boxes to learn from
     """
 
     teacher: str | None = None
@@ -116,9 +116,9 @@ class DistillConfig:
 
 @dataclass
 class PretrainConfig:
-    """Learn from the pictures alone; see perception_models.training.pretrain.
+    """Masked pretraining on unlabelled images; see perception_models.training.pretrain.
 
-    hidden  share of each picture that is hidden and to be filled in, about 0.6; 0: learn from labels
+    hidden  fraction of each image to mask and reconstruct, about 0.6; 0: train on labels
     """
 
     hidden: float = 0.0
@@ -128,13 +128,13 @@ class PretrainConfig:
 class TrainConfig:
     """One run.
 
-    network      size (n, s, m) and fields of NetworkConfig that differ from it
+    network      size (n, s, m) and fields of NetworkConfig to override
     precision    of Lightning Fabric: bf16-mixed, 16-mixed, 32-true
-    compile      let torch.compile write kernels for this network: minutes once per input size, then faster steps
-    devices      processes, each with `threads` threads on a CPU; two of one thread beat one of two
-    average      decay of the averaged weights, which are the ones that are kept
-    save_every, validate_every, log_every, picture_every  steps; 0 never
-    patience     validations without a better score before the run stops; 0 never stops early
+    compile      use torch.compile: takes minutes once per input size, then speeds up the steps
+    devices      processes, each with `threads` threads on a CPU; two with one thread beat one with two
+    average      decay of the moving average of the weights, which is what is validated and exported
+    save_every, validate_every, log_every, picture_every  interval in steps; 0: never
+    patience     validations without a better score before the run stops; 0: no early stopping
     """
 
     name: str = "run"

@@ -1,9 +1,9 @@
-"""A larger network teaches a smaller one: on its outputs, its boxes and its features, with or without labels."""
+"""Knowledge distillation from a larger network: outputs, boxes and features, with or without labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,17 @@ from torch.nn import functional as F
 
 from perception_models.config import SettingsError
 from perception_models.data import labels
+from perception_models.losses.assigner import Grid
 from perception_models.losses.iou import complete_iou
 from perception_models.network import PerceptionNet
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.training.config import DistillConfig
 
-LEVEL = 1  # of the pyramid: stride 8, which every head depends on
+LEVEL = 1  # of the pyramid: stride 8, which all heads depend on
 
 
-class Knowledge(NamedTuple):
-    """What the teacher sees in a batch: its pyramid, its raw outputs, and (height, width) of the images."""
+class TeacherOutputs(NamedTuple):
+    """Pyramid and raw outputs of the teacher for a batch, and (height, width) of the images."""
 
     pyramid: tuple[Tensor, ...]
     outputs: dict[str, Tensor]
@@ -28,105 +29,105 @@ class Knowledge(NamedTuple):
 
 
 class Teacher(nn.Module):
-    """A fixed network whose view of each image is a target; an adapter makes the student's features comparable.
+    """Distillation loss against a frozen network; an adapter maps student features to the teacher's channels.
 
-    Only the adapter is part of the student's checkpoint and optimiser: the teacher's weights stay in their own file.
+    Only the adapter is part of the student's checkpoint and optimiser: the teacher keeps its own file.
     """
 
     def __init__(self, config: DistillConfig, teacher: PerceptionNet, student: PerceptionNet):
         super().__init__()
         if missing := set(student.config.tasks) - set(teacher.config.tasks):
             raise SettingsError(
-                f"{config.teacher} does not know {', '.join(sorted(missing))}: distil fewer network.tasks"
+                f"{config.teacher} lacks the tasks {', '.join(sorted(missing))}: remove them from network.tasks"
             )
         if teacher.config.strides != student.config.strides:
-            raise SettingsError(f"{config.teacher} has other cells: give both the same network.small_objects")
+            raise SettingsError(f"{config.teacher} has other strides: use the same network.small_objects for both")
         self.config = config
-        self._net = [teacher.eval().requires_grad_(False)]  # in a list: neither parameters nor state of this module
+        self._net = [teacher.eval().requires_grad_(False)]  # in a list, to be neither a parameter nor a submodule
         self.adapter = nn.Conv2d(student.config.neck, teacher.config.neck, 1)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Teacher:
-        self._net[0]._apply(fn)  # to the same device and memory layout
-        return super()._apply(fn, recurse)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Teacher:
+        self._net[0]._apply(fn)  # type: ignore[no-untyped-call]  # to the same device and memory layout
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch has no types for it
+        return self
 
     @torch.no_grad()
-    def look(self, images: Tensor) -> Knowledge:
+    def predict(self, images: Tensor) -> TeacherOutputs:
         """images B H W 3 uint8"""
         pyramid = self._net[0].pyramid(images)
-        return Knowledge(pyramid, self._net[0].outputs(pyramid), (images.shape[1], images.shape[2]))
+        return TeacherOutputs(pyramid, self._net[0].outputs(pyramid), (images.shape[1], images.shape[2]))
 
-    def forward(self, known: Knowledge, pyramid: tuple[Tensor, ...], outputs: dict[str, Tensor]) -> Tensor:
-        """The student's loss against what the teacher knows, over all images of the batch."""
-        config, theirs = self.config, {name: value.float() for name, value in known.outputs.items()}
-        mine = {name: value.float() for name, value in outputs.items()}
-        loss = config.features * feature_loss(self.adapter(pyramid[LEVEL].float()), known.pyramid[LEVEL].float())
-        loss = loss + config.logits * output_loss(mine, theirs, config.temperature, config.confidence)
-        if "one_classes" in mine:
-            strides = self._net[0].config.strides
-            for twin in ("many", "one"):
-                loss = loss + config.objects * object_loss(mine, theirs, twin, known.size, strides, config.confidence)
+    def forward(self, taught: TeacherOutputs, pyramid: tuple[Tensor, ...], outputs: dict[str, Tensor]) -> Tensor:
+        """Loss of the student's pyramid and raw outputs, over all images of the batch."""
+        config, teacher = self.config, {name: value.float() for name, value in taught.outputs.items()}
+        student = {name: value.float() for name, value in outputs.items()}
+        loss = config.features * feature_loss(self.adapter(pyramid[LEVEL].float()), taught.pyramid[LEVEL].float())
+        loss = loss + config.logits * output_loss(student, teacher, config.temperature, config.confidence)
+        if "one_classes" in student:
+            grid = taught.size, self._net[0].config.strides
+            for branch in ("many", "one"):
+                loss = loss + config.objects * object_loss(student, teacher, branch, grid, config.confidence)
         return loss
 
 
-def feature_loss(mine: Tensor, theirs: Tensor) -> Tensor:
-    """Where in the picture is each channel active? Channel-wise KL divergence (Shu et al. 2021, arXiv 2011.13256)."""
-    mine, theirs = mine.flatten(2).log_softmax(-1), theirs.flatten(2).log_softmax(-1)
-    return F.kl_div(mine, theirs, reduction="sum", log_target=True) / mine[..., 0].numel()
+def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Channel-wise KL divergence of the spatial distribution of activations (Shu et al. 2021, arXiv 2011.13256)."""
+    student, teacher = student.flatten(2).log_softmax(-1), teacher.flatten(2).log_softmax(-1)
+    return F.kl_div(student, teacher, reduction="sum", log_target=True) / student[..., 0].numel()
 
 
-def output_loss(mine: dict[str, Tensor], theirs: dict[str, Tensor], temperature: float, confidence: float) -> Tensor:
-    """Masks, lines and scene: softened KL divergence (Hinton et al. 2015) where the teacher is sure."""
-    loss = next(iter(mine.values())).new_zeros(())
+def output_loss(
+    student: dict[str, Tensor], teacher: dict[str, Tensor], temperature: float, confidence: float
+) -> Tensor:
+    """Masks, lines and scene: softened KL divergence (Hinton et al. 2015) where the teacher is confident."""
+    loss = next(iter(student.values())).new_zeros(())
     for task in ("drivable", "semantic"):
-        if task in mine:
-            sure = (theirs[task].softmax(1).amax(1) >= confidence).float()
-            loss = loss + divergence(mine[task].movedim(1, -1), theirs[task].movedim(1, -1), sure, temperature)
-    if "lane_heat" in mine:
-        loss = loss + _lane_loss(mine, theirs, temperature, confidence)
+        if task in student:
+            confident = (teacher[task].softmax(1).amax(1) >= confidence).float()
+            loss = loss + divergence(student[task].movedim(1, -1), teacher[task].movedim(1, -1), confident, temperature)
+    if "lane_heat" in student:
+        loss = loss + _lane_loss(student, teacher, temperature, confidence)
     for name in labels.SCENE:
-        if name in mine:
-            loss = loss + divergence(mine[name], theirs[name], torch.ones_like(mine[name][..., 0]), temperature)
+        if name in student:
+            loss = loss + divergence(student[name], teacher[name], torch.ones_like(student[name][..., 0]), temperature)
     return loss
 
 
-def divergence(mine: Tensor, theirs: Tensor, weight: Tensor, temperature: float) -> Tensor:
-    """Weighted mean KL divergence of the last axis at a temperature, times its square so that gradients keep size."""
-    pair = (mine / temperature).log_softmax(-1), (theirs / temperature).log_softmax(-1)
+def divergence(student: Tensor, teacher: Tensor, weight: Tensor, temperature: float) -> Tensor:
+    """Weighted mean KL divergence over the last axis at a temperature, times its square to preserve gradient size."""
+    pair = (student / temperature).log_softmax(-1), (teacher / temperature).log_softmax(-1)
     each = F.kl_div(*pair, reduction="none", log_target=True).sum(-1)
     return temperature**2 * (each * weight).sum() / weight.sum().clamp(min=1)
 
 
-def _lane_loss(mine: dict[str, Tensor], theirs: dict[str, Tensor], temperature: float, confidence: float) -> Tensor:
-    exists, row = theirs["lane_exists"].sigmoid(), theirs["lane_row"].sigmoid()
-    there = exists * (exists >= confidence)
-    rows = row * (row >= confidence) * there.unsqueeze(-1)
-    loss = divergence(mine["lane_heat"], theirs["lane_heat"], rows, temperature)
-    for name, weight in (("lane_type", there), ("lane_color", there)):
-        loss = loss + divergence(mine[name], theirs[name], weight, temperature)
+def _lane_loss(student: dict[str, Tensor], teacher: dict[str, Tensor], temperature: float, confidence: float) -> Tensor:
+    exists, row = teacher["lane_exists"].sigmoid(), teacher["lane_row"].sigmoid()
+    lines = exists * (exists >= confidence)
+    rows = row * (row >= confidence) * lines.unsqueeze(-1)
+    loss = divergence(student["lane_heat"], teacher["lane_heat"], rows, temperature)
+    for name in ("lane_type", "lane_color"):
+        loss = loss + divergence(student[name], teacher[name], lines, temperature)
     for name, target in (("lane_exists", exists), ("lane_row", row)):
-        loss = loss + F.binary_cross_entropy_with_logits(mine[name], target)
+        loss = loss + F.binary_cross_entropy_with_logits(student[name], target)
     return loss
 
 
 def object_loss(
-    mine: dict[str, Tensor],
-    theirs: dict[str, Tensor],
-    twin: str,
-    size: tuple[int, int],
-    strides: tuple[int, ...],
-    confidence: float,
+    student: dict[str, Tensor], teacher: dict[str, Tensor], branch: str, grid: Grid, confidence: float
 ) -> Tensor:
-    """Scores of all cells (quality focal: what differs most counts most), boxes and light states of sure cells."""
-    wanted = theirs[f"{twin}_classes"].sigmoid()
-    best, kind = wanted.max(-1)
-    focus = (wanted - mine[f"{twin}_classes"].detach().sigmoid()).square()
-    scores = F.binary_cross_entropy_with_logits(mine[f"{twin}_classes"], wanted, reduction="none") * focus
-    sure = best * (best >= confidence)
-    norm = sure.sum().clamp(min=1)
-    centers, scale = (t.to(wanted.device) for t in cell_centers(size, strides))
-    boxes = [boxes_from_sides(side[f"{twin}_sides"], centers, scale) for side in (mine, theirs)]
-    states = [side[f"{twin}_states"] for side in (mine, theirs)]
-    light = sure * (kind == labels.LIGHT)
-    unlike = F.binary_cross_entropy_with_logits(states[0], states[1].sigmoid(), reduction="none").sum(-1)
-    fit = (1 - complete_iou(*boxes)) * sure
-    return (scores.sum() + fit.sum()) / norm + (unlike * light).sum() / light.sum().clamp(min=1)
+    """Scores of all anchors (quality focal: the largest differences count most); boxes and states of confident ones."""
+    wanted = teacher[f"{branch}_classes"].sigmoid()
+    best, class_id = wanted.max(-1)
+    focus = (wanted - student[f"{branch}_classes"].detach().sigmoid()).square()
+    scores = F.binary_cross_entropy_with_logits(student[f"{branch}_classes"], wanted, reduction="none") * focus
+    confident = best * (best >= confidence)
+    centers, scale = (t.to(wanted.device) for t in anchor_points(*grid))
+    student_boxes, teacher_boxes = (
+        boxes_from_sides(side[f"{branch}_sides"], centers, scale) for side in (student, teacher)
+    )
+    fit = (1 - complete_iou(student_boxes, teacher_boxes)) * confident
+    teacher_states = teacher[f"{branch}_states"].sigmoid()
+    states = F.binary_cross_entropy_with_logits(student[f"{branch}_states"], teacher_states, reduction="none").sum(-1)
+    light = confident * (class_id == labels.LIGHT)
+    objects = (scores.sum() + fit.sum()) / confident.sum().clamp(min=1)
+    return objects + (states * light).sum() / light.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Runs as steps of something larger: each in processes of its own, continued where it stopped, done only once."""
+"""Training runs as steps of a larger job: in processes of their own, resumed if interrupted, skipped if finished."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from pathlib import Path
 import yaml
 
 from perception_models.training.config import TrainConfig
-from perception_models.training.step import total_steps
+from perception_models.training.optimization.schedule import total_steps
 
 
 def finished(config: TrainConfig, folder: Path) -> bool:
-    """Has the run in this folder taken all its steps, or stopped early?"""
+    """Whether the run in this folder has taken all its steps or stopped early."""
     try:
         state = json.loads((folder / "last.json").read_text("utf-8"))
     except FileNotFoundError:
         return False
     early = bool(config.patience) and state["worse"] >= config.patience
-    return early or state["step"] >= total_steps(config.stages, state["world"])
+    return bool(early or state["step"] >= total_steps(config.stages, state["world"]))
 
 
 def run(config: TrainConfig, folder: Path) -> Path:
-    """Train, or continue, or do nothing when it is done; the best checkpoint.
+    """Start, resume or skip a training; returns its best checkpoint.
 
-    In processes of its own, because several devices start the whole command line again.
+    It runs in a process of its own, because with several devices the command line starts itself again.
     """
-    with alone(folder) as lock:
+    with run_lock(folder) as lock:
         if not finished(config, folder):
             done = subprocess.run(command(config, folder), check=False, pass_fds=[lock])
             if done.returncode:
                 raise RuntimeError(
-                    f"the training in {folder} ended with code {done.returncode}: see its messages above"
+                    f"the training in {folder} failed with exit code {done.returncode}: see its output above"
                 )
     return folder / "best.safetensors"
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[int]:
-    """The descriptor of a lock on a run's folder, held by whoever trains there.
+def run_lock(folder: Path) -> Iterator[int]:
+    """File descriptor of an exclusive lock on the folder of a run.
 
-    A training outlives the command that was killed; the one that goes on waits here for its end.
+    A training may outlive its killed parent command; the command that resumes it waits here until it has ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -55,7 +55,7 @@ def alone(folder: Path) -> Iterator[int]:
 
 
 def command(config: TrainConfig, folder: Path) -> list[str]:
-    """The words that start this training or continue it; its configuration is left in config.yaml."""
+    """Command line that starts or resumes this training; writes its configuration to config.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "config.yaml"
     settings.write_text(yaml.safe_dump(asdict(config), sort_keys=False), "utf-8")

@@ -1,4 +1,4 @@
-"""One training run from configuration to best.safetensors; also the way back into a run that was killed."""
+"""One training run: from its configuration to best.safetensors, and resuming it after an interruption."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -16,34 +16,25 @@ from tqdm import tqdm
 from perception_models.config import SettingsError
 from perception_models.losses import TASKS
 from perception_models.training import checkpoint
-from perception_models.training.build import build_learner, build_network
+from perception_models.training.build import TrainingModule, build_module, build_network, compile_parts
 from perception_models.training.config import TrainConfig
-from perception_models.training.loader import Feed, loader
-from perception_models.training.log import Logbook
-from perception_models.training.step import (
-    Average,
-    Step,
-    build_optimizer,
-    compile_parts,
-    freeze,
-    learning_rate,
-    phase_at,
-    projected_gradients,
-    set_learning_rate,
-    steps,
-    tasks_at,
-    total_steps,
-)
-from perception_models.training.validation import Watch
+from perception_models.training.loader import TrainingBatches, loader
+from perception_models.training.log import RunLogger
+from perception_models.training.optimization.average import AveragedNetwork
+from perception_models.training.optimization.optimizer import build_optimizer, freeze, set_learning_rate
+from perception_models.training.optimization.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
+from perception_models.training.validation import Validator
 
 
 def train(config: TrainConfig, folder: Path, resume: bool = False) -> Path:
-    """Run the configuration in `folder`; with `resume`, continue from its last checkpoint. Returns the best checkpoint.
+    """Train in `folder`, with `resume` from its last checkpoint; returns the best checkpoint.
 
-    With devices > 1 the command line starts itself again for the others; under torchrun it joins them.
+    With devices > 1 the command line starts itself again for the other devices; under torchrun it joins them.
     """
     if config.balance.method == "pcgrad" and config.precision.startswith("16"):
-        raise SettingsError("balance.method=pcgrad does not scale losses as 16-mixed needs: use bf16-mixed or 32-true")
+        raise SettingsError("balance.method=pcgrad cannot scale losses as 16-mixed requires: use bf16-mixed or 32-true")
+    if config.balance.method == "pcgrad" and config.pretrain.hidden:
+        raise SettingsError("balance.method=pcgrad needs several tasks, pretraining has one: use balance.method=fixed")
     fabric = Fabric(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -53,17 +44,17 @@ def train(config: TrainConfig, folder: Path, resume: bool = False) -> Path:
     )
     torch.set_num_threads(config.threads)
     fabric.launch()
-    run = Run(config, folder, fabric)
+    trainer = Trainer(config, folder, fabric)
     if resume:
-        run.load()
-    elif run.last.exists():
-        raise SettingsError(f"{folder} holds a run already: add --resume to continue it, or choose another folder")
-    run.go()
-    return run.best
+        trainer.load()
+    elif trainer.last.exists():
+        raise SettingsError(f"{folder} already holds a run: add --resume to continue it, or choose another folder")
+    trainer.fit()
+    return trainer.best
 
 
-class Run:
-    """All that lives during a run. What must survive it goes through `save` and `load`."""
+class Trainer:
+    """The state of a run. Everything that must survive an interruption goes through `save` and `load`."""
 
     def __init__(self, config: TrainConfig, folder: Path, fabric: Fabric):
         self.config, self.folder, self.fabric = config, folder, fabric
@@ -71,29 +62,28 @@ class Run:
         torch.manual_seed(config.seed)
         self.net = build_network(config)
         if fabric.is_global_zero:
-            self.average = Average(self.net, config.average).to(fabric.device)
+            self.average = AveragedNetwork(self.net, config.average).to(fabric.device)
         if config.compile:
             compile_parts(self.net)
-        learner = build_learner(config, self.net)
-        learner.to(memory_format=torch.channels_last)
-        self.learner, self.optimizer = fabric.setup(learner, build_optimizer(learner, config.optimizer))
-        self.plain = learner
-        self.feed = Feed(config.data, config.seed, fabric.global_rank, fabric.world_size)
-        self.start, self.watch = 0, Watch(config)
-        self.log = Logbook(folder, fabric.is_global_zero, config.wandb, asdict(config))
+        self.module = build_module(config, self.net)
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+        self.wrapped, self.optimizer = fabric.setup(self.module, build_optimizer(self.module, config.optimizer))
+        self.batches = TrainingBatches(config.data, config.seed, fabric.global_rank, fabric.world_size)
+        self.start, self.validator = 0, Validator(config)
+        self.log = RunLogger(folder, fabric.is_global_zero, config.wandb, asdict(config))
         self._clock: tuple[float, int] = (time.monotonic(), 0)
 
-    def go(self) -> None:
-        """All steps that are left; none after an early stop."""
+    def fit(self) -> None:
+        """Take all remaining steps; none after an early stop."""
         world, number = self.fabric.world_size, self.start
         if self._stopped():
             return
-        todo = list(steps(self.config.stages, world, self.start))
+        remaining = list(steps(self.config.stages, world, self.start))
         if self.fabric.is_global_zero:
-            self.watch.prepare(self.fabric.to_device)
-        batches = loader(self.feed, todo, self.config.data.workers)
+            self.validator.prepare(self.fabric.to_device)
+        batches = loader(self.batches, remaining, self.config.data.workers)
         bar = tqdm(
-            zip(todo, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
+            zip(remaining, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
             disable=not self.fabric.is_global_zero, unit="step", mininterval=2, dynamic_ncols=True,
         )  # fmt: skip
         for step, batch in bar:
@@ -106,16 +96,16 @@ class Run:
 
     def step(self, step: Step, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One optimiser step; the loss of each task before it."""
-        # Chance depends on the step alone, so there is no random state to save.
+        # Random numbers depend on the step alone, so there is no random state to save.
         torch.manual_seed(hash((self.config.seed, step.number, self.fabric.global_rank)) % 2**63)
         phase = phase_at(self.config.phases, step.progress)
-        self.learner.train()
+        self.wrapped.train()
         freeze(self.net, phase.frozen)
         set_learning_rate(self.optimizer, learning_rate(self.config.optimizer, step))
         losses = self._backward(batch, tasks_at(phase, TASKS, step.number), step)
         freeze(self.net, phase.frozen)
         if clip := self.config.optimizer.clip:
-            self.fabric.clip_gradients(self.learner, self.optimizer, max_norm=clip, error_if_nonfinite=False)
+            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.fabric.is_global_zero:
@@ -126,54 +116,56 @@ class Run:
         if self.config.balance.method == "pcgrad":
             return self._backward_projected(batch, tasks, step.number)
         compare = _due(step.number, self.config.balance.cosine_every) and self.fabric.is_global_zero
-        total, losses, figures = self.learner(batch, tasks, compare)
+        losses: dict[str, Tensor]
+        total, losses, statistics = self.wrapped(batch, tasks, compare)
         self.fabric.backward(total)
-        if figures:
-            self.log.figures(step.number, figures)
+        if statistics:
+            self.log.metrics(step.number, statistics)
         return losses
 
     def _backward_projected(self, batch: dict[str, Tensor], tasks: tuple[str, ...], number: int) -> dict[str, Tensor]:
-        """PCGrad needs one backward per task, which DDP does not offer: devices then average what each projected."""
+        """PCGrad needs one backward pass per task, which DDP does not support: devices average their projections."""
+        assert isinstance(self.module, TrainingModule)
         with self.fabric.autocast():
-            losses = projected_gradients(self.plain, batch, tasks, number)
+            losses = self.module.projected_gradients(batch, tasks, number)
         for parameter in self.net.parameters():
             if parameter.grad is not None:
-                parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+                parameter.grad = cast(Tensor, self.fabric.all_reduce(parameter.grad, reduce_op="mean"))
         return losses
 
     def _after(self, step: Step, losses: dict[str, Tensor], batch: dict[str, Tensor], bar: Any) -> None:
-        """Log, look, save where due."""
+        """Log, draw, validate and save if due."""
         config, number = self.config, step.number + 1
         if _due(number, config.log_every):
             self._log_losses(number, step, losses, bar)
         if _due(number, config.picture_every) and self.fabric.is_global_zero:
-            images = (self.watch.batches[0] if self.watch.batches else batch)["images"][:4]
-            self.log.picture(number, "predictions", self.plain.sheet(self.average.net, images))
+            images = (self.validator.batches[0] if self.validator.batches else batch)["images"][:4]
+            self.log.image(number, "predictions", self.module.preview(self.average.net, images))
         if _due(number, config.validate_every):
             self._validate(number)
         if _due(number, config.save_every):
             self.save(number)
 
     def _stopped(self) -> bool:
-        """Has it been worse for longer than patience allows? The first device knows."""
-        return bool(self.config.patience) and self.fabric.broadcast(self.watch.hopeless)
+        """Whether patience is exhausted, as decided by the first device."""
+        return bool(self.config.patience) and self.fabric.broadcast(self.validator.should_stop)
 
     def _log_losses(self, number: int, step: Step, losses: dict[str, Tensor], bar: Any) -> None:
-        now, seen = time.monotonic(), step.seen + step.batch * self.fabric.world_size
-        speed = (seen - self._clock[1]) / max(now - self._clock[0], 1e-6) if self._clock[1] else 0.0
-        self._clock = now, seen
+        now, views = time.monotonic(), step.views_before + step.batch * self.fabric.world_size
+        speed = (views - self._clock[1]) / max(now - self._clock[0], 1e-6) if self._clock[1] else 0.0
+        self._clock = now, views
         values = {task: float(loss) for task, loss in losses.items()}
         if not all(map(math.isfinite, values.values())):
             hint = "lower optimizer.lr or use precision 32-true"
             raise FloatingPointError(f"step {number}: a loss is not finite ({values}): {hint}")
-        self.log.figures(number, {f"train/{t}": v for t, v in values.items()} | {"images_per_s": speed, "seen": seen})
+        self.log.metrics(number, {f"train/{t}": v for t, v in values.items()} | {"images_per_s": speed, "seen": views})
         bar.set_postfix({**{t[:4]: f"{v:.2f}" for t, v in values.items()}, "img/s": f"{speed:.0f}"})
 
     def _validate(self, number: int) -> None:
         if self.fabric.is_global_zero:
-            better, figures = self.watch.look(self.average.net, number)
-            if figures:
-                self.log.figures(number, {f"val/{name}": value for name, value in figures.items()})
+            better, metrics = self.validator.update(self.average.net, number)
+            if metrics:
+                self.log.metrics(number, {f"val/{name}": value for name, value in metrics.items()})
             if better:
                 checkpoint.save(self.best, {"average": self.average.net.state_dict()}, self._state(number))
         self.fabric.barrier()
@@ -181,8 +173,8 @@ class Run:
     def _state(self, number: int) -> dict[str, Any]:
         return {
             "step": number,
-            "best_score": self.watch.best,
-            "worse": self.watch.worse,
+            "best_score": self.validator.best,
+            "worse": self.validator.worse,
             "network": asdict(self.net.config),
             "world": self.fabric.world_size,
             "scaler": _scaler_state(self.fabric),
@@ -190,12 +182,12 @@ class Run:
         }
 
     def save(self, number: int) -> None:
-        """last.safetensors: all that `load` needs after `number` steps; and a best one if there is none yet."""
+        """Write last.safetensors, which holds all that `load` needs, and best.safetensors if there is none yet."""
         if not self.fabric.is_global_zero:
             return
         average = self.average.net.state_dict()
         parts = {
-            "model": self.plain.state_dict(),
+            "model": self.module.state_dict(),
             "average": average,
             "optimizer": checkpoint.optimizer_tensors(self.optimizer.optimizer),
         }
@@ -204,19 +196,21 @@ class Run:
             checkpoint.save(self.best, {"average": average}, self._state(number))
 
     def load(self) -> None:
-        """Continue where `save` was."""
+        """Restore the state written by `save`."""
+        if not self.last.exists():
+            raise SettingsError(f"{self.folder} holds no run to resume: start one without --resume")
         parts, state = checkpoint.load(self.last)
         if state["world"] != self.fabric.world_size:
-            now = f"now there are {self.fabric.world_size}: use as many"
-            raise SettingsError(f"{self.last} was trained on {state['world']} devices, {now}")
-        self.plain.load_state_dict(parts["model"])
+            wanted = f"set devices={state['world']}, not {self.fabric.world_size}"
+            raise SettingsError(f"{self.last} was trained on {state['world']} devices: {wanted}")
+        self.module.load_state_dict(parts["model"])
         checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
         if self.fabric.is_global_zero:
             self.average.net.load_state_dict(parts["average"])
         if state["scaler"]:
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
         self.start = state["step"]
-        self.watch.best, self.watch.worse = state["best_score"], state["worse"]
+        self.validator.best, self.validator.worse = state["best_score"], state["worse"]
 
 
 def _due(number: int, every: int) -> bool:
@@ -224,5 +218,5 @@ def _due(number: int, every: int) -> bool:
 
 
 def _scaler_state(fabric: Fabric) -> dict[str, Any]:
-    """fp16's loss scale; empty for other precisions."""
+    """Loss scale of fp16; empty for other precisions."""
     return dict(fabric.strategy.precision.state_dict())

@@ -1,4 +1,4 @@
-"""Little street scenes drawn with OpenCV, with every kind of label, in the layout of DATA.md: data for tests."""
+"""Test data: small street scenes drawn with OpenCV, with all labels, in the layout of DATA.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels must still lie on what they label: draw a coloured thing, change the picture, find it again."""
+"""Labels must stay aligned with the image: draw coloured shapes, augment, find them again."""
 
 import cv2
 import numpy as np
@@ -13,8 +13,8 @@ SIZE = (192, 320)
 GEOMETRY = AugmentConfig(
     exposure=0, colour=0, blur=0, noise=0, jpeg=0, coarse=0, fog=0, rain=0, shadow=0, glare=0, mosaic=0, plain=0
 )
-LOOKS = [photometric.exposure, photometric.colour, photometric.blur, photometric.noise, photometric.jpeg]
-LOOKS += [photometric.coarse, weather.fog, weather.rain, weather.shadow, weather.glare]
+CHANGES = [photometric.exposure, photometric.colour, photometric.blur, photometric.noise, photometric.jpeg]
+CHANGES += [photometric.coarse, weather.fog, weather.rain, weather.shadow, weather.glare]
 
 
 def drawn() -> Sample:
@@ -32,14 +32,14 @@ def drawn() -> Sample:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_box_line_and_mask_move_with_the_picture(seed):
+def test_box_line_and_mask_move_with_the_image(seed):
     out = augment(drawn(), SIZE, np.random.default_rng(seed), GEOMETRY)
     green = np.argwhere(out.image[..., 1] > 128)[:, ::-1]
     expected = np.r_[green.min(0), green.max(0) + 1]
     assert iou(out.boxes.boxes[0], expected) > 0.85  # a turned box is larger than what it holds
     agree = (out.image[..., 0] > 200) == (out.drivable == 1)
     assert agree[out.drivable != 255].mean() > 0.985  # all but the mixed pixels on borders
-    assert red_share(out) > 0.95
+    assert red_fraction(out) > 0.95
     side = -1 if out.lanes.lines[0].points[0, 0] < out.lanes.lines[0].points[-1, 0] else 1  # leans inwards
     assert out.lanes.lines[0].position == side
     assert out.lanes.lines[0].line_type == (4 if side < 0 else 5)
@@ -50,8 +50,8 @@ def iou(a, b):
     return inner / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - inner)
 
 
-def red_share(sample):
-    """Share of the labelled line, sampled densely, whose pixel is red."""
+def red_fraction(sample):
+    """Fraction of the densely sampled labelled line whose pixels are red."""
     points = sample.lanes.lines[0].points
     dense = np.concatenate([np.linspace(a, b, 30) for a, b in zip(points[:-1], points[1:])])[2:-2]
     u, v = np.floor(dense).astype(int).T
@@ -59,8 +59,8 @@ def red_share(sample):
     return (sample.image[v[inside], u[inside], 2] > 128).mean() if inside.any() else 1.0
 
 
-@pytest.mark.parametrize("change", LOOKS, ids=lambda change: change.__name__)
-def test_a_look_changes_values_but_neither_shape_nor_type_nor_input(change):
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_photometric_change_affects_values_but_neither_shape_nor_dtype_nor_input(change):
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (96, 160, 3), np.uint8), (0, 0), 1)
     before = image.copy()
     out = [change(image, np.random.default_rng(seed)) for seed in range(6)]
@@ -69,8 +69,8 @@ def test_a_look_changes_values_but_neither_shape_nor_type_nor_input(change):
     np.testing.assert_array_equal(image, before)
 
 
-def test_colours_keep_their_names():
-    """A red light that turns green would teach a crime."""
+def test_hue_changes_never_turn_one_light_colour_into_another():
+    """A red light must never turn green."""
     red, yellow, green = (np.full((8, 8, 3), c, np.uint8) for c in ((30, 30, 230), (30, 220, 230), (90, 220, 40)))
     for seed in range(50):
         hues = []
@@ -83,7 +83,7 @@ def test_colours_keep_their_names():
         assert 45 < hues[2] < 90
 
 
-def test_the_same_seed_gives_the_same_sample_and_the_source_stays_as_it_was():
+def test_the_same_seed_gives_the_same_sample_and_leaves_the_source_unchanged():
     source, before = drawn(), drawn()
     first, second = (augment(source, SIZE, np.random.default_rng(5), AugmentConfig()) for _ in range(2))
     np.testing.assert_array_equal(first.image, second.image)
@@ -92,13 +92,13 @@ def test_the_same_seed_gives_the_same_sample_and_the_source_stays_as_it_was():
     np.testing.assert_array_equal(source.drivable, before.drivable)
 
 
-def test_without_augmentation_the_picture_is_only_letterboxed():
+def test_without_augmentation_the_image_is_only_letterboxed():
     out = augment(drawn(), (270, 480), np.random.default_rng(0), NONE)
     np.testing.assert_array_equal(out.image, drawn().image)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_mosaic_keeps_boxes_on_their_objects_and_forgets_lanes(seed):
+def test_a_mosaic_keeps_boxes_on_their_objects_and_drops_lanes(seed):
     out = mosaic([drawn()] * 4, SIZE, np.random.default_rng(seed))
     assert out.lanes is None
     assert out.scene == {}
@@ -110,7 +110,7 @@ def test_a_mosaic_keeps_boxes_on_their_objects_and_forgets_lanes(seed):
     assert ((out.image[..., 0] > 200) == (out.drivable == 1))[labelled].mean() > 0.97
 
 
-def test_a_mosaic_with_an_unlabelled_picture_has_no_boxes():
+def test_a_mosaic_with_an_unlabelled_image_has_no_boxes():
     unlabelled = Sample("u", np.zeros((100, 100, 3), np.uint8))
     assert mosaic([drawn(), unlabelled, drawn(), drawn()], SIZE, np.random.default_rng(0)).boxes is None
 
@@ -125,7 +125,7 @@ def crops(tmp_path):
     return tmp_path
 
 
-def test_pasted_lights_are_labelled_where_and_what_they_are(crops):
+def test_pasted_lights_have_correct_boxes_and_states(crops):
     lights, seen = LightCrops(crops), set()
     for seed in range(20):
         out = lights.paste(drawn(), np.random.default_rng(seed), count=2)
@@ -139,7 +139,7 @@ def test_pasted_lights_are_labelled_where_and_what_they_are(crops):
     assert seen == {0, 1, 2}
 
 
-def test_crops_on_grey_are_what_the_evaluation_shows(crops):
+def test_plain_crops_are_centred_on_grey(crops):
     lights = LightCrops(crops, canvas=(96, 160))
     out = lights[12]
     assert (len(lights), lights.names[24]) == (36, "yellow/0.png")

@@ -9,8 +9,9 @@ from torch import nn
 from perception_models.losses import TASKS, LossConfig
 from perception_models.losses.balancing import BalanceConfig, Balancer, agreement, gradients, project
 from perception_models.network import PerceptionNet, of_size
+from perception_models.training.build import TrainingModule
 from perception_models.training.config import OptimizerConfig
-from perception_models.training.step import Learner, build_optimizer, projected_gradients
+from perception_models.training.optimization.optimizer import build_optimizer
 
 METHODS = Balancer.METHODS
 
@@ -32,9 +33,9 @@ def weights(chosen: Balancer, **values: float) -> dict[str, float]:
 
 def test_fixed_weights_multiply_and_0_leaves_a_task_out():
     chosen = balancer("fixed", weights={"objects": 2.0, "scene": 0.0})
-    weighed = chosen.weighed(losses(objects=3.0, drivable=1.0, scene=9.0))
-    assert {task: loss.item() for task, loss in weighed.items()} == {"objects": 6, "drivable": 1}
-    assert chosen.total(weighed).item() == 7
+    weighted = chosen.weighted(losses(objects=3.0, drivable=1.0, scene=9.0))
+    assert {task: loss.item() for task, loss in weighted.items()} == {"objects": 6, "drivable": 1}
+    assert chosen.total(weighted).item() == 7
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_unknown_names_are_an_error(settings, message):
         Balancer(BalanceConfig(**settings))
 
 
-def test_uncertainty_finds_the_variance_that_the_paper_predicts():
+def test_uncertainty_converges_to_the_variance_of_the_paper():
     """For a loss L that stays, exp(-s) L + s is least at s = log L, where the weight is 1 / L."""
     chosen, given = balancer("uncertainty"), {"objects": 5.0, "lanes": 0.2}
     optimizer = torch.optim.SGD(chosen.parameters(), 0.3)
@@ -60,13 +61,13 @@ def test_uncertainty_finds_the_variance_that_the_paper_predicts():
     assert not chosen.log_variance[silent].any()
 
 
-def test_uwso_is_a_softmax_of_one_over_the_loss():
+def test_uwso_is_a_softmax_of_the_inverse_loss():
     got = weights(balancer("uwso", temperature=2.0), objects=4.0, lanes=0.5)
-    share = math.exp(0.5 / 0.5) / (math.exp(0.5 / 0.5) + math.exp(0.25 / 2))
-    assert got == pytest.approx({"lanes": 2 * share, "objects": 2 * (1 - share)}, rel=1e-5)
+    fraction = math.exp(0.5 / 0.5) / (math.exp(0.5 / 0.5) + math.exp(0.25 / 2))
+    assert got == pytest.approx({"lanes": 2 * fraction, "objects": 2 * (1 - fraction)}, rel=1e-5)
 
 
-def test_dwa_holds_back_the_task_that_falls_fast():
+def test_dwa_reduces_the_weight_of_a_fast_falling_task():
     chosen = balancer("dwa", temperature=0.5)
     assert weights(chosen, objects=4.0, lanes=1.0) == pytest.approx({"objects": 1, "lanes": 1})
     for step in range(60):
@@ -74,8 +75,8 @@ def test_dwa_holds_back_the_task_that_falls_fast():
     assert got["objects"] > 1.1
     assert got["objects"] + got["lanes"] == pytest.approx(2)
     pace = [(chosen.fast / chosen.slow)[TASKS.index(task)].item() for task in ("objects", "lanes")]
-    share = math.exp(pace[0] / 0.5) / sum(math.exp(p / 0.5) for p in pace)
-    assert got["objects"] == pytest.approx(2 * share, rel=1e-5)
+    fraction = math.exp(pace[0] / 0.5) / sum(math.exp(p / 0.5) for p in pace)
+    assert got["objects"] == pytest.approx(2 * fraction, rel=1e-5)
 
 
 def follow(alpha: float, steps: int = 300) -> tuple[Balancer, torch.Tensor]:
@@ -88,13 +89,13 @@ def follow(alpha: float, steps: int = 300) -> tuple[Balancer, torch.Tensor]:
     return chosen, chosen.factors[rows] * gradients([slow, fast], [shared]).norm(dim=1)
 
 
-def test_gradnorm_makes_gradients_equally_strong():
+def test_gradnorm_equalises_gradient_norms():
     chosen, norms = follow(alpha=0.0)
     assert norms[0].item() == pytest.approx(norms[1].item(), rel=1e-2)
     assert chosen.factors.sum().item() == pytest.approx(len(TASKS), rel=1e-4)
 
 
-def test_gradnorm_pushes_the_slow_task():
+def test_gradnorm_favours_the_slow_task():
     _, even = follow(alpha=0.0)
     _, pushed = follow(alpha=1.0)
     assert pushed[0] / pushed[1] > 2 * even[0] / even[1]
@@ -102,7 +103,7 @@ def test_gradnorm_pushes_the_slow_task():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_task_without_labels_in_the_batch_changes_no_weight(method):
-    """Its loss is 0, which must not read as 'learnt perfectly'."""
+    """Its loss is 0, which must not count as perfect."""
     shared = nn.Parameter(torch.ones(2))
     plain, more = balancer(method), balancer(method)
     for _ in range(3):
@@ -127,12 +128,12 @@ def test_a_task_without_labels_in_the_batch_changes_no_weight(method):
         ([[2.0, 0.0], [-1.0, 0.0]], [0.0, 0.0]),  # opposites leave nothing
     ],
 )
-def test_pcgrad_projects_away_what_contradicts(rows, wanted):
+def test_pcgrad_projects_away_conflicts(rows, wanted):
     torch.testing.assert_close(project(torch.tensor(rows), [0, 1]), torch.tensor(wanted))
     torch.testing.assert_close(project(torch.tensor(rows), [1, 0]), torch.tensor(wanted))
 
 
-def test_pcgrad_projects_off_the_gradients_as_they_were():
+def test_pcgrad_projects_onto_the_original_gradients():
     rows, order = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), [2, 0, 3, 1]
     wanted = torch.zeros(6)
     for i in range(4):
@@ -146,30 +147,30 @@ def test_pcgrad_projects_off_the_gradients_as_they_were():
 
 def test_cosines_between_tasks_are_those_of_their_gradients():
     shared = nn.Parameter(torch.tensor([1.0, 1.0]))
-    figures = agreement({"objects": 2 * shared[0], "lanes": shared[1] - shared[0], "scene": -shared[0]}, shared)
-    assert figures["norm/objects"] == pytest.approx(2)
-    assert figures["cosine/objects-lanes"] == pytest.approx(-(0.5**0.5))
-    assert figures["cosine/objects-scene"] == pytest.approx(-1)
-    assert figures["cosine/lanes-scene"] == pytest.approx(0.5**0.5)
+    metrics = agreement({"objects": 2 * shared[0], "lanes": shared[1] - shared[0], "scene": -shared[0]}, shared)
+    assert metrics["norm/objects"] == pytest.approx(2)
+    assert metrics["cosine/objects-lanes"] == pytest.approx(-(0.5**0.5))
+    assert metrics["cosine/objects-scene"] == pytest.approx(-1)
+    assert metrics["cosine/lanes-scene"] == pytest.approx(0.5**0.5)
 
 
 # --- on the network
 
 
-def learner(method: str) -> Learner:
+def learner(method: str) -> TrainingModule:
     torch.manual_seed(0)
     net = PerceptionNet(of_size("t"))
-    return Learner(net, balancer(method, weights={"scene": 0.5}), LossConfig())
+    return TrainingModule(net, balancer(method, weights={"scene": 0.5}), LossConfig())
 
 
 def test_pcgrad_fills_the_gradients_of_all_weights(drawn_batch):
     """Two tasks, by hand: heads keep their own gradient, what is shared gets the projected sum."""
     chosen, tasks = learner("pcgrad"), ("drivable", "scene")
-    projected_gradients(chosen, drawn_batch, tasks, number=3)
+    chosen.projected_gradients(drawn_batch, tasks, number=3)
     got = {name: p.grad.clone() for name, p in chosen.net.named_parameters()}
-    twin = learner("pcgrad")
-    counting = [loss for task, loss in twin.losses(drawn_batch).items() if task in tasks]
-    parameters = dict(twin.net.named_parameters())
+    other = learner("pcgrad")
+    counting = [loss for task, loss in other.losses(drawn_batch).items() if task in tasks]
+    parameters = dict(other.net.named_parameters())
     a, b = gradients(counting, list(parameters.values()))
     dot = a @ b
     wanted = a + b if dot >= 0 else a - dot / (b @ b) * b + b - dot / (a @ a) * a
@@ -185,7 +186,7 @@ def test_every_method_trains(method, drawn_batch):
     plain = []
     for number in range(8):
         if method == "pcgrad":
-            values = projected_gradients(chosen, drawn_batch, TASKS, number)
+            values = chosen.projected_gradients(drawn_batch, TASKS, number)
         else:
             total, values, _ = chosen(drawn_batch, TASKS)
             total.backward()

@@ -1,4 +1,4 @@
-"""Files as they come: cut off, half copied, of another size, with the wrong words in them."""
+"""Broken files: truncated, half copied, of the wrong size, with invalid content."""
 
 import json
 import math
@@ -53,12 +53,12 @@ def bdd(write):
     return written
 
 
-def places(value, path=()):
-    """The way to everything inside a JSON value."""
+def paths_in(value, path=()):
+    """The path to every value inside a JSON value."""
     yield path
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in inside:
-        yield from places(one, (*path, key))
+        yield from paths_in(one, (*path, key))
 
 
 def replaced(value, path, junk):
@@ -69,37 +69,37 @@ def replaced(value, path, junk):
     return copy
 
 
-def spoilt(text):
-    """The file with junk in the place of each thing inside it, one at a time."""
+def corrupted(text):
+    """The file with one of its values replaced by junk, for every value."""
     whole = json.loads(text)
-    for number, place in enumerate(places(whole)):
+    for number, path in enumerate(paths_in(whole)):
         for junk in JUNK[number % 3 :: 3]:
-            yield json.dumps(replaced(whole, place, junk))
+            yield json.dumps(replaced(whole, path, junk))
 
 
 @pytest.mark.parametrize("write", [labelled, bdd(bdd_2020), bdd(bdd_2018), bdd(bdd_first), coco, tusimple])
-def test_whatever_stands_in_a_label_file_is_read_or_the_file_is_named(tmp_path, write):
+def test_any_junk_in_a_label_file_is_read_or_reported_with_the_file_name(tmp_path, write):
     write(tmp_path)
-    said = []
+    messages = []
     for path in sorted(tmp_path.rglob("*.json")):
         whole = path.read_text()
-        for text in spoilt(whole):
+        for text in corrupted(whole):
             path.write_text(text)
             try:
                 ((_, data),) = find_datasets(tmp_path).values()
                 sample = data[0]
             except DataError as error:
-                said.append(str(error))
+                messages.append(str(error))
                 continue
             assert sample.boxes is None or np.isfinite(sample.boxes.boxes).all(), text
             assert all(np.isfinite(line.points).all() for line in (sample.lanes.lines if sample.lanes else ())), text
         path.write_text(whole)
-    assert said
-    assert all(str(tmp_path) in text for text in said)
+    assert messages
+    assert all(str(tmp_path) in text for text in messages)
 
 
 @pytest.mark.parametrize("write", [labelled, bdd(bdd_2020), bdd(bdd_2018), bdd(bdd_first), coco, tusimple])
-def test_a_file_whose_copy_was_interrupted_is_named_once(tmp_path, write):
+def test_a_truncated_label_file_is_reported_once(tmp_path, write):
     write(tmp_path / "set")
     for path in sorted((tmp_path / "set").rglob("*.json")):
         whole = path.read_bytes()
@@ -111,7 +111,7 @@ def test_a_file_whose_copy_was_interrupted_is_named_once(tmp_path, write):
 
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_a_picture_whose_copy_was_interrupted_is_named(tmp_path, kept, suffix):
+def test_a_truncated_image_is_reported(tmp_path, kept, suffix):
     path = tmp_path / f"images/a{suffix}"
     path.parent.mkdir()
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (72, 128, 3), np.uint8))
@@ -125,7 +125,7 @@ def test_a_picture_whose_copy_was_interrupted_is_named(tmp_path, kept, suffix):
 @pytest.mark.parametrize(
     "row", ["Car 0 0 0 9 20 3 40", "Car 0 0 0 1 nan 3 4", "Car 0 0 0 1 2 inf 4", "Car 0 0 0 1 2 3"]
 )
-def test_a_kitti_box_that_is_none_is_named(tmp_path, row):
+def test_an_invalid_kitti_box_is_reported(tmp_path, row):
     write_image(tmp_path / "image_2/000000.png")
     (tmp_path / "label_2").mkdir()
     (tmp_path / "label_2/000000.txt").write_text(row)
@@ -133,7 +133,7 @@ def test_a_kitti_box_that_is_none_is_named(tmp_path, row):
         open_dataset("kitti", tmp_path)[0]
 
 
-def test_what_kitti_does_not_care_about_is_ignored_whatever_it_is(tmp_path):
+def test_a_kitti_dontcare_box_is_ignored_for_every_class(tmp_path):
     write_image(tmp_path / "image_2/000000.png")
     (tmp_path / "label_2").mkdir()
     (tmp_path / "label_2/000000.txt").write_text("DontCare -1 -1 -10 1 2 30 40 -1 -1 -1 -1000 -1000 -1000 -10")
@@ -142,7 +142,7 @@ def test_what_kitti_does_not_care_about_is_ignored_whatever_it_is(tmp_path):
     assert out.boxes.ignored.all()
 
 
-def test_a_kitti_calibration_that_is_none_is_named(tmp_path):
+def test_an_invalid_kitti_calibration_is_reported(tmp_path):
     write_image(tmp_path / "image_2/000000.png")
     for name, text in (("label_2", ""), ("calib", "P2: 1 2 three")):
         (tmp_path / name).mkdir()
@@ -151,7 +151,7 @@ def test_a_kitti_calibration_that_is_none_is_named(tmp_path):
         open_dataset("kitti", tmp_path)[0]
 
 
-def test_culane_points_that_are_none_are_named(tmp_path):
+def test_invalid_culane_points_are_reported(tmp_path):
     write_image(tmp_path / "driver_1/v.MP4/0.jpg")
     (tmp_path / "list").mkdir()
     (tmp_path / "list/val.txt").write_text("/driver_1/v.MP4/0.jpg\n")
@@ -160,14 +160,14 @@ def test_culane_points_that_are_none_are_named(tmp_path):
         open_dataset("culane", tmp_path, split="val")[0]
 
 
-def test_labels_that_name_no_image_are_an_error_and_not_an_unlabelled_set(tmp_path):
+def test_labels_that_name_no_image_are_an_error(tmp_path):
     labelled(tmp_path)
     write_json(tmp_path / "labels/det_20/det.json", [{"name": "a.png", "labels": [box()]}])
-    with pytest.raises(DataError, match=r"det.json: labels no image.*'a.png'.*'a.jpg'"):
+    with pytest.raises(DataError, match=r"det.json: labels no existing image.*'a.png'.*'a.jpg'"):
         open_dataset("labelled", tmp_path)[0]
 
 
-def test_labels_of_images_that_are_not_there_are_counted(tmp_path):
+def test_labels_of_missing_images_are_counted(tmp_path):
     labelled(tmp_path)
     write_mask(tmp_path / "labels/drivable/masks/c.png", [0, 1])
     write_json(tmp_path / "labels/det_20/det.json", [{"name": f"{n}.jpg", "labels": [box()]} for n in "ab"])
@@ -177,7 +177,7 @@ def test_labels_of_images_that_are_not_there_are_counted(tmp_path):
     assert not counts.broken
 
 
-def test_boxes_beyond_the_picture_are_told(tmp_path):
+def test_boxes_outside_the_image_are_reported(tmp_path):
     labelled(tmp_path)
     far = {**box(), "box2d": {"x1": 500, "y1": 20, "x2": 600, "y2": 40}}
     write_json(tmp_path / "labels/det_20/det.json", [{"name": "a.jpg", "labels": [box(), far]}])
@@ -186,26 +186,26 @@ def test_boxes_beyond_the_picture_are_told(tmp_path):
     assert counts.broken[0].startswith("a.jpg: 1 boxes")
 
 
-def test_coco_classes_that_are_none_of_ours_are_told(tmp_path):
+def test_unknown_coco_classes_are_reported(tmp_path):
     coco(tmp_path)
     path = tmp_path / "annotations/instances_val2017.json"
     data = json.loads(path.read_text())
     write_json(path, {**data, "categories": [*data["categories"], {"id": 4, "name": "Truck"}]})
     (counts,) = check(tmp_path).values()
-    assert "none of ours: Truck" in table(counts)
+    assert "unknown classes: Truck" in table(counts)
     write_json(path, {**data, "categories": [{"id": 3, "name": "Car"}]})
     with pytest.raises(DataError, match="no category among"):
         find_datasets(tmp_path)
 
 
-def test_a_coco_image_of_another_size_than_its_labels_is_named(tmp_path):
+def test_a_coco_image_of_the_wrong_size_is_reported(tmp_path):
     coco(tmp_path)
     write_image(tmp_path / "val2017/a.jpg", size=(36, 64))
     with pytest.raises(DataError, match=r"a.jpg: 64x36 pixels.*128x72"):
         open_dataset("coco", tmp_path / "annotations/instances_val2017.json")[0]
 
 
-def test_bdd100k_with_one_kind_of_label_alone(tmp_path):
+def test_bdd100k_with_drivable_areas_only(tmp_path):
     write_image(tmp_path / "images/100k/train/a.jpg")
     bdd_2020(tmp_path)
     shutil.rmtree(tmp_path / "labels/det_20")
@@ -230,7 +230,7 @@ def test_an_image_that_old_bdd100k_files_do_not_mention_is_not_labelled(tmp_path
 def test_a_folder_of_labels_of_other_images_is_an_error(tmp_path):
     write_image(tmp_path / "images/100k/train/b.jpg")
     bdd_first(tmp_path)
-    with pytest.raises(DataError, match="as b.json is"):
+    with pytest.raises(DataError, match="such as b.json"):
         open_dataset("bdd100k", tmp_path)
 
 
@@ -250,8 +250,8 @@ def test_bdd100k_areas_as_polygons(tmp_path):
     assert open_dataset("bdd100k", tmp_path)[0].drivable[[5, 65], 64].tolist() == [2, 1]
 
 
-def test_a_mask_that_arrives_later_makes_another_cache(tmp_path):
-    """An interrupted download that goes on."""
+def test_a_mask_that_is_added_later_makes_a_new_cache(tmp_path):
+    """An interrupted download that is resumed."""
     from perception_models.data.cache import cached
 
     write_image(tmp_path / "images/100k/train/a.jpg")
@@ -263,7 +263,7 @@ def test_a_mask_that_arrives_later_makes_another_cache(tmp_path):
     assert cached(open_dataset("bdd100k", tmp_path), tmp_path / "cache", (72, 128))[0].drivable is not None
 
 
-def test_cache_data_makes_the_cache_that_a_training_looks_for(tmp_path):
+def test_cache_data_makes_the_cache_that_training_uses(tmp_path):
     write_image(tmp_path / "set/images/100k/train/a.jpg")
     bdd_2020(tmp_path / "set")
     written = {"kind": "bdd100k", "path": str(tmp_path / "set"), "weight": 0.5}
@@ -272,7 +272,7 @@ def test_cache_data_makes_the_cache_that_a_training_looks_for(tmp_path):
     assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
 
 
-def test_a_folder_of_coco_is_found_by_its_part(tmp_path):
+def test_a_coco_folder_is_found_by_its_split(tmp_path):
     coco(tmp_path / "set")
     shutil.copy(tmp_path / "set/annotations/instances_val2017.json", tmp_path / "set/annotations/captions_val2017.json")
     (entry,) = find_entries(tmp_path)

@@ -5,7 +5,8 @@ import json
 import cv2
 import numpy as np
 
-from perception_models.data.inspect import check, draw_words, table, tile
+from perception_models.data.drawing import draw_text, tile
+from perception_models.data.inspect import check, table
 
 
 def test_a_folder_is_counted_its_broken_file_named_and_a_sheet_drawn(tmp_path):
@@ -39,8 +40,8 @@ def test_a_folder_is_counted_its_broken_file_named_and_a_sheet_drawn(tmp_path):
     assert cv2.imread(str(tmp_path / "out/drive.png")).shape[2] == 3
 
 
-def test_words_on_large_pictures_can_be_read_on_the_sheet():
+def test_text_on_large_images_is_legible_on_the_contact_sheet():
     image = np.zeros((720, 1280, 3), np.uint8)
-    draw_words(image, ["weather: rainy"])
+    draw_text(image, ["weather: rainy"])
     rows = np.flatnonzero((tile([image], 1, (270, 480)) > 150).any((1, 2)))
     assert np.ptp(rows) >= 7

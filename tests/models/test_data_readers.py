@@ -1,4 +1,4 @@
-"""Every reader on files written here, in the formats' own words; and every broken file named."""
+"""Every reader on small files in the original formats; errors name the broken file."""
 
 import json
 
@@ -8,8 +8,9 @@ import pytest
 
 from perception_models.data import DataError, open_dataset
 from perception_models.data.labels import LIGHT_STATES, LINE_COLORS, LINE_TYPES, OBJECTS, POSITIONS, SCENE
-from perception_models.data.readers.bdd100k_lanes import flattened, lines_from_labels, lines_from_mask
-from perception_models.data.sample import Lane, foot, placed
+from perception_models.data.readers.bdd100k_lanes import flatten, lines_from_labels, lines_from_mask
+from perception_models.data.readers.lane_positions import assign_positions, bottom_crossing
+from perception_models.data.sample import Lane
 from perception_models.data.targets import columns_at
 
 CAR, LIGHT = OBJECTS.index("car"), OBJECTS.index("traffic light")
@@ -89,7 +90,7 @@ def test_a_rendered_folder_has_every_label(rendered):
     assert out.attributes["sequence"] == "7"
 
 
-def test_a_real_highway_labels_the_own_lane_only(tmp_path):
+def test_a_real_folder_labels_the_ego_lane_only(tmp_path):
     write_image(tmp_path / "images/a.jpg")
     labels = [
         line("ego_left", laneStyle="solid", laneTypes="double yellow"),
@@ -104,13 +105,13 @@ def test_a_real_highway_labels_the_own_lane_only(tmp_path):
     assert looks == [("double_solid", "yellow"), ("dashed", "white")]
 
 
-def test_an_image_that_no_file_mentions_has_no_labels(rendered):
+def test_an_image_without_a_frame_has_no_labels(rendered):
     write_image(rendered / "images/2.png")
     out = open_dataset("labelled", rendered)[2]
     assert (out.boxes, out.lanes, out.drivable, out.semantic) == (None, None, None, None)
 
 
-def test_a_frame_without_a_list_of_labels_tells_its_attributes_alone(tmp_path):
+def test_a_frame_without_labels_only_has_attributes(tmp_path):
     for name in "ab":
         write_image(tmp_path / f"images/{name}.png")
     frames = [{"name": "a.png", "attributes": {"weather": "rainy"}}, {"name": "b.png", "labels": []}]
@@ -178,11 +179,15 @@ def area(kind, new=True):
     return {"category": f"area/{'drivable' if kind == 'direct' else kind}", "poly2d": [[u, v, "L"] for u, v in square]}
 
 
-SCENE_WORDS = {"weather": "clear", "scene": "highway", "timeofday": "undefined"}
+SCENE_ATTRIBUTES = {"weather": "clear", "scene": "highway", "timeofday": "undefined"}
 
 
 def bdd_2020(root):
-    frame = {"name": "a.jpg", "attributes": SCENE_WORDS, "labels": [box("car"), box("other vehicle"), box("person")]}
+    frame = {
+        "name": "a.jpg",
+        "attributes": SCENE_ATTRIBUTES,
+        "labels": [box("car"), box("other vehicle"), box("person")],
+    }
     write_json(root / "labels/det_20/det_train.json", [frame, {"name": "b.jpg"}])
     lanes = [{"name": "a.jpg", "labels": [{**e, "category": "single white"} for e in parallel_edges("single white")]}]
     write_json(root / "labels/lane/polygons/lane_train.json", lanes)
@@ -196,14 +201,14 @@ def bdd_2018(root):
     for lane in lanes:
         lane["category"], lane["attributes"]["laneType"] = "lane", lane["attributes"].pop("laneTypes")
     labels = [box("bike"), area("direct"), area("alternative"), *lanes]
-    frame = {"name": "a.jpg", "attributes": SCENE_WORDS, "labels": labels}
+    frame = {"name": "a.jpg", "attributes": SCENE_ATTRIBUTES, "labels": labels}
     write_json(root / "labels/bdd100k_labels_images_train.json", [frame])
     return [OBJECTS.index("bicycle")], [False], [2, 1, 1]
 
 
 def bdd_first(root):
     objects = [box("motor"), area("direct", False), area("alternative", False), *parallel_edges(new=False)]
-    frame = {"name": "a", "attributes": SCENE_WORDS, "frames": [{"timestamp": 10000, "objects": objects}]}
+    frame = {"name": "a", "attributes": SCENE_ATTRIBUTES, "frames": [{"timestamp": 10000, "objects": objects}]}
     write_json(root / "labels/100k/train/a.json", frame)
     return [OBJECTS.index("motorcycle")], [False], [2, 1, 1]
 
@@ -285,8 +290,8 @@ def test_lines_across_the_road_and_crosswalks_are_left_out():
     assert lines_from_labels(parallel_edges("crosswalk"), (72, 128)) == []
 
 
-def test_bezier_curves_pass_through_their_ends_and_the_middle_of_paper():
-    points = flattened(([[0, 0], [0, 8], [8, 8], [8, 0], [9, 9]], "LCCCL"))
+def test_bezier_curves_pass_through_their_ends_and_analytic_middle():
+    points = flatten(([[0, 0], [0, 8], [8, 8], [8, 0], [9, 9]], "LCCCL"))
     np.testing.assert_allclose(points[[0, 4, 8, 9]], [[0, 0], [4, 6], [8, 0], [9, 9]])
 
 
@@ -363,5 +368,5 @@ def test_culane(tmp_path):
 def test_positions_count_outwards_from_the_middle_of_the_bottom_edge():
     feet = [-300, 100, 500, 700, 1300, 1700, 2300, 2900]
     lines = [Lane([[640 + (u - 640) * t, 300 + 420 * t] for t in (0.2, 0.6)]) for u in feet]
-    np.testing.assert_allclose([foot(x, 720) for x in lines], feet, atol=0.1)
-    assert [x.position for x in placed(lines, (720, 1280))] == [-3, -2, -1, 1, 2, 3, 0, 0]
+    np.testing.assert_allclose([bottom_crossing(x, 720) for x in lines], feet, atol=0.1)
+    assert [x.position for x in assign_positions(lines, (720, 1280))] == [-3, -2, -1, 1, 2, 3, 0, 0]

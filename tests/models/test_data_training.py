@@ -1,18 +1,18 @@
-"""Cache, mixture, order and items: what is read while training."""
+"""Cache, mix, sampler and target dataset: what training reads."""
 
 import cv2
 import numpy as np
 import pytest
 
-from perception_models.data import AugmentConfig, DataError, Items, Lane, Lanes, Order, Sample, open_mix
+from perception_models.data import AugmentConfig, DataError, Lane, Lanes, Sample, Sampler, TargetDataset, open_mix
 from perception_models.data.cache import Cached, cached
-from perception_models.data.registry import KINDS, Mix, Only, Repeated, open_dataset, repeat_factors
+from perception_models.data.mix import LabelSubset, Mix, Repeated, proportional_counts, repeat_factors
+from perception_models.data.registry import KINDS, open_dataset
 from perception_models.data.sample import Boxes
-from perception_models.data.sampler import shares
 
 
 class Memory:
-    """A data set of coloured pictures with every kind of label."""
+    """A data set of coloured images with all labels."""
 
     files = ()
 
@@ -57,13 +57,13 @@ def test_a_cached_sample_is_the_sample(tmp_path):
         assert (got.scene, got.attributes) == (expected.scene, expected.attributes)
 
 
-def test_large_pictures_are_shrunk_with_their_labels_and_small_ones_stay(tmp_path):
+def test_large_images_are_downscaled_with_their_labels_and_small_ones_kept(tmp_path):
     assert cached(Memory(), tmp_path, (30, 80))[1].size == (30, 50)
     np.testing.assert_allclose(cached(Memory(), tmp_path, (30, 80))[1].boxes.boxes, [[5, 10, 15, 20]])
     assert cached(Memory(), tmp_path, (300, 800))[0].size == (60, 100)
 
 
-def test_a_cache_is_made_once_and_again_when_a_file_changes(tmp_path):
+def test_a_cache_is_reused_until_a_file_changes(tmp_path):
     source, label = Memory(), tmp_path / "label.json"
     label.write_text("1")
     source.files = [label]
@@ -75,7 +75,7 @@ def test_a_cache_is_made_once_and_again_when_a_file_changes(tmp_path):
     assert source.reads == 6
 
 
-def test_a_cache_that_was_not_finished_is_not_used(tmp_path):
+def test_an_unfinished_cache_is_not_used(tmp_path):
     class Breaks(Memory):
         def __getitem__(self, i):
             if i == 2 and not self.reads > 2:
@@ -99,53 +99,53 @@ def test_writing_into_a_cached_sample_does_not_change_the_cache(tmp_path):
 @pytest.mark.parametrize(
     ("weights", "total", "expected"), [([1, 1], 3, [2, 1]), ([0.7, 0.2, 0.1], 10, [7, 2, 1]), ([0, 5], 4, [0, 4])]
 )
-def test_shares_are_whole_and_complete(weights, total, expected):
-    assert shares(np.array(weights, float), total).tolist() == expected
+def test_proportional_counts_are_integers_that_sum_to_the_total(weights, total, expected):
+    assert proportional_counts(np.array(weights, float), total).tolist() == expected
 
 
 def mix(*counts, weights):
     return Mix(tuple(Memory(c) for c in counts), tuple(weights))
 
 
-def test_every_image_comes_before_any_comes_again():
-    order = Order(mix(5, 3, weights=(2, 1)), 6)
+def test_every_image_is_drawn_before_any_is_repeated():
+    order = Sampler(mix(5, 3, weights=(2, 1)), 6)
     seen = [key for _ in range(5) for key in order]  # 20 of part 0, 10 of part 1
     for part, size, times in ((0, 5, 4), (1, 3, 3)):
         counts = np.bincount([index for _, _, p, index in seen if p == part], minlength=size)
         assert set(counts) <= {times, times + 1}
 
 
-def test_ranks_share_an_epoch_without_overlap():
-    whole = list(Order(mix(8, weights=(1,)), 8))
-    halves = [list(Order(mix(8, weights=(1,)), 8, rank=rank, world=2)) for rank in (0, 1)]
+def test_ranks_divide_an_epoch_without_overlap():
+    whole = list(Sampler(mix(8, weights=(1,)), 8))
+    halves = [list(Sampler(mix(8, weights=(1,)), 8, rank=rank, world=2)) for rank in (0, 1)]
     assert sorted(halves[0] + halves[1]) == sorted(whole)
 
 
-def test_an_order_goes_on_where_it_stopped():
+def test_a_sampler_resumes_where_it_stopped():
     parts = mix(7, 4, weights=(1, 2))
-    whole = Order(parts, 10, seed=3)
+    whole = Sampler(parts, 10, seed=3)
     expected = [key for _ in range(3) for key in whole]
-    stopped = Order(parts, 10, seed=3)
+    stopped = Sampler(parts, 10, seed=3)
     stopped.epoch, stopped.position = 1, 4
     assert list(stopped) + list(stopped) == expected[14:]
     assert (stopped.epoch, stopped.position) == (3, 0)
 
 
-def test_an_item_depends_on_its_key_alone():
-    items = Items(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)
+def test_targets_depend_on_their_key_alone():
+    items = TargetDataset(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)
     first = items[0, 5, 0, 1]
     items[0, 6, 0, 2]
-    again = Items(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)[0, 5, 0, 1]
+    again = TargetDataset(mix(3, weights=(1,)), (64, 128), AugmentConfig(mosaic=0.5), seed=1)[0, 5, 0, 1]
     assert all(np.array_equal(first[name], again[name], equal_nan=first[name].dtype.kind == "f") for name in first)
     assert not np.array_equal(first["images"], items[1, 5, 0, 1]["images"])
 
 
-def test_only_some_labels_are_kept():
-    out = Only(Memory(), ("boxes",))[1]
+def test_a_label_subset_drops_the_other_labels():
+    out = LabelSubset(Memory(), ("boxes",))[1]
     assert out.boxes is not None
     assert (out.lanes, out.drivable, out.scene) == (None, None, {})
     with pytest.raises(DataError, match="boxs"):
-        Only(Memory(), ("boxs",))
+        LabelSubset(Memory(), ("boxs",))
 
 
 def write_labelled(folder):
@@ -172,18 +172,18 @@ def test_a_mix_is_opened_from_a_configuration(tmp_path):
         ([{"kind": "labelled", "path": "nowhere", "colour": 1}], "colour"),
     ],
 )
-def test_a_wrong_configuration_says_what_is_wrong(entries, words):
+def test_an_invalid_configuration_names_the_problem(entries, words):
     with pytest.raises(DataError, match=words):
         open_mix(entries)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_refuses_a_missing_folder_by_name(kind, tmp_path):
+def test_every_reader_names_a_missing_folder(kind, tmp_path):
     with pytest.raises(DataError, match="missing"):
         open_dataset(kind, tmp_path / "missing")
 
 
-def test_pictures_of_rare_classes_are_drawn_more_often():
+def test_images_of_rare_classes_are_drawn_more_often():
     presence = np.zeros((100, 10), bool)
     presence[:, 2] = True  # cars everywhere
     presence[:4, 1] = True  # riders in four
@@ -194,7 +194,7 @@ def test_pictures_of_rare_classes_are_drawn_more_often():
     np.testing.assert_allclose(factors[36:], 1)
 
 
-def test_a_repeated_data_set_holds_its_own_pictures_only():
+def test_a_repeated_data_set_holds_only_its_own_images():
     source = Memory(count=8)  # the first has no boxes, seven have a light
     repeated = Repeated(source, 1.0)
     assert set(repeated.names) == set(source.names)

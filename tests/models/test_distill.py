@@ -12,9 +12,9 @@ from perception_models.losses import TASKS, LossConfig
 from perception_models.losses.balancing import Balancer
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training import checkpoint
+from perception_models.training.build import TrainingModule
 from perception_models.training.config import DistillConfig, TrainConfig
 from perception_models.training.distill import Teacher, divergence, feature_loss, object_loss, output_loss
-from perception_models.training.step import Learner
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 
@@ -40,7 +40,7 @@ def test_divergence_is_the_kl_of_softened_distributions():
     torch.testing.assert_close(divergence(mine, theirs, weight, 2.0), wanted)
 
 
-def test_feature_loss_asks_where_and_not_how_much():
+def test_feature_loss_compares_where_and_not_how_strongly_channels_are_active():
     theirs = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(feature_loss(theirs + 3, theirs), torch.tensor(0.0), atol=1e-6, rtol=0)
     assert feature_loss(theirs.flip(-1), theirs) > 0.1
@@ -49,18 +49,18 @@ def test_feature_loss_asks_where_and_not_how_much():
     torch.testing.assert_close(feature_loss(torch.zeros(1, 1, 4, 5), theirs[1:, 2:]), wanted)
 
 
-def test_who_says_what_the_teacher_says_pays_nothing(pair):
-    """What is left is the entropy of the teacher's own doubt, which no student can lower."""
+def test_agreeing_with_the_teacher_gives_no_gradient(pair):
+    """What is left is the entropy of the teacher, which no student can reduce."""
     _, theirs = pair
     mine = {name: value.clone().requires_grad_() for name, value in theirs.items()}
-    loss = output_loss(mine, theirs, 2.0, 0.0) + object_loss(mine, theirs, "one", SIZE, STRIDES, 0.0)
+    loss = output_loss(mine, theirs, 2.0, 0.0) + object_loss(mine, theirs, "one", (SIZE, STRIDES), 0.0)
     loss.backward()
     for name, value in mine.items():
         if value.grad is not None:
             assert value.grad.abs().max() < 1e-5, name
 
 
-def test_masks_teach_only_where_the_teacher_is_sure(pair):
+def test_masks_are_distilled_only_where_the_teacher_is_confident(pair):
     mine, theirs = pair
     theirs["drivable"][:] = 0.0
     theirs["drivable"][:, 1, :4] = 9.0
@@ -69,7 +69,7 @@ def test_masks_teach_only_where_the_teacher_is_sure(pair):
     assert not mine["drivable"].grad[:, :, 4:].any()
 
 
-def test_lines_that_the_teacher_does_not_see_teach_no_place(pair):
+def test_lines_that_the_teacher_does_not_detect_are_not_distilled(pair):
     mine, theirs = pair
     theirs["lane_exists"][:] = -9.0
     theirs["lane_exists"][:, 2], theirs["lane_row"][:, 2] = 9.0, 9.0
@@ -79,11 +79,11 @@ def test_lines_that_the_teacher_does_not_see_teach_no_place(pair):
         assert not mine[name].grad[:, [0, 1, 3, 4, 5]].any(), name
 
 
-def test_boxes_teach_at_sure_cells_and_scores_everywhere(pair):
+def test_boxes_are_distilled_at_confident_anchors_and_scores_everywhere(pair):
     mine, theirs = pair
     theirs["one_classes"][:] = -6.0
     theirs["one_classes"][:, 5, 8] = 4.0  # one traffic light
-    object_loss(mine, theirs, "one", SIZE, STRIDES, 0.5).backward()
+    object_loss(mine, theirs, "one", (SIZE, STRIDES), 0.5).backward()
     for name in ("one_sides", "one_states"):
         cells = mine[name].grad.abs().sum(-1) > 0
         assert cells.sum(1).tolist() == [1, 1, 1, 1]
@@ -92,28 +92,28 @@ def test_boxes_teach_at_sure_cells_and_scores_everywhere(pair):
     assert mine["many_sides"].grad is None
 
 
-def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch):
+def test_a_student_approaches_its_teacher_without_labels(drawn_batch):
     teacher, student = net(3, neck=32, fine=32), net(4)
     with torch.no_grad():
         for name, parameter in teacher.heads.named_parameters():
             if name.endswith("bias"):
                 parameter += 2 * torch.randn_like(parameter)  # opinions of its own
     taught = Teacher(DistillConfig(), teacher, student)
-    learner = Learner(student, Balancer(TrainConfig().balance), LossConfig(), taught)
+    module = TrainingModule(student, Balancer(TrainConfig().balance), LossConfig(), taught)
     unknown = {"has_boxes": False, "drivable": 255, "semantic": 255}
     for name in ("lane_exists", "weather", "scene", "timeofday", *unknown):
         drawn_batch[name][:] = unknown.get(name, -1)
 
     @torch.no_grad()
     def disagreement() -> float:
-        """Without the teacher's own doubt, which is all that a student who agrees still pays for."""
-        theirs = taught.look(drawn_batch["images"]).outputs
+        """Without the entropy of the teacher, the loss of a student that agrees with it."""
+        theirs = taught.predict(drawn_batch["images"]).outputs
         mine = student(drawn_batch["images"])
         return float(output_loss(mine, theirs, 2.0, 0.0) - output_loss(theirs, theirs, 2.0, 0.0))
 
-    optimizer, before = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], 0.01), disagreement()
-    for _ in range(20):
-        total, losses, _ = learner(drawn_batch, TASKS)
+    optimizer, before = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 0.01), disagreement()
+    for _ in range(12):
+        total, losses, _ = module(drawn_batch, TASKS)
         assert all(float(losses[task]) == 0 for task in TASKS)
         optimizer.zero_grad()
         total.backward()
@@ -121,21 +121,21 @@ def test_a_student_comes_to_agree_with_its_teacher_without_any_label(drawn_batch
     assert disagreement() < 0.5 * before
 
 
-def test_the_teacher_stays_as_it_is_and_out_of_the_checkpoint(drawn_batch):
+def test_the_teacher_is_neither_trained_nor_saved(drawn_batch):
     teacher, student = net(3), net(4)
-    module = Teacher(DistillConfig(), teacher, student)
-    learner = Learner(student, Balancer(TrainConfig().balance), LossConfig(), module).train()
-    assert set(module.state_dict()) == {"adapter.weight", "adapter.bias"}
+    teacher_module = Teacher(DistillConfig(), teacher, student)
+    module = TrainingModule(student, Balancer(TrainConfig().balance), LossConfig(), teacher_module).train()
+    assert set(teacher_module.state_dict()) == {"adapter.weight", "adapter.bias"}
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    learner(drawn_batch, TASKS)[0].backward()
+    module(drawn_batch, TASKS)[0].backward()
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
     assert all(p.grad is None for p in teacher.parameters())
-    assert module.adapter.weight.grad.abs().sum() > 0
-    learner.to(torch.float64)
+    assert teacher_module.adapter.weight.grad.abs().sum() > 0
+    module.to(torch.float64)
     assert next(teacher.parameters()).dtype == torch.float64
 
 
-def test_teachers_that_cannot_teach_say_why():
+def test_incompatible_teachers_are_refused():
     with pytest.raises(SettingsError, match="lanes"):
         Teacher(DistillConfig("teacher"), net(0, tasks=["objects"]), net(0, tasks=["objects", "lanes"]))
     with pytest.raises(SettingsError, match="small_objects"):
@@ -143,7 +143,7 @@ def test_teachers_that_cannot_teach_say_why():
 
 
 def test_a_distilled_run_trains_saves_and_resumes(drawn_folder, tmp_path):
-    """On labelled pictures and on a folder of pictures without labels."""
+    """With labelled and unlabelled images."""
     teacher = net(3, neck=32)
     checkpoint.save(
         tmp_path / "teacher.safetensors", {"average": teacher.state_dict()}, {"network": asdict(teacher.config)}

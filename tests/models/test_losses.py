@@ -14,10 +14,10 @@ from perception_models.losses.lanes import lane_losses
 from perception_models.losses.masks import mask_loss, tversky_loss
 from perception_models.losses.objects import object_losses
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
-CENTERS, SCALE = cell_centers(SIZE, STRIDES)
+CENTERS, SCALE = anchor_points(SIZE, STRIDES)
 GRID = SIZE, STRIDES
 CAR, LIGHT = labels.OBJECTS.index("car"), labels.LIGHT
 
@@ -69,7 +69,7 @@ def test_overlap_of_boxes(a, b, plain, complete):
 
 
 def slow_task_alignment(probabilities, predicted, boxes, classes, top):
-    """One image, loops only: row of the object and target score of each cell (-1 and 0 without one)."""
+    """One image, with plain loops: object row and target score of each anchor (-1 and 0 without one)."""
     owner, best_overlap = [-1] * len(predicted), [0.0] * len(predicted)
     align = {}
     for m, (box, kind) in enumerate(zip(boxes, classes)):
@@ -94,7 +94,7 @@ def slow_task_alignment(probabilities, predicted, boxes, classes, top):
 
 
 @pytest.mark.parametrize("top", [1, 10])
-def test_assignment_is_that_of_the_paper_done_slowly(top):
+def test_assignment_equals_a_slow_reference_implementation(top):
     random = torch.Generator().manual_seed(3)
     boxes = torch.tensor([[40.0, 30, 70, 50], [50, 32, 110, 60], [8, 8, 13, 14], [0, 0, 128, 64]])
     classes = torch.tensor([2, 2, 8, 4])
@@ -102,69 +102,69 @@ def test_assignment_is_that_of_the_paper_done_slowly(top):
     sides = 0.7 + 0.5 * torch.randn(len(CENTERS), 4, generator=random)
     predicted = boxes_from_sides(sides, CENTERS, SCALE)
     valid = torch.ones(1, 4, dtype=torch.bool)
-    given = assign(probabilities[None], predicted[None], GRID, boxes[None], classes[None], valid, top)
+    assignment = assign(probabilities[None], predicted[None], GRID, boxes[None], classes[None], valid, top)
     owner, scores = slow_task_alignment(probabilities, predicted, boxes, classes, top)
-    assert torch.where(given.taken[0], given.rows[0], -1).tolist() == owner
-    torch.testing.assert_close(given.weight[0], torch.tensor(scores), atol=1e-5, rtol=1e-4)
-    kinds = given.scores[0].argmax(-1)[given.taken[0] & (given.weight[0] > 0)]
-    wanted = classes[given.rows[0][given.taken[0] & (given.weight[0] > 0)]]
+    assert torch.where(assignment.assigned[0], assignment.rows[0], -1).tolist() == owner
+    torch.testing.assert_close(assignment.weight[0], torch.tensor(scores), atol=1e-5, rtol=1e-4)
+    kinds = assignment.scores[0].argmax(-1)[assignment.assigned[0] & (assignment.weight[0] > 0)]
+    wanted = classes[assignment.rows[0][assignment.assigned[0] & (assignment.weight[0] > 0)]]
     assert torch.equal(kinds, wanted)
 
 
-def test_the_one_cell_of_a_small_object_lies_inside_it():
-    """The cell to the right is preferred by score and by overlap, but its box cannot end left of its centre."""
+def test_the_single_anchor_of_a_small_object_lies_inside_it():
+    """The anchor to the right has the better score and overlap, but its box cannot end left of it."""
     box = torch.tensor([[[9.0, 2, 17, 19]]])
     beside = (CENTERS == torch.tensor([20.0, 12])).all(1)
     probabilities = torch.full((1, len(CENTERS), 10), 0.01)
     probabilities[0, beside] = 0.9
     predicted = boxes_from_sides(torch.full((1, len(CENTERS), 4), 0.7), CENTERS, SCALE)
     predicted[0, beside] = torch.tensor([9.0, 2, 20.8, 19])
-    given = assign(probabilities, predicted, GRID, box, torch.tensor([[LIGHT]]), torch.tensor([[True]]), 1)
-    x, y = CENTERS[given.taken[0]][0]
+    assignment = assign(probabilities, predicted, GRID, box, torch.tensor([[LIGHT]]), torch.tensor([[True]]), 1)
+    x, y = CENTERS[assignment.assigned[0]][0]
     assert 9 < x < 17
     assert 2 < y < 19
 
 
 @pytest.mark.parametrize("box", [[60.0, 20, 62, 23], [3.0, 3, 5, 5], [125.0, 61, 128, 64]])
-def test_an_object_smaller_than_a_cell_still_has_one(box):
+def test_an_object_smaller_than_a_stride_still_gets_an_anchor(box):
     sides = torch.full((1, len(CENTERS), 4), 0.7)
-    given = assign(
+    assignment = assign(
         torch.full((1, len(CENTERS), 10), 0.005), boxes_from_sides(sides, CENTERS, SCALE), GRID,
         torch.tensor([[box]]), torch.tensor([[CAR]]), torch.tensor([[True]]), 1,
     )  # fmt: skip
-    assert given.taken.sum() == 1
-    assert (CENTERS[given.taken[0]] - torch.tensor(box).view(2, 2).mean(0)).norm() < 12
-    overlap = iou(torch.tensor(box), boxes_from_sides(sides, CENTERS, SCALE)[0, given.taken[0]])
-    torch.testing.assert_close(given.weight[given.taken], overlap)  # however badly it is seen at first
+    assert assignment.assigned.sum() == 1
+    assert (CENTERS[assignment.assigned[0]] - torch.tensor(box).view(2, 2).mean(0)).norm() < 12
+    overlap = iou(torch.tensor(box), boxes_from_sides(sides, CENTERS, SCALE)[0, assignment.assigned[0]])
+    torch.testing.assert_close(assignment.weight[assignment.assigned], overlap)  # however poor the initial prediction
 
 
-def test_an_object_that_no_prediction_touches_still_has_a_cell():
+def test_an_object_that_no_prediction_overlaps_still_gets_an_anchor():
     tiny_elsewhere = boxes_from_sides(torch.full((1, len(CENTERS), 4), -5.0), CENTERS, SCALE)
     box = torch.tensor([[[61.0, 21, 62, 22]]])
     assert iou(box, tiny_elsewhere).max() == 0
-    given = assign(
+    assignment = assign(
         torch.full((1, len(CENTERS), 10), 0.5), tiny_elsewhere, GRID, box, torch.tensor([[CAR]]),
         torch.tensor([[True]]), 1,
     )  # fmt: skip
-    assert given.taken.sum() == 1
+    assert assignment.assigned.sum() == 1
 
 
-def test_padding_and_ignored_objects_get_no_cell(drawn_batch):
+def test_padding_and_ignored_objects_get_no_anchor(drawn_batch):
     valid = torch.zeros_like(drawn_batch["ignored"])
     cells = len(CENTERS)
-    given = assign(
+    assignment = assign(
         torch.full((4, cells, 10), 0.5), boxes_from_sides(torch.zeros(4, cells, 4), CENTERS, SCALE), GRID,
         drawn_batch["boxes"], drawn_batch["classes"], valid, 10,
     )  # fmt: skip
-    assert not given.taken.any()
-    assert given.scores.sum() == 0
+    assert not assignment.assigned.any()
+    assert assignment.scores.sum() == 0
 
 
 # --- objects
 
 
-def test_perfect_boxes_and_scores_cost_almost_nothing(drawn_batch, outputs):
-    """Every cell inside an object says exactly that object: what is left is the soft target's own entropy (about 0)."""
+def test_perfect_boxes_and_scores_have_almost_no_loss(drawn_batch, outputs):
+    """Every anchor inside an object predicts exactly that object; the entropy of the soft target remains (about 0)."""
     with torch.no_grad():
         for image in range(4):
             for box, kind, state in zip(*(drawn_batch[n][image] for n in ("boxes", "classes", "light_states"))):
@@ -172,11 +172,11 @@ def test_perfect_boxes_and_scores_cost_almost_nothing(drawn_batch, outputs):
                 sides = torch.cat([CENTERS - box[:2], box[2:] - CENTERS], 1) / SCALE[:, None]
                 inside &= (sides > 0.1).all(1)
                 nearest = inside.nonzero()[0, 0]
-                for twin in ("many", "one"):
-                    rows = inside if twin == "many" else nearest[None]
-                    outputs[f"{twin}_sides"][image, rows] = sides[rows].clamp(min=0.1).log()
-                    outputs[f"{twin}_classes"][image, rows, kind] = 12.0
-                    outputs[f"{twin}_states"][image, rows] = 12.0 * F.one_hot(state.clamp(min=0), 4).float() * 2 - 12
+                for branch in ("many", "one"):
+                    rows = inside if branch == "many" else nearest[None]
+                    outputs[f"{branch}_sides"][image, rows] = sides[rows].clamp(min=0.1).log()
+                    outputs[f"{branch}_classes"][image, rows, kind] = 12.0
+                    outputs[f"{branch}_states"][image, rows] = 12.0 * F.one_hot(state.clamp(min=0), 4).float() * 2 - 12
     start = object_losses(outputs, drawn_batch, STRIDES, "one")
     assert start["classes"] < 0.1
     assert start["choice"] < 0.1
@@ -184,8 +184,8 @@ def test_perfect_boxes_and_scores_cost_almost_nothing(drawn_batch, outputs):
     assert start["lights"] < 0.01
 
 
-def test_the_choice_is_cross_entropy_between_the_classes_of_cells_that_answer(drawn_batch, outputs):
-    """All logits alike cost log 10 for each unit of target; of what a set does not label, nothing is asked."""
+def test_the_choice_loss_is_cross_entropy_between_classes_at_assigned_anchors(drawn_batch, outputs):
+    """Equal logits cost log 10 per unit of target; classes that a data set does not label are left out."""
     outputs["one_classes"] = torch.full_like(outputs["one_classes"], -3.0)
     assert object_losses(outputs, drawn_batch, STRIDES, "one")["choice"].item() == pytest.approx(math.log(10), rel=1e-4)
     drawn_batch["known_classes"][:, 2:] = False
@@ -194,12 +194,12 @@ def test_the_choice_is_cross_entropy_between_the_classes_of_cells_that_answer(dr
 
 
 def background_gradient(outputs, batch, kind: int) -> float:
-    """How hard cells that answer for nothing are pushed on one class."""
+    """Gradient of one class at unassigned anchors."""
     gradient = gradients(object_losses(outputs, batch, STRIDES, "many"), outputs)["many_classes"]
     return gradient[..., kind].clamp(min=0).sum().item()
 
 
-def test_classes_that_a_set_does_not_label_count_for_nothing(drawn_batch, outputs):
+def test_unlabelled_classes_give_no_gradient(drawn_batch, outputs):
     train = labels.OBJECTS.index("train")
     assert background_gradient(outputs, drawn_batch, train) > 0
     drawn_batch["known_classes"][:, train] = False
@@ -207,21 +207,21 @@ def test_classes_that_a_set_does_not_label_count_for_nothing(drawn_batch, output
     assert background_gradient(outputs, drawn_batch, CAR) > 0
 
 
-def test_a_box_counts_even_if_its_class_is_not_labelled_everywhere(drawn_batch, outputs):
+def test_a_box_counts_even_if_its_class_is_incomplete(drawn_batch, outputs):
     drawn_batch["known_classes"][:] = False
     gradient = gradients(object_losses(outputs, drawn_batch, STRIDES, "many"), outputs)["many_classes"]
     assert {kind for kind in range(10) if gradient[..., kind].any()} == {CAR, LIGHT}
 
 
-def test_images_without_box_labels_push_nothing(drawn_batch, outputs):
+def test_images_without_box_labels_give_no_gradient(drawn_batch, outputs):
     drawn_batch["has_boxes"][:3] = False
-    given = gradients(object_losses(outputs, drawn_batch, STRIDES, "one"), outputs)
+    grads = gradients(object_losses(outputs, drawn_batch, STRIDES, "one"), outputs)
     for name in ("one_classes", "one_sides", "one_states"):
-        assert not given[name][:3].any(), name
-        assert given[name][3].any(), name
+        assert not grads[name][:3].any(), name
+        assert grads[name][3].any(), name
 
 
-def test_cells_in_an_ignored_object_push_nothing(drawn_batch, outputs):
+def test_anchors_in_an_ignored_object_give_no_gradient(drawn_batch, outputs):
     drawn_batch["ignored"][:] = True
     gradient = gradients(object_losses(outputs, drawn_batch, STRIDES, "one"), outputs)["one_classes"]
     x0, y0, x1, y1 = drawn_batch["boxes"][0, 0].tolist()
@@ -231,19 +231,19 @@ def test_cells_in_an_ignored_object_push_nothing(drawn_batch, outputs):
     assert gradient[0, ~inside].any()
 
 
-def test_light_states_are_learnt_at_lights_of_known_state_only(drawn_batch, outputs):
-    def pushed() -> torch.Tensor:
+def test_light_states_are_trained_at_lights_of_known_state_only(drawn_batch, outputs):
+    def state_gradient() -> torch.Tensor:
         return gradients({"lights": object_losses(outputs, drawn_batch, STRIDES, "one")["lights"]}, outputs)[
             "one_states"
         ]
 
     drawn_batch["light_states"][drawn_batch["classes"] == LIGHT] = 2
-    gradient = pushed()
+    gradient = state_gradient()
     cells = gradient.abs().sum(-1) > 0
     assert cells.sum(1).tolist() == [1, 1, 1, 1]  # one twin, one light per picture
     assert (gradient[cells].sign() == torch.tensor([1.0, 1, -1, 1])).all()
     drawn_batch["light_states"][:] = -1
-    assert not pushed().any()
+    assert not state_gradient().any()
 
 
 # --- masks
@@ -262,7 +262,7 @@ def test_mask_loss_is_cross_entropy_plus_dice_where_labelled():
     torch.testing.assert_close(mask_loss(logits, target.to(torch.uint8)), wanted)
 
 
-def test_focal_factor_is_that_of_the_paper():
+def test_focal_factor_matches_the_paper():
     logits, target = torch.tensor([[[[2.0]], [[0.0]]]]), torch.zeros(1, 1, 1, dtype=torch.uint8)
     p = 1 / (1 + math.exp(-2))
     tversky = tversky_loss(logits.softmax(1), target.long(), torch.ones(1, 1, 1, dtype=torch.bool), 0.5)
@@ -271,9 +271,9 @@ def test_focal_factor_is_that_of_the_paper():
 
 
 @pytest.mark.parametrize(("alpha", "missing_costs_more"), [(0.8, True), (0.2, False)])
-def test_alpha_says_what_a_missed_pixel_costs(alpha, missing_costs_more):
+def test_alpha_weights_false_negatives_against_false_positives(alpha, missing_costs_more):
     truth = torch.zeros(1, 40, 50, dtype=torch.long)
-    truth[:, :4] = 1  # a thin class, as lines are
+    truth[:, :4] = 1  # a thin class, such as lines
     missed, invented = truth.clone(), truth.clone()
     missed[:, 3], invented[:, 4] = 0, 1
     got, wanted = [], []
@@ -290,20 +290,20 @@ def tversky_index(seen: torch.Tensor, truth: torch.Tensor, alpha: float) -> floa
     return float(hit / (hit + alpha * (truth & ~seen).sum() + (1 - alpha) * (seen & ~truth).sum()))
 
 
-def test_unlabelled_pixels_push_nothing(drawn_batch, outputs):
+def test_unlabelled_pixels_give_no_gradient(drawn_batch, outputs):
     drawn_batch["semantic"][:, :8] = labels.IGNORE
     drawn_batch["drivable"][:] = labels.IGNORE
-    given = gradients(all_losses(outputs, drawn_batch), outputs)
-    assert not given["semantic"][:, :, :8].any()
-    assert given["semantic"][:, :, 8:].any()
-    assert not given["drivable"].any()
+    grads = gradients(all_losses(outputs, drawn_batch), outputs)
+    assert not grads["semantic"][:, :, :8].any()
+    assert grads["semantic"][:, :, 8:].any()
+    assert not grads["drivable"].any()
 
 
 # --- lanes
 
 
 def lanes_drawn_by_hand(rows: int = 8, columns: int = 16):
-    """One line straight down at x = 60 px in rows 3 and below, seen without doubt; the other five do not exist."""
+    """One vertical line at x = 60 px from row 3 down, predicted with certainty; the other five do not exist."""
     batch = {
         "images": torch.zeros(1, 64, 128, 3),
         "lane_x": torch.full((1, 6, rows), float("nan")),
@@ -327,12 +327,12 @@ def lanes_drawn_by_hand(rows: int = 8, columns: int = 16):
     return outputs, batch
 
 
-def test_a_line_seen_without_doubt_costs_nothing():
+def test_a_perfectly_predicted_line_has_no_loss():
     assert all(float(loss) < 1e-4 for loss in lane_losses(*lanes_drawn_by_hand()).values())
 
 
 @pytest.mark.parametrize("name", ["rows", "exists", "type", "color"])
-def test_each_wrong_word_about_a_line_costs_where_it_belongs(name):
+def test_each_wrong_output_of_a_line_raises_its_own_loss_only(name):
     outputs, batch = lanes_drawn_by_hand()
     key = {"rows": "lane_row"}.get(name, f"lane_{name}")
     outputs[key] = -outputs[key]
@@ -341,33 +341,33 @@ def test_each_wrong_word_about_a_line_costs_where_it_belongs(name):
     assert all(float(loss) < 1e-4 for loss in losses.values())
 
 
-def test_the_cost_of_a_place_grows_with_the_distance():
+def test_the_position_loss_grows_with_the_distance():
     cost = []
     for off in (0.0, 0.5, 1.0, 3.0):
         outputs, batch = lanes_drawn_by_hand()
         outputs["lane_heat"] *= 0
         outputs["lane_column"] += off
-        cost.append(float(lane_losses(outputs, batch)["place"]))
+        cost.append(float(lane_losses(outputs, batch)["position"]))
     assert cost == sorted(cost)
     assert cost[0] == pytest.approx(math.log(16), rel=1e-5)
 
 
 @pytest.mark.parametrize("slot", [0, 2, 5])
-def test_positions_that_nobody_labelled_push_nothing(slot, drawn_batch, outputs):
+def test_unlabelled_positions_give_no_gradient(slot, drawn_batch, outputs):
     drawn_batch["lane_exists"][:, slot] = -1
-    given = gradients({"lanes": all_losses(outputs, drawn_batch)["lanes"]}, outputs)
+    grads = gradients({"lanes": all_losses(outputs, drawn_batch)["lanes"]}, outputs)
     for name in ("lane_heat", "lane_column", "lane_row", "lane_exists", "lane_type", "lane_color"):
-        assert not given[name][:, slot].any(), name
-        assert given[name].any(), name
+        assert not grads[name][:, slot].any(), name
+        assert grads[name].any(), name
 
 
-def test_lines_of_unknown_kind_teach_no_kind(drawn_batch, outputs):
+def test_lines_of_unknown_type_and_colour_give_no_gradient_for_them(drawn_batch, outputs):
     drawn_batch["lane_type"][:] = -1
     drawn_batch["lane_color"][:2] = -1
-    given = gradients({"lanes": all_losses(outputs, drawn_batch)["lanes"]}, outputs)
-    assert not given["lane_type"].any()
-    assert not given["lane_color"][:2].any()
-    assert given["lane_color"][2:].any()
+    grads = gradients({"lanes": all_losses(outputs, drawn_batch)["lanes"]}, outputs)
+    assert not grads["lane_type"].any()
+    assert not grads["lane_color"][:2].any()
+    assert grads["lane_color"][2:].any()
 
 
 # --- scene and everything
@@ -380,7 +380,7 @@ def test_scene_loss_is_cross_entropy_over_labelled_images(drawn_batch, outputs):
     torch.testing.assert_close(loss, F.cross_entropy(outputs["weather"][[0, 2]], torch.tensor([1, 3])))
 
 
-def test_nothing_labelled_costs_nothing(drawn_batch, outputs):
+def test_without_labels_all_losses_are_zero(drawn_batch, outputs):
     nothing = {
         "has_boxes": False, "classes": -1, "light_states": -1, "drivable": labels.IGNORE, "semantic": labels.IGNORE,
         "lane_exists": -1, "lane_type": -1, "lane_color": -1, "lane_x": float("nan"),
@@ -394,7 +394,7 @@ def test_nothing_labelled_costs_nothing(drawn_batch, outputs):
 
 
 @pytest.mark.parametrize("empty", [0, 1, 3])
-def test_an_unlabelled_image_changes_no_other_image(empty, drawn_batch, outputs):
+def test_an_unlabelled_image_does_not_affect_the_gradient_of_others(empty, drawn_batch, outputs):
     """The gradient of labelled images is that of a batch without the unlabelled one, for all losses together."""
     keep = [i for i in range(4) if i != empty]
     drawn_batch["has_boxes"][empty] = False

@@ -8,11 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from perception_models.export.export import deployable
 from perception_models.losses import TASKS, LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.network.export_graph import ExportGraph, class_ids
 
 SIZE = 64, 128
-CELLS = 8 * 16 + 4 * 8 + 2 * 4
+ANCHORS = 8 * 16 + 4 * 8 + 2 * 4
 
 
 def tiny(**changes: object) -> PerceptionNet:
@@ -24,8 +24,8 @@ def noise(count: int = 2) -> torch.Tensor:
     return torch.randint(0, 256, (count, *SIZE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def trained_looking(net: PerceptionNet) -> PerceptionNet:
-    """Batch-norm statistics and head biases as training leaves them: not the 0 and 1 that hide mistakes."""
+def with_trained_statistics(net: PerceptionNet) -> PerceptionNet:
+    """Batch-norm statistics and head biases as after training: 0 and 1 would hide mistakes."""
     torch.manual_seed(2)
     net.train()
     for _ in range(3):
@@ -36,14 +36,14 @@ def trained_looking(net: PerceptionNet) -> PerceptionNet:
     return net.eval()
 
 
-def test_all_outputs_have_the_promised_shapes():
+def test_all_outputs_have_the_documented_shapes():
     shapes = {name: tuple(value.shape) for name, value in tiny()(noise()).items()}
     rows, columns = SIZE[0] // 8, SIZE[1] // 8
-    twins = {
-        f"{t}_{n}": (2, CELLS, c) for t in ("many", "one") for n, c in (("classes", 10), ("sides", 4), ("states", 4))
+    branches = {
+        f"{t}_{n}": (2, ANCHORS, c) for t in ("many", "one") for n, c in (("classes", 10), ("sides", 4), ("states", 4))
     }
     assert shapes == {
-        **twins,
+        **branches,
         "drivable": (2, 3, 16, 32),
         "semantic": (2, 11, 16, 32),
         "lane_heat": (2, 6, rows, columns),
@@ -62,15 +62,15 @@ def test_all_outputs_have_the_promised_shapes():
 def test_a_single_task_builds_only_its_head(task):
     net = tiny(tasks=[task])
     assert list(net.heads) == [task]
-    final = ExportGraph(net.eval(), SIZE)
-    assert len(final(noise(1))) == len(final.output_names())
+    graph = ExportGraph(net.eval(), SIZE)
+    assert len(graph(noise(1))) == len(graph.output_names())
 
 
-def test_attention_and_stride_4_are_there_when_asked_for():
+def test_attention_and_stride_4_are_optional():
     plain, more = tiny(), tiny(attention=True, small_objects=True)
     assert not any("qkv" in name for name, _ in plain.named_parameters())
     assert any("qkv" in name for name, _ in more.named_parameters())
-    assert more(noise())["one_classes"].shape == (2, CELLS + 16 * 32, 10)
+    assert more(noise())["one_classes"].shape == (2, ANCHORS + 16 * 32, 10)
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_channels_are_multiples_of_16(size):
 
 
 @pytest.mark.parametrize(("size", "names"), [("xl", "t, n, s, m")])
-def test_unknown_names_are_told_the_known_ones(size, names):
+def test_an_unknown_name_is_refused_with_the_known_ones(size, names):
     with pytest.raises(ValueError, match=names):
         of_size(size)
     with pytest.raises(ValueError, match="drivable"):
         tiny(tasks=["depth"])
 
 
-def test_folding_norms_and_scale_into_convolutions_changes_nothing():
-    net = trained_looking(tiny(attention=True))
+def test_folding_norms_and_scale_into_convolutions_preserves_the_outputs():
+    net = with_trained_statistics(tiny(attention=True))
     with torch.no_grad():
         before, after = net(noise()), deployable(net)(noise())
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in deployable(net).modules())
@@ -110,15 +110,15 @@ def test_folding_norms_and_scale_into_convolutions_changes_nothing():
         torch.testing.assert_close(after[name], value, atol=2e-4, rtol=2e-4)
 
 
-def test_cells_go_from_fine_to_coarse_and_row_by_row():
-    centers, strides = cell_centers(SIZE, (8, 16, 32))
-    assert len(centers) == CELLS
+def test_anchor_points_are_ordered_fine_to_coarse_and_row_by_row():
+    centers, strides = anchor_points(SIZE, (8, 16, 32))
+    assert len(centers) == ANCHORS
     assert centers[[0, 1, 16, 128, -1]].tolist() == [[4, 4], [12, 4], [4, 12], [8, 8], [112, 48]]
     assert strides[[0, 127, 128, -1]].tolist() == [8, 8, 16, 32]
 
 
-def test_boxes_come_back_from_the_log_of_their_sides():
-    centers, strides = cell_centers(SIZE, (8, 16, 32))
+def test_boxes_are_recovered_from_their_log_distances():
+    centers, strides = anchor_points(SIZE, (8, 16, 32))
     box = torch.tensor([-3.0, 2.0, 120.0, 63.5])
     inside = ((centers > box[:2]) & (centers < box[2:])).all(1)
     sides = (torch.cat([centers - box[:2], box[2:] - centers], 1) / strides[:, None]).log()
@@ -126,13 +126,13 @@ def test_boxes_come_back_from_the_log_of_their_sides():
     torch.testing.assert_close(found, box.expand_as(found), atol=1e-4, rtol=0)
 
 
-def test_the_best_objects_leave_the_graph_in_order_of_their_score():
-    net = trained_looking(tiny())
-    final = ExportGraph(net, SIZE, top=7)
+def test_the_graph_returns_the_best_objects_in_order_of_score():
+    net = with_trained_statistics(tiny())
+    graph = ExportGraph(net, SIZE, top=7)
     with torch.no_grad():
         raw = {name: value.numpy() for name, value in net(noise()).items()}
-        out = {name: value.numpy() for name, value in zip(final.output_names(), final(noise()))}
-    centers, strides = (t.numpy() for t in cell_centers(SIZE, (8, 16, 32)))
+        out = {name: value.numpy() for name, value in zip(graph.output_names(), graph(noise()))}
+    centers, strides = (t.numpy() for t in anchor_points(SIZE, (8, 16, 32)))
     for image in range(2):
         rows = np.argsort(-raw["one_classes"][image].max(1), kind="stable")[:7]
         sides = np.exp(raw["one_sides"][image][rows]) * strides[rows, None]
@@ -146,14 +146,14 @@ def test_the_best_objects_leave_the_graph_in_order_of_their_score():
             np.testing.assert_allclose(out[name][image], 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
-def test_masks_leave_as_class_ids():
+def test_masks_are_exported_as_class_ids():
     logits = torch.tensor([[[[0.0, 3.0]], [[1.0, 2.0]], [[-1.0, 2.5]]]])
     assert class_ids(logits).tolist() == [[[1, 0]]]
     assert class_ids(logits).dtype == torch.uint8
 
 
-def test_a_line_is_where_its_heat_is():
-    net = trained_looking(tiny())
+def test_a_line_without_heat_is_in_the_middle():
+    net = with_trained_statistics(tiny())
     lanes = net.heads["lanes"]
     with torch.no_grad():
         lanes.heat.weight *= 0
@@ -161,10 +161,10 @@ def test_a_line_is_where_its_heat_is():
     column = net(noise(1))["lane_column"]  # no heat anywhere: the middle of 16 columns
     torch.testing.assert_close(column, torch.full_like(column, 7.5))
     final = dict(zip((f := ExportGraph(net, SIZE)).output_names(), f(noise(1))))
-    torch.testing.assert_close(final["lane_x"], torch.full_like(column, 64.0))  # pixels: the middle of the picture
+    torch.testing.assert_close(final["lane_x"], torch.full_like(column, 64.0))  # pixels: the middle of the image
 
 
-def test_every_task_pulls_at_the_shared_layer(drawn_batch):
+def test_every_task_has_a_gradient_at_the_shared_layer(drawn_batch):
     net = tiny()
     losses = task_losses(net(drawn_batch["images"]), drawn_batch, LossConfig(), net.config.strides)
     assert tuple(losses) == TASKS

@@ -20,19 +20,10 @@ from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.export_graph import ExportGraph
 from perception_models.training import checkpoint
-from perception_models.training.build import build_network
+from perception_models.training.build import TrainingModule, build_network, compile_parts
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
-from perception_models.training.step import (
-    Learner,
-    build_optimizer,
-    compile_parts,
-    learning_rate,
-    phase_at,
-    scale_of,
-    steps,
-    tasks_at,
-    total_steps,
-)
+from perception_models.training.optimization.optimizer import build_optimizer, scale_of
+from perception_models.training.optimization.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -41,9 +32,9 @@ SMALL = [
 ]  # fmt: skip
 
 
-def small(folder: Path, *words: str) -> TrainConfig:
-    """A run of seconds on the drawn scenes; later words win."""
-    return load_settings(TrainConfig, None, [*SMALL, f"data.train=[{{kind: labelled, path: {folder}}}]", *words])
+def small(folder: Path, *overrides: str) -> TrainConfig:
+    """A run of seconds on the drawn scenes; later overrides win."""
+    return load_settings(TrainConfig, None, [*SMALL, f"data.train=[{{kind: labelled, path: {folder}}}]", *overrides])
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -52,87 +43,87 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def changed(before: nn.Module, after: dict[str, torch.Tensor]) -> set[str]:
-    """First words of the names of all weights and statistics that differ."""
+    """First two parts of the names of all weights and statistics that differ."""
     return {
         n.split(".")[0] + "." + n.split(".")[1] for n, t in before.state_dict().items() if not torch.equal(t, after[n])
     }
 
 
-# --- it learns what it is shown
+# --- overfitting four images
 
 
 @pytest.fixture(scope="module")
-def learnt(drawn_folder, tmp_path_factory) -> PerceptionNet:
-    """The whole chain, 180 steps on four pictures."""
+def overfitted(drawn_folder, tmp_path_factory) -> PerceptionNet:
+    """A complete training, 150 steps on four images."""
     words = [
-        "stages=[{views: 720, height: 64, width: 128, batch: 4}]", "optimizer.lr=0.006", "optimizer.warmup=20",
-        "average=0.9", "log_every=60", f"data.augment={json.dumps(asdict(NONE))}",
+        "stages=[{views: 600, height: 64, width: 128, batch: 4}]", "optimizer.lr=0.008", "optimizer.warmup=10",
+        "average=0.9", "log_every=50", f"data.augment={json.dumps(asdict(NONE))}",
+        f"data.cache={tmp_path_factory.mktemp('cache')}",
     ]  # fmt: skip
     best = training.train(small(drawn_folder, *words), tmp_path_factory.mktemp("run"))
     return checkpoint.load_network(best)[0]
 
 
 @pytest.fixture(scope="module")
-def seen(learnt, drawn_targets) -> dict[str, np.ndarray]:
-    final = ExportGraph(learnt, (64, 128))
+def predictions(overfitted, drawn_targets) -> dict[str, np.ndarray]:
+    graph = ExportGraph(overfitted, (64, 128))
     with torch.no_grad():
-        return {name: value.numpy() for name, value in zip(final.output_names(), final(drawn_targets["images"]))}
+        return {name: value.numpy() for name, value in zip(graph.output_names(), graph(drawn_targets["images"]))}
 
 
-def test_objects_are_learnt(seen, drawn_batch):
+def test_objects_are_learnt(predictions, drawn_batch):
     for image in range(4):
-        sure = seen["scores"][image] > 0.4
-        order = np.argsort(seen["classes"][image][sure])
-        wanted = drawn_batch["classes"][image].argsort()
-        assert seen["classes"][image][sure][order].tolist() == drawn_batch["classes"][image][wanted].tolist()
-        found = torch.from_numpy(seen["boxes"][image][sure][order])
-        assert iou(found, drawn_batch["boxes"][image][wanted]).min() > 0.75
+        confident = predictions["scores"][image] > 0.4
+        classes, boxes = (predictions[name][image][confident] for name in ("classes", "boxes"))
+        order, wanted = np.argsort(classes), drawn_batch["classes"][image].argsort()
+        assert classes[order].tolist() == drawn_batch["classes"][image][wanted].tolist()
+        assert iou(torch.from_numpy(boxes[order]), drawn_batch["boxes"][image][wanted]).min() > 0.75
 
 
-def test_light_states_are_learnt(seen, drawn_batch):
+def test_light_states_are_learnt(predictions, drawn_batch):
     for image in range(4):
-        best = np.argmax(seen["scores"][image] * (seen["classes"][image] == labels.LIGHT))
+        best = np.argmax(predictions["scores"][image] * (predictions["classes"][image] == labels.LIGHT))
         state = drawn_batch["light_states"][image][drawn_batch["classes"][image] == labels.LIGHT]
-        assert seen["light_states"][image, best].argmax() == state
+        assert predictions["light_states"][image, best].argmax() == state
 
 
 @pytest.mark.parametrize("task", ["drivable", "semantic"])
-def test_masks_are_learnt(task, seen, drawn_batch):
-    assert (seen[task] == drawn_batch[task].numpy()).mean() > 0.99
+def test_masks_are_learnt(task, predictions, drawn_batch):
+    assert (predictions[task] == drawn_batch[task].numpy()).mean() > 0.99
 
 
-def test_lines_are_learnt(seen, drawn_batch):
+def test_lines_are_learnt(predictions, drawn_batch):
     there = drawn_batch["lane_exists"].numpy() == 1
-    assert ((seen["lane_score"] > 0.5) == there).all()
+    assert ((predictions["lane_score"] > 0.5) == there).all()
     rows = drawn_batch["lane_x"].isfinite().numpy()
-    assert ((seen["lane_row_score"] > 0.5) == rows)[there].mean() > 0.97
-    assert np.abs(seen["lane_x"] - drawn_batch["lane_x"].numpy())[rows].mean() < 1
+    assert ((predictions["lane_row_score"] > 0.5) == rows)[there].mean() > 0.97
+    assert np.abs(predictions["lane_x"] - drawn_batch["lane_x"].numpy())[rows].mean() < 1
     for name in ("lane_type", "lane_color"):
-        assert (seen[name].argmax(-1) == drawn_batch[name].numpy())[there].all()
+        assert (predictions[name].argmax(-1) == drawn_batch[name].numpy())[there].all()
 
 
-def test_scene_is_learnt(seen, drawn_batch):
+def test_scene_is_learnt(predictions, drawn_batch):
     for name in labels.SCENE:
-        assert seen[name].argmax(-1).tolist() == drawn_batch[name].tolist()
+        assert predictions[name].argmax(-1).tolist() == drawn_batch[name].tolist()
 
 
-def test_the_log_is_json_lines_with_a_loss_per_task(learnt, tmp_path_factory):
+def test_the_log_is_json_lines_with_a_loss_per_task(overfitted, tmp_path_factory):
     run = next(path for path in tmp_path_factory.getbasetemp().glob("run*") if (path / "log.jsonl").exists())
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     rows = [row for row in rows if "seen" in row]
-    assert [row["step"] for row in rows] == [60, 120, 180]
+    assert [row["step"] for row in rows] == [50, 100, 150]
     assert {"train/objects", "train/lights", "train/lanes", "seen", "images_per_s"} <= set(rows[0])
     assert rows[-1]["train/semantic"] < rows[0]["train/semantic"]
 
 
-# --- it can be killed
+# --- interrupted runs
 
 
 class Killed(BaseException):
-    """Nothing cleans up after it, as nothing does after kill -9."""
+    """Not caught by any clean-up code, like kill -9."""
 
 
-TWO_SIZES = "stages=[{views: 8, height: 64, width: 128, batch: 2}, {views: 8, height: 96, width: 160, batch: 2}]"
+TWO_SIZES = "stages=[{views: 4, height: 64, width: 128, batch: 2}, {views: 6, height: 64, width: 96, batch: 2}]"
 
 
 @pytest.mark.parametrize(
@@ -142,21 +133,21 @@ TWO_SIZES = "stages=[{views: 8, height: 64, width: 128, batch: 2}, {views: 8, he
 )
 def test_a_killed_run_ends_bit_identical_to_one_that_was_not(words, drawn_folder, tmp_path, monkeypatch):
     val = f"data.val=[{{kind: labelled, path: {drawn_folder}}}]"
-    config = small(drawn_folder, TWO_SIZES, "save_every=3", "validate_every=4", "validate_images=2", val, *words)
+    config = small(drawn_folder, TWO_SIZES, "save_every=2", "validate_every=3", "validate_images=2", val, *words)
     training.train(config, tmp_path / "whole")
 
-    after = training.Run._after
+    after = training.Trainer._after
 
     def die(run, step, *rest):
-        if step.number == 4:
+        if step.number == 2:
             raise Killed
         after(run, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Run, "_after", die)
+        patch.setattr(training.Trainer, "_after", die)
         with pytest.raises(Killed):
             training.train(config, tmp_path / "killed")
-    assert json.loads((tmp_path / "killed/last.json").read_text())["step"] == 3
+    assert json.loads((tmp_path / "killed/last.json").read_text())["step"] == 2
     training.train(config, tmp_path / "killed", resume=True)
 
     for name in ("last", "best"):
@@ -172,22 +163,27 @@ def test_a_run_is_not_overwritten_by_accident(drawn_folder, tmp_path):
         training.train(small(drawn_folder), tmp_path)
 
 
+def test_resuming_without_a_run_is_refused(drawn_folder, tmp_path):
+    with pytest.raises(SettingsError, match="no run to resume"):
+        training.train(small(drawn_folder), tmp_path, resume=True)
+
+
 def test_a_resumed_run_takes_the_steps_that_are_left():
     stages = [StageConfig(views=10, batch=2), StageConfig(views=9, batch=4, height=384)]
     whole = list(steps(stages, 1))
     assert [step.number for step in whole] == list(range(7)) == list(range(total_steps(stages, 1)))
-    assert [step.seen for step in whole] == [0, 2, 4, 6, 8, 10, 14]
+    assert [step.views_before for step in whole] == [0, 2, 4, 6, 8, 10, 14]
     assert [step.size[0] for step in whole] == [256] * 5 + [384] * 2
     assert list(steps(stages, 1, start=4)) == whole[4:]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
-def test_a_broken_checkpoint_says_what_to_do(content, tmp_path):
+def test_a_broken_checkpoint_is_reported_by_what_to_do_about_it(content, tmp_path):
     path = tmp_path / "last.safetensors"
     with pytest.raises(checkpoint.CheckpointError, match="does not exist"):
         checkpoint.load(path)
     path.write_bytes(content)
-    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint of ours"):
+    with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint"):
         checkpoint.load(path)
 
 
@@ -206,7 +202,7 @@ def net_part(model: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix("net."): tensor for name, tensor in model.items() if name.startswith("net.")}
 
 
-def test_frozen_parts_and_their_statistics_stand_still(drawn_folder, tmp_path):
+def test_frozen_parts_and_their_batch_norm_statistics_do_not_change(drawn_folder, tmp_path):
     words = ("phases=[{until: 1.0, frozen: [backbone, heads.lanes]}]", "optimizer.weight_decay=0.1")
     before, model = run_of(small(drawn_folder, *words), tmp_path)
     moved = changed(before, net_part(model))
@@ -214,13 +210,13 @@ def test_frozen_parts_and_their_statistics_stand_still(drawn_folder, tmp_path):
     assert {"neck.pool", "heads.objects", "heads.scene"} <= moved
 
 
-def test_a_frozen_part_moves_again_in_the_next_phase(drawn_folder, tmp_path):
+def test_a_frozen_part_is_trained_again_in_the_next_phase(drawn_folder, tmp_path):
     words = "phases=[{until: 0.5, frozen: [backbone]}, {until: 1.0}]"
     before, model = run_of(small(drawn_folder, words), tmp_path)
     assert "backbone.stem" in changed(before, net_part(model))
 
 
-def test_tasks_that_do_not_count_do_not_move_their_heads(drawn_folder, tmp_path):
+def test_heads_of_inactive_tasks_are_not_trained(drawn_folder, tmp_path):
     words = ("phases=[{until: 1.0, tasks: [semantic]}]", "optimizer.weight_decay=0")
     before, model = run_of(small(drawn_folder, *words), tmp_path)
     after, heads = net_part(model), before.heads.named_parameters()
@@ -228,7 +224,7 @@ def test_tasks_that_do_not_count_do_not_move_their_heads(drawn_folder, tmp_path)
     assert moved == {"semantic"}
 
 
-def test_tasks_take_turns():
+def test_alternating_tasks_take_turns():
     phase = PhaseConfig(tasks=["lanes", "scene"], alternate=True)
     tasks = ("objects", "lanes", "scene")
     assert [tasks_at(phase, tasks, number) for number in range(3)] == [("lanes",), ("scene",), ("lanes",)]
@@ -237,13 +233,13 @@ def test_tasks_take_turns():
     assert [phase_at(phases, p).until for p in (0.0, 0.5, 0.95)] == [0.5, 0.9, 1.0]
 
 
-def test_a_transfer_keeps_the_trunk_and_starts_the_named_heads_anew(tmp_path):
+def test_a_transfer_copies_the_backbone_and_reinitialises_the_replaced_heads(tmp_path):
     torch.manual_seed(7)
     old = PerceptionNet(of_size("t", tasks=["objects", "semantic"]))
     checkpoint.save(tmp_path / "old.safetensors", {"average": old.state_dict()}, {"step": 0})
     net = PerceptionNet(of_size("t"))
-    anew = checkpoint.transfer(net, str(tmp_path / "old.safetensors"), ["heads.semantic"])
-    assert {name.split(".")[1] for name in anew} == {"semantic", "drivable", "lanes", "scene"}
+    fresh = checkpoint.transfer(net, str(tmp_path / "old.safetensors"), ["heads.semantic"])
+    assert {name.split(".")[1] for name in fresh} == {"semantic", "drivable", "lanes", "scene"}
     assert not changed(net.backbone, old.backbone.state_dict())
     assert torch.equal(net.heads["objects"].one.classes[0].weight, old.heads["objects"].one.classes[0].weight)
     assert not torch.equal(net.heads["semantic"].logits.weight, old.heads["semantic"].logits.weight)
@@ -252,20 +248,20 @@ def test_a_transfer_keeps_the_trunk_and_starts_the_named_heads_anew(tmp_path):
 def test_a_transfer_skips_weights_of_another_shape(tmp_path):
     wide = PerceptionNet(of_size("t", fine=32, tasks=["objects", "semantic"]))
     checkpoint.save(tmp_path / "old.safetensors", {"average": wide.state_dict()}, {"step": 0})
-    anew = checkpoint.transfer(PerceptionNet(of_size("t")), str(tmp_path / "old.safetensors"), [])
-    assert "heads.semantic.logits.weight" in anew
-    assert "backbone.stem.0.weight" not in anew
-    with pytest.raises(checkpoint.CheckpointError, match="shares no weight"):
+    fresh = checkpoint.transfer(PerceptionNet(of_size("t")), str(tmp_path / "old.safetensors"), [])
+    assert "heads.semantic.logits.weight" in fresh
+    assert "backbone.stem.0.weight" not in fresh
+    with pytest.raises(checkpoint.CheckpointError, match="no weight that fits"):
         checkpoint.transfer(PerceptionNet(of_size("s", tasks=["scene"])), str(tmp_path / "old.safetensors"), [])
 
 
 @pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
-def test_a_transfer_finds_the_levels_of_the_object_head_by_their_stride(tmp_path, before, after):
+def test_a_transfer_matches_levels_of_the_object_head_by_stride(tmp_path, before, after):
     old = PerceptionNet(of_size("t", small_objects=before))
     checkpoint.save(tmp_path / "old.safetensors", {"average": old.state_dict()}, {"step": 0})
     net = PerceptionNet(of_size("t", small_objects=after))
-    anew = checkpoint.transfer(net, str(tmp_path / "old.safetensors"), [])
-    assert {name.split(".")[4] for name in anew} == ({"0"} if after else set())
+    fresh = checkpoint.transfer(net, str(tmp_path / "old.safetensors"), [])
+    assert {name.split(".")[4] for name in fresh} == ({"0"} if after else set())
     mine, theirs = (n.heads["objects"].one for n in (net, old))
     for level in (-3, -2, -1):
         assert torch.equal(mine.towers[level][0].weight, theirs.towers[level][0].weight)
@@ -273,7 +269,7 @@ def test_a_transfer_finds_the_levels_of_the_object_head_by_their_stride(tmp_path
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_a_transfer_to_towers_for_boxes_alone_says_the_same_at_first(tmp_path, before):
+def test_a_transfer_to_separate_box_towers_preserves_the_outputs(tmp_path, before):
     torch.manual_seed(3)
     old = PerceptionNet(of_size("t", side_towers=before)).eval()
     checkpoint.save(tmp_path / "old.safetensors", {"average": old.state_dict()}, {"step": 0})
@@ -285,7 +281,7 @@ def test_a_transfer_to_towers_for_boxes_alone_says_the_same_at_first(tmp_path, b
 
 
 @pytest.mark.parametrize("setting", ["transfer.replace", "phases.frozen", "optimizer.scales"])
-def test_a_beginning_of_no_name_is_an_error(setting):
+def test_a_prefix_that_matches_no_parameter_is_an_error(setting):
     wrong = {
         "transfer.replace": dict(transfer=TransferConfig(replace=["heads.semantics"])),
         "phases.frozen": dict(phases=[PhaseConfig(frozen=["backbone", "nekc"])]),
@@ -296,12 +292,12 @@ def test_a_beginning_of_no_name_is_an_error(setting):
     build_network(TrainConfig(network={"size": "t"}, phases=[PhaseConfig(frozen=["heads.lanes", "neck"])]))
 
 
-def test_a_folder_is_no_checkpoint(tmp_path):
+def test_a_folder_is_not_accepted_as_a_checkpoint(tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match=r"is a folder: give a file in it, .*best\.safetensors"):
         checkpoint.load(tmp_path)
 
 
-def test_compiled_parts_keep_names_and_copies_of_the_network():
+def test_compiling_preserves_state_dict_names_and_copies_of_the_network():
     net = PerceptionNet(of_size("t"))
     names, copy = set(net.state_dict()), deepcopy(net)
     compile_parts(net)
@@ -312,7 +308,7 @@ def test_compiled_parts_keep_names_and_copies_of_the_network():
     assert all(part._compiled_call_impl is None for part in (copy.backbone, deepcopy(net).backbone))
 
 
-def test_every_part_has_its_learning_rate():
+def test_learning_rate_scales_apply_by_prefix():
     scales = {"backbone": 0.1, "backbone.stem": 0.0, "heads": 2.0}
     names = {
         "net.backbone.stem.0.weight": 0.0,
@@ -320,7 +316,7 @@ def test_every_part_has_its_learning_rate():
         "net.heads.lanes.row.bias": 2.0,
     }
     assert {name: scale_of(name, scales) for name in names} == names
-    learner = Learner(PerceptionNet(of_size("t")), Balancer(TrainConfig().balance), TrainConfig().loss)
+    learner = TrainingModule(PerceptionNet(of_size("t")), Balancer(TrainConfig().balance), TrainConfig().loss)
     optimizer = build_optimizer(learner, OptimizerConfig(scales=scales, weight_decay=0.1))
     counted = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     assert counted == sum(p.numel() for p in learner.net.parameters())
@@ -339,7 +335,7 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine():
     assert all(a > b for a, b in zip(rates[1:], rates[2:]))
 
 
-def test_a_run_that_gets_worse_stops_and_stays_stopped(drawn_folder, tmp_path, monkeypatch):
+def test_an_early_stopped_run_is_not_continued_by_resuming(drawn_folder, tmp_path, monkeypatch):
     scores = iter([-1.0, -2.0, -3.0, -4.0, -5.0])
     monkeypatch.setattr("perception_models.training.validation.validate", lambda *_: {"score": next(scores)})
     val = f"data.val=[{{kind: labelled, path: {drawn_folder}}}]"
@@ -388,20 +384,20 @@ def test_the_configuration_file_shows_every_value():
     assert missing(TrainConfig, shown) == []
 
 
-def test_the_configuration_for_real_pictures_learns_nothing_from_the_drive_it_is_measured_on():
+def test_the_camvid_configuration_never_trains_on_its_evaluation_drive():
     config = load_settings(TrainConfig, REPOSITORY / "perception_models/configs/camvid.yaml")
-    learned, measured = (
+    learned, meaconfidentd = (
         {pattern for entry in data for pattern in entry["include"]} for data in (config.data.train, config.data.val)
     )
     assert learned == {"0016E5*", "0001TP*"}
-    assert measured == {"0006R0*"}
+    assert meaconfidentd == {"0006R0*"}
     PerceptionNet(of_size(**config.network))
 
 
 @pytest.mark.parametrize("task", ["objects", "drivable", "semantic", "lanes", "scene"])
 def test_every_weight_of_a_network_with_one_task_gets_a_gradient(task, drawn_batch):
-    """Several devices wait for the gradients of all weights, also of levels of the trunk that no head reads."""
+    """Several devices wait for the gradients of all weights, also of pyramid levels that no head reads."""
     net = PerceptionNet(of_size("t", tasks=[task]))
-    learner = Learner(net, Balancer(TrainConfig().balance), TrainConfig().loss)
+    learner = TrainingModule(net, Balancer(TrainConfig().balance), TrainConfig().loss)
     learner(drawn_batch, (task,))[0].backward()
     assert [name for name, value in learner.named_parameters() if value.requires_grad and value.grad is None] == []

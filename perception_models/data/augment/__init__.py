@@ -1,4 +1,4 @@
-"""From a labelled picture to one the camera could have taken on another day, with its labels still true."""
+"""Augmentation of labelled images: geometry, lighting, weather, sensor and codec, with matching labels."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class LightSource(Protocol):
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How much to change; probabilities 0..1."""
+    """Strength of the augmentation; probabilities 0..1."""
 
-    scale: tuple[float, float] = (0.6, 1.7)  # zoom, 1 = the whole picture fits
-    shift: float = 0.08  # share of the picture
+    scale: tuple[float, float] = (0.6, 1.7)  # zoom, 1: the whole image fits
+    shift: float = 0.08  # fraction of the image
     tilt: float = 2.5  # degrees
-    perspective: float = 0.4  # also pitch and yaw; otherwise roll only
+    perspective: float = 0.4  # pitch and yaw as well; otherwise roll only
     flip: float = 0.5
-    plain: float = 0.1  # leave the picture as it is: the network must not forget the normal view
+    plain: float = 0.1  # no zoom, shift or tilt: the network must not forget the normal view
     mosaic: float = 0.1
-    paste_lights: float = 0.3  # traffic-light crops pasted into pictures with labelled boxes
+    paste_lights: float = 0.3  # traffic-light crops pasted into images with labelled boxes
     exposure: float = 0.8
     colour: float = 0.5
     blur: float = 0.15
@@ -65,10 +65,10 @@ def augment(
     lights: LightSource | None = None,
     partner: Callable[[Rng], Sample] | None = None,
 ) -> Sample:
-    """A changed sample of size (height, width).
+    """An augmented sample of size (height, width).
 
-    lights  source of traffic-light crops to paste, or None
-    partner draws another sample of the same data set for a mosaic, or None
+    lights   source of traffic-light crops to paste, or None
+    partner  draws another sample of the same data set for a mosaic, or None
     """
     if partner and rng.random() < config.mosaic:
         sample = mosaic([sample, *(partner(rng) for _ in range(3))], size, rng)
@@ -76,11 +76,11 @@ def augment(
         sample = warp(sample, view_of(sample, size, rng, config), size)
     if lights and sample.boxes is not None and rng.random() < config.paste_lights:
         sample = lights.paste(sample, rng)
-    return look(sample, rng, config)
+    return change_appearance(sample, rng, config)
 
 
 def view_of(sample: Sample, size: tuple[int, int], rng: Rng, config: AugmentConfig) -> np.ndarray:
-    """(3, 3) of the new view."""
+    """(3, 3) homography to the new view."""
     if rng.random() < config.plain:
         return random_view(sample.size, size, rng, scale=(1, 1), shift=0, tilt=0, flip=config.flip)
     names = ("scale", "shift", "tilt", "perspective", "flip")
@@ -88,24 +88,24 @@ def view_of(sample: Sample, size: tuple[int, int], rng: Rng, config: AugmentConf
     return random_view(sample.size, size, rng, **options, intrinsics=sample.intrinsics)
 
 
-def look(sample: Sample, rng: Rng, config: AugmentConfig) -> Sample:
-    """Light, weather, sensor and codec, in the order in which they happen to a picture."""
+def change_appearance(sample: Sample, rng: Rng, config: AugmentConfig) -> Sample:
+    """Lighting, weather, sensor and codec, in the order in which they affect a real image."""
     image, strength = sample.image, config.strength
-    veiled = False
-    for chance, change in ((config.shadow, shadow), (config.fog, fog), (config.rain, rain), (config.glare, glare)):
-        if rng.random() < chance:
-            image, veiled = change(image, rng), veiled or change in (fog, rain)
-    for chance, change in ((config.coarse, coarse), (config.blur, blur)):
-        if rng.random() < chance:
+    hazy = False
+    for probability, change in ((config.shadow, shadow), (config.fog, fog), (config.rain, rain), (config.glare, glare)):
+        if rng.random() < probability:
+            image, hazy = change(image, rng), hazy or change in (fog, rain)
+    for probability, change in ((config.coarse, coarse), (config.blur, blur)):
+        if rng.random() < probability:
             image = change(image, rng)
-    for chance, change in ((config.exposure, exposure), (config.colour, colour), (config.noise, noise)):
-        if rng.random() < chance:
+    for probability, change in ((config.exposure, exposure), (config.colour, colour), (config.noise, noise)):
+        if rng.random() < probability:
             image = change(image, rng, strength)
     if rng.random() < config.jpeg:
         image = jpeg(image, rng)
-    return replace(sample, image=image, scene=_scene_after(sample.scene, veiled))
+    return replace(sample, image=image, scene=_scene_after(sample.scene, hazy))
 
 
-def _scene_after(scene: dict[str, int], veiled: bool) -> dict[str, int]:
-    """A thin veil makes no foggy day and drops no rainy one: the weather is then unknown."""
-    return {**scene, "weather": UNKNOWN} if veiled else scene
+def _scene_after(scene: dict[str, int], hazy: bool) -> dict[str, int]:
+    """Synthetic haze or streaks are not real fog or rain: the weather is then unknown."""
+    return {**scene, "weather": UNKNOWN} if hazy else scene

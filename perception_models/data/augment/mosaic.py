@@ -1,4 +1,4 @@
-"""Four pictures in one, so that a batch sees more and smaller objects."""
+"""Mosaic of four images, so that a batch has more and smaller objects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from perception_models.data.warp import PAD, warp
 
 
 def mosaic(samples: list[Sample], size: tuple[int, int], rng: np.random.Generator) -> Sample:
-    """Tile four samples around a random centre; lane positions and the scene have no meaning here and are dropped."""
+    """Tile four samples around a random centre; lanes and scene are dropped, as they have no meaning here."""
     height, width = size
-    v, u = (4 * round(edge * rng.uniform(0.35, 0.65) / 4) for edge in size)  # multiples of the mask cells
+    v, u = (4 * round(edge * rng.uniform(0.35, 0.65) / 4) for edge in size)  # multiples of the mask stride
     out = _blank(samples, size)
     parts = []
     for sample, (top, left, bottom, right) in zip(
@@ -38,12 +38,13 @@ def _tile(sample: Sample, size: tuple[int, int], rng: np.random.Generator) -> Sa
 
 
 def _blank(samples: list[Sample], size: tuple[int, int]) -> Sample:
-    """Boxes only where all four know theirs; a mask as soon as one has it."""
-    masks = {
-        name: np.full(size, IGNORE, np.uint8) if any(getattr(s, name) is not None for s in samples) else None
+    """Empty canvas; with boxes only if all four are labelled, with a mask if any has it."""
+    drivable, semantic = (
+        np.full(size, IGNORE, np.uint8) if any(getattr(s, name) is not None for s in samples) else None
         for name in ("drivable", "semantic")
-    }
+    )
     boxes = Boxes.empty() if all(s.boxes is not None for s in samples) else None
     known = frozenset.intersection(*(s.known_classes for s in samples))
     image = np.full((*size, 3), PAD, np.uint8)
-    return Sample("+".join(s.name for s in samples), image, boxes, **masks, known_classes=known)
+    name = "+".join(s.name for s in samples)
+    return Sample(name, image, boxes, drivable=drivable, semantic=semantic, known_classes=known)

@@ -1,4 +1,4 @@
-"""What a sensor, a lens and a codec do to a picture. Every function takes and returns (H, W, 3) uint8 BGR."""
+"""Effects of sensor, lens and codec. Every function takes and returns (H, W, 3) uint8 BGR."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LUMA = np.array([0.114, 0.587, 0.299])  # BGR
 
 
 def exposure(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
-    """Gain, offset, gamma and a cast of each channel, in one table look-up."""
+    """Gain, offset, gamma and colour cast, in one table look-up."""
     level = np.linspace(0, 1, 256)[:, None]
     gamma = np.exp(rng.normal(0, 0.25 * strength))
     gain = np.exp(rng.normal(0, 0.15 * strength)) * np.exp(rng.normal(0, 0.06 * strength, 3))
@@ -20,20 +20,20 @@ def exposure(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0)
 
 
 def colour(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
-    """Saturation and a small turn of the hue, as one 3x3 matrix on BGR.
+    """Saturation and a small hue rotation, as one 3x3 matrix on BGR.
 
-    Red, yellow and green lights must stay what they are, so the hue turns by a few degrees only.
+    Red, yellow and green lights must keep their colour, so the hue changes by a few degrees only.
     """
     saturation, angle = np.exp(rng.normal(0, 0.3 * strength)), np.radians(rng.uniform(-6, 6) * strength)
     grey = np.tile(_LUMA, (3, 1))
     c, s, third = np.cos(angle), np.sin(angle), np.sqrt(1 / 3)
     axis = np.array([[0, -third, third], [third, 0, -third], [-third, third, 0]])
-    turn = c * np.eye(3) + s * axis + (1 - c) / 3
-    return cv2.transform(image, grey + saturation * (turn - grey @ turn))
+    rotation = c * np.eye(3) + s * axis + (1 - c) / 3
+    return cv2.transform(image, grey + saturation * (rotation - grey @ rotation))
 
 
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Out of focus, or moved while exposed."""
+    """Defocus or motion blur."""
     if rng.random() < 0.5:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.4))
     length, angle = int(rng.integers(3, 8)), rng.uniform(0, np.pi)
@@ -51,7 +51,7 @@ def _grain() -> np.ndarray:
 
 
 def noise(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
-    """Sensor noise cut from a table at a random place: drawing it anew would cost more than the rest together."""
+    """Sensor noise cut from a table at a random position: drawing new noise would cost more than everything else."""
     height, width = image.shape[:2]
     grain = _grain()
     if height > grain.shape[0] or width > grain.shape[1]:
@@ -63,14 +63,16 @@ def noise(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) ->
 
 
 def jpeg(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The blocks of a video link."""
+    """JPEG compression artefacts, as from a video link."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded
 
 
 def coarse(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A picture from a smaller sensor, scaled up."""
+    """An image from a sensor of lower resolution, scaled up."""
     height, width = image.shape[:2]
-    share = rng.uniform(0.45, 0.9)
-    small = cv2.resize(image, (max(int(width * share), 1), max(int(height * share), 1)), interpolation=cv2.INTER_AREA)
+    scale = rng.uniform(0.45, 0.9)
+    small = cv2.resize(image, (max(int(width * scale), 1), max(int(height * scale), 1)), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""What stands between the camera and the road. Every function takes and returns (H, W, 3) uint8 BGR."""
+"""Weather and lighting effects. Every function takes and returns (H, W, 3) uint8 BGR."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A veil that is thickest at the horizon, where the distance is greatest."""
+    """Haze that is densest at the horizon, where the distance is greatest."""
     height = image.shape[0]
     rows = (np.arange(height) + 0.5) / height - rng.uniform(0.38, 0.5)
     veil = rng.uniform(0.25, 0.75) * np.exp(-np.where(rows < 0, 0.6, 4.0) * np.abs(rows))
@@ -15,9 +15,9 @@ def fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Streaks, and less contrast behind them."""
+    """Streaks over an image of reduced contrast."""
     height, width = image.shape[:2]
-    layer = np.zeros((height, width), np.uint8)
+    layer: np.ndarray = np.zeros((height, width), np.uint8)
     count, slant, length = int(rng.integers(60, 260)), rng.uniform(-0.3, 0.3), rng.uniform(0.03, 0.09) * height
     starts = rng.uniform((0, -0.1), (1, 1), (count, 2)) * (width, height)
     ends = starts + np.array([slant * length, length]) * rng.uniform(0.5, 1.5, (count, 1))
@@ -29,7 +29,7 @@ def rain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One to three dark shapes across the road, with soft borders."""
+    """One to three dark shapes on the road, with soft borders."""
     height, width = image.shape[:2]
     light = np.full((height // 4, width // 4), 255, np.uint8)
     for _ in range(rng.integers(1, 4)):
@@ -42,7 +42,7 @@ def shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def glare(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The low sun or a lamp: a bright disc whose light runs over its surroundings."""
+    """Low sun or a lamp: a bright disc that outshines its surroundings."""
     height, width = image.shape[:2]
     u = (np.arange(width // 4) + 0.5) / (width // 4) - rng.uniform(0, 1)
     v = (np.arange(height // 4) + 0.5) / (height // 4) - rng.uniform(0, 0.5)
@@ -53,7 +53,7 @@ def glare(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _blend(image: np.ndarray, level: float, veil: np.ndarray) -> np.ndarray:
-    """image * (1 - veil) + level * veil, with one veil per row (H, 1)."""
+    """image * (1 - veil) + level * veil, with one veil value per row (H, 1)."""
     table_rows = np.repeat((veil * 255).astype(np.uint8), image.shape[1], 1)
     veil3 = cv2.cvtColor(table_rows, cv2.COLOR_GRAY2BGR)
     return cv2.add(cv2.multiply(image, 255 - veil3, scale=1 / 255), cv2.convertScaleAbs(veil3, alpha=level / 255))

@@ -6,7 +6,7 @@ DIR/images/100k/SPLIT/NAME.jpg and, as far as present,
         labels/drivable/polygons/drivable_SPLIT.json
   2018: labels/bdd100k_labels_images_SPLIT.json (boxes, lanes and drivable areas in one file)
   first: labels/100k/SPLIT/NAME.json (one file per image, read by YOLOP)
-An image that a file does not mention is not labelled for what the file is about (in each generation there are some).
+Images that a file does not mention are unlabelled for its task (every generation has some).
 """
 
 from __future__ import annotations
@@ -15,24 +15,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from perception_models.data.files import DataError, list_images, read_image, read_json, read_mask, usable
-from perception_models.data.readers.bdd100k_lanes import (
-    drivable_from_labels,
-    drivable_from_mask,
-    lines_from_labels,
-    lines_from_mask,
+from perception_models.data.files import (
+    DataError,
+    list_images,
+    malformed_as_data_error,
+    read_image,
+    read_json,
+    read_mask,
 )
+from perception_models.data.labels import DRIVABLE, IGNORE
+from perception_models.data.readers.bdd100k_lanes import flatten, lines_from_labels, lines_from_mask, parts_of
+from perception_models.data.readers.lane_positions import assign_positions
 from perception_models.data.readers.scalabel import Frame, boxes_from_frame, read_frames, scene_from_frame
-from perception_models.data.sample import Lanes, Sample, placed
+from perception_models.data.sample import Lanes, Sample
 
 KNOWN = frozenset({-2, -1, 1, 2})
 MASKS = ("lane/masks", "drivable/masks")
+DRIVABLE_FROM_2020 = np.full(256, IGNORE, np.uint8)
+DRIVABLE_FROM_2020[:3] = DRIVABLE.index("road"), DRIVABLE.index("alternative"), DRIVABLE.index("background")
+AREAS = {"direct": 1, "alternative": 2, "area/drivable": 1, "area/alternative": 2}
 
 
 class Bdd100k:
-    """Samples of a split with boxes, light states, scene, lanes and drivable area, as far as the files are there."""
+    """Samples of a split with boxes, light states, scene, lanes and drivable area, as far as their files exist."""
 
     def __init__(self, folder: Path | str, split: str = "train"):
         self.folder, self.split = Path(folder), split
@@ -41,17 +49,18 @@ class Bdd100k:
 
     def _find_generation(self) -> str:
         labels = self.folder / "labels"
-        places = {
+        paths = {
             "2020": labels / f"det_20/det_{self.split}.json",
             "2018": labels / f"bdd100k_labels_images_{self.split}.json",
             "first": labels / "100k" / self.split,
         }
-        found = next((name for name, path in places.items() if path.exists()), None)
+        found = next((name for name, path in paths.items() if path.exists()), None)
         if found is None and not self.files[1:]:
-            raise DataError(f"{self.folder}: none of {', '.join(map(str, places.values()))} exists")
-        wanted = (places["first"] / f"{path.stem}.json" for path in self.images)
+            raise DataError(f"{self.folder}: none of {', '.join(map(str, paths.values()))} exists")
+        wanted = (paths["first"] / f"{path.stem}.json" for path in self.images)
         if found == "first" and not any(path.exists() for path in wanted):
-            raise DataError(f"{places['first']}: no file here is named like an image, as {self.images[0].stem}.json is")
+            name = f"{self.images[0].stem}.json"
+            raise DataError(f"{paths['first']}: no file here is named after an image, such as {name}")
         return found or "2020"
 
     @property
@@ -60,15 +69,15 @@ class Bdd100k:
 
     @property
     def orphans(self) -> list[str]:
-        """What the files of boxes and lanes speak of but is not in images/."""
+        """Names in the files of boxes and lanes without an image."""
         return sorted((self._frames.keys() | self._lane_frames.keys()) - set(self.names))
 
     @property
     def files(self) -> list[Path]:
-        """Label files, and folders of files that may still be arriving but do not change."""
+        """Label files, and folders to which files may be added, but whose files do not change."""
         images = self.images[0].parent
         stems = "det_20/det", "bdd100k_labels_images", "lane/polygons/lane", "drivable/polygons/drivable"
-        folders = [self._mask_folder(kind) for kind in MASKS]
+        folders = [self._mask_folder(name) for name in MASKS]
         paths = [*map(self._path, stems), *folders, self.folder / "labels/100k" / self.split]
         return [images, *(path for path in paths if path.exists())]
 
@@ -79,8 +88,8 @@ class Bdd100k:
         path = self.images[index]
         image = read_image(path)
         frame, source = self._frame(path)
-        scene, words = scene_from_frame(frame, source)
-        with usable(f"{source}: frame {path.name}"):
+        scene, texts = scene_from_frame(frame, source)
+        with malformed_as_data_error(f"{source}: frame {path.name}"):
             return Sample(
                 path.name,
                 image,
@@ -88,22 +97,22 @@ class Bdd100k:
                 self._lanes(path, frame, image.shape[:2]),
                 self._drivable(path, frame, image.shape[:2]),
                 scene=scene,
-                attributes=words,
+                attributes=texts,
             )
 
     def _path(self, stem: str) -> Path:
         return self.folder / "labels" / f"{stem}_{self.split}.json"
 
-    def _mask_folder(self, kind: str) -> Path:
-        return self.folder / "labels" / kind / self.split
+    def _mask_folder(self, name: str) -> Path:
+        return self.folder / "labels" / name / self.split
 
     def _read(self, stem: str) -> dict[str, Frame]:
-        """Frames by name; in files of 2020 one in which there is nothing may lack its "labels"."""
+        """Frames by name; in files of 2020, frames without any object may lack "labels"."""
         path = self._path(stem)
         frames = read_frames(path, self.names) if path.exists() else {}
-        return (
-            {name: {"labels": (), **frame} for name, frame in frames.items()} if self.generation == "2020" else frames
-        )
+        if self.generation != "2020":
+            return frames
+        return {name: {"labels": (), **frame} for name, frame in frames.items()}
 
     @cached_property
     def _frames(self) -> dict[str, Frame]:
@@ -118,7 +127,7 @@ class Bdd100k:
         return self._read("drivable/polygons/drivable")
 
     def _frame(self, path: Path) -> tuple[Frame, Path]:
-        """(frame in today's form, file it came from)."""
+        """(frame in the present format, file it comes from)."""
         empty = {"name": path.name}
         if self.generation == "first":
             source = self.folder / "labels/100k" / self.split / f"{path.stem}.json"
@@ -136,10 +145,10 @@ class Bdd100k:
             lines = lines_from_mask(read_mask(mask, None, size))
         else:
             return None
-        return Lanes(placed(lines, size), KNOWN)
+        return Lanes(assign_positions(lines, size), KNOWN)
 
     def _is_lane(self, label: dict[str, Any]) -> bool:
-        """Lanes have a file of their own in 2020."""
+        """Since 2020 lanes have a file of their own."""
         return self.generation == "2020" or str(label.get("category", "")).startswith("lane")
 
     def _drivable(self, path: Path, frame: Frame, size: tuple[int, int]) -> np.ndarray | None:
@@ -152,10 +161,29 @@ class Bdd100k:
 
 
 def frame_from_first(data: Any, path: Path) -> Frame:
-    """One of the first generation's per-image files as a frame."""
+    """A per-image file of the first generation as a frame."""
     try:
         objects = data["frames"][0]["objects"]
         attributes = data.get("attributes")
         return {"name": f"{data['name']}.jpg", "attributes": attributes, "labels": objects}
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: expected name and frames[0].objects: {error!r}") from error
+
+
+def drivable_from_mask(mask: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 from BDD100K's ids of 2020: 0 direct, 1 alternative, 2 background."""
+    return np.take(DRIVABLE_FROM_2020, mask)
+
+
+def drivable_from_labels(labels: Any, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) uint8 painted from polygons; the ego road over the alternatives."""
+    mask = np.zeros(size, np.uint8)
+    areas = []
+    for label in labels:
+        area = AREAS.get((label.get("attributes") or {}).get("areaType") or label.get("category"))
+        if area and label.get("poly2d"):
+            parts = [flatten(part) for part in parts_of(label["poly2d"])]
+            areas.append((area, [np.rint(points - 0.5).astype(np.int32) for points in parts]))
+    for area, polygons in sorted(areas, key=lambda entry: -entry[0]):
+        cv2.fillPoly(mask, polygons, area)
+    return mask

@@ -1,4 +1,4 @@
-"""The project's own folder layout (DATA.md): rendered data, and real images with any subset of label kinds."""
+"""The project's own folder layout (DATA.md): rendered data, and real images with any subset of labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from perception_models.data.files import DataError, list_images, read_image, read_json_lines, read_mask, usable
+from perception_models.data.files import (
+    DataError,
+    list_images,
+    malformed_as_data_error,
+    read_image,
+    read_json_lines,
+    read_mask,
+)
 from perception_models.data.labels import DRIVABLE, POSITIONS, SEMANTIC
 from perception_models.data.readers.scalabel import (
     Frame,
@@ -20,20 +27,20 @@ from perception_models.data.readers.scalabel import (
 )
 from perception_models.data.sample import Boxes, Lanes, Sample
 
-OWN_LANE = frozenset({-1, 1})
+EGO_LANE = frozenset({-1, 1})
 
 
 class LabelledFolder:
-    """Samples of DIR/images with whatever DIR/labels and DIR/truth say about them.
+    """Samples of DIR/images with their labels from DIR/labels and DIR/truth.
 
-    include, exclude  file name patterns: a sample needs one of the former (if any) and none of the latter
+    include, exclude  file name patterns: a sample must match one of the former (if any) and none of the latter
     """
 
     def __init__(self, folder: Path | str, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()):
         self.folder = Path(folder)
-        every = list_images(self.folder / "images")
-        self._every = {path.name for path in every}
-        self.images = [path for path in every if _chosen(path.name, include, exclude)]
+        images = list_images(self.folder / "images")
+        self._all_names = {path.name for path in images}
+        self.images = [path for path in images if _chosen(path.name, include, exclude)]
         if not self.images:
             raise DataError(f"{self.folder}: include={list(include)} exclude={list(exclude)} leave no image")
 
@@ -43,14 +50,14 @@ class LabelledFolder:
 
     @property
     def orphans(self) -> list[str]:
-        """What labels speak of but is not in images/."""
-        stems = {Path(name).stem for name in self._every}
+        """Names in the labels without an image."""
+        stems = {Path(name).stem for name in self._all_names}
         masks = [path.name for path in sorted(self.folder.glob("labels/*/masks/*.png")) if path.stem not in stems]
-        return sorted((self._boxes.keys() | self._lines.keys()) - self._every) + masks
+        return sorted((self._boxes.keys() | self._lines.keys()) - self._all_names) + masks
 
     @property
     def files(self) -> list[Path]:
-        """Everything a cache must look at to know whether it is still true."""
+        """All files that determine the samples, for the cache to detect changes."""
         labels = [path for path in (self.folder / "labels").rglob("*") if path.is_file()]
         return [*self.images, *sorted(labels), *sorted(self.folder.glob("truth/*"))]
 
@@ -61,8 +68,8 @@ class LabelledFolder:
         path = self.images[index]
         image = read_image(path)
         frame = self._boxes.get(path.name) or self._lines.get(path.name) or {}
-        scene, words = scene_from_frame(frame, self.folder / "labels")
-        with usable(f"{self._truth_path}: {path.name}"):
+        scene, texts = scene_from_frame(frame, self.folder / "labels")
+        with malformed_as_data_error(f"{self._truth_path}: {path.name}"):
             truth = self._truth.get(path.name, {})
             intrinsics, pose = intrinsics_from_truth(truth), pose_from_truth(truth)
         return Sample(
@@ -75,24 +82,24 @@ class LabelledFolder:
             scene=scene,
             intrinsics=intrinsics,
             base_from_camera=pose,
-            attributes={"sequence": str(truth["sequence"]), **words} if "sequence" in truth else words,
+            attributes={"sequence": str(truth["sequence"]), **texts} if "sequence" in truth else texts,
         )
 
     def _boxes_of(self, name: str) -> Boxes | None:
-        """A frame without a list of labels, even an empty one, tells attributes alone."""
+        """None if the frame has no list of labels: it then only holds attributes."""
         frame = self._boxes.get(name, {})
         return None if frame.get("labels") is None else boxes_from_frame(frame, self._boxes_path)
 
     def _lanes_of(self, name: str) -> Lanes | None:
-        """Real folders label the own lane only, so nothing is known about the other positions."""
+        """Real folders label the ego lane only: all other positions are unknown."""
         frame = self._lines.get(name, {})
         if frame.get("labels") is None:
             return None
-        known = frozenset(POSITIONS) if self._all_lines_labelled else OWN_LANE
+        known = frozenset(POSITIONS) if self._all_lines_labelled else EGO_LANE
         return Lanes(lanes_from_frame(frame, self._lines_path), known)
 
-    def _mask(self, kind: str, stem: str, classes: int, size: tuple[int, int]) -> np.ndarray | None:
-        path = self.folder / "labels" / kind / "masks" / f"{stem}.png"
+    def _mask(self, name: str, stem: str, classes: int, size: tuple[int, int]) -> np.ndarray | None:
+        path = self.folder / "labels" / name / "masks" / f"{stem}.png"
         return read_mask(path, classes, size) if path.exists() else None
 
     @property
@@ -110,11 +117,11 @@ class LabelledFolder:
 
     @cached_property
     def _boxes(self) -> dict[str, Frame]:
-        return read_frames(self._boxes_path, self._every) if self._boxes_path.exists() else {}
+        return read_frames(self._boxes_path, self._all_names) if self._boxes_path.exists() else {}
 
     @cached_property
     def _lines(self) -> dict[str, Frame]:
-        return read_frames(self._lines_path, self._every) if self._lines_path.exists() else {}
+        return read_frames(self._lines_path, self._all_names) if self._lines_path.exists() else {}
 
     @cached_property
     def _truth(self) -> dict[str, dict[str, Any]]:
@@ -124,9 +131,9 @@ class LabelledFolder:
 
     @cached_property
     def _all_lines_labelled(self) -> bool:
-        """Who knows the exact lineType has rendered the picture, and with it every line."""
+        """Only rendered images have an exact lineType, and there every line is labelled."""
         labels = (label for frame in self._lines.values() for label in frame.get("labels") or ())
-        with usable(self._lines_path):
+        with malformed_as_data_error(self._lines_path):
             return bool(self._truth) or any("lineType" in (label.get("attributes") or {}) for label in labels)
 
 

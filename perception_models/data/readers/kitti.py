@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from perception_models.data.files import DataError, list_images, read_image, read_lines, usable
+from perception_models.data.files import DataError, list_images, malformed_as_data_error, read_image, read_lines
 from perception_models.data.labels import OBJECTS, UNKNOWN
 from perception_models.data.readers.scalabel import checked_box
-from perception_models.data.sample import Boxes, Sample
+from perception_models.data.sample import Boxes, BoxRow, Sample, boxes_from_rows
 
 CLASSES = {
     "Car": "car",
@@ -22,11 +22,11 @@ CLASSES = {
 }
 LABELLED = ("car", "truck", "pedestrian", "rider", "train")
 KNOWN = frozenset(OBJECTS.index(name) for name in LABELLED)
-IGNORED = {"DontCare": LABELLED, "Misc": ("car",)}  # as objects of these classes: anything may be in a DontCare
+IGNORED = {"DontCare": LABELLED, "Misc": ("car",)}  # as ignored boxes of these classes: a DontCare may hold anything
 
 
 class KittiObjects:
-    """Samples with boxes of the five classes that KITTI labels, and the calibration of its left colour camera."""
+    """Samples with boxes of the five classes that KITTI labels, and the intrinsics of its left colour camera."""
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
@@ -38,9 +38,9 @@ class KittiObjects:
 
     @property
     def orphans(self) -> list[str]:
-        """Label files without a picture."""
-        there = {path.stem for path in self.images}
-        return [path.name for path in sorted((self.folder / "label_2").glob("*.txt")) if path.stem not in there]
+        """Label files without an image."""
+        stems = {path.stem for path in self.images}
+        return [path.name for path in sorted((self.folder / "label_2").glob("*.txt")) if path.stem not in stems]
 
     @property
     def files(self) -> list[Path]:
@@ -61,19 +61,18 @@ class KittiObjects:
         )
 
     def _boxes(self, path: Path) -> Boxes:
-        """Without a .txt of its own an image of the training part is broken, not empty."""
+        """Every image of the training part has a label file: a missing one is an error, not an empty scene."""
         lines = enumerate(read_lines(path), 1)
-        rows = [row for number, line in lines for row in _rows(line.split(), f"{path}: line {number}")]
-        return Boxes(*zip(*rows)) if rows else Boxes.empty()
+        return boxes_from_rows(row for number, line in lines for row in _rows(line.split(), f"{path}: line {number}"))
 
 
-def _rows(words: list[str], where: str) -> list[tuple[list[float], int, bool, int]]:
-    """box, class, ignored, light state of what a line says."""
-    ignored = IGNORED.get(words[0])
-    names = ignored or (CLASSES.get(words[0]),)
+def _rows(columns: list[str], where: str) -> list[BoxRow]:
+    """The boxes of one line: several if its type may stand for several classes."""
+    ignored = IGNORED.get(columns[0])
+    names = ignored or (CLASSES.get(columns[0]),)
     if None in names:
-        raise DataError(f"{where}: unknown type {words[0]!r}, expected one of {', '.join([*CLASSES, *IGNORED])}")
-    box = checked_box(words[4:8], where)
+        raise DataError(f"{where}: unknown type {columns[0]!r}, expected one of {', '.join([*CLASSES, *IGNORED])}")
+    box = checked_box(columns[4:8], where)
     return [(box, OBJECTS.index(str(name)), ignored is not None, UNKNOWN) for name in names]
 
 
@@ -82,7 +81,7 @@ def intrinsics_from_calib(path: Path) -> np.ndarray:
     for line in read_lines(path):
         key, _, values = line.partition(":")
         if key == "P2":
-            with usable(path):
+            with malformed_as_data_error(path):
                 numbers = np.array(values.split(), float)
             if numbers.shape != (12,):
                 raise DataError(f"{path}: P2 has {len(numbers)} numbers, expected 12")

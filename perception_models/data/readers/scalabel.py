@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from perception_models.data.files import DataError, finite, read_json, usable
+from perception_models.data.files import DataError, finite, malformed_as_data_error, read_json
 from perception_models.data.labels import (
     LIGHT,
     LIGHT_STATES,
@@ -19,20 +19,20 @@ from perception_models.data.labels import (
     UNKNOWN,
     index,
 )
-from perception_models.data.sample import Boxes, Lane
+from perception_models.data.sample import Boxes, BoxRow, Lane, boxes_from_rows
 
 Frame = dict[str, Any]
 
 ALIASES = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle", "van": "car", "caravan": "car"}
-# BDD100K's own evaluation neither rewards nor punishes these.
+# Ignored in BDD100K's own evaluation.
 IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
-LIGHT_COLORS = {"R": "red", "Y": "yellow", "G": "green", "NA": "none"}  # as BDD100K writes them since 2020
+LIGHT_COLORS = {"R": "red", "Y": "yellow", "G": "green", "NA": "none"}  # as written by BDD100K since 2020
 
 
 def read_frames(path: Path, images: Collection[str]) -> dict[str, Frame]:
-    """Image name: frame, from a JSON list of frames (or Scalabel's {"frames": [...]}).
+    """Frames by image name, from a JSON list of frames (or Scalabel's {"frames": [...]}).
 
-    images  names of which at least one must be among them
+    images  names of the images; DataError if the file labels none of them
     """
     data = read_json(path)
     frames = data.get("frames") if isinstance(data, dict) else data
@@ -41,55 +41,57 @@ def read_frames(path: Path, images: Collection[str]) -> dict[str, Frame]:
     named = {frame["name"]: frame for frame in frames}
     if named and named.keys().isdisjoint(images):
         labelled, there = next(iter(named)), next(iter(images), "none")
-        raise DataError(f"{path}: labels no image that is there: it says {labelled!r}, the images are named {there!r}")
+        raise DataError(f"{path}: labels no existing image: it names {labelled!r}, the images are named {there!r}")
     return named
 
 
 def boxes_from_frame(frame: Frame, path: Path) -> Boxes:
-    """Every label with a box2d; a category of BDD100K's ignored ones becomes an ignored box."""
+    """Every label with a box2d; objects of BDD100K's ignored categories become ignored boxes."""
     where = f"{path}: frame {frame['name']}"
-    with usable(where):
-        rows = [_box(label, where) for label in frame.get("labels") or () if label.get("box2d") is not None]
-    return Boxes(*zip(*rows)) if rows else Boxes.empty()
+    with malformed_as_data_error(where):
+        labels = frame.get("labels") or ()
+        return boxes_from_rows([_box(label, where) for label in labels if label.get("box2d") is not None])
 
 
-def _box(label: dict[str, Any], where: str) -> tuple[list[float], int, bool, int]:
-    given, attributes = label.get("category"), label.get("attributes") or {}
-    category = ALIASES.get(given, IGNORED.get(given, given))
+def _box(label: dict[str, Any], where: str) -> BoxRow:
+    attributes = label.get("attributes") or {}
+    name: Any = label.get("category")
+    category = ALIASES.get(name, IGNORED.get(name, name))
     if category not in OBJECTS:
-        raise DataError(f"{where}: unknown category {given!r}, expected one of {', '.join(OBJECTS)}")
+        raise DataError(f"{where}: unknown category {name!r}, expected one of {', '.join(OBJECTS)}")
     box = checked_box((label["box2d"].get(side) for side in ("x1", "y1", "x2", "y2")), f"{where}: {label.get('id')}")
-    kind = OBJECTS.index(category)
+    class_id = OBJECTS.index(category)
     color = attributes.get("trafficLightColor")
-    state = index(LIGHT_STATES, LIGHT_COLORS.get(str(color), color)) if kind == LIGHT else UNKNOWN
-    ignored = given in IGNORED or any(said.get(word) for said in (label, attributes) for word in ("ignored", "crowd"))
-    return box, kind, ignored, state
+    state = index(LIGHT_STATES, LIGHT_COLORS.get(str(color), color)) if class_id == LIGHT else UNKNOWN
+    flagged = any(values.get(flag) for values in (label, attributes) for flag in ("ignored", "crowd"))
+    return box, class_id, name in IGNORED or flagged, state
 
 
 def checked_box(sides: Iterable[Any], where: str) -> list[float]:
     """x1 y1 x2 y2 as finite numbers in this order; DataError begins with `where`."""
-    given = list(sides)
+    values = list(sides)
     try:
-        box = [float(side) for side in given]
+        box = [float(side) for side in values]
     except (TypeError, ValueError):
         box = []
     if len(box) != 4 or not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
-        raise DataError(f"{where}: a box is four numbers x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, this one is {given}")
+        raise DataError(f"{where}: expected a box x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, got {values}")
     return box
 
 
 def lanes_from_frame(frame: Frame, path: Path) -> list[Lane]:
-    """Every lane line; its position comes from `role` and is 0 where there is none."""
+    """Every lane line; its position follows from `role`, 0 without one."""
     where = f"{path}: frame {frame['name']}"
-    with usable(where):
+    with malformed_as_data_error(where):
         return [_lane(label, where) for label in frame.get("labels") or () if label.get("poly2d")]
 
 
 def _lane(label: dict[str, Any], where: str) -> Lane:
     attributes = label.get("attributes") or {}
+    role: Any = attributes.get("role")
     try:
         points = [vertex for part in label["poly2d"] for vertex in part["vertices"]]
-        lane = Lane(finite(points), ROLES.get(attributes.get("role"), 0), *line_look(attributes))
+        lane = Lane(finite(points), ROLES.get(role, 0), *line_appearance(attributes))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where}: lane {label.get('id')} has no usable vertices: {error}") from error
     if len(lane.points) < 2:
@@ -97,21 +99,21 @@ def _lane(label: dict[str, Any], where: str) -> Lane:
     return lane
 
 
-def line_look(attributes: dict[str, Any]) -> tuple[int, int]:
-    """(line_type, line_color) of a lane's attributes: ours where given, else from BDD100K's laneTypes and laneStyle."""
+def line_appearance(attributes: dict[str, Any]) -> tuple[int, int]:
+    """(line_type, line_color) from lineType and lineColor, or else from BDD100K's laneTypes and laneStyle."""
     if "lineType" in attributes:
         return index(LINE_TYPES, attributes["lineType"]), index(LINE_COLORS, attributes.get("lineColor"))
-    words = str(attributes.get("laneTypes", "")).split()
-    if words == ["road", "curb"]:
+    parts = str(attributes.get("laneTypes", "")).split()
+    if parts == ["road", "curb"]:
         return LINE_TYPES.index("curb"), UNKNOWN
-    if len(words) != 2 or words[0] not in ("single", "double"):
+    if len(parts) != 2 or parts[0] not in ("single", "double"):
         return UNKNOWN, UNKNOWN
     style = str(attributes.get("laneStyle"))
-    return index(LINE_TYPES, style if words[0] == "single" else f"double_{style}"), index(LINE_COLORS, words[1])
+    return index(LINE_TYPES, style if parts[0] == "single" else f"double_{style}"), index(LINE_COLORS, parts[1])
 
 
 def scene_from_frame(frame: Frame, path: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """(label indices, words) of the image attributes."""
-    with usable(f"{path}: frame {frame.get('name')}"):
-        words = {name: str(value) for name, value in (frame.get("attributes") or {}).items()}
-    return {name: index(labels, words.get(name)) for name, labels in SCENE.items()}, words
+    """(label indices, texts) of the image attributes."""
+    with malformed_as_data_error(f"{path}: frame {frame.get('name')}"):
+        texts = {name: str(value) for name, value in (frame.get("attributes") or {}).items()}
+    return {name: index(labels, texts.get(name)) for name, labels in SCENE.items()}, texts

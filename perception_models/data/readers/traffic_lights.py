@@ -1,4 +1,4 @@
-"""Real traffic-light crops, DIR/{red,yellow,green}/*.jpg filled by the housing: a data set, and something to paste."""
+"""Real traffic-light crops, DIR/{red,yellow,green}/*.jpg tight around the housing: a data set and a paste source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from perception_models.data.augment.photometric import colour, exposure
-from perception_models.data.files import IMAGES, DataError, read_image
+from perception_models.data.files import IMAGE_SUFFIXES, DataError, read_image
 from perception_models.data.labels import DRIVABLE, LIGHT, LIGHT_STATES, SEMANTIC
-from perception_models.data.sample import Boxes, Sample
+from perception_models.data.sample import Boxes, Sample, boxes_from_rows
 from perception_models.data.warp import PAD
 
 SIGN = SEMANTIC.index("sign or signal")
@@ -26,7 +26,7 @@ class LightCrops:
 
     fold    "all", "train" (four fifths, chosen by file name) or "val" (the rest)
     canvas  (height, width) of the samples
-    plain   True: the crop in the middle of a grey canvas at its own size, what the evaluation looks at;
+    plain   True: one crop at its own size, centred on a grey canvas, for evaluation;
             False: several crops of random sizes on random backgrounds, for training
     """
 
@@ -36,12 +36,12 @@ class LightCrops:
         if not self.crops:
             raise DataError(f"{self.folder}: expected crops in {', '.join(s + '/' for s in LIGHT_STATES[:3])}")
         states = np.array([state for _, state in self.crops])
-        share = np.bincount(states, minlength=len(LIGHT_STATES))[states] ** -0.5  # rare states more often, not equally
-        self._chance = np.cumsum(share) / share.sum()
+        weights = np.bincount(states, minlength=len(LIGHT_STATES))[states] ** -0.5  # between natural and equal rates
+        self._cumulative = np.cumsum(weights) / weights.sum()
 
     def _paths(self) -> list[Path]:
-        paths = (p for state in LIGHT_STATES for p in (self.folder / state).glob("*") if p.suffix.lower() in IMAGES)
-        return sorted(paths)
+        paths = (path for state in LIGHT_STATES for path in (self.folder / state).glob("*"))
+        return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
 
     @property
     def names(self) -> list[str]:
@@ -64,11 +64,11 @@ class LightCrops:
 
     def _plain(self, name: str, path: Path, state: int) -> Sample:
         image = np.full((*self.canvas, 3), PAD, np.uint8)
-        crop = _fitted(read_image(path), self.canvas)
+        crop = _fit(read_image(path), self.canvas)
         height, width = crop.shape[:2]
         top, left = (self.canvas[0] - height) // 2, (self.canvas[1] - width) // 2
         image[top : top + height, left : left + width] = crop
-        boxes = Boxes([[left, top, left + width, top + height]], [LIGHT], [False], [state])
+        boxes = boxes_from_rows([([left, top, left + width, top + height], LIGHT, False, state)])
         fold = "val" if in_fold(path.name, "val") else "train"
         return Sample(name, image, boxes, attributes={"source": "traffic_light_crops", "fold": fold})
 
@@ -82,7 +82,7 @@ class LightCrops:
     ) -> Sample:
         """The sample with lights added to its upper part, labelled in boxes and masks.
 
-        tallest  share of the picture's height; sizes are drawn evenly in the logarithm from 10 pixels up
+        tallest  fraction of the image height; sizes are drawn log-uniformly from 10 pixels up
         """
         boxes = sample.boxes or Boxes.empty()
         sample = replace(
@@ -90,28 +90,28 @@ class LightCrops:
         )
         for number in range(count or int(rng.integers(1, 4))):
             path, state = (
-                first if first and number == 0 else self.crops[int(np.searchsorted(self._chance, rng.random()))]
+                first if first and number == 0 else self.crops[int(np.searchsorted(self._cumulative, rng.random()))]
             )
-            crop = _varied(_cached_image(path), rng, sample.size[0] * tallest)
-            place = _free_place(crop.shape[:2], sample.size, boxes.boxes, rng)
-            if place is not None:
-                boxes = Boxes.concatenate([boxes, _put(sample, crop, place, state, rng)])
+            crop = _vary(_cached_image(path), rng, sample.size[0] * tallest)
+            corner = _free_position((crop.shape[0], crop.shape[1]), sample.size, boxes.boxes, rng)
+            if corner is not None:
+                boxes = Boxes.concatenate([boxes, _insert(sample, crop, corner, state, rng)])
         return replace(sample, boxes=boxes)
 
 
 def in_fold(name: str, fold: str) -> bool:
-    """The same file always falls into the same fold, whatever else is in the folder."""
+    """Whether a file belongs to a fold; this depends on its name alone."""
     if fold not in ("all", "train", "val"):
         raise DataError(f"fold '{fold}': expected all, train or val")
     return fold == "all" or (crc32(name.encode()) % FOLDS == 0) == (fold == "val")
 
 
 def background(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8: the grey of the borders, plain, a gradient, or clouds with a little colour."""
-    cells = [None, (1, 1), (2, 1), (int(rng.integers(3, 12)), int(rng.integers(4, 20)))][int(rng.integers(4))]
-    if cells is None:
+    """(H, W, 3) uint8: padding grey, plain colour, a gradient, or coloured clouds."""
+    grid = [None, (1, 1), (2, 1), (int(rng.integers(3, 12)), int(rng.integers(4, 20)))][int(rng.integers(4))]
+    if grid is None:
         return np.full((*size, 3), PAD, np.uint8)
-    base = rng.uniform(0, 255) + rng.normal(0, 20, 3) + rng.normal(0, 30, (*cells, 1)) + rng.normal(0, 12, (*cells, 3))
+    base = rng.uniform(0, 255) + rng.normal(0, 20, 3) + rng.normal(0, 30, (*grid, 1)) + rng.normal(0, 12, (*grid, 3))
     return cv2.resize(base.clip(0, 255).astype(np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
@@ -124,15 +124,15 @@ def _copy(mask: np.ndarray | None) -> np.ndarray | None:
     return None if mask is None else mask.copy()
 
 
-def _fitted(crop: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
-    """At its own size, or as large as a third of the canvas allows."""
+def _fit(crop: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
+    """At its own size, or shrunk to a third of the canvas."""
     scale = min(1.0, canvas[0] / 3 / crop.shape[0], canvas[1] / 3 / crop.shape[1])
     size = max(round(crop.shape[1] * scale), 1), max(round(crop.shape[0] * scale), 1)
     return cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
 
 
-def _varied(crop: np.ndarray, rng: np.random.Generator, tallest: float) -> np.ndarray:
-    """Another size, a slightly other width, mirrored or not, other light."""
+def _vary(crop: np.ndarray, rng: np.random.Generator, tallest: float) -> np.ndarray:
+    """Random size, aspect, mirroring and lighting."""
     height = math.exp(rng.uniform(math.log(10), math.log(max(tallest, 12))))
     width = height * crop.shape[1] / crop.shape[0] * rng.uniform(0.85, 1.15)
     crop = crop[:, ::-1] if rng.random() < 0.5 else crop
@@ -140,10 +140,10 @@ def _varied(crop: np.ndarray, rng: np.random.Generator, tallest: float) -> np.nd
     return exposure(colour(crop, rng, 0.5), rng, 0.6)
 
 
-def _free_place(
+def _free_position(
     crop: tuple[int, int], size: tuple[int, int], boxes: np.ndarray, rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """(top, left) where the crop covers no labelled object, or None after a few tries."""
+    """(top, left) where the crop covers no labelled object, or None after a few attempts."""
     height, width = crop
     for _ in range(8):
         top = int(rng.uniform(0, max(size[0] * 0.6 - height, 1)))
@@ -156,8 +156,8 @@ def _free_place(
     return None
 
 
-def _put(sample: Sample, crop: np.ndarray, place: tuple[int, int], state: int, rng: np.random.Generator) -> Boxes:
-    (top, left), (height, width) = place, crop.shape[:2]
+def _insert(sample: Sample, crop: np.ndarray, corner: tuple[int, int], state: int, rng: np.random.Generator) -> Boxes:
+    (top, left), (height, width) = corner, crop.shape[:2]
     area = np.s_[top : top + height, left : left + width]
     opaque = rng.uniform(0.85, 1.0)
     sample.image[area] = cv2.addWeighted(crop, opaque, sample.image[area], 1 - opaque, 0)
@@ -165,4 +165,4 @@ def _put(sample: Sample, crop: np.ndarray, place: tuple[int, int], state: int, r
         sample.semantic[area] = SIGN
     if sample.drivable is not None:
         sample.drivable[area] = DRIVABLE.index("background")
-    return Boxes([[left, top, left + width, top + height]], [LIGHT], [False], [state])
+    return boxes_from_rows([([left, top, left + width, top + height], LIGHT, False, state)])

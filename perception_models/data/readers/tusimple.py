@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from perception_models.data.files import DataError, finite, read_image, read_json_lines, usable
-from perception_models.data.sample import Lane, Lanes, Sample, placed
+from perception_models.data.files import DataError, finite, malformed_as_data_error, read_image, read_json_lines
+from perception_models.data.readers.lane_positions import assign_positions
+from perception_models.data.sample import Lane, Lanes, Sample
 
-KNOWN = frozenset({-2, -1, 1, 2})  # the own lane's lines and the next ones are labelled in every frame
+KNOWN = frozenset({-2, -1, 1, 2})  # the lines of the ego lane and the next ones are labelled in every frame
 
 
 class TuSimple:
-    """Samples with the curves of up to five lines, without type or colour."""
+    """Samples with up to five lane lines, without type or colour."""
 
     def __init__(self, folder: Path | str, labels: str = "label_data*.json"):
         self.folder = Path(folder)
@@ -39,16 +40,16 @@ class TuSimple:
 
     def __getitem__(self, index: int) -> Sample:
         path, row = self._rows[index]
-        with usable(f"{path}: {row['raw_file']}"):
+        with malformed_as_data_error(f"{path}: {row['raw_file']}"):
             image = read_image(self.folder / row["raw_file"])
-            lines = placed(lines_from_row(row, path), image.shape[:2])
+            lines = assign_positions(lines_from_row(row, path), image.shape[:2])
         return Sample(row["raw_file"], image, lanes=Lanes(lines, KNOWN), attributes={"scene": "highway"})
 
 
 def lines_from_row(row: dict[str, Any], path: Path) -> list[Lane]:
-    """Curves with at least two points; -2 marks a row that a line does not cross."""
+    """Lines with at least two points; -2 marks a row that a line does not cross."""
     v = np.asarray(row["h_samples"], np.float32)
     columns = [np.asarray(us, np.float32) for us in row["lanes"]]
     if any(us.shape != v.shape for us in columns):
-        raise DataError(f"{path}: {row['raw_file']}: a lane has another length than h_samples")
+        raise DataError(f"{path}: {row['raw_file']}: a lane and h_samples differ in length")
     return [Lane(finite(np.stack([us, v], 1)[~(us < 0)])) for us in columns if (~(us < 0)).sum() > 1]

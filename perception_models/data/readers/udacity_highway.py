@@ -1,10 +1,11 @@
-"""The MIT highway frames as one labelled folder: their lane lines, and the boxes and areas drawn for this project."""
+"""Builds one labelled folder from the MIT highway frames: lane lines, and boxes and areas drawn for this project."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,12 +16,12 @@ SIZE = (540, 960)  # height, width of every frame
 BACKGROUND, ROAD, IGNORE = 0, 1, 255
 
 
-def drivable_mask(areas: dict, frame: dict) -> np.ndarray:
-    """(540, 960) uint8: road and background where a person was sure, ignore between them and on vehicles."""
-    name = "left" if frame["name"] in areas["frames"]["left"] else "video"
+def drivable_mask(areas: dict[str, Any], frame: dict[str, Any]) -> np.ndarray:
+    """(540, 960) uint8: road and background as annotated by hand, ignore between them and on vehicles."""
+    camera = "left" if frame["name"] in areas["frames"]["left"] else "video"
     mask = np.full(SIZE, IGNORE, np.uint8)
-    cv2.fillPoly(mask, [np.array(polygon, np.int32) for polygon in areas[name]["background"]], BACKGROUND)
-    cv2.fillPoly(mask, [np.array(areas[name]["road"], np.int32)], ROAD)
+    cv2.fillPoly(mask, [np.array(polygon, np.int32) for polygon in areas[camera]["background"]], BACKGROUND)
+    cv2.fillPoly(mask, [np.array(areas[camera]["road"], np.int32)], ROAD)
     for label in frame["labels"]:
         box = label["box2d"]
         corners = (int(box["x1"]), int(box["y1"])), (int(box["x2"]), int(box["y2"]))
@@ -44,7 +45,7 @@ def build(source: Path, out: Path) -> int:
 
 
 def main(source: Path = Path("../shared/data/labelled/udacity_highway_960"), out: Path = Path("data/highway")) -> None:
-    """Join frames, lane lines, boxes and areas into one labelled folder."""
+    """Combine frames, lane lines, boxes and areas in one labelled folder."""
     print(f"{build(source, out)} images in {out}")
 
 

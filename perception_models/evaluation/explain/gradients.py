@@ -20,7 +20,7 @@ from perception_models.data import labels
 from perception_models.evaluation.explain.target import Target
 from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet
-from perception_models.network.box_coding import boxes_from_sides, cell_centers
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 
 STAGES = (1, 2)  # of the backbone, strides 8 and 16: fine enough for a wheel, deep enough to recognise a car
 
@@ -51,7 +51,7 @@ def _object_logit(
 ) -> Tensor:
     """Class logit at the anchor point that predicted the box."""
     logits = outputs["one_classes"][..., int(target.label)]
-    boxes = boxes_from_sides(outputs["one_sides"], *cell_centers(size, strides))
+    boxes = boxes_from_sides(outputs["one_sides"], *anchor_points(size, strides))
     wanted = torch.from_numpy(target.shape).reshape(1, 1, 4).expand_as(boxes)
     anchor = (iou(boxes, wanted) * logits.sigmoid()).argmax(1)
     return logits.gather(1, anchor[:, None])[:, 0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from perception_models.data.inspect import draw_words, tile
+from perception_models.data.drawing import draw_text, tile
 from perception_models.evaluation.explain.target import Target
 
 COLUMNS = 3
@@ -31,5 +31,5 @@ def panel(image: np.ndarray, target: Target, evidence: np.ndarray) -> np.ndarray
         cv2.rectangle(out, corners[0].tolist(), corners[1].tolist(), (255, 255, 255), 1)
     if target.type == "lane":
         cv2.polylines(out, [corners], False, (255, 255, 255), 1, cv2.LINE_AA)
-    draw_words(out, [target.title])
+    draw_text(out, [target.title])
     return out

@@ -1,5 +1,5 @@
-"""Learning from pictures without labels: the trunk fills in what was hidden from it."""
+"""Pretraining on unlabelled images: backbone and neck reconstruct masked parts."""
 
-from perception_models.training.pretrain.learner import MaskedLearner
+from perception_models.training.pretrain.module import MaskedPretraining
 
-__all__ = ["MaskedLearner"]
+__all__ = ["MaskedPretraining"]

@@ -1,4 +1,4 @@
-"""Pictures to learn from, wherever they are: data sets, folders of pictures, videos and recordings."""
+"""Unlabelled images for pretraining, from data sets, folders of images, videos and recordings."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from perception_models.data.registry import find_entries, kind_of
 Entry = dict[str, str]
 
 
-def entries(sources: Sequence[Path], folder: Path, period: float) -> list[Entry]:
-    """`data.train` of these sources; frames of videos and recordings are written below `folder` once.
+def training_entries(sources: Sequence[Path], folder: Path, period: float) -> list[Entry]:
+    """`data.train` for these sources; frames of videos and recordings are written below `folder` once.
 
-    period  seconds between frames that are taken: neighbours look alike and teach little
+    period  seconds between extracted frames: neighbouring frames are too similar to be useful
     """
     return [entry for source in sources for entry in _entries(source, folder, period)]
 
@@ -28,17 +28,17 @@ def entries(sources: Sequence[Path], folder: Path, period: float) -> list[Entry]
 def _entries(source: Path, folder: Path, period: float) -> list[Entry]:
     if source.is_dir() and not is_bag(source):
         if kind_of(source) is None and image_files(source):
-            return [_linked(source, folder)]
+            return [_link_folder(source, folder)]
         return find_entries(source, "train")
     topics: Iterable[str | None] = Bag(source).image_topics if source.exists() and is_bag(source) else (None,)
-    return [_unpacked(open_source(source, topic), folder, period) for topic in topics]
+    return [_extract_frames(open_source(source, topic), folder, period) for topic in topics]
 
 
-def _linked(source: Path, folder: Path) -> Entry:
-    """A folder of nothing but pictures, in our layout."""
+def _link_folder(source: Path, folder: Path) -> Entry:
+    """A folder of images only, linked into the layout of DATA.md."""
     source = source.resolve()
     images = folder / source.name / "images"
-    if images.exists() and images.resolve() != source:  # another folder of this name
+    if images.exists() and images.resolve() != source:  # a different folder of the same name
         images = folder / "_".join(source.parts[1:]) / "images"
     images.parent.mkdir(parents=True, exist_ok=True)
     if not images.exists():
@@ -46,7 +46,7 @@ def _linked(source: Path, folder: Path) -> Entry:
     return {"kind": "labelled", "path": str(images.parent)}
 
 
-def _unpacked(source: Source, folder: Path, period: float) -> Entry:
+def _extract_frames(source: Source, folder: Path, period: float) -> Entry:
     name = "".join(c if c.isalnum() else "_" for c in source.name).strip("_")
     target = folder / name
     if not target.exists():

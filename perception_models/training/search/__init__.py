@@ -1,1 +1,1 @@
-"""Hyper-parameter search: many short trainings, bad ones stopped early, the best one's words as a configuration."""
+"""Hyperparameter search: many short trainings, bad ones stopped early; the result is a configuration."""

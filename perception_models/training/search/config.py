@@ -1,4 +1,4 @@
-"""What to search: perception_models/configs/search.yaml shows every value."""
+"""Configuration of a hyperparameter search; perception_models/configs/search.yaml shows every value."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PRUNERS = ("median", "hyperband", "none")
 
 @dataclass
 class Range:
-    """What one key may be.
+    """Search range of one key.
 
     kind     float | int | choice
-    low, high, log   of float and int, both ends included; log: as likely between 1 and 10 as between 10 and 100
+    low, high, log   of float and int, both ends included; log: uniform in the logarithm
     choices  of choice
     """
 
@@ -35,13 +35,13 @@ class Range:
 class SearchConfig:
     """One search.
 
-    base       configuration of every training, beside this file; best.yaml is this one with the best values
-    words      key=value words for the trainings of the search alone, such as shorter stages
-    objective  figure of log.jsonl, as it was when the kept network was validated
+    base       training configuration, relative to this file; best.yaml is a copy of it with the best values
+    words      key=value overrides for the trainings of the search only, such as shorter stages
+    objective  metric of log.jsonl, at the validation of the best network
     direction  maximize | minimize
-    trials     trainings in all, those that were stopped early included
-    pruner     who stops bad ones: median (worse than half of all at the same step), hyperband, none
-    start      trials drawn at random before the sampler and the median begin to judge
+    trials     number of trainings, including those stopped early
+    pruner     stops bad trials: median (worse than the median at the same step), hyperband, none
+    start      random trials before the sampler and the median pruner take over
     space      key of the training configuration: Range
     """
 
@@ -58,59 +58,59 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked search. words: of the file and of the command line."""
+    """A validated search. overrides: of the file and of the command line."""
 
     config: SearchConfig
     base: Path
-    words: list[str]
+    overrides: list[str]
 
-    def training(self, values: dict[str, Any], words: list[str] | None = None) -> TrainConfig:
-        """The configuration with these values in it; `words` in place of the plan's own."""
+    def training(self, values: dict[str, Any], overrides: list[str] | None = None) -> TrainConfig:
+        """The training configuration with these values; `overrides` replace those of the plan."""
         found = [f"{key}={value}" for key, value in values.items()]
-        return load_settings(TrainConfig, self.base, [*(self.words if words is None else words), *found])
+        return load_settings(TrainConfig, self.base, [*(self.overrides if overrides is None else overrides), *found])
 
 
 def read_plan(path: Path, overrides: list[str]) -> Plan:
-    """Read and check; SettingsError says what cannot be searched."""
+    """Read and validate a search; SettingsError if it cannot be run."""
     config = load_settings(SearchConfig, path)
     plan = Plan(config, path.parent / config.base, [*config.words, *overrides])
     if not config.space:
         raise SettingsError(f"{path}: space is empty: give keys of the training configuration and their ranges")
     if config.pruner not in PRUNERS or config.direction not in ("maximize", "minimize"):
         raise SettingsError(f"{path}: expected pruner {' | '.join(PRUNERS)} and direction maximize | minimize")
-    for key, kind in config.space.items():
-        _check(f"{path}: space.{key}", key, kind, config.objective)
-    if not plan.training({key: _first(kind) for key, kind in config.space.items()}).data.val:
-        raise SettingsError(f"{path}: the trainings have no data.val, so nothing says which is better")
+    for key, values in config.space.items():
+        _check(f"{path}: space.{key}", key, values, config.objective)
+    if not plan.training({key: _first(values) for key, values in config.space.items()}).data.val:
+        raise SettingsError(f"{path}: the trainings have no data.val to compare them by: add a validation set")
     return plan
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Range]) -> dict[str, Any]:
     """A value for every key."""
-    return {key: _suggest(trial, key, kind) for key, kind in space.items()}
+    return {key: _suggest(trial, key, values) for key, values in space.items()}
 
 
-def _suggest(trial: optuna.Trial, key: str, kind: Range) -> Any:
-    if kind.kind == "choice":
-        return trial.suggest_categorical(key, kind.choices)
-    if kind.kind == "int":
-        return trial.suggest_int(key, int(kind.low), int(kind.high), log=kind.log)
-    return trial.suggest_float(key, kind.low, kind.high, log=kind.log)
+def _suggest(trial: optuna.Trial, key: str, values: Range) -> Any:
+    if values.kind == "choice":
+        return trial.suggest_categorical(key, values.choices)
+    if values.kind == "int":
+        return trial.suggest_int(key, int(values.low), int(values.high), log=values.log)
+    return trial.suggest_float(key, values.low, values.high, log=values.log)
 
 
-def _first(kind: Range) -> Any:
-    return kind.choices[0] if kind.kind == "choice" else int(kind.low) if kind.kind == "int" else kind.low
+def _first(values: Range) -> Any:
+    return values.choices[0] if values.kind == "choice" else int(values.low) if values.kind == "int" else values.low
 
 
-def _check(where: str, key: str, kind: Range, objective: str) -> None:
-    if kind.kind not in ("float", "int", "choice"):
-        raise SettingsError(f"{where}: unknown kind '{kind.kind}': expected float, int or choice")
-    if kind.kind == "choice" and not kind.choices:
+def _check(where: str, key: str, values: Range, objective: str) -> None:
+    if values.kind not in ("float", "int", "choice"):
+        raise SettingsError(f"{where}: unknown kind '{values.kind}': expected float, int or choice")
+    if values.kind == "choice" and not values.choices:
         raise SettingsError(f"{where}: a choice needs choices: [..., ...]")
-    if kind.kind != "choice" and not kind.low < kind.high:
+    if values.kind != "choice" and not values.low < values.high:
         raise SettingsError(f"{where}: low must be below high")
-    if kind.log and kind.low <= 0:
+    if values.log and values.low <= 0:
         raise SettingsError(f"{where}: log needs a low above 0")
     if key.startswith("loss.") and objective.startswith(("val/score", "val/loss")):
-        reason = "a smaller weight makes the objective better without making the network better"
+        reason = "a smaller weight improves the objective without improving the network"
         raise SettingsError(f"{where}: {reason}: choose an objective such as val/iou/drivable")

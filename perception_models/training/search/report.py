@@ -1,7 +1,8 @@
-"""What a search found: one row per trial, and a picture of how each value went with the objective."""
+"""Report of a search: a table of all trials, and a plot of the objective against each value."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -15,14 +16,14 @@ COLUMNS = 3
 
 
 def report(study: optuna.Study, objective: str, out: Path) -> None:
-    """table.md and search.png."""
+    """Write table.md and search.png."""
     trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     (out / "table.md").write_text(table(trials, objective, study.direction), "utf-8")
     draw(trials, objective, study.direction, out / "search.png")
 
 
 def table(trials: list[FrozenTrial], objective: str, direction: optuna.study.StudyDirection) -> str:
-    """Markdown, the best first; trials that were stopped early come last, in italics."""
+    """Markdown table, best trial first; trials that were stopped early come last, in italics."""
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     sign = -1 if direction == optuna.study.StudyDirection.MAXIMIZE else 1
     ranked = sorted(trials, key=lambda t: (t.state is TrialState.PRUNED, sign * (t.value or 0.0)))
@@ -32,20 +33,20 @@ def table(trials: list[FrozenTrial], objective: str, direction: optuna.study.Stu
 
 def _row(trial: FrozenTrial, keys: list[str]) -> str:
     stopped = "*" if trial.state is TrialState.PRUNED else ""
-    words = [f"{v:.4g}" if isinstance(v := trial.params.get(key, ""), float) else str(v) for key in keys]
-    return f"| {trial.number} | {stopped}{trial.value:.4f}{stopped} | {' | '.join(words)} |"
+    values = [f"{v:.4g}" if isinstance(v := trial.params.get(key, ""), float) else str(v) for key in keys]
+    return f"| {trial.number} | {stopped}{trial.value:.4f}{stopped} | {' | '.join(values)} |"
 
 
-def draw(trials: list[FrozenTrial], objective: str, direction: optuna.study.StudyDirection, picture: Path) -> None:
-    """The best so far, then one panel per key: dots ran to their end, crosses were stopped early."""
+def draw(trials: list[FrozenTrial], objective: str, direction: optuna.study.StudyDirection, out: Path) -> None:
+    """Plot the best value so far, then one panel per key: dots are complete trials, crosses were stopped early."""
     spaces = {key: space for trial in trials for key, space in trial.distributions.items()}
     rows = -(-(len(spaces) + 1) // COLUMNS)
     figure = Figure(figsize=(4.2 * COLUMNS, 3.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     _progress(figure.add_subplot(rows, COLUMNS, 1, xlabel="trial", ylabel=objective), trials, direction)
-    for place, (key, space) in enumerate(spaces.items(), 2):
-        _panel(figure.add_subplot(rows, COLUMNS, place, xlabel=key, ylabel=objective), trials, key, space)
-    figure.savefig(picture, dpi=110)
+    for number, (key, space) in enumerate(spaces.items(), 2):
+        _panel(figure.add_subplot(rows, COLUMNS, number, xlabel=key, ylabel=objective), trials, key, space)
+    figure.savefig(out, dpi=110)
 
 
 def _progress(axes: Axes, trials: list[FrozenTrial], direction: optuna.study.StudyDirection) -> None:
@@ -70,9 +71,10 @@ def _panel(axes: Axes, trials: list[FrozenTrial], key: str, space: BaseDistribut
         _dots(axes, known, [t.params[key] for t in known])
 
 
-def _dots(axes: Axes, trials: list[FrozenTrial], places: list[float]) -> None:
+def _dots(axes: Axes, trials: list[FrozenTrial], xs: Sequence[float]) -> None:
     for state, marker, color in ((TrialState.COMPLETE, "o", "tab:blue"), (TrialState.PRUNED, "x", "tab:gray")):
-        chosen = [(x, t.value) for x, t in zip(places, trials) if t.state is state and t.value is not None]
+        chosen = [(x, t.value) for x, t in zip(xs, trials) if t.state is state and t.value is not None]
         if chosen:
-            axes.scatter(*zip(*chosen), marker=marker, color=color, s=24)
+            x, y = zip(*chosen)
+            axes.scatter(x, y, marker=marker, color=color, s=24)
     axes.grid(alpha=0.3)

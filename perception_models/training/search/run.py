@@ -1,4 +1,4 @@
-"""The search itself: Optuna says what to try and what to stop (TPE, Bergstra et al. 2011; Akiba et al. 2019)."""
+"""Hyperparameter search: Optuna proposes values and prunes trials (TPE, Bergstra et al. 2011; Akiba et al. 2019)."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from perception_models.training.search.config import Plan, SearchConfig, read_plan, suggest
 from perception_models.training.search.report import report
-from perception_models.training.search.trial import Points, watch
+from perception_models.training.search.trial import Points, train_trial
 
 
-def search(path: Path, out: Path, overrides: list[str], say: Callable[[str], None] = print) -> Path:
-    """Try until the plan's trials are done, then write table.md, search.png and best.yaml; returns best.yaml.
+def search(path: Path, out: Path, overrides: list[str], echo: Callable[[str], None] = print) -> Path:
+    """Run all trials, then write table.md, search.png and best.yaml; returns best.yaml.
 
-    Everything is in `out`: study.db and one run folder per trial. Started again, it goes on where it was.
+    `out` holds study.db and one run folder per trial. Started again, the search continues where it stopped.
     """
     plan = read_plan(path, overrides)
     out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(plan.config, out)
     _retry(study)
-    say(f"{_done(study)} of {plan.config.trials} trials done; each writes {out}/trial_NNN/output.txt")
+    echo(f"{_done(study)} of {plan.config.trials} trials done; each writes {out}/trial_NNN/output.txt")
     while _done(study) < plan.config.trials:
-        study.optimize(partial(_try, plan=plan, out=out), n_trials=1)
-        say(line(study.trials[-1], plan.config.trials))
+        study.optimize(partial(_run_trial, plan=plan, out=out), n_trials=1)
+        echo(trial_line(study.trials[-1], plan.config.trials))
     report(study, plan.config.objective, out)
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        raise RuntimeError(f"no training went to its end: see {out}/trial_*/output.txt, and search smaller ranges")
+        raise RuntimeError(f"no training was completed: see {out}/trial_*/output.txt and search smaller ranges")
     return write_best(study, plan, out)
 
 
 def open_study(config: SearchConfig, out: Path) -> optuna.Study:
-    """The study in out/study.db, a new one or the one that was begun."""
-    # A sampler that starts again must not draw the same again: its seed moves on with what is known.
+    """The study in out/study.db, new or existing."""
+    # A restarted sampler must not repeat its draws, so its seed depends on the number of trials.
     direction = optuna.study.StudyDirection[config.direction.upper()]
     storage = f"sqlite:///{(out / 'study.db').resolve()}"
     study = optuna.create_study(storage=storage, study_name="search", direction=direction, load_if_exists=True)
@@ -48,16 +48,16 @@ def open_study(config: SearchConfig, out: Path) -> optuna.Study:
     return study
 
 
-def line(trial: FrozenTrial, count: int) -> str:
-    """What one trial tried and how it ended."""
-    words = " ".join(f"{key}={_short(value)}" for key, value in trial.params.items())
+def trial_line(trial: FrozenTrial, count: int) -> str:
+    """Values and result of one trial."""
+    values = " ".join(f"{key}={_short(value)}" for key, value in trial.params.items())
     ended = {TrialState.PRUNED: "stopped early, "}.get(trial.state, "")
     value = trial.value if trial.value is not None else float("nan")
-    return f"trial {trial.number + 1}/{count}: {ended}{value:.4f}  {words}"
+    return f"trial {trial.number + 1}/{count}: {ended}{value:.4f}  {values}"
 
 
 def write_best(study: optuna.Study, plan: Plan, out: Path) -> Path:
-    """The base configuration with the best values, without the words that held for the search alone."""
+    """Write the base configuration with the best values, without the overrides of the search."""
     path = out / "best.yaml"
     config = plan.training(study.best_params, [])
     about = f"# {plan.config.objective} {study.best_value:.4f} in trial {study.best_trial.number} of this search.\n"
@@ -66,38 +66,38 @@ def write_best(study: optuna.Study, plan: Plan, out: Path) -> Path:
 
 
 def _pruner(config: SearchConfig) -> optuna.pruners.BasePruner:
-    if config.pruner == "hyperband":  # counts steps: the smallest budget is a ninth of the longest training so far
+    if config.pruner == "hyperband":  # in steps: the smallest budget is a ninth of the longest training so far
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource="auto", reduction_factor=3)
     if config.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=config.start, n_warmup_steps=0)
     return optuna.pruners.NopPruner()
 
 
-def _try(trial: Trial, plan: Plan, out: Path) -> float:
+def _run_trial(trial: Trial, plan: Plan, out: Path) -> float:
     config = plan.training(suggest(trial, plan.config.space))
     folder = out / trial.user_attrs.get("folder", f"trial_{trial.number:03d}")
     trial.set_user_attr("folder", folder.name)
 
-    told = 0
+    reported = 0
 
-    def hopeless(points: Points) -> bool:
-        nonlocal told
-        for _, value in points[told:]:
-            trial.report(value, told := told + 1)
+    def should_stop(points: Points) -> bool:
+        nonlocal reported
+        for _, value in points[reported:]:
+            trial.report(value, reported := reported + 1)
         return trial.should_prune()
 
-    points, complete = watch(config, folder, hopeless, plan.config.objective)
+    points, complete = train_trial(config, folder, should_stop, plan.config.objective)
     if not points:
         hint = f"see {folder / 'output.txt'}, data.val and validate_every"
-        raise RuntimeError(f"{folder} never told {plan.config.objective}: {hint}")
-    hopeless(points)
+        raise RuntimeError(f"{folder} never logged {plan.config.objective}: {hint}")
+    should_stop(points)
     if not complete:  # stopped, or its losses were no longer finite
         raise optuna.TrialPruned
     return points[-1][1]
 
 
 def _retry(study: optuna.Study) -> None:
-    """Trials that were interrupted are tried again with the same values, in the folder they began."""
+    """Enqueue interrupted trials again, with the same values and the same folder."""
     study_trials, dead = study.trials, (TrialState.RUNNING, TrialState.FAIL)
     alive = {t.user_attrs.get("folder") for t in study_trials if t.state not in dead}
     for trial in study_trials:

@@ -1,4 +1,4 @@
-"""One training of a search, in a process of its own, watched through its log and stopped when it is not worth it."""
+"""One training of a search, in a process of its own, monitored through its log and stopped early if it is pruned."""
 
 from __future__ import annotations
 
@@ -14,45 +14,49 @@ from perception_models.training import launch
 from perception_models.training.config import TrainConfig
 from perception_models.training.log import read_log
 
+POLL_INTERVAL = 0.2  # seconds
 Points = list[tuple[int, float]]
 
 
-def watch(config: TrainConfig, folder: Path, hopeless: Callable[[Points], bool], objective: str) -> tuple[Points, bool]:
-    """Train in `folder`, continuing what is there.
+def train_trial(
+    config: TrainConfig, folder: Path, should_stop: Callable[[Points], bool], objective: str
+) -> tuple[Points, bool]:
+    """Train in `folder`, resuming a previous training there.
 
-    hopeless  is given (step, objective of the network kept so far) whenever the training has validated
-    returns   these points, and whether the training went to its end
+    should_stop  called after every validation with all points: (step, objective of the best network so far)
+    returns      the points, and whether the training was completed
     """
-    with launch.alone(folder) as lock:
+    with launch.run_lock(folder) as lock:
         if launch.finished(config, folder):
-            return kept(folder, objective), True
-        process = _started(launch.command(config, folder), folder, lock)
+            return objective_history(folder, objective), True
+        process = _start(launch.command(config, folder), folder, lock)
         try:
-            return _follow(process, folder, hopeless, objective)
+            return _monitor(process, folder, should_stop, objective)
         finally:
-            _end(process)
+            _terminate(process)
 
 
-def _started(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
     with (folder / "output.txt").open("a") as output:
         return subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock]
         )
 
 
-def _follow(
-    process: subprocess.Popen[bytes], folder: Path, hopeless: Callable[[Points], bool], objective: str
+def _monitor(
+    process: subprocess.Popen[bytes], folder: Path, should_stop: Callable[[Points], bool], objective: str
 ) -> tuple[Points, bool]:
     points: Points = []
     while (code := process.poll()) is None:
-        time.sleep(0.2)
-        if len(seen := kept(folder, objective)) > len(points) and hopeless(points := seen):
+        time.sleep(POLL_INTERVAL)
+        history = objective_history(folder, objective)
+        if len(history) > len(points) and should_stop(points := history):
             return points, False
-    return kept(folder, objective), code == 0
+    return objective_history(folder, objective), code == 0
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """The training and, with several devices, those it started."""
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Stop the training and, with several devices, the processes it started."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
     try:
@@ -62,8 +66,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def kept(folder: Path, objective: str) -> Points:
-    """(step, objective) per validation, of the network that the run would keep if it ended there."""
+def objective_history(folder: Path, objective: str) -> Points:
+    """(step, objective of the best network until then) of every validation."""
     points, best, value = [], float("-inf"), 0.0
     for row in _rows(folder / "log.jsonl"):
         if objective in row:
@@ -76,5 +80,5 @@ def kept(folder: Path, objective: str) -> Points:
 def _rows(log: Path) -> list[dict[str, Any]]:
     try:
         return read_log(log)
-    except (FileNotFoundError, ValueError):  # not there yet, or its last line is being written
+    except (FileNotFoundError, ValueError):  # does not exist yet, or its last line is being written
         return []

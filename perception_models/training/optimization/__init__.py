@@ -1,0 +1,1 @@
+"""Schedule, optimiser and weight averaging of a training run."""
