@@ -83,7 +83,7 @@ def test_tf_that_puts_the_camera_under_the_road_disables_metric_output(monkeypat
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"camera_pose": [1.5, 0, -1.4, 0, 0, 0]}, "below the road"),
+        ({"camera_pose": [1.5, 0, -1.4, 0, 0, 0]}, "under the road"),
         ({"camera_pose": [1.5, 0, 1.4]}, "3 numbers"),
         ({"calibration_file": "lens.yaml"}, "needs 'camera_pose'"),
     ],
