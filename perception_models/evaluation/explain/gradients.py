@@ -20,7 +20,7 @@ from perception_models.data import labels
 from perception_models.evaluation.explain.target import Question
 from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet
-from perception_models.network.box_coding import boxes_from_sides, anchor_points
+from perception_models.network.box_coding import anchor_points, boxes_from_sides
 
 STAGES = (1, 2)  # of the backbone, strides 8 and 16: fine enough for a wheel, deep enough to know a car
 
