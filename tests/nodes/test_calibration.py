@@ -117,5 +117,5 @@ def test_rectified_images_are_those_of_p_without_distortion(tmp_path, params):
 def test_a_file_that_is_no_calibration_is_named(tmp_path, text):
     if text is not None:
         (tmp_path / "lens.yaml").write_text(text)
-    with pytest.raises(CalibrationError, match="lens.yaml is no camera calibration"):
+    with pytest.raises(CalibrationError, match="lens.yaml is not a camera calibration"):
         followed(calibration_file=str(tmp_path / "lens.yaml"))
