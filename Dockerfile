@@ -24,7 +24,7 @@ SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
 ENV PIP_BREAK_SYSTEM_PACKAGES=1 PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-    python3-jinja2 python3-jsonschema python3-matplotlib python3-numpy python3-opencv python3-pip python3-scipy \
+    python3-jinja2 python3-jsonschema python3-matplotlib python3-numpy python3-opencv python3-pip \
     python3-tqdm python3-yaml \
     ros-jazzy-cv-bridge ros-jazzy-foxglove-msgs ros-jazzy-ros2bag ros-jazzy-rosbag2-storage-mcap \
     ros-jazzy-rosbag2-transport ros-jazzy-tf2-ros ros-jazzy-vision-msgs \
@@ -61,7 +61,7 @@ RUN echo "deb [signed-by=/etc/apt/keyrings/ros.asc] http://packages.ros.org/ros2
  && apt-get update \
  && apt-get install --yes --no-install-recommends \
     python3-jinja2 python3-jsonschema python3-libnvinfer python3-matplotlib python3-numpy python3-opencv python3-pip \
-    python3-scipy python3-tqdm python3-yaml \
+    python3-tqdm python3-yaml \
     ros-humble-cv-bridge ros-humble-foxglove-msgs ros-humble-ros2bag ros-humble-rosbag2-storage-mcap \
     ros-humble-rosbag2-transport ros-humble-ros-core ros-humble-tf2-ros ros-humble-vision-msgs \
  && rm -rf /var/lib/apt/lists/*

@@ -76,3 +76,18 @@ def test_an_unknown_command_or_option_would_be_found():
     assert unknown(["perception-models", "evaluat"]) == "evaluat"
     assert unknown(["perception-models", "render", "sheet", "--cont", "3"]) == "--cont"
     assert unknown(["camera-perception", "replay", "BAG", "--model", "m", "-x"]) == "-x"
+
+
+SHORT = {
+    "L": "ros2_ws/src/camera_perception/camera_perception",
+    "N": "ros2_ws/src/camera_perception_ros/camera_perception_ros",
+    "M": "perception_models",
+    "S": "driving_scenes/src/driving_scenes",
+}
+
+
+def test_files_named_by_the_architecture_exist():
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    paths = [p for p in re.findall(r"`([LNMS]/[\w/.]+)`", text) if "NAME" not in p]
+    assert len(paths) > 40
+    assert [path for path in paths if not (ROOT / SHORT[path[0]] / path[2:]).exists()] == []

@@ -15,7 +15,7 @@ setup(
     # Benchmarks stay in the repository.
     packages=find_packages(
         include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]
-    ),  # benchmarks stay in the repository
+    ),
     package_data={
         NAME: ["core/*.json", "geometry/*.json", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
     },  # io/msg is a link to camera_perception_msgs/msg
@@ -23,7 +23,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
     ],
-    install_requires=["jsonschema", "numpy", "opencv-python", "pyyaml", "scipy", "tqdm", "typer"],
+    install_requires=["click", "jsonschema", "numpy", "opencv-python<5", "pyyaml", "tqdm", "typer"],
     extras_require={
         "onnxruntime": ["onnxruntime"],
         "openvino": ["openvino"],

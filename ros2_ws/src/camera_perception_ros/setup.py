@@ -14,7 +14,7 @@ setup(
     # Benchmarks stay in the repository.
     packages=find_packages(
         include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]
-    ),  # benchmarks stay in the repository
+    ),
     package_data={NAME: ["py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

@@ -79,7 +79,7 @@ def _lines(diagnostics: list[Diagnostic]) -> list[str]:
 
 def library() -> Iterator[Diagnostic]:
     """Python, the library and its required packages."""
-    versions = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "opencv-python", "scipy") if _version(name))
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "opencv-python") if _version(name))
     yield Diagnostic("library", OK, f"camera_perception {__version__}, Python {platform.python_version()}, {versions}")
     try:
         import cv2  # noqa: F401
