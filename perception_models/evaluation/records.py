@@ -14,9 +14,9 @@ from perception_models.data.cache import Samples
 from perception_models.data.labels import DRIVABLE, SEMANTIC
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import lanes, lights, objects, scene, segmentation
+from perception_models.evaluation.metrics.average_precision import ObjectRecord
 from perception_models.evaluation.metrics.lanes import LaneRecord
 from perception_models.evaluation.metrics.lights import LightRecord
-from perception_models.evaluation.metrics.matching import ObjectRecord
 from perception_models.evaluation.metrics.scene import SceneRecord
 from perception_models.evaluation.model import Predictor
 

@@ -13,7 +13,8 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from camera_perception.core.errors import BagError
 from camera_perception.io.bag_reader import Bag
-from camera_perception.io.bag_writer import BagWriter, repair_bag
+from camera_perception.io.bag_repair import repair_bag
+from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.cdr import serialize
 from camera_perception.io.ros_types import (
     CAMERA_INFO,

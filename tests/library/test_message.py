@@ -25,7 +25,7 @@ from camera_perception.core.types import (
     Timing,
 )
 from camera_perception.io.cdr import serialize
-from camera_perception.io.message import DEGRADED, INVALID, OK, perception_fields, status_of
+from camera_perception.io.perception_frame import DEGRADED, INVALID, OK, perception_fields, status_of
 from camera_perception.io.ros_types import PERCEPTION_FRAME, deserialize, message_files, typestore
 
 CAR, LIGHT = 2, 8

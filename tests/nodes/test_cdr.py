@@ -12,7 +12,7 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 
 from camera_perception.io.cdr import serialize
-from camera_perception.io.message import failed_fields, perception_fields
+from camera_perception.io.perception_frame import failed_fields, perception_fields
 from camera_perception.tools.bench import synthetic_inputs
 from camera_perception.tools.bench.components import spec
 from camera_perception_msgs.msg import (

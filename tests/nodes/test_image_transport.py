@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from camera_perception_ros.camera.qos import ImagePublishers, Publisher, choose, diagnose
+from camera_perception_ros.camera.image_transport import ImagePublishers, Publisher, choose, diagnose
 
 IMAGE, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 RAW = Publisher("driver", IMAGE, reliable=True)

@@ -16,7 +16,7 @@ from camera_perception.core.types import Observations, Task
 from perception_models.data.labels import DRIVABLE, IGNORE
 from perception_models.data.sample import Sample
 from perception_models.evaluation.metrics import objects
-from perception_models.evaluation.metrics.matching import CocoMatches, ObjectRecord
+from perception_models.evaluation.metrics.average_precision import CocoMatches, ObjectRecord
 from perception_models.evaluation.metrics.scores import confusion
 
 BATCH = 24

@@ -13,7 +13,7 @@ from camera_perception.core.types import Detections
 from perception_models.data.labels import OBJECTS, VEHICLES
 from perception_models.data.readers.scalabel import ALIASES
 from perception_models.data.sample import ALL_CLASSES, Boxes
-from perception_models.evaluation.metrics.matching import AREAS, FP_PER_FRAME, CocoMatches, Curve, ObjectRecord
+from perception_models.evaluation.metrics.average_precision import AREAS, FP_PER_FRAME, CocoMatches, Curve, ObjectRecord
 from perception_models.evaluation.metrics.scores import calibration_error, mean_of_known, reliability
 from perception_models.evaluation.metrics.tide import costs
 

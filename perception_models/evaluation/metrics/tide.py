@@ -9,7 +9,7 @@ import numpy as np
 
 from camera_perception.core.boxes import iou_matrix
 from perception_models.data.labels import OBJECTS
-from perception_models.evaluation.metrics.matching import CocoMatches, ObjectRecord
+from perception_models.evaluation.metrics.average_precision import CocoMatches, ObjectRecord
 from perception_models.evaluation.metrics.scores import mean_of_known
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # IoU of a match, and IoU below which a box is background

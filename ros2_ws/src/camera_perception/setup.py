@@ -13,9 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     # Benchmarks stay in the repository.
-    packages=find_packages(
-        include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]
-    ),
+    packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={
         NAME: ["core/*.json", "geometry/*.json", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
     },  # io/msg is a link to camera_perception_msgs/msg

@@ -12,9 +12,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     # Benchmarks stay in the repository.
-    packages=find_packages(
-        include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]
-    ),
+    packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={NAME: ["py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

@@ -59,8 +59,8 @@ class Pipeline:
         self.localization_config = localization or LocalizationConfig(**spec.localization)
         self._preprocess = Preprocessor(spec.input)
         self._health = HealthMonitor()
-        self._objects = ObjectTracker(spec.classes, self.tracker_config, self.localization_config)
-        self._lanes = LaneTracker()
+        self._object_tracker = ObjectTracker(spec.classes, self.tracker_config, self.localization_config)
+        self._lane_tracker = LaneTracker()
         self.calibration = OnlineCalibration()
         self._pitch = RoadPitch()
 
@@ -89,17 +89,17 @@ class Pipeline:
 
         Tracks continue when both models have the same classes and light states; else new tracks get unused ids.
         """
-        self._health, self._lanes = previous._health, previous._lanes
+        self._health, self._lane_tracker = previous._health, previous._lane_tracker
         self.calibration, self._pitch = previous.calibration, previous._pitch
         if _labels(self.spec) == _labels(previous.spec):
-            self._objects = previous._objects
+            self._object_tracker = previous._object_tracker
         else:
-            self._objects.reserve_ids_of(previous._objects)
+            self._object_tracker.skip_ids_of(previous._object_tracker)
 
     def reset(self) -> None:
         """Drop all state: after a clock jump, a bag loop, a new resolution."""
-        self._objects.reset()
-        self._lanes.reset()
+        self._object_tracker.reset()
+        self._lane_tracker.reset()
         self.calibration.reset()
         self._pitch.reset()
 
@@ -123,7 +123,7 @@ class Pipeline:
     def _decode_thresholds(self) -> dict[str, float]:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
         objects = self.thresholds.get("objects", 1.0)
-        self._objects.set_high_score(objects)
+        self._object_tracker.set_high_score(objects)
         return {**self.thresholds, "objects": self.tracker_config.low_score_ratio * objects}
 
     def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:
@@ -147,8 +147,8 @@ class Pipeline:
         if ranges is not None and camera is not None and mounted is not None:
             objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self.localization_config)
         road = road_from_drivable(observations.drivable, size) if observations.drivable else None
-        lanes = self._lanes.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
-        objects = self._objects.update(objects, frame.stamp_ns, motion, size, camera)
+        lanes = self._lane_tracker.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
+        objects = self._object_tracker.update(objects, frame.stamp_ns, motion, size, camera)
         objects = near_sides(objects, camera, self.spec.classes, self.localization_config)
         relevances = light_relevances(objects, self.spec.light_class, lanes, camera, self.localization_config)
         perception = Perception(
@@ -162,13 +162,13 @@ class Pipeline:
             scene=observations.scene,
             status_flags=int(flags),
             base_frame=self.base_frame if camera else "",
-            ego_lane=ego_lane(lanes, self._lanes.lane_width),
+            ego_lane=ego_lane(lanes, self._lane_tracker.lane_width),
             velocity_over_ground=motion is not None,
         )
         return perception if camera is not None else image_plane_only(perception)
 
     def _usable_camera(self, frame: Frame) -> Camera | None:
-        """The calibrated camera, when it is mounted and made this frame."""
+        """The calibrated camera, if its pose is known and its size is that of the frame."""
         camera = self.camera
         size = frame.image.shape[1], frame.image.shape[0]
         fits = camera is not None and camera.metric and (camera.width, camera.height) == size
@@ -196,7 +196,10 @@ class Pipeline:
 
 
 def image_plane_only(perception: Perception) -> Perception:
-    """The perception without everything in metres: tracks and lines remember it longer than it may be published."""
+    """The perception without everything in metres.
+
+    Trackers keep metric state after calibration is lost, and it must not be published.
+    """
     return replace(
         perception,
         objects=without_positions(perception.objects),

@@ -47,8 +47,8 @@ COMMON = (
     Argument(
         "build_engine",
         "",
-        "Without a TensorRT engine for this GPU: never fails configure and logs the command that builds one, "
-        "background builds it while the node runs; empty: from the parameter file.",
+        "Without a TensorRT engine for this GPU: with `never`, configure fails and the log shows the build command; "
+        "with `background`, it is built while the node runs; empty: from the parameter file.",
         "build_engine",
     ),
     Argument(

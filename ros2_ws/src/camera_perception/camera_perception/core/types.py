@@ -237,7 +237,8 @@ class Objects(Columns):
     positions        (N, 3) float32   ground contact in base_link, metres; nan when unknown
     position_covs    (N, 2, 2) float32 x y, square metres
     position_methods (N,)   uint8     PositionMethod
-    velocities       (N, 2) float32   over the ground in base_link axes, m/s; nan when unknown
+    velocities       (N, 2) float32   m/s in base_link axes, nan when unknown; over the ground if
+                                      Perception.velocity_over_ground, else relative to the car
     velocity_covs    (N, 2, 2) float32
     ground_widths    (N,)   float32   visible extent across the line of sight, metres; nan when unknown
     cues             (N, 4) float32   range cues of this image alone: metres by the ground plane, standard deviation;
@@ -321,7 +322,7 @@ class Road:
 
     boundary            (C, 2) float32 pixels u v: lowest non-drivable row of each sampled column; (0, 2) when unknown
     polygon             (M, 2) float32 metres in base_link; (0, 2) without calibration
-    free_distance_ahead metres along the ego path; nan without calibration
+    free_distance_ahead metres straight ahead over the width of the car; nan without calibration
     coverage            drivable fraction of the image, 0..1
     """
 

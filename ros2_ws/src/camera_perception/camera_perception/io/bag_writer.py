@@ -1,4 +1,4 @@
-"""Writing recordings that `ros2 bag` reads: one mcap file and its metadata.yaml in a folder; repair of damaged ones.
+"""Writing recordings that `ros2 bag` reads: one mcap file and its metadata.yaml in a folder.
 
 Chunks are written to the file as they fill, so that a truncated recording can be read up to its last chunk.
 """
@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from camera_perception.core.errors import BagError
-from camera_perception.io.bag_reader import Bag
 from camera_perception.io.cdr import serialize
 from camera_perception.io.ros_types import definition, typestore
 
@@ -180,39 +179,3 @@ def _close_quietly(stream: Any) -> None:
         stream.close()
     except OSError:
         pass
-
-
-def repair_bag(path: Path | str, out: Path | str | None = None, *, version: int = 9) -> tuple[Path, Counter[str]]:
-    """Copy every complete message to PATH_repaired (or `out`); returns the new folder and the messages per topic.
-
-    The damaged recording stays as it is. BagError when nothing can be read or the new folder exists.
-    """
-    path = Path(path)
-    folder = Path(out) if out else path.with_name(f"{path.stem}_repaired")
-    with Bag(path, by_index=False) as bag:
-        if not sum(bag.contents.counts.values()):
-            raise BagError(f"{path} holds no complete message: it cannot be repaired, record again")
-        return folder, _copy(bag, folder, version)
-
-
-def _copy(bag: Bag, folder: Path, version: int) -> Counter[str]:
-    with BagWriter(folder, version=version) as writer:
-        for topic, kind in bag.topics.items():
-            writer.add_topic(topic, kind, bag.contents.definitions.get(kind), bag.contents.qos.get(topic, ()))
-        copy_readable(bag, writer)
-    return writer.counts
-
-
-def copy_readable(bag: Bag, writer: BagWriter) -> None:
-    """Copy every complete message; of a sqlite recording, those before the first damage."""
-    messages = bag.messages()
-    while True:
-        try:
-            message = next(messages, None)
-        except BagError:
-            if not sum(writer.counts.values()):
-                raise
-            return
-        if message is None:
-            return
-        writer.write(message.topic, message.stamp_ns, message.data)

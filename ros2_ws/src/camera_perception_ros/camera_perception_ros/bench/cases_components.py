@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from camera_perception.core.types import Objects
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.io.cdr import serialize
-from camera_perception.io.message import perception_fields
+from camera_perception.io.perception_frame import perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.objects.localize import locate_objects

@@ -19,7 +19,7 @@ from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
 from camera_perception.io.cdr import serialize
-from camera_perception.io.message import failed_fields, perception_fields
+from camera_perception.io.perception_frame import failed_fields, perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception.pipeline import Pipeline
@@ -67,7 +67,8 @@ class Serving:
 
 
 class FrameProcessor:
-    """One camera's pipeline with its engine; every image gets exactly one PerceptionFrame.
+    """One camera's pipeline with its engine; every image gets exactly one PerceptionFrame
+    until the engine has failed for good.
 
     An engine that fails is reopened once; a second failure is final, and the node has to stop. Without a model images
     are answered with ENGINE_ERROR.

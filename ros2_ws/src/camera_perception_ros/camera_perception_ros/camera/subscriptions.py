@@ -12,8 +12,8 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from camera_perception.objects.range_memory import RangeMemory
-from camera_perception_ros.camera import qos
-from camera_perception_ros.camera.qos import COMPRESSED, ImagePublishers, Publisher
+from camera_perception_ros.camera import image_transport
+from camera_perception_ros.camera.image_transport import COMPRESSED, ImagePublishers, Publisher
 from camera_perception_ros.conversions.messages import stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 
@@ -80,7 +80,7 @@ class CameraInput:
         """Subscribe to what is published. Compressed must be found twice: raw may be discovered a little later."""
         if self.transport is not None:
             return
-        transport = qos.choose(self._image_publishers())
+        transport = image_transport.choose(self._image_publishers())
         if transport == COMPRESSED and not self._found_compressed:
             self._found_compressed = True
         elif transport is not None:
@@ -96,7 +96,9 @@ class CameraInput:
         return self._params.image_topic + ("/compressed" if transport == COMPRESSED else "")
 
     def _image_publishers(self) -> ImagePublishers:
-        raw, compressed = (self._node.resolve_topic_name(self._topic(each)) for each in (qos.RAW, COMPRESSED))
+        raw, compressed = (
+            self._node.resolve_topic_name(self._topic(each)) for each in (image_transport.RAW, COMPRESSED)
+        )
         return ImagePublishers(raw, self._publishers(raw), self._publishers(compressed))
 
     def _publishers(self, topic: str) -> list[Publisher]:
@@ -112,11 +114,13 @@ class CameraInput:
         if self.transport is None:
             return 0
         topic = self._node.resolve_topic_name(self._topic(self.transport))
-        return len(qos.of_type(self._publishers(topic), self.transport))
+        return len(image_transport.of_type(self._publishers(topic), self.transport))
 
     def silence_reason(self) -> str:
         """One line about why no image arrives."""
-        return qos.diagnose(self._image_publishers(), self.transport, self._params.input_reliability == "reliable")
+        return image_transport.diagnose(
+            self._image_publishers(), self.transport, self._params.input_reliability == "reliable"
+        )
 
     def close(self) -> None:
         self._node.destroy_timer(self._timer)

@@ -16,7 +16,7 @@ from camera_perception.fusion.objects import Motion, ObjectFuser
 from camera_perception.fusion.types import CameraView
 from camera_perception.geometry.kalman import rotation
 from camera_perception.geometry.odometry import Odometry
-from camera_perception.io.message import ego_lane_fields
+from camera_perception.io.perception_frame import ego_lane_fields
 from camera_perception_msgs.msg import (
     DrivableArea,
     EgoLane,

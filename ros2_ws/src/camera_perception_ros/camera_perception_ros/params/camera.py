@@ -27,8 +27,8 @@ class CameraParams:
     )
     build_engine: str = param(
         "never",
-        "If TensorRT is wanted but no engine was built for this machine: never fails configure and logs the command "
-        "that builds one; background builds it while the node runs.",
+        "What to do without a TensorRT engine for this machine: with `never`, configure fails and the log shows the "
+        "build command; with `background`, the engine is built while the node runs.",
         choices=("never", "background"),
     )
     fallback_engine: str = param(
@@ -70,7 +70,9 @@ class CameraParams:
     calibration_file: str = param(
         "", "Intrinsics as a camera_info YAML file, replaces CameraInfo; needs camera_pose. Empty: use CameraInfo."
     )
-    rectified: bool = param(False, "The images are rectified; implied when the image topic is named image_rect.")
+    rectified: bool = param(
+        False, "The images are rectified; implied when the last part of the image topic contains image_rect."
+    )
 
     odometry_topic: str = param(
         "", "Odometry of base_frame: makes velocities relative to the ground. Empty: relative to the car."

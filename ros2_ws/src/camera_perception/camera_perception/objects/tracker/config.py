@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from camera_perception.objects.config import check_settings, setting
 
-# Vulnerable road users: they are slower than vehicles, and their velocities change less.
-PEDESTRIANS = frozenset({"pedestrian", "person", "rider", "bicycle"})
+# They are slower than vehicles, and their velocities change less. Motorcycles move like vehicles.
+VULNERABLE_ROAD_USERS = frozenset({"pedestrian", "person", "rider", "bicycle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class TrackerConfig:
     The minimum object score is not a setting: it is the threshold of the object head (see ObjectTracker.high_score).
     """
 
-    # Association. A tenth above the threshold saved a third of the identity switches: scores hover around it.
+    # Association. Scores hover around the threshold: a margin above it saved a third of the identity switches.
     init_score_factor: float = setting(1.2, "Score that starts a track, as a multiple of the minimum object score.")
     low_score_ratio: float = setting(
         0.6,
@@ -36,7 +36,7 @@ class TrackerConfig:
     unknown_distance: float = setting(4.0, "Squared Mahalanobis distance assumed when a position is unknown.")
     class_change_cost: float = setting(0.5, "Cost of matching different classes, in units of IoU.")
     border_overlap: float = setting(
-        0.6, "Overlap of boxes of equal height truncated at the same image border; half of it outside the image."
+        0.6, "Overlap credited to boxes of equal height cut by the same image border; half of it if predicted outside."
     )
     class_vote_decay: float = setting(0.95, "Factor on the previous class votes at each detection.", high=1.0)
 

@@ -13,7 +13,7 @@ from camera_perception.geometry.camera import Camera
 from camera_perception.objects.config import DEFAULT_LOCALIZATION, LocalizationConfig
 from camera_perception.objects.localize import tracking_height_priors
 from camera_perception.objects.tracker.association import DUPLICATE, associate, compatible_classes
-from camera_perception.objects.tracker.config import DEFAULT_TRACKER, PEDESTRIANS, TrackerConfig
+from camera_perception.objects.tracker.config import DEFAULT_TRACKER, VULNERABLE_ROAD_USERS, TrackerConfig
 from camera_perception.objects.tracker.duplicates import find_duplicates
 from camera_perception.objects.tracker.filter import predict, update_boxes, update_positions
 from camera_perception.objects.tracker.light_states import update_lights
@@ -40,8 +40,8 @@ class ObjectTracker:
         self._high_score = high_score
         self._classes = classes
         self._compatible = compatible_classes(classes or ("",))
-        self._same_class = compatible_classes(classes or ("",), DUPLICATE)
-        self._is_pedestrian = np.array([name in PEDESTRIANS for name in classes] or [False])
+        self._may_be_duplicates = compatible_classes(classes or ("",), DUPLICATE)
+        self._is_pedestrian = np.array([name in VULNERABLE_ROAD_USERS for name in classes] or [False])
         self._next_id = 1
         self.reset()
 
@@ -52,7 +52,7 @@ class ObjectTracker:
         self._ego_speed = 0.0  # m/s
         self._ego_velocity: np.ndarray | None = None  # (2,) m/s, while it is known
 
-    def reserve_ids_of(self, other: ObjectTracker) -> None:
+    def skip_ids_of(self, other: ObjectTracker) -> None:
         """Use no id that the other tracker has used."""
         self._next_id = max(self._next_id, other._next_id)
 
@@ -147,7 +147,7 @@ class ObjectTracker:
         lost = tracks.last_update_ns < tracks.last_update_ns.max()
         weak = lost & (tracks.scores < self._distinct_score)
         scores = np.where(weak, 0.0, tracks.scores)  # an object that scored high and is hidden now is no duplicate
-        same_class = self._same_class[classes[:, None], classes[None]]
+        same_class = self._may_be_duplicates[classes[:, None], classes[None]]
         duplicates = young & find_duplicates(tracks.boxes, same_class, rank, scores, 0.0, self.config)
         return tracks[~duplicates] if duplicates.any() else tracks
 
@@ -155,10 +155,10 @@ class ObjectTracker:
         """Without detections whose object a better detection shows already."""
         if len(objects) < 2:
             return objects
-        classes = np.clip(objects.classes, 0, len(self._same_class) - 1)
+        classes = np.clip(objects.classes, 0, len(self._may_be_duplicates) - 1)
         rank = np.empty(len(objects), int)
         rank[np.argsort(-objects.scores, kind="stable")] = np.arange(len(objects))
-        same_class = self._same_class[classes[:, None], classes[None]]
+        same_class = self._may_be_duplicates[classes[:, None], classes[None]]
         duplicates = find_duplicates(objects.boxes, same_class, rank, objects.scores, self._distinct_score, self.config)
         return objects[~duplicates] if duplicates.any() else objects
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from camera_perception.core.model_spec import HeadSpec, ModelSpec
 from camera_perception.core.types import Detections, EgoMotion, Objects
 from camera_perception.draw import overlay
-from camera_perception.io.message import perception_fields
+from camera_perception.io.perception_frame import perception_fields
 from camera_perception.objects.localize import locate_objects
 from camera_perception.objects.tracker.tracker import ObjectTracker
 from camera_perception.tools.bench import synthetic_inputs

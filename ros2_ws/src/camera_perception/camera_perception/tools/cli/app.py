@@ -153,7 +153,7 @@ def repair_bag(
     humble: Annotated[bool, typer.Option(help="Write metadata for ROS 2 Humble.")] = False,
 ) -> None:
     """Copy every readable message into a new recording; the old one stays as it is."""
-    from camera_perception.io.bag_writer import repair_bag as repair
+    from camera_perception.io.bag_repair import repair_bag as repair
 
     folder, counts = repair(bag, out, version=8 if humble else 9)
     typer.echo(f"{folder}: {sum(counts.values())} messages")

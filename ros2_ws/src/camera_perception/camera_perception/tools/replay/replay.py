@@ -22,7 +22,7 @@ from camera_perception.draw import bird_eye, overlay, side_by_side
 from camera_perception.draw.scene import surroundings_of
 from camera_perception.engines import Engine
 from camera_perception.io.bag_writer import BagWriter
-from camera_perception.io.message import failed_fields, perception_fields
+from camera_perception.io.perception_frame import failed_fields, perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.replay.metrics import stamp_ns_of
