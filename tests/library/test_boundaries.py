@@ -80,8 +80,13 @@ MOST_ENTRIES = 13
 by_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Dotted names of all modules that a file imports, wherever in the file."""
+    return frozenset(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -110,7 +115,7 @@ def modules(package: Path) -> dict[str, Path]:
 def graph(package: Path) -> dict[str, set[str]]:
     """Module -> modules of the same package that it imports; of `from a.b import c`, a.b.c where that is a module."""
     known = modules(package)
-    return {name: _most_precise(set(imports(file)) & known.keys()) - {name} for name, file in known.items()}
+    return {name: _most_precise(imports(file) & known.keys()) - {name} for name, file in known.items()}
 
 
 def _most_precise(names: set[str]) -> set[str]:
