@@ -1,4 +1,4 @@
 """Offline side of the camera-perception stack: render, train, distil, evaluate, export.
 
-Nothing here runs on the vehicle; a model folder (model.onnx, model.json, reference.npz) is the only thing that crosses.
+Nothing here runs on the vehicle; a model folder (model.onnx, model.json, reference.npz) is all that goes there.
 """

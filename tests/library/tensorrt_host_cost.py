@@ -80,7 +80,7 @@ def runner(engine: Any, fake: FakeTensorRt) -> Callable[[int], None]:
 def cost(run: Callable[[int], None], fake: FakeTensorRt, frames: int) -> dict[str, float]:
     run(10)
     fake.cuda.calls.clear()
-    profile = cProfile.Profile(time.thread_time)  # computing time: the machine may be busy with other things
+    profile = cProfile.Profile(time.thread_time)  # CPU time: the machine may be busy
     profile.runcall(run, frames)
     rows = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     ours = [value for (file, _, _), value in rows.items() if OURS in file]

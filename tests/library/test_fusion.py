@@ -322,7 +322,7 @@ def test_odometry_interpolates_rotation():
     back = odometry.between(100 * MS, 0)
     assert (back.x, back.y, back.yaw) == pytest.approx((0.0, 2.0, -np.pi / 2), abs=1e-9)
     assert odometry.between(0, 5000 * MS) is None
-    odometry.add(-9000 * MS, 0.0, 0.0, 0.0)  # a bag that began anew
+    odometry.add(-9000 * MS, 0.0, 0.0, 0.0)  # a bag that started over
     assert odometry.between(0, 50 * MS) is None
 
 

@@ -138,9 +138,9 @@ def test_object_size_improves_range_when_pitch_is_uncertain():
     true = CAMERA.pitched(nod)
     bottom, top = (true.pixels_from_base(np.array([[30.0, 0, z]]))[0, 1] for z in (0.0, 1.56))
     box = (610.0, top, 670.0, bottom)
-    doubtful = locate_objects(objects(box), CAMERA, CLASSES, SIZE, GroundNoise(pitch=nod))
+    uncertain = locate_objects(objects(box), CAMERA, CLASSES, SIZE, GroundNoise(pitch=nod))
     ground = CAMERA.ground_from_pixels(np.array([[640.0, bottom]]))[0, 0]
-    assert abs(doubtful.positions[0, 0] - 30) < 0.7 * abs(ground - 30)
+    assert abs(uncertain.positions[0, 0] - 30) < 0.7 * abs(ground - 30)
 
 
 @pytest.mark.parametrize("bad", [(np.nan, 1, 2, 3), (10, 10, 10, 20), (30, 10, 20, 20), (0, 0, np.inf, 5)])

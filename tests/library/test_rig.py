@@ -99,7 +99,7 @@ def test_a_moving_transform_is_valid_near_its_time_only():
     assert tree.base_from("base_link", "gimbal")[0, 3] == 2
     assert tree.base_from("base_link", "gimbal", SECOND + SECOND // 10)[0, 3] == 1
     assert tree.base_from("base_link", "gimbal", 9 * SECOND) is None
-    tree.add("base_link", "gimbal", (7, 0, 1), NONE, 0)  # a recording began anew
+    tree.add("base_link", "gimbal", (7, 0, 1), NONE, 0)  # a recording started over
     assert tree.base_from("base_link", "gimbal")[0, 3] == 7
 
 

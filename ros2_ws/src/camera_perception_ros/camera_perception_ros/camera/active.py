@@ -71,7 +71,7 @@ class ActiveCamera:
     # For the node
 
     def check_silence(self, seconds: float) -> None:
-        """Log once why no image has arrived for so many seconds."""
+        """Log once why no image has arrived for the given number of seconds."""
         silence = ""
         if time.monotonic() - self._last_image >= seconds:
             silence = self._input.silence_reason()
