@@ -129,7 +129,8 @@ class TrainConfig:
     """One run.
 
     network      size (n, s, m) and fields of NetworkConfig to override
-    precision    of Lightning Fabric: bf16-mixed, 16-mixed, 32-true
+    precision    auto (bf16-mixed where the processor calculates in bf16, otherwise 32-true) or one of Lightning
+                 Fabric: bf16-mixed, 16-mixed, 32-true
     compile      use torch.compile: takes minutes once per input size, then speeds up the steps
     devices      processes, each with `threads` threads on a CPU; two with one thread beat one with two
     average      decay of the moving average of the weights, which is what is validated and exported
@@ -150,7 +151,7 @@ class TrainConfig:
     distill: DistillConfig = field(default_factory=DistillConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     accelerator: str = "auto"
-    precision: str = "bf16-mixed"
+    precision: str = "auto"
     compile: bool = False
     devices: int = 1
     nodes: int = 1

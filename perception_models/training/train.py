@@ -22,6 +22,7 @@ from perception_models.training.loader import TrainingBatches, loader
 from perception_models.training.log import RunLogger
 from perception_models.training.optimization.average import AveragedNetwork
 from perception_models.training.optimization.optimizer import build_optimizer, freeze, set_learning_rate
+from perception_models.training.optimization.precision import choose
 from perception_models.training.optimization.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
 from perception_models.training.validation import Validator
 
@@ -35,15 +36,17 @@ def train(config: TrainConfig, folder: Path, resume: bool = False) -> Path:
         raise SettingsError("balance.method=pcgrad cannot scale losses as 16-mixed requires: use bf16-mixed or 32-true")
     if config.balance.method == "pcgrad" and config.pretrain.hidden:
         raise SettingsError("balance.method=pcgrad needs several tasks, pretraining has one: use balance.method=fixed")
+    precision = choose(config.precision, config.accelerator)
     fabric = Fabric(
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.nodes,
         strategy="ddp" if config.devices * config.nodes > 1 else "auto",
-        precision=config.precision,  # type: ignore[arg-type]
+        precision=precision.name,  # type: ignore[arg-type]
     )
     torch.set_num_threads(config.threads)
     fabric.launch()
+    fabric.print(f"precision {precision.name}: {precision.reason}")
     trainer = Trainer(config, folder, fabric)
     if resume:
         trainer.load()
@@ -177,6 +180,7 @@ class Trainer:
             "worse": self.validator.worse,
             "network": asdict(self.net.config),
             "world": self.fabric.world_size,
+            "precision": _precision(self.fabric),
             "scaler": _scaler_state(self.fabric),
             "config": asdict(self.config),
         }
@@ -207,6 +211,9 @@ class Trainer:
         checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
         if self.fabric.is_global_zero:
             self.average.net.load_state_dict(parts["average"])
+        before, now = state.get("precision", state["config"]["precision"]), _precision(self.fabric)
+        if before != now:
+            self.fabric.print(f"precision was {before} until step {state['step']}; continuing in {now}")
         if state["scaler"]:
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
         self.start = state["step"]
@@ -215,6 +222,11 @@ class Trainer:
 
 def _due(number: int, every: int) -> bool:
     return every > 0 and number % every == 0
+
+
+def _precision(fabric: Fabric) -> str:
+    """Name of the precision in use, such as bf16-mixed."""
+    return str(fabric.strategy.precision.precision)
 
 
 def _scaler_state(fabric: Fabric) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def label(snapshot: Snapshot, camera: Camera, rendered: RenderedImage, unocclude
     curves = lane_curves(snapshot, camera, depth, codes)
     semantic, drivable = codes & 15, codes >> 4
     semantic[semantic == IGNORE_CODE] = IGNORE
-    drivable[semantic == IGNORE] = IGNORE
+    drivable[drivable == IGNORE_CODE] = IGNORE
     truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(snapshot, camera)}
     return Labels(_attributes(snapshot), boxes, [_lane(c) for c in curves], drivable, semantic, truth, ids)
 

@@ -56,4 +56,5 @@ def make_sequence(
 
 def _steady(lens: Lens) -> Lens:
     """The same lens without the faults that would flicker from frame to frame."""
-    return replace(lens, dirt=0.0, drops=0, motion=0.0, exposure=float(np.clip(lens.exposure, -0.3, 0.3)), quality=92)
+    exposure = float(np.clip(lens.exposure, -0.3, 0.3))
+    return replace(lens, dirt=0.0, drops=0, reflection=0.0, motion=0.0, exposure=exposure, quality=92)

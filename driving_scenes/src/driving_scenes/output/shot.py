@@ -9,8 +9,8 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera, random_camera
 from driving_scenes.labels.objects import Labels, label
-from driving_scenes.renderer.camera_effects import Lens, photograph, random_lens
-from driving_scenes.renderer.ego_hood import random_ego_hood
+from driving_scenes.renderer.camera_effects import Lens, photograph, random_lens, without_windscreen
+from driving_scenes.renderer.ego_car import random_ego_car
 from driving_scenes.renderer.raster import Raster
 from driving_scenes.renderer.visibility import unoccluded_areas
 from driving_scenes.scene.drive import Snapshot, random_drive
@@ -61,7 +61,6 @@ def random_shot(seed: int, index: int, size: tuple[int, int], kind: str | None =
     rng = np.random.default_rng([seed, index, 1])
     drive = random_drive(rng, _world(seed, index // IMAGES_PER_WORLD, kind))
     camera = random_camera(rng, *size, around)
-    snapshot = drive.snapshot()
-    if rng.random() < 0.3 and not around:
-        snapshot = replace(snapshot, ego_hood=random_ego_hood(rng, camera))
-    return shoot(snapshot, camera, random_lens(rng, drive.conditions), rng)
+    snapshot = replace(drive.snapshot(), ego_car=random_ego_car(rng, camera, around))
+    lens = random_lens(rng, drive.conditions)
+    return shoot(snapshot, camera, without_windscreen(lens) if around else lens, rng)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera
 from driving_scenes.base.conditions import Conditions
+from driving_scenes.renderer.windscreen import add_drops, add_reflection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Lens:
     sharpen: float
     dirt: float
     drops: int  # rain drops on the glass
+    reflection: float  # of the dashboard in the windscreen
     streaks: float  # falling rain
     flakes: float  # falling snow
     quality: int  # JPEG
@@ -60,11 +62,19 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
         noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else 0)),
         sharpen=sometimes(0.55, 0.2, 1.1),
         dirt=sometimes(0.2, 0.1, 0.7),
-        drops=int(rng.integers(8, 60)) if light.weather == "rainy" and rng.random() < 0.6 else 0,
+        drops=int(rng.integers(8, 140))
+        if rng.random() < (0.65 if light.weather == "rainy" else 0.2 * light.wetness)
+        else 0,
+        reflection=sometimes(0.25, 0.08, 0.6) * (0.3 if night else 1.0),
         streaks=float(rng.uniform(0.2, 1.0)) if light.weather == "rainy" else 0.0,
         flakes=float(rng.uniform(0.2, 1.0)) if light.weather == "snowy" else 0.0,
         quality=int(rng.integers(62, 96)),
     )
+
+
+def without_windscreen(lens: Lens) -> Lens:
+    """The same lens outside the car."""
+    return replace(lens, reflection=0.0)
 
 
 def photograph(
@@ -74,6 +84,8 @@ def photograph(
     image = np.minimum(_distorted(light, camera), 400.0)
     if lens.motion:
         image = _motion_blur(image, lens.motion)
+    if lens.reflection:
+        image = add_reflection(rng, image, lens.reflection)
     image = _lens_faults(image, lens)
     image = _weather(rng, image, lens)
     image = image * (gain(image) * 2.0**lens.exposure * lens.balance * white_balance(image)).astype(np.float32)
@@ -168,7 +180,7 @@ def _weather(rng: np.random.Generator, image: np.ndarray, lens: Lens) -> np.ndar
         veil = np.clip(noise - 0.45, 0, 1) * 0.5 + np.minimum(cv2.resize(specks, (width, height)) * 18, 0.5)
         veil = (veil * lens.dirt)[..., None]
         image = image * (1 - veil) + image.mean((0, 1)) * 0.75 * veil
-    return _rain_drops(rng, image, lens.drops) if lens.drops else image
+    return add_drops(rng, image, lens.drops) if lens.drops else image
 
 
 def _precipitation(rng: np.random.Generator, height: int, width: int, lens: Lens) -> np.ndarray:
@@ -189,19 +201,6 @@ def _precipitation(rng: np.random.Generator, height: int, width: int, lens: Lens
             cv2.LINE_AA,
         )
     return cv2.GaussianBlur(layer, (0, 0), 0.8)
-
-
-def _rain_drops(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarray:
-    """Water drops on the windscreen; each shows the scene upside down and blurred."""
-    height, width = image.shape[:2]
-    mask = np.zeros((height, width), np.float32)
-    for _ in range(count):
-        center = int(rng.uniform(0, width)), int(rng.uniform(0, height))
-        axes = int(rng.uniform(2, 9)), int(rng.uniform(2, 11))
-        cv2.ellipse(mask, center, axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
-    soft = cv2.GaussianBlur(mask, (0, 0), 1.2)[..., None]
-    away = cv2.resize(cv2.GaussianBlur(cv2.resize(image, (width // 8, height // 8)), (0, 0), 2)[::-1], (width, height))
-    return np.asarray(image * (1 - 0.75 * soft) + away * 0.75 * soft)
 
 
 def _tone_mapped(image: np.ndarray, lens: Lens) -> np.ndarray:

@@ -14,12 +14,12 @@ from driving_scenes.renderer.light_glare import add_light_glare
 from driving_scenes.renderer.rendered_image import IGNORE_CODE, LabelledPiece, RenderedImage, VisibleObject
 from driving_scenes.scene.asset_pool import AssetKey, size
 from driving_scenes.scene.drive import Snapshot
-from driving_scenes.scene.lighting import light_values, lights_on
+from driving_scenes.scene.lighting import headlights, light_values, lights_on
 from driving_scenes.scene.object import SceneObject
 
 SHADOW_SIZE, SHADOW_EXTENT = 2048, 55.0  # texels; metres around the point 28 m ahead
-EGO_HOOD = AssetKey("ego_hood")  # not in the pool: its mesh is made for each image
-TWO_SIDED = {"tree", "bush", "fence", "truck", "parked_clutter", "ego_hood"}  # asset types with faces seen from behind
+EGO_CAR = AssetKey("ego_car")  # not in the pool: its mesh is made for each image
+TWO_SIDED = {"tree", "bush", "fence", "truck", "parked_clutter", "ego_car"}  # asset types with faces seen from behind
 GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
 DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
 MAX_RADIANCE = 400.0
@@ -43,9 +43,9 @@ class Raster:
         camera_from_world = np.linalg.inv(world_from_camera)
         clip = projection(width, height, *camera.intrinsics[:2], cx, cy) @ camera_from_world
         visible = self._visible(snapshot.objects, camera_from_world, camera)
-        if snapshot.ego_hood is not None:
-            hood = [self.gpu.temporary(snapshot.ego_hood)]
-            visible.insert(0, VisibleObject(SceneObject(EGO_HOOD, world_from_camera), hood, 1.0))
+        if snapshot.ego_car is not None:
+            own = [self.gpu.temporary(snapshot.ego_car)]
+            visible.insert(0, VisibleObject(SceneObject(EGO_CAR, world_from_camera), own, 1.0))
         shadow_from_world = self._shadows(snapshot)
         self._uniforms(snapshot, 1.2 / camera.intrinsics[0] / scale, world_from_camera, clip, shadow_from_world)
         targets = self.gpu.targets(width, height, scale)
@@ -159,7 +159,10 @@ class Raster:
         set_uniform(program, "uWorldFromObject", obj.world_from_object)
         set_uniform(program, "uTint", (*obj.tint, 1.0) if obj.tint else (0.0, 0.0, 0.0, 0.0))
         set_uniform(program, "uLights", (lights_on(obj, snapshot), obj.brake, obj.blink))
-        set_uniform(program, "uGroundZ", float(obj.world_from_object[2, 3]) - (9.0 if obj.key is EGO_HOOD else 0.0))
+        own = obj.key is EGO_CAR
+        set_uniform(program, "uGroundZ", float(obj.world_from_object[2, 3]) - (9.0 if own else 0.0))
+        set_uniform(program, "uSnow", 0.0 if own else snapshot.conditions.snow)  # a warm engine melts it
+        set_uniform(program, "uHead", 0.0 if own else headlights(snapshot.conditions))
         set_uniform(program, "uSeed", float(obj.track % 97))
 
     def _contact_shadows(self, snapshot: Snapshot, visible: list[VisibleObject]) -> None:
@@ -188,8 +191,8 @@ class Raster:
                 if piece.category:
                     labelled.append(LabelledPiece(item.obj, piece))
                     number = len(labelled)
-                label = IGNORE_CODE if piece.semantic == IGNORE else piece.semantic
-                set_uniform(program, "uIds", (float(number & 255), float(number >> 8), float(label)))
+                code = float(_label_code(item.obj.key, piece.semantic))
+                set_uniform(program, "uIds", (float(number & 255), float(number >> 8), code))
                 piece.ids.render()
         self._cull(False)
         self.gpu.world(snapshot.world).ground_ids.render()
@@ -200,6 +203,16 @@ class Raster:
         ctx = self.gpu.ctx
         ctx.front_face = "cw"
         (ctx.enable if on else ctx.disable)(ctx.CULL_FACE)
+
+
+def _label_code(key: AssetKey, semantic: int) -> int:
+    """Entry of RenderedImage.labels: no object is drivable; where the class is unknown that is unknown, too.
+
+    The ego car has no class either, but nobody drives on it: with "ignore", a network learns to call it road.
+    """
+    if semantic != IGNORE:
+        return semantic
+    return IGNORE_CODE if key is EGO_CAR else IGNORE_CODE * 17
 
 
 def _read_light(target: moderngl.Framebuffer) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from driving_scenes.renderer.gpu import Piece
 from driving_scenes.scene.object import SceneObject
 
-IGNORE_CODE = 15  # "ignore" in RenderedImage.labels, which has four bits for semantic ids
+IGNORE_CODE = 15  # "ignore" in RenderedImage.labels, which has four bits each for semantic ids and drivable areas
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class RenderedImage:
 
     light    (H * scale, W * scale, 3) float32 linear radiance
     ids      (H, W)    uint16  index into labelled + 1; 0 elsewhere
-    labels   (H, W)    uint8   semantic + 16 * drivable; semantic 15 is "ignore"
+    labels   (H, W)    uint8   semantic + 16 * drivable; 15 is "ignore" in each
     depth    (H, W)    float32 metres along the optical axis
     """
 

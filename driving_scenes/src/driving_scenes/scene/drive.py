@@ -48,7 +48,7 @@ class Snapshot:
     speed: float
     yaw_rate: float
     seed: float
-    ego_hood: Mesh | None = None  # in the camera's optical frame
+    ego_car: Mesh | None = None  # what the camera sees of its own car, in its optical frame
 
 
 @dataclass(frozen=True, slots=True)

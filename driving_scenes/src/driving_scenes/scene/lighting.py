@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from driving_scenes.base.conditions import Conditions
 from driving_scenes.scene.asset_pool import size
 from driving_scenes.scene.drive import Snapshot
 from driving_scenes.scene.object import SceneObject
@@ -36,6 +37,11 @@ def _lamp_positions(snapshot: Snapshot, camera_position: np.ndarray) -> list[np.
 def _tunnel_middle(snapshot: Snapshot) -> float:
     left, right = snapshot.world.layout.paved
     return (left + right) / 2
+
+
+def headlights(c: Conditions) -> float:
+    """Power of the ego headlights: 1 at night, 0 when they are off."""
+    return (1.0 if c.timeofday == "night" else 0.25) * float(c.lamps > 0.5)
 
 
 def light_values(snapshot: Snapshot, camera_position: np.ndarray) -> dict[str, Any]:
@@ -71,5 +77,5 @@ def light_values(snapshot: Snapshot, camera_position: np.ndarray) -> dict[str, A
         "uLampColor": warm * (0.6 if snapshot.seed % 0.1 < 0.05 else 1.0),
         "uHeadPosition": (base @ [2.0, 0, 0.7, 1])[:3],
         "uHeadForward": base[:3, :3] @ [1.0, 0, 0],
-        "uHead": (1.0 if c.timeofday == "night" else 0.25) * float(c.lamps > 0.5),
+        "uHead": headlights(c),
     }
