@@ -130,6 +130,12 @@ def test_near_lights_that_the_tiled_detector_marks(tmp_path):
     assert value(each, found, "near traffic lights found") == 0.5
 
 
+def test_marks_that_were_seen_to_be_no_lights():
+    boxes = box_array([[590, 150, 600, 160], [0, 0, 9, 9]])
+    assert sets.no_lights("0051", boxes).tolist() == [True, False]
+    assert sets.no_lights("0001", boxes).tolist() == [False, False]
+
+
 # Maps
 
 

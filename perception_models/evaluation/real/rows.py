@@ -11,12 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from camera_perception.core.boxes import nms
 from perception_models.data.labels import IGNORE, SEMANTIC
 from perception_models.evaluation.metrics.scores import iou_of
 from perception_models.evaluation.real import metrics, teachers
 from perception_models.evaluation.real.metrics import Judged
 from perception_models.evaluation.real.output import Output
-from perception_models.evaluation.real.sets import Boxes, Picture, RealSet
+from perception_models.evaluation.real.sets import Boxes, Picture, RealSet, no_lights
 
 MODEL = "model"
 SIZES = (40, 90, 0)  # pixels: minimum heights
@@ -123,10 +124,11 @@ def _light_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold:
     if not each.lights or teachers.TILES not in found:
         return
     rows = []
-    for output, marked in zip(found[MODEL], found[teachers.TILES]):
+    for picture, output, marked in zip(each.pictures, found[MODEL], found[teachers.TILES]):
         boxes, scores = marked.of("light")
-        near = (scores >= TEACHER_SCORE) & (boxes[:, 3] - boxes[:, 1] >= LIGHT_HEIGHT)
-        rows.append(metrics.judge(*output.of("light"), boxes[near], boxes[~near], LIGHT_MATCH))
+        near = (scores >= TEACHER_SCORE) & (boxes[:, 3] - boxes[:, 1] >= LIGHT_HEIGHT) & ~no_lights(picture.name, boxes)
+        once = nms(boxes[near], scores[near], np.zeros(near.sum(), int), LIGHT_MATCH)
+        rows.append(metrics.judge(*output.of("light"), boxes[near][once], boxes[~near], LIGHT_MATCH))
     hits, total = metrics.recall(rows, threshold)
     if total:
         yield Row("near traffic lights found", each.name, f"{total} objects", {MODEL: hits / total})

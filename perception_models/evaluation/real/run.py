@@ -30,12 +30,12 @@ MOST_CROPS = 120
 MARK = "real pictures"
 MAPS = (teachers.ROAD,)  # of the public networks: those without objects
 NOTE = (
-    "Column 'model' is the model under test; the others are public networks, with a dash for what one does not do. "
-    "Objects are matched at IoU 0.5, traffic lights at 0.3. The own threshold is that of model.json; public "
-    "networks use 0.4. Heights are pixels of the picture as it is stored. CamVid's objects are the components of its "
-    "label map that tiled YOLOX confirms, so tiled YOLOX has no figure there and plain YOLOX is flattered. Models may be trained "
-    "on the COCO, Open Images, highway and drive.ai pictures and on the other folds of the light crops; on CamVid and "
-    "PandaSet none may."
+    "Column 'model' is the model under test; the others are public networks, with a dash for what one does not "
+    "do. Objects are matched at IoU 0.5, traffic lights at 0.3. The own threshold is that of model.json; public "
+    "networks use 0.4. Heights are pixels of the picture as it is stored. CamVid's objects are the components of "
+    "its label map that tiled YOLOX confirms, so tiled YOLOX has no figure there and plain YOLOX is flattered. "
+    "Models may be trained on the COCO, Open Images, highway and drive.ai pictures and on the other folds of the "
+    "light crops; on CamVid and PandaSet none may."
 )
 
 
