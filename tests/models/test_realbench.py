@@ -292,6 +292,20 @@ def test_coco_boxes_have_corners_and_crowds_are_ignored(tmp_path):
     np.testing.assert_array_equal(each.ignored["person"], [[10, 20, 15, 26]])
 
 
+def test_dark_pictures_are_a_set_of_their_own(tmp_path):
+    folder = tmp_path / "pictures/vehicles_openimages_ccby"
+    (folder / "images").mkdir(parents=True)
+    truth = [{"category": "Bus", "bbox": [1, 2, 30, 40]}, {"category": "Motorcycle", "bbox": [5, 6, 7, 8]}]
+    for name, grey in (("a.png", 90), ("b.png", 20)):
+        cv2.imwrite(str(folder / "images" / name), np.full((50, 50, 3), grey, np.uint8))
+    labels = [{"file_name": name, "truth": truth} for name in ("a.png", "b.png")]
+    (folder / "annotations.json").write_text(json.dumps(labels))
+    (bright, dark), _ = sets.read_sets(tmp_path)
+    assert [[p.name for p in each.pictures] for each in (bright, dark)] == [["a"], ["b"]]
+    np.testing.assert_array_equal(dark.pictures[0].targets["vehicle"], [[1, 2, 30, 40]])
+    np.testing.assert_array_equal(dark.pictures[0].ignored["vehicle"], [[5, 6, 7, 8]])
+
+
 def pandaset_folder(folder: Path, frames: int = 12) -> Path:
     """A car 20 m ahead that drives as fast as the camera; the camera looks along x, 1.5 m high."""
     (folder / "images/front").mkdir(parents=True)

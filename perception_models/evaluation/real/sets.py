@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from perception_models.data.files import list_images, read_json
+from perception_models.data.files import list_images, read_image, read_json
 
 Boxes = dict[str, np.ndarray]  # kind: (N, 4) float32 x0 y0 x1 y1 pixels
 MOST = 150  # pictures per set, evenly spaced
 MIN_PANDASET_HEIGHT = 25.0  # pixels of 1080; lower objects are ignored
 MIN_VISIBLE = 0.5
+DARK = 60  # mean of all pixels
 # drive.ai frame: pixels inside marks of tiled YOLOX that are no traffic light (signs, trees, pedestrian signals) or do
 # not fit one. All 218 marks from score 0.4 and height 30 px were looked at.
 NOT_LIGHTS = {
@@ -183,14 +184,20 @@ def _coco_picture(folder: Path, row: dict[str, Any]) -> Picture:
 
 
 def _openimages(name: str, folder: Path, most: int) -> RealSet:
-    rows = evenly(read_json(folder / "annotations.json"), most)
-    pictures = []
-    for row in rows:
-        boxes = [each["bbox"] for each in row["truth"] if each["category"] in VEHICLES]
-        others = [each["bbox"] for each in row["truth"] if each["category"] not in VEHICLES]
-        path = folder / "images" / row["file_name"]
-        pictures.append(Picture(path, {"vehicle": box_array(boxes)}, {"vehicle": box_array(others)}))
-    return RealSet(name, tuple(pictures))
+    """The bright or the dark pictures; people in them are not labelled."""
+    dark = name.endswith("dark")
+    rows = [row for row in read_json(folder / "annotations.json") if _is_dark(folder, row["file_name"]) == dark]
+    return RealSet(name, tuple(_openimages_picture(folder, row) for row in evenly(rows, most)))
+
+
+def _is_dark(folder: Path, name: str) -> bool:
+    return bool(read_image(folder / "images" / name).mean() < DARK)
+
+
+def _openimages_picture(folder: Path, row: dict[str, Any]) -> Picture:
+    boxes = [each["bbox"] for each in row["truth"] if each["category"] in VEHICLES]
+    others = [each["bbox"] for each in row["truth"] if each["category"] not in VEHICLES]
+    return Picture(folder / "images" / row["file_name"], {"vehicle": box_array(boxes)}, {"vehicle": box_array(others)})
 
 
 def _highway(name: str, folder: Path, most: int) -> RealSet:
@@ -235,4 +242,5 @@ READERS = {
     "comma2k19": ("video/comma2k19", _comma),
     "COCO people": ("pictures/coco_cc_by", _coco_people),
     "Open Images vehicles": ("pictures/vehicles_openimages_ccby", _openimages),
+    "Open Images, dark": ("pictures/vehicles_openimages_ccby", _openimages),
 }
