@@ -376,4 +376,4 @@ def test_the_whole_run_writes_table_metrics_and_sheets(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(f"a\n<!-- {run.MARK} -->\n<!-- /{run.MARK} -->\nb\n")
     run.publish(tmp_path / "out", page)
-    assert "| dry pictures called rainy or snowy | drive.ai | 1 pictures |" in page.read_text()
+    assert "| dry pictures called rainy or snowy | drive.ai | 1 picture |" in page.read_text()

@@ -13,6 +13,7 @@ from perception_models.data.labels import IGNORE, SEMANTIC
 from perception_models.evaluation.metrics.scores import confusion, iou_of
 
 MATCH = 0.5  # IoU
+CONFIRMED = 0.7  # IoU of a component with a detected box; at 0.5 components of two cars passed
 INSIDE = 0.5  # fraction of a finding inside an ignored box, above which it is no error
 FALSE_PER_PICTURE = 0.5
 FALSE, NEUTRAL = -1, -2
@@ -89,7 +90,7 @@ def false_per_picture(judged: Sequence[Judged], threshold: float) -> float:
 
 
 def verified(
-    components: np.ndarray, found: np.ndarray, ignored: np.ndarray, match: float = MATCH
+    components: np.ndarray, found: np.ndarray, ignored: np.ndarray, match: float = CONFIRMED
 ) -> tuple[np.ndarray, np.ndarray]:
     """Targets and ignored boxes of components, given those of a detector.
 

@@ -99,7 +99,7 @@ def _object_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold
             for name, rows in by_column.items()
         }
         pictures = len(next(iter(by_column.values())))
-        yield Row(f"{plural}, false a picture at own threshold", each.name, f"{pictures} pictures", false)
+        yield Row(f"{plural}, false a picture at own threshold", each.name, counted(pictures, "picture"), false)
 
 
 def _recall_rows(
@@ -116,7 +116,7 @@ def _recall_rows(
         if total >= LEAST_OBJECTS:
             size = f">= {height} px" if height else "all"
             values = {name: hits / total for name, (hits, _) in counts.items()}
-            yield Row(f"{title}, {size}", each.name, f"{total} objects", values)
+            yield Row(f"{title}, {size}", each.name, counted(total, "object"), values)
 
 
 def _light_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
@@ -131,7 +131,7 @@ def _light_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold:
         rows.append(metrics.judge(*output.of("light"), boxes[near][once], boxes[~near], LIGHT_MATCH))
     hits, total = metrics.recall(rows, threshold)
     if total:
-        yield Row("near traffic lights found", each.name, f"{total} objects", {MODEL: hits / total})
+        yield Row("near traffic lights found", each.name, counted(total, "object"), {MODEL: hits / total})
 
 
 def _hood_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
@@ -144,7 +144,7 @@ def _hood_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: 
             for output, picture in zip(outputs, each.pictures)
         ]
         values[name] = sum(own for own, _ in counts) / max(sum(total for _, total in counts), 1)
-    yield Row("own hood called drivable", each.name, f"{len(each.pictures)} pictures", values)
+    yield Row("own hood called drivable", each.name, counted(len(each.pictures), "picture"), values)
 
 
 def _road_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
@@ -156,7 +156,7 @@ def _road_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: 
         pairs = [(output.road, mask) for output, mask in zip(outputs, labels) if mask is not None]
         counts = sum(metrics.class_counts(road, mask, 2) for road, mask in pairs)
         values[name] = float(iou_of(np.asarray(counts))[1])
-    yield Row("road IoU", each.name, f"{sum(mask is not None for mask in labels)} pictures", values)
+    yield Row("road IoU", each.name, counted(sum(mask is not None for mask in labels), "picture"), values)
 
 
 def _with_road(found: Mapping[str, Sequence[Output]]) -> dict[str, Sequence[Output]]:
@@ -176,7 +176,7 @@ def _semantic_rows(each: RealSet, found: Mapping[str, Sequence[Output]], thresho
     pairs = [(o.semantic, mask) for o, mask in zip(found[MODEL], labels) if mask is not None and o.semantic.size]
     if pairs:
         counts = np.sum([metrics.class_counts(ids, mask, len(SEMANTIC)) for ids, mask in pairs], 0)
-        yield Row("semantic mIoU", each.name, f"{len(pairs)} pictures", {MODEL: metrics.mean_iou(counts)})
+        yield Row("semantic mIoU", each.name, counted(len(pairs), "picture"), {MODEL: metrics.mean_iou(counts)})
 
 
 def _line_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
@@ -193,10 +193,10 @@ def _line_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: 
             if road is not None:
                 phantoms.append(metrics.is_phantom(points, road, size))
     if jumps:
-        yield Row("lane lines that jump", each.name, f"{len(jumps)} lines", {MODEL: float(np.mean(jumps))})
+        yield Row("lane lines that jump", each.name, counted(len(jumps), "line"), {MODEL: float(np.mean(jumps))})
     known = [each for each in phantoms if each is not None]
     if known:
-        yield Row("lane lines off the road", each.name, f"{len(known)} lines", {MODEL: float(np.mean(known))})
+        yield Row("lane lines off the road", each.name, counted(len(known), "line"), {MODEL: float(np.mean(known))})
 
 
 def _road_for_lines(picture: Picture, found: Mapping[str, Sequence[Output]], number: int) -> np.ndarray | None:
@@ -212,7 +212,11 @@ def _weather_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshol
     weather = [output.weather for output in found[MODEL] if output.weather is not None]
     if each.dry and weather:
         wet = float(np.mean([label in WET for label in weather]))
-        yield Row("dry pictures called rainy or snowy", each.name, f"{len(weather)} pictures", {MODEL: wet})
+        yield Row("dry pictures called rainy or snowy", each.name, counted(len(weather), "picture"), {MODEL: wet})
+
+
+def counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" + "s" * (number != 1)
 
 
 @lru_cache(maxsize=1024)

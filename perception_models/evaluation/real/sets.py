@@ -2,7 +2,7 @@
 
 A labelled vehicle or person is a target, ignored, or, for CamVid, a component that must be verified first: CamVid's
 boxes are connected components of its label map, which join touching cars and split hidden ones. One counts as an object
-when tiled YOLOX-nano reports a box with an IoU of at least 0.5; the others are ignored.
+when tiled YOLOX-nano reports a box with an IoU of at least 0.7; the others are ignored.
 """
 
 from __future__ import annotations
@@ -242,5 +242,5 @@ READERS = {
     "comma2k19": ("video/comma2k19", _comma),
     "COCO people": ("pictures/coco_cc_by", _coco_people),
     "Open Images vehicles": ("pictures/vehicles_openimages_ccby", _openimages),
-    "Open Images, dark": ("pictures/vehicles_openimages_ccby", _openimages),
+    "Open Images dark": ("pictures/vehicles_openimages_ccby", _openimages),
 }
