@@ -48,6 +48,10 @@ bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a 
 accuracy: setup ## positions, tracks and lanes against exact truth, print tables
 	@$(ENV) && python -m perception_models.evaluation.drive $(ARGS)
 
+.PHONY: realbench
+realbench: setup-models ## measure a model on real pictures, print one table; MODEL=folder for another
+	@$(ENV) && perception-models realbench $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
 .PHONY: train-demo
 train-demo: setup-models ## train the shipped model again
 	@$(ENV) && perception-models train-demo $(ARGS)

@@ -9,6 +9,8 @@ import typer
 
 from perception_models.commands.options import Data, Limit, Out, Split, plain_errors
 
+SHARED = Path("../shared/data")
+
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="Model folder, ONNX file beside its model.json, or checkpoint")],
@@ -76,4 +78,31 @@ def explain(
                 typer.echo(f"  {row['said']:36} score without its evidence {left}")
 
 
-COMMANDS = (evaluate, attack, explain)
+def realbench(
+    model: Annotated[Path, typer.Option(help="Model folder or checkpoint")] = Path("perception_models/zoo/demo"),
+    data: Annotated[Path, typer.Option(help="Folder with labelled/, pictures/ and pandaset_002/")] = SHARED,
+    teachers: Annotated[
+        Path | None, typer.Option(help="Folder of public networks for comparison; default: teachers/ in --data")
+    ] = None,
+    out: Out = Path("out/realbench"),
+    most: Annotated[int, typer.Option(help="Maximum pictures per set, evenly spaced", min=1)] = 150,
+    engine: Annotated[str, typer.Option(help="Inference engine, as in evaluate")] = "onnxruntime",
+    page: Annotated[
+        Path | None, typer.Option(help="Markdown page whose text between its marks is replaced by the table")
+    ] = None,
+) -> None:
+    """Measure a model on all real pictures at hand beside public networks: a table, metrics.json and sheets."""
+    with plain_errors():
+        from perception_models.evaluation.real.run import publish
+        from perception_models.evaluation.real.run import realbench as run
+
+        report = run(model, data, out, teachers or data / "teachers", most, engine)
+        typer.echo(report.table.text())
+        for line in report.skipped:
+            typer.echo(line)
+        typer.echo(f"{len(report.sheets)} sheets of pictures: {out / 'sheets'}")
+        if page is not None:
+            publish(out, page)
+
+
+COMMANDS = (evaluate, attack, explain, realbench)
