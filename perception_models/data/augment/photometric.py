@@ -19,6 +19,15 @@ def exposure(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0)
     return cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
 
 
+def dark(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
+    """Dusk or underexposure: a gamma of 1.3 to 3.2, a bluish or warm cast, and the noise of a high gain."""
+    gamma = np.exp(rng.uniform(np.log(1.3), np.log(3.2)))
+    cast = np.exp(rng.normal(0, 0.08 * strength, 3))
+    table = 255 * cast * np.linspace(0, 1, 256)[:, None] ** gamma
+    image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    return noise(image, rng, strength * rng.uniform(0.4, 1.4))
+
+
 def colour(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Saturation and a small hue rotation, as one 3x3 matrix on BGR.
 
