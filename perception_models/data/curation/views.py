@@ -22,10 +22,10 @@ def find_in_views(teachers: list[Teacher], image: np.ndarray) -> list[Finding]:
     size, flipped = (image.shape[0], image.shape[1]), np.ascontiguousarray(image[:, ::-1])
     for teacher in teachers:
         for view, find in (("whole", _find_whole), ("tiles", _find_in_tiles))[: 1 + teacher.tiles]:
-            turned = [(mirrored(box, size[1]), *rest) for box, *rest in find(teacher, flipped)]
+            turned = [(mirrored(box, size[1]), name, score) for box, name, score in find(teacher, flipped)]
             for suffix, rows in (("", find(teacher, image)), (" flipped", turned)):
                 where = f"{teacher.name} {view}{suffix}"
-                findings += [Finding(clipped(box, size), str(name), float(score), where) for box, name, score in rows]
+                findings += [Finding(clipped(box, size), name, score, where) for box, name, score in rows]
     return findings
 
 
