@@ -109,6 +109,8 @@ PEOPLE = frozenset({"person"})
         (Truth((TrueBox(CAR, "truck"),), frozenset({"car", "truck"})), found("car", 0.9, 0.9), [("truck", "")]),
         (Truth((TrueBox(CAR, "ambulance"),), frozenset({"ambulance"})), found("bus", 0.9, 0.9), [("bus", "")]),
         (Truth((TrueBox(CAR, "ambulance"),), frozenset({"ambulance"})), [], [("car", "class")]),
+        (Truth((TrueBox((0, 50, 90, 90), "person"),), PEOPLE), [], [("pedestrian", "body part")]),
+        (Truth((TrueBox((5, 50, 95, 90), "person"),), PEOPLE), [], [("pedestrian", "")]),
         (Truth((TrueBox((5, 5, 15, 9), "car"),), frozenset({"car"})), [], [("car", "small")]),
     ],
 )

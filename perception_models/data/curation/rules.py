@@ -19,6 +19,8 @@ CATEGORIES = {
 UNCLEAR = ("ambulance", "vehicle")  # names of existing boxes that leave the class open
 MATCH = 0.4  # IoU of a proposal with an existing box of the same object
 MIN_HEIGHT, MIN_WIDTH = 6.0, 3.0  # pixels, as in DATA.md
+PART_ASPECT = 1.2  # width / height of a person cut by the edge of the image
+EDGE = 2.0  # pixels
 PART = 0.35  # score; a doubtful object inside a certain one is a part of it below this (a headlight, a cabin)
 CROWD = 3  # doubtful people next to each other are masked as a whole
 MIN_BIKE_SCORE = 0.3  # less certain ones say nothing about the people near them
@@ -56,7 +58,8 @@ def label_objects(proposals: list[Proposal], truth: Truth, image: np.ndarray) ->
     size = image.shape[0], image.shape[1]
     known = [_known(true, proposals) for true in truth.boxes]
     labels = without_parts(known + [_checked(label, image) for label in _additions(proposals, truth)])
-    labels = [_small_ignored(replace(label, box=clipped(label.box, size))) for label in labels]
+    labels = [replace(label, box=clipped(label.box, size)) for label in labels]
+    labels = [_part_ignored(_small_ignored(label), size) for label in labels]
     labels = _with_riders([label for label in labels if width(label.box) > 0 and height(label.box) > 0])
     return labels + crowds(labels)
 
@@ -111,6 +114,14 @@ def _checked(label: Label, image: np.ndarray) -> Label:
 def _small_ignored(label: Label) -> Label:
     small = height(label.box) < MIN_HEIGHT or width(label.box) < MIN_WIDTH
     return replace(label, doubt="small") if small and not label.doubt else label
+
+
+def _part_ignored(label: Label, size: tuple[int, int]) -> Label:
+    """Hands and arms that reach into the image are people to COCO, and no pedestrians."""
+    x0, y0, x1, y1 = label.box
+    cut = x0 < EDGE or y0 < EDGE or x1 > size[1] - EDGE or y1 > size[0] - EDGE
+    part = label.name == "person" and cut and x1 - x0 > PART_ASPECT * (y1 - y0)
+    return replace(label, doubt="body part") if part and not label.doubt else label
 
 
 def _with_riders(labels: list[Label]) -> list[Label]:
