@@ -89,6 +89,14 @@ def test_the_category_of_a_person_depends_on_the_bicycle(bike, expected):
     assert [(x.category, x.doubt) for x in labels if x.name in ("person", "rider")] == [expected]
 
 
+def test_people_who_stand_behind_a_motorcycle_are_no_riders():
+    people = [TrueBox((x, 60.0, x + 30, 145.0), "person") for x in (15.0, 25.0, 35.0)]
+    truth = Truth((TrueBox(BIKE, "motorcycle"), *people), frozenset({"person", "motorcycle"}))
+    assert [x.doubt for x in label_objects([], truth, IMAGE)][1:] == ["rider or pedestrian"] * 3
+    truth = Truth((TrueBox(BIKE, "motorcycle"), *people[:2]), truth.classes)
+    assert [x.category for x in label_objects([], truth, IMAGE)] == ["motorcycle", "rider", "rider"]
+
+
 def test_every_name_of_the_detectors_has_a_category():
     assert {Label(CAR, name, "teachers").category for name in COCO_NAMES.values()} <= set(OBJECTS)
 

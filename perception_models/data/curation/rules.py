@@ -22,7 +22,9 @@ MIN_HEIGHT, MIN_WIDTH = 6.0, 3.0  # pixels, as in DATA.md
 PART_ASPECT = 1.2  # width / height of a person cut by the edge of the image
 EDGE = 2.0  # pixels
 PART = 0.35  # score; a doubtful object inside a certain one is a part of it below this (a headlight, a cabin)
+UNSEEN = ("low score", "few views", "not in truth")  # doubts whether and where there is an object
 CROWD = 3  # doubtful people next to each other are masked as a whole
+MAX_RIDERS = 2  # of more people at one motorcycle, some stand behind it
 MIN_BIKE_SCORE = 0.3  # less certain ones say nothing about the people near them
 LIGHT_ASPECT = (1.2, 4.5)  # height / width
 
@@ -127,17 +129,21 @@ def _part_ignored(label: Label, size: tuple[int, int]) -> Label:
 def _with_riders(labels: list[Label]) -> list[Label]:
     """People on bicycles and motorcycles become riders; where that is unclear they are ignored."""
     bikes = [b for b in labels if b.name in TWO_WHEELERS and b.doubt != "crowd" and b.score >= MIN_BIKE_SCORE]
-    return [_rider(label, bikes) if label.name in ("person", "pedestrian") else label for label in labels]
-
-
-def _rider(person: Label, bikes: list[Label]) -> Label:
+    people = [label for label in labels if label.name in ("person", "pedestrian")]
+    riders: dict[Label, str] = {}
     for bike in bikes:
-        riding = rides(person.box, bike.box)
-        if riding and not bike.doubt:
-            return replace(person, name="rider")
-        if riding or riding is None:
-            return replace(person, doubt=person.doubt or "rider or pedestrian")
-    return person
+        on_it = {person: rides(person.box, bike.box) for person in people}
+        certain = not bike.doubt and sum(sits is not False for sits in on_it.values()) <= MAX_RIDERS
+        for person, sits in on_it.items():
+            if sits is not False:
+                riders[person] = "rider" if sits and certain else riders.get(person, "unclear")
+    return [_as_rider(label, riders.get(label, "")) for label in labels]
+
+
+def _as_rider(person: Label, riding: str) -> Label:
+    if riding == "rider":
+        return replace(person, name="rider")
+    return replace(person, doubt=person.doubt or "rider or pedestrian") if riding else person
 
 
 def rides(person: Box, bike: Box) -> bool | None:
@@ -153,12 +159,12 @@ def rides(person: Box, bike: Box) -> bool | None:
     feet = (bike[3] - person[3]) / height(bike)  # height above the wheels, bike heights
     if not above or apart > 0.5 or feet < -0.15:
         return False
-    return True if feet > 0.08 and apart < 0.4 else None
+    return True if feet > 0.08 and apart < 0.25 else None
 
 
 def crowds(labels: list[Label]) -> list[Label]:
     """One ignored box over each group of at least CROWD doubtful people next to each other."""
-    rest = [label.box for label in labels if label.name == "person" and label.doubt not in ("", "crowd")]
+    rest = [label.box for label in labels if label.name == "person" and label.doubt in UNSEEN]
     found = []
     while rest:
         members = [rest.pop()]
