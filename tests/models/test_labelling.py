@@ -141,7 +141,7 @@ def test_a_headlight_is_no_traffic_light():
 
 
 @pytest.mark.parametrize(("row", "color", "state"), [
-    (0, (40, 40, 250), "red"), (1, (40, 210, 250), "yellow"), (2, (120, 240, 60), "green"),
+    (0, (40, 40, 250), "red"), (1, (40, 210, 250), ""), (2, (120, 240, 60), "green"),
     (2, (40, 40, 250), ""), (0, (120, 120, 120), ""),
 ])  # fmt: skip
 def test_the_colour_of_a_light_is_read_where_it_is_plain(row, color, state):
@@ -304,5 +304,7 @@ def test_road_is_labelled_only_where_it_is_certain():
     mask = mask_from(probabilities, [(95, 85, 105, 93)])
     assert set(np.unique(mask[:40])) == {0}
     assert mask[60, 100] == 1
+    probabilities[60:75, 60:140] = (0.95, 0, 0, 0)  # a bright crossing
+    assert mask_from(probabilities, [])[67, 100] == 255
     assert mask[75, 100] == mask[88, 100] == mask[98, 100] == mask[60, 5] == 255
     assert not corridor((100, 200))[:49].any()

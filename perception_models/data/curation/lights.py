@@ -16,7 +16,10 @@ CLEARLY = 3.0  # times the second colour
 
 
 def lamp_state(image: np.ndarray, box: Box) -> str:
-    """red, yellow or green if one lamp of a vertical light is lit beyond doubt, else ""."""
+    """red or green if this lamp of a vertical light is lit beyond doubt, else "".
+
+    Yellow housings look like yellow lamps, so yellow is never read.
+    """
     x0, y0, x1, y1 = (round(side) for side in box)
     crop = image[max(y0, 0) : y1, max(x0, 0) : x1]
     if crop.shape[0] < 9 or crop.shape[1] < 3:
@@ -29,4 +32,4 @@ def lamp_state(image: np.ndarray, box: Box) -> str:
         fractions[name] = float((right & lit)[third].mean())
     best, second, _ = sorted(fractions, key=lambda name: -fractions[name])
     plain = fractions[best] >= MIN_FRACTION and fractions[best] >= CLEARLY * fractions[second]
-    return best if plain else ""
+    return best if plain and best != "yellow" else ""

@@ -52,12 +52,18 @@ def mask_from(probabilities: np.ndarray, objects: Sequence[Box]) -> np.ndarray:
     road = probabilities[..., 1] + probabilities[..., 3] > SURE
     background = probabilities[..., 0] > SURE
     mask = np.full((height, width), IGNORE, np.uint8)
-    mask[_eroded(background)] = DRIVABLE.index("background")
+    mask[_reaching_up(_eroded(background))] = DRIVABLE.index("background")
     mask[_eroded(road) & corridor((height, width))] = DRIVABLE.index("road")
     for x0, y0, x1, y1 in objects:
         mask[max(round(y0), 0) : round(y1), max(round(x0), 0) : round(x1)] = IGNORE
     mask[round(height * (1 - BONNET)) :] = IGNORE
     return mask
+
+
+def _reaching_up(mask: np.ndarray) -> np.ndarray:
+    """Only regions that reach into the upper half: others are crossings and bright patches of the road."""
+    _, regions = cv2.connectedComponents(mask.astype(np.uint8))
+    return mask & np.isin(regions, np.unique(regions[: len(mask) // 2]))
 
 
 def _eroded(mask: np.ndarray) -> np.ndarray:
