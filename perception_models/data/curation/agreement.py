@@ -12,6 +12,8 @@ from perception_models.data.curation.teachers import Finding
 VEHICLES = ("car", "bus", "truck", "train", "vehicle")
 TWO_WHEELERS = ("bicycle", "motorcycle", "two-wheeler")
 COARSE = ("vehicle", "two-wheeler")  # group names, no classes
+DECEPTIVE = ("person", "bus", "train")  # other things are often taken for these
+HYDRANT = "fire hydrant"  # background, known only because it looks like a small person
 SAME_OBJECT = 0.5  # IoU
 
 
@@ -26,8 +28,8 @@ class Rules:
     alone      the same for an object that only one view finds at all
     certainty  minimum fraction of the scores that the class must have within its group
     light      minimum score of the best finding of a traffic light: yellow signs reach 0.5
-    person     the same of a person: cones, barrels and hydrants reach 0.55 in small tiles,
-    people_views  but not in so many views
+    person     the same of a person: cones and barrels reach 0.55 in small tiles
+    more_views confirming views needed for a person, a bus or a train: cones and shops reach 0.6 in two
     """
 
     score: float = 0.5
@@ -38,7 +40,7 @@ class Rules:
     certainty: float = 0.65
     light: float = 0.6
     person: float = 0.55
-    people_views: int = 3
+    more_views: int = 3
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,15 @@ class Proposal:
 
 def group(name: str) -> str:
     """Names that detectors confuse with each other are of one group."""
-    return "vehicle" if name in VEHICLES else "two-wheeler" if name in TWO_WHEELERS else name
+    if name in VEHICLES:
+        return "vehicle"
+    return "two-wheeler" if name in TWO_WHEELERS else "person" if name == HYDRANT else name
 
 
 def fuse(findings: Sequence[Finding], rules: Rules = Rules()) -> list[Proposal]:
     """Proposals for all objects that are not background, best first."""
-    return [_proposal(cluster, rules) for cluster in clusters(findings) if not _background(cluster, rules)]
+    proposals = [_proposal(cluster, rules) for cluster in clusters(findings) if not _background(cluster, rules)]
+    return [proposal for proposal in proposals if proposal.name != HYDRANT]
 
 
 def _background(cluster: list[Finding], rules: Rules) -> bool:
@@ -113,9 +118,9 @@ def _class(cluster: list[Finding]) -> tuple[str, float]:
 
 
 def _doubt(name: str, certainty: float, score: float, views: int, rules: Rules) -> str:
-    scores, least = {"traffic light": rules.light, "person": rules.person}, {"person": rules.people_views}
+    scores = {"traffic light": rules.light, "person": rules.person}
     if score < scores.get(name, rules.score):
         return "low score"
-    if views < least.get(name, rules.views):
+    if views < (rules.more_views if name in DECEPTIVE else rules.views):
         return "few views"
     return "" if certainty >= rules.certainty else "class"

@@ -23,6 +23,7 @@ PART_ASPECT = 1.2  # width / height of a person cut by the edge of the image
 EDGE = 2.0  # pixels
 PART = 0.35  # score; a doubtful object inside a certain one is a part of it below this (a headlight, a cabin)
 UNSEEN = ("low score", "few views", "not in truth")  # doubts whether and where there is an object
+MIN_SIGN = 24.0  # pixels
 CROWD = 3  # doubtful people next to each other are masked as a whole
 MAX_RIDERS = 2  # of more people at one motorcycle, some stand behind it
 MIN_BIKE_SCORE = 0.3  # less certain ones say nothing about the people near them
@@ -105,7 +106,9 @@ def _covers(box: Box, name: str, crowd: bool, proposal: Proposal) -> bool:
 
 
 def _checked(label: Label, image: np.ndarray) -> Label:
-    """A traffic light must have the shape of one; its colour is read from the lamps where it is plain."""
+    """A light must have the shape of one; its colour is read where it is plain. Small stop signs are red lamps."""
+    if label.name == "stop sign" and height(label.box) < MIN_SIGN and not label.doubt:
+        return replace(label, doubt="small")
     if label.name != "traffic light" or label.doubt:
         return label
     if not LIGHT_ASPECT[0] <= height(label.box) / max(width(label.box), 1e-6) <= LIGHT_ASPECT[1]:

@@ -22,7 +22,7 @@ MAX_IOU = 0.6
 # COCO index: name. Everything else is no object of the road.
 COCO_NAMES = {
     0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 6: "train", 7: "truck", 9: "traffic light",
-    11: "stop sign",
+    10: "fire hydrant", 11: "stop sign",
 }  # fmt: skip
 # person-vehicle-bike-detection-2002 tells no vehicles apart.
 COARSE_NAMES = ("vehicle", "person", "two-wheeler")
