@@ -19,7 +19,7 @@ def check_data(
 ) -> None:
     """Count labels, list broken files and draw contact sheets. Exit status 1 if a file is broken."""
     with plain_errors():
-        from perception_models.data.inspect import check, table
+        from perception_models.data.curation.inspect import check, table
 
         results = check(folder, out, split)
     for name, counts in results.items():
@@ -45,4 +45,35 @@ def cache_data(
         typer.echo(f"{len(mix)} images in {cache}")
 
 
-COMMANDS = (check_data, cache_data)
+def label(
+    source: Annotated[Path, typer.Option(help="Folder of real images with their licence; existing labels are used")],
+    teachers: Annotated[
+        Path, typer.Option(help="Folder of yolox_nano.onnx and person-vehicle-bike-detection-2002.xml")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Labelled folder to write; run again to resume")],
+    widen: Annotated[
+        float, typer.Option(help="Horizontal stretch, for images that were squeezed to squares (Open Images: 1.333)")
+    ] = 1.0,
+    road: Annotated[
+        bool, typer.Option(help="Add drivable masks of daylight images from road-segmentation-adas-0001.xml")
+    ] = False,
+    score: Annotated[float, typer.Option(help="Minimum score of a label; other objects are ignored")] = 0.5,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of images; default: all", min=1)] = None,
+) -> None:
+    """Label real images with public detectors: what two views agree on; doubtful objects are marked as ignored."""
+    with plain_errors():
+        from perception_models.data.curation.agreement import Rules
+        from perception_models.data.curation.label import LabelConfig
+        from perception_models.data.curation.label import label as run
+        from perception_models.data.curation.road import RoadTeacher
+        from perception_models.data.curation.teachers import load_teachers
+
+        config = LabelConfig(Rules(score=score), widen, limit)
+        lanes = RoadTeacher(teachers / "road-segmentation-adas-0001.xml") if road else None
+        counts = run(source, out, load_teachers(teachers), config, lanes)
+    for name, number in counts.most_common():
+        typer.echo(f"{number:6} {name}")
+    typer.echo(f"{out / 'labels/det_20/det.json'}, {out / 'CREDITS.csv'}, {out / 'sheet' / out.name}.png")
+
+
+COMMANDS = (check_data, cache_data, label)

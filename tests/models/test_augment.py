@@ -1,5 +1,7 @@
 """Labels must stay aligned with the image: draw coloured shapes, augment, find them again."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ GEOMETRY = AugmentConfig(
     exposure=0, colour=0, blur=0, noise=0, jpeg=0, coarse=0, fog=0, rain=0, shadow=0, glare=0, mosaic=0, plain=0
 )
 CHANGES = [photometric.exposure, photometric.colour, photometric.blur, photometric.noise, photometric.jpeg]
-CHANGES += [photometric.coarse, weather.fog, weather.rain, weather.shadow, weather.glare]
+CHANGES += [photometric.coarse, photometric.dark, weather.fog, weather.rain, weather.shadow, weather.glare]
 
 
 def drawn() -> Sample:
@@ -155,3 +157,10 @@ def test_folds_are_disjoint_and_together_everything(crops):
     train, val = (set(LightCrops(crops, fold=fold).names) for fold in ("train", "val"))
     assert not train & val
     assert len(train | val) == 36
+
+
+def test_a_darkened_image_has_no_known_time_of_day():
+    sample = Sample("day", np.full((96, 160, 3), 128, np.uint8), scene={"timeofday": 0, "weather": 2})
+    out = augment(sample, (96, 160), np.random.default_rng(0), replace(NONE, dark=1.0))
+    assert out.scene == {"timeofday": -1, "weather": 2}
+    assert out.image.mean() < 110

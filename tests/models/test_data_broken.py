@@ -10,7 +10,7 @@ import pytest
 from test_data_readers import bdd_2018, bdd_2020, bdd_first, box, write_image, write_json, write_mask
 
 from perception_models.data import DataError, open_dataset, open_mix
-from perception_models.data.inspect import check, table
+from perception_models.data.curation.inspect import check, table
 from perception_models.data.registry import find_datasets, find_entries
 
 JUNK = (None, "x", math.nan, math.inf, -1, [], {}, [[1, 2, 3]], True)

@@ -5,8 +5,8 @@ import json
 import cv2
 import numpy as np
 
+from perception_models.data.curation.inspect import check, table
 from perception_models.data.drawing import draw_text, tile
-from perception_models.data.inspect import check, table
 
 
 def test_a_folder_is_counted_its_broken_file_named_and_a_sheet_drawn(tmp_path):

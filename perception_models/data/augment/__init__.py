@@ -10,7 +10,7 @@ import numpy as np
 
 from perception_models.data.augment.geometry import random_view
 from perception_models.data.augment.mosaic import mosaic
-from perception_models.data.augment.photometric import blur, coarse, colour, exposure, jpeg, noise
+from perception_models.data.augment.photometric import blur, coarse, colour, dark, exposure, jpeg, noise
 from perception_models.data.augment.weather import fog, glare, rain, shadow
 from perception_models.data.labels import UNKNOWN
 from perception_models.data.sample import Sample
@@ -47,6 +47,7 @@ class AugmentConfig:
     rain: float = 0.04
     shadow: float = 0.12
     glare: float = 0.05
+    dark: float = 0.0  # dusk or underexposure; the time of day is then unknown
     strength: float = 1.0  # of exposure, colour and noise
 
 
@@ -95,6 +96,10 @@ def change_appearance(sample: Sample, rng: Rng, config: AugmentConfig) -> Sample
     for probability, change in ((config.shadow, shadow), (config.fog, fog), (config.rain, rain), (config.glare, glare)):
         if rng.random() < probability:
             image, hazy = change(image, rng), hazy or change in (fog, rain)
+    # Drawn only where it is used, so that runs without it keep their views.
+    dusk = bool(config.dark) and rng.random() < config.dark
+    if dusk:
+        image = dark(image, rng, strength)
     for probability, change in ((config.coarse, coarse), (config.blur, blur)):
         if rng.random() < probability:
             image = change(image, rng)
@@ -103,9 +108,10 @@ def change_appearance(sample: Sample, rng: Rng, config: AugmentConfig) -> Sample
             image = change(image, rng, strength)
     if rng.random() < config.jpeg:
         image = jpeg(image, rng)
-    return replace(sample, image=image, scene=_scene_after(sample.scene, hazy))
+    return replace(sample, image=image, scene=_scene_after(sample.scene, hazy, dusk))
 
 
-def _scene_after(scene: dict[str, int], hazy: bool) -> dict[str, int]:
-    """Synthetic haze or streaks are not real fog or rain: the weather is then unknown."""
-    return {**scene, "weather": UNKNOWN} if hazy else scene
+def _scene_after(scene: dict[str, int], hazy: bool, dusk: bool) -> dict[str, int]:
+    """Synthetic haze or streaks are not real fog or rain, a darkened day is no night: the attribute is unknown."""
+    unknown = {"weather": UNKNOWN} if hazy else {}
+    return {**scene, **unknown, **({"timeofday": UNKNOWN} if dusk else {})}

@@ -19,6 +19,20 @@ def exposure(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0)
     return cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
 
 
+def dark(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
+    """Dusk or underexposure: a gamma of 1.3 to 3.2, a lower gain, a cast, pale colours and the noise of a dark image.
+
+    Gamma alone makes colours stronger, dusk makes them weaker.
+    """
+    gamma, gain = np.exp(rng.uniform(np.log(1.3), np.log(3.2))), rng.uniform(0.6, 1.0)
+    cast = gain * np.exp(rng.normal(0, 0.08 * strength, 3))
+    table = 255 * cast * np.linspace(0, 1, 256)[:, None] ** gamma
+    image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    saturation = rng.uniform(0.4, 1.0)
+    image = cv2.transform(image, np.tile(_LUMA, (3, 1)) * (1 - saturation) + saturation * np.eye(3))
+    return noise(image, rng, strength * rng.uniform(0.4, 1.4))
+
+
 def colour(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Saturation and a small hue rotation, as one 3x3 matrix on BGR.
 

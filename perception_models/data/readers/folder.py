@@ -24,8 +24,9 @@ from perception_models.data.readers.scalabel import (
     lanes_from_frame,
     read_frames,
     scene_from_frame,
+    unlabelled_classes,
 )
-from perception_models.data.sample import Boxes, Lanes, Sample
+from perception_models.data.sample import ALL_CLASSES, Boxes, Lanes, Sample
 
 EGO_LANE = frozenset({-1, 1})
 
@@ -83,6 +84,7 @@ class LabelledFolder:
             intrinsics=intrinsics,
             base_from_camera=pose,
             attributes={"sequence": str(truth["sequence"]), **texts} if "sequence" in truth else texts,
+            known_classes=ALL_CLASSES - unlabelled_classes(frame, self._boxes_path),
         )
 
     def _boxes_of(self, name: str) -> Boxes | None:

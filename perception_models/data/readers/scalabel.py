@@ -53,6 +53,14 @@ def boxes_from_frame(frame: Frame, path: Path) -> Boxes:
         return boxes_from_rows([_box(label, where) for label in labels if label.get("box2d") is not None])
 
 
+def unlabelled_classes(frame: Frame, path: Path) -> frozenset[int]:
+    """Indices of the categories that a frame lists as `unlabelled`: its boxes are incomplete for them."""
+    names = frame.get("unlabelled") or []
+    if not isinstance(names, list) or not set(names) <= set(OBJECTS):
+        raise DataError(f"{path}: frame {frame['name']}: unlabelled={names}: expected some of {', '.join(OBJECTS)}")
+    return frozenset(OBJECTS.index(name) for name in names)
+
+
 def _box(label: dict[str, Any], where: str) -> BoxRow:
     attributes = label.get("attributes") or {}
     name: Any = label.get("category")

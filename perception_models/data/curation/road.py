@@ -1,0 +1,79 @@
+"""Drivable masks of real images by day, from road-segmentation-adas-0001 (Open Model Zoo, Apache-2.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from perception_models.data.curation.boxes import Box
+from perception_models.data.files import DataError
+from perception_models.data.labels import DRIVABLE, IGNORE
+
+CLASSES = ("background", "road", "curb", "marking")
+SURE = 0.9  # probability
+EDGE = 9  # pixels around the edge of the road that stay unlabelled
+MIN_BRIGHTNESS = 70  # mean grey level: at night the network finds only parts of the road
+BONNET = 0.06  # fraction of the rows at the bottom that stay unlabelled: they may show the own car
+
+
+class RoadTeacher:
+    """Finds what is certainly road and what certainly is not."""
+
+    def __init__(self, path: Path):
+        import openvino
+
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; give the folder of the teachers")
+        core: Any = openvino.Core()
+        self._model = core.compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1})
+        self._size = tuple(int(side) for side in self._model.input(0).shape[2:])
+
+    def drivable(self, image: np.ndarray, objects: Sequence[Box]) -> np.ndarray | None:
+        """(H, W) uint8: road, background, 255 where unsure and on objects; None for a dark image.
+
+        The network does not tell the own direction from others, so road counts as road only in the corridor ahead.
+        """
+        if image.mean() < MIN_BRIGHTNESS:
+            return None
+        blob = cv2.resize(image, self._size[::-1]).transpose(2, 0, 1)[None].astype(np.float32)
+        rows = next(iter(self._model(blob).values()))[0]
+        height, width = image.shape[:2]
+        probabilities = cv2.resize(rows.transpose(1, 2, 0), (width, height))
+        return mask_from(probabilities, objects)
+
+
+def mask_from(probabilities: np.ndarray, objects: Sequence[Box]) -> np.ndarray:
+    """(H, W) uint8 from (H, W, 4) probabilities of CLASSES."""
+    height, width = probabilities.shape[:2]
+    road = probabilities[..., 1] + probabilities[..., 3] > SURE
+    background = probabilities[..., 0] > SURE
+    mask = np.full((height, width), IGNORE, np.uint8)
+    mask[_reaching_up(_eroded(background))] = DRIVABLE.index("background")
+    mask[_eroded(road) & corridor((height, width))] = DRIVABLE.index("road")
+    for x0, y0, x1, y1 in objects:
+        mask[max(round(y0), 0) : round(y1), max(round(x0), 0) : round(x1)] = IGNORE
+    mask[round(height * (1 - BONNET)) :] = IGNORE
+    return mask
+
+
+def _reaching_up(mask: np.ndarray) -> np.ndarray:
+    """Only regions that reach into the upper half: others are crossings and bright patches of the road."""
+    _, regions = cv2.connectedComponents(mask.astype(np.uint8))
+    return mask & np.isin(regions, np.unique(regions[: len(mask) // 2]))
+
+
+def _eroded(mask: np.ndarray) -> np.ndarray:
+    return cv2.erode(mask.astype(np.uint8), np.ones((EDGE, EDGE), np.uint8), borderValue=1) > 0
+
+
+def corridor(size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: the own lane ahead, as a trapezoid from the bottom to the middle of the image."""
+    height, width = size
+    corners = np.array([[0.3, 1.0], [0.48, 0.5], [0.52, 0.5], [0.7, 1.0]]) * (width, height)
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
+    return mask > 0
