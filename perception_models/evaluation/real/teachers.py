@@ -28,9 +28,7 @@ MIN_SCORE = 0.02
 COCO = {0: "person", 2: "car", 5: "bus", 6: "train", 7: "truck", 9: "traffic light"}
 COARSE = ("vehicle", "person", "two-wheeler")  # all that person-vehicle-bike-detection-2002 tells apart
 OVERLAP = 0.25  # of neighbouring tiles
-CUT = (
-    4  # pixels: a box that ends this near the inner side of a tile is cut there, and another tile or view has it whole
-)
+CUT = 4  # pixels: a box that ends this near an inner side of a tile is cut there; another view has it whole
 NO_OBJECTS = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
 
 
