@@ -60,7 +60,7 @@ def label(
     score: Annotated[float, typer.Option(help="Minimum score of a label; other objects are ignored")] = 0.5,
     limit: Annotated[int | None, typer.Option(help="Maximum number of images; default: all", min=1)] = None,
 ) -> None:
-    """Label real images with public detectors: what two views agree on; doubtful objects are marked as ignored."""
+    """Label real images with public detectors: what two views agree on; uncertain objects are marked as ignored."""
     with plain_errors():
         from perception_models.data.curation.agreement import Rules
         from perception_models.data.curation.label import LabelConfig

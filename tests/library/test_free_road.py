@@ -103,10 +103,10 @@ def test_only_drivable_cells_are_free(seed):
     assert below[np.minimum(v / 4, CELLS[0] - 1).astype(int), (u / 4).astype(int)].all()
 
 
-@pytest.mark.parametrize("pitch_doubt", [0.4, 0.8])
-def test_no_road_is_free_beyond_the_reliable_range(pitch_doubt):
+@pytest.mark.parametrize("pitch_std", [0.4, 0.8])
+def test_no_road_is_free_beyond_the_reliable_range(pitch_std):
     """The limit against the first-order propagation of the same sigmas at that range straight ahead."""
-    noise = GroundNoise(pitch=np.radians(pitch_doubt))
+    noise = GroundNoise(pitch=np.radians(pitch_std))
     reach = reliable_range(camera(), noise, MAX_RELATIVE_STD)
     pixel = camera().pixels_from_base(np.array([[reach, 0.0, 0.0]]))
     _, cov = ground_with_covariance(pixel, np.full((1, 2), noise.pixel), camera(), noise)

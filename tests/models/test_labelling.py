@@ -52,8 +52,8 @@ def found(name, *scores, box=CAR):
         (found("car", 0.9, 0.8) + found("person", 0.9, 0.8, 0.8), [("car", ""), ("person", "")]),
     ],
 )  # fmt: skip
-def test_two_views_make_a_label_and_doubtful_objects_are_ignored(findings, expected):
-    assert [(p.name, p.doubt) for p in fuse(findings)] == expected
+def test_two_views_make_a_label_and_uncertain_objects_are_ignored(findings, expected):
+    assert [(p.name, p.ignore_reason) for p in fuse(findings)] == expected
 
 
 def test_the_box_of_a_label_is_the_mean_of_agreeing_boxes():
@@ -89,13 +89,13 @@ def test_a_person_on_a_bicycle_is_a_rider(person, expected):
 )
 def test_the_category_of_a_person_depends_on_the_bicycle(bike, expected):
     labels = label_objects(fuse(bike + found("person", 0.9, 0.9, 0.9, box=(25, 60, 55, 145))), Truth(), IMAGE)
-    assert [(x.category, x.doubt) for x in labels if x.name in ("person", "rider")] == [expected]
+    assert [(x.category, x.ignore_reason) for x in labels if x.name in ("person", "rider")] == [expected]
 
 
 def test_people_who_stand_behind_a_motorcycle_are_no_riders():
     people = [TrueBox((x, 60.0, x + 30, 145.0), "person") for x in (15.0, 25.0, 35.0)]
     truth = Truth((TrueBox(BIKE, "motorcycle"), *people), frozenset({"person", "motorcycle"}))
-    assert [x.doubt for x in label_objects([], truth, IMAGE)][1:] == ["rider or pedestrian"] * 3
+    assert [x.ignore_reason for x in label_objects([], truth, IMAGE)][1:] == ["rider or pedestrian"] * 3
     truth = Truth((TrueBox(BIKE, "motorcycle"), *people[:2]), truth.classes)
     assert [x.category for x in label_objects([], truth, IMAGE)] == ["motorcycle", "rider", "rider"]
 
@@ -127,7 +127,7 @@ PEOPLE = frozenset({"person"})
 )
 def test_existing_labels_win(truth, findings, expected):
     labels = label_objects(fuse(findings), truth, IMAGE)
-    assert [(x.category, x.doubt) for x in labels] == expected
+    assert [(x.category, x.ignore_reason) for x in labels] == expected
 
 
 def test_people_in_a_crowd_are_masked_together():
@@ -155,7 +155,7 @@ def test_the_colour_of_a_light_is_read_where_it_is_plain(row, color, state):
 
 def test_only_upright_lights_are_labelled():
     wide = found("traffic light", 0.9, 0.9, box=(10, 10, 60, 40))
-    assert [x.doubt for x in label_objects(fuse(wide), Truth(), IMAGE)] == ["shape"]
+    assert [x.ignore_reason for x in label_objects(fuse(wide), Truth(), IMAGE)] == ["shape"]
 
 
 class FakeTeacher:

@@ -1,4 +1,4 @@
-"""Fusion of what several detectors and views find: objects that they agree on, and doubtful ones to ignore."""
+"""Fusion of what several detectors and views find: objects that they agree on, and uncertain ones to ignore."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ class Rules:
 class Proposal:
     """One object as the detectors see it.
 
-    box    pixels
-    name   as in Finding, without group names
-    score  of the best finding
-    views  number of confirming views
-    doubt  why it must be ignored; empty: they agree
+    box            pixels
+    name           as in Finding, without group names
+    score          of the best finding
+    views          number of confirming views
+    ignore_reason  why the object is ignored; empty: it becomes a label
     """
 
     box: Box
     name: str
     score: float
     views: int
-    doubt: str = ""
+    ignore_reason: str = ""
 
 
 def group(name: str) -> str:
@@ -101,8 +101,8 @@ def _proposal(cluster: list[Finding], rules: Rules) -> Proposal:
     name, certainty = _class(cluster)
     near = [f for f in cluster if f.score >= rules.second] or [best]
     box = mean([f.box for f in near], [f.score for f in near])
-    doubt = _doubt(name, certainty, best.score, len(confirming), rules)
-    return Proposal(box, name or best.name, best.score, len(confirming), doubt)
+    ignore_reason = _ignore_reason(name, certainty, best.score, len(confirming), rules)
+    return Proposal(box, name or best.name, best.score, len(confirming), ignore_reason)
 
 
 def _class(cluster: list[Finding]) -> tuple[str, float]:
@@ -117,7 +117,7 @@ def _class(cluster: list[Finding]) -> tuple[str, float]:
     return name, sums[name] / sum(sums.values())
 
 
-def _doubt(name: str, certainty: float, score: float, views: int, rules: Rules) -> str:
+def _ignore_reason(name: str, certainty: float, score: float, views: int, rules: Rules) -> str:
     scores = {"traffic light": rules.light, "person": rules.person}
     if score < scores.get(name, rules.score):
         return "low score"

@@ -134,8 +134,8 @@ def _row(number: str, label: Label) -> dict[str, Any]:
         attributes |= {"score": round(label.score, 3), "views": label.views}
     if label.state:
         attributes["trafficLightColor"] = label.state
-    if label.doubt:
-        attributes |= {"ignored": True, "reason": label.doubt}
+    if label.ignore_reason:
+        attributes |= {"ignored": True, "reason": label.ignore_reason}
     return {"id": number, "category": label.category, "attributes": attributes, "box2d": _sides(label.box)}
 
 

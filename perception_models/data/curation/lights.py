@@ -1,4 +1,4 @@
-"""Colour of a traffic light in an image, where it is plain."""
+"""Colour of a traffic light in an image, where it is unambiguous."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLEARLY = 3.0  # times the second colour
 
 
 def lamp_state(image: np.ndarray, box: Box) -> str:
-    """red or green if this lamp of a vertical light is lit beyond doubt, else "".
+    """The colour, red or green, of the clearly lit lamp of a vertical light; else "".
 
     Yellow housings look like yellow lamps, so yellow is never read.
     """

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from perception_models.data.curation.boxes import Box
+from perception_models.data.curation.public_networks import RoadSegmentation
 from perception_models.data.files import DataError
 from perception_models.data.labels import DRIVABLE, IGNORE
 
@@ -24,13 +24,9 @@ class RoadTeacher:
     """Finds what is certainly road and what certainly is not."""
 
     def __init__(self, path: Path):
-        import openvino
-
         if not path.is_file():
             raise DataError(f"{path}: no such file; give the folder of the teachers")
-        core: Any = openvino.Core()
-        self._model = core.compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1})
-        self._size = tuple(int(side) for side in self._model.input(0).shape[2:])
+        self._network = RoadSegmentation(path)
 
     def drivable(self, image: np.ndarray, objects: Sequence[Box]) -> np.ndarray | None:
         """(H, W) uint8: road, background, 255 where unsure and on objects; None for a dark image.
@@ -39,10 +35,8 @@ class RoadTeacher:
         """
         if image.mean() < MIN_BRIGHTNESS:
             return None
-        blob = cv2.resize(image, self._size[::-1]).transpose(2, 0, 1)[None].astype(np.float32)
-        rows = next(iter(self._model(blob).values()))[0]
         height, width = image.shape[:2]
-        probabilities = cv2.resize(rows.transpose(1, 2, 0), (width, height))
+        probabilities = cv2.resize(self._network(image).transpose(1, 2, 0), (width, height))
         return mask_from(probabilities, objects)
 
 

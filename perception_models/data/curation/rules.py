@@ -21,10 +21,10 @@ MATCH = 0.4  # IoU of a proposal with an existing box of the same object
 MIN_HEIGHT, MIN_WIDTH = 6.0, 3.0  # pixels, as in DATA.md
 PART_ASPECT = 1.2  # width / height of a person cut by the edge of the image
 EDGE = 2.0  # pixels
-PART = 0.35  # score; a doubtful object inside a certain one is a part of it below this (a headlight, a cabin)
-UNSEEN = ("low score", "few views", "not in truth")  # doubts whether and where there is an object
+PART = 0.35  # score; an uncertain object inside a certain one is a part of it below this (a headlight, a cabin)
+UNSEEN = ("low score", "few views", "not in truth")  # reasons: it is uncertain whether and where there is an object
 MIN_SIGN = 24.0  # pixels
-CROWD = 3  # doubtful people next to each other are masked as a whole
+CROWD = 3  # uncertain people next to each other are masked as a whole
 MAX_RIDERS = 2  # of more people at one motorcycle, some stand behind it
 MIN_BIKE_SCORE = 0.3  # less certain ones say nothing about the people near them
 LIGHT_ASPECT = (1.2, 4.5)  # height / width
@@ -34,19 +34,19 @@ LIGHT_ASPECT = (1.2, 4.5)  # height / width
 class Label:
     """One label.
 
-    box       pixels
-    name      as in Finding, "rider", or one of labels.OBJECTS
-    source    "truth" or "teachers"
-    doubt     why it is ignored; empty: it is a target
-    score     of the best finding; 1 for truth
-    views     confirming views; 0 for truth
-    state     colour of a traffic light, or ""
+    box            pixels
+    name           as in Finding, "rider", or one of labels.OBJECTS
+    source         "truth" or "teachers"
+    ignore_reason  why it is ignored; empty: it is a target
+    score          of the best finding; 1 for truth
+    views          confirming views; 0 for truth
+    state          colour of a traffic light, or ""
     """
 
     box: Box
     name: str
     source: str
-    doubt: str = ""
+    ignore_reason: str = ""
     score: float = 1.0
     views: int = 0
     state: str = ""
@@ -72,8 +72,10 @@ def _known(true: TrueBox, proposals: list[Proposal]) -> Label:
     label = Label(true.box, true.name, "truth", "crowd" if true.crowd else "", state=true.state)
     if true.name not in UNCLEAR or true.crowd:
         return label
-    sure = [p for p in proposals if not p.doubt and group(p.name) == "vehicle" and iou(p.box, true.box) >= MATCH]
-    return replace(label, name=sure[0].name) if sure else replace(label, name="vehicle", doubt="class")
+    sure = [
+        p for p in proposals if not p.ignore_reason and group(p.name) == "vehicle" and iou(p.box, true.box) >= MATCH
+    ]
+    return replace(label, name=sure[0].name) if sure else replace(label, name="vehicle", ignore_reason="class")
 
 
 def _additions(proposals: list[Proposal], truth: Truth) -> list[Label]:
@@ -83,19 +85,19 @@ def _additions(proposals: list[Proposal], truth: Truth) -> list[Label]:
     for proposal in proposals:
         if any(_covers(true.box, true.name, true.crowd, proposal) for true in truth.boxes):
             continue
-        doubt = proposal.doubt or ("not in truth" if group(proposal.name) in groups else "")
-        labels.append(Label(proposal.box, proposal.name, "teachers", doubt, proposal.score, proposal.views))
+        ignore_reason = proposal.ignore_reason or ("not in truth" if group(proposal.name) in groups else "")
+        labels.append(Label(proposal.box, proposal.name, "teachers", ignore_reason, proposal.score, proposal.views))
     return labels
 
 
 def without_parts(labels: list[Label]) -> list[Label]:
     """Without weak vehicles and lights inside certain vehicles: they are their cabins, wheels and lamps."""
-    whole = [label.box for label in labels if not label.doubt and group(label.name) == "vehicle"]
+    whole = [label.box for label in labels if not label.ignore_reason and group(label.name) == "vehicle"]
     return [label for label in labels if not (_weak(label) and any(inside(label.box, box) > 0.85 for box in whole))]
 
 
 def _weak(label: Label) -> bool:
-    return bool(label.doubt) and label.score < PART and group(label.name) in ("vehicle", "traffic light")
+    return bool(label.ignore_reason) and label.score < PART and group(label.name) in ("vehicle", "traffic light")
 
 
 def _covers(box: Box, name: str, crowd: bool, proposal: Proposal) -> bool:
@@ -107,18 +109,18 @@ def _covers(box: Box, name: str, crowd: bool, proposal: Proposal) -> bool:
 
 def _checked(label: Label, image: np.ndarray) -> Label:
     """A light must have the shape of one; its colour is read where it is plain. Small stop signs are red lamps."""
-    if label.name == "stop sign" and height(label.box) < MIN_SIGN and not label.doubt:
-        return replace(label, doubt="small")
-    if label.name != "traffic light" or label.doubt:
+    if label.name == "stop sign" and height(label.box) < MIN_SIGN and not label.ignore_reason:
+        return replace(label, ignore_reason="small")
+    if label.name != "traffic light" or label.ignore_reason:
         return label
     if not LIGHT_ASPECT[0] <= height(label.box) / max(width(label.box), 1e-6) <= LIGHT_ASPECT[1]:
-        return replace(label, doubt="shape")
+        return replace(label, ignore_reason="shape")
     return replace(label, state=lamp_state(image, label.box))
 
 
 def _small_ignored(label: Label) -> Label:
     small = height(label.box) < MIN_HEIGHT or width(label.box) < MIN_WIDTH
-    return replace(label, doubt="small") if small and not label.doubt else label
+    return replace(label, ignore_reason="small") if small and not label.ignore_reason else label
 
 
 def _part_ignored(label: Label, size: tuple[int, int]) -> Label:
@@ -126,17 +128,17 @@ def _part_ignored(label: Label, size: tuple[int, int]) -> Label:
     x0, y0, x1, y1 = label.box
     cut = x0 < EDGE or y0 < EDGE or x1 > size[1] - EDGE or y1 > size[0] - EDGE
     part = label.name == "person" and cut and x1 - x0 > PART_ASPECT * (y1 - y0)
-    return replace(label, doubt="body part") if part and not label.doubt else label
+    return replace(label, ignore_reason="body part") if part and not label.ignore_reason else label
 
 
 def _with_riders(labels: list[Label]) -> list[Label]:
     """People on bicycles and motorcycles become riders; where that is unclear they are ignored."""
-    bikes = [b for b in labels if b.name in TWO_WHEELERS and b.doubt != "crowd" and b.score >= MIN_BIKE_SCORE]
+    bikes = [b for b in labels if b.name in TWO_WHEELERS and b.ignore_reason != "crowd" and b.score >= MIN_BIKE_SCORE]
     people = [label for label in labels if label.name in ("person", "pedestrian")]
     riders: dict[Label, str] = {}
     for bike in bikes:
         on_it = {person: rides(person.box, bike.box) for person in people}
-        certain = not bike.doubt and sum(sits is not False for sits in on_it.values()) <= MAX_RIDERS
+        certain = not bike.ignore_reason and sum(sits is not False for sits in on_it.values()) <= MAX_RIDERS
         for person, sits in on_it.items():
             if sits is not False:
                 riders[person] = "rider" if sits and certain else riders.get(person, "unclear")
@@ -146,7 +148,7 @@ def _with_riders(labels: list[Label]) -> list[Label]:
 def _as_rider(person: Label, riding: str) -> Label:
     if riding == "rider":
         return replace(person, name="rider")
-    return replace(person, doubt=person.doubt or "rider or pedestrian") if riding else person
+    return replace(person, ignore_reason=person.ignore_reason or "rider or pedestrian") if riding else person
 
 
 def rides(person: Box, bike: Box) -> bool | None:
@@ -166,8 +168,8 @@ def rides(person: Box, bike: Box) -> bool | None:
 
 
 def crowds(labels: list[Label]) -> list[Label]:
-    """One ignored box over each group of at least CROWD doubtful people next to each other."""
-    rest = [label.box for label in labels if label.name == "person" and label.doubt in UNSEEN]
+    """One ignored box over each group of at least CROWD uncertain people next to each other."""
+    rest = [label.box for label in labels if label.name == "person" and label.ignore_reason in UNSEEN]
     found = []
     while rest:
         members = [rest.pop()]

@@ -1,19 +1,14 @@
-"""Public networks as yardsticks, all Apache-2.0: YOLOX-nano and two of the Open Model Zoo.
-
-They measure and label; they are not shipped. Files and their input formats: README of ../shared/data.
-"""
+"""Public networks as yardsticks: YOLOX-nano on the whole image and in tiles, and two of the Open Model Zoo."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 
-from camera_perception.decode.yolox import STRIDES, anchor_grid
+from perception_models.data.curation import public_networks
 from perception_models.evaluation.real.output import Network, Output, objects_only
 
 TILES, WHOLE, VEHICLES, ROAD = "YOLOX-nano, tiles", "YOLOX-nano", "person-vehicle-bike-2002", "road-segmentation-0001"
@@ -26,7 +21,6 @@ FILES = {
 MIN_SCORE = 0.02
 # COCO index: name. Everything else is no object of the road.
 COCO = {0: "person", 2: "car", 5: "bus", 6: "train", 7: "truck", 9: "traffic light"}
-COARSE = ("vehicle", "person", "two-wheeler")  # all that person-vehicle-bike-detection-2002 tells apart
 OVERLAP = 0.25  # of neighbouring tiles
 CUT = 4  # pixels: a box that ends this near an inner side of a tile is cut there; another view has it whole
 NO_OBJECTS = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
@@ -51,34 +45,19 @@ def cache_key(folder: Path, name: str) -> str:
 
 
 class Yolox:
-    """YOLOX with the classes of COCO and a square input."""
+    """YOLOX on the whole image."""
 
     def __init__(self, path: Path):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._side = int(self._session.get_inputs()[0].shape[2])
+        self._network = public_networks.Yolox(path, list(COCO))
 
     def __call__(self, image: np.ndarray) -> Output:
         return objects_only(*self.find(image))
 
     def find(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Boxes (N, 4) in pixels of a (H, W, 3) uint8 BGR image, scores and names, without suppression."""
-        scale = self._side / max(image.shape[:2])
-        size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-        canvas = np.full((self._side, self._side, 3), 114, np.uint8)
-        canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        rows = self._session.run(None, {"images": canvas.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
-        numbers = np.array(list(COCO))
-        scores = rows[:, 4:5] * rows[:, 5 + numbers]
-        kept = scores.max(1) > MIN_SCORE
-        grid = anchor_grid((self._side, self._side), STRIDES)[kept]
-        centre, half = (rows[kept, :2] + grid[:, :2]) * grid[:, 2:], np.exp(rows[kept, 2:4]) * grid[:, 2:] / 2
-        boxes = np.concatenate([centre - half, centre + half], 1).astype(np.float32) / scale
-        boxes = boxes.clip(0, _sides(image))
-        return boxes, scores[kept].max(1), [COCO[int(numbers[i])] for i in scores[kept].argmax(1)]
+        boxes, scores, numbers = self._network(image, MIN_SCORE)
+        height, width = image.shape[:2]
+        return boxes.clip(0, (width, height, width, height)), scores, [COCO[int(number)] for number in numbers]
 
 
 class Tiles:
@@ -127,34 +106,18 @@ class PersonVehicleBike:
     """person-vehicle-bike-detection-2002 of the Open Model Zoo."""
 
     def __init__(self, path: Path):
-        self._model = _compiled(path)
-        self._size = self._model.input(0).shape[3], self._model.input(0).shape[2]
+        self._network = public_networks.PersonVehicleBike(path)
 
     def __call__(self, image: np.ndarray) -> Output:
-        blob = cv2.resize(image, self._size).transpose(2, 0, 1)[None].astype(np.float32)
-        rows = next(iter(self._model(blob).values()))[0, 0]
-        rows = rows[(rows[:, 0] >= 0) & (rows[:, 2] > MIN_SCORE)]
-        return objects_only(rows[:, 3:] * _sides(image), rows[:, 2], [COARSE[int(number)] for number in rows[:, 1]])
+        return objects_only(*self._network(image, MIN_SCORE))
 
 
 class RoadSegmentation:
     """road-segmentation-adas-0001 of the Open Model Zoo; road and marking are drivable, curb and background are not."""
 
     def __init__(self, path: Path):
-        self._model = _compiled(path)
-        self._size = self._model.input(0).shape[3], self._model.input(0).shape[2]
+        self._network = public_networks.RoadSegmentation(path)
 
     def __call__(self, image: np.ndarray) -> Output:
-        blob = cv2.resize(image, self._size).transpose(2, 0, 1)[None].astype(np.float32)
-        classes = next(iter(self._model(blob).values()))[0].argmax(0)
+        classes = self._network(image).argmax(0)
         return Output(*NO_OBJECTS, road=np.isin(classes, (1, 3)).astype(np.uint8)[::2, ::2])
-
-
-def _compiled(path: Path) -> Any:
-    import openvino
-
-    return openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1})
-
-
-def _sides(image: np.ndarray) -> tuple[int, int, int, int]:
-    return image.shape[1], image.shape[0], image.shape[1], image.shape[0]
