@@ -35,7 +35,7 @@ def cache_data(
     width: Annotated[int, typer.Option(help="Maximum image width, pixels")] = 640,
     split: Split = "train",
 ) -> None:
-    """Decode and shrink the images of data sets ahead of training, which otherwise does it when it starts."""
+    """Decode and shrink the images of data sets in advance; otherwise training does this at start-up."""
     with plain_errors():
         from perception_models.data.mix import open_mix
         from perception_models.data.registry import find_entries
