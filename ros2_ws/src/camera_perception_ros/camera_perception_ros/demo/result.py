@@ -119,4 +119,4 @@ def _row(result: CameraResult) -> tuple[str, ...]:
 
 def _classes(result: CameraResult) -> str:
     found = ", ".join(f"{name} {count}" for name, count in result.classes.most_common()) or "none"
-    return f"{result.camera}: objects seen: {found}"
+    return f"{result.camera}: detected objects: {found}"
