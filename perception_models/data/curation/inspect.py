@@ -120,7 +120,9 @@ def check(folder: Path | str, out: Path | str | None = None, split: str = "val")
 def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
     """(counts, samples evenly spread over the data set for a contact sheet)."""
     # Only some readers report these.
-    counts = Counts(**{field: list(getattr(samples, field, ())) for field in ("orphans", "others", "unread")})
+    counts = Counts()
+    for reported in ("orphans", "others", "unread"):
+        setattr(counts, reported, list(getattr(samples, reported, ())))
     counts.turned = [path.name for path in samples.files if turned(path)]
     if reason := no_labels(samples):
         counts.broken.append(reason)
@@ -148,7 +150,7 @@ def turned(path: Path) -> bool:
         return False
     try:
         with Image.open(path) as image:
-            return image.getexif().get(ORIENTATION, 1) != 1
+            return bool(image.getexif().get(ORIENTATION, 1) != 1)
     except (OSError, SyntaxError, ValueError):
         return False  # reported as broken when it is read
 
