@@ -72,7 +72,7 @@ def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndar
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); copy or download it again") from error
 
@@ -91,7 +91,7 @@ def read_json_lines(path: Path) -> list[Any]:
 def read_lines(path: Path) -> list[str]:
     """The non-blank lines of a text file."""
     try:
-        return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text: {error}") from error
 
