@@ -22,7 +22,7 @@ def surroundings(image: np.ndarray, semantic: np.ndarray | None, box: tuple[int,
     left, right = max(x0 - grow, 0), min(x1 + grow, width)
     means = []
     for top, bottom in ((y0, y1), (y1 - grow // 2, y1 + grow // 2)):
-        area = np.s_[min(max(top, 0), height - 2) : max(min(bottom, height), 2), left:right]
+        area = np.s_[min(max(top, 0), height - 2) : max(min(bottom, height), 2) : 2, left:right:2]
         pixels = image[area].reshape(-1, 3)
         solid = semantic[area].ravel() != SKY if semantic is not None else np.ones(len(pixels), bool)
         means.append((pixels[solid] if solid.sum() > 20 else pixels).mean(0))

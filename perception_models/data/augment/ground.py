@@ -14,7 +14,8 @@ CAMERA_HEIGHT = 1.4  # metres, for images without calibration
 FOCAL = 0.9  # image widths, the same
 HEIGHTS = {"car": 1.5, "truck": 2.9, "bus": 3.1, "pedestrian": 1.7, "rider": 1.75, "motorcycle": 1.2, "bicycle": 1.1}
 SKY, SIDEWALK, ROAD = (SEMANTIC.index(name) for name in ("sky", "sidewalk", "road"))
-VEGETATION = SEMANTIC.index("vegetation")
+VEGETATION, VEHICLE = SEMANTIC.index("vegetation"), SEMANTIC.index("vehicle")
+BEHIND = 0.025  # of the image height between the foot of a vehicle and the feet of somebody behind it
 _TYPICAL = np.array([HEIGHTS.get(name, np.nan) for name in OBJECTS])
 
 
@@ -84,12 +85,14 @@ class Surfaces:
     """What an image shows of the ground.
 
     road, pavement  (H, W) bool: where vehicles, and where people can stand
-    base            (H, W) int32 row at which each thing that stands on the ground meets it, -1 for ground and sky
-    lowest          (W,) int32 lowest row that the own car does not cover
+    behind          (H, W) bool: ground that a vehicle hides
+    base            (H, W) int16 row at which each thing that stands on the ground meets it, -1 for ground and sky
+    lowest          (W,) int16 lowest row that the own car does not cover
     """
 
     road: np.ndarray
     pavement: np.ndarray
+    behind: np.ndarray
     base: np.ndarray
     lowest: np.ndarray
 
@@ -99,19 +102,27 @@ def surfaces_of(sample: Sample, ground: Ground) -> Surfaces | None:
     height, width = sample.size
     if sample.semantic is not None:
         semantic = sample.semantic
-        own = _own_car(semantic)
-        lowest = height - 1 - own
-        return Surfaces(semantic == ROAD, semantic == SIDEWALK, _bases(semantic, ground), lowest.astype(np.int32))
+        base = _bases(semantic, ground)
+        lowest = (height - 1 - _own_car(semantic)).astype(np.int16)
+        behind = (semantic == VEHICLE) & _hidden(base)
+        return Surfaces(semantic == ROAD, semantic == SIDEWALK, behind, base, lowest)
     if sample.drivable is None or sample.boxes is None:
         return None
     road = (sample.drivable == 1) | (sample.drivable == 2)
     beside = cv2.dilate(road.astype(np.uint8), np.ones((1, max(width // 12, 3)), np.uint8)) > 0
-    base = np.full(sample.size, -1, np.int32)
+    base = np.full(sample.size, -1, np.int16)
     for x0, y0, x1, y1 in np.rint(sample.boxes.boxes).astype(int):
         area = np.s_[max(y0, 0) : y1, max(x0, 0) : x1]
         np.maximum(base[area], y1, out=base[area])
         road[area] = beside[area] = False
-    return Surfaces(road, beside & ~road, base, np.full(width, height - 1, np.int32))
+    return Surfaces(road, beside & ~road, _hidden(base), base, np.full(width, height - 1, np.int16))
+
+
+def _hidden(base: np.ndarray) -> np.ndarray:
+    """(H, W) bool: ground so far behind a thing that somebody can stand there."""
+    height = base.shape[0]
+    hidden: np.ndarray = base > np.arange(height, dtype=np.int16)[:, None] + round(BEHIND * height)
+    return hidden
 
 
 def _own_car(semantic: np.ndarray) -> np.ndarray:
@@ -124,8 +135,8 @@ def _bases(semantic: np.ndarray, ground: Ground) -> np.ndarray:
     """Of each pixel that is neither ground nor sky, the first row of ground below it."""
     height, width = semantic.shape
     on_ground = (semantic == ROAD) | (semantic == SIDEWALK)
-    rows = np.where(on_ground, np.arange(height, dtype=np.int32)[:, None], height)
-    base: np.ndarray = np.minimum.accumulate(rows[::-1], 0)[::-1].astype(np.int32)
+    rows = np.where(on_ground, np.arange(height, dtype=np.int16)[:, None], np.int16(height))
+    base: np.ndarray = np.minimum.accumulate(rows[::-1], 0)[::-1].copy()
     horizon = ground.horizon[0] + ground.horizon[1] * np.arange(width)
     # Grass is ground, trees are not: the map calls both vegetation.
     grass = (semantic == VEGETATION) & (np.arange(height)[:, None] > horizon)

@@ -23,7 +23,7 @@ def hide(boxes: Boxes, cover: np.ndarray, semantic: np.ndarray | None) -> Boxes:
     """
     sides, ignored = boxes.boxes.copy(), boxes.ignored.copy()
     kept = np.ones(len(boxes), bool)
-    for row in range(len(boxes)):
+    for row in np.flatnonzero(_near(sides, cover)).tolist():
         x0, y0, x1, y1 = _whole_pixels(sides[row], cover.shape)
         area = np.s_[y0:y1, x0:x1]
         covered = cover[area]
@@ -36,6 +36,18 @@ def hide(boxes: Boxes, cover: np.ndarray, semantic: np.ndarray | None) -> Boxes:
         if 0 < hidden <= GONE:
             sides[row] = _shrunk(sides[row], (x0, y0), own, covered)
     return Boxes(sides, boxes.classes, ignored, boxes.light_states)[kept]
+
+
+def _near(boxes: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """(N,) bool: boxes that share pixels with the rectangle around the cover."""
+    columns, rows = np.flatnonzero(cover.any(0)), np.flatnonzero(cover.any(1))
+    if not len(columns):
+        return np.zeros(len(boxes), bool)
+    u, v = (columns[0], columns[-1] + 1), (rows[0], rows[-1] + 1)
+    near: np.ndarray = (
+        (boxes[:, 0] < u[1]) & (boxes[:, 2] > u[0]) & (boxes[:, 1] < v[1]) & (boxes[:, 3] > v[0])
+    )  # fmt: skip
+    return near
 
 
 def _whole_pixels(box: np.ndarray, size: tuple[int, ...]) -> tuple[int, int, int, int]:

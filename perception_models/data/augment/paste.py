@@ -8,14 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from perception_models.data.augment.blend import (
-    cast_shadow,
-    in_fog,
-    like_sensor,
-    noise_of,
-    relit,
-    surroundings,
-)
+from perception_models.data.augment.blend import cast_shadow, in_fog, like_sensor, noise_of, relit, surroundings
 from perception_models.data.augment.cutouts import Cutout, CutoutStore
 from perception_models.data.augment.ground import HEIGHTS, Ground, Surfaces, ground_of, surfaces_of
 from perception_models.data.augment.hiding import extent, hide
@@ -171,10 +164,11 @@ def _column(u: float, across: float, truncated: tuple[str, ...], width: int) -> 
 
 
 def _surface(cutout: Cutout, surfaces: Surfaces, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) bool: mostly the pavement for people, the road for all others."""
+    """(H, W) bool: mostly the pavement for people, sometimes behind a vehicle; the road for all others."""
     kind = KINDS.get(cutout.category, "vehicles")
-    likely = {"people": 0.65, "riders": 0.15, "vehicles": 0.0}[kind]
-    return surfaces.pavement if rng.random() < likely else surfaces.road
+    pavement, behind = {"people": (0.55, 0.15), "riders": (0.15, 0.0), "vehicles": (0.0, 0.0)}[kind]
+    drawn = rng.random()
+    return surfaces.pavement if drawn < pavement else surfaces.behind if drawn < pavement + behind else surfaces.road
 
 
 def _has_ground(surface: np.ndarray, rows: np.ndarray, u: float, across: float, category: str) -> bool:
@@ -202,7 +196,7 @@ class _Scene:
             for name in ("drivable", "semantic")
         }
         self.sample = replace(sample, image=sample.image.copy(), **masks)
-        self.surfaces = surfaces
+        self.surfaces, self.open = surfaces, surfaces.base < 0
         self.noise = noise_of(sample.image)
 
     def add(self, spot: Spot, store: CutoutStore, rng: np.random.Generator) -> None:
@@ -216,7 +210,7 @@ class _Scene:
         if solid.sum() < MIN_SHOWN * (cut[..., 3] > 127).sum() or not solid.any():
             return
         self._draw(spot, area, cut[..., :3], alpha, rng)
-        self._label(spot, area, solid, mirrored, store)
+        self._label(spot, area, solid, mirrored)
 
     def _pixels(
         self, spot: Spot, store: CutoutStore, rng: np.random.Generator
@@ -240,21 +234,18 @@ class _Scene:
         lit = relit(colours, alpha, np.array(spot.cutout.surround, np.float32), around, rng)
         lit = in_fog(lit, around, spot.distance, self.sample.scene.get("weather", UNKNOWN))
         if "bottom" not in spot.cutout.truncated:
-            open_ = self.surfaces.base < 0
-            cast_shadow(image, spot.foot, spot.box[2] - spot.box[0], rng.uniform(0.2, 0.55), open_)
+            cast_shadow(image, spot.foot, spot.box[2] - spot.box[0], rng.uniform(0.2, 0.55), self.open)
         seen = like_sensor(lit, self.noise, rng)
         weight = (alpha.astype(np.float32) / 255)[..., None]
         image[area] = (seen * weight + image[area] * (1 - weight)).astype(np.uint8)
 
-    def _label(
-        self, spot: Spot, area: tuple[slice, slice], solid: np.ndarray, mirrored: bool, store: CutoutStore
-    ) -> None:
+    def _label(self, spot: Spot, area: tuple[slice, slice], solid: np.ndarray, mirrored: bool) -> None:
         sample = self.sample
         assert sample.boxes is not None
         cover = np.zeros(sample.size, bool)
         cover[area] = solid
         old = hide(sample.boxes, cover, sample.semantic)
-        rows = [*_rows(spot, cover, mirrored)]
+        rows = _rows(spot, cover, mirrored)
         if sample.semantic is not None:
             name = SEMANTIC_OF.get(spot.cutout.category, "vehicle")
             sample.semantic[cover] = SEMANTIC.index(name)

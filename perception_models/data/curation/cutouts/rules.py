@@ -23,7 +23,9 @@ STANDING = 1.7  # height / width of a person
 AREA = {"person": (0.28, 0.8), "rider": (0.3, 0.85), "block": (0.5, 0.97)}  # mask / box
 SOLID = {"person": 0.5, "rider": 0.5, "block": 0.85}  # mask / its convex hull
 WHOLE = 0.97  # of the mask that its largest part holds
-EXTENT = 0.85  # of the box that the mask spans
+EXTENT = {"person": 0.85, "rider": 0.85, "block": 0.88}  # of the box that the mask spans
+WHEELS = 0.05  # of the height of the box that may be missing below
+NARROW = 0.8  # width / height; less of a vehicle that the edge of the image cuts says little
 AGREEMENT = {"matting": 0.87, "grabcut": 0.88, "polygon": 0.0}
 SHARP = 6.0  # mean absolute Laplacian at 100 pixels of height
 COLOURED = 14.0  # mean saturation of the source image; lower: a black-and-white picture
@@ -94,7 +96,7 @@ def truncated_sides(box: Box, size: tuple[int, int]) -> tuple[str, ...]:
 def refusal(candidate: Candidate, boxes: Boxes, size: tuple[int, int]) -> str:
     """Why an object is not worth cutting out, from its boxes alone; empty if it is."""
     box, sides = candidate.box, truncated_sides(candidate.box, size)
-    if "top" in sides or len(sides) > 1 or (sides and candidate.shape == "rider"):
+    if "top" in sides or len(sides) > 1 or (sides and not _worth_a_part(candidate)):
         return "cut by the image edge"
     if candidate.shape == "person":
         shape = height(box) / max(width(box), 1)
@@ -103,6 +105,12 @@ def refusal(candidate: Candidate, boxes: Boxes, size: tuple[int, int]) -> str:
     if covered(candidate, boxes) > COVERED[candidate.shape]:
         return "covered"
     return ""
+
+
+def _worth_a_part(candidate: Candidate) -> bool:
+    """Whether an object that the image cuts can be used at an edge: people, and vehicles of which enough is seen."""
+    wide = width(candidate.box) > NARROW * height(candidate.box)
+    return candidate.shape == "person" or (candidate.categories[0] in VEHICLES and wide)
 
 
 def covered(candidate: Candidate, boxes: Boxes) -> float:
@@ -128,7 +136,9 @@ def mask_refusal(mask: np.ndarray, candidate: Candidate, method: str, agreement:
     if int(largest_part(mask).sum()) < WHOLE * int(mask.sum()):
         return "several parts"
     u, v, across, down = cv2.boundingRect(mask)
-    if common((u, v, u + across, v + down), box) < EXTENT * _area(box):
+    if common((u, v, u + across, v + down), box) < EXTENT[shape] * _area(box) or box[3] - v - down > WHEELS * height(
+        box
+    ):
         return "extent"
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outline = max(contours, key=len)
