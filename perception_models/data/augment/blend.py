@@ -40,14 +40,12 @@ def relit(
     lumas = np.maximum(np.array([source @ LUMA, target @ LUMA]), (25, 4))
     gain = np.clip(lumas[1] / lumas[0], 0.08, 1.6) ** 0.9 * np.exp(rng.normal(0, 0.12))
     chroma = (np.maximum(target, 3) / lumas[1]) / (np.maximum(source, 8) / lumas[0])
-    out = colours * (gain * np.clip(chroma, 0.6, 1.6) ** 0.4).astype(np.float32)
-    grey = (out @ LUMA)[..., None]
-    saturation = np.clip(0.45 + lumas[1] / 130, 0.45, 1.0) * np.exp(rng.normal(0, 0.1))
-    out = grey + saturation * (out - grey)
-    solid = alpha > 128
-    if solid.any():  # nothing outshines a dark place by itself
-        bright = float(np.percentile(grey[solid], 90))
-        out *= min(1.0, (1.9 * lumas[1] + 25) / max(bright, 1))
+    saturation = float(np.clip(0.45 + lumas[1] / 130, 0.45, 1.0) * np.exp(rng.normal(0, 0.1)))
+    mixing = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
+    out = cv2.transform(colours.astype(np.float32), mixing * (gain * np.clip(chroma, 0.6, 1.6) ** 0.4))
+    solid = out[::2, ::2][alpha[::2, ::2] > 128]
+    if len(solid):  # nothing outshines a dark place by itself
+        out *= min(1.0, (1.9 * lumas[1] + 25) / max(float(np.percentile(solid @ LUMA, 90)), 1))
     return np.asarray(out, np.float32)
 
 
