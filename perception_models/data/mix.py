@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from perception_models.data.augment import NONE, AugmentConfig, augment
+from perception_models.data.augment.paste import Paster
 from perception_models.data.cache import Samples, Skipped, cached
 from perception_models.data.files import DataError
 from perception_models.data.labels import OBJECTS
@@ -215,8 +216,10 @@ class TargetDataset:
         config: AugmentConfig = NONE,
         seed: int = 0,
         lights: LightCrops | None = None,
+        paster: Paster | None = None,
     ):
         self.mix, self.size, self.config, self.seed, self.lights = mix, size, config, seed, lights
+        self.paster = paster
 
     def __len__(self) -> int:
         return len(self.mix)
@@ -236,4 +239,5 @@ class TargetDataset:
             self.config,
             lights=self.lights,
             partner=lambda rng: samples[int(rng.integers(len(samples)))],
+            paster=self.paster,
         )
