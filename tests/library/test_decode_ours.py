@@ -221,9 +221,27 @@ def test_invalid_numbers_never_raise_and_never_leave_the_image(role, value):
         assert 0 <= line.score <= 1
 
 
+@pytest.mark.parametrize(("options", "rows"), [({}, 30), ({"min_agreeing": 0.9}, 0), ({"max_jump": None}, ROWS - 2)])
+def test_a_line_that_jumps_is_refitted_refused_or_left_as_it_is(options, rows):
+    """The upper half of the rows is left of the line in turns; 46 rows are inside the image."""
+    arrays = lane_arrays()
+    arrays["score"][2] = 0.9
+    straight = 320 + 0.5 * (np.arange(ROWS) * 8 - 200)
+    arrays["x"][2] = straight - np.where((np.arange(ROWS) < 24) & (np.arange(ROWS) % 2), 80, 0)
+    found = decode(arrays, HeadSpec("lanes", "lane_rows", LANES.tensors, options=LANES.options | options)).lanes
+    assert sum(len(line.points) for line in found) >= rows
+    if rows == 30:
+        u, v = (found[0].points / 2).T
+        np.testing.assert_allclose(u, 320 + 0.5 * (v + 12 - 4 - 200), atol=0.5)
+    if not rows:
+        assert found == ()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({"max_jump": 0}, "max_jump"),
+        ({"min_agreeing": 1.5}, "min_agreeing"),
         ({"positions": [-1, 1]}, "positions"),
         ({"line_types": [*TYPES[:8], "wavy"]}, "wavy"),
         ({"line_types": TYPES[:8]}, "type"),
