@@ -1,9 +1,9 @@
 """perception-models calibrate-scores: scores that mean precisions, and thresholds per class, on validation pictures.
 
-Objects: one slope and offset per class (Platt), pulled towards those of all classes where a class has few labels; then the
-threshold with the best F1. Real pictures decide where they have enough labels of a class, else rendered ones help.
-Scene: each label gets the score above which rendered pictures are mostly right and real dry pictures are hardly ever called
-rainy, snowy or foggy. CamVid and PandaSet must not be among the pictures: they only measure.
+Objects: one slope and offset per class (Platt), pulled towards those of all classes where a class has few labels; then
+the threshold with the best F1. Real pictures decide where they have enough labels of a class, else rendered ones help.
+Scene: each label gets the score above which rendered pictures are mostly right and real dry pictures are hardly ever
+called rainy, snowy or foggy. CamVid and PandaSet must not be among the pictures: they only measure.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from perception_models.evaluation.records import evenly_spaced
 LOWEST = 0.03  # network score: below, only precision-recall curves look
 ENOUGH = 30  # real labels of a class, above which rendered pictures are not asked
 STRENGTH, CLASS_STRENGTH = 0.01, 4.0  # of the priors of all classes and of one class
-THRESHOLDS = 0.15, 0.6  # lowest and highest of a class
+THRESHOLDS = 0.25, 0.6  # lowest and highest of a class
 FEWEST = 10  # labels of a class that gets its own threshold
 PRECISION = 0.8  # of a scene label on rendered pictures
 DRY_FALSE = 0.02  # fraction of dry pictures that may be called one of NOT_DRY
 MARGIN = 4.0  # on the odds of the score that DRY_FALSE gives: other cameras give other scores
 SURE = 0.9999  # highest threshold of a scene label
 NOT_DRY = {"rainy", "snowy", "foggy"}
-# Pictures of coco_cc_by and vehicles_openimages_ccby with snow, rain or a wet road, of those that end in 7.jpg and f.jpg.
+# Pictures of coco_cc_by (*7.jpg) and vehicles_openimages_ccby (*f.jpg) with snow, rain or a wet road, looked at.
 NOT_DRY_PICTURES = {
     "000000252507.jpg", "000000289417.jpg", "000000329827.jpg", "000000343937.jpg", "000000423617.jpg",
     "000000516677.jpg", "1c64bff45216007f.jpg", "8d96556cdec8743f.jpg", "a7d33981079f545f.jpg",
