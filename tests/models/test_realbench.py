@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("openvino", reason="needs openvino: make setup")
 pytest.importorskip("trackeval", reason="needs trackeval: make setup")
 
-from perception_models.evaluation.real import metrics, pandaset, rows, run, sets, teachers
+from perception_models.evaluation.real import metrics, mistakes, pandaset, rows, run, sets, teachers
 from perception_models.evaluation.real.output import KINDS, Output, objects_only
 from perception_models.evaluation.real.rows import MODEL
 from perception_models.evaluation.real.sets import Picture, RealSet, box_array
@@ -39,9 +39,9 @@ def mask(folder: Path, name: str, values: np.ndarray) -> Path:
     return folder / name
 
 
-def value(each: RealSet, found: dict, measure: str, column: str = MODEL, threshold: float = 0.4) -> float:
+def value(each: RealSet, found: dict, measure: str, column: str = MODEL) -> float:
     outputs = {name: {each.name: out} for name, out in found.items()}
-    table = rows.table_rows([each], outputs, threshold)
+    table = [*rows.table_rows([each], outputs), *mistakes.mistake_rows([each], outputs)]
     return next(row.values[column] for row in table if row.measure == measure)
 
 
@@ -358,8 +358,8 @@ def test_sheets_show_the_worst_picture_first(tmp_path):
     found = {
         MODEL: [output(vehicles=[[10, 5, 60, 55]]), output(people=[[0, 0, 9, 50]], road=np.ones((6, 8), np.uint8))]
     }
-    assert [penalty(each, number, found, 0.4) for number in range(2)] == [0.0, 1.0]
-    paths = write_sheets(tmp_path / "sheets", each, found, 0.4)
+    assert [penalty(each, number, found) for number in range(2)] == [0.0, 1.0]
+    paths = write_sheets(tmp_path / "sheets", each, found)
     assert [path.name for path in paths] == ["a_set.jpg", "a_set_worst.jpg"]
     assert cv2.imread(str(paths[1])).shape == (360, 3 * 560, 3)
 

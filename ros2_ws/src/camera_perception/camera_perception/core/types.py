@@ -201,9 +201,15 @@ class ClassMap:
     colors: np.ndarray
 
 
+UNKNOWN_LABEL = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class SceneAttribute:
-    """One property of the whole image: name "weather", label "rainy", score 0..1."""
+    """One property of the whole image: name "weather", label "rainy", score 0..1.
+
+    label  UNKNOWN_LABEL when the most probable one, whose score this is, is not certain enough
+    """
 
     name: str
     label: str

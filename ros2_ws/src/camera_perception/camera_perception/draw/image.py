@@ -9,7 +9,15 @@ import cv2
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import ClassMap, LaneLine, LineColor, LineType, Perception, flag_names
+from camera_perception.core.types import (
+    UNKNOWN_LABEL,
+    ClassMap,
+    LaneLine,
+    LineColor,
+    LineType,
+    Perception,
+    flag_names,
+)
 from camera_perception.draw.boxes import draw_objects
 from camera_perception.draw.colors import GREEN, LIGHT, NIGHT, SHADOW, VERMILLION, WHITE
 from camera_perception.draw.lanes import draw_marking
@@ -65,7 +73,7 @@ def _header_labels(perception: Perception) -> list[tuple[str, bool]]:
     faults = [
         (name.replace("IMAGE_", "").replace("_", " ").lower(), True) for name in flag_names(perception.status_flags)
     ]
-    return faults + [(attribute.label, False) for attribute in perception.scene]
+    return faults + [(each.label, False) for each in perception.scene if each.label != UNKNOWN_LABEL]
 
 
 def fill_classes(canvas: np.ndarray, classes: ClassMap, opacity: float, skip: Collection[str] = ()) -> None:
