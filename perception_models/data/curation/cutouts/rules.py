@@ -100,7 +100,7 @@ def refusal(candidate: Candidate, boxes: Boxes, size: tuple[int, int]) -> str:
         return "cut by the image edge"
     if candidate.shape == "person":
         shape = height(box) / max(width(box), 1)
-        if shape < STANDING * (0.6 if sides == ("bottom",) else 1.0) or (sides and sides != ("bottom",)):
+        if shape < STANDING * (0.6 if sides == ("bottom",) else 1.0):
             return "not standing"
     if covered(candidate, boxes) > COVERED[candidate.shape]:
         return "covered"
