@@ -192,11 +192,8 @@ class _Scene:
     """A sample that objects are added to."""
 
     def __init__(self, sample: Sample, surfaces: Surfaces):
-        masks = {
-            name: None if getattr(sample, name) is None else getattr(sample, name).copy()
-            for name in ("drivable", "semantic")
-        }
-        self.sample = replace(sample, image=sample.image.copy(), **masks)
+        drivable, semantic = (None if mask is None else mask.copy() for mask in (sample.drivable, sample.semantic))
+        self.sample = replace(sample, image=sample.image.copy(), drivable=drivable, semantic=semantic)
         self.surfaces, self.open = surfaces, surfaces.base < 0
         self.noise = noise_of(sample.image)
 

@@ -136,9 +136,8 @@ def mask_refusal(mask: np.ndarray, candidate: Candidate, method: str, agreement:
     if int(largest_part(mask).sum()) < WHOLE * int(mask.sum()):
         return "several parts"
     u, v, across, down = cv2.boundingRect(mask)
-    if common((u, v, u + across, v + down), box) < EXTENT[shape] * _area(box) or box[3] - v - down > WHEELS * height(
-        box
-    ):
+    spanned = common((u, v, u + across, v + down), box)
+    if spanned < EXTENT[shape] * _area(box) or box[3] - v - down > WHEELS * height(box):
         return "extent"
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outline = max(contours, key=len)
