@@ -27,9 +27,9 @@ def with_near_vehicles(
         found.append(_ahead(rng, road, ego, speed))
     beside = [lane for lane in layout.lanes if _is_beside(lane, ego, road)]
     found += [_alongside(rng, road, layout, lane, ego, speed) for lane in beside if rng.random() < 0.5]
-    for number, new in enumerate(found):
+    for new in found:
         new.track = max((a.track for a in actors), default=0) + 1
-        actors = [a for a in actors if a in found[:number] or not _collide(a, new)] + [new]
+        actors = [a for a in actors if not _collide(a, new)] + [new]
     return actors
 
 
