@@ -207,8 +207,8 @@ def _scatter(
 def _signs(rng: np.random.Generator, road: Road, layout: Layout) -> list[SceneObject]:
     out, near_side = [], 1 if layout.left_hand else -1
     highway = layout.scene == "highway"
-    for _ in range(int(rng.poisson(2.0 if highway else 3.5))):
-        s, facing = rng.uniform(8, 150), rng.random() < 0.8
+    for _ in range(int(rng.poisson(2.6 if highway else 5.0))):
+        s, facing = rng.uniform(0, 45) if rng.random() < 0.4 else rng.uniform(8, 150), rng.random() < 0.8
         side = near_side if facing or rng.random() < 0.3 else -near_side
         if highway:
             edge = np.interp(s, layout.s, layout.row(layout.left if side > 0 else layout.right))
