@@ -70,8 +70,8 @@ class Board:
             self.bar(at + w / 2, v + (tall - height) / 2, w * 0.78, tall, color)
             at += w + (height * 0.5 if rng.random() < 0.15 else 0.0)
 
-    def mesh(self, x: float, z: float, back: Values) -> Mesh:
-        """The upright board, facing -x, its origin at height z."""
+    def mesh(self, x: float, z: float, back: Values, thick: bool = True) -> Mesh:
+        """The upright board, facing -x, its origin at height z; `thick` boards have edges."""
         front = [np.c_[np.full(len(o), x - 0.007 * k), -o[:, 0], o[:, 1] + z] for k, o in enumerate(self.outlines)]
         plate = front[0][::-1] + (0.02, 0, 0)
         edge = [
@@ -80,6 +80,7 @@ class Board:
                 front[0], plate[::-1], np.roll(front[0], -1, 0), np.roll(plate[::-1], -1, 0), strict=True
             )
         ]
+        edge = edge if thick else []
         rear, metal = [plate, *edge], [np.asarray(back, np.float32)] * (1 + len(edge))
         if self.picture is None:
             return join_flat([*front, *rear], [*self.paints, *metal], Material.SIGN)
@@ -274,7 +275,7 @@ def traffic_sign(rng: np.random.Generator, detail: int = 1) -> Asset:
     for _ in range(count):
         board = picture_board(rng, pictures) if real and pictures is not None else _painted(rng, detail)
         center = top - board.outlines[0][:, 1].min() + 0.03
-        boards.append(_hung(rng, board.mesh(-0.09, center, colors.GALVANISED)))
+        boards.append(_hung(rng, board.mesh(-0.09, center, colors.GALVANISED, bool(detail))))
         top, half = center + board.outlines[0][:, 1].max(), max(half, float(np.ptp(board.outlines[0][:, 0])) / 2)
         if half > 0.7:  # a guide board stands alone
             break
@@ -329,7 +330,7 @@ def _plate_below(rng: np.random.Generator, half: float, low: float, detail: int)
     plate.fake_text(rng, 0, 0, half * 1.2, 0.12, _BLACK)
     if not detail:
         del plate.outlines[2:], plate.paints[2:]
-    return plate.mesh(-0.09, low - 0.17, colors.GALVANISED)
+    return plate.mesh(-0.09, low - 0.17, colors.GALVANISED, bool(detail))
 
 
 def _posts(rng: np.random.Generator, half: float, top: float, detail: int) -> Mesh:

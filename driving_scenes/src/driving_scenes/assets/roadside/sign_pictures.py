@@ -17,7 +17,7 @@ import numpy as np
 FOLDER = Path(os.environ.get("DRIVING_SCENES_ASSETS", "../shared/data/assets")).absolute()
 TILE, COLUMNS = 96, 32  # pixels of a tile, tiles in a row of the atlas
 MOST = 896  # pictures: 28 rows
-CORNERS = 14  # most corners of an outline
+CORNERS = 16  # most corners of an outline
 SOLID = 0.95  # least share of its convex outline that a picture fills: no crosses
 
 
@@ -79,11 +79,10 @@ def _tile(picture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _simplified(hull: np.ndarray) -> np.ndarray:
-    """The corners (K, 2) of a convex hull of pixels, at most CORNERS, counter-clockwise as seen."""
-    tolerance = 0.6
-    while True:
-        outline = cv2.approxPolyDP(hull[:, None], tolerance, True)[:, 0]
-        if len(outline) <= CORNERS:
-            clockwise = cv2.contourArea(outline, oriented=True) > 0
-            return np.asarray(outline[::-1] if clockwise else outline, float) + 0.5
-        tolerance *= 1.3
+    """The corners (K, 2) of a convex hull of pixels that lie furthest out in CORNERS directions.
+
+    They run counter-clockwise as seen, which is clockwise in x right, y down.
+    """
+    angle = np.arange(CORNERS) * (2 * np.pi / CORNERS) + 0.1
+    furthest = (hull @ np.array([np.cos(angle), -np.sin(angle)])).argmax(0)
+    return np.asarray(hull[furthest[np.sort(np.unique(furthest, return_index=True)[1])]], float) + 0.5
