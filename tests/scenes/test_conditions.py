@@ -26,8 +26,8 @@ def conditions() -> list[Conditions]:
 @cache
 def drives() -> list[Drive]:
     return [
-        random_drive(np.random.default_rng([5, i]), build_world((11, i // 10), ("highway", "city")[i // 10 % 2]))
-        for i in range(40)
+        random_drive(np.random.default_rng([5, i]), build_world((11, i // 12), ("highway", "city")[i // 12]))
+        for i in range(24)
     ]
 
 
