@@ -96,7 +96,7 @@ def _pictured(corners: np.ndarray, tile: int, outline: np.ndarray) -> Mesh:
     """A plate facing -x with a tile of the sign atlas: corners (K, 3) metres, outline (K, 2) in the tile."""
     k = len(corners)
     fan = np.array([[0, i, i + 1] for i in range(1, k - 1)], np.int32)
-    normals, paint = np.tile(np.float32([-1, 0, 0]), (k, 1)), np.c_[outline, np.full(k, tile / TILES)]
+    normals, paint = np.tile(np.array([-1, 0, 0], np.float32), (k, 1)), np.c_[outline, np.full(k, tile / TILES)]
     return Mesh(
         corners.astype(np.float32), fan, normals, paint.astype(np.float32), np.full(k, Material.PICTURE, np.uint8)
     )
