@@ -72,8 +72,21 @@ Around = Annotated[bool, typer.Option("--around", help="Use side and rear camera
 
 
 @app.callback()
-def _commands() -> None:
+def _commands(
+    assets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with roadsigns_public_domain/png128, pictures for sign boards; without it they are painted "
+            "[default: $DRIVING_SCENES_ASSETS or ../shared/data/assets]"
+        ),
+    ] = None,
+) -> None:
     """Render driving scenes with exact labels."""
+    if assets is None:
+        return
+    if not any(assets.glob("roadsigns_public_domain/png128/*.png")):
+        raise _failure(f"{assets}: holds no roadsigns_public_domain/png128/*.png; leave --assets out for painted signs")
+    os.environ["DRIVING_SCENES_ASSETS"] = str(assets.absolute())  # worker processes read it, too
 
 
 @app.command()

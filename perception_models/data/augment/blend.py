@@ -59,7 +59,7 @@ def in_fog(colours: np.ndarray, target: np.ndarray, distance: float, weather: in
 
 def like_sensor(colours: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """(h, w, 3) uint8 with noise of this standard deviation, sometimes defocused or blurred by motion."""
-    out = np.clip(colours, 0, 255).astype(np.uint8)
+    out: np.ndarray = np.clip(colours, 0, 255).astype(np.uint8)
     if rng.random() < 0.25 and min(out.shape[:2]) > 24:
         out = blur(out, rng)
     elif rng.random() < 0.5:

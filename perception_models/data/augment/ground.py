@@ -128,7 +128,7 @@ def _hidden(base: np.ndarray) -> np.ndarray:
 def _own_car(semantic: np.ndarray) -> np.ndarray:
     """(W,) rows at the lower edge without a label."""
     labelled = semantic[::-1] != IGNORE
-    return np.where(labelled.any(0), labelled.argmax(0), semantic.shape[0] - 1)
+    return np.asarray(np.where(labelled.any(0), labelled.argmax(0), semantic.shape[0] - 1))
 
 
 def _bases(semantic: np.ndarray, ground: Ground) -> np.ndarray:

@@ -61,7 +61,7 @@ def _own_pixels(semantic: np.ndarray | None, class_id: int, shape: tuple[int, ..
     if semantic is not None:
         own: np.ndarray = semantic == _IDS[class_id]
         if own.mean() > 0.1:
-            return own | ((semantic == IGNORE) & (own.mean() < 0.3))
+            return np.asarray(own | ((semantic == IGNORE) & (own.mean() < 0.3)))
     return np.ones(shape, bool)
 
 

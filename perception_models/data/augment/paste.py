@@ -21,6 +21,7 @@ KINDS = {"pedestrian": "people", "rider": "riders", "bicycle": "riders", "motorc
 MAX_ENLARGED = 1.4  # times the stored size
 MIN_PIXELS = 10.0  # height
 MIN_SHOWN = 0.3  # fraction of an object that nearer things leave visible
+MAX_SHARE = 0.01  # of all pastes for one cut-out, so that a few riders are not learnt by heart
 ATTEMPTS = 6  # to find a place for an object
 
 
@@ -32,8 +33,8 @@ class PasteConfig:
     fraction  of the images that get cut-outs, 0..1
     count     fewest and most per image
     distance  nearest and farthest, metres; near ones fill the image
-    people    share of people among the cut-outs, 0..1; riders and two-wheelers and vehicles share the rest
-    riders    share of riders and two-wheelers
+    people    share of people among the cut-outs, 0..1
+    riders    share of riders and two-wheelers, less with few of them; vehicles have the rest
     """
 
     path: str
@@ -76,7 +77,7 @@ class Paster:
             groups[KINDS.get(cutout.category, "vehicles")].append(cutout)
         shares = {"people": config.people, "riders": config.riders}
         shares["vehicles"] = 1 - sum(shares.values())
-        self._groups = [(groups[kind], share) for kind, share in shares.items() if groups[kind]]
+        self._groups = [(groups[k], min(share, MAX_SHARE * len(groups[k]))) for k, share in shares.items() if groups[k]]
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample, or a copy with objects added, far ones first."""
@@ -112,7 +113,7 @@ class Paster:
         return None
 
     def _choose(self, rng: np.random.Generator) -> Cutout:
-        weights = np.array([share for _, share in self._groups])
+        weights = np.array([share for _, share in self._groups]) + 1e-9
         group = self._groups[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
         return group[int(rng.integers(len(group)))]
 
@@ -191,11 +192,8 @@ class _Scene:
     """A sample that objects are added to."""
 
     def __init__(self, sample: Sample, surfaces: Surfaces):
-        masks = {
-            name: None if getattr(sample, name) is None else getattr(sample, name).copy()
-            for name in ("drivable", "semantic")
-        }
-        self.sample = replace(sample, image=sample.image.copy(), **masks)
+        drivable, semantic = (None if mask is None else mask.copy() for mask in (sample.drivable, sample.semantic))
+        self.sample = replace(sample, image=sample.image.copy(), drivable=drivable, semantic=semantic)
         self.surfaces, self.open = surfaces, surfaces.base < 0
         self.noise = noise_of(sample.image)
 

@@ -16,13 +16,12 @@ import numpy as np
 from tqdm import tqdm
 
 from perception_models.data.curation.agreement import Rules, fuse
-from perception_models.data.curation.boxes import Box
+from perception_models.data.curation.boxes import Box, Truth
 from perception_models.data.curation.inspect import count, write
 from perception_models.data.curation.road import RoadTeacher
 from perception_models.data.curation.rules import Label, label_objects
 from perception_models.data.curation.sources import LICENCE_FILES, Picture, open_source
 from perception_models.data.curation.teachers import Teacher
-from perception_models.data.curation.truth import Truth
 from perception_models.data.curation.views import find_in_views
 from perception_models.data.files import DataError, read_image
 from perception_models.data.readers.folder import LabelledFolder

@@ -114,7 +114,7 @@ class Raster:
     ) -> None:
         values = light_values(snapshot, world_from_camera[:3, 3])
         values |= snapshot.surface
-        values |= {"uShadow": 1, "uNoise": 0, "uPixel": pixel}
+        values |= {"uShadow": 1, "uNoise": 0, "uSigns": 2, "uPixel": pixel}
         matrices = {
             "uClipFromWorld": clip,
             "uShadowFromWorld": shadow_from_world,
@@ -135,6 +135,7 @@ class Raster:
         target.clear(0, 0, 0, 1, depth=1.0)
         gpu.noise.use(0)
         self.shadow_map.use(1)
+        gpu.signs.use(2)
         ctx.depth_func = "<="
         ctx.enable_only(ctx.DEPTH_TEST)
         for item in visible:

@@ -36,7 +36,7 @@ PAINTS = [  # linear RGB
     (0.6, 0.5, 0.05),
     (0.1, 0.2, 0.35),
 ]
-PAINT_FREQUENCIES = np.array([0.22, 0.18, 0.16, 0.16, 0.08, 0.08, 0.03, 0.02, 0.02, 0.02, 0.01, 0.02])
+PAINT_FREQUENCIES = np.array([0.19, 0.22, 0.2, 0.12, 0.09, 0.07, 0.03, 0.02, 0.02, 0.01, 0.01, 0.02])
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ class _Stretch:
         return Actor(key, self.road, self.lane, s, shift, yaw, **state)
 
 
-def _vehicle(rng: np.random.Generator, asset_type: str) -> tuple[AssetKey, Tint | None]:
+def random_vehicle(rng: np.random.Generator, asset_type: str) -> tuple[AssetKey, Tint | None]:
     """A random vehicle and the paint that replaces its own, if any."""
     tint: Tint | None = None
     if asset_type == "car" and rng.random() < 0.6:
@@ -166,7 +166,7 @@ def _driving(on: _Stretch) -> list[Actor]:
     types, weights = list(MIX[scene]), np.array(list(MIX[scene].values())) / sum(MIX[scene].values())
     while s < on.end:
         asset_type = str(rng.choice(types, p=weights))
-        key, tint = _vehicle(rng, asset_type)
+        key, tint = random_vehicle(rng, asset_type)
         length = size(key)[0]
         s += length / 2
         shift, yaw = rng.normal(0, 0.18), rng.normal(0, 0.015) + on.yaw
@@ -185,7 +185,7 @@ def _parked(on: _Stretch) -> list[Actor]:
     rng = on.rng
     out, s, fill = [], on.start + rng.uniform(0, 8), rng.choice([0.2, 0.6, 0.9])
     while s < min(on.end, 160):
-        key, tint = _vehicle(
+        key, tint = random_vehicle(
             rng, str(rng.choice(["car", "truck", "motorcycle", "bicycle"], p=[0.86, 0.05, 0.05, 0.04]))
         )
         length = size(key)[0]
@@ -201,7 +201,7 @@ def _in_bays(on: _Stretch) -> list[Actor]:
     rng, bay = on.rng, on.layout.bay_width
     out, fill = [], rng.choice([0.3, 0.7, 0.92])
     for s in np.arange(-30.0, min(on.end, 120.0), bay) + bay / 2:
-        key, tint = _vehicle(rng, "car")
+        key, tint = random_vehicle(rng, "car")
         if rng.random() < fill and on.free(s) and size(key)[0] < on.lane.width + 0.4:
             yaw = rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.04)
             out.append(on.actor(key, float(s), rng.normal(0, 0.2), yaw, tint=tint))

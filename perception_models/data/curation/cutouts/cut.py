@@ -149,8 +149,8 @@ def _cut(candidate: rules.Candidate, sample: Sample, outlines: list[Outline], co
 def _mask(candidate: rules.Candidate, image: np.ndarray, outlines: list[Outline], config: CutConfig) -> _Mask | str:
     """By polygons where all parts have one, else by the pose network and GrabCut; people must show their feet."""
     person = config.matting.find(image, candidate.boxes[0]) if config.matting and candidate.shape != "block" else None
-    whole = not rules.truncated_sides(candidate.box, image.shape[:2])
-    if person and candidate.shape == "person" and whole and not person.standing:
+    feet = "bottom" not in rules.truncated_sides(candidate.box, (image.shape[0], image.shape[1]))
+    if person and candidate.shape == "person" and feet and not person.standing:
         return "no feet visible"
     drawn = [[shape for box, shape in outlines if iou(box, part) > SAME_OBJECT] for part in candidate.boxes]
     if all(drawn):

@@ -104,13 +104,15 @@ def _without_holes(mask: np.ndarray, largest: float) -> np.ndarray:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     small = stats[:, cv2.CC_STAT_AREA] <= largest
     small[0] = False
-    return mask | small[labels].astype(np.uint8)
+    filled: np.ndarray = mask | small[labels].astype(np.uint8)
+    return filled
 
 
 def cut_alpha(mask: np.ndarray) -> np.ndarray:
     """(H, W) uint8 alpha: the mask, half a pixel smaller, with a soft border."""
     blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0)
-    return (np.clip((blurred - 0.35) / 0.5, 0, 1) * 255).astype(np.uint8)
+    alpha: np.ndarray = (np.clip((blurred - 0.35) / 0.5, 0, 1) * 255).astype(np.uint8)
+    return alpha
 
 
 def own_colours(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from perception_models.data.files import DataError
 FILE = "pose_landmark_full.tflite"
 INPUT = 256
 VIEWS = ((1.15, False), (1.35, True), (1.6, False))  # size of the square, fraction of the box; mirrored
-MIN_LEG = 0.3  # from hips to ankles, fraction of the box; about 0.5 for a standing person
+MIN_LEG = 0.37  # from hips to ankles, fraction of the box; about 0.5 for a standing person
 HIPS, ANKLES = (23, 24), (27, 28)
 
 

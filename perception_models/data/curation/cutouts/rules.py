@@ -100,7 +100,7 @@ def refusal(candidate: Candidate, boxes: Boxes, size: tuple[int, int]) -> str:
         return "cut by the image edge"
     if candidate.shape == "person":
         shape = height(box) / max(width(box), 1)
-        if shape < STANDING * (0.6 if sides == ("bottom",) else 1.0) or (sides and sides != ("bottom",)):
+        if shape < STANDING * (0.6 if sides == ("bottom",) else 1.0):
             return "not standing"
     if covered(candidate, boxes) > COVERED[candidate.shape]:
         return "covered"
@@ -136,9 +136,8 @@ def mask_refusal(mask: np.ndarray, candidate: Candidate, method: str, agreement:
     if int(largest_part(mask).sum()) < WHOLE * int(mask.sum()):
         return "several parts"
     u, v, across, down = cv2.boundingRect(mask)
-    if common((u, v, u + across, v + down), box) < EXTENT[shape] * _area(box) or box[3] - v - down > WHEELS * height(
-        box
-    ):
+    spanned = common((u, v, u + across, v + down), box)
+    if spanned < EXTENT[shape] * _area(box) or box[3] - v - down > WHEELS * height(box):
         return "extent"
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outline = max(contours, key=len)
