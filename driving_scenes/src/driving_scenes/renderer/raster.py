@@ -22,6 +22,7 @@ EGO_CAR = AssetKey("ego_car")  # not in the pool: its mesh is made for each imag
 TWO_SIDED = {"tree", "bush", "fence", "truck", "parked_clutter", "ego_car"}  # asset types with faces seen from behind
 GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
 DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
+CLOSE_PIXELS = {"pedestrian": 110.0}  # size above which an asset type with a third level of detail is drawn in it
 MAX_RADIANCE = 400.0
 
 
@@ -79,6 +80,7 @@ class Raster:
         for i in keep[np.argsort(p[keep, 2])]:
             key = objects[i].key
             detail = int(pixels[i] > DETAIL_PIXELS.get(key.asset_type, 40.0))
+            detail += pixels[i] > CLOSE_PIXELS.get(key.asset_type, np.inf)
             out.append(VisibleObject(objects[i], self.gpu.pieces(key, detail), float(p[i, 2])))
         return out
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from driving_scenes.assets.people.person import Dress, Pose, dressed, person, walking
+from driving_scenes.assets.people.person_pool import VARIANTS, pooled, source
 from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
 from driving_scenes.base import colors
 from driving_scenes.base.asset import Asset, asset_of
@@ -21,6 +22,8 @@ _HELMETS = colors.linear("f0f0ee", "101012", "b01818", "1e4fa0", "e0c020", "7076
 
 def pedestrian(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A person, walking or standing, facing +x."""
+    if source() is not None:
+        return asset_of(pooled(int(rng.integers(VARIANTS)), detail), "pedestrian", PEDESTRIAN)
     dress, pose = dressed(rng), walking(rng)
     body = [person(dress, pose, detail)]
     carried = rng.choice(["", "backpack", "bag", "umbrella", "stick"], p=[0.6, 0.15, 0.13, 0.09, 0.03])

@@ -1,0 +1,85 @@
+"""People made once and kept on disk: each file holds one person at three levels of detail."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from driving_scenes.assets.people.decimation import clustered
+from driving_scenes.assets.people.makehuman import makehuman
+from driving_scenes.assets.people.poses import walking
+from driving_scenes.assets.people.real_person import real_person
+from driving_scenes.base.mesh import Mesh
+
+log = logging.getLogger(__name__)
+SOURCE, CACHE = "DRIVING_SCENES_PEOPLE", "DRIVING_SCENES_CACHE"  # environment variables
+SHARED = Path("shared/data/assets/people_makehuman_cc0/people.npz")
+VERSION = 1  # counts changes of the people; part of the folder's name
+VARIANTS = 400
+CELLS = (0.075, 0.032, 0.014)  # metres between vertices by level of detail
+
+
+@lru_cache(maxsize=1)
+def source() -> Path | None:
+    """people.npz: from the environment, or in ../shared beside this folder or beside the repository; None: not there."""
+    given = os.environ.get(SOURCE)
+    if given is not None:
+        return Path(given) if given and Path(given).is_file() else _absent()
+    roots = [Path.cwd().parent, *Path(__file__).resolve().parents[5:7]]
+    found = next((root / SHARED for root in roots if (root / SHARED).is_file()), None)
+    return found or _absent()
+
+
+def _absent() -> None:
+    log.warning("people.npz is not there, so simple figures serve as people; set %s to its path.", SOURCE)
+
+
+def folder() -> Path:
+    """Where the people are kept."""
+    cache = os.environ.get(CACHE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "driving_scenes"
+    return Path(cache) / f"people_{VERSION}"
+
+
+def pooled(variant: int, detail: int) -> Mesh:
+    """Person number `variant` at a level of detail, made on first use."""
+    path = folder() / f"{variant:04d}.npz"
+    if not path.is_file():
+        _write(path, person_at_levels(variant))
+    with np.load(path) as file:
+        arrays = [file[f"{name}{detail}"] for name in ("vertices", "faces", "normals", "colors")]
+    vertices, faces, normals, colors = arrays
+    return Mesh(
+        vertices.astype(np.float32),
+        faces.astype(np.int32),
+        (normals / 127.0).astype(np.float32),
+        ((colors / 255.0) ** 2).astype(np.float32),
+        np.zeros(len(vertices), np.uint8),
+    )
+
+
+def person_at_levels(variant: int) -> list[Mesh]:
+    """One person, always the same for its number, at every level of detail."""
+    path = source()
+    assert path is not None
+    rng = np.random.default_rng([7, variant])
+    stride = float(rng.choice([0.0, rng.uniform(0.5, 1.2), rng.uniform(1.5, 2.0)], p=[0.25, 0.68, 0.07]))
+    mesh = real_person(makehuman(path), rng, walking(rng, stride))
+    return [clustered(mesh, cell) for cell in CELLS]
+
+
+def _write(path: Path, levels: list[Mesh]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, np.ndarray] = {}
+    for k, mesh in enumerate(levels):
+        arrays[f"vertices{k}"] = mesh.vertices.astype(np.float32)
+        arrays[f"faces{k}"] = mesh.faces.astype(np.uint16)
+        arrays[f"normals{k}"] = np.round(mesh.normals * 127).astype(np.int8)
+        arrays[f"colors{k}"] = np.round(np.sqrt(mesh.colors) * 255).astype(np.uint8)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    os.replace(file.name, path)
