@@ -7,12 +7,18 @@ import numpy as np
 from driving_scenes.base.mesh import Mesh
 
 
-def clustered(mesh: Mesh, cell: float) -> Mesh:
-    """The mesh with one vertex per cell of `cell` metres and side of the surface."""
+HEAD_CELL = 0.6  # size of the head's cells, of the body's
+
+
+def clustered(mesh: Mesh, cell: float, neck: float) -> Mesh:
+    """The mesh with one vertex per cell of `cell` metres and side of the surface; above z = `neck` it keeps more."""
     # A thin part such as a sleeve keeps its two sides: vertices that face opposite ways stay apart.
     facing = np.abs(mesh.normals).argmax(1)
     sign = np.take_along_axis(mesh.normals, facing[:, None], 1)[:, 0] > 0
-    cells = np.floor(mesh.vertices / cell).astype(np.int64) - np.floor(mesh.vertices.min(0) / cell).astype(np.int64)
+    low = mesh.vertices.min(0)
+    head = mesh.vertices[:, 2] > neck
+    steps = np.where(head, cell * HEAD_CELL, cell)[:, None]
+    cells = ((mesh.vertices - low) / steps).astype(np.int64) + head[:, None] * 1000
     code = ((cells[:, 0] * 4096 + cells[:, 1]) * 4096 + cells[:, 2]) * 2 + sign
     _, group = np.unique(code, return_inverse=True)
     group = group.reshape(-1)

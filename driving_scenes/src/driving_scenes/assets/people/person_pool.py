@@ -13,20 +13,21 @@ import numpy as np
 from driving_scenes.assets.people.decimation import clustered
 from driving_scenes.assets.people.makehuman import makehuman
 from driving_scenes.assets.people.poses import walking
-from driving_scenes.assets.people.real_person import real_person
-from driving_scenes.base.mesh import Mesh
+from driving_scenes.assets.people.real_person import centred, real_person
+from driving_scenes.base.mesh import Mesh, join
 
 log = logging.getLogger(__name__)
 SOURCE, CACHE = "DRIVING_SCENES_PEOPLE", "DRIVING_SCENES_CACHE"  # environment variables
 SHARED = Path("shared/data/assets/people_makehuman_cc0/people.npz")
 VERSION = 1  # counts changes of the people; part of the folder's name
 VARIANTS = 400
-CELLS = (0.075, 0.032, 0.014)  # metres between vertices by level of detail
+CELLS = (0.1, 0.045, 0.018)  # metres between vertices by level of detail
+NECK = 0.86  # of the height
 
 
 @lru_cache(maxsize=1)
 def source() -> Path | None:
-    """people.npz: from the environment, or in ../shared beside this folder or beside the repository; None: not there."""
+    """people.npz: from the environment, or in ../shared beside the repository; None: not there."""
     given = os.environ.get(SOURCE)
     if given is not None:
         return Path(given) if given and Path(given).is_file() else _absent()
@@ -68,8 +69,15 @@ def person_at_levels(variant: int) -> list[Mesh]:
     assert path is not None
     rng = np.random.default_rng([7, variant])
     stride = float(rng.choice([0.0, rng.uniform(0.5, 1.2), rng.uniform(1.5, 2.0)], p=[0.25, 0.68, 0.07]))
-    mesh = real_person(makehuman(path), rng, walking(rng, stride))
-    return [clustered(mesh, cell) for cell in CELLS]
+    parts = real_person(makehuman(path), rng, walking(rng, stride))
+    return at_levels(parts)
+
+
+def at_levels(parts: list[Mesh]) -> list[Mesh]:
+    """The parts of a person as one mesh at every level of detail."""
+    whole = join(parts).vertices[:, 2]
+    neck = float(whole.min() + NECK * np.ptp(whole))
+    return [centred(join([clustered(part, cell, neck) for part in parts])) for cell in CELLS]
 
 
 def _write(path: Path, levels: list[Mesh]) -> None:

@@ -15,6 +15,13 @@ def turn(axis: np.ndarray, degrees: float) -> np.ndarray:
     return np.asarray(cv2.Rodrigues(axis * np.radians(degrees))[0])
 
 
+def relaxed_hand(rng: np.random.Generator, side: str, sign: int, curl: float = 24.0) -> Turns:
+    """Fingers bent towards the palm by about `curl` degrees at each joint; they splay at rest."""
+    bend = curl * rng.uniform(0.6, 1.4)
+    joints = [f"finger{finger}-{joint}.{side}" for finger in (2, 3, 4, 5) for joint in (1, 2, 3)]
+    return {name: turn(Z, -sign * bend) for name in joints}
+
+
 def walking(rng: np.random.Generator, stride: float) -> Turns:
     """A phase of a stride; stride 0: standing, 1: walking, 2: running."""
     phase, turns = rng.uniform(0, 2 * np.pi), {}
@@ -24,8 +31,9 @@ def walking(rng: np.random.Generator, stride: float) -> Turns:
         knee = max(0.0, np.sin(phase + shift - 1.9))
         turns[f"upperleg01.{side}"] = turn(X, -24 * stride * swing) @ turn(Z, -sign * 3)
         turns[f"lowerleg01.{side}"] = turn(X, 4 + stride * 34 * knee)
-        turns[f"upperarm01.{side}"] = turn(X, 20 * stride * swing) @ turn(Z, -sign * rng.uniform(36, 44))
+        turns[f"upperarm01.{side}"] = turn(X, 20 * stride * swing) @ turn(Z, -sign * rng.uniform(38, 47))
         turns[f"lowerarm01.{side}"] = turn(X, -bend - rng.uniform(0, 12)) @ turn(Y, sign * 12)
+        turns |= relaxed_hand(rng, side, sign)
     turns["root"] = turn(X, 3 * stride + rng.normal(0, 1.5))
     turns["head"] = turn(Y, rng.normal(0, 22)) @ turn(X, rng.normal(4, 8))
     return turns

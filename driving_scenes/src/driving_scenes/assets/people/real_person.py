@@ -27,11 +27,13 @@ CLOTH = colors.linear(
 TROUSERS = colors.linear(
     "0b0c0f", "14151a", "1d2230", "25304a", "33456b", "4f678f", "3a352e", "6d6250", "8f8468", "5a5c60"
 )
-HAIR = colors.linear("0a0808", "14100e", "20160f", "3a2416", "5a3a20", "8a6a3c", "b8985a", "8d8b88", "c9c7c2", "5a2a15")
+HAIR = colors.linear(
+    *("0a0808", "14100e", "20160f", "3a2416", "5a3a20", "8a6a3c", "b8985a", "8d8b88", "c9c7c2", "5a2a15")
+)
 
 
-def real_person(people: MakeHuman, rng: np.random.Generator, turns: Turns) -> Mesh:
-    """A posed, dressed person: x forward, y left, z up, feet at z = 0, centred."""
+def real_person(people: MakeHuman, rng: np.random.Generator, turns: Turns) -> list[Mesh]:
+    """Clothes, shoes, skin and hair of a posed person: x forward, y left, z up."""
     gender = str(rng.choice(["male", "female"]))
     age = str(rng.choice(["young", "old", "child"], p=[0.66, 0.2, 0.14]))
     race = str(rng.choice(["caucasian", "african", "asian"], p=[0.5, 0.25, 0.25]))
@@ -40,16 +42,17 @@ def real_person(people: MakeHuman, rng: np.random.Generator, turns: Turns) -> Me
     suit, hides = people.worn(f"clothes/{rng.choice(SUITS[gender])}", body)
     shoes, hides_too = people.worn(f"clothes/shoes0{rng.integers(1, 7)}", body)
     hair, _ = people.worn(f"hair/{rng.choice(HAIRS[gender])}", body)
+    covered = np.concatenate([hides, hides_too])
     kind = f"skin/{_skin_age(rng, age)}_{race}_{gender}/"
     skins = [name for name in people.arrays if name.startswith(kind)]
-    skin = people.skin(str(rng.choice(skins)), body, np.concatenate([hides, hides_too]))
+    skin = people.skin(str(rng.choice(skins)), body, covered)
     waist = float(people.joints(body.rest)[people.bones.index("spine05"), 1])
     parts = [_recolored_suit(rng, suit, waist), _tinted(shoes, rng.uniform(0.25, 1.0)), skin]
     meshes = [mesh_of(part) for part in parts]
     meshes.append(_two_sided(mesh_of(_recolored(hair, _hair_color(rng, age, race)))))
     if gender == "male" and rng.random() < 0.08:
         meshes.append(mesh_of(_recolored(people.worn("clothes/fedora01", body)[0], colors.one_of(rng, CLOTH))))
-    return _centred(join(meshes))
+    return meshes
 
 
 def _skin_age(rng: np.random.Generator, age: str) -> str:
@@ -83,7 +86,7 @@ def _recolored_suit(rng: np.random.Generator, suit: Surface, waist: float) -> Su
         return _tinted(suit, rng.uniform(0.3, 1.1) * rng.uniform(0.75, 1.2, 3))
     low = suit.rest[:, 1] < waist
     suit = _recolored(suit, colors.one_of(rng, TROUSERS, 0.25), low)
-    return _recolored(suit, colors.one_of(rng, CLOTH, 0.25), ~low)
+    return _recolored(suit, colors.one_of(rng, CLOTH[:16] if rng.random() < 0.7 else CLOTH[16:], 0.25), ~low)
 
 
 def _tinted(surface: Surface, tint: float | np.ndarray) -> Surface:
@@ -96,7 +99,8 @@ def _two_sided(mesh: Mesh) -> Mesh:
     return join([mesh, back])
 
 
-def _centred(mesh: Mesh) -> Mesh:
+def centred(mesh: Mesh) -> Mesh:
+    """The mesh with its lowest point at z = 0 and its middle above the origin."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     shift = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32)
     return replace(mesh, vertices=mesh.vertices - shift)
