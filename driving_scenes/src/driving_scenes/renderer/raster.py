@@ -22,7 +22,7 @@ EGO_CAR = AssetKey("ego_car")  # not in the pool: its mesh is made for each imag
 TWO_SIDED = {"tree", "bush", "fence", "truck", "parked_clutter", "ego_car"}  # asset types with faces seen from behind
 GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
 DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
-CLOSE_PIXELS = {"pedestrian": 110.0}  # size above which an asset type with a third level of detail is drawn in it
+CLOSE_PIXELS = {"pedestrian": 110.0, "rider": 130.0}  # size above which a third level of detail is drawn
 MAX_RADIANCE = 400.0
 
 

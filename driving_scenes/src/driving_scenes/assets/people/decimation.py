@@ -6,7 +6,6 @@ import numpy as np
 
 from driving_scenes.base.mesh import Mesh
 
-
 HEAD_CELL = 0.6  # size of the head's cells, of the body's
 
 

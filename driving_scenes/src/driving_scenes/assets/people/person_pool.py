@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from driving_scenes.assets.people.decimation import clustered
-from driving_scenes.assets.people.makehuman import makehuman
+from driving_scenes.assets.people.makehuman import MakeHuman, makehuman
 from driving_scenes.assets.people.poses import walking
-from driving_scenes.assets.people.real_person import centred, real_person
+from driving_scenes.assets.people.real_person import centred, dressed_body, random_build
+from driving_scenes.assets.people.seated import riding
+from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
 from driving_scenes.base.mesh import Mesh, join
 
 log = logging.getLogger(__name__)
 SOURCE, CACHE = "DRIVING_SCENES_PEOPLE", "DRIVING_SCENES_CACHE"  # environment variables
 SHARED = Path("shared/data/assets/people_makehuman_cc0/people.npz")
-VERSION = 1  # counts changes of the people; part of the folder's name
-VARIANTS = 400
+VERSION = 2  # counts changes of the people; part of the folder's name
+VARIANTS = {"pedestrian": 400, "bicycle": 64, "motorcycle": 64}
 CELLS = (0.1, 0.045, 0.018)  # metres between vertices by level of detail
 NECK = 0.86  # of the height
 
@@ -46,11 +49,11 @@ def folder() -> Path:
     return Path(cache) / f"people_{VERSION}"
 
 
-def pooled(variant: int, detail: int) -> Mesh:
-    """Person number `variant` at a level of detail, made on first use."""
-    path = folder() / f"{variant:04d}.npz"
+def pooled(kind: str, variant: int, detail: int) -> Mesh:
+    """Person number `variant` of a kind at a level of detail, made on first use."""
+    path = folder() / kind / f"{variant:04d}.npz"
     if not path.is_file():
-        _write(path, person_at_levels(variant))
+        _write(path, at_levels(MAKERS[kind](variant), kind == "pedestrian"))
     with np.load(path) as file:
         arrays = [file[f"{name}{detail}"] for name in ("vertices", "faces", "normals", "colors")]
     vertices, faces, normals, colors = arrays
@@ -63,21 +66,45 @@ def pooled(variant: int, detail: int) -> Mesh:
     )
 
 
-def person_at_levels(variant: int) -> list[Mesh]:
-    """One person, always the same for its number, at every level of detail."""
+def _people() -> MakeHuman:
     path = source()
     assert path is not None
+    return makehuman(path)
+
+
+def on_foot(variant: int) -> list[Mesh]:
+    """The parts of one person who stands, walks or runs, always the same for its number."""
     rng = np.random.default_rng([7, variant])
     stride = float(rng.choice([0.0, rng.uniform(0.5, 1.2), rng.uniform(1.5, 2.0)], p=[0.25, 0.68, 0.07]))
-    parts = real_person(makehuman(path), rng, walking(rng, stride))
-    return at_levels(parts)
+    build = random_build(_people(), rng)
+    return dressed_body(_people(), rng, build, walking(rng, stride))
 
 
-def at_levels(parts: list[Mesh]) -> list[Mesh]:
+def ride_of(vehicle: str, variant: int, detail: int = 1) -> Ride:
+    """The two-wheeler of a rider."""
+    return RIDES[vehicle](np.random.default_rng([8, variant]), detail)
+
+
+def on_ride(vehicle: str, variant: int) -> list[Mesh]:
+    """The parts of one rider, in the frame of the two-wheeler."""
+    rng = np.random.default_rng([9, variant])
+    build = random_build(_people(), rng, children=0.0)
+    turns, shift = riding(_people(), build.rest, rng, ride_of(vehicle, variant))
+    heads = {"bicycle": ["hair", "helmet"], "motorcycle": ["full helmet", "helmet"]}[vehicle]
+    parts = dressed_body(_people(), rng, build, turns, str(rng.choice(heads, p=[0.55, 0.45])))
+    return [replace(part, vertices=part.vertices + shift.astype(np.float32)) for part in parts]
+
+
+RIDES = {"bicycle": bicycle_ride, "motorcycle": motorcycle_ride}
+MAKERS = {"pedestrian": on_foot, **{vehicle: partial(on_ride, vehicle) for vehicle in RIDES}}
+
+
+def at_levels(parts: list[Mesh], grounded: bool) -> list[Mesh]:
     """The parts of a person as one mesh at every level of detail."""
     whole = join(parts).vertices[:, 2]
     neck = float(whole.min() + NECK * np.ptp(whole))
-    return [centred(join([clustered(part, cell, neck) for part in parts])) for cell in CELLS]
+    levels = [join([clustered(part, cell, neck) for part in parts]) for cell in CELLS]
+    return [centred(mesh) for mesh in levels] if grounded else levels
 
 
 def _write(path: Path, levels: list[Mesh]) -> None:

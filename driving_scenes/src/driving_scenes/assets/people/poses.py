@@ -15,6 +15,11 @@ def turn(axis: np.ndarray, degrees: float) -> np.ndarray:
     return np.asarray(cv2.Rodrigues(axis * np.radians(degrees))[0])
 
 
+def elbow(sign: int, degrees: float) -> np.ndarray:
+    """Bends an arm forward; at rest it points down and outward at 45 degrees."""
+    return turn(-(X + sign * Y) / np.sqrt(2), degrees)
+
+
 def relaxed_hand(rng: np.random.Generator, side: str, sign: int, curl: float = 24.0) -> Turns:
     """Fingers bent towards the palm by about `curl` degrees at each joint; they splay at rest."""
     bend = curl * rng.uniform(0.6, 1.4)
@@ -32,8 +37,12 @@ def walking(rng: np.random.Generator, stride: float) -> Turns:
         turns[f"upperleg01.{side}"] = turn(X, -24 * stride * swing) @ turn(Z, -sign * 3)
         turns[f"lowerleg01.{side}"] = turn(X, 4 + stride * 34 * knee)
         turns[f"upperarm01.{side}"] = turn(X, 20 * stride * swing) @ turn(Z, -sign * rng.uniform(38, 47))
-        turns[f"lowerarm01.{side}"] = turn(X, -bend - rng.uniform(0, 12)) @ turn(Y, sign * 12)
+        turns[f"lowerarm01.{side}"] = elbow(sign, bend + rng.uniform(0, 12))
         turns |= relaxed_hand(rng, side, sign)
+    if stride < 1.3 and rng.random() < 0.3:  # holds a phone, a cup or the strap of a bag
+        side, sign, _ = SIDES[int(rng.integers(2))]
+        turns[f"upperarm01.{side}"] = turn(X, rng.uniform(-25, 5)) @ turn(Z, -sign * 42)
+        turns[f"lowerarm01.{side}"] = turn(Z, -sign * rng.uniform(10, 40)) @ elbow(sign, rng.uniform(60, 125))
     turns["root"] = turn(X, 3 * stride + rng.normal(0, 1.5))
     turns["head"] = turn(Y, rng.normal(0, 22)) @ turn(X, rng.normal(4, 8))
     return turns
