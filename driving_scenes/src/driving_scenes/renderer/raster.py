@@ -102,7 +102,8 @@ class Raster:
             if np.abs(across).max() > SHADOW_EXTENT + max(size(obj.key)):
                 continue
             set_uniform(program, "uWorldFromObject", obj.world_from_object)
-            for piece in self.gpu.pieces(obj.key, int(np.linalg.norm(offset) < 35)):
+            near = np.linalg.norm(offset) < 35 and obj.key.asset_type not in CLOSE_PIXELS
+            for piece in self.gpu.pieces(obj.key, int(near)):
                 piece.depth.render()
         return shadow_from_world
 

@@ -209,19 +209,19 @@ def _in_bays(on: _Stretch) -> list[Actor]:
 
 
 def _walking(on: _Stretch) -> list[Actor]:
-    """Groups of one to three pedestrians, and now and then a parked bicycle with its rider."""
+    """Groups of pedestrians, many of them near the camera, and now and then a standing cyclist."""
     rng, lane = on.rng, on.lane
-    count = rng.poisson({"city street": 7, "residential": 2.5}.get(on.layout.scene, 1) * on.density)
+    count = rng.poisson({"city street": 9, "residential": 3.5}.get(on.layout.scene, 1) * on.density)
     out = []
     for _ in range(min(count, 16)):
-        s, ahead = rng.uniform(0, 90), rng.random() < 0.5
+        s, ahead = (rng.uniform(2, 30) if rng.random() < 0.45 else rng.uniform(0, 90)), rng.random() < 0.5
         shift = rng.uniform(-0.42, 0.42) * lane.width
         if not on.free(s):
             continue
         pace = rng.uniform(0.8, 1.6) * (rng.random() < 0.85)
         yaw = 0.0 if ahead else np.pi
         walkway = replace(on, lane=Lane(lane.t, lane.width, 1 if ahead else -1, "walk", lane.valid))
-        for k in range(int(rng.choice([1, 1, 2, 3], p=[0.5, 0.2, 0.2, 0.1]))):
+        for k in range(int(rng.choice([1, 2, 3, 5], p=[0.66, 0.2, 0.1, 0.04]))):
             key = AssetKey.random(rng, "pedestrian")
             s_k, shift_k = s + rng.normal(0, 0.5) * k, shift + 0.6 * k * (-1) ** k
             out.append(walkway.actor(key, s_k, shift_k, yaw + rng.normal(0, 0.4), speed=pace, up=0.12))
@@ -258,7 +258,7 @@ def _crossing_people(rng: np.random.Generator, road: Road, layout: Layout, densi
         crossings.append(float(rng.uniform(15, 50)))
     out = []
     for s in crossings:
-        for _ in range(rng.poisson(1.2 * density)):
+        for _ in range(rng.poisson(0.6 + 1.6 * density)):
             t = rng.uniform(layout.paved[1], layout.paved[0])
             lane = Lane(layout.row(t), 1.0, 1, "walk")
             yaw = rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.2)

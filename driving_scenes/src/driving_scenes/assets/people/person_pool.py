@@ -49,11 +49,21 @@ def folder() -> Path:
     return Path(cache) / f"people_{VERSION}"
 
 
+def path_of(kind: str, variant: int) -> Path:
+    """File of one person."""
+    return folder() / kind / f"{variant:04d}.npz"
+
+
+def keep(kind: str, variant: int) -> None:
+    """Make one person and keep it on disk."""
+    _write(path_of(kind, variant), at_levels(MAKERS[kind](variant), kind == "pedestrian"))
+
+
 def pooled(kind: str, variant: int, detail: int) -> Mesh:
     """Person number `variant` of a kind at a level of detail, made on first use."""
-    path = folder() / kind / f"{variant:04d}.npz"
+    path = path_of(kind, variant)
     if not path.is_file():
-        _write(path, at_levels(MAKERS[kind](variant), kind == "pedestrian"))
+        keep(kind, variant)
     with np.load(path) as file:
         arrays = [file[f"{name}{detail}"] for name in ("vertices", "faces", "normals", "colors")]
     vertices, faces, normals, colors = arrays
@@ -87,7 +97,7 @@ def ride_of(vehicle: str, variant: int, detail: int = 1) -> Ride:
 
 def on_ride(vehicle: str, variant: int) -> list[Mesh]:
     """The parts of one rider, in the frame of the two-wheeler."""
-    rng = np.random.default_rng([9, variant])
+    rng = np.random.default_rng([9, len(vehicle), variant])
     build = random_build(_people(), rng, children=0.0)
     turns, shift = riding(_people(), build.rest, rng, ride_of(vehicle, variant))
     heads = {"bicycle": ["hair", "helmet"], "motorcycle": ["full helmet", "helmet"]}[vehicle]
