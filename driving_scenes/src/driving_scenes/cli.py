@@ -156,6 +156,22 @@ def sheet(
 
 
 @app.command()
+def people(
+    workers: Annotated[int, typer.Option(help="Number of processes")] = 1,
+) -> None:
+    """Make all people of the scenes and keep them on disk; otherwise each is made when it first appears.
+
+    Needs people.npz (see README.md). Run it again to resume. Example: driving-scenes people --workers 2
+    """
+    from driving_scenes.output.people_on_disk import make_people
+
+    try:
+        typer.echo(make_people(workers))
+    except FileNotFoundError as error:
+        raise _failure(error) from error
+
+
+@app.command()
 def bench(
     count: Annotated[int, typer.Option(help="Number of images")] = 20,
     seed: Seed = 0,

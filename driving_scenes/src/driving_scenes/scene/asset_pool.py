@@ -18,7 +18,7 @@ VARIANTS = {
     "train": 12,
     "motorcycle": 32,
     "bicycle": 32,
-    "pedestrian": 120,
+    "pedestrian": 400,
     "rider": 32,
     "traffic_light": 36,
     "traffic_sign": 480,
