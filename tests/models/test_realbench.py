@@ -113,6 +113,48 @@ def test_rows_of_objects_by_size_for_every_network(tmp_path):
     assert value(each, found, "vehicles, false a picture at own threshold") == 0.0
 
 
+def test_each_box_is_reported_at_its_own_threshold(tmp_path):
+    boxes = box_array([[20 * i, 0, 20 * i + 10, 45] for i in range(5)])
+    each = RealSet("set", (picture(tmp_path, targets={"vehicle": boxes}),))
+    found = objects_only(boxes, [0.3, 0.3, 0.5, 0.5, 0.9], ["car"] * 5, np.array([0.2, 0.4, 0.4, 0.6, 0.6]))
+    assert value(each, {MODEL: [found]}, "vehicles, recall at own threshold, all") == pytest.approx(0.6)
+    assert value(each, {MODEL: [found]}, "vehicles, calibration error of scores") == pytest.approx(0.5)  # all right
+
+
+def test_people_and_two_wheelers_taken_for_each_other(tmp_path):
+    people = box_array([[20 * i, 0, 20 * i + 10, 45] for i in range(4)])
+    cycles = box_array([[100, 0, 130, 30], [140, 0, 170, 30]])
+    each = RealSet("set", (picture(tmp_path, targets={"person": people}, cycles=cycles),))
+    names = ["pedestrian", "rider", "motorcycle", "pedestrian", "bicycle", "pedestrian"]
+    found = objects_only([*people, *cycles], [0.9] * 5 + [0.3], names, np.full(6, 0.4))
+    # The second and the third are wrong; the last is below its threshold.
+    measure = "people and two-wheelers taken for each other"
+    assert value(each, {MODEL: [found]}, measure) == pytest.approx(2 / 5)
+
+
+def test_near_signs_that_are_found(tmp_path):
+    signs = box_array([[0, 0, 20, 20], [40, 0, 60, 20]])
+    each = RealSet("set", (picture(tmp_path, signs=signs),))
+    found = objects_only([signs[0], [0, 40, 20, 60]], [0.9, 0.9], ["traffic sign"] * 2)
+    assert value(each, {MODEL: [found]}, "near traffic signs found") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("left", "painted", "lane", "marking"),
+    [(20, True, 0.0, 0.0), (60, True, 0.0, 1.0), (60, False, 0.0, 0.0), (None, True, 1.0, 0.0)],
+)
+def test_lanes_and_markings_beyond_the_last_line(tmp_path, left, painted, lane, marking):
+    """The last line is at u = 40 of 80; the other lane covers the left half, or the right one."""
+    last = np.array([[40, 59], [40, 10]], np.float32)
+    each = RealSet("set", (picture(tmp_path, last_line=last),), road_lines=True)
+    other = np.zeros((12, 16), np.uint8)
+    other[4:, 8 if left is None else 0 : None if left is None else 8] = 1
+    lines = () if left is None else (np.array([[left, 59], [left, 12]], np.float32),)
+    found = {MODEL: [output(other_lane=other, lines=lines, painted=(painted,) * len(lines))]}
+    assert value(each, found, "lane reported beyond the last line") == lane
+    assert value(each, found, "marking reported beyond the last line") == marking
+
+
 def test_components_count_when_the_tiled_detector_confirms_them(tmp_path):
     boxes = [[12 * i, 0, 12 * i + 10, 30] for i in range(7)]
     each = RealSet("set", (picture(tmp_path, targets={"person": box_array(boxes)}),), components=True)
