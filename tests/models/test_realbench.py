@@ -296,7 +296,7 @@ def test_outputs_of_public_networks_are_kept(tmp_path, monkeypatch):
         calls.append(image.shape)
         return output(people=[[0, 0, 9, 9]], road=np.ones((4, 4), np.uint8))
 
-    monkeypatch.setattr(teachers, "load_teachers", lambda folder: {teachers.WHOLE: network})
+    monkeypatch.setattr(teachers, "load_teachers", lambda folder, columns: {teachers.WHOLE: network})
     monkeypatch.setattr(teachers, "cache_key", lambda folder, name: "key")
     each = RealSet("set", (picture(tmp_path, targets={"person": NONE}),))
     first = run.teacher_outputs([each], tmp_path, tmp_path / "cache")

@@ -53,7 +53,7 @@ def main(
 ) -> None:
     """Measure which fraction of the heads of real people is covered, and of all pixels."""
     sets = [held_out(each) for each in read_sets(data, most)[0] if each.name in SETS]
-    confirmed = teacher_outputs([each for each in sets if each.components], data / "teachers", cache)
+    confirmed = teacher_outputs([each for each in sets if each.components], data / "teachers", cache, [teachers.TILES])
     detector = open_detector([model, *(extra_model or [])], least, in_tiles=in_tiles, backend=engine, threads=1)
     rows = [measure(each, confirmed.get(teachers.TILES, {}).get(each.name), detector) for each in sets]
     detector.close()
