@@ -102,11 +102,11 @@ def seen(label: str, score: float, truth: str = "", dry: bool = False):
 
 def test_dry_pictures_called_snowy_raise_the_threshold_of_snowy_only():
     rendered = Seen(scenes=[seen("snowy", 0.999, "snowy"), seen("snowy", 0.97, "snowy"), seen("clear", 0.5, "clear")])
-    real = [seen("snowy", score, dry=True) for score in (0.9, 0.8, 0.3)] + [seen("clear", 0.9, dry=True)] * 47
+    real = [seen("snowy", score, dry=True) for score in (0.9, 0.8, 0.3)] + [seen("clear", 0.9, dry=True)] * 97
     thresholds, kept = fit_scene(rendered, real, 0.4)
     assert thresholds.keys() == {"weather"}
     assert thresholds["weather"].keys() == {"snowy"}
-    # One of fifty may stay: above 0.8, whose odds of 4 to 1 become 16 to 1.
+    # One of a hundred may stay: above 0.8, whose odds of 4 to 1 become 16 to 1.
     assert thresholds["weather"]["snowy"] == pytest.approx(16 / 17, abs=1e-3)
     assert kept == {"weather": (1.0, 1.0)}
 
