@@ -112,7 +112,7 @@ def test_dry_pictures_called_snowy_raise_the_threshold_of_snowy_only():
 
 
 def test_labels_that_rendered_pictures_prove_wrong_become_unknown():
-    rendered = Seen(scenes=[seen("clear", 0.9, "clear"), seen("clear", 0.6, "overcast"), seen("clear", 0.5, "clear")])
+    rendered = Seen(scenes=[seen("clear", 0.9, "clear"), seen("clear", 0.6, "overcast"), seen("clear", 0.5, "foggy")])
     thresholds, kept = fit_scene(rendered, [], 0.4)
     assert thresholds == {"weather": {"clear": 0.9}}
     assert kept["weather"] == (1.0, pytest.approx(1 / 3))
