@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("openvino", reason="needs openvino: make setup")
 pytest.importorskip("trackeval", reason="needs trackeval: make setup")
 
-from perception_models.evaluation.real import metrics, mistakes, pandaset, rows, run, sets, teachers
+from camera_perception.core.types import Detections
+from perception_models.evaluation.real import metrics, mistakes, pandaset, privacy_recall, rows, run, sets, teachers
 from perception_models.evaluation.real.output import KINDS, Output, objects_only
 from perception_models.evaluation.real.rows import MODEL
 from perception_models.evaluation.real.sets import Picture, RealSet, box_array
@@ -419,3 +420,30 @@ def test_the_whole_run_writes_table_metrics_and_sheets(tmp_path, monkeypatch):
     page.write_text(f"a\n<!-- {run.MARK} -->\n<!-- /{run.MARK} -->\nb\n")
     run.publish(tmp_path / "out", page)
     assert "| dry pictures called rainy or snowy | drive.ai | 1 picture |" in page.read_text()
+
+
+# Recall of anonymize on real people
+
+
+def test_heads_that_anonymize_covers_are_counted(tmp_path):
+    """Three people in one picture: one is detected, one is not, one is too small; the other picture has nobody."""
+    people = box_array([[10, 10, 30, 70], [60, 10, 80, 70], [100, 10, 110, 50]])
+    each = RealSet(
+        "set",
+        (
+            picture(tmp_path, size=(100, 160), targets={"person": people}),
+            picture(tmp_path, "b", targets={"person": NONE}),
+        ),
+    )
+
+    class First:
+        names = ("person",)
+
+        def __call__(self, image):
+            return Detections(people[:1], np.ones(1, np.float32), np.zeros(1, np.int32), np.zeros((1, 0), np.float32))
+
+    found = privacy_recall.people_of(each, None)
+    assert [(path.stem, len(heads)) for path, heads in found] == [("a", 2)]
+    name, heads, covered, recall, pixels = privacy_recall.measure(each.name, found, First())
+    assert (name, heads, covered, recall) == ("set", 2, 1, 0.5)
+    assert 2 < pixels < 8

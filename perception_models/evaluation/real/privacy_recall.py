@@ -27,7 +27,7 @@ from perception_models.evaluation.real import teachers
 from perception_models.evaluation.real.output import Output
 from perception_models.evaluation.real.rows import size_of, truth
 from perception_models.evaluation.real.run import teacher_outputs
-from perception_models.evaluation.real.sets import RealSet, read_sets
+from perception_models.evaluation.real.sets import RealSet, evenly, read_sets
 
 SETS = ("CamVid day", "CamVid dusk", "PandaSet front", "COCO people")
 MIN_HEIGHT = 48.0  # pixels of a person; below, nobody can be recognised
@@ -48,14 +48,15 @@ def main(
         "../shared/data"
     ),
     cache: Annotated[Path, typer.Option(help="Kept outputs of public networks")] = Path("out/realbench/cache"),
-    most: Annotated[int, typer.Option(help="Maximum pictures per set, evenly spaced", min=1)] = 150,
+    most: Annotated[int, typer.Option(help="Maximum pictures with people per set, evenly spaced", min=1)] = 12,
     engine: Annotated[str, typer.Option(help="Inference engine")] = "onnxruntime",
 ) -> None:
     """Measure which fraction of the heads of real people is covered, and of all pixels."""
-    sets = [held_out(each) for each in read_sets(data, most)[0] if each.name in SETS]
+    sets = [held_out(each) for each in read_sets(data)[0] if each.name in SETS]
     confirmed = teacher_outputs([each for each in sets if each.components], data / "teachers", cache, [teachers.TILES])
     detector = open_detector([model, *(extra_model or [])], least, in_tiles=in_tiles, backend=engine, threads=1)
-    rows = [measure(each, confirmed.get(teachers.TILES, {}).get(each.name), detector) for each in sets]
+    found = [confirmed.get(teachers.TILES, {}).get(each.name) for each in sets]
+    rows = [measure(each.name, evenly(people_of(each, outputs), most), detector) for each, outputs in zip(sets, found)]
     detector.close()
     typer.echo(text_table(("set", "heads", "covered", "recall", "pixels covered, %"), rows))
 
@@ -67,19 +68,33 @@ def held_out(each: RealSet) -> RealSet:
     return replace(each, pictures=tuple(p for p in each.pictures if p.name.endswith(HELD_OUT)))
 
 
+def people_of(each: RealSet, confirmed: Sequence[Output] | None) -> list[tuple[Path, list[np.ndarray]]]:
+    """The pictures with people that are large enough, and the boxes of their heads.
+
+    confirmed  outputs of tiled YOLOX on the pictures, which confirm CamVid's components
+    """
+    found = {} if confirmed is None else {teachers.TILES: confirmed}
+    none = np.zeros((0, 4))
+    pairs = [
+        (picture.path, list(heads_of(truth(each, number, found)[0].get("person", none))))
+        for number, picture in enumerate(each.pictures)
+    ]
+    return [pair for pair in pairs if pair[1]]
+
+
 def measure(
-    each: RealSet, confirmed: Sequence[Output] | None, detector: Detector
+    name: str, people: Sequence[tuple[Path, list[np.ndarray]]], detector: Detector
 ) -> tuple[str, int, int, float, float]:
     """Name of the set, heads, covered heads, their ratio, and the mean percentage of covered pixels."""
     hits, shares = [], []
-    found = {} if confirmed is None else {teachers.TILES: confirmed}
-    for number, picture in enumerate(tqdm(each.pictures, desc=each.name, unit="picture", leave=False)):
-        regions = regions_of(picture.path, detector)
-        people = truth(each, number, found)[0].get("person", np.zeros((0, 4)))
-        hits += [covered_fraction(head, regions) >= MIN_COVERED for head in heads_of(people)]
-        height, width = size_of(picture.path)
+    for path, heads in tqdm(people, desc=name, unit="picture", leave=False):
+        regions = regions_of(path, detector)
+        hits += [covered_fraction(head, regions) >= MIN_COVERED for head in heads]
+        height, width = size_of(path)
         shares.append(100 * covered_fraction(np.array((0, 0, width, height)), regions))
-    return each.name, len(hits), sum(hits), float(np.mean(hits)) if hits else float("nan"), float(np.mean(shares))
+    if not hits:
+        return name, 0, 0, float("nan"), float("nan")
+    return name, len(hits), sum(hits), float(np.mean(hits)), float(np.mean(shares))
 
 
 def regions_of(path: Path, detector: Detector) -> list[Region]:
