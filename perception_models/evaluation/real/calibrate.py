@@ -39,11 +39,11 @@ from perception_models.evaluation.records import evenly_spaced
 
 LOWEST = 0.03  # network score: below, only precision-recall curves look
 ENOUGH = 30  # real labels of a class, above which rendered pictures are not asked
-STRENGTH, CLASS_STRENGTH = 0.01, 4.0  # of the priors of all classes and of one class
-THRESHOLDS = 0.25, 0.6  # lowest and highest of a class
+STRENGTH, CLASS_STRENGTH = 0.01, 20.0  # of the priors of all classes and of one class
+THRESHOLDS = 0.15, 0.5  # lowest and highest of a class
 FEWEST = 10  # labels of a class that gets its own threshold
-PRECISION = 0.8  # of a scene label on rendered pictures
-DRY_FALSE = 0.02  # fraction of dry pictures that may be called one of NOT_DRY
+PRECISION = 0.65  # of a scene label on rendered pictures: clear, partly cloudy and overcast are neighbours
+DRY_FALSE = 0.01  # fraction of dry pictures that may be called each of NOT_DRY
 MARGIN = 4.0  # on the odds of the score that DRY_FALSE gives: other cameras give other scores
 SURE = 0.9999  # highest threshold of a scene label
 NOT_DRY = {"rainy", "snowy", "foggy"}

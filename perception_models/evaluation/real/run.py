@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,12 @@ def run_set(network: Network, each: RealSet, title: str) -> list[Output]:
     return [network(read_image(picture.path)) for picture in bar]
 
 
-def teacher_outputs(sets: Sequence[RealSet], folder: Path, cache: Path) -> dict[str, dict[str, list[Output]]]:
+def teacher_outputs(
+    sets: Sequence[RealSet], folder: Path, cache: Path, columns: Collection[str] = COLUMNS[1:]
+) -> dict[str, dict[str, list[Output]]]:
     """Outputs of the public networks, by column and set; each is computed once and kept."""
     out: dict[str, dict[str, list[Output]]] = {}
-    for column, network in teachers.load_teachers(folder).items():
+    for column, network in teachers.load_teachers(folder, columns).items():
         kept = cache / teachers.cache_key(folder, column)
         chosen = [each for each in sets if needed(column, each)]
         out[column] = {each.name: _run_cached(network, each, column, kept / each.name) for each in chosen}

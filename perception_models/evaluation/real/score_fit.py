@@ -71,9 +71,9 @@ def score_that_allows(scores: np.ndarray, count: int) -> float:
 
 
 def score_of_precision(scores: np.ndarray, correct: np.ndarray, precision: float) -> float:
-    """Lowest score above which this fraction is correct; 0 without scores, 1 where no score gives it."""
+    """Lowest score above which this fraction is correct; 0 when it is of all scores, 1 where no score gives it."""
     order = np.argsort(-scores, kind="stable")
     reached = np.cumsum(correct[order]) / np.arange(1, len(scores) + 1) >= precision
-    if not len(scores):
+    if not len(scores) or reached[-1]:
         return 0.0
     return float(scores[order][np.flatnonzero(reached)[-1]]) if reached.any() else 1.0

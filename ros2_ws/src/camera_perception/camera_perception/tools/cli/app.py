@@ -132,6 +132,12 @@ def anonymize(
         ),
     ] = None,
     faces: Annotated[bool, typer.Option("--faces", help="Also detect faces with OpenCV's cascades.")] = False,
+    extra_model: Annotated[
+        list[Path] | None, typer.Option(help="Second model folder whose detections are covered too; repeatable.")
+    ] = None,
+    tiles: Annotated[
+        bool, typer.Option("--tiles", help="Also look at enlarged parts of each image: more small people, slower.")
+    ] = False,
     quality: Annotated[int, typer.Option(help="JPEG quality of rewritten images.", min=1, max=100)] = 95,
     keep: Annotated[list[str] | None, typer.Option(help="Image topic to copy unchanged; repeatable.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Topic to leave out; repeatable.")] = None,
@@ -143,7 +149,8 @@ def anonymize(
     from camera_perception.tools.privacy.regions import Settings
 
     settings = Settings(how, margin, default_hold(source) if hold is None else hold, whole, quality)
-    anonymize_command(source, out, model, settings, least, faces, keep or [], drop or [], engine, threads)
+    models = [model, *(extra_model or [])]
+    anonymize_command(source, out, models, settings, least, faces, tiles, keep or [], drop or [], engine, threads)
 
 
 @app.command("repair-bag", rich_help_panel=DRIVES)
