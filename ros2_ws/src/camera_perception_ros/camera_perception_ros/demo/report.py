@@ -33,13 +33,14 @@ img.plot{background:#fff}
 </style></head><body>
 <h1>Camera perception demo</h1>
 <p>A recorded drive went through the nodes, which ran as separate processes over DDS on this machine.</p>
-{% if film %}<video controls autoplay loop muted playsinline src="{{ film }}"></video>
+{% if film %}<video controls autoplay loop muted playsinline src="{{ film }}"
+{%- if frames %} poster="data:image/jpeg;base64,{{ frames[0] }}"{% endif %}></video>
 <p>What each camera saw, and beside it the fused scene from above: 10 m between grid lines, arrows show where an object
 will be in a second, dashed ellipses the uncertainty of its position.</p>{% endif %}
 <dl>{% for name, text in facts.items() %}<dt>{{ name }}</dt><dd>{{ text }}</dd>{% endfor %}</dl>
 <h2>Cameras</h2>
-<p>Age is the time from the arrival of an image to the publication of its PerceptionFrame, in real time. Received and
-replaced images add up to those sent.</p>
+<p>Age is the time from the stamp of an image to the publication of its PerceptionFrame, in real time; it stands still
+while the player waits for an answer. Received and replaced images add up to those sent.</p>
 <div class="wide"><table>
 <tr>{% for name in head %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for name, n in cameras %}
