@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, finite, malformed_as_data_error, read_image, read_json_lines
 from perception_models.data.readers.lane_positions import assign_positions
 from perception_models.data.sample import Lane, Lanes, Sample
@@ -19,7 +20,7 @@ class TuSimple:
 
     def __init__(self, folder: Path | str, labels: str = "label_data*.json"):
         self.folder = Path(folder)
-        self.label_files = sorted(self.folder.glob(labels))
+        self.label_files = natural_order(self.folder.glob(labels))
         if not self.label_files:
             raise DataError(f"{self.folder}: no {labels} here")
         self._rows = [(path, row) for path in self.label_files for row in read_json_lines(path)]

@@ -18,6 +18,7 @@ import typer
 
 from camera_perception.core.errors import BagError, ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
+from camera_perception.core.natural_order import natural_order
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.video_file import SUFFIXES, browser_suffix
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
@@ -46,7 +47,7 @@ def default_model(start: Path) -> Path:
 
 def _first(start: Path, pattern: str) -> Path | None:
     for folder in (start, *start.parents):
-        if matches := sorted(folder.glob(pattern)):
+        if matches := natural_order(folder.glob(pattern)):
             return matches[0]
     return None
 

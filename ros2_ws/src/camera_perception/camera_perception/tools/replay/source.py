@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage, BagError, CalibrationError
+from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.image.encodings import decode_compressed, decode_image
@@ -73,8 +74,8 @@ def is_bag(path: Path) -> bool:
 
 
 def image_files(path: Path) -> list[Path]:
-    """The image files of a folder, sorted by name, or path itself when it is one."""
-    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    """The image files of a folder in natural order, or path itself when it is one."""
+    paths = natural_order(path.iterdir()) if path.is_dir() else [path]
     return [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
 
 
