@@ -353,7 +353,7 @@ def test_the_header_makes_way_for_a_traffic_light():
 
 def test_a_vehicle_hides_the_line_behind_it():
     points = np.column_stack((np.full(100, 300.0), np.linspace(350, 150, 100)))
-    line = LaneLine(points.astype(np.float32), 0.9, LineType.SOLID, LineColor.WHITE, 1)
+    line = LaneLine(points.astype(np.float32), 0.9, 1, LineType.SOLID, color=LineColor.WHITE)
     car = (280, 200, 320, 260)
     drawn = overlay(GREY_IMAGE, perception(lanes=(line,), objects=objects((*car, 0))), SPEC)
     assert close(drawn[205:255, 300], (255, 255, 255)).sum() == 0

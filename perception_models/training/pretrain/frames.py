@@ -10,8 +10,8 @@ import cv2
 from tqdm import tqdm
 
 from camera_perception.core.errors import BadImage
-from camera_perception.io.bag_reader import Bag
-from camera_perception.tools.replay.source import Source, image_files, is_bag, open_source
+from camera_perception.io.bag_reader import Bag, is_bag
+from camera_perception.tools.replay.source import Source, image_files, open_source
 from perception_models.data.registry import find_entries, kind_of
 
 Entry = dict[str, str]

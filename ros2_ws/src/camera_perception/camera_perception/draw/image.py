@@ -69,6 +69,14 @@ def draw_header(
         right -= width + round(size * 0.5)
 
 
+def header_strip(perception: Perception, width: int, camera: str = "") -> np.ndarray:
+    """(h, width, 3) uint8 BGR: the header in rows of its own, for above the picture."""
+    height = round(text_size(np.empty((1, width, 3), np.uint8)) * HEADER_HEIGHT)
+    strip = np.full((height, width, 3), NIGHT, np.uint8)
+    draw_header(strip, perception, None, camera)
+    return strip
+
+
 def header_texts(perception: Perception, age_ms: float | None = None) -> list[str]:
     """Time, age and inference time."""
     timing = perception.timing
@@ -116,6 +124,7 @@ def overlay(
     semantic: bool = False,
     age_ms: float | None = None,
     camera: str = "",
+    header: bool = True,
 ) -> np.ndarray:
     """Draw a perception on its image.
 
@@ -124,6 +133,7 @@ def overlay(
     semantic show the semantic classes instead of the drivable area
     age_ms   from capture to publishing, for the header
     camera   name for the header; default: the frame id
+    header   False for a picture whose header stands elsewhere
     returns  out, or a new image
     """
     canvas = image.copy() if out is None else out
@@ -136,12 +146,13 @@ def overlay(
     objects = distinct(perception.objects, spec)
     boxes = objects.boxes * np.tile(scale, 2)
     bar = header_rect(canvas, boxes)
-    placement = Placement(canvas.shape, boxes, [bar])
+    placement = Placement(canvas.shape, boxes, [bar] if header else [])
     hiding = boxes[[name in HIDING for name in class_names(objects, spec)]]
     draw_lanes(canvas, perception.lanes, scale, hiding)
     draw_objects(canvas, objects, spec, scale, placement)
     draw_lane_labels(canvas, perception.lanes, scale, placement)
-    draw_header(canvas, perception, age_ms, camera, bar)
+    if header:
+        draw_header(canvas, perception, age_ms, camera, bar)
     return canvas
 
 

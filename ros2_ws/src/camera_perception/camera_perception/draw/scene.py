@@ -70,7 +70,7 @@ def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:
         roads=(road.polygon,) if road is not None and len(road.polygon) >= 3 else (),
         free_distance=road.free_distance_ahead if road is not None else float("nan"),
         light=_ego_light(objects, spec),
-        why_empty="" if perception.base_frame else "no calibration, no metres",
+        why_empty="" if perception.base_frame else "no metres: not calibrated",
     )
 
 

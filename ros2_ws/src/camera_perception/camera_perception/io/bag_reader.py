@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ class Bag:
     def _open(self, by_index: bool) -> tuple[Contents, Select]:
         if not self.path.exists():
             raise BagError(f"{self.path} does not exist: give a rosbag2 folder, or a .mcap or .db3 file")
+        if not is_bag(self.path):
+            raise BagError(f"{self.path} is {_kind(self.path)}, not a recording: {ADVICE}")
         paths = storage_files(self.path)
         streamable = bool(paths) and all(path.suffix == ".mcap" for path in paths)
         try:
@@ -137,6 +140,24 @@ def _add(tree: TfTree, entry: Any) -> None:
 def storage_files(path: Path) -> list[Path]:
     """The .mcap or .db3 files of a recording in natural order."""
     return natural_order(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path looks like a recording, complete or not."""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or any(p.suffix in SUFFIXES for p in path.iterdir())
+    return path.suffix in SUFFIXES
+
+
+ADVICE = "give a rosbag2 folder, or a .mcap or .db3 file (`camera-perception replay` takes films and pictures, too)"
+KINDS = {"image": "a picture", "video": "a film", "text": "a text file", "audio": "a sound"}
+
+
+def _kind(path: Path) -> str:
+    """What a file or folder is by its name: "a film"."""
+    if path.is_dir():
+        return "a folder without a metadata.yaml, .mcap or .db3 file"
+    return KINDS.get((guess_type(path.name)[0] or "").partition("/")[0], f"a {path.suffix or 'nameless kind of'} file")
 
 
 def _open_reader(path: Path) -> Any:

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 
 import typer
 
-from camera_perception.core.errors import BagError, ModelError, PerceptionError
+from camera_perception.core.errors import BagError, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.natural_order import natural_order
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.video_file import SUFFIXES, browser_suffix
+from camera_perception.tools.models.shipped import shipped_model
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.processes import Processes, environment
@@ -39,10 +40,7 @@ def default_bag(start: Path) -> Path:
 
 def default_model(start: Path) -> Path:
     """The first model in perception_models/zoo/ of the working directory or its nearest parent that has one."""
-    contract = _first(start, "perception_models/zoo/*/model.json")
-    if contract is None:
-        raise ModelError("no model in perception_models/zoo/: give --model, the folder that holds model.json")
-    return contract.parent
+    return shipped_model(start)
 
 
 def _first(start: Path, pattern: str) -> Path | None:

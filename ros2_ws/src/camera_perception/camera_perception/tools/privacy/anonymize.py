@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from camera_perception.core.errors import BadImage, BagError
-from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_reader import Bag, is_bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.tools.privacy.cover import check_method, cover, planes_of_pixels
@@ -24,7 +24,7 @@ from camera_perception.tools.privacy.recorded_image import covered_file, is_jpeg
 from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.report import TILES, Report, Tally, tile_indices
 from camera_perception.tools.privacy.temporal import ImageDetections, plan_regions
-from camera_perception.tools.replay.source import Source, image_files, is_bag, open_source
+from camera_perception.tools.replay.source import Source, image_files, open_source
 from camera_perception.tools.replay.video import FrameRate, VideoWriter
 
 # Message types of other packages that carry images: CompressedVideo, theora and ffmpeg packets, DisparityImage ...
