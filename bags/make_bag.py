@@ -73,7 +73,7 @@ def write_bag(drive: Path, out: Path, quality: int) -> None:
     )
     with BagWriter(out) as bag:
         bag.write_fields("/tf_static", "tf2_msgs/msg/TFMessage", START_NS, static_transforms(cameras))
-        for stamp_ns, name, row in tqdm(rows, unit="frame", desc=str(out)):
+        for stamp_ns, name, row in tqdm(rows, unit="frame", desc=str(out), disable=None):
             for topic, kind, values in messages(drive, name, row, stamp_ns, quality, first=name == next(iter(cameras))):
                 bag.write_fields(topic, kind, stamp_ns, values)
     (out / "rig.yaml").write_text(yaml.safe_dump(rig_of(cameras), sort_keys=False))

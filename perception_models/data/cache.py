@@ -78,7 +78,7 @@ def _write(samples: Samples, path: Path, size: tuple[int, int]) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     with (part / "pixels.bin").open("wb") as pixels, (part / "index.jsonl").open("w") as rows:
-        for index in tqdm(range(len(samples)), desc=f"caching {path.name}", unit="image"):
+        for index in tqdm(range(len(samples)), desc=f"caching {path.name}", unit="image", disable=None):
             rows.write(json.dumps(_row(_downscale(samples[index], size), pixels)) + "\n")
     (part / "names.json").write_text(json.dumps(list(samples.names)))
     part.rename(path)

@@ -118,7 +118,7 @@ def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
     counts = Counts(orphans=list(getattr(samples, "orphans", ())), others=list(getattr(samples, "others", ())))
     examples: list[Sample] = []
     wanted = {i * len(samples) // (COLUMNS * ROWS) for i in range(COLUMNS * ROWS)}
-    for index in tqdm(range(len(samples)), desc=name, unit="image"):
+    for index in tqdm(range(len(samples)), desc=name, unit="image", disable=None):
         try:
             sample = samples[index]
         except DataError as error:

@@ -60,7 +60,9 @@ def _extract_frames(source: Source, folder: Path, period: float) -> Entry:
 def _write(source: Source, images: Path, period: float) -> None:
     images.mkdir(parents=True)
     last = None
-    for number, arrival in enumerate(tqdm(source.arrivals, source.name, source.length or None, unit="frame")):
+    for number, arrival in enumerate(
+        tqdm(source.arrivals, source.name, source.length or None, unit="frame", disable=None)
+    ):
         if last is None or arrival.stamp_ns - last >= round(period * 1e9):
             last = arrival.stamp_ns
             try:

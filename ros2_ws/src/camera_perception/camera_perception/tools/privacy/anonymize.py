@@ -159,7 +159,9 @@ def _detect_bag(
 ) -> dict[str, list[ImageDetections | None]]:
     images: dict[str, list[ImageDetections | None]] = {topic: [] for topic in cameras}
     total = sum(bag.contents.counts[topic] for topic in cameras)
-    for message in tqdm(bag.messages(cameras), total=total, unit="img", desc="detecting", disable=not progress):
+    for message in tqdm(
+        bag.messages(cameras), total=total, unit="img", desc="detecting", disable=None if progress else True
+    ):
         recorded = read(message.kind, message.data)
         images[message.topic].append(detect(recorded.pixels, recorded.stamp_ns, detector))
     return images
@@ -172,7 +174,9 @@ def _write_bag(
     tiles = {topic: tile_indices(plan, TILES // max(len(plans), 1)) for topic, plan in plans.items()}
     topics = [topic for topic in bag.topics if topic in writer.topics]
     total = sum(bag.contents.counts[topic] for topic in topics)
-    for message in tqdm(bag.messages(topics), total=total, unit="msg", desc="covering", disable=not progress):
+    for message in tqdm(
+        bag.messages(topics), total=total, unit="msg", desc="covering", disable=None if progress else True
+    ):
         data = message.data
         if message.topic in plans:
             index = next(indices[message.topic])
@@ -222,7 +226,9 @@ def _images(path: Path, report: Report, detector: PrivacyDetector, settings: Set
 
 
 def _detect_source(source: Source, detector: PrivacyDetector, progress: bool) -> list[ImageDetections | None]:
-    arrivals = tqdm(source.arrivals, total=source.length or None, unit="img", desc="detecting", disable=not progress)
+    arrivals = tqdm(
+        source.arrivals, total=source.length or None, unit="img", desc="detecting", disable=None if progress else True
+    )
     return [detect(arrival.read, arrival.stamp_ns, detector) for arrival in arrivals]
 
 
