@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perception_models.config import SettingsError, load_settings
 from perception_models.training.config import TrainConfig
+from perception_models.training.data_paths import check_paths
 
 if TYPE_CHECKING:
     import optuna
@@ -80,8 +81,10 @@ def read_plan(path: Path, overrides: list[str]) -> Plan:
         raise SettingsError(f"{path}: expected pruner {' | '.join(PRUNERS)} and direction maximize | minimize")
     for key, values in config.space.items():
         _check(f"{path}: space.{key}", key, values, config.objective)
-    if not plan.training({key: _first(values) for key, values in config.space.items()}).data.val:
+    training = plan.training({key: _first(values) for key, values in config.space.items()})
+    if not training.data.val:
         raise SettingsError(f"{path}: the trainings have no data.val to compare them by: add a validation set")
+    check_paths(training)
     return plan
 
 

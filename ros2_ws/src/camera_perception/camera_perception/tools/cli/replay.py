@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import Difference, compare_frames, table
 from camera_perception.tools.replay.export import check_formats
 from camera_perception.tools.replay.independence import are_separate
-from camera_perception.tools.replay.metrics import latency_table, object_table, read_frames
+from camera_perception.tools.replay.metrics import latency_table, object_table, read_frames, stamp_ns_of
 from camera_perception.tools.replay.replay import ANNOTATED, MOUNTING_UNKNOWN, OUTPUTS, Result, replay
 from camera_perception.tools.replay.source import Source, image_files, open_source
 
@@ -73,7 +74,8 @@ def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
         typer.secho(f"no image was decoded: {reasons}", fg="red", err=True)
         raise typer.Exit(1)
     if wanted is not None:
-        verdict(compare_frames(read_frames(result.recording), wanted, chosen.tolerance), len(wanted))
+        first_ns = min(map(stamp_ns_of, wanted), default=0)
+        verdict(compare_frames(read_frames(result.recording), wanted, chosen.tolerance), len(wanted), first_ns)
 
 
 def _separate(path: Path, asked: bool | None) -> bool:
@@ -150,16 +152,29 @@ def summary(result: Result, source: Source, engine_name: str) -> str:
     return f"{head}\n\n{images}\n\n{latency}\n\n{objects}\n\n{why}{files}"
 
 
-def verdict(differences: Sequence[Difference], count: int) -> None:
-    """Print the differences; typer.Exit(1) if there are any."""
+def seconds_text(difference: Difference, first_ns: int) -> str:
+    """When in the drive, in seconds since its first image."""
+    return f"{(difference.stamp_ns - first_ns) / 1e9:.2f} s"
+
+
+def _size(difference: Difference) -> str:
+    """How many tolerances; a dash where there are no two numbers to compare."""
+    return f"{difference.size:.3g}" if math.isfinite(difference.size) else "-"
+
+
+def verdict(differences: Sequence[Difference], count: int, first_ns: int) -> None:
+    """Print the differences; typer.Exit(1) if there are any.
+
+    first_ns  stamp of the first image of the reference
+    """
     if not differences:
         typer.secho(f"all {count} frames equal the reference", fg="green")
         return
     rows = [
-        (row.field, row.frames, row.worst.actual, row.worst.wanted, row.worst.stamp_ns, row.worst.size)
+        (row.field, row.frames, row.worst.actual, row.worst.wanted, seconds_text(row.worst, first_ns), _size(row.worst))
         for row in table(differences)
     ]
-    typer.echo(text_table(("field", "frames", "now", "reference", "worst at (ns)", "in tolerances"), rows))
+    typer.echo(text_table(("field", "frames", "now", "reference", "worst at", "in tolerances"), rows))
     frames = len({difference.stamp_ns for difference in differences})
     typer.secho(f"{frames} of {count} frames differ from the reference", fg="red")
     raise typer.Exit(1)
