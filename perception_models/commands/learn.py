@@ -137,8 +137,7 @@ def _train(
     val: list[Path] | None = None,
 ) -> Path:
     from perception_models.config import load_settings
-    from perception_models.training.config import TrainConfig
-    from perception_models.training.data_paths import OWN, check_paths, data_overrides
+    from perception_models.training.config import OWN, TrainConfig, check_paths, data_overrides
 
     words = [*data_overrides(data or [], val or [], config is None and bool(data)), *(overrides or [])]
     settings = load_settings(TrainConfig, OWN if config is None and data else config, words)

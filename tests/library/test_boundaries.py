@@ -43,7 +43,7 @@ ROWS = {
         {"lanes", "engines", "io"},
         {"objects", "decode"},
         {"draw", "pipeline"},
-        {"fusion", "perception"},
+        {"fusion"},
         {"tools"},
     ],
     NODES: [

@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 from perception_models.cli import app
 from perception_models.config import SettingsError, load_settings
 from perception_models.data.curation.inspect import Counts, in_words
-from perception_models.training.config import TrainConfig
-from perception_models.training.data_paths import OWN, SHIPPED, check_paths, data_overrides
+from perception_models.training.config import OWN, SHIPPED, TrainConfig, check_paths, data_overrides
 
 
 def run(*words):

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception_models.config import SettingsError, load_settings
-from perception_models.training.config import TrainConfig
-from perception_models.training.data_paths import check_paths
+from perception_models.training.config import TrainConfig, check_paths
 
 if TYPE_CHECKING:
     import optuna

@@ -14,7 +14,7 @@ from camera_perception.draw.scene import class_name, light_state
 
 MIN_LABEL_HEIGHT = 1.2  # text heights; smaller boxes get no label
 WIDEST_LABEL = 0.25  # of the image; the short text instead of a wider one
-VEHICLES = {"car", "truck", "bus", "train", "van", "trailer"}
+VEHICLES = {"car", "truck", "bus", "train", "van", "trailer", "motorcycle", "bicycle"}
 SAME_OBJECT = 0.6  # IoU of two vehicles of different classes above which they are one
 
 
