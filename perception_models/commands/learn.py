@@ -81,8 +81,11 @@ def search(
 ) -> None:
     """Search hyperparameters with many short runs: table.md, search.png, best.yaml. Rerun to resume."""
     with plain_errors():
+        from perception_models.training.config import check_paths
+        from perception_models.training.search.config import example, read_plan
         from perception_models.training.search.run import search as run
 
+        check_paths(example(read_plan(config, overrides or [])))
         best = run(config, out, overrides or [], typer.echo)
         typer.echo(f"{out / 'table.md'}, {out / 'search.png'}\ntrain with the best: perception-models train -c {best}")
 

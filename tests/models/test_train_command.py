@@ -64,6 +64,18 @@ def test_paths_of_a_configuration_are_checked():
         check_paths(config)
 
 
+def test_a_search_without_its_data_is_one_sentence(tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "data: {train: [{kind: labelled, path: /no}], val: [{kind: labelled, path: a}]}"
+    )
+    space = "space: {optimizer.lr: {low: 0.001, high: 0.01}}"
+    (tmp_path / "search.yaml").write_text(f"base: base.yaml\n{space}\n")
+    done = run("search", "-c", tmp_path / "search.yaml", "-o", tmp_path / "out")
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    assert "data.train[0]: /no does not exist: give --data FOLDER" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_version_is_shown():
     done = run("--version")
     assert (done.exit_code, done.output.startswith("perception-models ")) == (0, True)

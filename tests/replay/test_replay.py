@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from typer import Exit
 from typer.testing import CliRunner
 
 from camera_perception.core.errors import BagError, CalibrationError, ModelError
@@ -25,7 +26,7 @@ from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from camera_perception.tools.calibrate import Lens, camera_from_yaml, camera_info_yaml
 from camera_perception.tools.cli.app import app
-from camera_perception.tools.cli.replay import parse_mount
+from camera_perception.tools.cli.replay import parse_mount, verdict
 from camera_perception.tools.models.shipped import shipped_model
 from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import compare_frames, table
@@ -489,6 +490,19 @@ def test_compare_has_tolerances_and_ignores_times(result):
     assert changed(lambda frames: cut(frames[1]["lanes"][0], 99)) == {"lanes.u (count)": 1, "lanes.v (count)": 1}
     assert changed(lambda frames: frames[0]["road"].update(coverage=np.nan)) == {"road.coverage": 1}
     assert changed(lambda frames: frames.pop(0)) == {"frame": 1}
+
+
+def test_differences_are_printed_without_infinities_and_nanoseconds(result, capsys):
+    wanted = read_frames(result.recording)
+    frames = deepcopy(wanted)
+    frames[2]["road"].update(coverage=np.nan)
+    frames[3]["objects"].clear()
+    with pytest.raises(Exit):
+        verdict(compare_frames(frames, wanted), len(wanted), FIRST_NS)
+    printed = capsys.readouterr().out
+    assert re.search(r"road.coverage +1 +unknown +[0-9.]+ +0.20 s +-", printed)
+    assert re.search(r"objects \(count\) +1 +0 +1 +0.30 s +-", printed)
+    assert not re.search(r"inf|nan|\d{19}", printed)
 
 
 def test_boxes_of_equal_score_may_change_order(result):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception_models.config import SettingsError, load_settings
-from perception_models.training.config import TrainConfig, check_paths
+from perception_models.training.config import TrainConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -80,11 +80,14 @@ def read_plan(path: Path, overrides: list[str]) -> Plan:
         raise SettingsError(f"{path}: expected pruner {' | '.join(PRUNERS)} and direction maximize | minimize")
     for key, values in config.space.items():
         _check(f"{path}: space.{key}", key, values, config.objective)
-    training = plan.training({key: _first(values) for key, values in config.space.items()})
-    if not training.data.val:
+    if not example(plan).data.val:
         raise SettingsError(f"{path}: the trainings have no data.val to compare them by: add a validation set")
-    check_paths(training)
     return plan
+
+
+def example(plan: Plan) -> TrainConfig:
+    """A training of the search, with the first value of each range."""
+    return plan.training({key: _first(values) for key, values in plan.config.space.items()})
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Range]) -> dict[str, Any]:
