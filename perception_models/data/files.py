@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.labels import IGNORE
 
 
@@ -97,10 +98,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images directly in a folder, sorted by name."""
-    paths = (
-        sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
-    )
+    """All images directly in a folder, in natural order."""
+    found = folder.glob("*") if folder.is_dir() else ()
+    paths = natural_order(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise DataError(f"{folder}: no .jpg or .png images here")
     return paths

@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.cache import Samples
 from perception_models.data.files import DataError
 
@@ -86,7 +87,7 @@ def find_entries(folder: Path | str, split: str = "val") -> list[dict[str, str]]
     split  the part of data sets that have several
     """
     folder = Path(folder)
-    children = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    children = natural_order(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     found = [folder] if kind_of(folder) else [path for path in children if kind_of(path)]
     if not found:
         layouts = "; ".join(f"{kind}: {', '.join(patterns)}" for kind, patterns in LAYOUTS.items())
@@ -136,8 +137,8 @@ def _entry(path: Path, kind: str, split: str) -> dict[str, str]:
 
 def _annotations(folder: Path, split: str) -> Path:
     """The COCO file with the boxes of this split, or the only file there is (COCO has one per split and label type)."""
-    files = sorted(folder.glob("annotations/instances*.json")) or sorted(folder.glob("annotations/*.json"))
-    files = files or [*folder.glob(ROBOFLOW), *sorted(folder.glob(f"*/{ROBOFLOW}"))]
+    patterns = ("annotations/instances*.json", "annotations/*.json", ROBOFLOW, f"*/{ROBOFLOW}")
+    files = natural_order(next(filter(None, ([*folder.glob(pattern)] for pattern in patterns)), []))
     splits = (split, OTHER_SPLITS.get(split, split))
     matching = [path for path in files if path.parent.name in splits or any(each in path.stem for each in splits)]
     matching = matching or files

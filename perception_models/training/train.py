@@ -95,7 +95,7 @@ class Trainer:
         batches = loader(self.batches, remaining, self.config.data.workers)
         bar = tqdm(
             zip(remaining, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
-            disable=not self.fabric.is_global_zero, unit="step", mininterval=2, dynamic_ncols=True,
+            disable=None if self.fabric.is_global_zero else True, unit="step", mininterval=2, dynamic_ncols=True,
         )  # fmt: skip
         for step, batch in bar:
             losses, number = self.step(step, self.fabric.to_device(batch)), step.number + 1

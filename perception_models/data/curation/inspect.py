@@ -20,6 +20,7 @@ from perception_models.data.labels import DRIVABLE, LIGHT_STATES, LINE_COLORS, L
 from perception_models.data.registry import find_entries, name_entries, no_labels, open_dataset
 from perception_models.data.sample import Sample
 
+RARE = 50  # boxes of a class, below which a training hardly learns it
 COLUMNS, ROWS, THUMB = 4, 5, (288, 480)  # of the contact sheet
 ORIENTATION = 0x0112  # EXIF tag
 
@@ -128,7 +129,7 @@ def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
         counts.broken.append(reason)
     examples: list[Sample] = []
     wanted = {i * len(samples) // (COLUMNS * ROWS) for i in range(COLUMNS * ROWS)}
-    for index in tqdm(range(len(samples)), desc=name, unit="image"):
+    for index in tqdm(range(len(samples)), desc=name, unit="image", disable=None):
         try:
             sample = samples[index]
         except DataError as error:
@@ -183,7 +184,26 @@ def table(counts: Counts) -> str:
         text = f"{len(counts.turned)} images are turned by EXIF; labels must belong to the turned image: "
         rows.append(("turned", text + _first(counts.turned)))
     rows += [("broken", text) for text in counts.broken]
-    return "\n".join(f"{name:>14}  {value}" for name, value in rows)
+    return "\n".join([*(f"{name:>14}  {value}" for name, value in rows), "", *in_words(counts)])
+
+
+def in_words(counts: Counts) -> list[str]:
+    """What the counts mean for a training: what it will learn from, and what is wrong or missing."""
+    labels = [name for name, number in counts.labelled.items() if number]
+    known = [name for name, values in counts.scene.items() if set(values) - {"not labelled"}]
+    if known:
+        labels.append("scene")
+    lines = [f"{counts.images} images can be used; their labels: {', '.join(labels) or 'none'}."]
+    if missing := [name for name in ("boxes", "lanes", "drivable", "semantic") if name not in labels]:
+        lines.append(f"Nothing will be learned from them about {', '.join(missing)}.")
+    rare = [name for name, number in counts.objects.items() if 0 < number < RARE]
+    if rare:
+        lines.append(f"Fewer than {RARE} boxes each: {', '.join(rare)}; `repeat: 0.5` draws their images more often.")
+    if absent := [name for name in OBJECTS if counts.objects and name not in counts.objects]:
+        lines.append(f"No boxes of {', '.join(absent)}: the network unlearns them unless other data has some.")
+    if counts.broken:
+        lines.append(f"{len(counts.broken)} files cannot be used: fix or remove them first.")
+    return lines
 
 
 def _first(names: Sequence[str], limit: int = 3) -> str:

@@ -60,7 +60,7 @@ def label(
     done = _finished(out)
     (out / "images").mkdir(parents=True, exist_ok=True)
     with (out / "frames.jsonl").open("a", encoding="utf-8") as frames:
-        for picture in tqdm(pictures, desc=out.name, unit="image"):
+        for picture in tqdm(pictures, desc=out.name, unit="image", disable=None):
             if picture.path.name not in done:
                 done[picture.path.name] = _label_picture(picture, out, teachers, config, road)
                 frames.write(json.dumps(done[picture.path.name]) + "\n")

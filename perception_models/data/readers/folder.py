@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import (
     DataError,
     list_images,
@@ -64,8 +65,9 @@ class LabelledFolder:
     def orphans(self) -> list[str]:
         """Names in the labels without an image."""
         stems = {Path(name).stem for name in self._all_names}
-        masks = [path.name for path in sorted(self.folder.glob("labels/*/masks/*.png")) if path.stem not in stems]
-        return sorted((self._boxes.keys() | self._lines.keys()) - self._all_names) + masks
+        masks = natural_order(self.folder.glob("labels/*/masks/*.png"))
+        unknown = [path.name for path in masks if path.stem not in stems]
+        return sorted((self._boxes.keys() | self._lines.keys()) - self._all_names) + unknown
 
     @property
     def unread(self) -> list[str]:
@@ -86,7 +88,7 @@ class LabelledFolder:
     def files(self) -> list[Path]:
         """All files that determine the samples, for the cache to detect changes."""
         labels = [path for path in (self.folder / "labels").rglob("*") if path.is_file()]
-        return [*self.images, *sorted(labels), *sorted(self.folder.glob("truth/*"))]
+        return [*self.images, *natural_order(labels), *natural_order(self.folder.glob("truth/*"))]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, finite, malformed_as_data_error, read_image, read_json_lines
 from perception_models.data.readers.lane_positions import assign_positions
 from perception_models.data.sample import Lane, Lanes, Sample
@@ -21,7 +22,8 @@ class TuSimple:
         """labels: pattern of the label files; default: label_data*.json, or test_label.json if there is none."""
         self.folder = Path(folder)
         patterns = [labels] if labels else ["label_data*.json", "test_label.json"]
-        self.label_files = next((found for p in patterns if (found := sorted(self.folder.glob(p)))), [])
+        found = (natural_order(self.folder.glob(pattern)) for pattern in patterns)
+        self.label_files = next(filter(None, found), [])
         if not self.label_files:
             raise DataError(f"{self.folder}: no {' or '.join(patterns)} here")
         self._rows = [(path, row) for path in self.label_files for row in read_json_lines(path)]

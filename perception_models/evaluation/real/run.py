@@ -91,7 +91,7 @@ def model_network(predict: Predictor) -> Network:
 
 def run_set(network: Network, each: RealSet, title: str) -> list[Output]:
     """One output per picture, with a progress bar."""
-    bar = tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False)
+    bar = tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False, disable=None)
     return [network(read_image(picture.path)) for picture in bar]
 
 
@@ -117,7 +117,7 @@ def needed(column: str, each: RealSet) -> bool:
 
 def _run_cached(network: Network, each: RealSet, title: str, folder: Path) -> list[Output]:
     out = []
-    for picture in tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False):
+    for picture in tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False, disable=None):
         file = folder / f"{picture.name}.npz"
         if not file.is_file():
             network(read_image(picture.path)).save(file)
@@ -132,7 +132,9 @@ def crop_rows(opened: Predictor, folder: Path) -> list[Row]:
         return []
     crops = LightCrops(folder, fold="val")
     count = min(len(crops), MOST_CROPS)
-    samples = [crops[i * len(crops) // count] for i in tqdm(range(count), desc="model: light crops", leave=False)]
+    samples = [
+        crops[i * len(crops) // count] for i in tqdm(range(count), desc="model: light crops", leave=False, disable=None)
+    ]
     pairs = [(opened(sample.image).detections, sample.boxes) for sample in samples]
     records = [record_crop(seen, int(boxes.light_states[0]), states, light) for seen, boxes in pairs if boxes]
     right = summarise(records)["recall"]

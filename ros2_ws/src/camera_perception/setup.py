@@ -25,7 +25,7 @@ setup(
     extras_require={
         "onnxruntime": ["onnxruntime"],
         "openvino": ["openvino"],
-        "replay": ["jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
+        "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
         "inspect": ["onnx"],
         "test": ["pytest"],
     },

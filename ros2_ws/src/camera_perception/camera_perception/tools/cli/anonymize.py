@@ -8,11 +8,12 @@ from pathlib import Path
 import typer
 
 from camera_perception.core.text_table import text_table
+from camera_perception.io.bag_reader import is_bag
 from camera_perception.tools.privacy.anonymize import anonymize
 from camera_perception.tools.privacy.detector import open_detector
 from camera_perception.tools.privacy.regions import Settings
 from camera_perception.tools.privacy.report import Report
-from camera_perception.tools.replay.source import image_files, is_bag
+from camera_perception.tools.replay.source import image_files
 
 
 def anonymize_command(

@@ -11,6 +11,7 @@ from camera_perception.core.errors import EngineError
 from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
+from camera_perception.engines import backend_module
 from camera_perception.engines.build.build import BuiltEngine, build_engine, chosen_variant
 from camera_perception.engines.build.gates import Measure
 from camera_perception.engines.tensorrt.manifest import BuildOptions
@@ -33,6 +34,8 @@ def build_command(
     import typer
 
     spec = load_spec(folder)
+    if reason := backend_module("tensorrt").available():
+        raise EngineError(f"no engine can be built here: {reason}")
     chosen = chosen_variant(spec, precision)
     if batch and batch != spec.input.batch:
         log.warning(

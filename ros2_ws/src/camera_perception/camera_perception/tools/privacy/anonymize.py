@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from camera_perception.core.errors import BadImage, BagError
-from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_reader import Bag, is_bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.tools.privacy.cover import check_method, cover, planes_of_pixels
@@ -24,7 +24,7 @@ from camera_perception.tools.privacy.recorded_image import covered_file, is_jpeg
 from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.report import TILES, Report, Tally, tile_indices
 from camera_perception.tools.privacy.temporal import ImageDetections, plan_regions
-from camera_perception.tools.replay.source import Source, image_files, is_bag, open_source
+from camera_perception.tools.replay.source import Source, image_files, open_source
 from camera_perception.tools.replay.video import FrameRate, VideoWriter
 
 # Message types of other packages that carry images: CompressedVideo, theora and ffmpeg packets, DisparityImage ...
@@ -160,7 +160,9 @@ def _detect_bag(
 ) -> dict[str, list[ImageDetections | None]]:
     images: dict[str, list[ImageDetections | None]] = {topic: [] for topic in cameras}
     total = sum(bag.contents.counts[topic] for topic in cameras)
-    for message in tqdm(bag.messages(cameras), total=total, unit="img", desc="detecting", disable=not progress):
+    for message in tqdm(
+        bag.messages(cameras), total=total, unit="img", desc="detecting", disable=None if progress else True
+    ):
         recorded = read(message.kind, message.data)
         images[message.topic].append(detect(recorded.pixels, recorded.stamp_ns, detector))
     return images
@@ -173,7 +175,9 @@ def _write_bag(
     tiles = {topic: tile_indices(plan, TILES // max(len(plans), 1)) for topic, plan in plans.items()}
     topics = [topic for topic in bag.topics if topic in writer.topics]
     total = sum(bag.contents.counts[topic] for topic in topics)
-    for message in tqdm(bag.messages(topics), total=total, unit="msg", desc="covering", disable=not progress):
+    for message in tqdm(
+        bag.messages(topics), total=total, unit="msg", desc="covering", disable=None if progress else True
+    ):
         data = message.data
         if message.topic in plans:
             index = next(indices[message.topic])
@@ -223,7 +227,9 @@ def _images(path: Path, report: Report, detector: Detector, settings: Settings, 
 
 
 def _detect_source(source: Source, detector: Detector, progress: bool) -> list[ImageDetections | None]:
-    arrivals = tqdm(source.arrivals, total=source.length or None, unit="img", desc="detecting", disable=not progress)
+    arrivals = tqdm(
+        source.arrivals, total=source.length or None, unit="img", desc="detecting", disable=None if progress else True
+    )
     return [detect(arrival.read, arrival.stamp_ns, detector) for arrival in arrivals]
 
 
