@@ -1,0 +1,126 @@
+"""`camera-perception live`: opens the source, serves the page, and plays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+import typer
+
+from camera_perception.core.errors import ModelError, PerceptionError
+from camera_perception.core.model_spec import load_spec
+from camera_perception.engines.select import load_engine
+from camera_perception.tools.cli.replay import parse_mount
+from camera_perception.tools.live.access import Access, open_access
+from camera_perception.tools.live.device import Device, DevicePlayer, is_device
+from camera_perception.tools.live.hello import HELLO, Hello, camera_entries, tunable
+from camera_perception.tools.live.hub import Hub
+from camera_perception.tools.live.perceive import Perceiver
+from camera_perception.tools.live.player import Player
+from camera_perception.tools.live.protocol import Command
+from camera_perception.tools.live.recordings import open_recording
+from camera_perception.tools.live.server import LiveServer
+
+TOPICS = "topics"
+TOKEN = "CAMERA_PERCEPTION_TOKEN"
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """The options of the command; see its help."""
+
+    source: str
+    model: Path | None = None
+    camera: str | None = None
+    mount: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str = ""
+    engine: str = "auto"
+    threads: int = 0
+    tuning: bool | None = None
+    anonymize: bool = False
+    loop: bool = False
+    browser: bool = False
+    foxglove: int = 0
+
+
+class Playing(Protocol):
+    """What feeds the hub."""
+
+    def run(self, wait_for_viewer: bool = True) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def control(self, command: Command) -> None: ...
+
+
+def live_command(options: LiveOptions) -> None:
+    """Serve until Ctrl-C."""
+    access = open_access(options.host, options.token or os.environ.get(TOKEN, ""))
+    hub = Hub()
+    if options.source.partition(":")[0] == TOPICS:
+        _topics()(options, lambda playing: _serve(hub, playing, access, options), hub)
+        return
+    if options.model is None:
+        raise ModelError("no model is given: add --model, a folder with model.json and model.onnx")
+    spec = load_spec(options.model)
+    opened: Any = (
+        Device(options.source)
+        if is_device(options.source)
+        else open_recording(Path(options.source), options.camera, parse_mount(options.mount))
+    )
+    engine = load_engine(spec, options.engine, threads=options.threads)
+    try:
+        recorded = not isinstance(opened, Device)
+        cameras = opened.cameras if recorded else {"camera": None}
+        perceiver = Perceiver(spec, engine, cameras, options.anonymize)
+        tuning = options.tuning is not False
+        hello = Hello(
+            source=opened.name,
+            model=f"{spec.name} {spec.version}",
+            engine=engine.info.name,
+            cameras=camera_entries(cameras.items()),
+            classes=spec.classes,
+            seconds=(opened.end_ns - opened.start_ns) / 1e9 if recorded else None,
+            heads=tunable(spec) if tuning else [],
+            anonymized=options.anonymize,
+        )
+        hub.publish(HELLO, hello.text())
+        playing: Playing = (
+            Player(opened, perceiver, hub, tuning=tuning, loop=options.loop)
+            if recorded
+            else DevicePlayer(opened, perceiver, hub, tuning)
+        )
+        _serve(hub, playing, access, options)
+    finally:
+        engine.close()
+
+
+def _serve(hub: Hub, playing: Playing, access: Access, options: LiveOptions) -> None:
+    """The page, until the user or `kill` ends it."""
+    with LiveServer(hub, playing.control, access, options.port) as server:
+        typer.echo(f"{options.source}: open {server.address} in a browser; Ctrl-C ends")
+        if options.browser:
+            webbrowser.open(server.address)
+        before = [signal.signal(number, lambda *_: playing.stop()) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            playing.run()
+        finally:
+            for number, handler in zip((signal.SIGINT, signal.SIGTERM), before):
+                signal.signal(number, handler)
+
+
+def _topics() -> Callable[..., None]:
+    """The command of the ROS package, which this library does not know."""
+    found = list(entry_points(group="camera_perception.live"))
+    if not found:
+        raise PerceptionError("topics need ROS 2 and our nodes: source ros2_ws/env.sh, or your workspace's setup.bash")
+    command: Callable[..., None] = found[0].load()
+    return command
