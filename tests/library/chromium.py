@@ -92,11 +92,13 @@ class Chromium:
     def wait(self, script: str, seconds: float = 30.0) -> Any:
         """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
+        body = f"const value = {script}; return value instanceof Node || value;"
+        wanted = f"(() => {{ try {{ {body} }} catch (error) {{ return null; }} }})()"  # errors while the page loads
         while time.monotonic() < deadline:
-            if value := self.evaluate(script):
+            if value := self.evaluate(wanted):
                 return value
             time.sleep(0.05)
-        raise TimeoutError(f"never true: {script}")
+        raise TimeoutError(f"never true: {script}; errors of the page: {self.errors}")
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))

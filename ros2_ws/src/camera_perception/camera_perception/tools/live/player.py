@@ -40,6 +40,7 @@ class Player:
         self._pictures: Iterator[Picture] = iter(())
         self._waiting: Picture | None = None  # the next one to show
         self._shown_ns: dict[str, int] = {}
+        self._past: deque[tuple[str, int]] = deque(maxlen=300)  # camera and time of the images before
         self._counts: dict[str, int] = {}
         self._walls: deque[float] = deque(maxlen=RATE_FRAMES)
         self._anchor = (0.0, 0)  # wall clock and position where playing began
@@ -111,18 +112,20 @@ class Player:
         self._anchor_here()
 
     def _step(self, by: float) -> None:
+        """One image of each camera forwards or back."""
         self.playing = False
         if by > 0:
-            self._advance()
+            for _ in self.recording.cameras:
+                self._advance()
         else:
-            gap_ns = round(1e9 * len(self.recording.cameras) / max(self._image_rate(), 1.0))
-            self._seek(self.position_ns - max(gap_ns, 1))
+            shown_ns = min(self._shown_ns.values(), default=self.position_ns)
+            before = [time_ns for camera, time_ns in self._past if time_ns < shown_ns and camera == self._first_camera]
+            self._seek(max(before, default=shown_ns - WARM_UP_NS))
 
-    def _image_rate(self) -> float:
-        """Images per second of recording, over all cameras."""
-        images = sum(self._counts.values())
-        seconds = (self.position_ns - self.recording.start_ns) / 1e9
-        return images / seconds if images > 1 and 0 < seconds else 10.0
+    @property
+    def _first_camera(self) -> str:
+        """The camera whose image was shown first of those that are shown."""
+        return min(self._shown_ns, key=lambda camera: self._shown_ns[camera], default="")
 
     def _seek(self, to_ns: int) -> None:
         """Show one image of each camera at a time, with tracks that began before it; and continue from there."""
@@ -149,6 +152,7 @@ class Player:
 
     def _open(self, from_ns: int) -> None:
         self.error = ""
+        self._past.clear()
         self._pictures = self._safe(self.recording.pictures(from_ns))
         self._waiting = next(self._pictures, None)
 
@@ -181,6 +185,7 @@ class Player:
         else:
             self.perceiver(picture, self.recording.start_ns, self.recording.motion)
         self.position_ns = picture.time_ns
+        self._past.append((picture.camera, picture.time_ns))
         self._waiting = next(self._pictures, None)
         if self._due() < -0.5:  # the engine is slower than the recording: go on from here, without catching up
             self._anchor = time.monotonic(), picture.time_ns

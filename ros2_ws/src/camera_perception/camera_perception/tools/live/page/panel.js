@@ -184,9 +184,11 @@ export function buildSliders(heads, tune) {
     output.textContent = head.threshold.toFixed(2);
     let waiting = 0;
     input.oninput = () => {
-      output.textContent = Number(input.value).toFixed(2);
+      const value = Number(input.value);
+      input.moved = performance.now();
+      output.textContent = value.toFixed(2);
       clearTimeout(waiting);
-      waiting = setTimeout(() => tune(head.name, Number(input.value)), 80);
+      waiting = setTimeout(() => tune(head.name, value), 80);
     };
     label.append(head.name, input, output);
     return label;
@@ -198,7 +200,7 @@ export function buildSliders(heads, tune) {
 export function followSliders(thresholds) {
   for (const [head, value] of Object.entries(thresholds || {})) {
     const input = $(`threshold-${head}`);
-    if (!input || input === document.activeElement) continue;
+    if (!input || performance.now() - (input.moved || -1e9) < 1000) continue;
     input.value = value;
     input.nextElementSibling.textContent = value.toFixed(2);
   }
