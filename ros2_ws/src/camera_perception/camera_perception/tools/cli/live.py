@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import webbrowser
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -63,11 +62,11 @@ class Playing(Protocol):
 
 def live_command(options: LiveOptions) -> None:
     """Serve until Ctrl-C."""
-    access = open_access(options.host, options.token or os.environ.get(TOKEN, ""))
-    hub = Hub()
-    if options.source.partition(":")[0] == TOPICS:
-        _topics()(options, lambda playing: _serve(hub, playing, access, options), hub)
+    token = options.token or os.environ.get(TOKEN, "")
+    if options.source == TOPICS:
+        _watch_topics(options, token)
         return
+    access, hub = open_access(options.host, token), Hub()
     if options.model is None:
         raise ModelError("no model is given: add --model, a folder with model.json and model.onnx")
     spec = load_spec(options.model)
@@ -117,10 +116,17 @@ def _serve(hub: Hub, playing: Playing, access: Access, options: LiveOptions) -> 
                 signal.signal(number, handler)
 
 
-def _topics() -> Callable[..., None]:
+def _watch_topics(options: LiveOptions, token: str) -> None:
     """The command of the ROS package, which this library does not know."""
     found = list(entry_points(group="camera_perception.live"))
     if not found:
         raise PerceptionError("topics need ROS 2 and our nodes: source ros2_ws/env.sh, or your workspace's setup.bash")
-    command: Callable[..., None] = found[0].load()
-    return command
+    found[0].load()(
+        host=options.host,
+        port=options.port,
+        token=token,
+        tuning=bool(options.tuning),
+        anonymize=options.anonymize,
+        model=str(options.model or ""),
+        cameras=[options.camera or ""],
+    )

@@ -63,10 +63,13 @@ class Recording(Protocol):
     def motion(self, from_ns: int, to_ns: int) -> EgoMotion | None: ...
 
 
-def shown_file(picture: Picture, image: np.ndarray) -> tuple[bytes, str]:
-    """(image file, its type): the recorded file where browsers show it, untouched; else a new JPEG of the image."""
+def shown_file(picture: Picture, image: np.ndarray | None = None) -> tuple[bytes, str]:
+    """(image file, its type): the recorded file where browsers show it, untouched; else a new JPEG of the image.
+
+    image  the picture's pixels, if they are decoded already. raises BadImage
+    """
     kind = SHOWN.get(picture.file[:2], "")
-    return (picture.file, kind) if kind else (jpeg(image), "image/jpeg")
+    return (picture.file, kind) if kind else (jpeg(picture.pixels() if image is None else image), "image/jpeg")
 
 
 def jpeg(image: np.ndarray) -> bytes:
