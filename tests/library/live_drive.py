@@ -14,12 +14,13 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import COMPRESSED_IMAGE
+from camera_perception.tools.cli.live import hello
 from camera_perception.tools.live.access import Access
-from camera_perception.tools.live.hello import HELLO, Hello, camera_entries, tunable
+from camera_perception.tools.live.hello import HELLO
 from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.player import Player
-from camera_perception.tools.live.recordings import Recording, open_recording
+from camera_perception.tools.live.recordings import open_recording
 from camera_perception.tools.live.server import LiveServer
 
 START_NS, PERIOD_NS = 1_700_000_000 * 10**9, 100_000_000
@@ -66,23 +67,11 @@ def player_of(model: Path, source: Path, hub: Hub, anonymize: bool = False, loop
     engine = load_engine(spec, "onnxruntime", threads=1)
     recording = open_recording(source)
     perceiver = Perceiver(spec, engine, recording.cameras, anonymize)
-    hub.publish(HELLO, hello_of(recording, perceiver).text())
+    hub.publish(HELLO, hello(recording, perceiver, tuning=True, anonymized=anonymize).text())
     try:
         yield Player(recording, perceiver, hub, loop=loop)
     finally:
         engine.close()
-
-
-def hello_of(recording: Recording, perceiver: Perceiver) -> Hello:
-    return Hello(
-        "drive",
-        "tiny",
-        "cpu",
-        camera_entries(recording.cameras.items()),
-        perceiver.spec.classes,
-        (recording.end_ns - recording.start_ns) / 1e9,
-        tunable(perceiver.spec),
-    )
 
 
 @contextmanager

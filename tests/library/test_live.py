@@ -266,7 +266,7 @@ def test_every_image_is_perceived_once_and_in_order(tmp_path, tiny_model):
     hub = Hub()
     with player_of(tiny_model, write_drive(tmp_path / "drive"), hub) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("speed", 16.0))
         assert [(frame.camera, frame.seconds) for frame in frames] == [
             (camera, pytest.approx(0.1 * i + late))
@@ -287,7 +287,7 @@ def test_seeking_shows_the_image_at_that_time_with_its_track(tmp_path, tiny_mode
     hub = Hub()
     with player_of(tiny_model, write_drive(tmp_path / "drive", cameras=("front",)), hub) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("pause"), Command("seek", seconds))
         assert [round(frame.seconds * 10) for frame in frames] == [first]
         assert frames[0].fields["objects"][0]["track_age"] >= min(first, 4)
@@ -298,7 +298,7 @@ def test_steps_of_one_image_of_each_camera(tmp_path, tiny_model, cameras):
     hub = Hub()
     with player_of(tiny_model, write_drive(tmp_path / "drive", cameras=cameras), hub) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("pause"), Command("seek", 0.5))
         for by in (1.0, -1.0, -1.0):
             play(player, Command("step", by))
@@ -311,7 +311,7 @@ def test_a_threshold_changes_the_image_that_stands_still(tmp_path, tiny_model):
     hub = Hub()
     with player_of(tiny_model, write_images(tmp_path / "images", faint=True), hub) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("pause"), Command("seek", 0.5))
         play(player, Command("tune", 0.1, "objects"))
         play(player, Command("tune", 0.9, "objects"), Command("tune", 0.5, "nonsense"))
@@ -329,7 +329,7 @@ def test_a_broken_image_is_flagged_and_shown_as_nothing(tmp_path, tiny_model):
     hub = Hub()
     with player_of(tiny_model, folder, hub) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("speed", 16.0))
         assert [len(frame.image) > 0 for frame in frames] == [True, False, True]
         head, image = unpacked(packed(frames[1], 1))
@@ -340,7 +340,7 @@ def test_the_end_is_a_new_beginning_with_loop(tmp_path, tiny_model):
     hub = Hub()
     with player_of(tiny_model, write_images(tmp_path / "images", 3), hub, loop=True) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("speed", 16.0), seconds=1.5)
         assert [round(10 * frame.seconds) for frame in frames[:4]] == [0, 1, 2, 0]
 
@@ -350,7 +350,7 @@ def test_anonymised_images_are_new_ones_with_covered_cars(tmp_path, tiny_model):
     hub = Hub()
     with player_of(tiny_model, source, hub, anonymize=True) as player:
         frames = []
-        player._show = frames.append
+        player.show = frames.append
         play(player, Command("speed", 16.0))
         assert frames[0].mime == "image/jpeg"
         image = cv2.imdecode(np.frombuffer(frames[0].image, np.uint8), cv2.IMREAD_COLOR)

@@ -64,7 +64,7 @@ def box_in_message(player):
 def standing_page(page, tmp_path, tiny_model):
     """A page with the sixth image of a drive of one camera; the player keeps its last frame."""
     with served(tiny_model, write_drive(tmp_path / "drive", cameras=("front",)), playing=False) as (server, player, _):
-        player._show = lambda frame: setattr(player, "last", frame)
+        player.show = lambda frame: setattr(player, "last", frame)
         page.open(server.address)
         page.wait("document.querySelectorAll('.tile').length == 1")
         player.control(Command("seek", 0.5))

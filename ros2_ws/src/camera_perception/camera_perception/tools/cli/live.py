@@ -8,7 +8,7 @@ import webbrowser
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import typer
 
@@ -16,14 +16,13 @@ from camera_perception.core.errors import ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
 from camera_perception.tools.cli.replay import parse_mount
-from camera_perception.tools.live.access import Access, open_access
+from camera_perception.tools.live.access import Access, is_loopback, open_access
 from camera_perception.tools.live.device import Device, DevicePlayer, is_device
 from camera_perception.tools.live.hello import HELLO, Hello, camera_entries, tunable
 from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.player import Player
-from camera_perception.tools.live.protocol import Command
-from camera_perception.tools.live.recordings import open_recording
+from camera_perception.tools.live.recordings import Recording, open_recording
 from camera_perception.tools.live.server import LiveServer
 
 TOPICS = "topics"
@@ -50,59 +49,80 @@ class LiveOptions:
     foxglove: int = 0
 
 
-class Playing(Protocol):
-    """What feeds the hub."""
-
-    def run(self, wait_for_viewer: bool = True) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def control(self, command: Command) -> None: ...
-
-
 def live_command(options: LiveOptions) -> None:
     """Serve until Ctrl-C."""
     token = options.token or os.environ.get(TOKEN, "")
     if options.source == TOPICS:
         _watch_topics(options, token)
         return
-    access, hub = open_access(options.host, token), Hub()
+    access = open_access(options.host, token)
     if options.model is None:
         raise ModelError("no model is given: add --model, a folder with model.json and model.onnx")
     spec = load_spec(options.model)
-    opened: Any = (
+    source = (
         Device(options.source)
         if is_device(options.source)
         else open_recording(Path(options.source), options.camera, parse_mount(options.mount))
     )
-    engine = load_engine(spec, options.engine, threads=options.threads)
+    cameras = {"camera": None} if isinstance(source, Device) else source.cameras
+    perceiver = Perceiver(spec, load_engine(spec, options.engine, threads=options.threads), cameras, options.anonymize)
     try:
-        recorded = not isinstance(opened, Device)
-        cameras = opened.cameras if recorded else {"camera": None}
-        perceiver = Perceiver(spec, engine, cameras, options.anonymize)
-        tuning = options.tuning is not False
-        hello = Hello(
-            source=opened.name,
-            model=f"{spec.name} {spec.version}",
-            engine=engine.info.name,
-            cameras=camera_entries(cameras.items()),
-            classes=spec.classes,
-            seconds=(opened.end_ns - opened.start_ns) / 1e9 if recorded else None,
-            heads=tunable(spec) if tuning else [],
-            anonymized=options.anonymize,
-        )
-        hub.publish(HELLO, hello.text())
-        playing: Playing = (
-            Player(opened, perceiver, hub, tuning=tuning, loop=options.loop)
-            if recorded
-            else DevicePlayer(opened, perceiver, hub, tuning)
-        )
+        _play(source, perceiver, access, options)
+    finally:
+        perceiver.close()
+
+
+def _play(source: Device | Recording, perceiver: Perceiver, access: Access, options: LiveOptions) -> None:
+    """Perceive and serve."""
+    hub, tuning = Hub(), options.tuning is not False
+    hub.publish(HELLO, hello(source, perceiver, tuning, options.anonymize).text())
+    playing = (
+        DevicePlayer(source, perceiver, hub, tuning)
+        if isinstance(source, Device)
+        else Player(source, perceiver, hub, tuning=tuning, loop=options.loop)
+    )
+    foxglove = _foxglove(playing, perceiver, tuning, options) if options.foxglove else None
+    try:
         _serve(hub, playing, access, options)
     finally:
-        engine.close()
+        if foxglove is not None:
+            foxglove.close()
 
 
-def _serve(hub: Hub, playing: Playing, access: Access, options: LiveOptions) -> None:
+def hello(source: Device | Recording, perceiver: Perceiver, tuning: bool, anonymized: bool) -> Hello:
+    """What viewers are told first."""
+    spec = perceiver.spec
+    return Hello(
+        source=source.name,
+        model=f"{spec.name} {spec.version}",
+        engine=perceiver.engine.info.name,
+        cameras=camera_entries(perceiver.cameras.items()),
+        classes=spec.classes,
+        seconds=None if isinstance(source, Device) else (source.end_ns - source.start_ns) / 1e9,
+        heads=tunable(spec) if tuning else [],
+        anonymized=anonymized,
+    )
+
+
+def _foxglove(playing: Player | DevicePlayer, perceiver: Perceiver, tuning: bool, options: LiveOptions) -> Any:
+    """The server for Foxglove; it gets every frame that is shown."""
+    from camera_perception.tools.live.foxglove import FoxgloveServer
+
+    def load(folder: str) -> None:
+        spec = load_spec(Path(folder))
+        perceiver.replace_model(spec, load_engine(spec, options.engine, threads=options.threads))
+
+    if not is_loopback(options.host):
+        raise PerceptionError("Foxglove has no token: serve it on the loopback address, and forward its port by ssh")
+    server = FoxgloveServer(
+        perceiver.cameras, perceiver.thresholds, playing.control, load, port=options.foxglove, tuning=tuning
+    )
+    playing.show = server.show
+    typer.echo(f"Foxglove: connect to ws://127.0.0.1:{server.port}")
+    return server
+
+
+def _serve(hub: Hub, playing: Player | DevicePlayer, access: Access, options: LiveOptions) -> None:
     """The page, until the user or `kill` ends it."""
     with LiveServer(hub, playing.control, access, options.port) as server:
         typer.echo(f"{options.source}: open {server.address} in a browser; Ctrl-C ends")

@@ -99,7 +99,7 @@ class DevicePlayer:
         self, device: Device, perceiver: Perceiver, hub: Hub, tuning: bool = True, show: Show = lambda frame: None
     ) -> None:
         self._device, self.perceiver, self._hub = device, perceiver, hub
-        self._tuning, self._show = tuning, show
+        self._tuning, self.show = tuning, show
         self._stopped = threading.Event()
         self._changes: dict[str, float] = {}
         self._told, self._count = 0.0, 0
@@ -127,7 +127,7 @@ class DevicePlayer:
         frame = self.perceiver(picture, start_ns, _unknown_motion, live=True)
         self._count += 1
         self._hub.publish(frame.camera, packed(frame, self._count))
-        self._show(frame)
+        self.show(frame)
 
     def _tell(self) -> None:
         self._told = time.monotonic()

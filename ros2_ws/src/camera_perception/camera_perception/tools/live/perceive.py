@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Perceiver:
         self.thresholds = {head.head: head.threshold for head in spec.heads}
         self._pipelines = {name: Pipeline(spec, engine, camera) for name, camera in cameras.items()}
         self._cover = PictureCover(PrivacyDetector(spec, engine)) if anonymize else None
+        self._new_models: SimpleQueue[tuple[ModelSpec, Engine]] = SimpleQueue()
         self._last_ns: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
@@ -54,6 +56,27 @@ class Perceiver:
             pipeline.tune(self.thresholds)
         return True
 
+    def replace_model(self, spec: ModelSpec, engine: Engine) -> None:
+        """Use another model from the next image on, with its own thresholds; may be called from any thread."""
+        self._new_models.put((spec, engine))
+
+    def _take_model(self) -> None:
+        """Change to the last model that was given; tracks continue, the engines before it are closed."""
+        while not self._new_models.empty():
+            spec, engine = self._new_models.get()
+            pipelines = {name: Pipeline(spec, engine, old.camera) for name, old in self._pipelines.items()}
+            for name, pipeline in pipelines.items():
+                pipeline.continue_from(self._pipelines[name])
+            self._pipelines = pipelines
+            self.engine.close()
+            self.spec, self.engine = spec, engine
+            self.thresholds = {head.head: head.threshold for head in spec.heads}
+            if self._cover is not None:
+                self._cover = PictureCover(PrivacyDetector(spec, engine))
+
+    def close(self) -> None:
+        self.engine.close()
+
     def reset(self) -> None:
         """Forget all tracks, as after a jump in time."""
         self._last_ns.clear()
@@ -66,6 +89,7 @@ class Perceiver:
         start_ns  the zero of the timeline
         live      stamps are times of this machine's clock: the age is known
         """
+        self._take_model()
         number = self._counts[picture.camera] = self._counts.get(picture.camera, -1) + 1
         seconds = (picture.time_ns - start_ns) / 1e9
         started = time.perf_counter_ns()

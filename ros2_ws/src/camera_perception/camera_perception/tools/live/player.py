@@ -33,7 +33,7 @@ class Player:
         show: Show = lambda frame: None,
     ) -> None:  # fmt: skip
         self.recording, self.perceiver, self._hub = recording, perceiver, hub
-        self._tuning, self._loop, self._show = tuning, loop, show
+        self._tuning, self._loop, self.show = tuning, loop, show
         self.playing, self.speed, self.error = True, 1.0, ""
         self.position_ns = recording.start_ns
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
@@ -55,6 +55,7 @@ class Player:
 
     def run(self, wait_for_viewer: bool = True) -> None:
         """Play until `stop`; without viewers nothing plays."""
+        self._anchor_here()
         self._tell()
         while True:
             watched = not wait_for_viewer or self._hub.wait(0.0)
@@ -195,7 +196,7 @@ class Player:
         number = self._counts[picture.camera] = self._counts.get(picture.camera, 0) + 1
         self._shown_ns[picture.camera] = picture.time_ns
         self._hub.publish(picture.camera, packed(frame, number))
-        self._show(frame)
+        self.show(frame)
         self._walls.append(time.monotonic())
 
     def _end(self) -> None:
