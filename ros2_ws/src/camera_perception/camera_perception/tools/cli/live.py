@@ -130,7 +130,7 @@ def _serve(hub: Hub, playing: Player | DevicePlayer, access: Access, options: Li
             webbrowser.open(server.address)
         before = [signal.signal(number, lambda *_: playing.stop()) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
-            playing.run()
+            playing.run(wait_for_viewer=not options.foxglove)  # its viewers are not ours to count
         finally:
             for number, handler in zip((signal.SIGINT, signal.SIGTERM), before):
                 signal.signal(number, handler)

@@ -69,8 +69,8 @@ class Device:
     def _read(self) -> None:
         pause = RETRY[0]
         while not self._closed.is_set():
-            ok, image = self._video.read() if self._video is not None else (False, None)
-            if ok:
+            image = self._video.read()[1] if self._video is not None else None
+            if image is not None:
                 self._put(image)
                 self.error, pause = "", RETRY[0]
                 continue

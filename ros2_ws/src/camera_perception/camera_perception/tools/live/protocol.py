@@ -22,7 +22,7 @@ from camera_perception.objects.footprint import footprint
 
 VERSION = 1
 DIGITS = 4  # decimals of numbers sent to the page: a tenth of a millimetre
-COMMANDS = {"play": (), "pause": (), "seek": ("to",), "step": ("by",), "speed": ("to",), "tune": ("to",)}
+COMMANDS = {"play": "", "pause": "", "seek": "to", "step": "by", "speed": "to", "tune": "to"}  # name of their number
 SPEEDS = (0.1, 16.0)  # slowest and fastest playback
 
 
@@ -112,11 +112,11 @@ def command_of(text: str) -> Command | None:
     action = message.get("do")
     if not isinstance(action, str) or action not in COMMANDS:
         return None
-    numbers = [message.get(name) for name in COMMANDS[action]]
-    if any(isinstance(n, bool) or not isinstance(n, int | float) or not math.isfinite(n) for n in numbers):
+    name, head = COMMANDS[action], message.get("head", "")
+    value = message.get(name) if name else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    head = message.get("head", "")
-    return Command(action, float(numbers[0]) if numbers else 0.0, head if isinstance(head, str) else "")
+    return Command(action, float(value), head if isinstance(head, str) else "")
 
 
 def acknowledged(text: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -175,9 +176,7 @@ class FolderRecording(_Unmoved):
     def pictures(self, from_ns: int) -> Iterator[Picture]:
         for index in range(max(0, -(-from_ns // self._period_ns)), len(self._images)):
             file, stamp_ns = self._images[index], index * self._period_ns
-            yield Picture(
-                self._camera, stamp_ns, stamp_ns, self._camera, lambda file=file: _load(file), file.read_bytes(), True
-            )
+            yield Picture(self._camera, stamp_ns, stamp_ns, self._camera, partial(_load, file), file.read_bytes(), True)
 
 
 def _load(file: Path) -> np.ndarray:
@@ -206,7 +205,7 @@ class FilmRecording(_Unmoved):
             if not ok:
                 return
             time_ns = self._time_ns(index)
-            yield Picture(self._camera, time_ns, time_ns, self._camera, lambda image=image: image)
+            yield Picture(self._camera, time_ns, time_ns, self._camera, image.view)
             index += 1
 
     def _time_ns(self, index: int) -> int:

@@ -81,11 +81,10 @@ class LiveServer:
     async def _open(self) -> None:
         web = _aiohttp().web
 
-        @web.middleware
-        async def guard(request: Any, handler: Any) -> Any:
+        async def guard(request: Any, handler: Any) -> Any:  # a method cannot be marked as middleware
             return await self._guarded(request, handler)
 
-        application = web.Application(middlewares=[guard])
+        application = web.Application(middlewares=[web.middleware(guard)])
         application.router.add_get("/live", self._socket)
         application.router.add_get("/{name:.*}", self._page)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)

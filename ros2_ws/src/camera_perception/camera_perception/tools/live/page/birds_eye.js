@@ -1,6 +1,6 @@
 // The bird's-eye view: x forward is up, y left is left; metres of base_link.
 
-import { classColor, laneColor } from "./overlay.js";
+import { classColor, isSelected, laneColor } from "./overlay.js";
 
 const BEHIND = 8; // metres shown behind the car
 const LENGTHS = [25, 40, 60, 90, 130, 180]; // metres shown ahead
@@ -44,6 +44,8 @@ export class BirdsEye {
     this.style = getComputedStyle(canvas);
     context.fillStyle = this.color("ground");
     context.fillRect(0, 0, width, height);
+    canvas.parentElement.classList.toggle("low", Boolean(this.view.why));
+    if (this.view.why) return this.message(this.view.why);
     const metric = this.frames.filter((frame) => frame.perception.base_frame);
     if (this.view.layers.road) for (const frame of metric) this.road(frame.perception.road);
     this.rings();
@@ -52,7 +54,6 @@ export class BirdsEye {
     const objects = metric.flatMap((frame) => frame.perception.objects.filter((object) => object.footprint).map((object) => ({ ...object, camera: frame.camera })));
     for (const object of objects) this.object(object);
     this.ringLabels(this.labels(objects));
-    if (this.view.why) this.message(this.view.why);
   }
 
   color(name) {
@@ -146,7 +147,7 @@ export class BirdsEye {
       context.fillStyle = color;
       context.fill();
     }
-    const chosen = object.track_id && object.track_id === view.selected;
+    const chosen = isSelected(object, view.selected);
     this.stroke(chosen ? this.color("text") : object.coasted ? color : "rgba(10,14,18,.65)", chosen ? 2.5 : 1, object.coasted ? [4, 3] : []);
     if (view.layers.velocity && object.has_velocity) this.arrow(object, color);
     const middle = object.footprint.reduce((sum, corner) => [sum[0] + corner[0] / 4, sum[1] + corner[1] / 4], [0, 0]);

@@ -2,7 +2,8 @@
 
 import { BirdsEye } from "./birds_eye.js";
 import { Connection } from "./connection.js";
-import { Histories, LAYERS, buildLayers, buildSliders, followSliders, isSelected, showFree, showInspector, showLane, showLegend, showList } from "./panel.js";
+import { Histories, LAYERS, buildLayers, buildSliders, followSliders, showFree, showInspector, showLane, showLegend, showList } from "./panel.js";
+import { isSelected } from "./overlay.js";
 import { Tile } from "./tile.js";
 import { Timeline } from "./timeline.js";
 
@@ -43,8 +44,9 @@ const connection = new Connection({
 
 function greet(message) {
   hello = message;
-  $("source").textContent = hello.source;
-  document.title = `${hello.source} – camera perception`;
+  $("source").textContent = hello.source.split("/").filter(Boolean).at(-1) || hello.source;
+  $("source").title = hello.source;
+  document.title = `${$("source").textContent} – camera perception`;
   $("model").textContent = [hello.model, hello.engine, hello.anonymized ? "anonymised" : ""].filter(Boolean).join(" · ");
   $("connection").className = "chip good";
   $("connection").textContent = hello.seconds === null ? "live" : "connected";
@@ -102,7 +104,7 @@ function repaint(only = null) {
 function repaintPanels() {
   clearTimeout(waiting);
   [waiting, painted] = [0, performance.now()];
-  const view = { layers, palette: hello.palette, selected: selected?.track_id };
+  const view = { layers, palette: hello.palette, selected };
   const frames = [...tiles.values()].map((tile) => tile.frame).filter(Boolean);
   const objects = frames.flatMap((frame) => frame.perception.objects.map((object) => ({ ...object, camera: frame.camera })));
   const found = objects.find((object) => isSelected(object, selected));

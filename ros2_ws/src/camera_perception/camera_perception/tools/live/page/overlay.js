@@ -25,6 +25,9 @@ export function drawOverlay(context, frame, view) {
   }
 }
 
+export const isSelected = (object, selected) =>
+  Boolean(selected && object.track_id === selected.track_id && object.camera === selected.camera);
+
 export function classColor(name, palette) {
   return palette.classes[name] || "#56b4e9";
 }
@@ -84,8 +87,9 @@ function drawLanes(context, lanes, view) {
     context.beginPath();
     lane.u.forEach((u, i) => context.lineTo(u * view.scale, lane.v[i] * view.scale));
     context.lineJoin = context.lineCap = "round";
-    const width = (Math.abs(lane.position) === 1 ? 3.6 : 2.4) * view.dpr;
-    const dash = (DASHES[lane.line_type] || []).map((part) => part * view.dpr);
+    const narrow = Math.max(0.55, Math.min(1, view.width / view.dpr / 700)); // on small pictures
+    const width = (Math.abs(lane.position) === 1 ? 3.6 : 2.4) * narrow * view.dpr;
+    const dash = (DASHES[lane.line_type] || []).map((part) => part * narrow * view.dpr);
     stroke(context, SHADOW, width + 2.4 * view.dpr, dash);
     stroke(context, laneColor(lane, view.palette), width, dash);
   }

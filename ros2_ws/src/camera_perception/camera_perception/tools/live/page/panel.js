@@ -1,6 +1,6 @@
 // The column beside the images: list of objects, inspector with history, own lane, layers, thresholds, legend.
 
-import { classColor } from "./overlay.js";
+import { classColor, isSelected } from "./overlay.js";
 
 const METHODS = ["none", "ground plane", "size of its class", "depth camera", "lidar"];
 const HISTORY = 20; // seconds
@@ -57,8 +57,6 @@ export function showList(objects, selected, palette, pick) {
   if (focused) [...list.querySelectorAll("button")].find((button) => button.dataset.key === focused)?.focus({ preventScroll: true });
 }
 
-export const isSelected = (object, selected) => Boolean(selected && object.track_id === selected.track_id && object.camera === selected.camera);
-
 function cell(text, name = "") {
   const span = document.createElement("span");
   span.className = name;
@@ -82,7 +80,8 @@ export function showInspector(object, gone, points, palette, close) {
   button.setAttribute("aria-label", "Close");
   button.onclick = close;
   head.append(swatch(classColor(object.class_name, palette)), `${object.class_name} #${object.track_id}`, button);
-  box.replaceChildren(head, definitions(factsOf(object, gone)), spark(points, 1, "range", "m", 1), spark(points, 2, "speed", "km/h", 3.6), spark(points, 3, "score", "", 1));
+  const lines = [spark(points, 1, "range", "m", 1), spark(points, 2, "speed", "km/h", 3.6), spark(points, 3, "score", "", 1)];
+  box.replaceChildren(head, definitions(factsOf(object, gone)), ...lines.filter(Boolean));
 }
 
 const side = (left) => (left >= 0 ? "left" : "right");
@@ -94,10 +93,10 @@ function factsOf(object, gone) {
     state: gone ? "no longer seen" : object.coasted ? "predicted" : "detected",
     camera: object.camera,
     score: number(object.score, 2),
-    "tracked for": `${object.track_age} images`,
+    "tracked for": `${object.track_age} image${object.track_age === 1 ? "" : "s"}`,
     ...(object.has_position ? {
       range: number(object.range, 1, " m"),
-      bearing: `${Math.abs(object.bearing * 180 / Math.PI).toFixed(0)}° ${side(object.bearing)}`,
+      bearing: Math.abs(object.bearing) < 0.009 ? "straight ahead" : `${Math.abs(object.bearing * 180 / Math.PI).toFixed(0)}° ${side(object.bearing)}`,
       ahead: `${number(object.position.x, 1)}${sigma(0)} m`,
       [side(object.position.y)]: `${number(Math.abs(object.position.y), 1)}${sigma(3)} m`,
       "located by": METHODS[object.position_method],
@@ -125,11 +124,10 @@ export function definitions(facts) {
 // A line of one number over the last seconds, with its least and greatest value.
 function spark(points, column, name, unit, factor) {
   const known = points.filter((point) => point[column] !== null).map((point) => [point[0], factor * point[column]]);
+  if (known.length < 2) return null;
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("class", "spark");
   svg.setAttribute("viewBox", "0 0 300 46");
-  svg.setAttribute("preserveAspectRatio", "none");
-  if (known.length < 2) return svg;
   const values = known.map((point) => point[1]), [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = Math.max((high - low) * 0.1, name === "score" ? 0.05 : 0.5);
   const [from, to] = [known[0][0], known.at(-1)[0]];
