@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from camera_perception.core.errors import BagError, PerceptionError
 from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Status
 from camera_perception.draw.colors import CLASS_COLORS
 from camera_perception.engines.select import load_engine
 from camera_perception.io.bag_writer import BagWriter
@@ -288,9 +289,12 @@ def test_seeking_shows_the_image_at_that_time_with_its_track(tmp_path, tiny_mode
     with player_of(tiny_model, write_drive(tmp_path / "drive", cameras=("front",)), hub) as player:
         frames = []
         player.show = frames.append
-        play(player, Command("pause"), Command("seek", seconds))
+        play(player, Command("pause"), Command("seek", 0.8))
+        frames.clear()
+        play(player, Command("seek", seconds))
         assert [round(frame.seconds * 10) for frame in frames] == [first]
         assert frames[0].fields["objects"][0]["track_age"] >= min(first, 4)
+        assert not frames[0].fields["status_flags"] & Status.CLOCK_JUMP
 
 
 @pytest.mark.parametrize("cameras", [("front",), ("front", "left")])

@@ -78,10 +78,13 @@ class Perceiver:
         self.engine.close()
 
     def reset(self) -> None:
-        """Forget all tracks, as after a jump in time."""
+        """Forget everything, as after a jump in time that viewers asked for: new pipelines flag no CLOCK_JUMP."""
         self._last_ns.clear()
+        self._pipelines = {name: Pipeline(self.spec, self.engine, old.camera) for name, old in self._pipelines.items()}
         for pipeline in self._pipelines.values():
-            pipeline.reset()
+            pipeline.tune(self.thresholds)
+        if self._cover is not None:
+            self._cover.reset()
 
     def __call__(self, picture: Picture, start_ns: int, motion: Motion, live: bool = False) -> LiveFrame:
         """Perceive one image.
@@ -137,6 +140,10 @@ class PictureCover:
     def __init__(self, detector: PrivacyDetector, settings: Settings | None = None) -> None:
         self._detector, self._settings = detector, settings or Settings()
         self._predictors: dict[str, BoxPredictor] = {}
+
+    def reset(self) -> None:
+        """Forget past detections."""
+        self._predictors.clear()
 
     def __call__(self, camera: str, stamp_ns: int, image: np.ndarray) -> np.ndarray:
         """A copy of an image (H, W, 3) uint8 BGR with its regions covered."""
