@@ -95,8 +95,9 @@ class Chromium:
         body = f"const value = {script}; return value instanceof Node || value;"
         wanted = f"(() => {{ try {{ {body} }} catch (error) {{ return null; }} }})()"  # errors while the page loads
         while time.monotonic() < deadline:
-            if value := self.evaluate(wanted):
-                return value
+            with suppress(AssertionError):  # the page is being replaced
+                if value := self.evaluate(wanted):
+                    return value
             time.sleep(0.05)
         raise TimeoutError(f"never true: {script}; errors of the page: {self.errors}")
 

@@ -8,7 +8,11 @@ from live_drive import CAR, served, write_drive, write_images
 pytest.importorskip("aiohttp")
 from chromium import Chromium, installed
 
+from camera_perception.tools.live.access import Access
+from camera_perception.tools.live.hello import HELLO, Hello
+from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.protocol import Command
+from camera_perception.tools.live.server import LiveServer
 
 TOKEN = "0123456789abcdef"
 
@@ -166,6 +170,19 @@ def test_a_phone_needs_no_sideways_scrolling(page, tmp_path, tiny_model):
         assert page.evaluate(small) == 0
 
 
+def test_a_camera_without_an_end_has_no_timeline(page):
+    hub = Hub()
+    hub.publish(
+        HELLO, Hello("rtsp://cam", "tiny", "cpu", [{"name": "camera", "no_metres": "Not calibrated"}], ()).text()
+    )
+    with LiveServer(hub, print, Access("127.0.0.1"), port=0) as server:
+        page.open(server.address)
+        page.wait("document.querySelector('#connection').textContent == 'live'")
+        assert page.evaluate("document.querySelector('#timeline').offsetHeight") == 0
+        hub.publish(" state", '{"type": "state", "error": "the camera is not reachable"}')
+        page.wait("document.querySelector('#notice').offsetHeight > 0")
+
+
 def test_the_connection_comes_back(page, tmp_path, tiny_model):
     source = write_images(tmp_path / "images")
     with served(tiny_model, source, loop=True) as (server, _, _):
@@ -186,7 +203,8 @@ def test_the_token_is_in_the_address_or_asked_for(page, tmp_path, tiny_model):
         page.wait("document.querySelector('#login').open")
         assert page.evaluate("document.querySelectorAll('.tile').length") == 0
         assert len(hub) == 0
-        page.evaluate(f"document.querySelector('#token').value = '{TOKEN}'; document.querySelector('#enter').click()")
+        page.evaluate(f"document.querySelector('#token').value = '{TOKEN}'")
+        page.evaluate("setTimeout(() => document.querySelector('#enter').click(), 50); 0")  # loads the page again
         page.wait("document.body.dataset.frames > 1")
         assert not any(TOKEN in url for url in page.requests if "#" not in url)
 

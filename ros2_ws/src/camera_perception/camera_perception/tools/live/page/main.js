@@ -118,7 +118,11 @@ function repaintPanels() {
 
 function whyEmpty(frames) {
   if (frames.some((frame) => frame.perception.base_frame)) return "";
-  return hello.cameras.map((camera) => camera.no_metres).find(Boolean) || (frames.length ? "No metres in this image" : "Waiting for the first image");
+  const known = hello.cameras.map((camera) => camera.no_metres).find(Boolean);
+  if (known || !frames.length) return known || "Waiting for the first image";
+  const flags = new Set(frames.flatMap((frame) => frame.perception.flags));
+  if (flags.has("TF_MISSING")) return "Mounting unknown: give TF or camera_pose";
+  return flags.has("UNCALIBRATED") ? "Not calibrated: no metres" : "No metres in this image";
 }
 
 function arrange() {

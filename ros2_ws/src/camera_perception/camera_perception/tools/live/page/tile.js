@@ -22,7 +22,7 @@ export class Tile {
     child(this.head, "b").textContent = name;
     this.status = child(this.head, "span", "chip");
     this.status.textContent = "waiting";
-    this.flags = child(this.head, "span");
+    this.flags = child(this.head, "span", "flags");
     this.scene = child(this.head, "span", "quiet");
     this.enlarge = child(this.head, "button", "icon small large-button");
     this.enlarge.innerHTML = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 4h7v2H6v5H4zm16 16h-7v-2h5v-5h2z"/></svg>';
@@ -92,7 +92,7 @@ export class Tile {
       image: `${perception.frame_seq ?? this.frame.number}`,
       network: perception.inference_ms ? `${perception.inference_ms.toFixed(0)} ms` : "",
       "all steps": total ? `${total.toFixed(0)} ms` : "",
-      age: perception.age_ms === null || perception.age_ms === undefined ? "" : `${perception.age_ms.toFixed(0)} ms`,
+      age: perception.age_ms === null || perception.age_ms === undefined ? "" : duration(perception.age_ms),
       shown: span > 0 ? `${((this.arrivals.length - 1) * 1000 / span).toFixed(1)} /s` : "",
       dropped: perception.frames_dropped ? `${perception.frames_dropped}` : "",
     };
@@ -126,6 +126,8 @@ export class Tile {
     return smallest ? { ...smallest, camera: this.name } : null;
   }
 }
+
+const duration = (ms) => (ms < 10000 ? `${ms.toFixed(0)} ms` : ms < 6e5 ? `${(ms / 1000).toFixed(0)} s` : "over 10 minutes");
 
 function child(parent, tag, name = "") {
   const element = document.createElement(tag);
