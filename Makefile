@@ -29,8 +29,9 @@ setup: .setup/run .setup/messages .setup/packages .setup/bringup ## environment,
 setup-models: setup .setup/models ## torch and what else training needs
 
 .PHONY: demo
-demo: setup ## play a recorded drive through the nodes, as fast as they answer; BAG=path for another, ARGS="--rate 1" for real time
+demo: setup ## play a recorded drive through the nodes; BAG=path for another, ARGS="--rate 1" for real time, LIVE=1 to watch it
 	@$(ENV) && python -m camera_perception_ros.demo $(if $(BAG),--bag $(BAG)) $(ARGS)
+	@$(if $(LIVE),$(ENV) && exec camera-perception live $(or $(BAG),bags/demo_drive) --model perception_models/zoo/demo)
 
 .PHONY: test
 test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder

@@ -44,6 +44,7 @@ def test_help_imports_nothing_heavy():
         "doctor",
         "repair-bag",
         "anonymize",
+        "live",
         "profile",
         "calibrate",
         "bench",
@@ -64,6 +65,8 @@ def test_help_explains_arguments_too():
         (["repair-bag", "/absent"], "/absent does not exist"),
         (["replay", "/absent", "-m", "x", "-o", "y"], "/absent does not exist"),
         (["replay", "/absent", "-m", "x", "-o", "y", "--compare", "/gone"], "/gone does not exist"),
+        (["live", "/absent", "-m", "x"], "model folder x does not exist"),
+        (["live", "0"], "no model is given: add --model"),
         (["inspect-onnx", "/absent.onnx"], "/absent.onnx does not exist"),
     ],
 )

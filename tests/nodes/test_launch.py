@@ -136,6 +136,12 @@ def test_one_camera_becomes_its_node_and_rviz():
     assert [action.node_executable for action in made] == ["camera_node", "rviz2"]
 
 
+def test_the_live_page_shows_the_cameras_that_are_launched():
+    pytest.importorskip("launch_ros.actions")
+    made = launching.one_camera({**GIVEN, "rviz": "false", "live": "true"}, BRINGUP)
+    assert [action.node_executable for action in made] == ["camera_node", "live_node"]
+
+
 def test_a_rig_becomes_a_node_per_camera_and_the_fusion():
     pytest.importorskip("launch_ros.actions")
     made = launching.many_cameras(

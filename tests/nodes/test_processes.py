@@ -80,6 +80,7 @@ def test_a_node_ends_with_0_on_a_signal_at_any_moment(processes, tiny_model, tmp
         "fusion_node": ros_arguments(cameras="[front]", autostart="true"),
         "bag_player_node": ros_arguments(bag=write_bag(tmp_path / "bag"), start_paused="true"),
         "bag_recorder_node": ros_arguments(output=tmp_path / "out"),
+        "live_node": ros_arguments(port=0),
     }
     logs = {name: tmp_path / f"{name}.log" for name in nodes}
     started = {name: start_node(name, *arguments, log=logs[name]) for name, arguments in nodes.items()}

@@ -67,6 +67,7 @@ COMMON = (
     Argument("respawn", "true", "Restart a node when its process dies."),
     Argument("rviz", "false", "Start RViz with overlay, objects, lanes and road."),
     Argument("foxglove", "false", "Start foxglove_bridge (must be installed) and write a layout to import."),
+    Argument("live", "false", "Show the cameras on http://127.0.0.1:8080, in any browser of this machine."),
     Argument("log_level", "info", "Log level: debug, info, warn or error."),
 )
 CAMERA = (
@@ -198,6 +199,9 @@ def views(values: Mapping[str, str], share: Path, view: str, cameras: Mapping[st
 
     time = [{"use_sim_time": typed("use_sim_time", values.get("use_sim_time") or "false")}]
     actions: list[Any] = []
+    if typed("live", values.get("live") or "false"):
+        wanted = {"cameras": list(cameras.values()), **time[0]}
+        actions.append(node("live_node", "live", "/", [wanted], values, share))
     if typed("rviz", values.get("rviz") or "false"):
         file = write_view(share / "rviz" / f"{view}.rviz", cameras)
         actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", file], parameters=time, output="log"))

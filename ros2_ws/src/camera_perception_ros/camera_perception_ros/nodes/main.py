@@ -43,5 +43,9 @@ def bag_recorder_node() -> None:
     _run("bag_recorder_node")
 
 
+def live_node() -> None:
+    _run("live_node")
+
+
 if __name__ == "__main__":  # python -m camera_perception_ros.nodes.main camera_node --ros-args ...
     _run(sys.argv[1])

@@ -147,6 +147,54 @@ def replay(
     replay_command(source, model_or_shipped(model), out, chosen)
 
 
+@app.command(rich_help_panel=DRIVES, epilog=examples("live bags/demo_drive", "live 0", "live topics"))
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A recording, a video, a folder of images, a webcam (0, /dev/video0), an address such as rtsp://..., "
+            "a GStreamer pipeline, or `topics` of running nodes."
+        ),
+    ],
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Model folder; default: the shipped one. `topics` needs none.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option("--camera", help="Image topic or name; default: all cameras.")] = None,
+    mount: Annotated[
+        str | None,
+        typer.Option(
+            help="Camera pose in base_link: x,y,z,roll,pitch,yaw (m, rad). Default: the recording's /tf_static."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to serve; any but loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the page; 0: any free one.", min=0, max=65535)] = 8080,
+    token: Annotated[
+        str, typer.Option(help="Token of viewers; CAMERA_PERCEPTION_TOKEN sets it, too. Default: a new one.")
+    ] = "",
+    tuning: Annotated[
+        bool | None,
+        typer.Option("--tuning/--no-tuning", help="Viewers may change thresholds. Default: yes, but not for `topics`."),
+    ] = None,
+    anonymize: Annotated[
+        bool, typer.Option("--anonymize", help="Cover heads and number plates before images are sent.")
+    ] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end of a recording.")] = False,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in this machine's browser.")] = False,
+    foxglove: Annotated[int, typer.Option(help="Also serve Foxglove on this port, e.g. 8765.", min=0, max=65535)] = 0,
+    engine: Backend = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Watch a drive, a camera or running nodes in the browser, on http://127.0.0.1:8080."""
+    from camera_perception.tools.cli.live import LiveOptions, live_command
+
+    shown = model if source == "topics" else model_or_shipped(model)
+    live_command(
+        LiveOptions(
+            source, shown, camera, mount, host, port, token, engine, threads, tuning, anonymize, loop, browser, foxglove
+        )
+    )
+
+
 @app.command(
     rich_help_panel=DRIVES,
     epilog=examples("profile good_drive --out profile.json", "profile new_drive --against profile.json"),
