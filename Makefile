@@ -41,6 +41,10 @@ test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library fo
 test-packages: setup ## the tests that each ROS package brings along, with colcon test
 	@$(ENV) && cd ros2_ws && colcon --log-level error test --event-handlers console_cohesion- && colcon test-result --verbose
 
+.PHONY: check-nvidia
+check-nvidia: setup-models ## NVIDIA's real parts from PyPI, no GPU needed; ARGS=--quick for what CI runs
+	@$(ENV) && python -m pytest -c tests/nvidia/pytest.ini tests/nvidia $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
 	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)

@@ -16,6 +16,7 @@ from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.cuda import runtime
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera import processor
+from camera_perception_ros.runtime.process import EXIT_CONTEXT_LOST, Stop
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def on_gpu(make_camera, fake, tiny_model):
     return camera
 
 
-@pytest.mark.parametrize("error", ["cudaErrorLaunchFailure", "cudaErrorMemoryAllocation", "cudaErrorECCUncorrectable"])
+@pytest.mark.parametrize("error", ["cudaErrorInvalidValue", "cudaErrorMemoryAllocation", "cudaErrorECCUncorrectable"])
 def test_one_cuda_error_is_survived_by_reopening_the_engine(on_gpu, fake, error, capfd):
     fake.cuda.fail("cudaGraphLaunch", error)
     assert on_gpu.answer_to(1).tasks_valid & PerceptionFrame.OBJECTS
@@ -50,18 +51,30 @@ def test_one_cuda_error_is_survived_by_reopening_the_engine(on_gpu, fake, error,
 
 def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
     diagnostics = Listener(on_gpu.outside, DiagnosticArray, "/diagnostics")
-    fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
+    fake.cuda.fail("cudaGraphLaunch", "cudaErrorECCUncorrectable")
     on_gpu.answer_to(1)
-    fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
+    fake.cuda.fail("cudaGraphLaunch", "cudaErrorECCUncorrectable")
     frame = on_gpu.answer_to(2)
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
-    on_gpu.spin_until(lambda: reported(diagnostics, "crashed on the GPU"), what="the cause in diagnostics")
+    on_gpu.spin_until(lambda: reported(diagnostics, "memory defect"), what="the cause in diagnostics")
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     on_gpu.node.start()
     assert on_gpu.state == "active"
+
+
+def test_after_an_error_that_no_reset_cures_the_process_ends_for_respawn_to_start_it_again(on_gpu, fake, capfd):
+    on_gpu.node._stop = stop = Stop()
+    fake.cuda.fail("cudaGraphLaunch", "cudaErrorIllegalAddress")
+    frame = on_gpu.answer_to(1)
+    assert frame.status_flags & Status.ENGINE_ERROR
+    on_gpu.spin_until(lambda: bool(stop), what="the request to end the process")
+    assert stop.exit_code == EXIT_CONTEXT_LOST
+    ends = [line for line in capfd.readouterr().err.splitlines() if "ending this process" in line]
+    assert len(ends) == 1
+    assert "outside its buffers (cudaErrorIllegalAddress)" in ends[0]
 
 
 def test_a_gpu_that_stops_responding_does_not_hang_the_node(on_gpu, fake, monkeypatch):

@@ -204,7 +204,7 @@ def _validator() -> Any:
     import jsonschema  # only models need it, and it takes 50 ms to import
 
     schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema.Draft7Validator(schema)  # the newest draft that the 3.2 of Ubuntu 22.04 knows
 
 
 def check_schema(data: Any, path: Path) -> None:

@@ -50,7 +50,8 @@ def _bayer(code: int, dtype: type = np.uint8) -> Encoding:
 _UYVY = Encoding(2, _converter(cv2.COLOR_YUV2BGR_UYVY), multiple=(2, 1))
 _YUY2 = Encoding(2, _converter(cv2.COLOR_YUV2BGR_YUY2), multiple=(2, 1))
 
-# A Bayer name lists the top-left 2x2 pixels, row by row; OpenCV's short names start one pixel later.
+# A Bayer name lists the top-left 2x2 pixels, row by row; OpenCV's names start at the second pixel of the second row.
+# OpenCV's own RGGB names are newer than the 4.5.4 of Ubuntu 22.04.
 ENCODINGS: dict[str, Encoding] = {
     "bgr8": Encoding(3, _identity),
     "rgb8": Encoding(3, _converter(cv2.COLOR_RGB2BGR)),
@@ -68,14 +69,14 @@ ENCODINGS: dict[str, Encoding] = {
     "yuyv": _YUY2,
     "nv12": Encoding(1, _converter(cv2.COLOR_YUV2BGR_NV12), rows=(3, 2), multiple=(2, 2)),
     "nv21": Encoding(1, _converter(cv2.COLOR_YUV2BGR_NV21), rows=(3, 2), multiple=(2, 2)),
-    "bayer_rggb8": _bayer(cv2.COLOR_BayerRGGB2BGR),
-    "bayer_bggr8": _bayer(cv2.COLOR_BayerBGGR2BGR),
-    "bayer_gbrg8": _bayer(cv2.COLOR_BayerGBRG2BGR),
-    "bayer_grbg8": _bayer(cv2.COLOR_BayerGRBG2BGR),
-    "bayer_rggb16": _bayer(cv2.COLOR_BayerRGGB2BGR, np.uint16),
-    "bayer_bggr16": _bayer(cv2.COLOR_BayerBGGR2BGR, np.uint16),
-    "bayer_gbrg16": _bayer(cv2.COLOR_BayerGBRG2BGR, np.uint16),
-    "bayer_grbg16": _bayer(cv2.COLOR_BayerGRBG2BGR, np.uint16),
+    "bayer_rggb8": _bayer(cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": _bayer(cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": _bayer(cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": _bayer(cv2.COLOR_BayerGB2BGR),
+    "bayer_rggb16": _bayer(cv2.COLOR_BayerBG2BGR, np.uint16),
+    "bayer_bggr16": _bayer(cv2.COLOR_BayerRG2BGR, np.uint16),
+    "bayer_gbrg16": _bayer(cv2.COLOR_BayerGR2BGR, np.uint16),
+    "bayer_grbg16": _bayer(cv2.COLOR_BayerGB2BGR, np.uint16),
 }
 
 

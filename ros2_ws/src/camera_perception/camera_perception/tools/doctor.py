@@ -127,7 +127,7 @@ def gpu() -> Iterator[Diagnostic]:
     if text is None:
         yield Diagnostic("gpu", WARN, "no NVIDIA driver (nvidia-smi is missing or fails): networks run on the CPU")
         return
-    tensorrt = _unavailable("tensorrt")
+    tensorrt = _unavailable("tensorrt") and _unavailable("tensorrt_rtx")
     yield Diagnostic("gpu", WARN if tensorrt else OK, text + ("; TensorRT is not usable" if tensorrt else ""))
 
 

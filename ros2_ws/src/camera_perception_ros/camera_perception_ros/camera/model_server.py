@@ -32,16 +32,17 @@ OpenModel = Callable[[ModelRequest], Model]
 
 def built_model(request: ModelRequest, open_model: OpenModel, progress: Callable[[str, float], bool]) -> Model:
     """Build the missing engine of a request, then open it. Cameras that want the same engine wait for the first one."""
-    spec = chosen_variant(load_spec(request.folder), request.backend.partition(":")[2] or "auto")
+    package, _, precision = request.backend.partition(":")
+    spec = chosen_variant(load_spec(request.folder), precision or "auto")
     while True:
         try:
-            build_engine(spec, progress=progress)
+            build_engine(spec, progress=progress, package=package)
             break
         except EngineBusy:
             if not progress("another process is building it", 0.0):
                 raise EngineError("the build was cancelled; nothing was changed") from None
             time.sleep(BUSY_RETRY)
-    return open_model(replace(request, backend=f"tensorrt:{spec.precision}"))
+    return open_model(replace(request, backend=f"{package}:{spec.precision}"))
 
 
 class ModelServer:

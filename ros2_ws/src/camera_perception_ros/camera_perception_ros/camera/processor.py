@@ -13,7 +13,14 @@ import numpy as np
 from rclpy.clock import Clock
 from std_msgs.msg import Header
 
-from camera_perception.core.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
+from camera_perception.core.errors import (
+    BadImage,
+    ContextLost,
+    EngineError,
+    ModelError,
+    PerceptionError,
+    UnknownEncoding,
+)
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.model import Model
@@ -75,6 +82,7 @@ class FrameProcessor:
 
     serving   None until the first `serve`
     failure   why the engine is lost for good; empty while it works
+    fatal     the failure is one that only a new process can mend
     ranges    depth images and lidar clouds; None without both sensors
     odometry  poses of the car, for its motion between two images
     """
@@ -91,7 +99,7 @@ class FrameProcessor:
         self._calibration, self._clock, self._log = calibration, clock, log
         self._name, self._params, self._settings = camera_name, params, settings
         self.serving: Serving | None = None
-        self.failure = ""
+        self.failure, self.fatal = "", False
         self.counts = Counts()
         self.odometry = Odometry()
         self.ranges: RangeMemory | None = None
@@ -223,8 +231,8 @@ class FrameProcessor:
         try:
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            if serving.reopened:
-                self.failure = str(error)
+            if serving.reopened or isinstance(error, ContextLost):
+                self._give_up(error)
                 raise
             self._log.error(f"the engine failed; reopening it: {error}")
         self.serving = serving = replace(serving, reopened=True)
@@ -233,8 +241,11 @@ class FrameProcessor:
             serving.pipeline.engine = serving.model.engine
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            self.failure = str(error)
+            self._give_up(error)
             raise
+
+    def _give_up(self, error: EngineError) -> None:
+        self.failure, self.fatal = str(error), isinstance(error, ContextLost)
 
     def _fields(
         self, taken: Taken[Any], flags: Status, perception: Perception | None, serving: Serving | None

@@ -1,7 +1,8 @@
 """Lifecycle node of one camera: images and CameraInfo in, PerceptionFrame out.
 
 configure loads and tests the model; activate subscribes; deactivate keeps the engine. An error in configure leaves the
-node unconfigured, with one line that says what to do; a later error degrades the output and never ends the process.
+node unconfigured, with one line that says what to do; a later error degrades the output. Only an error after which
+CUDA needs a new process ends this one, for `respawn` to start it again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.params.settings import SettingParameters
 from camera_perception_ros.runtime.lifecycle import ManagedNode
-from camera_perception_ros.runtime.process import Stop
+from camera_perception_ros.runtime.process import EXIT_CONTEXT_LOST, Stop
 
 
 class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
@@ -66,16 +67,21 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         gpu = self._read_gpu() if self._read_gpu is not None else None
         if self.configured is not None:
             self.configured.processor.report_heat(gpu is not None and gpu.hot)
-            self._deactivate_after_failure(self.configured)
+            self._react_to_failure(self.configured)
         if self.active is not None:
             self.active.check_silence(self.params.silence)
         name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
         self._diagnostics.publish(report.report(name, stamp, self._state(gpu)))
 
-    def _deactivate_after_failure(self, configured: ConfiguredCamera) -> None:
-        if self.active is not None and (failure := configured.processor.check_engine()):
-            self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}")
-            self.trigger_deactivate()
+    def _react_to_failure(self, configured: ConfiguredCamera) -> None:
+        if self.active is None or not (failure := configured.processor.check_engine()):
+            return
+        if configured.processor.fatal and self._stop is not None:
+            self.get_logger().fatal(f"ending this process: {failure}")
+            self._stop.request(EXIT_CONTEXT_LOST)
+            return
+        self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}")
+        self.trigger_deactivate()
 
     def _state(self, gpu: GpuReading | None) -> report.State:
         active = self.active

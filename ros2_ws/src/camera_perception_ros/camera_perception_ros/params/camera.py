@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from camera_perception.engines import tensorrt
+from camera_perception.engines import backend_module
+from camera_perception.engines.select import GPU_BACKENDS
 from camera_perception.engines.serving.model import ModelRequest
 from camera_perception_ros.params.params import ParameterError, param
 
-BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")
+BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "openvino", "onnxruntime", "recorded")
 
 
 def _threshold(what: str) -> Any:
@@ -22,8 +23,8 @@ class CameraParams:
     model: str = param("", "Model folder with model.json and model.onnx. Required.")
     engine: str = param(
         "auto",
-        "Backend: auto (the fastest that passes the model's reference check), tensorrt, openvino, onnxruntime "
-        "or recorded, optionally with :PRECISION.",
+        "Backend: auto (the fastest that passes the model's reference check), tensorrt, tensorrt_rtx, openvino, "
+        "onnxruntime or recorded, optionally with :PRECISION.",
     )
     build_engine: str = param(
         "never",
@@ -129,8 +130,9 @@ class CameraParams:
     def model_request(self) -> ModelRequest:
         """The model and backend to run. With background builds, auto means TensorRT where that is installed."""
         backend = self.engine
-        if self.build_engine == "background" and backend == "auto" and tensorrt.available() is None:
-            backend = "tensorrt"
+        if self.build_engine == "background" and backend == "auto":
+            usable = (name for name in GPU_BACKENDS if backend_module(name).available() is None)
+            backend = next(usable, backend)
         return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox)
 
     @property

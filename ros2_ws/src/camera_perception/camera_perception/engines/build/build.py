@@ -17,6 +17,7 @@ from camera_perception.engines.build.gates import Measure, check_points_lost, ch
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import median_ms
 from camera_perception.engines.tensorrt.manifest import BuildOptions, EngineKey, Manifest, Progress
+from camera_perception.engines.tensorrt.package import STANDARD, use
 from camera_perception.engines.tensorrt.store import build_lock, matching, read_plan, store
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def build_engine(
     max_points_lost: float | None = None,
     force: bool = False,
     device_id: int = 0,
+    package: str = STANDARD,
 ) -> BuiltEngine:
     """Build the engine of a model variant for this machine; when it fails a gate, an earlier engine stays installed.
 
@@ -56,9 +58,11 @@ def build_engine(
     measure          metric per task on labelled images; with it the loss against the ONNX model is gated
     max_points_lost  percentage points; gates.MAX_POINTS_LOST of the precision when not given
     force            build even when a matching engine exists
+    package          of NVIDIA: tensorrt or tensorrt_rtx
     """
-    if reason := tensorrt.available():
+    if reason := tensorrt.available(package):
         raise EngineError(reason)
+    use(package)
     device = runtime.use_device(device_id)
     folder = folder or tensorrt.engine_folder()
     key = EngineKey.of(spec, tensorrt.machine(device), options)

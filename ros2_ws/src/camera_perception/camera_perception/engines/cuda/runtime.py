@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, sleep
 
-from camera_perception.core.errors import EngineError
+from camera_perception.core.errors import ContextLost, EngineError
 from camera_perception.engines.cuda.bindings import REMEDIES, CudaError, bindings, call, failure, reset_lost_context
 
 POLL_INTERVAL = 50e-6  # seconds between two queries of an event
@@ -21,7 +21,10 @@ def available() -> str | None:
         return (
             f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver"
         )
-    reset_lost_context(api)
+    try:
+        reset_lost_context(api)
+    except ContextLost as lost:
+        return str(lost)
     result, count = api.cudaGetDeviceCount()
     if result.name != "cudaSuccess":
         return str(CudaError(result.name, ""))
@@ -127,7 +130,10 @@ class Graph:
         try:
             work()
         except EngineError:
-            api.cudaStreamEndCapture(stream.raw)  # or the stream stays unusable
+            error, graph = api.cudaStreamEndCapture(stream.raw)  # or the stream stays unusable
+            if error == api.cudaError_t.cudaSuccess:
+                api.cudaGraphDestroy(graph)
+            api.cudaGetLastError()  # or the next call that asks for the last error fails with this one
             raise
         graph = call(api, api.cudaStreamEndCapture(stream.raw))
         try:

@@ -58,7 +58,9 @@ ModelFolder = Annotated[
 Backend = Annotated[
     str,
     typer.Option(
-        "--engine", "-e", help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt or recorded."
+        "--engine",
+        "-e",
+        help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
     ),
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
@@ -321,13 +323,16 @@ def build_engine(
     labelled: Annotated[Path | None, typer.Option(help="Labelled images on which to check the loss per task.")] = None,
     most_lost: Annotated[float | None, typer.Option(help="Maximum loss per task on --labelled, points.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Build although a matching engine exists.")] = False,
+    backend: Annotated[
+        str, typer.Option(help="tensorrt, tensorrt_rtx (desktop RTX GPUs), or auto: the first that is installed.")
+    ] = "auto",
 ) -> None:
     """Build a TensorRT engine for this GPU and verify that it reproduces the model's outputs."""
     from camera_perception.engines.tensorrt.manifest import BuildOptions
     from camera_perception.tools.cli.build_engine import build_command
 
     options = BuildOptions(workspace, optimization_level)
-    build_command(folder, precision, batch, options, out, labelled, most_lost, force)
+    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend)
 
 
 # Cameras

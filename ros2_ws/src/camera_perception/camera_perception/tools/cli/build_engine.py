@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.interruptible import run_with_progress_bar
@@ -15,6 +16,7 @@ from camera_perception.engines import backend_module
 from camera_perception.engines.build.build import BuiltEngine, build_engine, chosen_variant
 from camera_perception.engines.build.gates import Measure
 from camera_perception.engines.tensorrt.manifest import BuildOptions
+from camera_perception.engines.tensorrt.package import PACKAGES, STANDARD, unavailable
 
 log = logging.getLogger(__name__)
 PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> metric per task, 0..1
@@ -29,6 +31,7 @@ def build_command(
     labelled: Path | None,
     most_lost: float | None,
     force: bool,
+    backend: str,
 ) -> None:
     """Build and print a summary. After Ctrl-C, TensorRT stops at its next step and no files remain."""
     import typer
@@ -45,13 +48,22 @@ def build_command(
             batch,
         )
     chosen = replace(chosen, input=replace(chosen.input, batch=batch or spec.input.batch))
-    measure = labelled_measure(labelled) if labelled else None
-    built = run_with_progress_bar(
-        lambda progress: build_engine(
-            chosen, options, out, progress=progress, measure=measure, max_points_lost=most_lost, force=force
-        )
-    )
+    choices: dict[str, Any] = {
+        "measure": labelled_measure(labelled) if labelled else None,
+        "max_points_lost": most_lost,
+        "force": force,
+        "package": chosen_package(backend),
+    }
+    built = run_with_progress_bar(lambda progress: build_engine(chosen, options, out, progress=progress, **choices))
     typer.echo(summary(built))
+
+
+def chosen_package(backend: str) -> str:
+    """NVIDIA's package that builds; auto is TensorRT, or TensorRT for RTX where only that is installed."""
+    if backend not in ("auto", *PACKAGES):
+        raise EngineError(f"unknown backend '{backend}': expected auto, {' or '.join(PACKAGES)}")
+    usable = (name for name in PACKAGES if unavailable(name) is None)
+    return next(usable, STANDARD) if backend == "auto" else backend
 
 
 def labelled_measure(labelled: Path) -> Measure:
