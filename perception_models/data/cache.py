@@ -84,9 +84,7 @@ def _write(samples: Samples, path: Path, size: tuple[int, int]) -> None:
     part.mkdir(parents=True)
     names, skipped = [], Skipped(len(samples))
     with (part / "pixels.bin").open("wb") as pixels, (part / "index.jsonl").open("w") as rows:
-        for index, name in enumerate(
-            tqdm(samples.names, desc=f"caching {path.name}", unit="image", disable=None)
-        ):
+        for index, name in enumerate(tqdm(samples.names, desc=f"caching {path.name}", unit="image", disable=None)):
             try:
                 sample = samples[index]
             except DataError as error:
