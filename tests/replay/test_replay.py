@@ -324,7 +324,7 @@ def test_independent_pictures_get_one_annotated_picture_each_and_no_tracks(tmp_p
     assert done.exit_code == 0, done.output
     assert "do not follow each other" in done.output
     sizes = {path.name: cv2.imread(str(path)).shape[:2] for path in (tmp_path / "out/annotated").iterdir()}
-    assert sizes == {"p0.png.jpg": (192, 320), "p1.png.jpg": (240, 400), "p2.png.jpg": (192, 320)}
+    assert sizes == {"p0.png": (192, 320), "p1.png": (240, 400), "p2.png": (192, 320)}
     frames = read_frames(tmp_path / "out/perception.mcap")
     assert {each["track_id"] for frame in frames for each in frame["objects"]} == {0}
     assert {line["lane_id"] for frame in frames for line in frame["lanes"]} == {0}
