@@ -263,6 +263,25 @@ def test_a_calibrated_film_without_mounting_says_what_is_missing(film, lens, tin
     assert "mounting unknown: give --mount or TF" in (tmp_path / "out/report.html").read_text()
 
 
+def test_a_lens_for_another_size_is_named(film, lens, tiny_model, tmp_path):
+    other = tmp_path / "lens.yaml"
+    other.write_text(lens.read_text().replace(f"image_width: {WIDTH}", "image_width: 640"))
+    words = (
+        film,
+        "-o",
+        tmp_path / "out",
+        "--calibration",
+        other,
+        "--mount",
+        "0,0,1.2,0,0,0",
+        "--limit",
+        2,
+        "--no-video",
+    )
+    done = command(*words, model=tiny_model)
+    assert f"the calibration is for 640x{HEIGHT}, images are {WIDTH}x{HEIGHT}" in done.output
+
+
 def test_the_lens_of_the_command_replaces_that_of_the_recording(drive, lens):
     recorded, given = open_source(drive), open_source(drive, lens=replace(camera_from_yaml(lens), width=111))
     assert (recorded.calibration.width, given.calibration.width) == (WIDTH, 111)
