@@ -288,6 +288,12 @@ def test_the_lens_of_the_command_replaces_that_of_the_recording(drive, lens):
     assert given.calibration.base_from_camera is None
 
 
+def test_the_lens_of_the_command_keeps_the_recorded_mounting(repository, lens):
+    bag = repository / "bags/demo_drive"
+    recorded, given = open_source(bag, "left"), open_source(bag, "left", lens=camera_from_yaml(lens))
+    np.testing.assert_array_equal(given.calibration.pose, recorded.calibration.pose)
+
+
 def test_an_automatic_mounting_needs_a_lens_and_lines(film, lens, tiny_model, tmp_path):
     without = command(film, "-o", tmp_path / "a", "--mount", "auto,1.3", model=tiny_model)
     assert (without.exit_code, "give --calibration" in without.output) == (2, True), without.output
