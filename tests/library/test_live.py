@@ -171,6 +171,11 @@ def test_any_address_but_loopback_has_a_token():
     assert [is_loopback(host) for host in ("127.0.0.9", "::1", "localhost", "10.0.0.1", "car")] == [1, 1, 1, 0, 0]
 
 
+def test_the_token_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("CAMERA_PERCEPTION_TOKEN", TOKEN)
+    assert [open_access("0.0.0.0").token, open_access("0.0.0.0", TOKEN[::-1]).token] == [TOKEN, TOKEN[::-1]]
+
+
 def test_the_token_is_compared_as_a_whole():
     access = Access("0.0.0.0", TOKEN)
     assert [access.admits(text) for text in (TOKEN, TOKEN[:-1], "", TOKEN + "x", "é")] == [1, 0, 0, 0, 0]

@@ -149,6 +149,26 @@ def test_one_camera_replays_a_recording_of_two(processes, play, spin_until, tiny
     assert (stop.exit_code, player.sent[TOPIC]) == (0, 6)
 
 
+def test_a_paced_player_sends_an_image_only_after_the_answer_to_the_last_one(
+    play, context, executor, spin_until, tmp_path
+):
+    outside = Node("outside", context=context, use_global_arguments=False)
+    executor.add_node(outside)
+    images = Listener(outside, Image, TOPIC)
+    answers = outside.create_publisher(PerceptionFrame, "/answers", 10)
+    bag = write_bag(tmp_path / "bag", images=4, period_ms=1)
+    player, stop = play(bag=str(bag), wait_for_subscribers=60.0, answers=[f"{TOPIC}=/answers"])
+    spin_until(lambda: answers.get_subscription_count(), what="the player's subscription")
+    for number in range(4):
+        spin_until(lambda number=number: len(images.messages) > number, what=f"image {number}")
+        for _ in range(4):
+            executor.spin_once(timeout_sec=0.05)
+        assert player.sent[TOPIC] == number + 1
+        answers.publish(PerceptionFrame())
+    spin_until(lambda: stop, what="the end of the player")
+    assert player._answers.held > 0
+
+
 def test_stamps_can_be_moved_to_now_by_one_offset(play, context, executor, spin_until, tmp_path):
     outside = Node("outside", context=context, use_global_arguments=False)
     executor.add_node(outside)

@@ -263,10 +263,35 @@ def test_a_calibrated_film_without_mounting_says_what_is_missing(film, lens, tin
     assert "mounting unknown: give --mount or TF" in (tmp_path / "out/report.html").read_text()
 
 
+def test_a_lens_for_another_size_is_named(film, lens, tiny_model, tmp_path):
+    other = tmp_path / "lens.yaml"
+    other.write_text(lens.read_text().replace(f"image_width: {WIDTH}", "image_width: 640"))
+    words = (
+        film,
+        "-o",
+        tmp_path / "out",
+        "--calibration",
+        other,
+        "--mount",
+        "0,0,1.2,0,0,0",
+        "--limit",
+        2,
+        "--no-video",
+    )
+    done = command(*words, model=tiny_model)
+    assert f"the calibration is for 640x{HEIGHT}, images are {WIDTH}x{HEIGHT}" in done.output
+
+
 def test_the_lens_of_the_command_replaces_that_of_the_recording(drive, lens):
     recorded, given = open_source(drive), open_source(drive, lens=replace(camera_from_yaml(lens), width=111))
     assert (recorded.calibration.width, given.calibration.width) == (WIDTH, 111)
     assert given.calibration.base_from_camera is None
+
+
+def test_the_lens_of_the_command_keeps_the_recorded_mounting(repository, lens):
+    bag = repository / "bags/demo_drive"
+    recorded, given = open_source(bag, "left"), open_source(bag, "left", lens=camera_from_yaml(lens))
+    np.testing.assert_array_equal(given.calibration.pose, recorded.calibration.pose)
 
 
 def test_an_automatic_mounting_needs_a_lens_and_lines(film, lens, tiny_model, tmp_path):
@@ -324,7 +349,7 @@ def test_independent_pictures_get_one_annotated_picture_each_and_no_tracks(tmp_p
     assert done.exit_code == 0, done.output
     assert "do not follow each other" in done.output
     sizes = {path.name: cv2.imread(str(path)).shape[:2] for path in (tmp_path / "out/annotated").iterdir()}
-    assert sizes == {"p0.png.jpg": (192, 320), "p1.png.jpg": (240, 400), "p2.png.jpg": (192, 320)}
+    assert sizes == {"p0.png": (192, 320), "p1.png": (240, 400), "p2.png": (192, 320)}
     frames = read_frames(tmp_path / "out/perception.mcap")
     assert {each["track_id"] for frame in frames for each in frame["objects"]} == {0}
     assert {line["lane_id"] for frame in frames for line in frame["lanes"]} == {0}

@@ -15,6 +15,7 @@ from perception_models.data.files import DataError, malformed_as_data_error, rea
 from perception_models.data.labels import OBJECTS
 
 INDEX = "index.json"
+FURNITURE = "furniture"  # category of cut-outs without a labelled object
 KEPT_BYTES = 150_000_000  # decoded images that a process keeps
 MIN_LEVEL = 24  # pixels: height of the smallest prepared copy
 
@@ -36,13 +37,14 @@ class Cutout:
 
     file        name of the RGBA image; its edges are those of the object
     size        width and height of that image, pixels
-    parts       the labelled objects, the main one first
+    parts       the labelled objects, the main one first; none: background that looks like an object
     height      pixels of the object in the source image
     truncated   sides at which the source image cuts it: left, right, bottom
     surround    mean B G R around the object in the source image, 0..255
     brightness  mean luma of the object, 0..255
     method      how it was cut: polygon, matting, grabcut
     source      image it was cut from; author, url and licence credit it
+    metres      height of the real thing; 0: that of its category
     """
 
     file: str
@@ -57,18 +59,23 @@ class Cutout:
     author: str = ""
     url: str = ""
     licence: str = ""
+    metres: float = 0.0
 
     @property
     def category(self) -> str:
-        return self.parts[0].category
+        return self.parts[0].category if self.parts else FURNITURE
 
 
 @dataclass
 class CutoutStore:
-    """The cut-outs of a folder, with their images in a memory of bounded size."""
+    """The cut-outs of a folder, with their images in a memory of bounded size.
+
+    drawn  images that are in no file, (h, w, 4) uint8 BGRA by name
+    """
 
     folder: Path
     cutouts: tuple[Cutout, ...]
+    drawn: dict[str, np.ndarray] = field(default_factory=dict)
     _kept: OrderedDict[str, list[np.ndarray]] = field(default_factory=OrderedDict)
     _bytes: int = 0
 
@@ -94,7 +101,8 @@ class CutoutStore:
         if cutout.file in self._kept:
             self._kept.move_to_end(cutout.file)
             return self._kept[cutout.file]
-        levels = halvings(_read(self.folder / cutout.file))
+        drawn = self.drawn.get(cutout.file)
+        levels = halvings(_read(self.folder / cutout.file) if drawn is None else drawn)
         self._kept[cutout.file] = levels
         self._bytes += sum(level.nbytes for level in levels)
         while self._bytes > KEPT_BYTES and len(self._kept) > 1:

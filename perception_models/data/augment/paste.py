@@ -9,15 +9,21 @@ import cv2
 import numpy as np
 
 from perception_models.data.augment.blend import cast_shadow, in_fog, like_sensor, noise_of, relit, surroundings
-from perception_models.data.augment.cutouts import Cutout, CutoutStore
+from perception_models.data.augment.cutouts import FURNITURE, Cutout, CutoutStore
+from perception_models.data.augment.furniture import draw_furniture
 from perception_models.data.augment.ground import HEIGHTS, Ground, Surfaces, ground_of, surfaces_of
 from perception_models.data.augment.hiding import extent, hide
 from perception_models.data.files import DataError
 from perception_models.data.labels import DRIVABLE, OBJECTS, SEMANTIC, UNKNOWN
 from perception_models.data.sample import Boxes, BoxRow, Sample, boxes_from_rows
 
-SEMANTIC_OF = {"pedestrian": "pedestrian", "rider": "rider", "bicycle": "rider", "motorcycle": "rider"}  # else vehicle
-KINDS = {"pedestrian": "people", "rider": "riders", "bicycle": "riders", "motorcycle": "riders"}  # else vehicles
+# Else vehicle, vehicles
+SEMANTIC_OF = {
+    "pedestrian": "pedestrian", "rider": "rider", "bicycle": "rider", "motorcycle": "rider", FURNITURE: "pole",
+}  # fmt: skip
+KINDS = {
+    "pedestrian": "people", "rider": "riders", "bicycle": "riders", "motorcycle": "riders", FURNITURE: FURNITURE,
+}  # fmt: skip
 MAX_ENLARGED = 1.4  # times the stored size
 MIN_PIXELS = 10.0  # height
 MIN_SHOWN = 0.3  # fraction of an object that nearer things leave visible
@@ -35,6 +41,7 @@ class PasteConfig:
     distance  nearest and farthest, metres; near ones fill the image
     people    share of people among the cut-outs, 0..1
     riders    share of riders and two-wheelers, less with few of them; vehicles have the rest
+    furniture share of drawn street furniture, which is no object: bollards, bins, boards (see furniture.py)
     """
 
     path: str
@@ -43,11 +50,12 @@ class PasteConfig:
     distance: tuple[float, float] = (2.5, 45.0)
     people: float = 0.6
     riders: float = 0.12
+    furniture: float = 0.0
 
     def __post_init__(self) -> None:
-        shares = self.fraction, self.people, self.riders, self.people + self.riders
-        if not all(0 <= share <= 1 for share in shares):
-            raise DataError("augment.paste: fraction, people and riders must be 0..1, people + riders at most 1")
+        shares = self.people, self.riders, self.furniture
+        if not all(0 <= share <= 1 for share in (self.fraction, *shares, sum(shares))):
+            raise DataError("augment.paste: fraction, people, riders, furniture must be 0..1, the last three at most 1")
         if not 1 <= self.count[0] <= self.count[1] or not 0.5 <= self.distance[0] < self.distance[1]:
             raise DataError("augment.paste: count and distance must ascend, from at least 1 object and 0.5 m")
 
@@ -72,10 +80,14 @@ class Paster:
 
     def __init__(self, config: PasteConfig):
         self.config, self.store = config, CutoutStore.open(config.path)
-        groups: dict[str, list[Cutout]] = {"people": [], "riders": [], "vehicles": []}
+        groups: dict[str, list[Cutout]] = {"people": [], "riders": [], "vehicles": [], FURNITURE: []}
+        if config.furniture:
+            drawn = draw_furniture()
+            self.store.drawn = {name: image for name, (_, image) in drawn.items()}
+            groups[FURNITURE] = [cutout for cutout, _ in drawn.values()]
         for cutout in self.store.cutouts:
             groups[KINDS.get(cutout.category, "vehicles")].append(cutout)
-        shares = {"people": config.people, "riders": config.riders}
+        shares = {"people": config.people, "riders": config.riders, FURNITURE: config.furniture}
         shares["vehicles"] = 1 - sum(shares.values())
         self._groups = [(groups[k], min(share, MAX_SHARE * len(groups[k]))) for k, share in shares.items() if groups[k]]
 
@@ -127,7 +139,7 @@ def place(
     rng: np.random.Generator,
 ) -> Spot | None:
     """A place for a cut-out at about this distance in metres, or None."""
-    metres = HEIGHTS[cutout.category] * float(np.exp(np.clip(rng.normal(0, 0.06), -0.15, 0.15)))
+    metres = (cutout.metres or HEIGHTS[cutout.category]) * float(np.exp(np.clip(rng.normal(0, 0.06), -0.15, 0.15)))
     width, height = cutout.size
     row = ground.row(size[1] / 2, distance)
     surface = _surface(cutout, surfaces, rng)
@@ -167,7 +179,7 @@ def _column(u: float, across: float, truncated: tuple[str, ...], width: int) -> 
 def _surface(cutout: Cutout, surfaces: Surfaces, rng: np.random.Generator) -> np.ndarray:
     """(H, W) bool: mostly the pavement for people, sometimes behind a vehicle; the road for all others."""
     kind = KINDS.get(cutout.category, "vehicles")
-    pavement, behind = {"people": (0.55, 0.15), "riders": (0.15, 0.0), "vehicles": (0.0, 0.0)}[kind]
+    pavement, behind = {"people": (0.55, 0.15), "riders": (0.15, 0.0), "vehicles": (0.0, 0.0), FURNITURE: (0.8, 0.1)}[kind]
     drawn = rng.random()
     return surfaces.pavement if drawn < pavement else surfaces.behind if drawn < pavement + behind else surfaces.road
 
@@ -175,7 +187,7 @@ def _surface(cutout: Cutout, surfaces: Surfaces, rng: np.random.Generator) -> np
 def _has_ground(surface: np.ndarray, rows: np.ndarray, u: float, across: float, category: str) -> bool:
     """Whether most of the width of an object stands on a surface."""
     width = surface.shape[1]
-    half = across * (0.15 if category == "pedestrian" else 0.35)
+    half = across * (0.15 if category in ("pedestrian", FURNITURE) else 0.35)
     columns = np.arange(max(int(u - half), 0), min(int(u + half) + 1, width))
     return len(columns) > 0 and bool(surface[rows[columns], columns].mean() >= 0.7)
 

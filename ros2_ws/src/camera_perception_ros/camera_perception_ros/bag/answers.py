@@ -51,4 +51,4 @@ class Answers:
 
 def parse_answers(pairs: list[str]) -> dict[str, str]:
     """ "IMAGE_TOPIC=PERCEPTION_TOPIC" entries by image topic; empty entries are left out."""
-    return dict(pair.split("=", 1) for pair in pairs if pair)  # type: ignore[misc]
+    return dict(pair.split("=", 1) for pair in pairs if pair)

@@ -41,7 +41,11 @@ fixed = partial(param, read_only=True)
 class LiveParams:
     host: str = fixed("127.0.0.1", "Address of the page; any but loopback needs a token.")
     port: int = fixed(8080, "Port of the page; 0: any free one.", low=0, high=65535)
-    token: str = fixed("", "Token of viewers; empty: none on the loopback address, else a new one, which is logged.")
+    token: str = fixed(
+        "",
+        "Token of viewers, readable by other nodes; empty: that of the variable CAMERA_PERCEPTION_TOKEN, else none on "
+        "the loopback address and a new one on any other, printed at start.",
+    )
     tuning: bool = fixed(False, "Viewers may change the thresholds of the camera nodes.")
     anonymize: bool = fixed(False, "Cover heads and number plates before images are sent; needs model.")
     model: str = fixed("", "Model folder with classes for people and vehicles, for anonymize.")
@@ -75,7 +79,7 @@ class LiveNode(StrictParametersMixin, Node):
         self._commands: SimpleQueue[Command] = SimpleQueue()  # from the server's thread
         access = open_access(self.params.host, self.params.token)
         self.server = LiveServer(self.hub, self._commands.put, access, self.params.port).start()
-        self.get_logger().info(f"live page: {self.server.address}")
+        print(f"live page: {self.server.address}", flush=True)  # not logged: /rosout would spread the token
         self._timer = self.create_timer(PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._look()
 

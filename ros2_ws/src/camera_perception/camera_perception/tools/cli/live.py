@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import webbrowser
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from camera_perception.tools.live.recordings import Recording, open_recording
 from camera_perception.tools.live.server import LiveServer
 
 TOPICS = "topics"
-TOKEN = "CAMERA_PERCEPTION_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,10 @@ class LiveOptions:
 
 def live_command(options: LiveOptions) -> None:
     """Serve until Ctrl-C."""
-    token = options.token or os.environ.get(TOKEN, "")
     if options.source == TOPICS:
-        _watch_topics(options, token)
+        _watch_topics(options)
         return
-    access = open_access(options.host, token)
+    access = open_access(options.host, options.token)
     if options.model is None:
         raise ModelError("no model is given: add --model, a folder with model.json and model.onnx")
     spec = load_spec(options.model)
@@ -136,7 +133,7 @@ def _serve(hub: Hub, playing: Player | DevicePlayer, access: Access, options: Li
                 signal.signal(number, handler)
 
 
-def _watch_topics(options: LiveOptions, token: str) -> None:
+def _watch_topics(options: LiveOptions) -> None:
     """The command of the ROS package, which this library does not know."""
     found = list(entry_points(group="camera_perception.live"))
     if not found:
@@ -144,7 +141,7 @@ def _watch_topics(options: LiveOptions, token: str) -> None:
     found[0].load()(
         host=options.host,
         port=options.port,
-        token=token,
+        token=options.token,
         tuning=bool(options.tuning),
         anonymize=options.anonymize,
         model=str(options.model or ""),

@@ -147,9 +147,22 @@ def summary(result: Result, source: Source, engine_name: str) -> str:
             ("not decoded", sum(result.bad.values())),
         ],
     )
-    why = "" if source.calibration is None or source.calibration.metric else f"no metres: {MOUNTING_UNKNOWN}\n\n"
+    why = "".join(f"no metres: {reason}\n\n" for reason in without_metres(result, source))
     files = f"{result.folder}: {', '.join(result.written)}"
     return f"{head}\n\n{images}\n\n{latency}\n\n{objects}\n\n{why}{files}"
+
+
+def without_metres(result: Result, source: Source) -> list[str]:
+    """Why a calibrated camera gives no metres, and what to do."""
+    camera = source.calibration
+    if camera is None:
+        return []
+    if not camera.metric:
+        return [MOUNTING_UNKNOWN]
+    sizes = {(frame["image_width"], frame["image_height"]) for frame in result.frames if frame.get("image_width")}
+    wrong = [f"{width}x{height}" for width, height in sizes - {(camera.width, camera.height)}]
+    size = f"the calibration is for {camera.width}x{camera.height}"
+    return [f"{size}, images are {wrong[0]}: calibrate at their size"] if wrong else []
 
 
 def seconds_text(difference: Difference, first_ns: int) -> str:

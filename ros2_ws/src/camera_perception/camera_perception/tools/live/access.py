@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import secrets
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from camera_perception.core.errors import PerceptionError
 
 MIN_TOKEN = 12  # characters
+VARIABLE = "CAMERA_PERCEPTION_TOKEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,11 @@ class Access:
 
 
 def open_access(host: str, token: str = "") -> Access:
-    """Access for an address to serve: a random token is made for any other than the loopback address."""
+    """Access for an address to serve: a random token is made for any other than the loopback address.
+
+    token  "": that of the environment variable, if it is set
+    """
+    token = token or os.environ.get(VARIABLE, "")
     if token and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
         raise PerceptionError(
             f"the token is too weak: give {MIN_TOKEN} or more letters and digits, or none for a new one"

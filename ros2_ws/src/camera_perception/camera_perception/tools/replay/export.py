@@ -172,6 +172,6 @@ WRITERS: dict[str, tuple[str, Writer]] = {
 def write_picture(folder: Path, name: str, index: int, image: np.ndarray) -> None:
     """An annotated picture: under the name of its file, else by number."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (f"{name}.jpg" if name else f"{index:06d}.jpg")
+    path = folder / (name or f"{index:06d}.jpg")
     if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 92]):
         raise ExportError(f"{path} cannot be written: check that the disk is not full")

@@ -106,11 +106,17 @@ def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None, lens
     arrivals = (_arrival(message) for message in bag.messages([topic]))
     length = bag.contents.counts[topic]
     name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read up to the damage")
-    calibration = _calibration(bag, topic, mount)
-    if lens is not None:
-        known = mount is None and calibration is not None
-        calibration = replace(lens, base_from_camera=calibration.base_from_camera) if known else _mounted(lens, mount)
+    if lens is None:
+        calibration = _calibration(bag, topic, mount)
+    else:
+        calibration = _mounted(lens, mount) if mount else replace(lens, base_from_camera=_recorded_mounting(bag, topic))
     return Source(name, camera_name(topic), length, arrivals, calibration)
+
+
+def _recorded_mounting(bag: Bag, topic: str) -> np.ndarray | None:
+    """base_from_camera (4, 4) from /tf_static for the frame of the images."""
+    message = next(bag.messages([topic]), None)
+    return mounting(bag, deserialize(message.kind, message.data).header.frame_id) if message else None
 
 
 def _mounted(lens: Camera, mount: tuple[float, ...] | None) -> Camera:
