@@ -34,7 +34,7 @@ img.plot{background:#fff}
 <h1>Camera perception demo</h1>
 <p>A recorded drive went through the nodes, which ran as separate processes over DDS on this machine.</p>
 {% if film %}<video controls autoplay loop muted playsinline src="{{ film }}"
-{%- if frames %} poster="data:image/jpeg;base64,{{ frames[0] }}"{% endif %}></video>
+{%- if frames %} poster="data:image/jpeg;base64,{{ frames[frames|length // 2] }}"{% endif %}></video>
 <p>What each camera saw, and beside it the fused scene from above: 10 m between grid lines, arrows show where an object
 will be in a second, dashed ellipses the uncertainty of its position.</p>{% endif %}
 <dl>{% for name, text in facts.items() %}<dt>{{ name }}</dt><dd>{{ text }}</dd>{% endfor %}</dl>

@@ -81,7 +81,7 @@ class Canvas:
     def _caption(self, now_ns: int) -> str:
         age_ns = now_ns - stamp_ns(self._fused.header.stamp)
         if not self._fused.cameras or all(camera.stale for camera in self._fused.cameras):
-            return "fusion: no camera has answered yet"
+            return "fusion: no camera has answered in time yet"
         cameras = "1 camera" if len(self._fused.cameras) == 1 else f"{len(self._fused.cameras)} cameras"
         return f"fused from {cameras}" + (f", {age_ns / 1e9:.1f} s old" if age_ns > OLD_NS else "")
 
