@@ -20,8 +20,8 @@ def available() -> str | None:
         api = bindings()
     except ImportError as error:
         return (
-            f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver; on "
-            "JetPack 6 cuda-python==12.6.2.post1"
+            f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver; "
+            "on JetPack 6 cuda-python==12.6.2.post1"
         )
     try:
         reset_lost_context(api)
