@@ -74,12 +74,13 @@ def quantize(
     most_lost: Annotated[
         float | None, typer.Option(help="Maximum loss per task, points of 100. Default: 0.2 for fp16, 1 for int8, fp8")
     ] = None,
+    camera: Annotated[str | None, typer.Option(help="Image topic, for a recording with several cameras")] = None,
 ) -> None:
     """Write MODEL/fp16, MODEL/int8 or MODEL/fp8 and check it on the CPU. Next: `camera-perception build-engine`."""
     with plain_errors():
         from perception_models.compression.quantize import quantize as run
 
-        made = run(folder, precision, calibration, labelled, count, most_lost)
+        made = run(folder, precision, calibration, labelled, count, most_lost, camera)
         typer.echo(f"{made.folder}: {made.convs} convolutions in {precision}" if made.convs else f"{made.folder}: fp16")
         for line in made.deviations:
             typer.echo(f"  {line}")

@@ -56,6 +56,7 @@ class FakeCuda:
     def __init__(self) -> None:
         self.gpu, self.capability, self.driver, self.integrated, self.devices = "NVIDIA Orin", (8, 7), 12060, False, 1
         self.memory = 8 << 30
+        self.runtime_version = 12090  # of cuda-bindings
         self.hang, self.last_error = False, OK
         self.calls: dict[str, int] = {}
         self.order: list[str] = []  # what ran on the device: upload, network, download
@@ -145,6 +146,9 @@ class FakeCuda:
     @cuda_call
     def cudaDriverGetVersion(self):
         return self.driver
+
+    def cudaRuntimeGetVersion(self):
+        return OK, self.runtime_version
 
     @cuda_call
     def cudaMemGetInfo(self):

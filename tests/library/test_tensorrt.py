@@ -257,7 +257,26 @@ def test_too_little_memory_for_the_context_is_explained(built, spec):
 
 def test_a_missing_driver_is_explained(fake, spec):
     fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+    fake.cuda.driver = 0
     assert "nvidia-smi must work" in tensorrt.available()
+
+
+def test_the_bindings_of_jetpack_6_raise_without_a_driver(fake, monkeypatch):
+    def no_library():
+        raise RuntimeError("Failed to dlopen libcuda.so.1")
+
+    monkeypatch.setattr(fake.cuda, "cudaGetDeviceCount", no_library)
+    assert "nvidia-smi must work" in tensorrt.available()
+
+
+def test_bindings_that_are_too_new_for_the_driver_are_not_called_a_missing_driver(fake):
+    fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+    reason = runtime.available()
+    assert "cuda-bindings for CUDA 12.9 is too new for this NVIDIA driver, which is for CUDA 12.6" in reason
+    assert "cuda-compat-12-9" in reason
+    fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+    fake.cuda.driver = 0
+    assert "no usable NVIDIA driver" in runtime.available()
 
 
 def test_a_missing_gpu_is_explained(built, spec):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 from fake_tensorrt import install
+from typer.testing import CliRunner
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.deviation import PRECISION_FACTORS
+from camera_perception.engines.reference import read_reference, write_reference
 from camera_perception.engines.select import load_engine
 from camera_perception.engines.tensorrt.errors import explain
 from camera_perception.engines.tensorrt.manifest import BuildOptions
+from camera_perception.tools.cli.app import app
 
 NO_DRIVER = "CUDA initialization failure with error: 35 (cudaError 35: CUDA driver version is insufficient)"
 NO_KERNEL = "Error Code 10: Could not find any implementation for node /stem/conv."
@@ -116,3 +121,19 @@ def test_the_error_recorder_answers_under_the_name_that_tensorrt_calls(fake):
     recorder = ErrorRecorder()
     recorder.report_error(fake.module.ErrorCodeTRT.FAILED_EXECUTION, "x")
     assert recorder.get_num_errors() == 1
+
+
+def test_auto_takes_the_model_itself_where_its_fp16_variant_fails_its_gate(fake, spec, tmp_path, caplog):
+    model = shutil.copytree(spec.folder, tmp_path / "model")
+    shutil.copytree(spec.folder, model / "fp16")
+    data = json.loads((model / "fp16/model.json").read_text("utf-8")) | {"precision": "fp16"}
+    (model / "fp16/model.json").write_text(json.dumps(data), "utf-8")
+    reference = read_reference(model / "reference.npz")
+    wrong = {name: np.roll(array, 1, 0) for name, array in reference.outputs.items()}
+    write_reference(model / "fp16/reference.npz", reference.images, wrong)
+    result = CliRunner().invoke(app, ["build-engine", str(model)])
+    assert result.exit_code == 0, result.output
+    assert "_fp32_" in result.output
+    assert "the fp16 variant is not used" in caplog.text
+    refused = CliRunner().invoke(app, ["build-engine", str(model), "--precision", "fp16"])
+    assert refused.exit_code != 0

@@ -7,7 +7,11 @@ import wheels
 from conftest import ENGINES, run_once
 
 # Turing, Ampere, Orin, Ada, Blackwell; Thor only from CUDA 13 on.
-GPUS = {"12": ("7.5", "8.6", "8.7", "8.9", "12.0"), "13": ("7.5", "8.6", "8.7", "8.9", "11.0", "12.0")}
+GPUS = {
+    "12.6": ("7.5", "8.6", "8.7", "8.9"),
+    "12": ("7.5", "8.6", "8.7", "8.9", "12.0"),
+    "13": ("7.5", "8.6", "8.7", "8.9", "11.0", "12.0"),
+}
 
 
 @pytest.fixture(scope="module", params=wheels.CUDA)

@@ -17,6 +17,10 @@ BINDINGS = {version: f"tensorrt-cu12-bindings=={version}" for version in VERSION
 RTX = ("tensorrt-rtx-cu12-libs==1.7.1.116", "tensorrt-rtx-cu12-bindings==1.7.1.116")
 # CUDA version: bindings and run-time compiler.
 CUDA = {
+    "12.6": (
+        "cuda-python==12.6.2.post1",
+        "nvidia-cuda-nvrtc-cu12==12.6.85",
+    ),  # JetPack 6: its driver refuses newer ones
     "12": ("cuda-bindings==12.9.10", "nvidia-cuda-nvrtc-cu12==12.9.86"),
     "13": ("cuda-bindings==13.5.0", "nvidia-cuda-nvrtc==13.5.37"),
 }

@@ -179,7 +179,9 @@ def _column(u: float, across: float, truncated: tuple[str, ...], width: int) -> 
 def _surface(cutout: Cutout, surfaces: Surfaces, rng: np.random.Generator) -> np.ndarray:
     """(H, W) bool: mostly the pavement for people, sometimes behind a vehicle; the road for all others."""
     kind = KINDS.get(cutout.category, "vehicles")
-    pavement, behind = {"people": (0.55, 0.15), "riders": (0.15, 0.0), "vehicles": (0.0, 0.0), FURNITURE: (0.8, 0.1)}[kind]
+    pavement, behind = {"people": (0.55, 0.15), "riders": (0.15, 0.0), "vehicles": (0.0, 0.0), FURNITURE: (0.8, 0.1)}[
+        kind
+    ]
     drawn = rng.random()
     return surfaces.pavement if drawn < pavement else surfaces.behind if drawn < pavement + behind else surfaces.road
 

@@ -15,7 +15,7 @@ from rclpy.task import Future
 from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
-from camera_perception.engines.build.build import build_engine, chosen_variant
+from camera_perception.engines.build.build import build_best, build_engine, chosen_variants
 from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
@@ -33,16 +33,16 @@ OpenModel = Callable[[ModelRequest], Model]
 def built_model(request: ModelRequest, open_model: OpenModel, progress: Callable[[str, float], bool]) -> Model:
     """Build the missing engine of a request, then open it. Cameras that want the same engine wait for the first one."""
     package, _, precision = request.backend.partition(":")
-    spec = chosen_variant(load_spec(request.folder), precision or "auto")
+    tried = chosen_variants(load_spec(request.folder), precision or "auto")
     while True:
         try:
-            build_engine(spec, progress=progress, package=package)
+            built = build_best(tried, lambda spec: build_engine(spec, progress=progress, package=package))
             break
         except EngineBusy:
             if not progress("another process is building it", 0.0):
                 raise EngineError("the build was cancelled; nothing was changed") from None
             time.sleep(BUSY_RETRY)
-    return open_model(replace(request, backend=f"{package}:{spec.precision}"))
+    return open_model(replace(request, backend=f"{package}:{built.manifest.key.precision}"))
 
 
 class ModelServer:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from camera_perception.core.errors import BuildCancelled, EngineError, ModelError
+from camera_perception.core.errors import BuildCancelled, EngineBusy, EngineError, ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.gates import Measure, check_points_lost, check_reference, points_lost
@@ -140,6 +141,24 @@ def _report(progress: Progress, phase: str, spec: ModelSpec) -> None:
     """Report a phase that follows TensorRT's own; BuildCancelled when the callback returns False."""
     if progress(phase, 1.0) is False:
         raise BuildCancelled(spec.name)
+
+
+def build_best(specs: Sequence[ModelSpec], build: Callable[[ModelSpec], BuiltEngine]) -> BuiltEngine:
+    """The engine of the first variant that passes its gates; EngineError of the last one when none does."""
+    for spec in specs[:-1]:
+        try:
+            return build(spec)
+        except (BuildCancelled, EngineBusy):
+            raise
+        except EngineError as error:
+            log.warning("the %s variant is not used: %s", spec.precision, error)
+    return build(specs[-1])
+
+
+def chosen_variants(spec: ModelSpec, precision: str) -> list[ModelSpec]:
+    """The variants to try: the one asked for; with auto fp16, then the model itself."""
+    chosen = chosen_variant(spec, precision)
+    return [chosen] if precision != "auto" or chosen.precision == spec.precision else [chosen, spec]
 
 
 def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:

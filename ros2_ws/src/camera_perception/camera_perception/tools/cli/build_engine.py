@@ -12,8 +12,7 @@ from camera_perception.core.errors import EngineError
 from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
-from camera_perception.engines import backend_module
-from camera_perception.engines.build.build import BuiltEngine, build_engine, chosen_variant
+from camera_perception.engines.build.build import BuiltEngine, build_best, build_engine, chosen_variants
 from camera_perception.engines.build.gates import Measure
 from camera_perception.engines.tensorrt.manifest import BuildOptions
 from camera_perception.engines.tensorrt.package import PACKAGES, STANDARD, unavailable
@@ -37,9 +36,10 @@ def build_command(
     import typer
 
     spec = load_spec(folder)
-    if reason := backend_module("tensorrt").available():
+    package = chosen_package(backend)
+    if reason := unavailable(package):
         raise EngineError(f"no engine can be built here: {reason}")
-    chosen = chosen_variant(spec, precision)
+    tried = chosen_variants(spec, precision)
     if batch and batch != spec.input.batch:
         log.warning(
             "nodes look for engines with batch %d, as in model.json: to use batch %d in a node, set it in the input "
@@ -47,14 +47,18 @@ def build_command(
             spec.input.batch,
             batch,
         )
-    chosen = replace(chosen, input=replace(chosen.input, batch=batch or spec.input.batch))
+    tried = [replace(each, input=replace(each.input, batch=batch or spec.input.batch)) for each in tried]
     choices: dict[str, Any] = {
         "measure": labelled_measure(labelled) if labelled else None,
         "max_points_lost": most_lost,
         "force": force,
-        "package": chosen_package(backend),
+        "package": package,
     }
-    built = run_with_progress_bar(lambda progress: build_engine(chosen, options, out, progress=progress, **choices))
+    built = run_with_progress_bar(
+        lambda progress: build_best(
+            tried, lambda chosen: build_engine(chosen, options, out, progress=progress, **choices)
+        )
+    )
     typer.echo(summary(built))
 
 
