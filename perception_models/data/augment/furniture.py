@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from perception_models.data.augment.cutouts import FURNITURE, Cutout
+from perception_models.data.augment.cutouts import Cutout
 
 HEIGHT = 224  # pixels of a drawing
 GREYS = (35, 60, 90, 130, 170, 205, 235)

@@ -40,7 +40,7 @@ def is_export(tasks: Any) -> bool:
 
 def _read(task: dict[str, Any], folder: Path, source: Path) -> ImageLabels:
     address = next((v for v in task["data"].values() if isinstance(v, str)), "")
-    final = next((each for each in task["annotations"] if not each.get("was_cancelled")), {})
+    final: dict[str, Any] = next((each for each in task["annotations"] if not each.get("was_cancelled")), {})
     boxes = [_box(r) for r in final.get("result", []) if r.get("type") == "rectanglelabels"]
     return ImageLabels(_image(address, folder), source, boxes)
 

@@ -32,15 +32,12 @@ NECK = 0.86  # of the height
 def source() -> Path | None:
     """people.npz: from the environment, or in ../shared beside the repository; None: not there."""
     given = os.environ.get(SOURCE)
-    if given is not None:
-        return Path(given) if given and Path(given).is_file() else _absent()
     roots = [Path.cwd().parent, *Path(__file__).resolve().parents[5:7]]
-    found = next((root / SHARED for root in roots if (root / SHARED).is_file()), None)
-    return found or _absent()
-
-
-def _absent() -> None:
-    log.warning("people.npz is not there, so simple figures serve as people; set %s to its path.", SOURCE)
+    files = [root / SHARED for root in roots] if given is None else [Path(given)]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        log.warning("people.npz is not there, so simple figures serve as people; set %s to its path.", SOURCE)
+    return found
 
 
 def folder() -> Path:

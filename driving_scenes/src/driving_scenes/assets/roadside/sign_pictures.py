@@ -44,11 +44,12 @@ def sign_pictures() -> SignPictures | None:
     files = sorted((FOLDER / "roadsigns_public_domain/png128").glob("*.png"))
     if not files:
         return None
-    tiles, outlines, shapes = [], [], []
+    tiles: list[np.ndarray] = []
+    outlines, shapes = [], []
     for file in files[:: max(len(files) // (MOST + MOST // 4), 1)]:
         picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        found = _tile(picture)
-        if found is not None and len(tiles) < MOST:
+        found = None if picture is None else _tile(picture)
+        if picture is not None and found is not None and len(tiles) < MOST:
             tiles.append(found[0])
             outlines.append(found[1])
             shapes.append(np.array(picture.shape[1::-1]) / max(picture.shape[:2]))

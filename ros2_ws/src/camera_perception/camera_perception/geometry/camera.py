@@ -24,7 +24,7 @@ IDENTITY, ORIGIN = np.eye(3), np.zeros(3)
 UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-6)
 # OpenCV 4.5.4 (Ubuntu 22.04) has no such argument: ten steps there, and a ray that has not converged becomes nan.
 _HAS_CRITERIA = "criteria" in (cv2.fisheye.undistortPoints.__doc__ or "")
-FISHEYE_OPTIONS = {"criteria": UNDISTORT_CRITERIA} if _HAS_CRITERIA else {}
+FISHEYE_OPTIONS: dict[str, Any] = {"criteria": UNDISTORT_CRITERIA} if _HAS_CRITERIA else {}
 MAX_REPROJECTION_ERROR = 0.5  # pixels; a larger error means that the pixel lies outside the distortion model
 # Columns of OpenCV's projection Jacobians for a translation in x and y.
 TRANSLATION_COLUMNS = {PLUMB_BOB: slice(3, 5), RATIONAL: slice(3, 5), FISHEYE: slice(11, 13)}

@@ -113,7 +113,9 @@ class _AvEncoder:
 
         try:
             # faststart: the index comes first, so that a browser shows the first frame at once.
-            self._file = av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {})
+            self._file: Any = av.open(
+                str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}
+            )
         except OSError as error:
             raise BagError(f"{path} cannot be written ({error}): give a folder that you may write to") from error
         self._stream: Any = self._file.add_stream(codec, rate=Fraction(hz).limit_denominator(1001), options=options)

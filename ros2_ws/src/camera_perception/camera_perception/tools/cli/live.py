@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from camera_perception.core.errors import ModelError, PerceptionError
+from camera_perception.core.errors import CalibrationError, ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
 from camera_perception.tools.cli.replay import parse_mount
@@ -59,7 +59,7 @@ def live_command(options: LiveOptions) -> None:
     source = (
         Device(options.source)
         if is_device(options.source)
-        else open_recording(Path(options.source), options.camera, parse_mount(options.mount))
+        else open_recording(Path(options.source), options.camera, _pose(options.mount))
     )
     cameras = {"camera": None} if isinstance(source, Device) else source.cameras
     perceiver = Perceiver(spec, load_engine(spec, options.engine, threads=options.threads), cameras, options.anonymize)
@@ -131,6 +131,13 @@ def _serve(hub: Hub, playing: Player | DevicePlayer, access: Access, options: Li
         finally:
             for number, handler in zip((signal.SIGINT, signal.SIGTERM), before):
                 signal.signal(number, handler)
+
+
+def _pose(mount: str | None) -> tuple[float, ...] | None:
+    pose, height = parse_mount(mount)
+    if height is not None:
+        raise CalibrationError("live cannot find the mounting by itself: give --mount x,y,z,roll,pitch,yaw")
+    return pose
 
 
 def _watch_topics(options: LiveOptions) -> None:
