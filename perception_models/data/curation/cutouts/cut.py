@@ -195,7 +195,9 @@ def _store(found: _Mask, file: str, source: str, sample: Sample, out: Path, cred
         brightness=_brightness(rgba),
         method=found.method,
         source=source,
-        **{name: credit.get(name) or "" for name in ("author", "url", "licence")},
+        author=credit.get("author") or "",
+        url=credit.get("url") or "",
+        licence=credit.get("licence") or "",
     )
 
 

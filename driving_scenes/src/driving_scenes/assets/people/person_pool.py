@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -103,7 +104,10 @@ def on_ride(vehicle: str, variant: int) -> list[Mesh]:
 
 
 RIDES = {"bicycle": bicycle_ride, "motorcycle": motorcycle_ride}
-MAKERS = {"pedestrian": on_foot, **{vehicle: partial(on_ride, vehicle) for vehicle in RIDES}}
+MAKERS: dict[str, Callable[[int], list[Mesh]]] = {
+    "pedestrian": on_foot,
+    **{vehicle: partial(on_ride, vehicle) for vehicle in RIDES},
+}
 
 
 def at_levels(parts: list[Mesh], grounded: bool) -> list[Mesh]:

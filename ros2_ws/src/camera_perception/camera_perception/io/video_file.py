@@ -118,10 +118,11 @@ class _AvEncoder:
             )
         except OSError as error:
             raise BagError(f"{path} cannot be written ({error}): give a folder that you may write to") from error
-        self._stream: Any = self._file.add_stream(codec, rate=Fraction(hz).limit_denominator(1001), options=options)
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"  # the only layout that every browser decodes
-        self._stream.thread_count = 2
+        stream: Any = self._file.add_stream(codec, rate=Fraction(hz).limit_denominator(1001), options=options)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"  # the only layout that every browser decodes
+        stream.thread_count = 2
+        self._stream = stream
         self._frame = av.VideoFrame
 
     def write(self, image: np.ndarray) -> None:
