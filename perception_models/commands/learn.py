@@ -120,13 +120,18 @@ def train_demo(
         int, typer.Option(help="Number of rendered training images; city images add 43 %, side cameras 27 %")
     ] = 3000,
     workers: Annotated[int, typer.Option(help="Number of rendering processes")] = 2,
+    matting: Annotated[
+        Path | None, typer.Option(help="pose_landmark_full.tflite, to cut people out (docs/training.md)")
+    ] = None,
 ) -> None:
-    """Reproduce the shipped model: render, train, export, evaluate. Rerun to resume."""
+    """Reproduce the shipped model: render, train, continue on real images, export, evaluate. Rerun to resume."""
     with plain_errors():
         from perception_models.experiments.train_demo import Recipe, make_demo
 
         counts = tuple(max(pictures * count // Recipe.counts[0], 1) for count in Recipe.counts)
-        metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
+        metrics = make_demo(
+            Recipe(data, real, run, out, counts, workers=workers, matting=matting), overrides, typer.echo
+        )
         for name, summary in metrics["datasets"].items():
             typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in summary["headlines"].items()))
 

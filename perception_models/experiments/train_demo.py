@@ -57,6 +57,7 @@ class Recipe:
     limit     maximum images per data set in the evaluation
     pictures  folder of real images for the fine-tuning; without it or `teachers` there is none
     teachers  folder of the public detectors that label them
+    matting   pose_landmark_full.tflite of MediaPipe, to cut people out; None: GrabCut
     """
 
     data: Path = Path("data")
@@ -69,6 +70,7 @@ class Recipe:
     limit: int | None = None
     pictures: Path = Path("../shared/data/pictures")
     teachers: Path = Path("../shared/data/teachers")
+    matting: Path | None = None
 
 
 def make_demo(recipe: Recipe, overrides: list[str] | None = None, echo: Echo = print) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def fine_tune(weights: Path, recipe: Recipe, echo: Echo) -> Path:
         echo(f"no fine-tuning on real images: {' and '.join(missing)} not on this machine; people will be missed")
         return weights
     label_real(recipe, echo)
+    cut_out(recipe, echo)
     config = available(load_settings(TrainConfig, FINE_TUNE, [f"transfer.weights={weights}"]), echo)
     echo(f"fine-tuning in {recipe.run / 'real'}")
     return run(config, recipe.run / "real")
@@ -125,6 +128,22 @@ def label_real(recipe: Recipe, echo: Echo) -> None:
         lanes = RoadTeacher(recipe.teachers / "road-segmentation-adas-0001.xml") if road else None
         label(recipe.pictures / source, recipe.data / "real" / name, teachers, LabelConfig(widen=widen), lanes)
     write_credits(recipe)
+
+
+def cut_out(recipe: Recipe, echo: Echo) -> None:
+    """Cut people and vehicles out of the labelled images, to be pasted into others."""
+    from perception_models.data.curation.cutouts.cut import CutConfig, cut_all
+    from perception_models.data.curation.cutouts.matting import PersonMatting
+
+    network = PersonMatting(recipe.matting) if recipe.matting else None
+    if network is None:
+        echo(
+            "cutting people out with GrabCut; with matting=pose_landmark_full.tflite there are more (docs/training.md)"
+        )
+    folders = [recipe.data / "real" / name for name in LABELLED]
+    polygons = recipe.pictures / LABELLED["coco"][0]
+    found, _ = cut_all(folders, recipe.data / "cutouts", CutConfig(polygons=polygons, matting=network))
+    echo(f"{len(found)} cut-outs in {recipe.data / 'cutouts'}")
 
 
 def write_credits(recipe: Recipe) -> None:

@@ -290,12 +290,21 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
 
     recipe.pictures.mkdir()
     recipe.teachers.mkdir()
+
+    def cut_all(sources, out, config):
+        labelled.append(("cutouts", [path.name for path in sources], config.polygons.name))
+        return [1, 2], {}
+
+    monkeypatch.setattr("perception_models.data.curation.cutouts.cut.cut_all", cut_all)
     monkeypatch.setattr("perception_models.data.curation.label.label", label)
     monkeypatch.setattr("perception_models.data.curation.road.RoadTeacher", lambda path: path)
     monkeypatch.setattr("perception_models.data.curation.teachers.load_teachers", lambda folder: [])
     monkeypatch.setattr(train_demo, "run", train)
     assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
-    assert labelled == [("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True)]
+    assert labelled == [
+        ("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True),
+        ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
+    ]  # fmt: skip
     credits = (recipe.out / "CREDITS.csv").read_text().splitlines()
     assert credits[0] == "file_name,licence"
     assert len(credits) == 4

@@ -12,6 +12,7 @@ import pytest
 from perception_models.config import SettingsError
 from perception_models.data.augment.blend import relit
 from perception_models.data.augment.cutouts import Cutout, CutoutStore, Part, write_index
+from perception_models.data.augment.furniture import draw_furniture
 from perception_models.data.augment.ground import CAMERA_HEIGHT, HEIGHTS, Ground, ground_of, surfaces_of
 from perception_models.data.augment.hiding import hide
 from perception_models.data.augment.paste import PasteConfig, Paster
@@ -299,3 +300,27 @@ def test_ground_and_things_on_it_are_told_apart():
     assert surfaces.base[HORIZON, 155] == HORIZON + 6  # the far car meets the road there
     assert (surfaces.base[120] == -1).all()
     assert (surfaces.lowest == SIZE[0] - 1).all()
+
+
+def test_drawn_furniture_is_the_same_for_a_seed_and_fills_its_image():
+    first, again, other = draw_furniture(28), draw_furniture(28), draw_furniture(28, seed=1)
+    for name, (drawn, image) in first.items():
+        assert image.shape[1::-1] == drawn.size
+        assert np.array_equal(image, again[name][1])
+        solid = image[..., 3] > 127
+        assert solid.mean() > 0.25
+        assert solid[-4:].any()  # stands on its lower edge
+        assert 0.4 < drawn.metres < 2.6
+    assert any(not np.array_equal(first[n][1], other[n][1]) for n in first)
+
+
+def test_furniture_covers_without_becoming_an_object(tmp_path):
+    before = street()
+    paste = paster(tmp_path, cutout(tmp_path), people=0, riders=0, furniture=1, distance=(3, 12), count=(4, 4))
+    after = paste(before, np.random.default_rng(0))
+    assert (after.semantic == POLE).sum() > 50
+    assert not np.array_equal(after.image, before.image)
+    assert set(after.boxes.classes.tolist()) <= {CAR}
+    assert (after.drivable[after.semantic == POLE] == 0).all()
+    with pytest.raises(DataError, match="the last three at most 1"):
+        PasteConfig("x", people=0.6, riders=0.2, furniture=0.4)
