@@ -46,7 +46,7 @@ def distill(
     resume: Resume = False,
 ) -> None:
     """Train a network with a larger one as teacher. Unlabelled images can be used too."""
-    train([*(overrides or []), f"distill.teacher={teacher}"], config, out, resume)
+    train([*(overrides or []), f"distill.teacher={teacher}"], config, out=out, resume=resume)
 
 
 def pretrain(

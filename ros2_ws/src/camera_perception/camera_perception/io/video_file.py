@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy as np
@@ -116,7 +116,8 @@ class _AvEncoder:
             self._file = av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {})
         except OSError as error:
             raise BagError(f"{path} cannot be written ({error}): give a folder that you may write to") from error
-        self._stream: Any = self._file.add_stream(codec, rate=Fraction(hz).limit_denominator(1001), options=options)
+        # Any: PyAV types the stream by codec, which is only known here.
+        self._stream = cast(Any, self._file.add_stream(codec, rate=_fraction(hz), options=options))
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"  # the only layout that every browser decodes
         self._stream.thread_count = 2
@@ -129,6 +130,10 @@ class _AvEncoder:
     def close(self) -> None:
         self._file.mux(self._stream.encode())
         self._file.close()
+
+
+def _fraction(hz: float) -> Fraction:
+    return Fraction(hz).limit_denominator(1001)
 
 
 class _CvEncoder:
