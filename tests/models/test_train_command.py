@@ -76,6 +76,13 @@ def test_a_search_without_its_data_is_one_sentence(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_distillation_checks_its_paths_too(folder):
+    words = ("--teacher", "/no/teacher", f"data.train=[{{kind: labelled, path: '{folder / 'val'}'}}]")
+    done = run("distill", *words, "-o", folder / "run")
+    assert "distill.teacher: /no/teacher does not exist" in done.output, done.output
+    assert not (folder / "run").exists()
+
+
 def test_the_version_is_shown():
     done = run("--version")
     assert (done.exit_code, done.output.startswith("perception-models ")) == (0, True)
