@@ -231,6 +231,8 @@ class _Scene:
         x0, y0, x1, y1 = spot.box
         height, width = self.sample.size
         area = np.s_[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+        if min(y1, height) <= max(y0, 0) or min(x1, width) <= max(x0, 0):
+            return area, None, False  # outside the image
         full = store.pixels(spot.cutout, (y1 - y0) / spot.cutout.size[1])
         full = cv2.resize(full, (x1 - x0, y1 - y0)) if full.shape[:2] != (y1 - y0, x1 - x0) else full
         mirrored = bool(rng.random() < 0.5) and not {"left", "right"} & set(spot.cutout.truncated)
