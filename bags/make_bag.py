@@ -71,7 +71,7 @@ def write_bag(drive: Path, out: Path, quality: int) -> None:
         ),
         key=lambda item: item[:2],
     )
-    with BagWriter(out) as bag:
+    with BagWriter(out, version=8) as bag:  # of Humble; later releases read it, too
         bag.write_fields("/tf_static", "tf2_msgs/msg/TFMessage", START_NS, static_transforms(cameras))
         for stamp_ns, name, row in tqdm(rows, unit="frame", desc=str(out)):
             for topic, kind, values in messages(drive, name, row, stamp_ns, quality, first=name == next(iter(cameras))):
