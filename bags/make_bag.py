@@ -71,7 +71,7 @@ def write_bag(drive: Path, out: Path, quality: int) -> None:
         ),
         key=lambda item: item[:2],
     )
-    with BagWriter(out) as bag:
+    with BagWriter(out, version=8) as bag:  # of Humble; later releases read it, too
         poses = {name: np.array(truth[0]["base_from_camera"]) for name, truth in cameras.items()}
         bag.write_fields("/tf_static", "tf2_msgs/msg/TFMessage", START_NS, static_transforms(poses, START_NS))
         for stamp_ns, name, row in tqdm(rows, unit="frame", desc=str(out), disable=None):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -171,3 +173,34 @@ def test_our_player_waits_for_the_camera_that_replays(namespace, name):
     values = launching.player_parameters({**REPLAY, "namespace": namespace})
     assert values["wait_for_cameras"] == [name + launching.NODE]
     assert set(values) <= {entry.name for entry in fields(PlayerParams)}
+
+
+@pytest.mark.parametrize(("code", "again"), [(2, False), (1, True), (0, True), (-9, True)])
+def test_a_node_with_a_wrong_configuration_is_not_started_again(monkeypatch, code, again):
+    stand_ins = {name: ModuleType(name) for name in ("launch", "launch.actions", "launch.events.process")}
+    stand_ins["launch.actions"].LogInfo = stand_ins["launch.actions"].EmitEvent = SimpleNamespace
+    stand_ins["launch.events.process"].ShutdownProcess = SimpleNamespace
+    for name, module in stand_ins.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    event = SimpleNamespace(returncode=code, process_name="camera", action=object())
+    actions = launching.after_exit(event, None)
+    assert (actions == []) == again
+    if not again:
+        assert "not started again" in actions[0].msg
+        matches = actions[1].event.process_matcher
+        assert (matches(event.action), matches(object())) == (True, False)
+
+
+@pytest.mark.parametrize(("code", "starts"), [(2, 1), (1, 3)])
+def test_launch_itself_follows(tmp_path, code, starts):
+    """The other process of the launch ends it: it must not have been touched."""
+    actions, launch = pytest.importorskip("launch.actions"), pytest.importorskip("launch")
+    line = f"echo >> {tmp_path}/starts; [ $(wc -l < {tmp_path}/starts) -lt 3 ] || touch {tmp_path}/done; exit {code}"
+    ours = actions.ExecuteProcess(cmd=["sh", "-c", line], respawn=True, respawn_delay=0.1, on_exit=launching.after_exit)
+    wait = f"for i in 1 2 3 4 5 6 7 8 9 10; do [ -e {tmp_path}/done ] && break; sleep 0.3; done; touch {tmp_path}/end"
+    other = actions.ExecuteProcess(cmd=["sh", "-c", wait], on_exit=actions.Shutdown())
+    service = launch.LaunchService()
+    service.include_launch_description(launch.LaunchDescription([ours, other]))
+    assert service.run() == 0
+    assert (tmp_path / "end").exists()
+    assert min(3, len((tmp_path / "starts").read_text().splitlines())) == starts

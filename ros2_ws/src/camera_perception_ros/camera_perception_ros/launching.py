@@ -11,7 +11,7 @@ from typing import Any
 
 from camera_perception.geometry.rig import RigCamera
 from camera_perception_ros.params.camera import CameraParams
-from camera_perception_ros.params.params import default_of
+from camera_perception_ros.params.params import CONFIGURATION_ERROR, default_of
 from camera_perception_ros.views import write_view
 
 NODE = "camera_perception"
@@ -184,8 +184,20 @@ def node(
         additional_env=environment(share),
         respawn=typed("respawn", values.get("respawn", "false")),
         respawn_delay=1.0,
+        on_exit=after_exit,
         arguments=[*arguments, "--ros-args", "--log-level", values.get("log_level") or "info"],
     )
+
+
+def after_exit(event: Any, context: Any) -> list[Any]:
+    """Actions after a process has ended: one that cannot run as configured is not started again, the others stay."""
+    if event.returncode != CONFIGURATION_ERROR:
+        return []
+    from launch.actions import EmitEvent, LogInfo
+    from launch.events.process import ShutdownProcess
+
+    text = f"{event.process_name} is not started again: correct what its last error names, then launch again"
+    return [LogInfo(msg=text), EmitEvent(event=ShutdownProcess(process_matcher=lambda action: action is event.action))]
 
 
 def params_file(values: Mapping[str, str], share: Path) -> str:

@@ -50,7 +50,7 @@ class Pace:
         if np.isnan(self.possible):
             return f"playing {seconds:.0f} s at {self.rate:g} times real time, as asked for"
         measured = f"this machine answers {self.possible:.1f} images/s per camera of {self.needed:.1f} recorded"
-        if not self.waits:
+        if self.rate >= 1:
             return f"{measured}: playing {seconds:.0f} s in real time"
         return (
             f"{measured}: playing {seconds:.0f} s at {self.rate:.2f} times real time, "
@@ -74,10 +74,10 @@ def measured_pace(
 
 
 def choose_pace(possible: float, needed: float, margin: float = SHARE) -> Pace:
-    """Real time where the machine is fast enough, else slower and waiting for answers; images per second."""
+    """Real time where the machine is fast enough, else slower; waiting for answers in both cases. Images per second."""
     rate = margin * possible / needed if needed > 0 else 1.0
     if rate >= 1.0:
-        return Pace(1.0, False, possible, needed)
+        return Pace(1.0, True, possible, needed)
     return Pace(max(round(rate, 3), SLOWEST), True, possible, needed)
 
 
