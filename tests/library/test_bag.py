@@ -167,7 +167,7 @@ def test_missing_empty_and_foreign_paths(tmp_path):
     with pytest.raises(BagError, match="not a recording: give"):
         Bag(tmp_path)
     (tmp_path / "drive.txt").write_text("hello")
-    with pytest.raises(BagError, match="cannot be read"):
+    with pytest.raises(BagError, match="is a text file, not a recording: give"):
         Bag(tmp_path / "drive.txt")
 
 

@@ -66,7 +66,7 @@ def test_help_explains_arguments_too():
         (["replay", "/absent", "-m", "x", "-o", "y"], "/absent does not exist"),
         (["replay", "/absent", "-m", "x", "-o", "y", "--compare", "/gone"], "/gone does not exist"),
         (["live", "/absent", "-m", "x"], "model folder x does not exist"),
-        (["live", "0"], "no model is given: add --model"),
+        (["live", "/absent"], "/absent does not exist"),
         (["inspect-onnx", "/absent.onnx"], "/absent.onnx does not exist"),
     ],
 )

@@ -248,7 +248,7 @@ def test_a_missing_source_names_all_kinds(tmp_path):
     result = CliRunner().invoke(app, ["live", str(tmp_path / "absent"), "--model", "x"])
     assert (result.exit_code, "Traceback" in result.output) == (2, False)
     result = CliRunner().invoke(app, ["live", str(tmp_path)])
-    assert "no model is given: add --model" in " ".join(result.output.split())
+    assert "is not a recording, video or folder of images: give" in " ".join(result.output.split())
 
 
 # Playing

@@ -118,14 +118,11 @@ def test_the_video_ends_with_the_last_image(fusion_begins, drive, tmp_path):
     assert cv2.VideoCapture(str(tmp_path / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 19  # all of one size
 
 
-@pytest.mark.parametrize(
-    ("possible", "rate", "waits"),
-    [(40.0, 1.0, False), (13.4, 1.0, False), (13.0, 0.975, True), (3.0, 0.225, True), (0.0, 0.02, True)],
-)
-def test_the_pace_is_what_the_machine_can_answer(possible, rate, waits):
+@pytest.mark.parametrize(("possible", "rate"), [(40.0, 1.0), (13.4, 1.0), (13.0, 0.975), (3.0, 0.225), (0.0, 0.02)])
+def test_the_pace_is_what_the_machine_can_answer(possible, rate):
     pace = choose_pace(possible, 10.0, margin=0.75)
-    assert (pace.rate, pace.waits) == (pytest.approx(rate), waits)
-    assert ("--rate 1 forces real time" in pace.text(12.0)) == waits
+    assert (pace.rate, pace.waits) == (pytest.approx(rate), True)
+    assert ("--rate 1 forces real time" in pace.text(12.0)) == (rate < 1)
 
 
 def test_the_speed_is_measured_on_all_cameras(drive, tiny_model):

@@ -212,7 +212,7 @@ def newer(fake: Any) -> None:
 @pytest.mark.parametrize(
     ("break_gpu", "text"),
     [
-        (no_driver, "no usable NVIDIA driver: install one (nvidia-smi must work)"),
+        (no_driver, "is too new for this NVIDIA driver"),
         (no_gpu, "no NVIDIA GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES"),
         (full, "the GPU is out of memory: close other programs"),
         (

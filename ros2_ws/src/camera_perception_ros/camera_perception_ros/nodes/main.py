@@ -21,6 +21,7 @@ NODES = {
     "fusion_node": "params.fusion:FusionParams",
     "bag_player_node": "params.player:PlayerParams",
     "bag_recorder_node": "nodes.bag_recorder_node:RecorderParams",
+    "live_node": "nodes.live_node:LiveParams",
 }
 HELP = ("-h", "--help")
 
