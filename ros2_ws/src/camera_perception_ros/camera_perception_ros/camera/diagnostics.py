@@ -13,7 +13,7 @@ from camera_perception.core.types import Status
 from camera_perception.core.types import flag_names as status_names
 
 REPORT_PERIOD = 1.0  # seconds between two reports of a node
-OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 # Flags with which the output is still usable; all others are errors.
 ONLY_WARN = (
