@@ -53,7 +53,8 @@ def array_of(stamp: Time, statuses: list[DiagnosticStatus]) -> DiagnosticArray:
 
 
 def level_of(flags: Status) -> bytes:
-    """OK without flags, WARN when the output is still usable, ERROR otherwise."""
+    """OK without flags, WARN when the output is still usable, ERROR otherwise; a camera may move all the time."""
+    flags &= ~Status.MOUNTING_CHANGED
     level: bytes = OK if not flags else ERROR if flags & ~ONLY_WARN else WARN
     return level
 
