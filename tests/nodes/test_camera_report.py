@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from camera_perception.core.telemetry import GpuReading
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import CalibrationEstimate
 from camera_perception.tools.drift.monitor import DriftResult, MetricDrift
 from camera_perception_ros.camera.diagnostics import Counts
-from camera_perception_ros.camera.report import State, report
+from camera_perception_ros.camera.report import InputState, State, report
+from camera_perception_ros.launching import NODE
 
 K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 
@@ -102,3 +106,41 @@ def test_without_drift_or_before_a_window_is_full_the_status_is_ok(result, text)
     status = drift_status(result)
     assert status is not None
     assert (status.level, status.message) == (DiagnosticStatus.OK, text)
+
+
+def unconfigured(**state: object) -> dict[str, DiagnosticStatus]:
+    statuses = report("/front/camera_perception", Time(), State("unconfigured", None, **state)).status
+    return {part.name.partition(": ")[2]: part for part in statuses}
+
+
+def test_a_failed_configure_is_an_error_with_its_reason():
+    assert unconfigured()["Model"].level == DiagnosticStatus.WARN
+    failed = unconfigured(failure="cannot configure: no model in /m")["Model"]
+    assert (failed.level, failed.message) == (DiagnosticStatus.ERROR, "cannot configure: no model in /m")
+
+
+def test_silence_is_an_error_since_only_aggregators_say_stale():
+    silent = unconfigured(input=InputState(silence="nobody publishes"))["Input"]
+    assert (silent.level, silent.message) == (DiagnosticStatus.ERROR, "nobody publishes")
+
+
+def test_hardware_is_the_camera_or_the_gpu():
+    found = unconfigured(camera="front", gpu=GpuReading("Orin"))
+    assert {name: part.hardware_id for name, part in found.items()} == {
+        "Input": "front", "Model": "Orin", "GPU": "Orin",
+    }  # fmt: skip
+
+
+def test_the_aggregator_puts_every_status_into_one_group():
+    file = Path(__file__).parents[2] / "launch/config/diagnostics.aggregator.yaml"
+    entries = yaml.safe_load(file.read_text())["analyzers"]["ros__parameters"]
+    groups = {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+    parts = ("Input", "Model", "GPU", "Drift", "Range sensors", "Fusion", "Calibration")
+    for name in [*(f"/camera/front/{NODE}: {part}" for part in parts), "/fusion: Input", "/fusion: front"]:
+        hits = [
+            group
+            for group, entry in groups.items()
+            if any(text in name for text in entry.get("contains", ()))
+            or any(name.startswith(text) for text in entry.get("startswith", ()))
+        ]
+        assert len(hits) == 1, (name, hits)

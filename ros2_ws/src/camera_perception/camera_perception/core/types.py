@@ -43,6 +43,8 @@ class Status(IntFlag):
     CALIBRATION_DRIFT = 1 << 14
     ENGINE_ERROR = 1 << 15
     RESOLUTION_CHANGED = 1 << 16
+    MOUNTING_CHANGED = 1 << 17
+    STAMP_AHEAD = 1 << 18
 
 
 def flag_names(flags: int) -> tuple[str, ...]:

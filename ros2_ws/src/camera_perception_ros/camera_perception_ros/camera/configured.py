@@ -21,6 +21,11 @@ from camera_perception_ros.runtime.process import Stop, Stopped
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
+def camera_name(node: LifecycleNode, given: str) -> str:
+    """Name of the camera in messages: as given, or the last part of the namespace, or the node's."""
+    return given or node.get_namespace().rpartition("/")[2] or node.get_name()
+
+
 class ConfiguredCamera:
     """Calibration, model and publishers; PerceptionError says why one of them cannot be opened.
 
@@ -38,7 +43,7 @@ class ConfiguredCamera:
         stop: Stop | None,
     ) -> None:
         self._node = node
-        name = params.camera_name or node.get_namespace().rpartition("/")[2] or node.get_name()
+        name = camera_name(node, params.camera_name)
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)

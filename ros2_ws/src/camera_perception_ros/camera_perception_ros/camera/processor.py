@@ -217,11 +217,11 @@ class FrameProcessor:
         serving = self.serving
         if serving is None:
             raise EngineError("no engine yet: see /diagnostics for the progress of the build")
-        serving.pipeline.camera = self._calibration.camera
+        serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns)
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
         perception = self._run(serving, frame)
-        flags |= Status(perception.status_flags) | self._calibration.flags
+        flags |= Status(perception.status_flags) | calibration_flags
         timing = replace(perception.timing, decode_ms=decode_ms)
         return replace(perception, status_flags=int(flags), timing=timing)
 

@@ -17,7 +17,7 @@ from camera_perception.core.telemetry import GpuReading, gpu_reader
 from camera_perception.engines.serving.model import Model, ModelRequest, open_model
 from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
-from camera_perception_ros.camera.configured import ConfiguredCamera
+from camera_perception_ros.camera.configured import ConfiguredCamera, camera_name
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.params.settings import SettingParameters
@@ -91,6 +91,8 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             input=active.input_state() if active is not None else report.InputState(),
             gpu=gpu,
             fusion=active.fusion if active is not None else None,
+            camera=camera_name(self, self.get_parameter("camera_name").value),
+            failure=self.failure,
         )
 
 
