@@ -178,6 +178,7 @@ def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any
         images=str(recipe.data / "render/test/images"),
     )
     export(best, recipe.out, config)
+    calibrate(recipe)
     sets = [recipe.data / "render/test", *([recipe.real] if recipe.real.is_dir() else [])]
     report = recipe.run / "evaluation"
     metrics = evaluate(recipe.out, sets, report, limit=recipe.limit)
@@ -187,8 +188,19 @@ def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any
     path.write_text(json.dumps(headlines, indent=1), "utf-8")
     for line in export(best, recipe.out, replace(config, metrics=str(path))):
         echo(line)
+    calibrate(recipe)
     echo(f"report: {report / 'report.html'}")
     return metrics
+
+
+def calibrate(recipe: Recipe) -> None:
+    """Calibrate scores and thresholds on real images held out of training; without them nothing changes."""
+    from perception_models.evaluation.real.calibrate import calibrate_scores
+
+    real, rendered = recipe.data / "real", recipe.data / "render/val"
+    if all((real / name).is_dir() for name in LABELLED):
+        sources = [f"{real / 'coco'}:*7.jpg", f"{real / 'openimages'}:*f.jpg", str(real / "driveai")]
+        calibrate_scores(recipe.out, sources, [str(rendered)], [str(real / "driveai")], limit=recipe.limit)
 
 
 def real_metrics(recipe: Recipe) -> dict[str, dict[str, float]]:
