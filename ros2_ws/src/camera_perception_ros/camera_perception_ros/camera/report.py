@@ -94,12 +94,13 @@ def _input(node: str, state: State) -> DiagnosticStatus:
         "publishers": images.publishers,
         "listeners": images.listeners,
     }
-    flags = Status(0)
+    flags, clock = Status(0), ""
     if state.configured is not None:
         counts = state.configured.processor.counts
         flags = counts.take_flags()
+        clock = counts.clock_problem if flags & Status.STAMP_AHEAD else ""
         values |= {"processed": counts.processed, "failed": counts.failed}
-    level, text = (ERROR, images.silence) if images.silence else (level_of(flags), flag_names(flags))
+    level, text = (ERROR, images.silence) if images.silence else (level_of(flags), clock or flag_names(flags))
     return status(f"{node}: Input", level, text, node, values)
 
 
