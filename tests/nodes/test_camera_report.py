@@ -144,3 +144,10 @@ def test_the_aggregator_puts_every_status_into_one_group():
             or any(name.startswith(text) for text in entry.get("startswith", ()))
         ]
         assert len(hits) == 1, (name, hits)
+
+
+def test_two_publishers_of_one_image_topic_are_a_warning():
+    assert unconfigured(input=InputState(publishers=1))["Input"].level == DiagnosticStatus.OK
+    doubled = unconfigured(input=InputState(publishers=2))["Input"]
+    assert doubled.level == DiagnosticStatus.WARN
+    assert "2 nodes publish the images" in doubled.message

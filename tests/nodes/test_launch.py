@@ -198,3 +198,14 @@ def test_launch_itself_follows(tmp_path, code, starts):
     assert service.run() == 0
     assert (tmp_path / "end").exists()
     assert min(3, len((tmp_path / "starts").read_text().splitlines())) == starts
+
+
+@pytest.mark.parametrize("text", ["1.5,0,1.4,0,0.02,0", "[1.5, 0, 1.4, 0, 0.02, 0]", "1.5 0 1.4 0 0.02 0"])
+def test_pose_and_odometry_can_be_given_on_the_command_line_of_a_launch(text):
+    given = launching.overrides(launching.CAMERA, {"camera_pose": text, "odometry_topic": "/odom"})
+    assert given == {"camera_pose": [1.5, 0.0, 1.4, 0.0, 0.02, 0.0], "odometry_topic": "/odom"}
+
+
+def test_a_pose_that_is_no_list_of_numbers_is_named():
+    with pytest.raises(ValueError, match="'camera_pose' is '1.5;0': expected numbers"):
+        launching.typed("camera_pose", "1.5;0")

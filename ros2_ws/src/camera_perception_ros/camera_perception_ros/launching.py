@@ -88,6 +88,18 @@ CAMERA = (
     Argument(
         "lidar_topic", "", "PointCloud2 of a lidar whose frame is in TF; empty: from the parameter file.", "lidar_topic"
     ),
+    Argument(
+        "camera_pose",
+        "",
+        "Pose of the camera in base_frame as x,y,z,roll,pitch,yaw (metres, radians); empty: from the parameter file.",
+        "camera_pose",
+    ),
+    Argument(
+        "odometry_topic",
+        "",
+        "Odometry of base_frame, for velocities over ground; empty: from the parameter file.",
+        "odometry_topic",
+    ),
     Argument("transport", "", "Image transport: auto, raw or compressed; empty: from the parameter file.", "transport"),
 )
 RIG = (
@@ -109,7 +121,15 @@ def typed(parameter: str, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"argument '{parameter}' is '{text}': expected true or false")
         return text.lower() == "true"
-    return type(default)(text)
+    return numbers(parameter, text) if isinstance(default, list) else type(default)(text)
+
+
+def numbers(parameter: str, text: str) -> list[float]:
+    """The numbers of a launch argument, separated by commas or spaces, in brackets or not."""
+    try:
+        return [float(part) for part in text.strip().strip("[]").replace(",", " ").split()]
+    except ValueError as error:
+        raise ValueError(f"argument '{parameter}' is '{text}': expected numbers separated by commas") from error
 
 
 def overrides(arguments: tuple[Argument, ...], values: Mapping[str, str]) -> dict[str, Any]:

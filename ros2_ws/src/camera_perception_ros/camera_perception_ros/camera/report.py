@@ -101,6 +101,8 @@ def _input(node: str, state: State) -> DiagnosticStatus:
         clock = counts.clock_problem if flags & Status.STAMP_AHEAD else ""
         values |= {"processed": counts.processed, "failed": counts.failed}
     level, text = (ERROR, images.silence) if images.silence else (level_of(flags), clock or flag_names(flags))
+    if level == OK and images.publishers > 1:
+        level, text = WARN, f"{images.publishers} nodes publish the images: stop all but one (see `ros2 topic info -v`)"
     return status(f"{node}: Input", level, text, node, values)
 
 
