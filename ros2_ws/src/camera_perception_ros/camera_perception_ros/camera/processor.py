@@ -210,7 +210,7 @@ class FrameProcessor:
         serving = self.serving
         if serving is None:
             raise EngineError("no engine yet: see /diagnostics for the progress of the build")
-        serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns)
+        serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns, frame.frame_id)
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
         perception = self._run(serving, frame)

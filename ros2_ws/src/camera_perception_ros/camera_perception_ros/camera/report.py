@@ -177,6 +177,8 @@ def _calibration(node: str, configured: ConfiguredCamera) -> DiagnosticStatus:
         if online.estimate.flags:
             level, text = WARN, "lane lines disagree with the camera's pose: recalibrate it"
         values = _measured(online.estimate, calibration.camera, online.lane_width)
+    if calibration.mismatch:
+        level, text = WARN, calibration.mismatch
     if calibration.flags:
         level, text = WARN, calibration.text
     return status(f"{node}: Calibration", level, text, node, values)
