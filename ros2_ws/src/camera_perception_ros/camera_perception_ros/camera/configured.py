@@ -31,6 +31,7 @@ class ConfiguredCamera:
 
     open_model    makes a Model of a ModelRequest
     jpeg_quality  asked for each compressed overlay
+    keep_model    called with the folder of a model that a service has changed to
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class ConfiguredCamera:
         settings: Settings,
         open_model: Callable[[ModelRequest], Model],
         jpeg_quality: Callable[[], int],
+        keep_model: Callable[[str], None],
         stop: Stop | None,
     ) -> None:
         self._node = node
@@ -47,7 +49,7 @@ class ConfiguredCamera:
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
-        self.models = ModelServer(node, params, self.processor, open_model, name)
+        self.models = ModelServer(node, params, self.processor, open_model, name, keep_model)
         try:
             self.models.open(stop)
         except (PerceptionError, Stopped):
