@@ -156,9 +156,17 @@ def test_a_rig_in_one_process_is_one_node_and_the_fusion():
 REPLAY = {"bag": "drive", "rate": "1.0", "loop": "false", "namespace": "/camera/front"}
 
 
-def test_without_rosbag2_our_player_plays(monkeypatch):
-    pytest.importorskip("launch_ros.actions")
+@pytest.mark.parametrize(("player", "words"), [("vlc", "expected ours or rosbag2"), ("rosbag2", "install ros2bag")])
+def test_a_player_that_is_unknown_or_missing_is_named(monkeypatch, player, words):
     monkeypatch.setattr(launching, "has_rosbag2", lambda: False)
+    with pytest.raises(ValueError, match=words):
+        launching.player({**REPLAY, "player": player}, BRINGUP)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_our_player_plays_unless_rosbag2_is_asked_for(monkeypatch, installed):
+    pytest.importorskip("launch_ros.actions")
+    monkeypatch.setattr(launching, "has_rosbag2", lambda: installed)
     assert launching.player(REPLAY, BRINGUP).node_executable == "bag_player_node"
 
 

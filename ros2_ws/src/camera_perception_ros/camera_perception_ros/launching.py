@@ -110,6 +110,7 @@ REPLAY = (
     Argument("bag", None, "Recording to play."),
     Argument("rate", "1.0", "Playback speed; 1.0 is real time."),
     Argument("loop", "false", "Restart at the end of the recording."),
+    Argument("player", "ours", "Player: ours, which waits until the camera is active, or rosbag2, which does not."),
 )
 
 
@@ -278,10 +279,17 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
 
 
 def player(values: Mapping[str, str], share: Path) -> Any:
-    """The player of the recording: rosbag2 where it is installed, otherwise our own node."""
-    from launch.actions import ExecuteProcess
+    """The player of the recording: our own node, or rosbag2 if it is asked for; ValueError where it is missing."""
+    chosen = values.get("player") or "ours"
+    if chosen not in ("ours", "rosbag2"):
+        raise ValueError(f"argument 'player' is '{chosen}': expected ours or rosbag2")
+    if chosen == "rosbag2" and not has_rosbag2():
+        raise ValueError(
+            "argument 'player' is 'rosbag2', which is not installed: install ros2bag, or give player:=ours"
+        )
+    if chosen == "rosbag2":
+        from launch.actions import ExecuteProcess
 
-    if has_rosbag2():
         command = play_command(values["bag"], values["rate"], values["loop"])
         return ExecuteProcess(cmd=command, output="screen", additional_env=environment(share))
     return node("bag_player_node", "bag_player", "/", [player_parameters(values)], {}, share)
