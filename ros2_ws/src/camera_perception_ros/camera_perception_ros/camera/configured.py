@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.engines.serving.model import Model, ModelRequest
@@ -55,7 +56,11 @@ class ConfiguredCamera:
         except (PerceptionError, Stopped):
             self._close_model()
             raise
-        self.publisher = node.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
+        # As parameters: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
+        overridable = QoSOverridingOptions.with_default_policies()
+        self.publisher = node.create_lifecycle_publisher(
+            PerceptionFrame, "~/perception", RELIABLE, qos_overriding_options=overridable
+        )
         optional, missing = optional_outputs()
         self.outputs = OutputPublishers(node, standard_outputs(jpeg_quality) + optional, RELIABLE)
         if missing:
