@@ -30,7 +30,9 @@ def calibration_status(estimate: CalibrationEstimate, flags: Status = Status(0))
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(estimate=estimate, lane_width=3.5)
     serving = SimpleNamespace(model=model, pipeline=SimpleNamespace(calibration=doctor), drift=None)
-    calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
+    calibration = SimpleNamespace(
+        camera=camera, flags=flags, text="pose unknown" if flags else "calibrated", mismatch=""
+    )
     return report("/front", Time(), State("active", configured(serving, calibration))).status[-1]
 
 
@@ -73,7 +75,7 @@ def drift_status(result: DriftResult | None) -> DiagnosticStatus | None:
         engine=SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0")), spec=SimpleNamespace(name="fake")
     )
     serving = SimpleNamespace(model=model, pipeline=None, drift=drift)
-    calibration = SimpleNamespace(camera=None, flags=Status(0), text="")
+    calibration = SimpleNamespace(camera=None, flags=Status(0), text="", mismatch="")
     statuses = report("/front", Time(), State("active", configured(serving, calibration))).status
     return next((part for part in statuses if part.name == "/front: Drift"), None)
 
@@ -144,3 +146,10 @@ def test_the_aggregator_puts_every_status_into_one_group():
             or any(name.startswith(text) for text in entry.get("startswith", ()))
         ]
         assert len(hits) == 1, (name, hits)
+
+
+def test_two_publishers_of_one_image_topic_are_a_warning():
+    assert unconfigured(input=InputState(publishers=1))["Input"].level == DiagnosticStatus.OK
+    doubled = unconfigured(input=InputState(publishers=2))["Input"]
+    assert doubled.level == DiagnosticStatus.WARN
+    assert "2 nodes publish the images" in doubled.message

@@ -162,9 +162,17 @@ def test_a_rig_in_one_process_is_one_node_and_the_fusion():
 REPLAY = {"bag": "drive", "rate": "1.0", "loop": "false", "namespace": "/camera/front"}
 
 
-def test_without_rosbag2_our_player_plays(monkeypatch):
-    pytest.importorskip("launch_ros.actions")
+@pytest.mark.parametrize(("player", "words"), [("vlc", "expected ours or rosbag2"), ("rosbag2", "install ros2bag")])
+def test_a_player_that_is_unknown_or_missing_is_named(monkeypatch, player, words):
     monkeypatch.setattr(launching, "has_rosbag2", lambda: False)
+    with pytest.raises(ValueError, match=words):
+        launching.player({**REPLAY, "player": player}, BRINGUP)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_our_player_plays_unless_rosbag2_is_asked_for(monkeypatch, installed):
+    pytest.importorskip("launch_ros.actions")
+    monkeypatch.setattr(launching, "has_rosbag2", lambda: installed)
     assert launching.player(REPLAY, BRINGUP).node_executable == "bag_player_node"
 
 
@@ -204,3 +212,14 @@ def test_launch_itself_follows(tmp_path, code, starts):
     assert service.run() == 0
     assert (tmp_path / "end").exists()
     assert min(3, len((tmp_path / "starts").read_text().splitlines())) == starts
+
+
+@pytest.mark.parametrize("text", ["1.5,0,1.4,0,0.02,0", "[1.5, 0, 1.4, 0, 0.02, 0]", "1.5 0 1.4 0 0.02 0"])
+def test_pose_and_odometry_can_be_given_on_the_command_line_of_a_launch(text):
+    given = launching.overrides(launching.CAMERA, {"camera_pose": text, "odometry_topic": "/odom"})
+    assert given == {"camera_pose": [1.5, 0.0, 1.4, 0.0, 0.02, 0.0], "odometry_topic": "/odom"}
+
+
+def test_a_pose_that_is_no_list_of_numbers_is_named():
+    with pytest.raises(ValueError, match="'camera_pose' is '1.5;0': expected numbers"):
+        launching.typed("camera_pose", "1.5;0")

@@ -11,6 +11,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception_ros.nodes.fusion_node import FusionNode
@@ -127,3 +128,11 @@ def test_a_fusion_that_cannot_configure_reports_why(context, executor, spin_unti
     diagnostics = Listener(outside, DiagnosticArray, "/diagnostics")
     fusion.start()
     spin_until(lambda: reported(diagnostics, "cannot configure: parameter 'cameras' is empty"), what="the reason")
+
+
+def test_the_qos_of_the_output_can_be_overridden_and_stays_after_a_second_configure(make_camera):
+    camera = make_camera(**{"qos_overrides./front/camera/perception.publisher.reliability": "best_effort"})
+    for _ in range(2):
+        camera.node.trigger_configure()
+        assert camera.node.configured.publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        camera.node.trigger_cleanup()

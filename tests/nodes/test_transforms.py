@@ -152,3 +152,10 @@ def test_a_mounting_under_the_road_is_refused_until_it_is_corrected(followed):
     followed._transforms.on_static(tf("base_link", "body", (1.5, 0, 1.5), LEVEL))
     assert height_and_flags(followed, 2 * SECOND) == (1.5, Status.MOUNTING_CHANGED)
     assert followed.text == "calibrated"
+
+
+def test_images_and_camera_info_of_different_frames_are_named(followed):
+    followed.at(SECOND, "front_optical_frame")
+    assert followed.mismatch == ""
+    followed.at(SECOND, "front_link")
+    assert "images are of frame 'front_link', CameraInfo of 'front_optical_frame'" in followed.mismatch

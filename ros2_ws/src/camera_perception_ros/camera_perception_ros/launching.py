@@ -89,6 +89,18 @@ CAMERA = (
     Argument(
         "lidar_topic", "", "PointCloud2 of a lidar whose frame is in TF; empty: from the parameter file.", "lidar_topic"
     ),
+    Argument(
+        "camera_pose",
+        "",
+        "Pose of the camera in base_frame as x,y,z,roll,pitch,yaw (metres, radians); empty: from the parameter file.",
+        "camera_pose",
+    ),
+    Argument(
+        "odometry_topic",
+        "",
+        "Odometry of base_frame, for velocities over ground; empty: from the parameter file.",
+        "odometry_topic",
+    ),
     Argument("transport", "", "Image transport: auto, raw or compressed; empty: from the parameter file.", "transport"),
 )
 RIG = (
@@ -99,6 +111,7 @@ REPLAY = (
     Argument("bag", None, "Recording to play."),
     Argument("rate", "1.0", "Playback speed; 1.0 is real time."),
     Argument("loop", "false", "Restart at the end of the recording."),
+    Argument("player", "ours", "Player: ours, which waits until the camera is active, or rosbag2, which does not."),
 )
 
 
@@ -110,7 +123,15 @@ def typed(parameter: str, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"argument '{parameter}' is '{text}': expected true or false")
         return text.lower() == "true"
-    return type(default)(text)
+    return numbers(parameter, text) if isinstance(default, list) else type(default)(text)
+
+
+def numbers(parameter: str, text: str) -> list[float]:
+    """The numbers of a launch argument, separated by commas or spaces, in brackets or not."""
+    try:
+        return [float(part) for part in text.strip().strip("[]").replace(",", " ").split()]
+    except ValueError as error:
+        raise ValueError(f"argument '{parameter}' is '{text}': expected numbers separated by commas") from error
 
 
 def overrides(arguments: tuple[Argument, ...], values: Mapping[str, str]) -> dict[str, Any]:
@@ -262,10 +283,17 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
 
 
 def player(values: Mapping[str, str], share: Path) -> Any:
-    """The player of the recording: rosbag2 where it is installed, otherwise our own node."""
-    from launch.actions import ExecuteProcess
+    """The player of the recording: our own node, or rosbag2 if it is asked for; ValueError where it is missing."""
+    chosen = values.get("player") or "ours"
+    if chosen not in ("ours", "rosbag2"):
+        raise ValueError(f"argument 'player' is '{chosen}': expected ours or rosbag2")
+    if chosen == "rosbag2" and not has_rosbag2():
+        raise ValueError(
+            "argument 'player' is 'rosbag2', which is not installed: install ros2bag, or give player:=ours"
+        )
+    if chosen == "rosbag2":
+        from launch.actions import ExecuteProcess
 
-    if has_rosbag2():
         command = play_command(values["bag"], values["rate"], values["loop"])
         return ExecuteProcess(cmd=command, output="screen", additional_env=environment(share))
     return node("bag_player_node", "bag_player", "/", [player_parameters(values)], {}, share)

@@ -119,14 +119,16 @@ CAMERA_FIELDS = ("width", "height", "k", "d", "r", "p", "distortion_model", "bin
 class Calibration:
     """Follows CameraInfo and TF, or reads a file; CalibrationError when the file is no calibration.
 
-    camera  None while the intrinsics are unknown
-    flags   UNCALIBRATED or TF_MISSING while something is missing
-    text    what is missing, or wrong with CameraInfo
+    camera    None while the intrinsics are unknown
+    flags     UNCALIBRATED or TF_MISSING while something is missing
+    text      what is missing, or wrong with CameraInfo
+    mismatch  that images and CameraInfo name different frames; empty if they do not
     """
 
     def __init__(self, node: Node, params: CameraParams) -> None:
         self._params, self._node = params, node
         self._last: CameraInfo | None = None
+        self.mismatch = ""
         self._seen: np.ndarray | None = None  # the pose of TF in use
         self._lock = RLock()  # CameraInfo arrives in the executor's thread, images are processed in another
         needed = params.lidar_topic or not any(params.camera_pose)
@@ -145,11 +147,21 @@ class Calibration:
         with self._lock:
             self._on_info(message)
 
-    def at(self, stamp_ns: int) -> tuple[Camera | None, Status]:
-        """The camera at the time of an image, with `flags`, and MOUNTING_CHANGED if TF has moved it since the last."""
+    def at(self, stamp_ns: int, frame_id: str = "") -> tuple[Camera | None, Status]:
+        """The camera at the time of an image, with `flags`, and MOUNTING_CHANGED if TF has moved it since the last.
+
+        frame_id  of the image; `mismatch` says when CameraInfo names another
+        """
         with self._lock:
+            self.mismatch = self._mismatch(frame_id)
             moved = self._follow(stamp_ns)
             return self.camera, self.flags | (Status.MOUNTING_CHANGED if moved else Status(0))
+
+    def _mismatch(self, frame_id: str) -> str:
+        named = self._last.header.frame_id if self._last is not None else ""
+        if not (named and frame_id) or named == frame_id or self._params.calibration_file:
+            return ""
+        return f"images are of frame '{frame_id}', CameraInfo of '{named}': make the driver send one frame_id"
 
     def _follow(self, stamp_ns: int) -> bool:
         """Use the pose of TF at a time; whether it differs from the one in use by more than MOVED."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.engines.serving.model import Model, ModelRequest
@@ -31,6 +32,7 @@ class ConfiguredCamera:
 
     open_model    makes a Model of a ModelRequest
     jpeg_quality  asked for each compressed overlay
+    keep_model    called with the folder of a model that a service has changed to
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class ConfiguredCamera:
         settings: Settings,
         open_model: Callable[[ModelRequest], Model],
         jpeg_quality: Callable[[], int],
+        keep_model: Callable[[str], None],
         stop: Stop | None,
     ) -> None:
         self._node = node
@@ -47,13 +50,17 @@ class ConfiguredCamera:
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
-        self.models = ModelServer(node, params, self.processor, open_model, name)
+        self.models = ModelServer(node, params, self.processor, open_model, name, keep_model)
         try:
             self.models.open(stop)
         except (PerceptionError, Stopped):
             self._close_model()
             raise
-        self.publisher = node.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
+        # As parameters: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
+        overridable = QoSOverridingOptions.with_default_policies()
+        self.publisher = node.create_lifecycle_publisher(
+            PerceptionFrame, "~/perception", RELIABLE, qos_overriding_options=overridable
+        )
         optional, missing = optional_outputs()
         self.outputs = OutputPublishers(node, standard_outputs(jpeg_quality) + optional, RELIABLE)
         if missing:

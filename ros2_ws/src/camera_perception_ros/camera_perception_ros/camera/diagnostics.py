@@ -24,11 +24,12 @@ ONLY_WARN = (
 
 @dataclass
 class Counts:
-    """Counts since configuration; `flags` since the last report."""
+    """Counts since configuration; `flags` since the last report; clock_problem explains the latest STAMP_AHEAD."""
 
     processed: int = 0
     failed: int = 0
     flags: Status = Status(0)
+    clock_problem: str = ""
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
     inference_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
 

@@ -50,13 +50,20 @@ class ModelServer:
 
     open_model  makes a Model of a ModelRequest
     name        of the camera in messages
+    keep        called with the folder of a model that a service has changed to, for the next configure
     """
 
     def __init__(
-        self, node: LifecycleNode, params: CameraParams, processor: FrameProcessor, open_model: OpenModel, name: str
+        self,
+        node: LifecycleNode,
+        params: CameraParams,
+        processor: FrameProcessor,
+        open_model: OpenModel,
+        name: str,
+        keep: Callable[[str], None],
     ) -> None:
         self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
-        self._name = name
+        self._name, self._keep = name, keep
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
         # A callback group of its own: images are received while a model is loaded.
@@ -98,6 +105,8 @@ class ModelServer:
         wanted = replace(self._params.model_request, folder=request.path)
         done: Future = when_done(lambda: self._change(wanted))
         response.success, response.message = await done
+        if response.success:
+            self._keep(request.path)
         if response.success:  # two lines: rclpy wants one severity for each place in the code
             self._node.get_logger().info(f"load_model: {response.message}")
         else:

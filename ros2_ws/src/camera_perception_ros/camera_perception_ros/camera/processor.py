@@ -33,6 +33,7 @@ from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
+from camera_perception_ros.conversions.clock import age_ms, ahead_problem, ahead_s
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
@@ -217,7 +218,7 @@ class FrameProcessor:
         serving = self.serving
         if serving is None:
             raise EngineError("no engine yet: see /diagnostics for the progress of the build")
-        serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns)
+        serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns, frame.frame_id)
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
         perception = self._run(serving, frame)
@@ -275,7 +276,11 @@ class FrameProcessor:
         if self.serving is not None and self.serving.fallback:
             flags |= Status.CPU_FALLBACK
         max_age = self._params.max_input_age
-        late = max_age and self._age_ms(taken.item.header.stamp) > 1e3 * max_age
+        now_ns, stamp = self._clock.now().nanoseconds, stamp_ns(taken.item.header.stamp)
+        if ahead := ahead_s(now_ns, stamp):
+            flags |= Status.STAMP_AHEAD
+            self.counts.clock_problem = ahead_problem(ahead, now_ns)
+        late = max_age and age_ms(now_ns, stamp) > 1e3 * max_age
         return flags | Status.STALE_INPUT if late else flags
 
     def _explain(self, error: Exception) -> Status:
@@ -287,12 +292,13 @@ class FrameProcessor:
         return Status.ENGINE_ERROR
 
     def _age_ms(self, stamp: Any) -> float:
-        return float((self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6)
+        return age_ms(self._clock.now().nanoseconds, stamp_ns(stamp))
 
     def _count(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
         self.counts.flags |= Status(fields["status_flags"])
-        self.counts.ages_ms.append(fields["age_ms"])
+        if not isnan(fields["age_ms"]):
+            self.counts.ages_ms.append(fields["age_ms"])
         if not isnan(fields["inference_ms"]):
             self.counts.inference_ms.append(fields["inference_ms"])
 

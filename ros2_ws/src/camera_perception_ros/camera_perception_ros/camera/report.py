@@ -94,12 +94,15 @@ def _input(node: str, state: State) -> DiagnosticStatus:
         "publishers": images.publishers,
         "listeners": images.listeners,
     }
-    flags = Status(0)
+    flags, clock = Status(0), ""
     if state.configured is not None:
         counts = state.configured.processor.counts
         flags = counts.take_flags()
+        clock = counts.clock_problem if flags & Status.STAMP_AHEAD else ""
         values |= {"processed": counts.processed, "failed": counts.failed}
-    level, text = (ERROR, images.silence) if images.silence else (level_of(flags), flag_names(flags))
+    level, text = (ERROR, images.silence) if images.silence else (level_of(flags), clock or flag_names(flags))
+    if level == OK and images.publishers > 1:
+        level, text = WARN, f"{images.publishers} nodes publish the images: stop all but one (see `ros2 topic info -v`)"
     return status(f"{node}: Input", level, text, node, values)
 
 
@@ -174,6 +177,8 @@ def _calibration(node: str, configured: ConfiguredCamera) -> DiagnosticStatus:
         if online.estimate.flags:
             level, text = WARN, "lane lines disagree with the camera's pose: recalibrate it"
         values = _measured(online.estimate, calibration.camera, online.lane_width)
+    if calibration.mismatch:
+        level, text = WARN, calibration.mismatch
     if calibration.flags:
         level, text = WARN, calibration.text
     return status(f"{node}: Calibration", level, text, node, values)

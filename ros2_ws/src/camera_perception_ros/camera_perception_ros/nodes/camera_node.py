@@ -12,6 +12,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
 
 from camera_perception.core.telemetry import GpuReading, gpu_reader
 from camera_perception.engines.serving.model import Model, ModelRequest, open_model
@@ -36,7 +37,7 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         """open_model makes a Model of a ModelRequest: cameras of one process may share one."""
         super().__init__(name, **options)
         self._stop = stop
-        self._open_model = open_model
+        self._open_model, self._keeping = open_model, False
         self._settings = SettingParameters(self, self._frozen)
         self._declared = Parameters(self, CameraParams, self._on_parameters, self._frozen, self._settings.names)
         self._read_gpu = gpu_reader()
@@ -48,11 +49,25 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
     def configure(self) -> ConfiguredCamera:
         self.params, settings = self._declared.read(), self._settings.read()
         return ConfiguredCamera(
-            self, self.params, settings, self._open_model, lambda: self.params.jpeg_quality, self._stop
+            self,
+            self.params,
+            settings,
+            self._open_model,
+            lambda: self.params.jpeg_quality,
+            self._keep_model,
+            self._stop,
         )
 
     def _frozen(self) -> bool:
-        return self.configured is not None
+        return self.configured is not None and not self._keeping
+
+    def _keep_model(self, folder: str) -> None:
+        """Make a model loaded by service the parameter `model`, so that the next configure opens it again."""
+        self._keeping = True
+        try:
+            self.set_parameters([Parameter("model", value=folder)])
+        finally:
+            self._keeping = False
 
     def activate(self, configured: ConfiguredCamera) -> ActiveCamera:
         return ActiveCamera(self, configured, self.params)

@@ -74,9 +74,12 @@ class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Acti
             self.trigger_activate()
 
     def autostart(self) -> None:
-        """Configure and activate if the parameter `autostart` is true."""
+        """Configure and activate if the parameter `autostart` is true; a hint in the log otherwise."""
         if self.get_parameter("autostart").value:
             self.start()
+        else:
+            name = self.get_fully_qualified_name()
+            self.get_logger().info(f"waiting for configure: `ros2 lifecycle set {name} configure`, or set autostart")
 
     def close(self) -> None:
         """Finish the work at hand and release everything; called before the node is destroyed."""
