@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import io
+import struct
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from camera_perception.core.errors import BadImage
+from camera_perception.image.compressed_size import compressed_size
 from camera_perception.image.encodings import ENCODINGS, decode_compressed, decode_image
 
 RNG = np.random.default_rng(7)
@@ -265,3 +268,39 @@ def test_corrupt_png_and_jpeg_header_are_refused():
 def test_other_data_is_refused(data, says):
     with pytest.raises(BadImage, match=says):
         decode_compressed(data, "16UC1; compressedDepth")
+
+
+def declared(image_format, width, height):
+    """A small file whose header declares another size, as a bomb does."""
+    data = bytearray(file_of(image_format, smooth_bgr(16, 16)))
+    if image_format == "PNG":
+        data[16:24] = struct.pack(">II", width, height)
+    else:
+        at = next(i for marker in (b"\xff\xc0", b"\xff\xc2") if (i := data.find(marker)) > 0)
+        data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_images_that_declare_too_many_pixels_are_refused_before_memory_is_taken(image_format):
+    tracemalloc.start()
+    with pytest.raises(BadImage, match="image of 30000x30000 exceeds the limit of 64 megapixels"):
+        decode_compressed(declared(image_format, 30000, 30000), image_format)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_the_limit_of_pixels_can_be_set_and_holds_for_raw_images():
+    data = file_of("JPEG", smooth_bgr())
+    assert decode_compressed(data, "jpeg", max_pixels=H * W).shape == (H, W, 3)
+    with pytest.raises(BadImage, match="max_megapixels"):
+        decode_compressed(data, "jpeg", max_pixels=H * W - 1)
+    with pytest.raises(BadImage, match="exceeds the limit"):
+        decode_image("bgr8", 30000, 30000, 90000, False, b"")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\0\0" + bytes(300)}])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_the_size_is_read_from_the_header_alone(image_format, options):
+    data = file_of(image_format, smooth_bgr(37, 53), **(options if image_format == "JPEG" else {}))
+    assert compressed_size(data) == (53, 37)
