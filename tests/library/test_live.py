@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -50,6 +51,7 @@ from camera_perception.tools.live.protocol import (
 from camera_perception.tools.live.recordings import open_recording, shown_file
 from camera_perception.tools.live.server import LiveServer, page_files
 
+pytestmark = pytest.mark.skipif(find_spec("aiohttp") is None, reason="needs aiohttp")
 TOKEN = "0123456789abcdef"
 
 

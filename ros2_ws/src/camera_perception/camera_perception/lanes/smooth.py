@@ -58,7 +58,7 @@ def _hat_matrices(rows: bytes) -> np.ndarray:
     """(H, P, P) of each horizon, or (1, P, P) of a straight line: u of the points -> u of their least-squares curve."""
     v = np.frombuffer(rows)
     columns = _columns(v, HORIZONS) if len(v) >= MIN_ROWS else np.stack((np.ones_like(v), v), 1)[None]
-    basis = np.linalg.qr(columns)[0]
+    basis = np.stack([np.linalg.qr(each)[0] for each in columns])  # NumPy 1.21 takes no stack
     return np.asarray(basis @ np.swapaxes(basis, 1, 2))
 
 
