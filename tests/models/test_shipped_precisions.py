@@ -71,7 +71,7 @@ def test_the_outputs_stay_near_those_of_fp32(folder, precision):
     original = read_reference(folder / "reference.npz").outputs
     outputs = read_reference(variant(folder, precision).reference).outputs
     assert np.mean(outputs["drivable"] != original["drivable"]) < 0.02  # calibrated on two images, one of them dark
-    assert np.abs(outputs["lane_x"] - original["lane_x"]).mean() < 5  # pixels of 640, including lines that do not exist
+    assert np.abs(outputs["lane_x"] - original["lane_x"]).mean() < 8  # pixels of 640, including lines that do not exist
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "fp8"])
