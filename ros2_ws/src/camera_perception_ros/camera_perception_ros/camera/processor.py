@@ -178,11 +178,7 @@ class FrameProcessor:
         if self.failure:
             return
         with self._turn:
-            self._busy_since = time.monotonic()
-            try:
-                self._process(taken, publish)
-            finally:
-                self._busy_since = None
+            self._process(taken, publish)
 
     def _process(self, taken: Taken[Any], publish: Callable[[Answer], None]) -> None:
         header = taken.item.header
@@ -204,7 +200,7 @@ class FrameProcessor:
 
     def _perceive(self, message: Any, flags: Status) -> Perception:
         started = time.perf_counter_ns()
-        frame = frame_from_message(message)
+        frame = frame_from_message(message, self._params.max_megapixels * 1_000_000)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
         serving = self.serving
         if serving is None:
@@ -212,7 +208,11 @@ class FrameProcessor:
         serving.pipeline.camera = self._calibration.camera
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
-        perception = self._run(serving, frame)
+        self._busy_since = time.monotonic()  # from here on: decoding, however long, says nothing about the engine
+        try:
+            perception = self._run(serving, frame)
+        finally:
+            self._busy_since = None
         flags |= Status(perception.status_flags) | self._calibration.flags
         timing = replace(perception.timing, decode_ms=decode_ms)
         return replace(perception, status_flags=int(flags), timing=timing)

@@ -74,7 +74,9 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
 
     def _deactivate_after_failure(self, configured: ConfiguredCamera) -> None:
         if self.active is not None and (failure := configured.processor.check_engine()):
-            self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}")
+            name = self.get_fully_qualified_name()
+            steps = " && ".join(f"ros2 lifecycle set {name} {step}" for step in ("cleanup", "configure", "activate"))
+            self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}. To revive it: {steps}")
             self.trigger_deactivate()
 
     def _state(self, gpu: GpuReading | None) -> report.State:

@@ -61,6 +61,10 @@ class CameraParams:
         2, "Queue depth of the image subscription; only the newest image is processed.", low=1, high=100
     )
 
+    max_megapixels: int = param(
+        64, "Images with more pixels are refused before they are decoded.", low=1, high=1000, live=True
+    )
+
     base_frame: str = param("base_link", "Frame of all metric outputs: x forward, y left, z up, origin on the road.")
     camera_pose: list[float] = param(
         [0.0] * 6,
