@@ -49,7 +49,7 @@ def test_one_cuda_error_is_survived_by_reopening_the_engine(on_gpu, fake, error,
     assert on_gpu.state == "active"
 
 
-def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
+def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake, capfd):
     diagnostics = Listener(on_gpu.outside, DiagnosticArray, "/diagnostics")
     fake.cuda.fail("cudaGraphLaunch", "cudaErrorECCUncorrectable")
     on_gpu.answer_to(1)
@@ -59,6 +59,7 @@ def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
     assert frame.status_flags & Status.ENGINE_ERROR
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
     on_gpu.spin_until(lambda: reported(diagnostics, "memory defect"), what="the cause in diagnostics")
+    assert "revive it: ros2 lifecycle set /front/camera cleanup && " in capfd.readouterr().err
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     on_gpu.node.start()
@@ -99,6 +100,22 @@ def test_a_driver_call_that_never_returns_is_abandoned(on_gpu, monkeypatch):
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     never.set()
+
+
+def test_a_slow_decoder_is_no_stuck_engine(make_camera, monkeypatch):
+    monkeypatch.setattr(processor, "FRAME_TIMEOUT", 0.0)
+    decode = processor.frame_from_message
+    seen = []
+
+    def slow(message, *limits):
+        seen.append(camera.processor.check_engine())
+        return decode(message, *limits)
+
+    monkeypatch.setattr(processor, "frame_from_message", slow)
+    camera = make_camera()
+    camera.activate()
+    camera.answer_to(0)
+    assert seen == [""]
 
 
 # The GPU is hot

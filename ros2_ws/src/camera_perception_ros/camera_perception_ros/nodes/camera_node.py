@@ -95,7 +95,9 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             self.get_logger().fatal(f"ending this process: {failure}")
             self._stop.request(EXIT_CONTEXT_LOST)
             return
-        self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}")
+        name = self.get_fully_qualified_name()
+        steps = " && ".join(f"ros2 lifecycle set {name} {step}" for step in ("cleanup", "configure", "activate"))
+        self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}. To revive it: {steps}")
         self.trigger_deactivate()
 
     def _state(self, gpu: GpuReading | None) -> report.State:
