@@ -110,9 +110,9 @@ def test_a_build_ends_at_one_although_the_last_step_does_not(fake, spec):
     assert ("the engine is built", 1.0) in seen
 
 
-@pytest.mark.parametrize("precision", ["int8", "fp8"])
-def test_eight_bits_may_differ_ten_times_as_much_as_fp32_from_their_own_reference(precision):
-    assert 5 <= PRECISION_FACTORS[precision][0] <= 10
+@pytest.mark.parametrize(("precision", "most"), [("int8", 10), ("fp8", 20)])
+def test_eight_bits_may_differ_by_few_steps_from_their_own_reference(precision, most):
+    assert 5 <= PRECISION_FACTORS[precision][0] <= most
 
 
 def test_the_error_recorder_answers_under_the_name_that_tensorrt_calls(fake):

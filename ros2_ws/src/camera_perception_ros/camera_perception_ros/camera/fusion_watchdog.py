@@ -24,9 +24,8 @@ class FusionWatchdog:
 
     def on_diagnostics(self, message: DiagnosticArray) -> None:
         ours = [status for status in message.status if status.name.startswith(f"{self.name}: ")]
-        if any(
-            status.level != DiagnosticStatus.ERROR for status in ours
-        ):  # a node that cannot start is as good as dead
+        # A fusion that cannot start reports its error alone, and is as good as dead; a running one has more to report.
+        if any(status.level != DiagnosticStatus.ERROR for status in ours):
             self._last_report = self._now()
 
     @property
