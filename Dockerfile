@@ -4,6 +4,7 @@
 #   docker build --target x86-cpu -t camera-perception .             # desktop or car PC, ONNX Runtime and OpenVINO
 #   docker build --target x86-tensorrt -t camera-perception .        # NVIDIA GPU: docker run --gpus all
 #   docker build --target jetson -t camera-perception .              # Jetson Orin, JetPack 6: docker run --runtime nvidia
+#   docker build --target jetson-7 -t camera-perception .            # Jetson Thor or Orin, JetPack 7, on the Jetson itself
 #   docker run --rm --network host --ipc host camera-perception      # --ipc host: camera images come through shared memory
 #
 # TensorRT engines are built on first use for the GPU at hand; keep them: -v camera-perception:/home/perception/.cache
@@ -50,6 +51,8 @@ RUN pip install --no-cache-dir cuda-bindings==12.9.10 nvidia-cuda-nvrtc-cu12==12
     tensorrt-cu12==10.16.1.11
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001
+CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo", \
+     "build_engine:=background"]
 
 # ---- Jetson Orin, JetPack 6: its own CUDA and TensorRT 10.3, ROS 2 Humble ----------------------------------------
 FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0 AS humble-jetson
@@ -78,10 +81,11 @@ RUN source /opt/ros/humble/setup.bash \
  && colcon build --merge-install --install-base /opt/camera_perception \
     --base-paths ros2_ws/src launch --cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF
 
+# cuda-python 12.6: the driver of JetPack 6 is for CUDA 12.6 and refuses newer bindings (error 35).
 FROM humble-jetson AS jetson
 SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
 COPY requirements/vehicle.txt /tmp/vehicle.txt
-RUN pip install --no-cache-dir -r /tmp/vehicle.txt cuda-bindings==12.9.10 nvidia-ml-py==13.615.71 \
+RUN pip install --no-cache-dir -r /tmp/vehicle.txt cuda-python==12.6.2.post1 nvidia-ml-py==13.615.71 \
  && useradd --create-home --uid 10001 --groups video perception
 COPY --from=build-jetson /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
@@ -89,6 +93,23 @@ COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
 USER 10001
 WORKDIR /home/perception
 ENTRYPOINT ["/entrypoint.sh"]
-CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo"]
+CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo", \
+     "build_engine:=background"]
 HEALTHCHECK --interval=30s --timeout=20s --start-period=900s --retries=3 \
   CMD ["/entrypoint.sh", "timeout", "15", "ros2", "topic", "echo", "--once", "/diagnostics"]
+
+# ---- Jetson Thor and Orin, JetPack 7: TensorRT 10.16 and CUDA 13, ROS 2 Jazzy -------------------------------------
+# Ordinary arm64 Ubuntu packages (SBSA): TensorRT for CUDA 13 from NVIDIA's repository, the driver from the host.
+FROM x86-cpu AS jetson-7
+USER 0
+ADD https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/sbsa/cuda-keyring_1.1-1_all.deb /tmp/keyring.deb
+RUN dpkg -i /tmp/keyring.deb \
+ && apt-get update \
+ && apt-get install --yes --no-install-recommends \
+    libnvinfer10=10.16.* libnvinfer-plugin10=10.16.* libnvonnxparsers10=10.16.* python3-libnvinfer=10.16.* \
+ && rm -rf /var/lib/apt/lists/* /tmp/keyring.deb
+RUN pip install --no-cache-dir cuda-bindings==13.5.0 nvidia-cuda-nvrtc==13.5.37 nvidia-ml-py==13.615.71
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 10001
+CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo", \
+     "build_engine:=background"]

@@ -29,8 +29,9 @@ setup: .setup/run .setup/messages .setup/packages .setup/bringup ## environment,
 setup-models: setup .setup/models ## torch and what else training needs
 
 .PHONY: demo
-demo: setup ## play a recorded drive through the nodes; BAG=path for another, ARGS="..." for options
+demo: setup ## play a recorded drive through the nodes; BAG=path for another, ARGS="--rate 1" for real time, LIVE=1 to watch it
 	@$(ENV) && python -m camera_perception_ros.demo $(if $(BAG),--bag $(BAG)) $(ARGS)
+	@$(if $(LIVE),$(ENV) && exec camera-perception live $(or $(BAG),bags/demo_drive) --model perception_models/zoo/demo)
 
 .PHONY: test
 test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
@@ -39,6 +40,10 @@ test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library fo
 .PHONY: test-packages
 test-packages: setup ## the tests that each ROS package brings along, with colcon test
 	@$(ENV) && cd ros2_ws && colcon --log-level error test --event-handlers console_cohesion- && colcon test-result --verbose
+
+.PHONY: check-nvidia
+check-nvidia: setup-models ## NVIDIA's real parts from PyPI, no GPU needed; ARGS=--quick for what CI runs
+	@$(ENV) && python -m pytest -c tests/nvidia/pytest.ini tests/nvidia $(ARGS)
 
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
@@ -55,6 +60,10 @@ realbench: setup-models ## measure a model on real pictures, print one table; MO
 .PHONY: train-demo
 train-demo: setup-models ## train the shipped model again
 	@$(ENV) && perception-models train-demo $(ARGS)
+
+.PHONY: docs
+docs: setup .setup/docs ## the pages of docs/ with the reference of library and messages, in out/docs
+	@.venv/bin/mkdocs build --quiet && echo out/docs/python.html
 
 .PHONY: lint
 lint: setup ## ruff and mypy
@@ -84,6 +93,10 @@ clean: ## remove everything that was built; recorded output in out/ stays
 	@touch $@
 
 .setup/models: requirements/models.txt .setup/run
+	$(PIP) -r $<
+	@touch $@
+
+.setup/docs: requirements/docs.txt .setup/run
 	$(PIP) -r $<
 	@touch $@
 

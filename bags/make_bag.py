@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,12 +71,13 @@ def write_bag(drive: Path, out: Path, quality: int) -> None:
         ),
         key=lambda item: item[:2],
     )
-    with BagWriter(out) as bag:
-        bag.write_fields("/tf_static", "tf2_msgs/msg/TFMessage", START_NS, static_transforms(cameras))
-        for stamp_ns, name, row in tqdm(rows, unit="frame", desc=str(out)):
+    with BagWriter(out, version=8) as bag:  # of Humble; later releases read it, too
+        poses = {name: np.array(truth[0]["base_from_camera"]) for name, truth in cameras.items()}
+        bag.write_fields("/tf_static", "tf2_msgs/msg/TFMessage", START_NS, static_transforms(poses, START_NS))
+        for stamp_ns, name, row in tqdm(rows, unit="frame", desc=str(out), disable=None):
             for topic, kind, values in messages(drive, name, row, stamp_ns, quality, first=name == next(iter(cameras))):
                 bag.write_fields(topic, kind, stamp_ns, values)
-    (out / "rig.yaml").write_text(yaml.safe_dump(rig_of(cameras), sort_keys=False))
+    (out / "rig.yaml").write_text(yaml.safe_dump(rig_of(poses), sort_keys=False))
     for name, truth in cameras.items():
         (out / f"truth_{name}.jsonl").write_text(
             "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in truth)
@@ -103,37 +104,48 @@ def messages(
     yield (
         f"/camera/{name}/camera_info",
         CAMERA_INFO,
-        {"header": header, **camera_info(row, image.shape[1], image.shape[0])},
+        {"header": header, **info_of(row, image.shape[1], image.shape[0])},
     )
     if first:
         yield "/odom", "nav_msgs/msg/Odometry", odometry(row, stamp_ns)
 
 
-def camera_info(row: dict, width: int, height: int) -> dict[str, Any]:
-    """REP 104 fields. The renderer counts pixels from their corner, CameraInfo from their middle."""
+def info_of(row: dict, width: int, height: int) -> dict[str, Any]:
+    """The renderer counts pixels from their corner, CameraInfo from their middle."""
     fx, fy, cx, cy = row["intrinsics"]
-    cx, cy = cx - 0.5, cy - 0.5
+    return camera_info((fx, fy, cx - 0.5, cy - 0.5), row["distortion"], width, height)
+
+
+def camera_info(
+    intrinsics: tuple[float, float, float, float], distortion: Sequence[float], width: int, height: int
+) -> dict[str, Any]:
+    """CameraInfo fields (REP 104) of fx, fy, cx, cy in pixels."""
+    fx, fy, cx, cy = intrinsics
     k = [fx, 0, cx, 0, fy, cy, 0, 0, 1]
-    return {"width": width, "height": height, "distortion_model": "plumb_bob", "d": row["distortion"], "k": k,
+    return {"width": width, "height": height, "distortion_model": "plumb_bob", "d": list(distortion), "k": k,
             "r": np.eye(3).ravel(), "p": [fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0]}  # fmt: skip
 
 
 def odometry(row: dict, stamp_ns: int) -> dict[str, Any]:
-    """Pose of base_link in odom, and speed along its own axes."""
-    pose = np.array(row["ego"]["world_from_base"])
-    twist = {"linear": {"x": row["ego"]["speed"]}, "angular": {"z": row["ego"]["yaw_rate"]}}
+    """Of a rendered frame."""
+    ego = row["ego"]
+    return odometry_of(np.array(ego["world_from_base"]), ego["speed"], ego["yaw_rate"], stamp_ns)
+
+
+def odometry_of(pose: np.ndarray, speed: float, yaw_rate: float, stamp_ns: int) -> dict[str, Any]:
+    """Odometry fields: pose of base_link in odom (4, 4), and speed along its own axes, m/s and rad/s."""
+    twist = {"linear": {"x": speed}, "angular": {"z": yaw_rate}}
     placed = {"position": xyz(pose[:3, 3]), "orientation": quaternion(pose[:3, :3])}
     header = {"stamp": stamp(stamp_ns), "frame_id": "odom"}
     return {"header": header, "child_frame_id": "base_link", "pose": {"pose": placed}, "twist": {"twist": twist}}
 
 
-def static_transforms(cameras: dict[str, list[dict]]) -> dict[str, Any]:
-    """base_link -> each optical frame."""
-    poses = {name: np.array(truth[0]["base_from_camera"]) for name, truth in cameras.items()}
+def static_transforms(poses: dict[str, np.ndarray], stamp_ns: int) -> dict[str, Any]:
+    """base_link -> each optical frame, from base_from_camera (4, 4) by camera."""
     return {
         "transforms": [
             {
-                "header": {"stamp": stamp(START_NS), "frame_id": "base_link"},
+                "header": {"stamp": stamp(stamp_ns), "frame_id": "base_link"},
                 "child_frame_id": optical_frame(name),
                 "transform": {"translation": xyz(pose[:3, 3]), "rotation": quaternion(pose[:3, :3])},
             }
@@ -142,19 +154,18 @@ def static_transforms(cameras: dict[str, list[dict]]) -> dict[str, Any]:
     }
 
 
-def rig_of(cameras: dict[str, list[dict]]) -> dict[str, Any]:
+def rig_of(poses: dict[str, np.ndarray]) -> dict[str, Any]:
     """The rig file of multi_camera.launch.py: where each camera sits, as x y z roll pitch yaw."""
     return {
         "cameras": [
-            {"name": name, "image_topic": f"/camera/{name}/image_raw", "pose": pose_of(truth[0])}
-            for name, truth in cameras.items()
+            {"name": name, "image_topic": f"/camera/{name}/image_raw", "pose": pose_of(pose)}
+            for name, pose in poses.items()
         ]
     }
 
 
-def pose_of(row: dict) -> list[float]:
-    """x y z in metres, roll pitch yaw in radians, of the camera body (x forward) in base_link."""
-    pose = np.array(row["base_from_camera"])
+def pose_of(pose: np.ndarray) -> list[float]:
+    """x y z in metres, roll pitch yaw in radians, of the camera body (x forward), from base_from_camera (4, 4)."""
     forward, left, up = pose[:3, 2], -pose[:3, 0], -pose[:3, 1]
     yaw, pitch = math.atan2(forward[1], forward[0]), -math.asin(forward[2])
     return [round(float(v), 6) for v in (*pose[:3, 3], math.atan2(left[2], up[2]), pitch, yaw)]

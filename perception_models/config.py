@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 T = TypeVar("T")
 
@@ -27,7 +30,24 @@ def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] |
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist: give a file like perception_models/configs/demo.yaml") from None
     except (OmegaConfBaseException, YAMLError) as error:
-        where = "".join(f"{part}: " for part in (path, getattr(error, "full_key", None)) if part)
+        key = getattr(error, "full_key", None)
+        where = "".join(f"{part}: " for part in (path, key) if part)
+        hint = _similar(cls, key) if key else ""
         raise SettingsError(
-            f"{where}{str(error).splitlines()[0]}: see the comments in perception_models/configs"
+            f"{where}{str(error).splitlines()[0]}: {hint or 'see the comments in perception_models/configs'}"
         ) from error
+
+
+def _similar(cls: type, key: str) -> str:
+    """ "did you mean optimizer.lr?" for an unknown key; "" when it exists or nothing is like it."""
+    known = [*_keys(cls, "")]
+    similar = [] if key in known else get_close_matches(key, known, n=1)
+    return f"did you mean {similar[0]}?" if similar else ""
+
+
+def _keys(cls: type, prefix: str) -> Iterator[str]:
+    hints = get_type_hints(cls)
+    for each in fields(cls):
+        yield prefix + each.name
+        if isinstance(kind := hints[each.name], type) and is_dataclass(kind):
+            yield from _keys(kind, f"{prefix}{each.name}.")

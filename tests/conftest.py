@@ -9,6 +9,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+collect_ignore = ["nvidia"]  # has settings of its own: make check-nvidia
+
 REMEDIES = {
     "camera_perception_msgs": "make setup, then source ros2_ws/env.sh",
     "rclpy": "make setup, then source ros2_ws/env.sh",

@@ -1,6 +1,7 @@
 """A recording through one camera's node: ros2 launch camera_perception_bringup replay.launch.py model:=DIR bag:=BAG
 
-Plays with `ros2 bag play --clock` where rosbag2 is installed, else with our own player; the nodes follow /clock.
+Plays with our own player, which waits until the camera is active; with player:=rosbag2 `ros2 bag play --clock` plays.
+The nodes follow /clock.
 """
 
 from pathlib import Path

@@ -76,4 +76,38 @@ def label(
     typer.echo(f"{out / 'labels/det_20/det.json'}, {out / 'CREDITS.csv'}, {out / 'sheet' / out.name}.png")
 
 
-COMMANDS = (check_data, cache_data, label)
+def cutouts(
+    source: Annotated[list[Path], typer.Option(help="Labelled folder of real images (perception-models label)")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; run again to resume")] = Path(
+        "data/cutouts"
+    ),
+    polygons: Annotated[
+        Path | None, typer.Option(help="Folder whose annotations.json has polygons of some of the objects (COCO)")
+    ] = None,
+    matting: Annotated[
+        Path | None,
+        typer.Option(help="pose_landmark_full.tflite of the mediapipe wheel, for masks of people; default: GrabCut"),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="File name pattern of images to leave alone; default: *7.jpg and *f.jpg, held out by real.yaml"
+        ),
+    ] = None,
+) -> None:
+    """Cut people, riders and vehicles out of labelled real images, to be pasted into others (data.augment.paste)."""
+    with plain_errors():
+        from perception_models.data.curation.cutouts.cut import HELD_OUT, CutConfig, counts, cut_all
+        from perception_models.data.curation.cutouts.matting import PersonMatting
+
+        network = PersonMatting(matting) if matting else None
+        config = CutConfig(tuple(exclude or HELD_OUT), polygons, network)
+        found, refused = cut_all(source, out, config)
+    for name, number in counts(found).most_common():
+        typer.echo(f"{number:6} {name}")
+    for name, number in refused.most_common():
+        typer.echo(f"{number:6} refused: {name}")
+    typer.echo(f"{out / 'index.json'}, {out / 'sheet'}")
+
+
+COMMANDS = (check_data, cache_data, label, cutouts)

@@ -8,18 +8,33 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Config, Data, Limit, Out, Overrides, Resume, plain_errors
+from perception_models.commands.options import (
+    Config,
+    Data,
+    Limit,
+    Out,
+    Overrides,
+    Resume,
+    TrainData,
+    ValData,
+    plain_errors,
+)
 
 
 def train(
     overrides: Overrides = None,
     config: Config = None,
+    data: TrainData = None,
+    val: ValData = None,
     out: Out = Path("runs/run"),
     resume: Resume = False,
 ) -> None:
-    """Train a network: best.safetensors, last.safetensors, log.jsonl and tensorboard/ in --out."""
+    """Train a network: best.safetensors, last.safetensors, log.jsonl and tensorboard/ in --out.
+
+    Your own data: perception-models train --data data/train --val data/val --out runs/mine
+    """
     with plain_errors():
-        best = _train(overrides, config, out, resume)
+        best = _train(overrides, config, out, resume, data, val)
         _echo_once(f"best network: {best}\nexport it: perception-models export --checkpoint {best} --out MODEL_FOLDER")
 
 
@@ -31,7 +46,7 @@ def distill(
     resume: Resume = False,
 ) -> None:
     """Train a network with a larger one as teacher. Unlabelled images can be used too."""
-    train([*(overrides or []), f"distill.teacher={teacher}"], config, out, resume)
+    train([*(overrides or []), f"distill.teacher={teacher}"], config, out=out, resume=resume)
 
 
 def pretrain(
@@ -66,8 +81,11 @@ def search(
 ) -> None:
     """Search hyperparameters with many short runs: table.md, search.png, best.yaml. Rerun to resume."""
     with plain_errors():
+        from perception_models.training.config import check_paths
+        from perception_models.training.search.config import example, read_plan
         from perception_models.training.search.run import search as run
 
+        check_paths(example(read_plan(config, overrides or [])))
         best = run(config, out, overrides or [], typer.echo)
         typer.echo(f"{out / 'table.md'}, {out / 'search.png'}\ntrain with the best: perception-models train -c {best}")
 
@@ -102,23 +120,39 @@ def train_demo(
         int, typer.Option(help="Number of rendered training images; city images add 43 %, side cameras 27 %")
     ] = 3000,
     workers: Annotated[int, typer.Option(help="Number of rendering processes")] = 2,
+    matting: Annotated[
+        Path | None, typer.Option(help="pose_landmark_full.tflite, to cut people out (docs/training.md)")
+    ] = None,
 ) -> None:
-    """Reproduce the shipped model: render, train, export, evaluate. Rerun to resume."""
+    """Reproduce the shipped model: render, train, continue on real images, export, evaluate. Rerun to resume."""
     with plain_errors():
         from perception_models.experiments.train_demo import Recipe, make_demo
 
         counts = tuple(max(pictures * count // Recipe.counts[0], 1) for count in Recipe.counts)
-        metrics = make_demo(Recipe(data, real, run, out, counts, workers=workers), overrides, typer.echo)
+        metrics = make_demo(
+            Recipe(data, real, run, out, counts, workers=workers, matting=matting), overrides, typer.echo
+        )
         for name, summary in metrics["datasets"].items():
             typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in summary["headlines"].items()))
 
 
-def _train(overrides: list[str] | None, config: Path | None, out: Path, resume: bool) -> Path:
+def _train(
+    overrides: list[str] | None,
+    config: Path | None,
+    out: Path,
+    resume: bool,
+    data: list[Path] | None = None,
+    val: list[Path] | None = None,
+) -> Path:
     from perception_models.config import load_settings
-    from perception_models.training.config import TrainConfig
+    from perception_models.training.config import OWN, TrainConfig, check_paths, data_overrides
+
+    words = [*data_overrides(data or [], val or [], config is None and bool(data)), *(overrides or [])]
+    settings = load_settings(TrainConfig, OWN if config is None and data else config, words)
+    check_paths(settings)  # before the seconds that the rest takes to load
     from perception_models.training.train import train as run
 
-    return run(load_settings(TrainConfig, config, overrides), out, resume)
+    return run(settings, out, resume)
 
 
 def _echo_once(text: str) -> None:

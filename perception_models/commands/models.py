@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perception_models.commands.options import Config, Data, Out, plain_errors
+from perception_models.commands.options import Config, Data, Limit, Out, plain_errors
 
 
 def export(
@@ -74,12 +74,13 @@ def quantize(
     most_lost: Annotated[
         float | None, typer.Option(help="Maximum loss per task, points of 100. Default: 0.2 for fp16, 1 for int8, fp8")
     ] = None,
+    camera: Annotated[str | None, typer.Option(help="Image topic, for a recording with several cameras")] = None,
 ) -> None:
     """Write MODEL/fp16, MODEL/int8 or MODEL/fp8 and check it on the CPU. Next: `camera-perception build-engine`."""
     with plain_errors():
         from perception_models.compression.quantize import quantize as run
 
-        made = run(folder, precision, calibration, labelled, count, most_lost)
+        made = run(folder, precision, calibration, labelled, count, most_lost, camera)
         typer.echo(f"{made.folder}: {made.convs} convolutions in {precision}" if made.convs else f"{made.folder}: fp16")
         for line in made.deviations:
             typer.echo(f"  {line}")
@@ -113,6 +114,33 @@ def precisions(
         typer.echo(text)
 
 
+def calibrate_scores(
+    model: Annotated[Path, typer.Argument(help="Model folder; its model.json is changed unless --out is given")],
+    real: Annotated[
+        list[str],
+        typer.Option(help="Labelled real pictures held out of training, FOLDER or FOLDER:PATTERN; repeatable"),
+    ],
+    rendered: Annotated[
+        list[str] | None, typer.Option(help="Rendered validation pictures, with scene labels; repeatable")
+    ] = None,
+    dry: Annotated[
+        list[str] | None, typer.Option(help="Real pictures without rain, snow and fog; labels unused; repeatable")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for a changed copy of the model")] = None,
+    limit: Limit = None,
+) -> None:
+    """Calibrate object scores and choose thresholds per class and scene label: options in model.json.
+
+    Example: perception-models calibrate-scores models/mine --real "data/coco:*7.jpg" --rendered data/render/val
+    """
+    with plain_errors():
+        from perception_models.evaluation.real.calibrate import calibrate_scores as run
+        from perception_models.evaluation.real.calibrate import text_of
+
+        typer.echo(text_of(run(model, real, rendered or [], dry or [], out, limit)))
+        typer.echo(f"written to {(out or model) / 'model.json'}")
+
+
 def prune(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint to prune, such as best.safetensors of a run")],
     out: Out,
@@ -144,4 +172,4 @@ def prune(
         typer.echo(f"fine-tune it: perception-models train -c {made.config} -o {out / 'run'} optimizer.lr=0.0005")
 
 
-COMMANDS = (export, soup, quantize, precisions, prune)
+COMMANDS = (export, calibrate_scores, soup, quantize, precisions, prune)

@@ -20,6 +20,13 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Overrides of the configuration, key=value: optimizer.lr=0.001")
 ]
 Resume = Annotated[bool, typer.Option(help="Resume the run in --out from its last checkpoint")]
+TrainData = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="Labelled training data, or a folder of several; repeatable. Replaces data.train"),
+]
+ValData = Annotated[
+    list[Path] | None, typer.Option("--val", help="Labelled validation data; repeatable. Replaces data.val")
+]
 Split = Annotated[str, typer.Option(help="Split of BDD100K, CULane or COCO, such as train or val")]
 
 

@@ -44,6 +44,7 @@ def quantize(
     labelled: Path | None = None,
     count: int = 200,
     most_lost: float | None = None,
+    camera: str | None = None,
 ) -> Quantized:
     """Write folder/fp16, folder/int8 or folder/fp8. An existing variant is replaced only if the new one passes.
 
@@ -51,6 +52,7 @@ def quantize(
     labelled     labelled images to measure the loss per task; ModelError if it exceeds most_lost
     count        maximum calibration images, evenly spaced
     most_lost    points of 100 a task may lose; default 0.2 for fp16, 1 for int8 and fp8
+    camera       image topic of a recording with several cameras
     """
     spec = load_spec(folder)
     if precision not in PRECISIONS:
@@ -67,7 +69,7 @@ def quantize(
     with tempfile.TemporaryDirectory(dir=folder) as work:
         part = Path(work) / precision
         part.mkdir()
-        convs = _write_onnx(spec, precision, part, calibration if eight_bits else None, count)
+        convs = _write_onnx(spec, precision, part, calibration if eight_bits else None, count, camera)
         _write_json(spec, precision, part)
         _write_reference(spec, part)
         made = _checked(spec, part, convs, labelled, MAX_POINTS_LOST[precision] if most_lost is None else most_lost)
@@ -77,23 +79,25 @@ def quantize(
     return Quantized(target, made.convs, made.deviations, made.lost)
 
 
-def _write_onnx(spec: ModelSpec, precision: str, part: Path, calibration: Path | None, count: int) -> int:
+def _write_onnx(
+    spec: ModelSpec, precision: str, part: Path, calibration: Path | None, count: int, camera: str | None
+) -> int:
     import onnx
 
     path, convs = part / "model.onnx", 0
     if calibration is None:
         model = onnx.load(spec.onnx_path)
     else:
-        images = calibration_images(spec, calibration, count)
+        images = calibration_images(spec, calibration, count, camera)
         convs = quantize_convs(spec.onnx_path, path, spec.input.name, images, spec.input.batch, precision)
         model = onnx.load(path)
     onnx.save(to_fp16(model), path)
     return convs
 
 
-def calibration_images(spec: ModelSpec, source: Path, count: int) -> list[np.ndarray]:
+def calibration_images(spec: ModelSpec, source: Path, count: int, camera: str | None = None) -> list[np.ndarray]:
     """At most `count` images, evenly spaced, preprocessed as on the vehicle."""
-    arrivals = list(open_source(source).arrivals)
+    arrivals = list(open_source(source, camera).arrivals)
     chosen = [arrivals[i] for i in np.unique(np.linspace(0, len(arrivals) - 1, count).astype(int))] if arrivals else []
     if not chosen:
         raise ModelError(f"{source} holds no images: give a recording, a video or a folder of images")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +20,11 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from perception_models.data.files import DataError
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 from perception_models.data.warp import letterbox, warp
 
+TOLERATED = 0.02  # fraction of the samples of a data set that may be unusable
 FORMAT = 2  # increase when the file format below changes
 
 
@@ -38,6 +41,8 @@ class Samples(Protocol):
 
 def cached(samples: Samples, folder: Path, size: tuple[int, int], tag: str = "") -> Cached:
     """The samples, downscaled to at most `size` (height, width), from a cache below `folder`; missing ones are made.
+
+    Unusable samples are left out and logged; DataError if more than TOLERATED of them are.
 
     tag  whatever else determines the content, such as the options of the data set
     """
@@ -77,11 +82,35 @@ def _write(samples: Samples, path: Path, size: tuple[int, int]) -> None:
     part = path.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
+    names, skipped = [], Skipped(len(samples))
     with (part / "pixels.bin").open("wb") as pixels, (part / "index.jsonl").open("w") as rows:
-        for index in tqdm(range(len(samples)), desc=f"caching {path.name}", unit="image"):
-            rows.write(json.dumps(_row(_downscale(samples[index], size), pixels)) + "\n")
-    (part / "names.json").write_text(json.dumps(list(samples.names)))
+        for index, name in enumerate(tqdm(samples.names, desc=f"caching {path.name}", unit="image", disable=None)):
+            try:
+                sample = samples[index]
+            except DataError as error:
+                skipped.add(index, error)
+                continue
+            rows.write(json.dumps(_row(_downscale(sample, size), pixels)) + "\n")
+            names.append(name)
+    (part / "names.json").write_text(json.dumps(names))
     part.rename(path)
+
+
+class Skipped:
+    """Unusable samples of a data set: each is logged once, and more than TOLERATED of them raise DataError."""
+
+    def __init__(self, total: int):
+        self.limit, self.total, self.rows = int(total * TOLERATED), total, set[int]()
+
+    def add(self, row: int, error: DataError) -> None:
+        if row in self.rows:
+            return
+        self.rows.add(row)
+        if len(self.rows) > self.limit:
+            if self.limit == 0:
+                raise error
+            raise DataError(f"more than {self.limit} of {self.total} samples are unusable; run check-data; {error}")
+        logging.getLogger(__name__).warning("skipped: %s", error)
 
 
 def _downscale(sample: Sample, size: tuple[int, int]) -> Sample:

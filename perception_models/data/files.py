@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.labels import IGNORE
 
 
@@ -72,7 +73,7 @@ def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndar
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); copy or download it again") from error
 
@@ -91,16 +92,15 @@ def read_json_lines(path: Path) -> list[Any]:
 def read_lines(path: Path) -> list[str]:
     """The non-blank lines of a text file."""
     try:
-        return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text: {error}") from error
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images directly in a folder, sorted by name."""
-    paths = (
-        sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
-    )
+    """All images directly in a folder, in natural order."""
+    found = folder.glob("*") if folder.is_dir() else ()
+    paths = natural_order(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise DataError(f"{folder}: no .jpg or .png images here")
     return paths

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 OBJECTS = (
     "pedestrian",
     "rider",
@@ -50,6 +53,18 @@ SCENE = {  # "undefined" keeps its output in the head but is never a training or
     "scene": ("tunnel", "residential", "parking lot", "city street", "gas stations", "highway", "undefined"),
     "timeofday": ("daytime", "night", "dawn/dusk", "undefined"),
 }
+ALIASES = {
+    "person": "pedestrian",
+    "people": "pedestrian",
+    "bike": "bicycle",
+    "motor": "motorcycle",
+    "motorbike": "motorcycle",
+    "van": "car",
+    "caravan": "car",
+    "trafficlight": "traffic light",
+    "trafficsign": "traffic sign",
+}
+LEFT_OUT = "ignore"  # key of the names that are left out on purpose, in the option `classes`
 IGNORE = 255  # in masks
 UNKNOWN = -1  # in class indices
 
@@ -62,3 +77,34 @@ MIRRORED_TYPE = {
 def index(names: tuple[str, ...], name: object) -> int:
     """Index of a name in its list; UNKNOWN if it is missing, "undefined" or not in the list."""
     return names.index(name) if name in names and name != "undefined" else UNKNOWN
+
+
+class ClassNames:
+    """Our class for a class name of a label file: by the option `classes`, else by our names and common aliases.
+
+    classes  {name in the file: one of OBJECTS}, and {"ignore": [names to leave out]}; ValueError if it is neither
+
+    Names are compared without regard to case, "_" and "-".
+    """
+
+    def __init__(self, classes: Mapping[str, Any] | None = None):
+        classes = dict(classes or {})
+        left_out = classes.pop(LEFT_OUT, [])
+        if not isinstance(left_out, (list, tuple)) or (unknown := set(classes.values()) - set(OBJECTS)):
+            wrong = f"{LEFT_OUT}: {left_out}" if not isinstance(left_out, (list, tuple)) else sorted(map(str, unknown))
+            raise ValueError(f"classes: {wrong}: expected {{name: one of {', '.join(OBJECTS)}}} and ignore: [names]")
+        self.left_out = frozenset(map(_plain, left_out))
+        self._classes = {**{name: name for name in OBJECTS}, **ALIASES, **{_plain(k): v for k, v in classes.items()}}
+
+    def __call__(self, name: object) -> int:
+        """Index into OBJECTS; UNKNOWN for other names, and for those left out."""
+        plain = _plain(name)
+        return UNKNOWN if plain in self.left_out else index(OBJECTS, self._classes.get(plain))
+
+    def unknown(self, names: Iterable[object]) -> list[str]:
+        """The names that are neither known nor left out on purpose, sorted."""
+        return sorted({str(n) for n in names if self(n) == UNKNOWN and _plain(n) not in self.left_out})
+
+
+def _plain(name: object) -> str:
+    return " ".join(str(name).lower().replace("_", " ").replace("-", " ").split())

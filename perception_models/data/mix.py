@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from perception_models.data.augment import NONE, AugmentConfig, augment
-from perception_models.data.cache import Samples, cached
+from perception_models.data.augment.paste import Paster
+from perception_models.data.cache import Samples, Skipped, cached
 from perception_models.data.files import DataError
 from perception_models.data.labels import OBJECTS
 from perception_models.data.readers.traffic_lights import LightCrops
@@ -63,12 +65,35 @@ def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple
     except KeyError as error:
         raise DataError(f"data entry {text} has no {error}") from error
     samples = open_dataset(kind, path, **entry)
+    if orphans := list(getattr(samples, "orphans", ())):
+        logging.getLogger(__name__).warning("%s: %d labels without image, such as %s", path, len(orphans), orphans[0])
     weight = float(len(samples) if weight is None else weight)
     if cache_dir is not None:
         samples = cached(samples, Path(cache_dir), size, repr(non_default_options(kind, entry)))
+    else:
+        samples = Tolerant(samples)
     if repeat:
         samples = Repeated(samples, repeat)
     return (LabelSubset(samples, only) if only else samples), weight
+
+
+class Tolerant:
+    """A data set in which an unusable sample is replaced by the next usable one and logged; see `Skipped`."""
+
+    def __init__(self, samples: Samples):
+        self.samples, self.names, self.files = samples, samples.names, samples.files
+        self._skipped = Skipped(len(samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        while True:
+            try:
+                return self.samples[index]
+            except DataError as error:
+                self._skipped.add(index, error)
+                index = (index + 1) % len(self.samples)
 
 
 class LabelSubset:
@@ -191,8 +216,10 @@ class TargetDataset:
         config: AugmentConfig = NONE,
         seed: int = 0,
         lights: LightCrops | None = None,
+        paster: Paster | None = None,
     ):
         self.mix, self.size, self.config, self.seed, self.lights = mix, size, config, seed, lights
+        self.paster = paster
 
     def __len__(self) -> int:
         return len(self.mix)
@@ -212,4 +239,5 @@ class TargetDataset:
             self.config,
             lights=self.lights,
             partner=lambda rng: samples[int(rng.integers(len(samples)))],
+            paster=self.paster,
         )

@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.cache import Samples
 from perception_models.data.files import DataError
 
@@ -20,18 +21,28 @@ KINDS = {
     "coco": ("coco", "CocoDetection"),
     "tusimple": ("tusimple", "TuSimple"),
     "culane": ("culane", "CuLane"),
+    "yolo": ("annotations.yolo", "Yolo"),
+    "voc": ("annotations.voc", "PascalVoc"),
+    "cvat": ("annotations.cvat", "Cvat"),
+    "labelme": ("annotations.labelme", "LabelMe"),
+    "label_studio": ("annotations.label_studio", "LabelStudio"),
 }
 # kind: patterns that must all exist in its folder; the first match wins
 LAYOUTS = {
     "bdd100k": ("images/100k", "labels"),
     "traffic_light_crops": ("red", "yellow", "green"),
     "kitti": ("image_2", "label_2"),
-    "tusimple": ("label_data*.json", "clips"),
+    "tusimple": ("*label*.json", "clips"),
     "culane": ("list", "driver_*"),
     "coco": ("annotations/*.json",),
+    "yolo": ("data.y*ml",),
+    "voc": ("Annotations/*.xml",),
+    "cvat": ("annotations.xml",),
     "labelled": ("images",),
 }
-WITH_SPLIT = ("bdd100k", "culane")
+ROBOFLOW = "_annotations.coco.json"  # beside the images of each split
+WITH_SPLIT = ("bdd100k", "culane", "yolo", "voc")
+OTHER_SPLITS = {"val": "valid"}  # as Roboflow names them
 
 
 def open_dataset(kind: str, path: Path | str, **options: Any) -> Samples:
@@ -41,6 +52,11 @@ def open_dataset(kind: str, path: Path | str, **options: Any) -> Samples:
     except TypeError as error:
         raise DataError(f"{path}: {error}; check the options of this data set") from error
     return samples
+
+
+def no_labels(samples: Samples) -> str:
+    """Why a data set has no label at all, as one sentence; empty if it has some."""
+    return str(getattr(samples, "no_labels", ""))
 
 
 def non_default_options(kind: str, options: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -59,7 +75,7 @@ def _reader(kind: str) -> Any:
 def find_datasets(*folders: Path | str, split: str = "val") -> dict[str, tuple[str, Samples]]:
     """(kind, data set) by name, of folders or of their children.
 
-    split  the part of BDD100K, CULane or COCO
+    split  the part of data sets that have several
     """
     entries = [entry for folder in folders for entry in find_entries(folder, split)]
     return {name: (e["kind"], open_dataset(**e)) for name, e in name_entries(entries).items()}
@@ -68,10 +84,10 @@ def find_datasets(*folders: Path | str, split: str = "val") -> dict[str, tuple[s
 def find_entries(folder: Path | str, split: str = "val") -> list[dict[str, str]]:
     """{kind, path} of the data set in a folder, or of those in its children; DataError if there is none.
 
-    split  the part of BDD100K, CULane or COCO
+    split  the part of data sets that have several
     """
     folder = Path(folder)
-    children = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    children = natural_order(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     found = [folder] if kind_of(folder) else [path for path in children if kind_of(path)]
     if not found:
         layouts = "; ".join(f"{kind}: {', '.join(patterns)}" for kind, patterns in LAYOUTS.items())
@@ -80,10 +96,38 @@ def find_entries(folder: Path | str, split: str = "val") -> list[dict[str, str]]
 
 
 def kind_of(folder: Path) -> str | None:
-    """The kind of the data set in a folder, or None; a JSON file is COCO."""
+    """The kind of the data set in a folder, or None; a JSON file is COCO or an export of Label Studio."""
     if folder.is_file():
-        return "coco" if folder.suffix == ".json" else None
-    return next((kind for kind, globs in LAYOUTS.items() if all(any(folder.glob(glob)) for glob in globs)), None)
+        return _kind_of_file(folder)
+    if any(folder.glob(ROBOFLOW)) or any(folder.glob(f"*/{ROBOFLOW}")):
+        return "coco"
+    known = (kind for kind, globs in LAYOUTS.items() if all(any(folder.glob(glob)) for glob in globs))
+    if (kind := next(known, None)) == "labelled" and not (folder / "labels").is_dir():
+        return _kind_by_content(folder) or kind
+    if kind == "labelled" and any(folder.glob("labels/**/*.txt")):
+        return "yolo"
+    return kind or _kind_by_content(folder)
+
+
+def _kind_of_file(path: Path) -> str | None:
+    from perception_models.data.files import read_json
+    from perception_models.data.readers.annotations.label_studio import is_export
+
+    if path.suffix in (".yaml", ".yml", ".xml"):
+        return "cvat" if path.suffix == ".xml" else "yolo"
+    if path.suffix != ".json":
+        return None
+    return "label_studio" if is_export(read_json(path)) else "coco"
+
+
+def _kind_by_content(folder: Path) -> str | None:
+    """Formats whose files have no fixed names: labelme, and a single export of Label Studio."""
+    from perception_models.data.readers.annotations.labelme import is_labelme
+
+    first = next(iter(sorted(folder.glob("*.json"))), None)
+    if first is None:
+        return None
+    return "labelme" if is_labelme(first) else None
 
 
 def _entry(path: Path, kind: str, split: str) -> dict[str, str]:
@@ -93,8 +137,11 @@ def _entry(path: Path, kind: str, split: str) -> dict[str, str]:
 
 def _annotations(folder: Path, split: str) -> Path:
     """The COCO file with the boxes of this split, or the only file there is (COCO has one per split and label type)."""
-    files = sorted(folder.glob("annotations/instances*.json")) or sorted(folder.glob("annotations/*.json"))
-    matching = [path for path in files if split in path.stem] or files
+    patterns = ("annotations/instances*.json", "annotations/*.json", ROBOFLOW, f"*/{ROBOFLOW}")
+    files = natural_order(next(filter(None, ([*folder.glob(pattern)] for pattern in patterns)), []))
+    splits = (split, OTHER_SPLITS.get(split, split))
+    matching = [path for path in files if path.parent.name in splits or any(each in path.stem for each in splits)]
+    matching = matching or files
     if len(matching) > 1:
         names = ", ".join(path.name for path in matching)
         raise DataError(f"{folder}: cannot choose between {names}: give the file, not the folder")

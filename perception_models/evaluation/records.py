@@ -60,7 +60,7 @@ class Record:
 def evenly_spaced(samples: Samples, limit: int | None = None, progress: str | None = None) -> Iterator[Sample]:
     """At most `limit` samples, evenly spaced over the data set; `progress` is the title of a progress bar."""
     count = len(samples) if limit is None else min(limit, len(samples))
-    for i in tqdm(range(count), desc=progress, unit="image", disable=progress is None):
+    for i in tqdm(range(count), desc=progress, unit="image", disable=True if progress is None else None):
         yield samples[i * len(samples) // count]
 
 

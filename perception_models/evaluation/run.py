@@ -11,7 +11,7 @@ from typing import Any
 
 from perception_models.data.cache import Samples
 from perception_models.data.files import DataError
-from perception_models.data.registry import find_datasets
+from perception_models.data.registry import find_datasets, no_labels
 from perception_models.data.sample import Sample
 from perception_models.data.warp import mirror, warp
 from perception_models.evaluation.model import Predictor, open_model
@@ -37,11 +37,13 @@ def evaluate(
     protocol  "own", or "yolop": adds the metrics that papers on BDD100K report
     limit     maximum images per data set, evenly spaced
     mirrored  flip every image horizontally
-    split     of BDD100K, CULane or COCO
+    split     of data sets that have several
     """
     if protocol not in PROTOCOLS:
         raise DataError(f"protocol '{protocol}': expected one of {', '.join(PROTOCOLS)}")
     sets = find_datasets(*data, split=split)
+    if reasons := [reason for _, samples in sets.values() if (reason := no_labels(samples))]:
+        raise DataError(reasons[0])
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with open_model(model, engine) as opened:

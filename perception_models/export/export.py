@@ -116,7 +116,18 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int, batch: int = 1) -> No
         )  # fmt: skip
     assert program is not None
     program.save(path, external_data=False)
-    check_graph(onnx.load(path))
+    model = without_traces(onnx.load(path))
+    check_graph(model)
+    onnx.save(model, path)
+
+
+def without_traces(model: Any) -> Any:
+    """The ONNX model without the stack traces that the exporter writes into it, which name files of this machine."""
+    graph = model.graph
+    for each in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del each.metadata_props[:]
+        each.doc_string = ""
+    return model
 
 
 def check_graph(model: Any) -> None:

@@ -17,6 +17,10 @@ SOURCES = {
     "render": "rendered by this project, labels exact; Apache-2.0",
     "highway": "29 real highway frames (Udacity, MIT), boxes and areas drawn for this project",
     "traffic_light_crops": "real traffic-light crops (MIT); only those of the training fold",
+    "coco": "real images of COCO (CC BY 2.0), people by its labels, other objects by public detectors; CREDITS.csv",
+    "openimages": "real images of Open Images (CC BY), vehicles by its labels, people by public detectors; CREDITS.csv",
+    "driveai": "a real drive of drive.ai (CC BY 4.0), labelled by public detectors; CREDITS.csv",
+    "cutouts": "people and vehicles cut out of the real images above",
 }
 # Kind of a data set in data configurations: the same
 KINDS = {
@@ -65,8 +69,8 @@ def _names(output: dict[str, Any]) -> str:
 
 def _data(data: dict[str, Any]) -> str:
     rows = [f"- {entry.get('kind', '?')}: `{entry.get('path', '?')}`{_source(entry)}" for entry in data["train"]]
-    if data.get("lights"):
-        rows.append(f"- pasted into images: `{data['lights']}`{_source({'path': data['lights']})}")
+    pasted = [data.get("lights"), ((data.get("augment") or {}).get("paste") or {}).get("path")]
+    rows += [f"- pasted into images: `{path}`{_source({'path': path})}" for path in pasted if path]
     return "\n".join(rows) or "- none recorded"
 
 

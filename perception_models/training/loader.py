@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from perception_models.config import SettingsError
 from perception_models.data import collate
 from perception_models.data.augment import NONE, AugmentConfig
+from perception_models.data.augment.paste import PasteConfig, Paster
 from perception_models.data.mix import Key, Mix, Sampler, TargetDataset, open_mix
 from perception_models.data.readers.traffic_lights import LightCrops
 from perception_models.training.config import DataConfig
@@ -23,11 +25,17 @@ def open_data(config: DataConfig, entries: list[dict[str, Any]]) -> Mix:
 
 
 def augmentation(config: DataConfig) -> AugmentConfig:
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augment.items()}
+    values = _with_tuples(config.augment)
     try:
+        if values.get("paste"):
+            values["paste"] = PasteConfig(**_with_tuples(values["paste"]))
         return AugmentConfig(**values)
     except TypeError as error:
         raise SettingsError(f"data.augment: {error}; see AugmentConfig for the names") from error
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 class TrainingBatches:
@@ -39,11 +47,12 @@ class TrainingBatches:
         self.sampler = Sampler(self.mix, config.epoch or len(self.mix), seed, rank, world)
         self.augment, self.seed = augmentation(config), seed
         self.lights = LightCrops(config.lights, fold="train") if config.lights else None
+        self.paster = Paster(self.augment.paste) if self.augment.paste else None
         self._keys: tuple[int, np.ndarray] = (-1, np.empty((0, 2)))  # epoch, keys
 
     def batch(self, first: int, count: int, size: tuple[int, int]) -> dict[str, Tensor]:
         """Views first ... first + count - 1 of this device, as targets for images of `size` (height, width)."""
-        dataset = TargetDataset(self.mix, size, self.augment, self.seed, self.lights)
+        dataset = TargetDataset(self.mix, size, self.augment, self.seed, self.lights, self.paster)
         return collate([dataset[self._key(number)] for number in range(first, first + count)])
 
     def _key(self, number: int) -> Key:

@@ -23,7 +23,15 @@ from perception_models.training.log import RunLogger
 from perception_models.training.optimization.average import AveragedNetwork
 from perception_models.training.optimization.optimizer import build_optimizer, freeze, set_learning_rate
 from perception_models.training.optimization.precision import choose
-from perception_models.training.optimization.schedule import Step, learning_rate, phase_at, steps, tasks_at, total_steps
+from perception_models.training.optimization.schedule import (
+    Step,
+    learning_rate,
+    phase_at,
+    same_step,
+    steps,
+    tasks_at,
+    total_steps,
+)
 from perception_models.training.validation import Validator
 
 
@@ -87,7 +95,7 @@ class Trainer:
         batches = loader(self.batches, remaining, self.config.data.workers)
         bar = tqdm(
             zip(remaining, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
-            disable=not self.fabric.is_global_zero, unit="step", mininterval=2, dynamic_ncols=True,
+            disable=None if self.fabric.is_global_zero else True, unit="step", mininterval=2, dynamic_ncols=True,
         )  # fmt: skip
         for step, batch in bar:
             losses, number = self.step(step, self.fabric.to_device(batch)), step.number + 1
@@ -204,9 +212,6 @@ class Trainer:
         if not self.last.exists():
             raise SettingsError(f"{self.folder} holds no run to resume: start one without --resume")
         parts, state = checkpoint.load(self.last)
-        if state["world"] != self.fabric.world_size:
-            wanted = f"set devices={state['world']}, not {self.fabric.world_size}"
-            raise SettingsError(f"{self.last} was trained on {state['world']} devices: {wanted}")
         self.module.load_state_dict(parts["model"])
         checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
         if self.fabric.is_global_zero:
@@ -216,7 +221,10 @@ class Trainer:
             self.fabric.print(f"precision was {before} until step {state['step']}; continuing in {now}")
         if state["scaler"]:
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
-        self.start = state["step"]
+        self.start = same_step(state["step"], self.config.stages, state["world"], self.fabric.world_size)
+        if state["world"] != self.fabric.world_size:
+            now = f"{self.fabric.world_size} devices, it was trained on {state['world']}"
+            self.fabric.print(f"continuing on {now}: at step {self.start}, the first that has seen as many views")
         self.validator.best, self.validator.worse = state["best_score"], state["worse"]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from fake_cuda_types import (
+    FATAL,
     OK,
     STICKY,
     Allocation,
@@ -55,7 +56,8 @@ class FakeCuda:
     def __init__(self) -> None:
         self.gpu, self.capability, self.driver, self.integrated, self.devices = "NVIDIA Orin", (8, 7), 12060, False, 1
         self.memory = 8 << 30
-        self.hang = False
+        self.runtime_version = 12090  # of cuda-bindings
+        self.hang, self.last_error = False, OK
         self.calls: dict[str, int] = {}
         self.order: list[str] = []  # what ran on the device: upload, network, download
         self.allocations: dict[int, Allocation] = {}
@@ -127,6 +129,9 @@ class FakeCuda:
             raise CallFailed(cudaError_t.cudaErrorInvalidDevice)
 
     def cudaDeviceReset(self):
+        """Cures only some errors: for the others NVIDIA demands a new process."""
+        if self._ruined in FATAL:
+            return (self._ruined,)
         self._ruined = None
         for owned in (self.allocations, self.streams, self.events, self.graphs):
             owned.clear()
@@ -141,6 +146,9 @@ class FakeCuda:
     @cuda_call
     def cudaDriverGetVersion(self):
         return self.driver
+
+    def cudaRuntimeGetVersion(self):
+        return OK, self.runtime_version
 
     @cuda_call
     def cudaMemGetInfo(self):
@@ -293,6 +301,11 @@ class FakeCuda:
     def cudaGraphDestroy(self, graph):
         self.graphs.discard(id(graph))
         return (OK,)
+
+    def cudaGetLastError(self):
+        """The last error of this thread, which is forgotten with this call."""
+        error, self.last_error = self.last_error, OK
+        return (error,)
 
     cudaGraphExecDestroy = cudaGraphDestroy
 

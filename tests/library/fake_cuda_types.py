@@ -35,12 +35,13 @@ class cudaStreamCaptureMode(IntEnum):
 
 
 OK = cudaError_t.cudaSuccess
-STICKY = {
+# No cudaDeviceReset cures these.
+FATAL = {
     cudaError_t.cudaErrorLaunchFailure,
     cudaError_t.cudaErrorIllegalAddress,
-    cudaError_t.cudaErrorECCUncorrectable,
     cudaError_t.cudaErrorLaunchTimeout,
 }
+STICKY = FATAL | {cudaError_t.cudaErrorECCUncorrectable}
 
 
 class CallFailed(Exception):

@@ -10,7 +10,7 @@ import numpy as np
 from fake_cuda import FakeCuda
 from fake_cuda_types import OK, CallFailed
 
-PTX = b"// letterbox"
+CUBIN = b"letterbox"
 
 
 class nvrtcResult(IntEnum):
@@ -29,15 +29,23 @@ class FakeNvrtc:
 
     def __init__(self) -> None:
         self.broken, self.missing = "", False
+        self.programs, self.options = 0, []
 
     def nvrtcCreateProgram(self, source, name, count, headers, names):
         if self.missing:
             raise RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12"')  # as cuda-pathfinder does
         assert isinstance(source, bytes)
         assert b"__global__ void letterbox" in source
+        self.programs += 1
         return nvrtcResult.NVRTC_SUCCESS, SimpleNamespace()
 
+    def nvrtcDestroyProgram(self, program):
+        self.programs -= 1
+        return (nvrtcResult.NVRTC_SUCCESS,)
+
     def nvrtcCompileProgram(self, program, count, options):
+        assert count == len(options) == 1
+        self.options = options
         return (nvrtcResult.NVRTC_ERROR_COMPILATION if self.broken else nvrtcResult.NVRTC_SUCCESS,)
 
     def nvrtcGetProgramLogSize(self, program):
@@ -47,11 +55,11 @@ class FakeNvrtc:
         log[:] = self.broken.encode()
         return (nvrtcResult.NVRTC_SUCCESS,)
 
-    def nvrtcGetPTXSize(self, program):
-        return nvrtcResult.NVRTC_SUCCESS, len(PTX)
+    def nvrtcGetCUBINSize(self, program):
+        return nvrtcResult.NVRTC_SUCCESS, len(CUBIN)
 
-    def nvrtcGetPTX(self, program, code):
-        code[:] = PTX
+    def nvrtcGetCUBIN(self, program, code):
+        code[:] = CUBIN
         return (nvrtcResult.NVRTC_SUCCESS,)
 
 

@@ -16,7 +16,15 @@ from typing import Any
 
 from fake_cuda import FakeCuda
 from fake_kernels import FakeDriver, FakeNvrtc
-from fake_trt_build import Builder, IBuilderConfig, INetworkDefinition, IOptimizationProfile, ITimingCache
+from fake_trt_build import (
+    Builder,
+    BuilderFlag,
+    ComputeCapability,
+    IBuilderConfig,
+    INetworkDefinition,
+    IOptimizationProfile,
+    ITimingCache,
+)
 from fake_trt_context import IExecutionContext
 from fake_trt_parser import OnnxParser, ParserError, objections
 from fake_trt_run import EngineInspector, ICudaEngine, Runtime
@@ -42,15 +50,18 @@ __all__ = ["VERSIONS", "Builder", "FakeTensorRt", "install", "objections"]
 VERSIONS = ("10.3.0", "10.13.3", "10.16.2", "11.1.0")
 # Modules of this project that import tensorrt, and so have to be imported again.
 IMPORTERS = ("logger", "progress", "builder", "plan", "engine")
+RTX = "tensorrt_rtx"
 
 
-def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) -> FakeTensorRt:
-    """Replace tensorrt and cuda.bindings for the length of a test."""
-    fake = FakeTensorRt(version, cuda or FakeCuda())
+def install(
+    monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None, flavour: str = "tensorrt"
+) -> FakeTensorRt:
+    """Replace tensorrt, or tensorrt_rtx, and cuda.bindings for the length of a test."""
+    fake = FakeTensorRt(version, cuda or FakeCuda(), flavour)
     bindings = ModuleType("cuda.bindings")
     bindings.runtime, bindings.driver, bindings.nvrtc = fake.cuda, fake.driver, fake.nvrtc
     for name, module in {
-        "tensorrt": fake.module,
+        flavour: fake.module,
         "cuda": ModuleType("cuda"),
         "cuda.bindings": bindings,
         "cuda.bindings.runtime": fake.cuda,
@@ -62,7 +73,10 @@ def install(monkeypatch, version: str = "10.3.0", cuda: FakeCuda | None = None) 
         monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}")
         monkeypatch.setattr(package, name, None, raising=False)
         monkeypatch.delattr(package, name)
-    monkeypatch.setattr(importlib.import_module("camera_perception.engines.cuda.bindings"), "_context_lost", False)
+    monkeypatch.setattr(importlib.import_module(f"{package.__name__}.package"), "_used", [])
+    cuda_bindings = importlib.import_module("camera_perception.engines.cuda.bindings")
+    monkeypatch.setattr(cuda_bindings, "_needs_reset", False)
+    monkeypatch.setattr(cuda_bindings, "_context_lost", None)
     return fake
 
 
@@ -71,17 +85,18 @@ class FakeTensorRt:
 
     workspace         bytes that building needs
     tactic            what the builder finds fastest: another one makes a plan of other bytes
+    last_steps_missing steps of the outermost phase that are announced and never reported
     refuse_cuda_graph captured launches fail
     corrupt           name of an output with wrong values
     broken_node       name of a node whose weights are wrong on the device
     fail_launch       fail after that many launches, with that message
     """
 
-    def __init__(self, version: str, cuda: FakeCuda) -> None:
-        self.version, self.cuda = version, cuda
+    def __init__(self, version: str, cuda: FakeCuda, name: str = "tensorrt") -> None:
+        self.version, self.cuda, self.name = version, cuda, name
         self.driver, self.nvrtc = FakeDriver(cuda), FakeNvrtc()
         self.workspace, self.tactic = 1 << 20, 0
-        self.refuse_cuda_graph = False
+        self.refuse_cuda_graph, self.last_steps_missing = False, 0
         self.corrupt = self.broken_node = ""
         self.fail_launch: tuple[int, str] | None = None
         self.no_context = self.no_driver = False
@@ -90,6 +105,7 @@ class FakeTensorRt:
         self.recorder: Any = None
         self.deserialised = 0
         self.timing_caches: list[bytes] = []
+        self.configs: list[Any] = []
         self.module = self._module()
 
     @property
@@ -108,14 +124,16 @@ class FakeTensorRt:
             self.recorder.report_error(ErrorCodeTRT.FAILED_EXECUTION, text)
 
     def _module(self) -> ModuleType:
-        module = ModuleType("tensorrt")
+        module = ModuleType(self.name)
         module.__version__ = self.version
         flags = {"STRONGLY_TYPED": 0} if self.major > 10 else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
+        if self.name == RTX:
+            module.ComputeCapability = ComputeCapability
         module.NetworkDefinitionCreationFlag = IntEnum("NetworkDefinitionCreationFlag", flags)
         for shared in (
             ILogger, ErrorCodeTRT, IErrorRecorder, IProgressMonitor, DataType, MemoryPoolType, ProfilingVerbosity,
             TensorIOMode, ExecutionContextAllocationStrategy, LayerInformationFormat, IHostMemory, nptype,
-            ITensor, INetworkDefinition, IOptimizationProfile, ITimingCache, IBuilderConfig, ParserError,
+            BuilderFlag, ITensor, INetworkDefinition, IOptimizationProfile, ITimingCache, IBuilderConfig, ParserError,
             EngineInspector, IExecutionContext, ICudaEngine,
         ):  # fmt: skip
             setattr(module, shared.__name__, shared)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Sequence
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,21 @@ class ITimingCache:
         return IHostMemory(b"timing" + self.stored[:6])
 
 
+class BuilderFlag(Enum):
+    TF32 = 7
+
+
+class ComputeCapability(IntEnum):
+    NONE, CURRENT, SM86 = 0, 1, 86
+
+
 class IBuilderConfig:
     """Refuses attributes that are not in every version."""
 
     __slots__ = (
         "_fake",
         "builder_optimization_level",
+        "flags",
         "profiles",
         "profiling_verbosity",
         "progress_monitor",
@@ -65,6 +75,7 @@ class IBuilderConfig:
     def __init__(self, fake: Any) -> None:
         self._fake = fake
         self.builder_optimization_level = 3
+        self.flags = {BuilderFlag.TF32}
         self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
         self.progress_monitor: Any = None
         self.workspace = 0
@@ -74,6 +85,9 @@ class IBuilderConfig:
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         assert pool is MemoryPoolType.WORKSPACE
         self.workspace = pool_size
+
+    def clear_flag(self, flag: BuilderFlag) -> None:
+        self.flags.discard(flag)
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         for low, best, high in profile.shapes.values():
@@ -96,11 +110,36 @@ class IBuilderConfig:
         return self.timing_cache()
 
 
+class RtxConfig(IBuilderConfig):
+    """Builds for the GPUs that it is told."""
+
+    __slots__ = ("num_compute_capabilities", "targets")
+
+    def __init__(self, fake: Any) -> None:
+        super().__init__(fake)
+        self.num_compute_capabilities, self.targets = 0, {}
+
+    def set_compute_capability(self, compute_capability: ComputeCapability, index: int) -> bool:
+        assert index < self.num_compute_capabilities, "the number of targets comes first"
+        self.targets[index] = compute_capability
+        return True
+
+
 class Builder:
     fake: Any
 
     def __init__(self, logger: ILogger) -> None:
         check_logger(self.fake, logger)
+        self.fake.recorder = None
+
+    @property
+    def error_recorder(self) -> Any:
+        return self.fake.recorder
+
+    @error_recorder.setter
+    def error_recorder(self, recorder: Any) -> None:
+        assert recorder.initialised, "its __init__ has to call trt.IErrorRecorder.__init__"
+        self.fake.recorder = recorder
 
     def create_network(self, flags: int) -> INetworkDefinition:
         strongly = 1 << int(self.fake.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -108,7 +147,9 @@ class Builder:
         return INetworkDefinition()
 
     def create_builder_config(self) -> IBuilderConfig:
-        return IBuilderConfig(self.fake)
+        config = RtxConfig(self.fake) if self.fake.name == "tensorrt_rtx" else IBuilderConfig(self.fake)
+        self.fake.configs.append(config)
+        return config
 
     def create_optimization_profile(self) -> IOptimizationProfile:
         return IOptimizationProfile()
@@ -134,7 +175,7 @@ class Builder:
             return True
         assert getattr(monitor, "initialised", False), "its __init__ has to call trt.IProgressMonitor.__init__"
         monitor.phase_start("Building engine", None, 6)
-        for step in range(6):
+        for step in range(6 - self.fake.last_steps_missing):
             monitor.phase_start("Tactic selection", "Building engine", 4)
             for inner in range(4):
                 if not monitor.step_complete("Tactic selection", inner):

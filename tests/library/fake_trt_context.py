@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from fake_cuda import ALIGNMENT
+from fake_cuda_types import cudaError_t
 from fake_trt_values import nptype
 
 
@@ -53,6 +54,7 @@ class IExecutionContext:
         captured = fake.cuda.capturing(stream_handle)
         assert self._launched or not captured, "the first launch must not be recorded"
         if captured and fake.refuse_cuda_graph:
+            fake.cuda.last_error = cudaError_t.cudaErrorStreamCaptureUnsupported
             fake.error("operation not permitted when stream is capturing")
             return False
         if not captured and self._fails():

@@ -37,6 +37,7 @@ class OnnxParser:
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         check_logger(self.fake, logger)
         assert isinstance(network, INetworkDefinition)
+        assert self.fake.recorder is None, "a parser whose network has a recorder crashes when it is freed (RTX 1.7.1)"
         self._network, self._errors = network, []
 
     @property

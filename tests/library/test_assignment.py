@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 from scipy.optimize import linear_sum_assignment as by_scipy
 
 from camera_perception.core.assignment import linear_sum_assignment
@@ -19,6 +20,16 @@ COSTS = {
     ),
     "negative": lambda rng, shape: rng.normal(size=shape),
 }
+
+TIES = {"integer, with many ties", "rounded", "mostly infeasible", "infeasible, with ties"}
+
+
+@pytest.fixture(autouse=True)
+def ties_broken_alike(request):
+    """Which of several best assignments comes out changed with SciPy 1.9."""
+    cost = getattr(request.node, "callspec", None) and request.node.callspec.params["cost"]
+    if cost in TIES and tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 9):
+        pytest.skip(f"SciPy {scipy.__version__} breaks ties in another way")
 
 
 @pytest.mark.parametrize("cost", COSTS)

@@ -164,10 +164,10 @@ def test_unreadable_files(tmp_path, content, suffix):
 def test_missing_empty_and_foreign_paths(tmp_path):
     with pytest.raises(BagError, match="does not exist"):
         Bag(tmp_path / "absent")
-    with pytest.raises(BagError, match="cannot be read"):
+    with pytest.raises(BagError, match="not a recording: give"):
         Bag(tmp_path)
     (tmp_path / "drive.txt").write_text("hello")
-    with pytest.raises(BagError, match="cannot be read"):
+    with pytest.raises(BagError, match="is a text file, not a recording: give"):
         Bag(tmp_path / "drive.txt")
 
 
@@ -292,3 +292,25 @@ def test_offered_qos_survives_a_copy(tmp_path, written, by_index):
             "/tf_static": [latched],
             "/plain": [],
         }
+
+
+@pytest.mark.parametrize("topic", ["/tf_static", "/camera/front/camera_perception/model_info"])
+@pytest.mark.parametrize("version", [8, 9])
+def test_a_latched_topic_is_recorded_as_one(tmp_path, version, topic):
+    with BagWriter(tmp_path / "bag", version=version) as writer:
+        writer.write_fields(topic, IMAGE, 1, {})
+    for by_index in (True, False):
+        with Bag(tmp_path / "bag", by_index=by_index) as bag:
+            (offered,) = bag.contents.qos[topic]
+            assert (offered.durability, offered.reliability) == (QosDurability.TRANSIENT_LOCAL, QosReliability.RELIABLE)
+
+
+def test_the_demo_drive_keeps_tf_latched_in_metadata_that_humble_reads(repository):
+    written = yaml.safe_load((repository / "bags/demo_drive/metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert written["version"] == 8
+    assert all(
+        isinstance(t["topic_metadata"]["offered_qos_profiles"], str) for t in written["topics_with_message_count"]
+    )
+    for by_index in (True, False):
+        with Bag(repository / "bags/demo_drive", by_index=by_index) as bag:
+            assert [qos.durability for qos in bag.contents.qos["/tf_static"]] == [QosDurability.TRANSIENT_LOCAL]

@@ -26,10 +26,13 @@ ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "r
 
 # Heavy or optional package: the only library files that may import it. tools/doctor.py checks what is installed.
 HOMES = {
+    "av": ["io/video_file.py"],
+    "aiohttp": ["tools/live/server.py"],
     "cuda": ["tools/doctor.py", "engines/cuda/*.py"],
     "onnxruntime": [
         "tools/doctor.py", "engines/build/locate_deviation.py", "engines/onnxruntime.py", "tools/models/import_onnx.py",
     ],
+    "foxglove": ["tools/live/foxglove.py"],
     "openvino": ["tools/doctor.py", "engines/openvino.py"],
     "tensorrt": ["tools/doctor.py", "engines/tensorrt/*.py"],
 }  # fmt: skip

@@ -44,6 +44,7 @@ def test_help_imports_nothing_heavy():
         "doctor",
         "repair-bag",
         "anonymize",
+        "live",
         "profile",
         "calibrate",
         "bench",
@@ -64,6 +65,8 @@ def test_help_explains_arguments_too():
         (["repair-bag", "/absent"], "/absent does not exist"),
         (["replay", "/absent", "-m", "x", "-o", "y"], "/absent does not exist"),
         (["replay", "/absent", "-m", "x", "-o", "y", "--compare", "/gone"], "/gone does not exist"),
+        (["live", "/absent", "-m", "x"], "model folder x does not exist"),
+        (["live", "/absent"], "/absent does not exist"),
         (["inspect-onnx", "/absent.onnx"], "/absent.onnx does not exist"),
     ],
 )
@@ -71,6 +74,23 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, text):
     result = run(*arguments)
     assert (result.exit_code, text in result.output) == (2, True), result.output
     assert "Traceback" not in result.output
+
+
+def test_the_version_and_examples_are_shown():
+    assert run("--version").output.startswith("camera-perception ")
+    for command in ("replay", "anonymize", "profile", "repair-bag", "inspect-onnx", "check-model", "build-engine"):
+        assert f"camera-perception {command} " in " ".join(run(command, "--help").output.split())
+
+
+def test_completion_can_be_installed():
+    assert "--install-completion" in run("--help").output
+
+
+def test_without_tensorrt_no_bar_is_shown(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    done = run("build-engine", tiny_model)
+    assert (done.exit_code, "no engine can be built here" in done.output) == (2, True), done.output
+    assert "%" not in done.output
 
 
 def test_check_model_passes_a_good_folder(tiny_model):

@@ -53,6 +53,46 @@ def test_boxes_above_the_threshold_are_returned_in_source_pixels():
     assert found.classes.dtype == np.int32
 
 
+def with_options(head, **options):
+    return HeadSpec(head.head, head.kind, head.tensors, head.classes, options=head.options | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "threshold", "scores"),
+    [
+        ({}, 0.4, [0.6, 0.5]),
+        ({"thresholds": {"car": 0.7}}, 0.4, [0.5]),
+        ({"thresholds": {"traffic light": 0.1}}, 0.4, [0.6, 0.5, 0.3, 0.2]),
+        ({"thresholds": {"car": 0.8}}, 0.2, [0.6, 0.5, 0.3, 0.2]),  # half the head's threshold: half of 0.8
+        ({"calibration": {"car": [1.0, 100.0]}}, 0.4, [1.0, 0.5]),
+        ({"calibration": {"car": [2.0, 0.0]}}, 0.4, [0.36 / (0.36 + 0.16), 0.5]),  # odds 6 / 4, squared
+        ({"calibration": {"traffic light": [1.0, np.log(4)]}}, 0.4, [0.8, 12 / 19, 0.6, 0.5]),  # four times the odds
+        ({"calibration": {"car": [2.0, 0.0]}, "thresholds": {"car": 0.7}}, 0.4, [0.5]),
+    ],
+)
+def test_scores_are_calibrated_before_the_threshold_of_their_class(options, threshold, scores):
+    """One car and three traffic lights."""
+    rows = objects((0, 50, 9, 60, 0.6, 0), (20, 50, 29, 60, 0.5, 1), (40, 50, 49, 60, 0.3, 1), (60, 50, 69, 60, 0.2, 1))
+    found = decode(rows, with_options(OBJECTS, **options), threshold).detections.scores
+    np.testing.assert_allclose(sorted(found), sorted(scores), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"thresholds": {"boat": 0.4}}, "boat"),
+        ({"thresholds": {"car": 1.5}}, "0 to 1"),
+        ({"calibration": {"boat": [1, 0]}}, "boat"),
+        ({"calibration": {"car": [-1, 0]}}, "slope above 0"),
+        ({"calibration": {"car": [1]}}, "slope above 0"),
+    ],
+)
+def test_options_of_scores_are_checked(options, says):
+    shapes = {"boxes": (1, 9, 4), "scores": (1, 9), "classes": (1, 9), "light_states": (1, 9, 4)}
+    with pytest.raises(ModelError, match=says):
+        decoder("topk_boxes").check(with_options(OBJECTS, **options), shapes)
+
+
 def test_only_traffic_lights_have_a_state():
     states = [[0.7, 0.1, 0.1, 0.1]] * 2
     found = decode(objects((0, 50, 9, 60, 0.9, 0), (20, 50, 29, 60, 0.8, 1), states=states), OBJECTS).detections
@@ -221,9 +261,27 @@ def test_invalid_numbers_never_raise_and_never_leave_the_image(role, value):
         assert 0 <= line.score <= 1
 
 
+@pytest.mark.parametrize(("options", "rows"), [({}, 30), ({"min_agreeing": 0.9}, 0), ({"max_jump": None}, ROWS - 2)])
+def test_a_line_that_jumps_is_refitted_refused_or_left_as_it_is(options, rows):
+    """The upper half of the rows is left of the line in turns; 46 rows are inside the image."""
+    arrays = lane_arrays()
+    arrays["score"][2] = 0.9
+    straight = 320 + 0.5 * (np.arange(ROWS) * 8 - 200)
+    arrays["x"][2] = straight - np.where((np.arange(ROWS) < 24) & (np.arange(ROWS) % 2), 80, 0)
+    found = decode(arrays, HeadSpec("lanes", "lane_rows", LANES.tensors, options=LANES.options | options)).lanes
+    assert sum(len(line.points) for line in found) >= rows
+    if rows == 30:
+        u, v = (found[0].points / 2).T
+        np.testing.assert_allclose(u, 320 + 0.5 * (v + 12 - 4 - 200), atol=0.5)
+    if not rows:
+        assert found == ()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({"max_jump": 0}, "max_jump"),
+        ({"min_agreeing": 1.5}, "min_agreeing"),
         ({"positions": [-1, 1]}, "positions"),
         ({"line_types": [*TYPES[:8], "wavy"]}, "wavy"),
         ({"line_types": TYPES[:8]}, "type"),
@@ -247,11 +305,43 @@ SCENE = HeadSpec(
 )
 
 
-def test_attributes_are_the_best_label_above_the_threshold():
+def test_attributes_are_the_best_label_or_unknown():
     arrays = {"weather": np.array([0.1, 0.7, 0.2]), "timeofday": np.array([0.5, np.nan])}
     part = decode(arrays, SCENE)
     assert part.tasks == Task.SCENE
-    assert [(a.name, a.label, a.score) for a in part.scene] == [("weather", "rainy", 0.7)]
+    assert [(a.name, a.label, a.score) for a in part.scene] == [
+        ("weather", "rainy", 0.7),
+        ("timeofday", "unknown", 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weather", "threshold", "label"),
+    [
+        ([0.39, 0.31, 0.3], 0.4, "unknown"),
+        ([0.41, 0.3, 0.29], 0.4, "clear"),
+        ([0.1, 0.89, 0.01], 0.4, "unknown"),  # rainy has its own threshold, 0.9
+        ([0.05, 0.91, 0.04], 0.4, "rainy"),
+        ([0.4, 0.5, 0.1], 0.2, "rainy"),  # half the head's threshold: half of 0.9
+        ([0.3, 0.4, 0.3], 0.0, "rainy"),
+    ],
+)
+def test_each_label_has_its_threshold(weather, threshold, label):
+    head = HeadSpec(
+        "scene", "attributes", SCENE.tensors, options=SCENE.options | {"thresholds": {"weather": {"rainy": 0.9}}}
+    )
+    arrays = {"weather": np.array(weather), "timeofday": np.array([0.9, 0.1])}
+    assert [a.label for a in decode(arrays, head, threshold).scene] == [label, "daytime"]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "says"),
+    [({"weather": {"hail": 0.5}}, "hail"), ({"wind": {"rainy": 0.5}}, "wind"), ({"weather": {"rainy": 2}}, "0 to 1")],
+)
+def test_thresholds_of_labels_are_checked(thresholds, says):
+    head = HeadSpec("scene", "attributes", SCENE.tensors, options=SCENE.options | {"thresholds": thresholds})
+    with pytest.raises(ModelError, match=says):
+        decoder("attributes").check(head, {"weather": (1, 3), "timeofday": (1, 2)})
 
 
 def test_attributes_need_one_label_per_number():

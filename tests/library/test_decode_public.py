@@ -138,6 +138,28 @@ def test_yolox_grids_and_strides(strides, letterbox):
     assert_same(found, slow_objects(candidates, letterbox, 0.7, 0.5))
 
 
+@pytest.mark.parametrize("kind", ["ultralytics", "yolop_boxes", "end_to_end"])
+def test_scores_of_public_models_are_calibrated_too(kind):
+    """Ten candidates far apart, of two classes; those of the first get the square of their odds."""
+    scores = np.linspace(0.05, 0.95, 10).astype(np.float32)
+    numbers = np.arange(10) % 2
+    boxes = np.column_stack((np.arange(10) * 60 + 30, np.full(10, 100), np.full(10, 40), np.full(10, 40)))
+    by_class = np.where(np.arange(3) == numbers[:, None], scores[:, None], 0)
+    outputs = {
+        "ultralytics": np.hstack((boxes, by_class)),
+        "yolop_boxes": np.hstack((boxes, np.ones((10, 1)), by_class)),
+        "end_to_end": np.column_stack((boxes[:, :2] - 20, boxes[:, :2] + 20, scores, numbers)),
+    }
+    name = "ultralytics" if kind == "end_to_end" else kind
+    options = {"calibration": {NAMES[0]: [2.0, 0.0]}, "thresholds": {NAMES[1]: 0.1}}
+    head = head_of(name, options=options)
+    found = decoder(name).decode({"output": outputs[kind].astype(np.float32)}, head, BOX, head.threshold).detections
+    odds = (scores / (1 - scores)) ** 2
+    expected = np.where(numbers == 0, odds / (1 + odds), scores)
+    kept = expected >= np.where(numbers == 0, head.threshold, 0.1)
+    np.testing.assert_allclose(sorted(found.scores), sorted(expected[kept]), rtol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["yolox", "yolop_boxes"])
 def test_rows_with_objectness_in_network_pixels(kind):
     cxcywh, scores = crowd()

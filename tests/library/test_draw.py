@@ -25,12 +25,14 @@ from camera_perception.core.types import (
     Task,
     Timing,
 )
-from camera_perception.draw import bird_eye, image_grid, overlay, side_by_side
-from camera_perception.draw.birds_eye import GROUND, View
-from camera_perception.draw.boxes import label_texts
+from camera_perception.draw import bird_eye, image_grid, legend_entries, legend_strip, overlay, side_by_side
+from camera_perception.draw import boxes as boxes_module
+from camera_perception.draw.birds_eye import GROUND, View, caption_height
+from camera_perception.draw.boxes import distinct, label_texts
 from camera_perception.draw.colors import LINE_COLORS, ORANGE, SKY
-from camera_perception.draw.image import header_texts
-from camera_perception.draw.primitives import blend_mask, dashed, draw_label, text_mask
+from camera_perception.draw.image import HEADER_HEIGHT, header_rect, header_texts, visible_parts
+from camera_perception.draw.placement import MOST_COVERED, Placement
+from camera_perception.draw.primitives import blend_mask, dashed, draw_label, text_mask, text_size
 from camera_perception.draw.scene import light_state, surroundings_of
 from camera_perception.objects.footprint import ellipse, rectangle
 
@@ -309,3 +311,89 @@ def test_images_of_any_shape_fit_the_grid():
     assert (both[:50, 38:62] == 7).all()  # half as high, in the middle
     assert (both[64:89] == 9).all()
     assert image_grid([tall, wide, tall], 2, (50, 100), gap=2).shape == (102, 202, 3)
+
+
+def covered(rect, box):
+    """Fraction of a box that a rectangle covers."""
+    width, height = min(rect[2], box[2]) - max(rect[0], box[0]), min(rect[3], box[3]) - max(rect[1], box[1])
+    return max(width, 0) * max(height, 0) / ((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def test_a_label_goes_where_it_hides_no_object():
+    placement = Placement((100, 200), np.array([(0, 0, 100, 30), (50, 60, 80, 90)]))
+    assert placement.place((40, 10), [(50, 20), (50, 65), (50, 40)]) == (50, 40)  # on a car, on a small one, free
+    assert placement.place((40, 10), [(60, 45)]) is None  # taken
+    assert placement.place((40, 10), [(190, 40)]) == (160, 40)  # moved into the canvas
+    assert placement.place((40, 10), [(100, 95)]) is None  # below the canvas
+
+
+@pytest.mark.parametrize("width", [480, 960, 1920])
+def test_labels_of_a_crowd_hide_none_of_it(width, monkeypatch):
+    drawn = []
+    original = boxes_module.draw_label
+    monkeypatch.setattr(boxes_module, "draw_label", lambda *args, **more: drawn.append(original(*args, **more)))
+    boxes = [(x, y, x + 0.08 * width, y + 0.1 * width, 0) for x in np.arange(9) * 0.1 * width for y in (80, 200, 260)]
+    image = np.full((width * 3 // 4, width, 3), 90, np.uint8)
+    overlay(image, perception(image, objects=objects(*boxes)), SPEC)
+    assert max((covered(rect, box) for rect in drawn for box in boxes), default=0.0) <= MOST_COVERED
+
+
+def test_text_shrinks_with_the_image():
+    sizes = [text_size(np.zeros((9, width, 3), np.uint8)) for width in (320, 480, 960, 1920, 3840)]
+    assert sizes == [6, 6, 8, 16, 33]
+    assert HEADER_HEIGHT * sizes[1] < 0.05 * 360  # on 480x360 pixels
+
+
+def test_the_header_makes_way_for_a_traffic_light():
+    canvas = np.zeros((360, 640, 3), np.uint8)
+    assert header_rect(canvas, np.array([(0, 100, 50, 200)]))[1] == 0
+    assert header_rect(canvas, np.array([(300, 2, 310, 30)]))[3] == 360
+    assert header_rect(canvas, np.array([(300, 2, 310, 30), (0, 300, 90, 359)]))[1] == 0
+
+
+def test_a_vehicle_hides_the_line_behind_it():
+    points = np.column_stack((np.full(100, 300.0), np.linspace(350, 150, 100)))
+    line = LaneLine(points.astype(np.float32), 0.9, 1, LineType.SOLID, color=LineColor.WHITE)
+    car = (280, 200, 320, 260)
+    drawn = overlay(GREY_IMAGE, perception(lanes=(line,), objects=objects((*car, 0))), SPEC)
+    assert close(drawn[205:255, 300], (255, 255, 255)).sum() == 0
+    assert close(drawn[270:340, 300], (255, 255, 255)).all()
+    assert close(drawn[155:190, 300], (255, 255, 255)).any()
+    assert [(part.start, part.stop) for part in visible_parts(points, np.array([car]))] == [(0, 45), (75, 100)]
+    assert visible_parts(points, np.zeros((0, 4))) == [slice(0, 100)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ([], []),
+        ([(10, 60, 110, 160, 0), (12, 60, 112, 162, 3)], [0]),  # a truck on a car
+        ([(10, 60, 110, 160, 0), (60, 60, 160, 160, 3)], [0, 3]),  # one beside the other
+        ([(10, 60, 110, 160, 0), (12, 60, 112, 162, 0)], [0, 0]),  # cars in a queue are told apart by the tracker
+        ([(10, 60, 110, 160, 0), (12, 60, 112, 162, 1)], [0, 1]),  # a person before a car
+    ],
+)
+def test_an_object_has_one_box(rows, kept):
+    head = replace(OBJECTS, classes=("car", "pedestrian", "traffic light", "truck"))
+    found = objects(*rows)
+    found = replace(found, scores=np.linspace(0.9, 0.5, len(rows), dtype=np.float32))
+    assert distinct(found, replace(SPEC, heads=(head,))).classes.tolist() == kept
+
+
+def test_the_legend_names_every_class_and_wraps():
+    entries = legend_entries(["car", "pedestrian", "traffic light", "tram"])
+    assert [text for text, _ in entries[:3]] == ["car", "person", "tram"]
+    assert dict(entries)["red light"] == (60, 60, 245)
+    wide, narrow = legend_strip(1600, entries, 12), legend_strip(400, entries, 12)
+    assert (wide.shape[1], narrow.shape[1]) == (1600, 400)
+    assert len(narrow) > len(wide)
+    assert all(close(narrow, color).any() for _, color in entries)
+
+
+def test_a_caption_has_its_own_rows_and_the_scene_keeps_its_place():
+    scene = surroundings_of(perception(), SPEC)
+    with_caption = bird_eye(scene, (720, 480), caption="fused from 2 cameras, 1.4 s old")
+    bar = caption_height(720)
+    assert with_caption.shape == (720, 480, 3)
+    np.testing.assert_array_equal(with_caption[bar:], bird_eye(scene, (720 - bar, 480)))
+    assert (with_caption[:bar].max(axis=(1, 2)) > 200).any()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from camera_perception.core.errors import BadImage
+from camera_perception.image.compressed_size import compressed_size
 from camera_perception.image.encodings import ENCODINGS, decode_compressed, decode_image
 
 RNG = np.random.default_rng(7)
@@ -265,3 +268,46 @@ def test_corrupt_png_and_jpeg_header_are_refused():
 def test_other_data_is_refused(data, says):
     with pytest.raises(BadImage, match=says):
         decode_compressed(data, "16UC1; compressedDepth")
+
+
+# Size limits
+
+
+def bomb(image_format: str) -> bytes:
+    """A complete file of a few bytes whose header declares 30000x30000 pixels."""
+    raw = bytearray(file_of(image_format, smooth_bgr()))
+    if image_format == "PNG":
+        raw[16:24] = struct.pack(">II", 30000, 30000)
+        raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
+    else:
+        at = raw.index(b"\xff\xc0")
+        raw[at + 5 : at + 9] = struct.pack(">HH", 30000, 30000)
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_an_image_bomb_is_refused_before_it_is_decoded(image_format, monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(BadImage, match="30000x30000 exceeds the limit of 64 megapixels.*max_megapixels"):
+        decode_compressed(bomb(image_format))
+
+
+def test_the_limit_counts_for_raw_images_and_fallbacks_too():
+    for encoding in ("mono8", "unheard"):
+        with pytest.raises(BadImage, match="9x8 exceeds"):
+            decode_image(encoding, 8, 9, 9, False, bytes(72), fallback=lambda *_: pytest.fail("called"), max_pixels=71)
+    assert decode_image("mono8", 8, 9, 9, False, bytes(72), max_pixels=72).shape == (8, 9, 3)
+
+
+LARGER_THUMBNAIL = b"Exif\0\0" + b"\xff\xc0\0\x11\x08\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": LARGER_THUMBNAIL}])
+def test_the_size_in_the_header_is_that_of_the_image(options):
+    assert compressed_size(file_of("JPEG", smooth_bgr(), **options)) == (W, H)
+    assert compressed_size(file_of("PNG", smooth_bgr())) == (W, H)
+
+
+def test_a_header_without_size_is_refused():
+    with pytest.raises(BadImage, match="no size in its header"):
+        decode_compressed(b"\xff\xd8\xff\xda\0\x02\xff\xd9")

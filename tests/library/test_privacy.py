@@ -12,6 +12,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from typer.testing import CliRunner
 
 from camera_perception.core.errors import BagError, ModelError
+from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import Detections
 from camera_perception.image.encodings import ENCODINGS, decode_image, samples_of
 from camera_perception.io.bag_reader import Bag
@@ -21,10 +22,11 @@ from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize,
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.privacy.anonymize import anonymize
 from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels
-from camera_perception.tools.privacy.detector import PrivacyDetector
+from camera_perception.tools.privacy.detector import PrivacyDetector, UnitedDetector
 from camera_perception.tools.privacy.live import LiveCover
 from camera_perception.tools.privacy.regions import Region, Settings, region_of
 from camera_perception.tools.privacy.temporal import ImageDetections, plan_regions
+from camera_perception.tools.privacy.tiles import tiles
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "face")
@@ -217,6 +219,8 @@ class TrueBoxes:
 
     class spec:
         name, version, onnx_sha256 = "truth", "1", "0" * 64
+
+    specs, in_tiles = (spec,), False
 
     def __init__(self, rows: list[dict]) -> None:
         self.rows = iter(rows)
@@ -411,8 +415,6 @@ def test_live_covering_predicts_boxes_after_their_last_detection(drive):
 def test_a_model_without_people_or_vehicles_is_refused(tiny_model):
     from dataclasses import replace
 
-    from camera_perception.core.model_spec import load_spec
-
     spec = load_spec(tiny_model)
     heads = tuple(replace(head, classes=("traffic light",)) if head.head == "objects" else head for head in spec.heads)
     with pytest.raises(ModelError, match="choose one that detects people or vehicles"):
@@ -446,3 +448,66 @@ def test_the_command_reports_what_it_covered_and_refuses_to_overwrite(tiny_model
     assert (again.exit_code, "exists already" in again.output) == (2, True), again.output
     wrong = CliRunner().invoke(app, [*command[:3], str(tmp_path / "new"), *command[4:], "--how", "hide"])
     assert (wrong.exit_code, "give one of mosaic, blur, fill" in wrong.output) == (2, True), wrong.output
+
+
+@pytest.mark.parametrize("size", [(1, 1), (96, 160), (720, 1280), (1080, 1920), (640, 360)])
+def test_tiles_cover_the_image_and_stay_inside(size):
+    seen = np.zeros(size, int)
+    for rows, columns in tiles(size, (384, 640)):
+        assert 0 <= rows.start < rows.stop <= size[0]
+        assert 0 <= columns.start < columns.stop <= size[1]
+        seen[rows, columns] += 1
+    assert seen.min() >= 1
+
+
+class Bright:
+    """A network that detects every bright rectangle at least 12 px high in its view, as `name`."""
+
+    def __init__(self, name: str, least: int = 12) -> None:
+        self.names, self.least = (name, "face"), least
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        _, _, stats, _ = cv2.connectedComponentsWithStats((image[..., 0] > 200).astype(np.uint8))
+        rows = [[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:] if h >= self.least]
+        boxes = np.array(rows, np.float32).reshape(-1, 4)
+        return Detections(
+            boxes, np.full(len(rows), 0.8, np.float32), np.zeros(len(rows), np.int32), np.zeros((len(rows), 0))
+        )
+
+
+def test_what_any_of_two_models_detects_is_covered_once():
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[10:40, 10:30] = image[10:24, 100:120] = 255
+    united = UnitedDetector.__new__(UnitedDetector)
+    united._detectors, united.names = (Bright("pedestrian", 20), Bright("person")), ("pedestrian", "face", "person")  # type: ignore[assignment]
+    found = united(image)
+    assert [united.names[i] for i in found.classes] == ["pedestrian", "person"]
+    assert found.boxes.tolist() == [[10, 10, 30, 40], [100, 10, 120, 24]]
+
+
+def test_tiles_add_what_the_whole_image_misses_and_leave_out_what_they_cut(monkeypatch, tiny_model):
+    spec = load_spec(tiny_model)
+    detector = PrivacyDetector.__new__(PrivacyDetector)
+    detector.spec, detector.names, detector.in_tiles, detector._cascades = spec, ("pedestrian", "face"), True, []
+    image = np.zeros((300, 500, 3), np.uint8)
+    image[20:50, 40:60] = image[100:250, 220:260] = 255
+
+    def looks(view: np.ndarray) -> Detections:
+        return Bright("pedestrian", 12 if view.shape[0] < 300 else 100)(view)
+
+    monkeypatch.setattr(detector, "_network", looks)
+    found = detector(image).boxes.tolist()
+    assert sorted(found) == [[40, 20, 60, 50], [220, 100, 260, 250]]
+    detector.in_tiles = False
+    assert detector(image).boxes.tolist() == [[220, 100, 260, 250]]
+
+
+def test_the_command_unites_two_models_and_reports_them(tiny_model, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "0.png"), np.full((96, 160, 3), 90, np.uint8))
+    command = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "-m", str(tiny_model), "-e", "onnxruntime"]
+    result = CliRunner().invoke(app, [*command, "--threads", "1", "--extra-model", str(tiny_model), "--tiles"])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert (report["tiles"], len(report["extra_models"])) == (True, 1)

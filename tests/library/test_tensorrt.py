@@ -10,7 +10,7 @@ import pytest
 from fake_tensorrt import VERSIONS, install
 from tiny_models import mean_spec, tiny_images
 
-from camera_perception.core.errors import EngineError
+from camera_perception.core.errors import ContextLost, EngineError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines import infer, tensorrt
 from camera_perception.engines.build.build import build_engine
@@ -198,13 +198,25 @@ def test_a_dynamic_batch_dimension_is_fixed_by_the_build(fake, tmp_path):
 # The machine fails
 
 
+@pytest.mark.parametrize("error", ["cudaErrorLaunchFailure", "cudaErrorIllegalAddress", "cudaErrorLaunchTimeout"])
+def test_after_an_error_that_no_reset_cures_everything_asks_for_a_new_process(built, spec, error):
+    engine = tensorrt.load(spec)
+    built.cuda.fail("cudaGraphLaunch", error)
+    with pytest.raises(ContextLost, match="restart this program"):
+        infer(engine, tiny_images()[:1])
+    engine.close()
+    assert "restart this program" in runtime.available()
+    with pytest.raises(EngineError, match=f"{error}.* restart this program"):
+        tensorrt.load(spec)
+
+
 @pytest.mark.parametrize(
     "call", ["cudaMemcpyAsync", "cudaGraphLaunch", "cudaEventRecord", "cudaStreamWaitEvent", "cudaEventQuery"]
 )
 def test_a_cuda_error_is_explained_and_the_engine_can_be_loaded_again(built, spec, call):
     engine = tensorrt.load(spec)
-    built.cuda.fail(call, "cudaErrorLaunchFailure")
-    with pytest.raises(EngineError, match="crashed on the GPU: load the engine again"):
+    built.cuda.fail(call, "cudaErrorECCUncorrectable")
+    with pytest.raises(EngineError, match="memory defect"):
         infer(engine, tiny_images()[:1])
     engine.close()
     again = tensorrt.load(spec)  # resets the ruined device first
@@ -245,7 +257,26 @@ def test_too_little_memory_for_the_context_is_explained(built, spec):
 
 def test_a_missing_driver_is_explained(fake, spec):
     fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+    fake.cuda.driver = 0
     assert "nvidia-smi must work" in tensorrt.available()
+
+
+def test_the_bindings_of_jetpack_6_raise_without_a_driver(fake, monkeypatch):
+    def no_library():
+        raise RuntimeError("Failed to dlopen libcuda.so.1")
+
+    monkeypatch.setattr(fake.cuda, "cudaGetDeviceCount", no_library)
+    assert "nvidia-smi must work" in tensorrt.available()
+
+
+def test_bindings_that_are_too_new_for_the_driver_are_not_called_a_missing_driver(fake):
+    fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+    reason = runtime.available()
+    assert "cuda-bindings for CUDA 12.9 is too new for this NVIDIA driver, which is for CUDA 12.6" in reason
+    assert "cuda-compat-12-9" in reason
+    fake.cuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver")
+    fake.cuda.driver = 0
+    assert "no usable NVIDIA driver" in runtime.available()
 
 
 def test_a_missing_gpu_is_explained(built, spec):

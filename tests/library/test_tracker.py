@@ -316,6 +316,17 @@ def test_the_score_threshold_can_change_while_running():
     assert len(tracker.update(weak, 2 * STEP)) == 0
 
 
+def test_each_class_may_have_its_score_threshold():
+    tracker = ObjectTracker(CLASSES, high_score=np.array([0.2] + [0.4] * (len(CLASSES) - 1)))
+    both = detected((200, 300), (500, 300), scores=[0.3, 0.3])
+    both.classes[1] = 1
+    assert tracker.update(both, 0).classes.tolist() == [0]
+    tracker.set_high_score(0.2)
+    assert tracker.update(both, STEP).classes.tolist() == [0, 1]
+    tracker.set_high_score(np.array([0.35] + [0.2] * (len(CLASSES) - 1)))  # ends the track of the first class
+    assert tracker.update(both, 2 * STEP).classes.tolist() == [1]
+
+
 def test_a_score_just_above_the_threshold_continues_a_track_but_starts_none():
     tracker = ObjectTracker(CLASSES)
     tracker.set_high_score(0.5)

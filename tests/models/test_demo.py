@@ -228,8 +228,9 @@ def test_the_shipped_recipe_uses_no_data_that_must_not_be_shipped():
 def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     steps = []
     recipe = train_demo.Recipe(
-        tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 2, 2, 1, 2)
-    )
+        tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 2, 2, 1, 2),
+        pictures=tmp_path / "no images", teachers=tmp_path / "no teachers",
+    )  # fmt: skip
 
     def make_dataset(folder, count, seed, size, workers, kind=None, around=False):
         (folder / "images").mkdir(parents=True)
@@ -265,6 +266,48 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     ]  # fmt: skip
     assert (tmp_path / "zoo/metrics.json").exists()
     assert (tmp_path / "zoo/training/curves.png").exists()
+
+
+def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = train_demo.Recipe(
+        run=tmp_path / "run", out=tmp_path / "zoo",
+        pictures=tmp_path / "pictures", teachers=tmp_path / "teachers",
+    )  # fmt: skip
+    first, said, labelled = tmp_path / "run/best.safetensors", [], []
+    assert train_demo.fine_tune(first, recipe, said.append) == first
+    assert "no fine-tuning on real images" in said[0]
+
+    def label(source, out, teachers, config, road):
+        out.mkdir(parents=True)
+        (out / "CREDITS.csv").write_text(f"file_name,licence\n{source.name}.jpg,CC BY 2.0\n")
+        labelled.append((out.name, round(config.widen, 3), road is not None))
+
+    def train(config, folder):
+        assert config.transfer.weights == str(first)
+        assert {Path(e["path"]).name for e in config.data.train} == {"coco", "openimages", "driveai"}
+        return folder / "best.safetensors"
+
+    recipe.pictures.mkdir()
+    recipe.teachers.mkdir()
+
+    def cut_all(sources, out, config):
+        labelled.append(("cutouts", [path.name for path in sources], config.polygons.name))
+        return [1, 2], {}
+
+    monkeypatch.setattr("perception_models.data.curation.cutouts.cut.cut_all", cut_all)
+    monkeypatch.setattr("perception_models.data.curation.label.label", label)
+    monkeypatch.setattr("perception_models.data.curation.road.RoadTeacher", lambda path: path)
+    monkeypatch.setattr("perception_models.data.curation.teachers.load_teachers", lambda folder: [])
+    monkeypatch.setattr(train_demo, "run", train)
+    assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
+    assert labelled == [
+        ("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True),
+        ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
+    ]  # fmt: skip
+    credits = (recipe.out / "CREDITS.csv").read_text().splitlines()
+    assert credits[0] == "file_name,licence"
+    assert len(credits) == 4
 
 
 def test_the_card_separates_training_data_from_held_out_data():

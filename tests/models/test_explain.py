@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from camera_perception.core.errors import ModelError
+from camera_perception.core.model_spec import InputSpec
 from camera_perception.core.types import Detections, LaneLine, Observations, SceneAttribute, Task
 from perception_models.evaluation.explain import gradients
 from perception_models.evaluation.explain.gradients import gradient_maps, target_output, with_random_weights
-from perception_models.evaluation.explain.model import fit_to_input, network_predictor
+from perception_models.evaluation.explain.model import content, fit_to_input, network_predictor
 from perception_models.evaluation.explain.occlusion import blurred, occlusion_maps, random_mask
 from perception_models.evaluation.explain.run import explain
 from perception_models.evaluation.explain.sanity import fraction_inside, rank_correlation, scores_after_deletion
-from perception_models.evaluation.explain.sheet import panel
+from perception_models.evaluation.explain.sheet import panel, sheet
 from perception_models.evaluation.explain.target import Target, find_targets, target_score
 from perception_models.network import PerceptionNet, of_size
 from perception_models.training.checkpoint import load_network
@@ -217,6 +218,19 @@ def test_the_panel_is_red_for_evidence_and_blue_for_evidence_against():
     assert (out[:, 10, 2] > out[:, 10, 0] + 50).all()
     assert (out[:, 150, 0] > out[:, 150, 2] + 50).all()
     assert (out[:, 80] == 100).all()
+
+
+def test_a_sheet_shows_no_padding_of_the_letterbox():
+    spec = InputSpec("images", 160, 96)
+    image = np.full((40, 160, 3), 200, np.uint8)  # wider than the input: grey above and below
+    fitted = fit_to_input(image, spec)
+    rows, columns = content(image, spec)
+    assert (fitted[rows, columns] == 200).all()
+    assert fitted.size > fitted[rows, columns].size
+    evidence = np.zeros((1, 96, 160), np.float32)
+    drawn = sheet(fitted, [DAY], evidence, content(image, spec))
+    assert drawn.shape == (40, 3 * 160, 3)
+    assert (drawn[-5:, :160] == 200).all()
 
 
 @pytest.mark.parametrize("method", ["gradients", "occlusion"])

@@ -9,14 +9,13 @@ import pytest
 
 from perception_models.data import DataError, open_dataset
 from perception_models.data.curation.agreement import HYDRANT, Rules, fuse
-from perception_models.data.curation.boxes import hull, iou
+from perception_models.data.curation.boxes import TrueBox, Truth, hull, iou
 from perception_models.data.curation.label import LabelConfig, label
 from perception_models.data.curation.lights import lamp_state
 from perception_models.data.curation.road import corridor, mask_from
 from perception_models.data.curation.rules import Label, crowds, label_objects, rides
 from perception_models.data.curation.sources import open_source
 from perception_models.data.curation.teachers import COCO_NAMES, Finding
-from perception_models.data.curation.truth import TrueBox, Truth
 from perception_models.data.curation.views import find_in_views, tiles
 from perception_models.data.labels import OBJECTS
 

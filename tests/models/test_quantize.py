@@ -12,13 +12,13 @@ from fake_tensorrt import objections
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import Graph, reference_outputs, tiny_json, value, write_folder
 
-from camera_perception.core.errors import ModelError
+from camera_perception.core.errors import ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.reference import Reference, read_reference
 from perception_models.compression import quantize as quantizing
 from perception_models.compression.fp16 import to_fp16
 from perception_models.compression.qdq import after_a_softmax, unquantised
-from perception_models.compression.quantize import quantize
+from perception_models.compression.quantize import calibration_images, quantize
 
 SIZE = 32
 
@@ -217,3 +217,12 @@ def test_the_loss_per_task_is_limited_and_recorded(folder, monkeypatch, tmp_path
     assert json.loads((made.folder / "model.json").read_text())["metrics"]["points_lost"] == {"objects": 0.1}
     with pytest.raises(ModelError, match=r"loses more than 0\.2 points in: objects 10\.00"):
         quantize(folder, "fp16", labelled=tmp_path)
+
+
+def test_calibration_images_of_one_camera_of_a_recording_with_several(repository):
+    spec = load_spec(repository / "perception_models/zoo/demo")
+    drive = repository / "bags/demo_drive"
+    with pytest.raises(PerceptionError, match="choose one"):
+        calibration_images(spec, drive, 2)
+    images = calibration_images(spec, drive, 2, "/camera/front/image_raw/compressed")
+    assert [image.shape for image in images] == [spec.input.shape[1:]] * 2

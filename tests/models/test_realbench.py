@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("openvino", reason="needs openvino: make setup")
 pytest.importorskip("trackeval", reason="needs trackeval: make setup")
 
-from perception_models.evaluation.real import metrics, pandaset, rows, run, sets, teachers
+from camera_perception.core.types import Detections
+from perception_models.evaluation.real import metrics, mistakes, pandaset, privacy_recall, rows, run, sets, teachers
 from perception_models.evaluation.real.output import KINDS, Output, objects_only
 from perception_models.evaluation.real.rows import MODEL
 from perception_models.evaluation.real.sets import Picture, RealSet, box_array
@@ -39,9 +40,9 @@ def mask(folder: Path, name: str, values: np.ndarray) -> Path:
     return folder / name
 
 
-def value(each: RealSet, found: dict, measure: str, column: str = MODEL, threshold: float = 0.4) -> float:
+def value(each: RealSet, found: dict, measure: str, column: str = MODEL) -> float:
     outputs = {name: {each.name: out} for name, out in found.items()}
-    table = rows.table_rows([each], outputs, threshold)
+    table = [*rows.table_rows([each], outputs), *mistakes.mistake_rows([each], outputs)]
     return next(row.values[column] for row in table if row.measure == measure)
 
 
@@ -111,6 +112,48 @@ def test_rows_of_objects_by_size_for_every_network(tmp_path):
     assert value(each, found, "vehicles, recall at own threshold, all") == pytest.approx(0.4)
     assert value(each, found, "vehicles, recall at 0.5 false a picture, all", teachers.WHOLE) == 1.0
     assert value(each, found, "vehicles, false a picture at own threshold") == 0.0
+
+
+def test_each_box_is_reported_at_its_own_threshold(tmp_path):
+    boxes = box_array([[20 * i, 0, 20 * i + 10, 45] for i in range(5)])
+    each = RealSet("set", (picture(tmp_path, targets={"vehicle": boxes}),))
+    found = objects_only(boxes, [0.3, 0.3, 0.5, 0.5, 0.9], ["car"] * 5, np.array([0.2, 0.4, 0.4, 0.6, 0.6]))
+    assert value(each, {MODEL: [found]}, "vehicles, recall at own threshold, all") == pytest.approx(0.6)
+    assert value(each, {MODEL: [found]}, "vehicles, calibration error of scores") == pytest.approx(0.5)  # all right
+
+
+def test_people_and_two_wheelers_taken_for_each_other(tmp_path):
+    people = box_array([[20 * i, 0, 20 * i + 10, 45] for i in range(4)])
+    cycles = box_array([[100, 0, 130, 30], [140, 0, 170, 30]])
+    each = RealSet("set", (picture(tmp_path, targets={"person": people}, cycles=cycles),))
+    names = ["pedestrian", "rider", "motorcycle", "pedestrian", "bicycle", "pedestrian"]
+    found = objects_only([*people, *cycles], [0.9] * 5 + [0.3], names, np.full(6, 0.4))
+    # The second and the third are wrong; the last is below its threshold.
+    measure = "people and two-wheelers taken for each other"
+    assert value(each, {MODEL: [found]}, measure) == pytest.approx(2 / 5)
+
+
+def test_near_signs_that_are_found(tmp_path):
+    signs = box_array([[0, 0, 20, 20], [40, 0, 60, 20]])
+    each = RealSet("set", (picture(tmp_path, signs=signs),))
+    found = objects_only([signs[0], [0, 40, 20, 60]], [0.9, 0.9], ["traffic sign"] * 2)
+    assert value(each, {MODEL: [found]}, "near traffic signs found") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("left", "painted", "lane", "marking"),
+    [(20, True, 0.0, 0.0), (60, True, 0.0, 1.0), (60, False, 0.0, 0.0), (None, True, 1.0, 0.0)],
+)
+def test_lanes_and_markings_beyond_the_last_line(tmp_path, left, painted, lane, marking):
+    """The last line is at u = 40 of 80; the other lane covers the left half, or the right one."""
+    last = np.array([[40, 59], [40, 10]], np.float32)
+    each = RealSet("set", (picture(tmp_path, last_line=last),), road_lines=True)
+    other = np.zeros((12, 16), np.uint8)
+    other[4:, 8 if left is None else 0 : None if left is None else 8] = 1
+    lines = () if left is None else (np.array([[left, 59], [left, 12]], np.float32),)
+    found = {MODEL: [output(other_lane=other, lines=lines, painted=(painted,) * len(lines))]}
+    assert value(each, found, "lane reported beyond the last line") == lane
+    assert value(each, found, "marking reported beyond the last line") == marking
 
 
 def test_components_count_when_the_tiled_detector_confirms_them(tmp_path):
@@ -254,7 +297,7 @@ def test_outputs_of_public_networks_are_kept(tmp_path, monkeypatch):
         calls.append(image.shape)
         return output(people=[[0, 0, 9, 9]], road=np.ones((4, 4), np.uint8))
 
-    monkeypatch.setattr(teachers, "load_teachers", lambda folder: {teachers.WHOLE: network})
+    monkeypatch.setattr(teachers, "load_teachers", lambda folder, columns: {teachers.WHOLE: network})
     monkeypatch.setattr(teachers, "cache_key", lambda folder, name: "key")
     each = RealSet("set", (picture(tmp_path, targets={"person": NONE}),))
     first = run.teacher_outputs([each], tmp_path, tmp_path / "cache")
@@ -358,8 +401,8 @@ def test_sheets_show_the_worst_picture_first(tmp_path):
     found = {
         MODEL: [output(vehicles=[[10, 5, 60, 55]]), output(people=[[0, 0, 9, 50]], road=np.ones((6, 8), np.uint8))]
     }
-    assert [penalty(each, number, found, 0.4) for number in range(2)] == [0.0, 1.0]
-    paths = write_sheets(tmp_path / "sheets", each, found, 0.4)
+    assert [penalty(each, number, found) for number in range(2)] == [0.0, 1.0]
+    paths = write_sheets(tmp_path / "sheets", each, found)
     assert [path.name for path in paths] == ["a_set.jpg", "a_set_worst.jpg"]
     assert cv2.imread(str(paths[1])).shape == (360, 3 * 560, 3)
 
@@ -377,3 +420,30 @@ def test_the_whole_run_writes_table_metrics_and_sheets(tmp_path, monkeypatch):
     page.write_text(f"a\n<!-- {run.MARK} -->\n<!-- /{run.MARK} -->\nb\n")
     run.publish(tmp_path / "out", page)
     assert "| dry pictures called rainy or snowy | drive.ai | 1 picture |" in page.read_text()
+
+
+# Recall of anonymize on real people
+
+
+def test_heads_that_anonymize_covers_are_counted(tmp_path):
+    """Three people in one picture: one is detected, one is not, one is too small; the other picture has nobody."""
+    people = box_array([[10, 10, 30, 70], [60, 10, 80, 70], [100, 10, 110, 50]])
+    each = RealSet(
+        "set",
+        (
+            picture(tmp_path, size=(100, 160), targets={"person": people}),
+            picture(tmp_path, "b", targets={"person": NONE}),
+        ),
+    )
+
+    class First:
+        names = ("person",)
+
+        def __call__(self, image):
+            return Detections(people[:1], np.ones(1, np.float32), np.zeros(1, np.int32), np.zeros((1, 0), np.float32))
+
+    found = privacy_recall.people_of(each, None)
+    assert [(path.stem, len(heads)) for path, heads in found] == [("a", 2)]
+    name, heads, covered, recall, pixels = privacy_recall.measure(each.name, found, First())
+    assert (name, heads, covered, recall) == ("set", 2, 1, 0.5)
+    assert 2 < pixels < 8

@@ -387,3 +387,16 @@ def test_everything_is_prepared_before_the_first_image(make_camera, monkeypatch)
     camera.send(image_message(0))
     assert camera.answers(1)[0].objects
     assert made == cdr._writer.cache_info().misses > 0
+
+
+def test_the_log_says_what_a_node_waits_for_and_what_it_runs_once(make_camera, tiny_model, capfd):
+    camera = make_camera()
+    camera.node.autostart()
+    assert "waiting for configure: `ros2 lifecycle set /front/camera configure`" in capfd.readouterr().err
+    camera.activate()
+    camera.send(image_message(0), image_message(1))
+    camera.answers(2)
+    lines = [line for line in capfd.readouterr().err.splitlines() if "active: " in line]
+    assert len(lines) == 1
+    assert "first image 160x96 from /front/image_raw" in lines[0]
+    assert "onnxruntime" in lines[0]

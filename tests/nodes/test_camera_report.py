@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from camera_perception.core.telemetry import GpuReading
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import CalibrationEstimate
 from camera_perception.tools.drift.monitor import DriftResult, MetricDrift
 from camera_perception_ros.camera.diagnostics import Counts
-from camera_perception_ros.camera.report import State, report
+from camera_perception_ros.camera.report import InputState, State, report
+from camera_perception_ros.launching import NODE
 
 K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
 
@@ -26,7 +30,9 @@ def calibration_status(estimate: CalibrationEstimate, flags: Status = Status(0))
     model = SimpleNamespace(engine=engine, spec=SimpleNamespace(name="fake"))
     doctor = SimpleNamespace(estimate=estimate, lane_width=3.5)
     serving = SimpleNamespace(model=model, pipeline=SimpleNamespace(calibration=doctor), drift=None)
-    calibration = SimpleNamespace(camera=camera, flags=flags, text="pose unknown" if flags else "calibrated")
+    calibration = SimpleNamespace(
+        camera=camera, flags=flags, text="pose unknown" if flags else "calibrated", mismatch=""
+    )
     return report("/front", Time(), State("active", configured(serving, calibration))).status[-1]
 
 
@@ -69,7 +75,7 @@ def drift_status(result: DriftResult | None) -> DiagnosticStatus | None:
         engine=SimpleNamespace(info=SimpleNamespace(name="fake", engine_id="0")), spec=SimpleNamespace(name="fake")
     )
     serving = SimpleNamespace(model=model, pipeline=None, drift=drift)
-    calibration = SimpleNamespace(camera=None, flags=Status(0), text="")
+    calibration = SimpleNamespace(camera=None, flags=Status(0), text="", mismatch="")
     statuses = report("/front", Time(), State("active", configured(serving, calibration))).status
     return next((part for part in statuses if part.name == "/front: Drift"), None)
 
@@ -102,3 +108,48 @@ def test_without_drift_or_before_a_window_is_full_the_status_is_ok(result, text)
     status = drift_status(result)
     assert status is not None
     assert (status.level, status.message) == (DiagnosticStatus.OK, text)
+
+
+def unconfigured(**state: object) -> dict[str, DiagnosticStatus]:
+    statuses = report("/front/camera_perception", Time(), State("unconfigured", None, **state)).status
+    return {part.name.partition(": ")[2]: part for part in statuses}
+
+
+def test_a_failed_configure_is_an_error_with_its_reason():
+    assert unconfigured()["Model"].level == DiagnosticStatus.WARN
+    failed = unconfigured(failure="cannot configure: no model in /m")["Model"]
+    assert (failed.level, failed.message) == (DiagnosticStatus.ERROR, "cannot configure: no model in /m")
+
+
+def test_silence_is_an_error_since_only_aggregators_say_stale():
+    silent = unconfigured(input=InputState(silence="nobody publishes"))["Input"]
+    assert (silent.level, silent.message) == (DiagnosticStatus.ERROR, "nobody publishes")
+
+
+def test_hardware_is_the_camera_or_the_gpu():
+    found = unconfigured(camera="front", gpu=GpuReading("Orin"))
+    assert {name: part.hardware_id for name, part in found.items()} == {
+        "Input": "front", "Model": "Orin", "GPU": "Orin",
+    }  # fmt: skip
+
+
+def test_the_aggregator_puts_every_status_into_one_group():
+    file = Path(__file__).parents[2] / "launch/config/diagnostics.aggregator.yaml"
+    entries = yaml.safe_load(file.read_text())["analyzers"]["ros__parameters"]
+    groups = {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+    parts = ("Input", "Model", "GPU", "Drift", "Range sensors", "Fusion", "Calibration")
+    for name in [*(f"/camera/front/{NODE}: {part}" for part in parts), "/fusion: Input", "/fusion: front"]:
+        hits = [
+            group
+            for group, entry in groups.items()
+            if any(text in name for text in entry.get("contains", ()))
+            or any(name.startswith(text) for text in entry.get("startswith", ()))
+        ]
+        assert len(hits) == 1, (name, hits)
+
+
+def test_two_publishers_of_one_image_topic_are_a_warning():
+    assert unconfigured(input=InputState(publishers=1))["Input"].level == DiagnosticStatus.OK
+    doubled = unconfigured(input=InputState(publishers=2))["Input"]
+    assert doubled.level == DiagnosticStatus.WARN
+    assert "2 nodes publish the images" in doubled.message

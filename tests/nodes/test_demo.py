@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,16 @@ import pytest
 from driving import road, shipped_environment
 
 from camera_perception.core.errors import BagError, ModelError
+from camera_perception.core.model_spec import load_spec
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
-from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, deserialize
+from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, PERCEPTION_FRAME, deserialize
+from camera_perception.io.video_file import MIME
 from camera_perception_ros.demo.cameras import cameras_of
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
-from camera_perception_ros.demo.result import CameraResult, as_json, table
+from camera_perception_ros.demo.result import CameraResult, as_json, read_results, table, verdict
 from camera_perception_ros.demo.run import default_bag, default_model
+from camera_perception_ros.demo.speed import choose_pace, measured_pace, needed_speed
 from camera_perception_ros.demo.video import Canvas, write_video
 
 IMAGES = 20
@@ -92,7 +96,7 @@ def test_the_last_image_of_a_dead_camera_is_darkened(drive):
         header = SimpleNamespace(stamp=SimpleNamespace(sec=second, nanosec=0))
         picture = SimpleNamespace(header=header, data=jpeg)
         canvas.take(f"/camera/{name}/camera_perception/overlay/compressed", picture)
-    upper, lower = np.split(canvas.compose(6_000_000_000), 2)
+    upper, lower = np.split(canvas.compose(6_000_000_000)[: 2 * 540], 2)
     assert 0 < upper.mean() < 0.4 * lower.mean()
 
 
@@ -109,8 +113,43 @@ def test_the_video_ends_with_the_last_image(fusion_begins, drive, tmp_path):
             for camera in cameras if tenth < 20 else []:
                 topic = camera.output("overlay/compressed")
                 bag.write_fields(topic, COMPRESSED_IMAGE, stamp, {"header": header, "format": "jpeg", "data": jpeg})
-    assert write_video(tmp_path / "recorded", cameras, tmp_path / "film.mp4", rate=10.0) == 19  # of 1.9 s
+    film = write_video(tmp_path / "recorded", Canvas(cameras, ["car"]), tmp_path / "film.mp4", rate=10.0)
+    assert film == 19  # of 1.9 s
     assert cv2.VideoCapture(str(tmp_path / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 19  # all of one size
+
+
+@pytest.mark.parametrize(("possible", "rate"), [(40.0, 1.0), (13.4, 1.0), (13.0, 0.975), (3.0, 0.225), (0.0, 0.02)])
+def test_the_pace_is_what_the_machine_can_answer(possible, rate):
+    pace = choose_pace(possible, 10.0, margin=0.75)
+    assert (pace.rate, pace.waits) == (pytest.approx(rate), True)
+    assert ("--rate 1 forces real time" in pace.text(12.0)) == (rate < 1)
+
+
+def test_the_speed_is_measured_on_all_cameras(drive, tiny_model):
+    cameras, spec = cameras_of(drive), load_spec(tiny_model)
+    assert needed_speed(drive, cameras) == pytest.approx(20 / 0.95, rel=0.01)
+    pace = measured_pace(drive, cameras, spec, "onnxruntime", 1)
+    assert 0 < pace.rate <= 1
+    assert pace.possible > 0
+
+
+def test_ages_are_given_in_real_time(drive, tmp_path):
+    camera = cameras_of(drive)[0]
+    with BagWriter(tmp_path / "recorded") as bag:
+        bag.write_fields(camera.output("perception"), PERCEPTION_FRAME, 1, {"age_ms": 30.0})
+    (result,) = read_results(tmp_path / "recorded", [camera], {camera.topic: 2}, rate=0.25)
+    assert result.ages_ms == [120.0]
+    assert "answered 1 of 2 images (50 %): the engine is slower" in verdict([result])
+
+
+def test_the_last_fused_scene_stays_with_its_age(drive):
+    canvas = Canvas(cameras_of(drive))
+    stamps = [SimpleNamespace(sec=second, nanosec=0) for second in (1, 3)]
+    for stamp, stale in zip(stamps, (False, True)):
+        header = SimpleNamespace(stamp=stamp)
+        canvas.take("/fusion/fused", SimpleNamespace(header=header, cameras=[SimpleNamespace(stale=stale)]))
+    assert canvas._caption(3_000_000_000) == "fused from 1 camera, 2.0 s old"
+    assert canvas._caption(1_100_000_000) == "fused from 1 camera"
 
 
 class Scripted:
@@ -159,13 +198,19 @@ def test_the_demo_accounts_for_every_frame_and_writes_its_files(drive, tiny_mode
     cameras = json.loads((out / "summary.json").read_text())["cameras"]
     for numbers in cameras.values():
         assert numbers["sent"] == IMAGES
-        assert numbers["received"] + numbers["replaced"] == IMAGES
+        assert numbers["received"] == IMAGES  # the demo plays at a rate at which every image is answered
         assert numbers["headers_not_of_an_input"] == 0
-    film = cv2.VideoCapture(str(out / "overlay.mp4"))
-    assert film.get(cv2.CAP_PROP_FRAME_COUNT) > 0
-    size = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    assert size == (1636, 1084)  # both cameras over each other, the scene from above beside them
-    assert "data:image/png;base64" in (out / "report.html").read_text()
+    file = next(out.glob("overlay.*"))
+    film = cv2.VideoCapture(str(file))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) >= IMAGES - 2  # complete
+    width, height = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    assert (width, height > 1084) == (1636, True)  # the cameras, the scene from above beside them, the legend below
+    page = (out / "report.html").read_text()
+    assert f'src="data:{MIME[file.suffix]};base64,' in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert f"answered {2 * IMAGES} of {2 * IMAGES} images (100 %)" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert [path.name for path in out.iterdir() if path.name not in last] == []
     with Bag(out / "perception.mcap") as bag:
         fused = [deserialize(message.kind, message.data) for message in bag.messages(["/fusion/fused"])]
         assert {"/fusion/markers", "/fusion/occupancy"} <= bag.topics.keys()

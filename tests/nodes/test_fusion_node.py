@@ -103,6 +103,16 @@ def test_an_uncalibrated_camera_gives_lights_and_scene_but_no_objects():
     assert [(entry.name, entry.label) for entry in message.scene] == [("weather", "clear")]
 
 
+@pytest.mark.parametrize("labels", [["rainy", "unknown"], ["unknown", "rainy"]])
+def test_a_camera_that_does_not_know_the_weather_leaves_it_to_the_others(labels):
+    frames = [
+        frame(NOW, scene=[SceneAttribute(name="weather", label=e, score=0.9 if e == "unknown" else 0.5)])
+        for e in labels
+    ]
+    message = merge([state(name, each) for name, each in zip(("front", "rear"), frames)], NOW, "base_link", 0.5)
+    assert [entry.label for entry in message.scene] == ["rainy"]
+
+
 def test_lanes_keep_their_ground_geometry_and_lose_their_pixels():
     image = frame(NOW)
     x = [4.0, 8.0, 12.0, 16.0, 20.0]

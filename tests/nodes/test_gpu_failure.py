@@ -16,6 +16,7 @@ from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.cuda import runtime
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera import processor
+from camera_perception_ros.runtime.process import EXIT_CONTEXT_LOST, Stop
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def on_gpu(make_camera, fake, tiny_model):
     return camera
 
 
-@pytest.mark.parametrize("error", ["cudaErrorLaunchFailure", "cudaErrorMemoryAllocation", "cudaErrorECCUncorrectable"])
+@pytest.mark.parametrize("error", ["cudaErrorInvalidValue", "cudaErrorMemoryAllocation", "cudaErrorECCUncorrectable"])
 def test_one_cuda_error_is_survived_by_reopening_the_engine(on_gpu, fake, error, capfd):
     fake.cuda.fail("cudaGraphLaunch", error)
     assert on_gpu.answer_to(1).tasks_valid & PerceptionFrame.OBJECTS
@@ -48,20 +49,33 @@ def test_one_cuda_error_is_survived_by_reopening_the_engine(on_gpu, fake, error,
     assert on_gpu.state == "active"
 
 
-def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake):
+def test_a_gpu_that_fails_again_ends_in_a_clean_deactivation(on_gpu, fake, capfd):
     diagnostics = Listener(on_gpu.outside, DiagnosticArray, "/diagnostics")
-    fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
+    fake.cuda.fail("cudaGraphLaunch", "cudaErrorECCUncorrectable")
     on_gpu.answer_to(1)
-    fake.cuda.fail("cudaGraphLaunch", "cudaErrorLaunchFailure")
+    fake.cuda.fail("cudaGraphLaunch", "cudaErrorECCUncorrectable")
     frame = on_gpu.answer_to(2)
     assert frame.status == PerceptionFrame.INVALID
     assert frame.status_flags & Status.ENGINE_ERROR
     on_gpu.spin_until(lambda: on_gpu.state == "inactive", what="deactivation")
-    on_gpu.spin_until(lambda: reported(diagnostics, "crashed on the GPU"), what="the cause in diagnostics")
+    on_gpu.spin_until(lambda: reported(diagnostics, "memory defect"), what="the cause in diagnostics")
+    assert "revive it: ros2 lifecycle set /front/camera cleanup && " in capfd.readouterr().err
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     on_gpu.node.start()
     assert on_gpu.state == "active"
+
+
+def test_after_an_error_that_no_reset_cures_the_process_ends_for_respawn_to_start_it_again(on_gpu, fake, capfd):
+    on_gpu.node._stop = stop = Stop()
+    fake.cuda.fail("cudaGraphLaunch", "cudaErrorIllegalAddress")
+    frame = on_gpu.answer_to(1)
+    assert frame.status_flags & Status.ENGINE_ERROR
+    on_gpu.spin_until(lambda: bool(stop), what="the request to end the process")
+    assert stop.exit_code == EXIT_CONTEXT_LOST
+    ends = [line for line in capfd.readouterr().err.splitlines() if "ending this process" in line]
+    assert len(ends) == 1
+    assert "outside its buffers (cudaErrorIllegalAddress)" in ends[0]
 
 
 def test_a_gpu_that_stops_responding_does_not_hang_the_node(on_gpu, fake, monkeypatch):
@@ -86,6 +100,22 @@ def test_a_driver_call_that_never_returns_is_abandoned(on_gpu, monkeypatch):
     on_gpu.node.trigger_cleanup()
     assert on_gpu.state == "unconfigured"
     never.set()
+
+
+def test_a_slow_decoder_is_no_stuck_engine(make_camera, monkeypatch):
+    monkeypatch.setattr(processor, "FRAME_TIMEOUT", 0.0)
+    decode = processor.frame_from_message
+    seen = []
+
+    def slow(message, *limits):
+        seen.append(camera.processor.check_engine())
+        return decode(message, *limits)
+
+    monkeypatch.setattr(processor, "frame_from_message", slow)
+    camera = make_camera()
+    camera.activate()
+    camera.answer_to(0)
+    assert seen == [""]
 
 
 # The GPU is hot

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -136,6 +138,12 @@ def test_one_camera_becomes_its_node_and_rviz():
     assert [action.node_executable for action in made] == ["camera_node", "rviz2"]
 
 
+def test_the_live_page_shows_the_cameras_that_are_launched():
+    pytest.importorskip("launch_ros.actions")
+    made = launching.one_camera({**GIVEN, "rviz": "false", "live": "true"}, BRINGUP)
+    assert [action.node_executable for action in made] == ["camera_node", "live_node"]
+
+
 def test_a_rig_becomes_a_node_per_camera_and_the_fusion():
     pytest.importorskip("launch_ros.actions")
     made = launching.many_cameras(
@@ -154,9 +162,17 @@ def test_a_rig_in_one_process_is_one_node_and_the_fusion():
 REPLAY = {"bag": "drive", "rate": "1.0", "loop": "false", "namespace": "/camera/front"}
 
 
-def test_without_rosbag2_our_player_plays(monkeypatch):
-    pytest.importorskip("launch_ros.actions")
+@pytest.mark.parametrize(("player", "words"), [("vlc", "expected ours or rosbag2"), ("rosbag2", "install ros2bag")])
+def test_a_player_that_is_unknown_or_missing_is_named(monkeypatch, player, words):
     monkeypatch.setattr(launching, "has_rosbag2", lambda: False)
+    with pytest.raises(ValueError, match=words):
+        launching.player({**REPLAY, "player": player}, BRINGUP)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_our_player_plays_unless_rosbag2_is_asked_for(monkeypatch, installed):
+    pytest.importorskip("launch_ros.actions")
+    monkeypatch.setattr(launching, "has_rosbag2", lambda: installed)
     assert launching.player(REPLAY, BRINGUP).node_executable == "bag_player_node"
 
 
@@ -165,3 +181,45 @@ def test_our_player_waits_for_the_camera_that_replays(namespace, name):
     values = launching.player_parameters({**REPLAY, "namespace": namespace})
     assert values["wait_for_cameras"] == [name + launching.NODE]
     assert set(values) <= {entry.name for entry in fields(PlayerParams)}
+
+
+@pytest.mark.parametrize(("code", "again"), [(2, False), (1, True), (0, True), (-9, True)])
+def test_a_node_with_a_wrong_configuration_is_not_started_again(monkeypatch, code, again):
+    stand_ins = {name: ModuleType(name) for name in ("launch", "launch.actions", "launch.events.process")}
+    stand_ins["launch.actions"].LogInfo = stand_ins["launch.actions"].EmitEvent = SimpleNamespace
+    stand_ins["launch.events.process"].ShutdownProcess = SimpleNamespace
+    for name, module in stand_ins.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    event = SimpleNamespace(returncode=code, process_name="camera", action=object())
+    actions = launching.after_exit(event, None)
+    assert (actions == []) == again
+    if not again:
+        assert "not started again" in actions[0].msg
+        matches = actions[1].event.process_matcher
+        assert (matches(event.action), matches(object())) == (True, False)
+
+
+@pytest.mark.parametrize(("code", "starts"), [(2, 1), (1, 3)])
+def test_launch_itself_follows(tmp_path, code, starts):
+    """The other process of the launch ends it: it must not have been touched."""
+    actions, launch = pytest.importorskip("launch.actions"), pytest.importorskip("launch")
+    line = f"echo >> {tmp_path}/starts; [ $(wc -l < {tmp_path}/starts) -lt 3 ] || touch {tmp_path}/done; exit {code}"
+    ours = actions.ExecuteProcess(cmd=["sh", "-c", line], respawn=True, respawn_delay=0.1, on_exit=launching.after_exit)
+    wait = f"for i in 1 2 3 4 5 6 7 8 9 10; do [ -e {tmp_path}/done ] && break; sleep 0.3; done; touch {tmp_path}/end"
+    other = actions.ExecuteProcess(cmd=["sh", "-c", wait], on_exit=actions.Shutdown())
+    service = launch.LaunchService()
+    service.include_launch_description(launch.LaunchDescription([ours, other]))
+    assert service.run() == 0
+    assert (tmp_path / "end").exists()
+    assert min(3, len((tmp_path / "starts").read_text().splitlines())) == starts
+
+
+@pytest.mark.parametrize("text", ["1.5,0,1.4,0,0.02,0", "[1.5, 0, 1.4, 0, 0.02, 0]", "1.5 0 1.4 0 0.02 0"])
+def test_pose_and_odometry_can_be_given_on_the_command_line_of_a_launch(text):
+    given = launching.overrides(launching.CAMERA, {"camera_pose": text, "odometry_topic": "/odom"})
+    assert given == {"camera_pose": [1.5, 0.0, 1.4, 0.0, 0.02, 0.0], "odometry_topic": "/odom"}
+
+
+def test_a_pose_that_is_no_list_of_numbers_is_named():
+    with pytest.raises(ValueError, match="'camera_pose' is '1.5;0': expected numbers"):
+        launching.typed("camera_pose", "1.5;0")

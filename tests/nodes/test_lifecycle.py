@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from driving import Listener, parameters, reported
 from lifecycle_msgs.srv import GetState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception_ros.nodes.fusion_node import FusionNode
 from camera_perception_ros.runtime.lifecycle import ManagedNode
 
 
@@ -102,3 +107,32 @@ def test_an_unforeseen_failure_is_logged_with_its_line_and_leaves_the_node_uncon
     assert len(lines) == 1
     assert f"on_{step}" in lines[0]
     assert "test_lifecycle.py:" in lines[0]
+
+
+def test_a_failed_configure_stays_in_diagnostics_until_one_succeeds(make_camera, tiny_model):
+    camera = make_camera(model="/no/such/model")
+    diagnostics = Listener(camera.outside, DiagnosticArray, "/diagnostics")
+    camera.node.start()
+    camera.spin_until(lambda: reported(diagnostics, "cannot configure: "), what="the reason")
+    camera.node.set_parameters([Parameter("model", value=str(tiny_model))])
+    camera.node.start()
+    assert (camera.state, camera.node.failure) == ("active", "")
+
+
+def test_a_fusion_that_cannot_configure_reports_why(context, executor, spin_until, monkeypatch):
+    monkeypatch.setattr("camera_perception_ros.camera.diagnostics.REPORT_PERIOD", 0.1)
+    options = {"context": context, "use_global_arguments": False}
+    outside, fusion = Node("outside", **options), FusionNode(parameter_overrides=parameters(), **options)
+    executor.add_node(outside)
+    executor.add_node(fusion)
+    diagnostics = Listener(outside, DiagnosticArray, "/diagnostics")
+    fusion.start()
+    spin_until(lambda: reported(diagnostics, "cannot configure: parameter 'cameras' is empty"), what="the reason")
+
+
+def test_the_qos_of_the_output_can_be_overridden_and_stays_after_a_second_configure(make_camera):
+    camera = make_camera(**{"qos_overrides./front/camera/perception.publisher.reliability": "best_effort"})
+    for _ in range(2):
+        camera.node.trigger_configure()
+        assert camera.node.configured.publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        camera.node.trigger_cleanup()

@@ -109,6 +109,18 @@ def test_another_model_takes_over_between_two_frames_and_keeps_the_tracks(make_c
     assert camera.state == "active"
 
 
+def test_a_model_loaded_by_service_survives_cleanup_and_configure(make_camera, tiny_model, tmp_path):
+    camera = make_camera()
+    camera.activate()
+    folder = other_model(tiny_model, tmp_path / "other")
+    assert ask(camera, folder)[0].success
+    assert not ask(camera, "/no/such/model")[0].success
+    assert camera.node.get_parameter("model").value == folder
+    for step in (camera.node.trigger_deactivate, camera.node.trigger_cleanup, camera.node.trigger_configure):
+        step()
+    assert camera.processor.serving.model.spec.version == "2"
+
+
 def test_a_model_without_an_engine_is_refused_with_the_command(make_camera, fake, tiny_model, tmp_path):
     build_engine(load_spec(tiny_model))
     camera = make_camera(engine="tensorrt")
@@ -212,7 +224,7 @@ def newer(fake: Any) -> None:
 @pytest.mark.parametrize(
     ("break_gpu", "text"),
     [
-        (no_driver, "no usable NVIDIA driver: install one (nvidia-smi must work)"),
+        (no_driver, "is too new for this NVIDIA driver"),
         (no_gpu, "no NVIDIA GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES"),
         (full, "the GPU is out of memory: close other programs"),
         (

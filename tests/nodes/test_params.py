@@ -141,3 +141,32 @@ def test_every_parameter_of_every_node_is_described(context, executor, cls):
         assert about.description[0].isupper(), entry.name
         number = isinstance(default_of(entry), (int, float)) and not isinstance(default_of(entry), bool)
         assert not number or about.floating_point_range or about.integer_range, entry.name
+
+
+@dataclass(frozen=True)
+class Numbers:
+    ratio: float = param(0.5, "A ratio.", low=0.0, high=2.0)
+    pose: list[float] = param([0.0] * 2, "A pose.")
+    count: int = param(2, "A count.", low=1, high=10)
+
+
+def test_an_integer_is_accepted_for_a_float(context, executor):
+    read = Parameters(node_with(context, executor, ratio=1, pose=[1, 2], count=3), Numbers).read()
+    assert read == Numbers(1.0, [1.0, 2.0], 3)
+    assert {type(value) for value in (read.ratio, *read.pose)} == {float}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"ratio": 3}, "parameter 'ratio' is '3': expected a number from 0 to 2"),
+        ({"ratio": True}, "parameter 'ratio' is 'True'"),
+        ({"ratio": "big"}, "parameter 'ratio' is 'big': expected a number from 0 to 2"),
+        ({"count": 2.5}, "parameter 'count' is '2.5': expected a number from 1 to 10"),
+        ({"pose": ["a"]}, "expected a list of float values"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_one_sentence(context, executor, values, words):
+    with pytest.raises(ParameterError) as error:
+        Parameters(node_with(context, executor, **values), Numbers)
+    assert words in str(error.value)

@@ -80,6 +80,7 @@ def test_a_node_ends_with_0_on_a_signal_at_any_moment(processes, tiny_model, tmp
         "fusion_node": ros_arguments(cameras="[front]", autostart="true"),
         "bag_player_node": ros_arguments(bag=write_bag(tmp_path / "bag"), start_paused="true"),
         "bag_recorder_node": ros_arguments(output=tmp_path / "out"),
+        "live_node": ros_arguments(port=0),
     }
     logs = {name: tmp_path / f"{name}.log" for name in nodes}
     started = {name: start_node(name, *arguments, log=logs[name]) for name, arguments in nodes.items()}
@@ -148,6 +149,26 @@ def test_one_camera_replays_a_recording_of_two(processes, play, spin_until, tiny
     assert (stop.exit_code, player.sent[TOPIC]) == (0, 6)
 
 
+def test_a_paced_player_sends_an_image_only_after_the_answer_to_the_last_one(
+    play, context, executor, spin_until, tmp_path
+):
+    outside = Node("outside", context=context, use_global_arguments=False)
+    executor.add_node(outside)
+    images = Listener(outside, Image, TOPIC)
+    answers = outside.create_publisher(PerceptionFrame, "/answers", 10)
+    bag = write_bag(tmp_path / "bag", images=4, period_ms=1)
+    player, stop = play(bag=str(bag), wait_for_subscribers=60.0, answers=[f"{TOPIC}=/answers"])
+    spin_until(lambda: answers.get_subscription_count(), what="the player's subscription")
+    for number in range(4):
+        spin_until(lambda number=number: len(images.messages) > number, what=f"image {number}")
+        for _ in range(4):
+            executor.spin_once(timeout_sec=0.05)
+        assert player.sent[TOPIC] == number + 1
+        answers.publish(PerceptionFrame())
+    spin_until(lambda: stop, what="the end of the player")
+    assert player._answers.held > 0
+
+
 def test_stamps_can_be_moved_to_now_by_one_offset(play, context, executor, spin_until, tmp_path):
     outside = Node("outside", context=context, use_global_arguments=False)
     executor.add_node(outside)
@@ -164,7 +185,7 @@ def test_stamps_can_be_moved_to_now_by_one_offset(play, context, executor, spin_
 def test_a_player_that_cannot_play_ends_with_one_error_line(processes, tmp_path):
     log = tmp_path / "log"
     processes.append(start_node("bag_player_node", *ros_arguments(bag="/no/such/bag"), log=log))
-    assert finished(processes[0], log) == 1
+    assert finished(processes[0], log) == 2
     assert len([line for line in log.read_text().splitlines() if "[ERROR]" in line]) == 1
     assert "/no/such/bag does not exist" in log.read_text()
 
@@ -268,3 +289,44 @@ def test_serialized_images_are_what_the_library_writes(tmp_path):
     header = {"stamp": {"sec": 1000, "nanosec": 0}, "frame_id": "front_optical_frame"}
     picture = {"height": 96, "width": 160, "encoding": "bgr8", "step": 480, "data": road(0).ravel()}
     assert first.data == serialize(IMAGE, {"header": header, **picture})
+
+
+def test_a_wrong_configuration_is_one_error_line_and_exit_status_2(processes, tmp_path):
+    broken, wrong = tmp_path / "broken.yaml", tmp_path / "wrong.yaml"
+    broken.write_text("/**:\n  ros__parameters:\n    cameras: [front\n  b: {")
+    wrong.write_text("/**:\n  ros__parameters:\n    rate: fast\n")
+    cases = {
+        "log level": (["--log-level", "loud"], "--log-level loud"),
+        "no file": (["--params-file", "/no/such.yaml"], "/no/such.yaml' (Error opening YAML file)"),
+        "broken file": (["--params-file", str(broken)], str(broken)),
+        "type": (["--params-file", str(wrong)], "parameter 'rate' is 'fast': expected a number from 0.1 to 200"),
+        "range": (["-p", "rate:=0.0"], "parameter 'rate' is '0.0': expected a number from 0.1 to 200"),
+        "node name": (["-r", "__node:=a b"], "__node:=a b"),
+    }
+    logs = {name: tmp_path / name for name in cases}
+    started = {name: start_node("fusion_node", *given, log=logs[name]) for name, (given, _) in cases.items()}
+    processes += started.values()
+    for name, process in started.items():
+        assert finished(process, logs[name]) == 2, name
+        text = logs[name].read_text()
+        assert "Traceback" not in text, name
+        (line,) = [each for each in text.splitlines() if "[ERROR]" in each and "[rcl]" not in each]
+        assert cases[name][1] in line, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--help"], 0, "bag_player_node"),
+        (["camera_nod"], 2, "there is no node 'camera_nod': give one of camera_node, rig_node"),
+        ([], 2, "give one of"),
+        (["fusion_node", "--help"], 0, "rate (20.0): Rate of FusedPerception messages in Hz."),
+        (["rig_node", "--help"], 0, "--rig"),
+    ],
+)
+def test_help_and_a_misspelt_node_need_no_traceback(arguments, code, words):
+    command = [sys.executable, "-m", "camera_perception_ros.nodes.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=process_environment(), check=False)
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -109,3 +109,53 @@ def test_without_tf_messages_the_log_says_what_to_do(without_tf2_ros):
     assert listen(node) is None
     assert node.topics == []
     assert ["camera_pose" in line for line in node.logged] == [True]
+
+
+@pytest.fixture
+def followed(without_tf2_ros):
+    """A calibration 1.4 m above the road, by TF."""
+    without_tf2_ros.setitem(sys.modules, "tf2_msgs.msg", SimpleNamespace(TFMessage=object))
+    without_tf2_ros.setitem(sys.modules, "tf2_msgs", SimpleNamespace())
+    calibration = Calibration(QuietNode(), CameraParams())
+    calibration._transforms.on_static(tf("base_link", "body", (1.5, 0, 1.4), LEVEL))
+    calibration._transforms.on_static(tf("body", "front_optical_frame", (0, 0, 0), OPTICAL))
+    calibration.on_info(camera_info())
+    return calibration
+
+
+def height_and_flags(calibration: Calibration, stamp_ns: int) -> tuple[float | None, Status]:
+    camera, flags = calibration.at(stamp_ns)
+    return (None if camera is None or not camera.metric else round(float(camera.pose[2, 3]), 6)), flags
+
+
+def test_a_mounting_published_anew_is_followed_and_flagged_once(followed):
+    assert height_and_flags(followed, SECOND) == (1.4, Status(0))
+    followed._transforms.on_static(tf("base_link", "body", (1.5, 0, 2.8), LEVEL))
+    followed.on_info(camera_info())  # the same intrinsics: not looked at again
+    assert height_and_flags(followed, 2 * SECOND) == (2.8, Status.MOUNTING_CHANGED)
+    assert height_and_flags(followed, 3 * SECOND) == (2.8, Status(0))
+    assert followed.at(4 * SECOND)[0] is followed.at(5 * SECOND)[0]  # nothing is built anew for each image
+
+
+def test_a_moving_mounting_is_that_of_each_image(followed):
+    for tenth in range(20):
+        moving = tf("base_link", "body", (1.5, 0, 1.4 + 0.1 * tenth), LEVEL, SECOND + tenth * SECOND // 10)
+        followed._transforms.on_moving(moving)
+    found = [height_and_flags(followed, SECOND + tenth * SECOND // 10)[0] for tenth in (3, 12, 7)]
+    assert found == pytest.approx([1.7, 2.6, 2.1])
+    assert height_and_flags(followed, 60 * SECOND)[0] == pytest.approx(3.3)  # TF has fallen silent: the latest
+
+
+def test_a_mounting_under_the_road_is_refused_until_it_is_corrected(followed):
+    followed._transforms.on_static(tf("base_link", "body", (1.5, 0, -0.2), LEVEL))
+    assert height_and_flags(followed, SECOND) == (None, Status.UNCALIBRATED | Status.MOUNTING_CHANGED)
+    followed._transforms.on_static(tf("base_link", "body", (1.5, 0, 1.5), LEVEL))
+    assert height_and_flags(followed, 2 * SECOND) == (1.5, Status.MOUNTING_CHANGED)
+    assert followed.text == "calibrated"
+
+
+def test_images_and_camera_info_of_different_frames_are_named(followed):
+    followed.at(SECOND, "front_optical_frame")
+    assert followed.mismatch == ""
+    followed.at(SECOND, "front_link")
+    assert "images are of frame 'front_link', CameraInfo of 'front_optical_frame'" in followed.mismatch

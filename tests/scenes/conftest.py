@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+os.environ["DRIVING_SCENES_PEOPLE"] = ""  # simple figures: the same scenes with and without the data of real people
 pytest.importorskip("moderngl", reason="the renderer needs moderngl")
 
 from driving_scenes.base.errors import NoOpenGL

@@ -108,13 +108,15 @@ def test_a_line_hidden_by_a_crest_ends_there():
 
 
 def project(truth: dict[str, Any], points: np.ndarray) -> np.ndarray:
-    """Pixels of the points (N, 3) in base that lie in front of the camera."""
+    """Pixels of the points (N, 3) in base that lie in front of the camera, where its distortion does not fold back."""
     camera_from_base = np.linalg.inv(np.array(truth["base_from_camera"]))
     rotation, translation = camera_from_base[:3, :3], camera_from_base[:3, 3]
     fx, fy, cx, cy = truth["intrinsics"]
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-    ahead = points[(points @ rotation.T + translation)[:, 2] > 0.5]
     distortion = np.array(truth["distortion"])
+    x, y, z = (points @ rotation.T + translation).T
+    k1, k2, r2 = *distortion[:2], (x**2 + y**2) / z**2
+    ahead = points[(z > 0.5) & (1 + 3 * k1 * r2 + 5 * k2 * r2**2 > 0)]
     pixels, _ = cv2.projectPoints(ahead, cv2.Rodrigues(rotation)[0], translation, matrix, distortion)
     return pixels[:, 0]
 

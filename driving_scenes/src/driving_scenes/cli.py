@@ -72,8 +72,21 @@ Around = Annotated[bool, typer.Option("--around", help="Use side and rear camera
 
 
 @app.callback()
-def _commands() -> None:
+def _commands(
+    assets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with roadsigns_public_domain/png128, pictures for sign boards; without it they are painted "
+            "[default: $DRIVING_SCENES_ASSETS or ../shared/data/assets]"
+        ),
+    ] = None,
+) -> None:
     """Render driving scenes with exact labels."""
+    if assets is None:
+        return
+    if not any(assets.glob("roadsigns_public_domain/png128/*.png")):
+        raise _failure(f"{assets}: holds no roadsigns_public_domain/png128/*.png; leave --assets out for painted signs")
+    os.environ["DRIVING_SCENES_ASSETS"] = str(assets.absolute())  # worker processes read it, too
 
 
 @app.command()
@@ -140,6 +153,22 @@ def sheet(
     images = [overlay(s.image, s.labels) if labels else s.image for s in shots]
     if not cv2.imwrite(str(out), contact_sheet(images)[..., ::-1]):
         raise _failure(f"cannot write {out}: does its folder exist?")
+
+
+@app.command()
+def people(
+    workers: Annotated[int, typer.Option(help="Number of processes")] = 1,
+) -> None:
+    """Make all people of the scenes and keep them on disk; otherwise each is made when it first appears.
+
+    Needs people.npz (see README.md). Run it again to resume. Example: driving-scenes people --workers 2
+    """
+    from driving_scenes.output.people_on_disk import make_people
+
+    try:
+        typer.echo(make_people(workers))
+    except FileNotFoundError as error:
+        raise _failure(error) from error
 
 
 @app.command()

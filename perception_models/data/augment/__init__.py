@@ -10,6 +10,7 @@ import numpy as np
 
 from perception_models.data.augment.geometry import random_view
 from perception_models.data.augment.mosaic import mosaic
+from perception_models.data.augment.paste import PasteConfig, Paster
 from perception_models.data.augment.photometric import blur, coarse, colour, dark, exposure, jpeg, noise
 from perception_models.data.augment.weather import fog, glare, rain, shadow
 from perception_models.data.labels import UNKNOWN
@@ -49,6 +50,7 @@ class AugmentConfig:
     glare: float = 0.05
     dark: float = 0.0  # dusk or underexposure; the time of day is then unknown
     strength: float = 1.0  # of exposure, colour and noise
+    paste: PasteConfig | None = None  # cut-outs of real objects pasted onto the ground
 
 
 NONE = AugmentConfig(
@@ -65,12 +67,15 @@ def augment(
     *,
     lights: LightSource | None = None,
     partner: Callable[[Rng], Sample] | None = None,
+    paster: Paster | None = None,
 ) -> Sample:
     """An augmented sample of size (height, width).
 
     lights   source of traffic-light crops to paste, or None
     partner  draws another sample of the same data set for a mosaic, or None
+    paster   pastes real objects before the view changes, or None
     """
+    sample = paster(sample, rng) if paster else sample
     if partner and rng.random() < config.mosaic:
         sample = mosaic([sample, *(partner(rng) for _ in range(3))], size, rng)
     else:

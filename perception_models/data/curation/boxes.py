@@ -1,8 +1,9 @@
-"""Geometry of labelled boxes as plain tuples: few per image, so arrays would only be in the way."""
+"""Labelled boxes as plain tuples (few per image, so arrays would only be in the way), and those drawn by people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -60,3 +61,29 @@ def grown(box: Box, fraction: float) -> Box:
     """Larger by this fraction of its size on every side."""
     dx, dy = fraction * width(box), fraction * height(box)
     return box[0] - dx, box[1] - dy, box[2] + dx, box[3] + dy
+
+
+@dataclass(frozen=True)
+class TrueBox:
+    """A box drawn by a person.
+
+    name   as in Finding, or one of labels.OBJECTS
+    crowd  covers several objects: ignored
+    state  colour of a traffic light, or ""
+    """
+
+    box: Box
+    name: str
+    crowd: bool = False
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Boxes by people.
+
+    classes  names for which these boxes win over detectors
+    """
+
+    boxes: tuple[TrueBox, ...] = ()
+    classes: frozenset[str] = field(default_factory=frozenset)

@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from perception_models.data.cache import Samples
 from perception_models.data.drawing import draw_labels, tile
-from perception_models.data.files import DataError
+from perception_models.data.files import IMAGE_SUFFIXES, DataError
 from perception_models.data.labels import DRIVABLE, LIGHT_STATES, LINE_COLORS, LINE_TYPES, OBJECTS, SCENE, SEMANTIC
-from perception_models.data.registry import find_entries, name_entries, open_dataset
+from perception_models.data.registry import find_entries, name_entries, no_labels, open_dataset
 from perception_models.data.sample import Sample
 
+RARE = 50  # boxes of a class, below which a training hardly learns it
 COLUMNS, ROWS, THUMB = 4, 5, (288, 480)  # of the contact sheet
+ORIENTATION = 0x0112  # EXIF tag
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Counts:
     broken   one sentence per unusable sample, or per unusable label file
     orphans  labelled images that do not exist
     others   class names that are not in OBJECTS
+    unread   label folders of no known name
+    turned   images that EXIF says to turn, as they are: their labels must belong to the turned image
     """
 
     images: int = 0
@@ -47,6 +51,8 @@ class Counts:
     broken: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    turned: list[str] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
         self.images += 1
@@ -99,7 +105,7 @@ def check(folder: Path | str, out: Path | str | None = None, split: str = "val")
     """Read every sample of a folder or of its children; returns counts by name of the data set.
 
     out    folder for counts.json and one contact sheet per data set, or None for counts only
-    split  the part of BDD100K, CULane or COCO
+    split  the part of data sets that have several
     """
     results = {}
     for name, entry in name_entries(find_entries(folder, split)).items():
@@ -115,10 +121,15 @@ def check(folder: Path | str, out: Path | str | None = None, split: str = "val")
 def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
     """(counts, samples evenly spread over the data set for a contact sheet)."""
     # Only some readers report these.
-    counts = Counts(orphans=list(getattr(samples, "orphans", ())), others=list(getattr(samples, "others", ())))
+    counts = Counts()
+    for reported in ("orphans", "others", "unread"):
+        setattr(counts, reported, list(getattr(samples, reported, ())))
+    counts.turned = [path.name for path in samples.files if turned(path)]
+    if reason := no_labels(samples):
+        counts.broken.append(reason)
     examples: list[Sample] = []
     wanted = {i * len(samples) // (COLUMNS * ROWS) for i in range(COLUMNS * ROWS)}
-    for index in tqdm(range(len(samples)), desc=name, unit="image"):
+    for index in tqdm(range(len(samples)), desc=name, unit="image", disable=None):
         try:
             sample = samples[index]
         except DataError as error:
@@ -130,6 +141,19 @@ def count(samples: Samples, name: str = "") -> tuple[Counts, list[Sample]]:
         if index in wanted:
             examples.append(sample)
     return counts, examples
+
+
+def turned(path: Path) -> bool:
+    """Whether EXIF says that an image is to be turned or mirrored, as OpenCV does on reading."""
+    from PIL import Image
+
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    try:
+        with Image.open(path) as image:
+            return bool(image.getexif().get(ORIENTATION, 1) != 1)
+    except (OSError, SyntaxError, ValueError):
+        return False  # reported as broken when it is read
 
 
 def write(out: Path, name: str, counts: Counts, examples: Sequence[Sample]) -> None:
@@ -151,11 +175,35 @@ def table(counts: Counts) -> str:
     rows += [(name, _histogram(values)) for name, values in counts.scene.items() if values]
     rows.append(("ignored boxes", counts.ignored))
     if counts.orphans:
-        rows.append(("without image", f"{len(counts.orphans)} labelled images do not exist: {_first(counts.orphans)}"))
+        rows.append(("without image", f"{len(counts.orphans)} labels without image: {_first(counts.orphans)}"))
     if counts.others:
         rows.append(("left out", f"objects of unknown classes: {_first(counts.others, 12)}"))
+    if counts.unread:
+        rows.append(("not read", f"unknown label folders: {_first(counts.unread, 8)}"))
+    if counts.turned:
+        text = f"{len(counts.turned)} images are turned by EXIF; labels must belong to the turned image: "
+        rows.append(("turned", text + _first(counts.turned)))
     rows += [("broken", text) for text in counts.broken]
-    return "\n".join(f"{name:>14}  {value}" for name, value in rows)
+    return "\n".join([*(f"{name:>14}  {value}" for name, value in rows), "", *in_words(counts)])
+
+
+def in_words(counts: Counts) -> list[str]:
+    """What the counts mean for a training: what it will learn from, and what is wrong or missing."""
+    labels = [name for name, number in counts.labelled.items() if number]
+    known = [name for name, values in counts.scene.items() if set(values) - {"not labelled"}]
+    if known:
+        labels.append("scene")
+    lines = [f"{counts.images} images can be used; their labels: {', '.join(labels) or 'none'}."]
+    if missing := [name for name in ("boxes", "lanes", "drivable", "semantic") if name not in labels]:
+        lines.append(f"Nothing will be learned from them about {', '.join(missing)}.")
+    rare = [name for name, number in counts.objects.items() if 0 < number < RARE]
+    if rare:
+        lines.append(f"Fewer than {RARE} boxes each: {', '.join(rare)}; `repeat: 0.5` draws their images more often.")
+    if absent := [name for name in OBJECTS if counts.objects and name not in counts.objects]:
+        lines.append(f"No boxes of {', '.join(absent)}: the network unlearns them unless other data has some.")
+    if counts.broken:
+        lines.append(f"{len(counts.broken)} files cannot be used: fix or remove them first.")
+    return lines
 
 
 def _first(names: Sequence[str], limit: int = 3) -> str:

@@ -16,13 +16,12 @@ import numpy as np
 from tqdm import tqdm
 
 from perception_models.data.curation.agreement import Rules, fuse
-from perception_models.data.curation.boxes import Box
+from perception_models.data.curation.boxes import Box, Truth
 from perception_models.data.curation.inspect import count, write
 from perception_models.data.curation.road import RoadTeacher
 from perception_models.data.curation.rules import Label, label_objects
 from perception_models.data.curation.sources import LICENCE_FILES, Picture, open_source
 from perception_models.data.curation.teachers import Teacher
-from perception_models.data.curation.truth import Truth
 from perception_models.data.curation.views import find_in_views
 from perception_models.data.files import DataError, read_image
 from perception_models.data.readers.folder import LabelledFolder
@@ -61,7 +60,7 @@ def label(
     done = _finished(out)
     (out / "images").mkdir(parents=True, exist_ok=True)
     with (out / "frames.jsonl").open("a", encoding="utf-8") as frames:
-        for picture in tqdm(pictures, desc=out.name, unit="image"):
+        for picture in tqdm(pictures, desc=out.name, unit="image", disable=None):
             if picture.path.name not in done:
                 done[picture.path.name] = _label_picture(picture, out, teachers, config, road)
                 frames.write(json.dumps(done[picture.path.name]) + "\n")

@@ -7,9 +7,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perception_models.data.curation.agreement import TWO_WHEELERS, Proposal, group
-from perception_models.data.curation.boxes import Box, clipped, common, grown, height, hull, inside, iou, width
+from perception_models.data.curation.boxes import (
+    Box,
+    TrueBox,
+    Truth,
+    clipped,
+    common,
+    grown,
+    height,
+    hull,
+    inside,
+    iou,
+    width,
+)
 from perception_models.data.curation.lights import lamp_state
-from perception_models.data.curation.truth import TrueBox, Truth
 
 CATEGORIES = {
     "person": "pedestrian", "bicycle": "bicycle", "motorcycle": "motorcycle", "car": "car", "bus": "bus",

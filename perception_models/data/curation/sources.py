@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perception_models.data.curation.truth import TrueBox, Truth
+from perception_models.data.curation.boxes import TrueBox, Truth
 from perception_models.data.files import DataError, list_images, malformed_as_data_error, read_json
 from perception_models.data.labels import OBJECTS
 

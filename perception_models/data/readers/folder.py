@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import (
     DataError,
     list_images,
@@ -17,7 +19,7 @@ from perception_models.data.files import (
     read_json_lines,
     read_mask,
 )
-from perception_models.data.labels import DRIVABLE, POSITIONS, SEMANTIC
+from perception_models.data.labels import DRIVABLE, POSITIONS, SEMANTIC, ClassNames
 from perception_models.data.readers.scalabel import (
     Frame,
     boxes_from_frame,
@@ -29,16 +31,26 @@ from perception_models.data.readers.scalabel import (
 from perception_models.data.sample import ALL_CLASSES, Boxes, Lanes, Sample
 
 EGO_LANE = frozenset({-1, 1})
+READ = ("labels/det_20/det.json", "labels/det/det.json", "labels/lane/lane.json",
+        "labels/drivable/masks/*.png", "labels/sem_seg/masks/*.png")  # fmt: skip
+SIDECARS = ("labels/det_components",)  # for other tools
 
 
 class LabelledFolder:
     """Samples of DIR/images with their labels from DIR/labels and DIR/truth.
 
     include, exclude  file name patterns: a sample must match one of the former (if any) and none of the latter
+    classes           our classes for the class names of the boxes, see ClassNames
     """
 
-    def __init__(self, folder: Path | str, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()):
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        folder: Path | str,
+        include: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        classes: Mapping[str, Any] | None = None,
+    ):
+        self.folder, self._class_names = Path(folder), ClassNames(classes)
         images = list_images(self.folder / "images")
         self._all_names = {path.name for path in images}
         self.images = [path for path in images if _chosen(path.name, include, exclude)]
@@ -53,14 +65,30 @@ class LabelledFolder:
     def orphans(self) -> list[str]:
         """Names in the labels without an image."""
         stems = {Path(name).stem for name in self._all_names}
-        masks = [path.name for path in sorted(self.folder.glob("labels/*/masks/*.png")) if path.stem not in stems]
-        return sorted((self._boxes.keys() | self._lines.keys()) - self._all_names) + masks
+        masks = natural_order(self.folder.glob("labels/*/masks/*.png"))
+        unknown = [path.name for path in masks if path.stem not in stems]
+        return sorted((self._boxes.keys() | self._lines.keys()) - self._all_names) + unknown
+
+    @property
+    def unread(self) -> list[str]:
+        """Folders below labels/ that this reader does not know."""
+        known = {"/".join(pattern.split("/")[:2]) for pattern in READ} | set(SIDECARS)
+        found = sorted(path for path in self.folder.glob("labels/*") if path.is_dir())
+        return [f"labels/{path.name}" for path in found if f"labels/{path.name}" not in known]
+
+    @property
+    def no_labels(self) -> str:
+        """Why there is no label at all, as one sentence; empty if there are some."""
+        if any(any(self.folder.glob(pattern)) for pattern in READ):
+            return ""
+        found = ", ".join(self.unread[:5]) or "nothing below labels/"
+        return f"{self.folder}: no labels read; looked for {', '.join(READ)}; found {found}"
 
     @property
     def files(self) -> list[Path]:
         """All files that determine the samples, for the cache to detect changes."""
         labels = [path for path in (self.folder / "labels").rglob("*") if path.is_file()]
-        return [*self.images, *sorted(labels), *sorted(self.folder.glob("truth/*"))]
+        return [*self.images, *natural_order(labels), *natural_order(self.folder.glob("truth/*"))]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,15 +118,16 @@ class LabelledFolder:
     def _boxes_of(self, name: str) -> Boxes | None:
         """None if the frame has no list of labels: it then only holds attributes."""
         frame = self._boxes.get(name, {})
-        return None if frame.get("labels") is None else boxes_from_frame(frame, self._boxes_path)
+        return None if frame.get("labels") is None else boxes_from_frame(frame, self._boxes_path, self._class_names)
 
     def _lanes_of(self, name: str) -> Lanes | None:
-        """Real folders label the ego lane only: all other positions are unknown."""
+        """Real folders label the ego lane, and other lines in some images: where none is, nothing is known."""
         frame = self._lines.get(name, {})
         if frame.get("labels") is None:
             return None
-        known = frozenset(POSITIONS) if self._all_lines_labelled else EGO_LANE
-        return Lanes(lanes_from_frame(frame, self._lines_path), known)
+        lines = lanes_from_frame(frame, self._lines_path)
+        labelled = EGO_LANE | {line.position for line in lines} - {0}
+        return Lanes(lines, frozenset(POSITIONS) if self._all_lines_labelled else labelled)
 
     def _mask(self, name: str, stem: str, classes: int, size: tuple[int, int]) -> np.ndarray | None:
         path = self.folder / "labels" / name / "masks" / f"{stem}.png"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, list_images, malformed_as_data_error, read_image, read_lines
 from perception_models.data.labels import OBJECTS, UNKNOWN
 from perception_models.data.readers.scalabel import checked_box
@@ -40,11 +41,11 @@ class KittiObjects:
     def orphans(self) -> list[str]:
         """Label files without an image."""
         stems = {path.stem for path in self.images}
-        return [path.name for path in sorted((self.folder / "label_2").glob("*.txt")) if path.stem not in stems]
+        return [path.name for path in natural_order((self.folder / "label_2").glob("*.txt")) if path.stem not in stems]
 
     @property
     def files(self) -> list[Path]:
-        return [*self.images, *sorted((self.folder / "label_2").glob("*.txt"))]
+        return [*self.images, *natural_order((self.folder / "label_2").glob("*.txt"))]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -17,13 +17,13 @@ from perception_models.data.labels import (
     ROLES,
     SCENE,
     UNKNOWN,
+    ClassNames,
     index,
 )
 from perception_models.data.sample import Boxes, BoxRow, Lane, boxes_from_rows
 
 Frame = dict[str, Any]
 
-ALIASES = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle", "van": "car", "caravan": "car"}
 # Ignored in BDD100K's own evaluation.
 IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 LIGHT_COLORS = {"R": "red", "Y": "yellow", "G": "green", "NA": "none"}  # as written by BDD100K since 2020
@@ -45,12 +45,13 @@ def read_frames(path: Path, images: Collection[str]) -> dict[str, Frame]:
     return named
 
 
-def boxes_from_frame(frame: Frame, path: Path) -> Boxes:
-    """Every label with a box2d; objects of BDD100K's ignored categories become ignored boxes."""
+def boxes_from_frame(frame: Frame, path: Path, names: ClassNames = ClassNames()) -> Boxes:
+    """Every label with a box2d but those left out; objects of BDD100K's ignored categories become ignored boxes."""
     where = f"{path}: frame {frame['name']}"
     with malformed_as_data_error(where):
         labels = frame.get("labels") or ()
-        return boxes_from_rows([_box(label, where) for label in labels if label.get("box2d") is not None])
+        boxes = [_box(label, where, names) for label in labels if label.get("box2d") is not None]
+        return boxes_from_rows([box for box in boxes if box is not None])
 
 
 def unlabelled_classes(frame: Frame, path: Path) -> frozenset[int]:
@@ -61,14 +62,19 @@ def unlabelled_classes(frame: Frame, path: Path) -> frozenset[int]:
     return frozenset(OBJECTS.index(name) for name in names)
 
 
-def _box(label: dict[str, Any], where: str) -> BoxRow:
+def _box(label: dict[str, Any], where: str, names: ClassNames) -> BoxRow | None:
+    """None if its class is left out on purpose."""
     attributes = label.get("attributes") or {}
     name: Any = label.get("category")
-    category = ALIASES.get(name, IGNORED.get(name, name))
-    if category not in OBJECTS:
-        raise DataError(f"{where}: unknown category {name!r}, expected one of {', '.join(OBJECTS)}")
+    class_id = names(IGNORED.get(name, name) if names(name) == UNKNOWN else name)
+    if class_id == UNKNOWN:
+        if not names.unknown([name]):
+            return None
+        raise DataError(
+            f"{where}: unknown category {str(name)[:60]!r}, expected one of {', '.join(OBJECTS)}; or give the option "
+            "classes: {name: one of these, ignore: [names]}"
+        )
     box = checked_box((label["box2d"].get(side) for side in ("x1", "y1", "x2", "y2")), f"{where}: {label.get('id')}")
-    class_id = OBJECTS.index(category)
     color = attributes.get("trafficLightColor")
     state = index(LIGHT_STATES, LIGHT_COLORS.get(str(color), color)) if class_id == LIGHT else UNKNOWN
     flagged = any(values.get(flag) for values in (label, attributes) for flag in ("ignored", "crowd"))

@@ -11,6 +11,7 @@ from zlib import crc32
 import cv2
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.augment.photometric import colour, exposure
 from perception_models.data.files import IMAGE_SUFFIXES, DataError, read_image
 from perception_models.data.labels import DRIVABLE, LIGHT, LIGHT_STATES, SEMANTIC
@@ -41,7 +42,7 @@ class LightCrops:
 
     def _paths(self) -> list[Path]:
         paths = (path for state in LIGHT_STATES for path in (self.folder / state).glob("*"))
-        return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
+        return natural_order(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
 
     @property
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""TuSimple lanes: label_data_*.json, one {"raw_file", "lanes", "h_samples"} per line."""
+"""TuSimple lanes: label_data_*.json or test_label.json, one {"raw_file", "lanes", "h_samples"} per line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, finite, malformed_as_data_error, read_image, read_json_lines
 from perception_models.data.readers.lane_positions import assign_positions
 from perception_models.data.sample import Lane, Lanes, Sample
@@ -17,11 +18,14 @@ KNOWN = frozenset({-2, -1, 1, 2})  # the lines of the ego lane and the next ones
 class TuSimple:
     """Samples with up to five lane lines, without type or colour."""
 
-    def __init__(self, folder: Path | str, labels: str = "label_data*.json"):
+    def __init__(self, folder: Path | str, labels: str = ""):
+        """labels: pattern of the label files; default: label_data*.json, or test_label.json if there is none."""
         self.folder = Path(folder)
-        self.label_files = sorted(self.folder.glob(labels))
+        patterns = [labels] if labels else ["label_data*.json", "test_label.json"]
+        found = (natural_order(self.folder.glob(pattern)) for pattern in patterns)
+        self.label_files = next(filter(None, found), [])
         if not self.label_files:
-            raise DataError(f"{self.folder}: no {labels} here")
+            raise DataError(f"{self.folder}: no {' or '.join(patterns)} here")
         self._rows = [(path, row) for path in self.label_files for row in read_json_lines(path)]
         for path, row in self._rows:
             if not isinstance(row, dict) or not {"raw_file", "lanes", "h_samples"} <= row.keys():

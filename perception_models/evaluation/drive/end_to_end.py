@@ -52,7 +52,7 @@ def _run(drive: list[Snapshot], pipeline: Pipeline, spec: ModelSpec) -> tuple[tu
         lanes.append((perception.lanes, perception.ego_lane))
         return perception.objects
 
-    logs = track_logs(tqdm(drive, unit="frame"), track, spec.classes)
+    logs = track_logs(tqdm(drive, unit="frame", disable=None), track, spec.classes)
     detected = iter(lanes)
     return logs, lane_log(drive, lambda snapshot: next(detected))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import EgoMotion
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 
@@ -60,7 +61,7 @@ def read_drive(folder: Path) -> list[Snapshot]:
     if file.is_file():
         rows = [json.loads(line) for line in file.read_text().splitlines()]
     else:
-        rows = [json.loads(part.read_text())["truth"] for part in sorted((folder / "parts").glob("*.json"))]
+        rows = [json.loads(part.read_text())["truth"] for part in natural_order((folder / "parts").glob("*.json"))]
     if not rows:
         raise ValueError(f"{folder} has no truth/truth.jsonl: give a folder that `perception-models render` wrote")
     images = [folder / "images" / row["name"] for row in rows]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from camera_perception.core.natural_order import natural_order
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.objects.localize import locate_objects
 from perception_models.evaluation.drive.errors import median
@@ -22,7 +23,7 @@ MAX_RANGE = 40.0  # metres
 def kitti_metrics(folder: Path) -> dict[str, float]:
     """Median range error up to MAX_RANGE, against the visible side of the 3D box and against its centre."""
     side, middle = [], []
-    for label in sorted((folder / "label_2").glob("*.txt")):
+    for label in natural_order((folder / "label_2").glob("*.txt")):
         snapshot = read_frame(folder, label.stem)
         if not snapshot.actors:
             continue

@@ -39,7 +39,8 @@ def main(
     spec, snapshots = load_spec(model), read_drive(drive)
     detector = PrivacyDetector(spec, load_engine(spec, engine), least)
     detections = [
-        detect(partial(_read, snapshot), snapshot.stamp_ns, detector) for snapshot in tqdm(snapshots, unit="image")
+        detect(partial(_read, snapshot), snapshot.stamp_ns, detector)
+        for snapshot in tqdm(snapshots, unit="image", disable=None)
     ]
     detector.close()
     regions = [each or () for each in plan_regions(detections, detector.names, Settings())]

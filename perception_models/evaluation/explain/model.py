@@ -41,6 +41,11 @@ def network_predictor(net: PerceptionNet, size: tuple[int, int]) -> Predictor:
     return Predictor(spec_from_json(data, Path(".")), run, LOW_SCORES)
 
 
+def content(image: np.ndarray, spec: InputSpec) -> tuple[slice, slice]:
+    """Rows and columns of a network's input that an image fills; the rest is grey padding."""
+    return Letterbox.fit(image.shape[:2], spec.size, spec.align).content
+
+
 def fit_to_input(image: np.ndarray, spec: InputSpec) -> np.ndarray:
     """The image letterboxed to the input size of a network."""
     box = Letterbox.fit(image.shape[:2], spec.size, spec.align)

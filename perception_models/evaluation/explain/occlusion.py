@@ -35,7 +35,7 @@ def occlusion_maps(
     occluded = blurred(image).astype(np.float32)
     masks = [random_mask(size, cells, rng) for _ in range(count)]
     scores = np.zeros((count, len(targets)), np.float32)
-    for row, mask in zip(scores, tqdm(masks, "occluded", unit="image", leave=False)):
+    for row, mask in zip(scores, tqdm(masks, "occluded", unit="image", leave=False, disable=None)):
         alpha = mask.astype(np.float32)[..., None] / 255
         observations = predict((occluded + (image - occluded) * alpha).astype(np.uint8))
         row[:] = [target_score(target, observations) for target in targets]

@@ -15,7 +15,7 @@ import numpy as np
 
 from camera_perception.core.errors import BadImage, ModelError
 from camera_perception.tools.replay.source import open_source
-from perception_models.evaluation.explain.model import LOW_SCORES, fit_to_input, network_predictor
+from perception_models.evaluation.explain.model import LOW_SCORES, content, fit_to_input, network_predictor
 from perception_models.evaluation.explain.occlusion import occlusion_maps
 from perception_models.evaluation.explain.sanity import fraction_inside, rank_correlation, scores_after_deletion
 from perception_models.evaluation.explain.sheet import sheet
@@ -50,22 +50,25 @@ def explain(
     with _open(model, method, masks) as explainer:
         for number, arrival in enumerate(open_source(source).arrivals):
             if number % every == 0:
-                image = fit_to_input(_read(arrival.read, source, number), explainer.predictor.spec.input)
+                pixels, spec = _read(arrival.read, source, number), explainer.predictor.spec.input
                 path = out / f"{source.stem}_{number:05d}.png"
-                found = _explain(explainer, image, path, objects)
+                found = _explain(explainer, fit_to_input(pixels, spec), content(pixels, spec), path, objects)
                 rows += [{"picture": path.name, **row} for row in found]
                 (out / "explain.json").write_text(json.dumps(rows, indent=1), "utf-8")
                 yield path, found
 
 
-def _explain(explainer: Explainer, image: np.ndarray, path: Path, objects: int) -> list[Row]:
+def _explain(
+    explainer: Explainer, image: np.ndarray, shown: tuple[slice, slice], path: Path, objects: int
+) -> list[Row]:
+    """The rows of one image, and its sheet, on which only the rows and columns `shown` are drawn."""
     predictor = explainer.predictor
     thresholds = {head: predictor.threshold(head) for head in ("objects", "lanes")}
     targets = find_targets(predictor(image), thresholds, predictor.spec.classes, image.shape[1], objects)
     if not targets:
         return []
     maps = explainer.maps(image, targets)
-    cv2.imwrite(str(path), sheet(image, targets, maps))
+    cv2.imwrite(str(path), sheet(image, targets, maps, shown))
     rows = [_row(predictor, image, target, evidence) for target, evidence in zip(targets, maps)]
     if explainer.random_maps is not None:
         for row, evidence, random in zip(rows, maps, explainer.random_maps(image, targets)):

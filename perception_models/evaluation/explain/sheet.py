@@ -14,13 +14,21 @@ COLUMNS = 3
 FOR, AGAINST = np.array((40, 40, 255), np.float32), np.array((255, 120, 30), np.float32)  # BGR
 
 
-def sheet(image: np.ndarray, targets: Sequence[Target], maps: np.ndarray) -> np.ndarray:
-    """One panel per target, (rows * H, 3 * W, 3) uint8 BGR."""
-    panels = [panel(image, target, evidence) for target, evidence in zip(targets, maps)]
-    return tile(panels, COLUMNS, image.shape[:2])
+WHOLE = slice(None), slice(None)
 
 
-def panel(image: np.ndarray, target: Target, evidence: np.ndarray) -> np.ndarray:
+def sheet(
+    image: np.ndarray, targets: Sequence[Target], maps: np.ndarray, shown: tuple[slice, slice] = WHOLE
+) -> np.ndarray:
+    """One panel per target, (rows * H, 3 * W, 3) uint8 BGR.
+
+    shown  rows and columns of the image that are drawn: those that are not padding
+    """
+    panels = [panel(image, target, evidence, shown) for target, evidence in zip(targets, maps)]
+    return tile(panels, COLUMNS, image[shown].shape[:2])
+
+
+def panel(image: np.ndarray, target: Target, evidence: np.ndarray, shown: tuple[slice, slice] = WHOLE) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
     strength = np.clip(evidence / max(float(np.quantile(np.abs(evidence), 0.995)), 1e-12), -1, 1)[..., None]
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR).astype(np.float32)
@@ -31,5 +39,6 @@ def panel(image: np.ndarray, target: Target, evidence: np.ndarray) -> np.ndarray
         cv2.rectangle(out, corners[0].tolist(), corners[1].tolist(), (255, 255, 255), 1)
     if target.type == "lane":
         cv2.polylines(out, [corners], False, (255, 255, 255), 1, cv2.LINE_AA)
+    out = np.ascontiguousarray(out[shown])
     draw_text(out, [target.title])
     return out

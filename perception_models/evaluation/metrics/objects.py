@@ -10,13 +10,13 @@ from scipy.optimize import linear_sum_assignment
 
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Detections
-from perception_models.data.labels import OBJECTS, VEHICLES
-from perception_models.data.readers.scalabel import ALIASES
+from perception_models.data.labels import OBJECTS, VEHICLES, ClassNames
 from perception_models.data.sample import ALL_CLASSES, Boxes
 from perception_models.evaluation.metrics.average_precision import AREAS, FP_PER_FRAME, CocoMatches, Curve, ObjectRecord
 from perception_models.evaluation.metrics.scores import calibration_error, mean_of_known, reliability
 from perception_models.evaluation.metrics.tide import costs
 
+CLASS_NAMES = ClassNames()
 VEHICLE_IDS = tuple(OBJECTS.index(name) for name in VEHICLES)
 
 
@@ -28,8 +28,7 @@ def record(
     names  class names of the model; "person" and other aliases are translated
     known  classes that the image is labelled for
     """
-    names = [ALIASES.get(name, name) for name in names]
-    ours = np.array([OBJECTS.index(name) if name in OBJECTS else -1 for name in names] or [-1])
+    ours = np.array([CLASS_NAMES(name) for name in names] or [-1])
     classes = ours[detections.classes]
     kept = np.isin(classes, list(known))
     return ObjectRecord(detections.boxes[kept], detections.scores[kept], classes[kept], labelled)

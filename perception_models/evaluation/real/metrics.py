@@ -10,13 +10,15 @@ import numpy as np
 
 from camera_perception.core.boxes import iou_matrix
 from perception_models.data.labels import IGNORE, SEMANTIC
-from perception_models.evaluation.metrics.scores import confusion, iou_of
+from perception_models.evaluation.metrics.scores import calibration_error, confusion, iou_of
 
 MATCH = 0.5  # IoU
 CONFIRMED = 0.7  # IoU of a component with a detected box; at 0.5 components of two cars passed
 INSIDE = 0.5  # fraction of a finding inside an ignored box, above which it is no error
 FALSE_PER_PICTURE = 0.5
+COUNTED = 0.1  # score from which calibration is measured: hundreds of lower ones would decide alone
 FALSE, NEUTRAL = -1, -2
+REPORTED = 1.0  # of scores as multiples of the score at which a box is reported
 # Of the image width: distance from the smooth fit. Smooth lines stay below 4 px of 640, those that jump reach 5 to 85.
 JUMP = 5 / 640
 LEAST_POINTS = 6  # of a line whose smoothness can be judged
@@ -87,6 +89,20 @@ def recall(judged: Sequence[Judged], threshold: float, min_height: float = 0.0) 
 
 def false_per_picture(judged: Sequence[Judged], threshold: float) -> float:
     return sum(each.false(threshold) for each in judged) / max(len(judged), 1)
+
+
+def score_error(judged: Sequence[Judged]) -> float | None:
+    """Expected calibration error of the scores from COUNTED on; None where there are none."""
+    scores, correct = counted_scores(judged)
+    return calibration_error(scores, correct)
+
+
+def counted_scores(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) scores from COUNTED on that are hits or errors, and which are hits."""
+    scores = np.concatenate([np.zeros(0), *(each.scores for each in judged)])
+    hits = np.concatenate([np.zeros(0, int), *(each.hits for each in judged)])
+    rows = (scores >= COUNTED) & (hits != NEUTRAL)
+    return scores[rows], hits[rows] >= 0
 
 
 def verified(

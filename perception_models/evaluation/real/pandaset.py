@@ -38,7 +38,7 @@ def _run(drive: list[Snapshot], model: Path, engine: str) -> dict[int, Objects]:
     spec = load_spec(model)
     loaded = load_engine(spec, engine)
     pipeline, out, last = Pipeline(spec, loaded, drive[0].camera), {}, None
-    for snapshot in tqdm(drive, desc="PandaSet drive", unit="frame"):
+    for snapshot in tqdm(drive, desc="PandaSet drive", unit="frame", disable=None):
         assert snapshot.image is not None
         motion: EgoMotion | None = motion_between(last, snapshot) if last else None
         out[snapshot.stamp_ns] = pipeline.run(Frame(read_image(snapshot.image), snapshot.stamp_ns), motion).objects

@@ -15,16 +15,15 @@ from camera_perception.core.boxes import nms
 from perception_models.data.labels import IGNORE, SEMANTIC
 from perception_models.evaluation.metrics.scores import iou_of
 from perception_models.evaluation.real import metrics, teachers
-from perception_models.evaluation.real.metrics import Judged
-from perception_models.evaluation.real.output import Output
+from perception_models.evaluation.real.metrics import REPORTED, Judged
+from perception_models.evaluation.real.output import TEACHER_SCORE, Output
 from perception_models.evaluation.real.sets import Boxes, Picture, RealSet, no_lights
 
 MODEL = "model"
 SIZES = (40, 90, 0)  # pixels: minimum heights
-TEACHER_SCORE = 0.4  # operating point of the public detectors
 CONFIRMING = 0.35  # score from which a detector confirms a component of CamVid
 LEAST_OBJECTS = 5  # fewer make no row
-LIGHT_HEIGHT, LIGHT_MATCH = 30, 0.3
+LIGHT_HEIGHT, LIGHT_MATCH, SIGN_MATCH = 30, 0.3, 0.4
 WET = ("rainy", "snowy")
 
 Outputs = Mapping[str, Mapping[str, Sequence[Output]]]  # column: set: one per picture
@@ -44,16 +43,13 @@ class Row:
     values: dict[str, float]
 
 
-def table_rows(sets: Sequence[RealSet], outputs: Outputs, threshold: float) -> list[Row]:
-    """All rows but those that need another input: light crops and the drive.
-
-    threshold  operating point of the model's object head
-    """
-    makers = (_object_rows, _light_rows, _hood_rows, _road_rows, _semantic_rows, _line_rows, _weather_rows)
-    return [row for make in makers for each in sets for row in make(each, _of_set(outputs, each), threshold)]
+def table_rows(sets: Sequence[RealSet], outputs: Outputs) -> list[Row]:
+    """All rows but those that need another input: light crops and the drive."""
+    makers = (_object_rows, _light_rows, _sign_rows, _hood_rows, _road_rows, _semantic_rows, _line_rows, _weather_rows)
+    return [row for make in makers for each in sets for row in make(each, of_set(outputs, each))]
 
 
-def _of_set(outputs: Outputs, each: RealSet) -> dict[str, Sequence[Output]]:
+def of_set(outputs: Outputs, each: RealSet) -> dict[str, Sequence[Output]]:
     return {column: by_set[each.name] for column, by_set in outputs.items() if each.name in by_set}
 
 
@@ -73,17 +69,20 @@ def truth(each: RealSet, number: int, found: Mapping[str, Sequence[Output]]) -> 
     return {kind: pair[0] for kind, pair in pairs.items()}, {kind: pair[1] for kind, pair in pairs.items()}
 
 
-def judged(each: RealSet, kind: str, column: str, found: Mapping[str, Sequence[Output]]) -> list[Judged]:
-    """One per picture that is labelled for this kind."""
+def judged(
+    each: RealSet, kind: str, column: str, found: Mapping[str, Sequence[Output]], relative: bool = False
+) -> list[Judged]:
+    """One per picture that is labelled for this kind; relative: scores are multiples of the reporting score."""
     out = []
     for number, output in enumerate(found[column]):
         targets, ignored = truth(each, number, found)
         if kind in targets:
-            out.append(metrics.judge(*output.of(kind), targets[kind], ignored[kind]))
+            boxes = output.relative(kind) if relative else output.of(kind)
+            out.append(metrics.judge(*boxes, targets[kind], ignored[kind]))
     return out
 
 
-def _object_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _object_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     columns = [name for name in found if name != teachers.ROAD and not (each.components and name == teachers.TILES)]
     for kind, plural in (("person", "people"), ("vehicle", "vehicles")):
         by_column = {name: rows for name in columns if (rows := judged(each, kind, name, found))}
@@ -92,24 +91,22 @@ def _object_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold
         total = metrics.recall(next(iter(by_column.values())), 0.0)[1]
         if total < LEAST_OBJECTS:
             continue
-        yield from _recall_rows(f"{plural}, recall at 0.5 false a picture", each, by_column, None, threshold)
-        yield from _recall_rows(f"{plural}, recall at own threshold", each, by_column, TEACHER_SCORE, threshold)
-        false = {
-            name: metrics.false_per_picture(rows, threshold if name == MODEL else TEACHER_SCORE)
-            for name, rows in by_column.items()
-        }
-        pictures = len(next(iter(by_column.values())))
-        yield Row(f"{plural}, false a picture at own threshold", each.name, counted(pictures, "picture"), false)
+        yield from _recall_rows(f"{plural}, recall at 0.5 false a picture", each, by_column, None)
+        own = {name: judged(each, kind, name, found, relative=True) for name in by_column}
+        yield from _recall_rows(f"{plural}, recall at own threshold", each, own, REPORTED)
+        false = {name: metrics.false_per_picture(rows, REPORTED) for name, rows in own.items()}
+        pictures = counted(len(next(iter(by_column.values()))), "picture")
+        yield Row(f"{plural}, false a picture at own threshold", each.name, pictures, false)
+        errors = {name: metrics.score_error(rows) for name, rows in by_column.items()}
+        known = {name: error for name, error in errors.items() if error is not None}
+        yield Row(f"{plural}, calibration error of scores", each.name, pictures, known)
 
 
 def _recall_rows(
-    title: str, each: RealSet, by_column: Mapping[str, list[Judged]], score: float | None, threshold: float
+    title: str, each: RealSet, by_column: Mapping[str, list[Judged]], score: float | None
 ) -> Iterator[Row]:
-    """Recall by size at one score per column; None takes the score of the allowed false-positive rate."""
-    scores = {
-        name: metrics.threshold_at(rows) if score is None else threshold if name == MODEL else score
-        for name, rows in by_column.items()
-    }
+    """Recall by size at one score; None takes the score of the allowed false-positive rate, one per column."""
+    scores = {name: metrics.threshold_at(rows) if score is None else score for name, rows in by_column.items()}
     for height in SIZES:
         counts = {name: metrics.recall(rows, scores[name], height) for name, rows in by_column.items()}
         total = next(iter(counts.values()))[1]
@@ -119,7 +116,7 @@ def _recall_rows(
             yield Row(f"{title}, {size}", each.name, counted(total, "object"), values)
 
 
-def _light_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _light_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     """Near traffic lights that the tiled detector marks, found by the model at own threshold."""
     if not each.lights or teachers.TILES not in found:
         return
@@ -128,13 +125,22 @@ def _light_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold:
         boxes, scores = marked.of("light")
         near = (scores >= TEACHER_SCORE) & (boxes[:, 3] - boxes[:, 1] >= LIGHT_HEIGHT) & ~no_lights(picture.name, boxes)
         once = nms(boxes[near], scores[near], np.zeros(near.sum(), int), LIGHT_MATCH)
-        rows.append(metrics.judge(*output.of("light"), boxes[near][once], boxes[~near], LIGHT_MATCH))
-    hits, total = metrics.recall(rows, threshold)
+        rows.append(metrics.judge(*output.relative("light"), boxes[near][once], boxes[~near], LIGHT_MATCH))
+    hits, total = metrics.recall(rows, REPORTED)
     if total:
         yield Row("near traffic lights found", each.name, counted(total, "object"), {MODEL: hits / total})
 
 
-def _hood_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _sign_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
+    """Near traffic signs; others in the pictures are not marked, so that false ones are not counted."""
+    pairs = [(output, picture.signs) for picture, output in zip(each.pictures, found[MODEL])]
+    rows = [metrics.judge(*output.relative("sign"), signs, signs[:0], SIGN_MATCH) for output, signs in pairs]
+    hits, total = metrics.recall(rows, REPORTED)
+    if total:
+        yield Row("near traffic signs found", each.name, counted(total, "object"), {MODEL: hits / total})
+
+
+def _hood_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     if not each.hood:
         return
     values = {}
@@ -147,7 +153,7 @@ def _hood_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: 
     yield Row("own hood called drivable", each.name, counted(len(each.pictures), "picture"), values)
 
 
-def _road_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _road_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     labels = [road_of(picture) for picture in each.pictures]
     if all(mask is None for mask in labels):
         return
@@ -171,7 +177,7 @@ def road_of(picture: Picture) -> np.ndarray | None:
     return None if semantic is None else metrics.road_labels(semantic)
 
 
-def _semantic_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _semantic_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     labels = [mask_of(picture.semantic) for picture in each.pictures]
     pairs = [(o.semantic, mask) for o, mask in zip(found[MODEL], labels) if mask is not None and o.semantic.size]
     if pairs:
@@ -179,7 +185,7 @@ def _semantic_rows(each: RealSet, found: Mapping[str, Sequence[Output]], thresho
         yield Row("semantic mIoU", each.name, counted(len(pairs), "picture"), {MODEL: metrics.mean_iou(counts)})
 
 
-def _line_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _line_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     """Lines that jump; lines off the road, by labels or else by the public road network."""
     outputs = found[MODEL]
     if not each.road_lines or not outputs or outputs[0].lines is None:
@@ -208,7 +214,7 @@ def _road_for_lines(picture: Picture, found: Mapping[str, Sequence[Output]], num
     return found[teachers.ROAD][number].road if teachers.ROAD in found else None
 
 
-def _weather_rows(each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> Iterator[Row]:
+def _weather_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     weather = [output.weather for output in found[MODEL] if output.weather is not None]
     if each.dry and weather:
         wet = float(np.mean([label in WET for label in weather]))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from camera_perception.decode.scores import minimum_scores
 from camera_perception.tools.bench.metadata import machine, model_metadata
 from camera_perception.tools.bench.report import Table, origin, put_into, without_nan
 from perception_models.data.files import DataError, read_image
 from perception_models.data.readers.traffic_lights import LightCrops
 from perception_models.evaluation.metrics.lights import record_crop, summarise
-from perception_models.evaluation.model import Predictor, open_model
+from perception_models.evaluation.model import MIN_SCORES, Predictor, open_model
 from perception_models.evaluation.real import teachers
+from perception_models.evaluation.real.mistakes import mistake_rows
 from perception_models.evaluation.real.output import Network, Output, from_observations
 from perception_models.evaluation.real.pandaset import pandaset_drive
 from perception_models.evaluation.real.rows import MODEL, Row, as_json, table_rows
@@ -67,14 +70,13 @@ def realbench(
         f"skipped {name}: no {teachers.FILES[name]} in {teacher_folder}" for name in COLUMNS[1:] if name not in outputs
     ]
     metadata = machine()
-    with open_model(model, engine) as opened:
+    with open_model(model, engine, {"objects": MIN_SCORES["objects"]}) as opened:
         network = model_network(opened)
         outputs = {MODEL: {each.name: run_set(network, each, "model") for each in sets}, **outputs}
-        threshold = opened.threshold("objects")
-        rows = table_rows(sets, outputs, threshold) + crop_rows(opened, data / CROPS)
+        rows = table_rows(sets, outputs) + mistake_rows(sets, outputs) + crop_rows(opened, data / CROPS)
         metadata["model"] = model_metadata(opened.spec)
     rows += drive_rows(data / PANDASET, model, engine)
-    sheets = [path for each in sets for path in _sheets(out, each, outputs, threshold)]
+    sheets = [path for each in sets for path in _sheets(out, each, outputs)]
     table = Table("Real pictures", ("measure", "set", "of", *COLUMNS), [_cells(row) for row in rows], NOTE)
     _write(out, rows, skipped, table, metadata, f"perception-models realbench --model {model}")
     return Report(rows, skipped, table, sheets)
@@ -82,20 +84,23 @@ def realbench(
 
 def model_network(predict: Predictor) -> Network:
     """The model under test as a function from a picture to an Output."""
-    scene = predict.threshold("scene")
-    return lambda image: from_observations(predict(image), predict.spec.classes, scene)
+    head = predict.spec.head("objects")
+    least = minimum_scores(head, head.threshold) if head else np.zeros(0, np.float32)
+    return lambda image: from_observations(predict(image), predict.spec.classes, least)
 
 
 def run_set(network: Network, each: RealSet, title: str) -> list[Output]:
     """One output per picture, with a progress bar."""
-    bar = tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False)
+    bar = tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False, disable=None)
     return [network(read_image(picture.path)) for picture in bar]
 
 
-def teacher_outputs(sets: Sequence[RealSet], folder: Path, cache: Path) -> dict[str, dict[str, list[Output]]]:
+def teacher_outputs(
+    sets: Sequence[RealSet], folder: Path, cache: Path, columns: Collection[str] = COLUMNS[1:]
+) -> dict[str, dict[str, list[Output]]]:
     """Outputs of the public networks, by column and set; each is computed once and kept."""
     out: dict[str, dict[str, list[Output]]] = {}
-    for column, network in teachers.load_teachers(folder).items():
+    for column, network in teachers.load_teachers(folder, columns).items():
         kept = cache / teachers.cache_key(folder, column)
         chosen = [each for each in sets if needed(column, each)]
         out[column] = {each.name: _run_cached(network, each, column, kept / each.name) for each in chosen}
@@ -112,7 +117,7 @@ def needed(column: str, each: RealSet) -> bool:
 
 def _run_cached(network: Network, each: RealSet, title: str, folder: Path) -> list[Output]:
     out = []
-    for picture in tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False):
+    for picture in tqdm(each.pictures, desc=f"{title}: {each.name}", unit="picture", leave=False, disable=None):
         file = folder / f"{picture.name}.npz"
         if not file.is_file():
             network(read_image(picture.path)).save(file)
@@ -127,7 +132,9 @@ def crop_rows(opened: Predictor, folder: Path) -> list[Row]:
         return []
     crops = LightCrops(folder, fold="val")
     count = min(len(crops), MOST_CROPS)
-    samples = [crops[i * len(crops) // count] for i in tqdm(range(count), desc="model: light crops", leave=False)]
+    samples = [
+        crops[i * len(crops) // count] for i in tqdm(range(count), desc="model: light crops", leave=False, disable=None)
+    ]
     pairs = [(opened(sample.image).detections, sample.boxes) for sample in samples]
     records = [record_crop(seen, int(boxes.light_states[0]), states, light) for seen, boxes in pairs if boxes]
     right = summarise(records)["recall"]
@@ -149,9 +156,9 @@ def drive_rows(folder: Path, model: Path, engine: str) -> list[Row]:
     return [Row(title, "PandaSet front, drive", count, {MODEL: figures[name]}) for title, count, name in chosen]
 
 
-def _sheets(out: Path, each: RealSet, outputs: dict[str, dict[str, list[Output]]], threshold: float) -> list[Path]:
+def _sheets(out: Path, each: RealSet, outputs: dict[str, dict[str, list[Output]]]) -> list[Path]:
     found = {column: by_set[each.name] for column, by_set in outputs.items() if each.name in by_set}
-    return write_sheets(out / "sheets", each, found, threshold)
+    return write_sheets(out / "sheets", each, found)
 
 
 def _cells(row: Row) -> list[str | float]:

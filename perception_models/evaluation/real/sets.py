@@ -35,6 +35,13 @@ NOT_LIGHTS = {
     "0119": ((108, 232), (1112, 202), (1038, 88), (1101, 65)),
     "0120": ((108, 231), (1111, 202), (1039, 90), (1100, 65)),
 }
+# Signs of drive.ai that tiled YOLOX finds (all are work zone signs), looked at: x0 y0 x1 y1.
+NEAR_SIGNS = {
+    "0001": ((824, 278, 878, 353),), "0004": ((947, 248, 1133, 461),), "0008": ((446, 297, 477, 330),),
+    "0009": ((358, 297, 395, 330),), "0012": ((270, 336, 306, 372),), "0014": ((349, 360, 375, 396),),
+    "0015": ((349, 362, 371, 397),), "0018": ((256, 338, 296, 382),), "0020": ((99, 343, 136, 385),),
+}  # fmt: skip
+CYCLES = ("motorcycle", "bicycle", "Motorcycle", "Bicycle")
 VEHICLES = ("car", "truck", "bus", "train", "Car", "Truck", "Bus", "Ambulance")
 
 
@@ -46,6 +53,9 @@ class Picture:
     ignored   boxes that need not be found, and findings on which are no errors
     road      mask file: 1 road, 0 other, 255 unknown
     semantic  mask file of labels.SEMANTIC ids, 255 unknown
+    cycles    boxes of two-wheelers, with rider or without
+    signs     boxes of near traffic signs; not all are marked
+    last_line (P, 2) pixels of the line at the right end of the road
     """
 
     path: Path
@@ -53,6 +63,9 @@ class Picture:
     ignored: Boxes = field(default_factory=dict)
     road: Path | None = None
     semantic: Path | None = None
+    cycles: np.ndarray = field(default_factory=lambda: box_array(()))
+    signs: np.ndarray = field(default_factory=lambda: box_array(()))
+    last_line: np.ndarray | None = None
 
     @property
     def name(self) -> str:
@@ -126,6 +139,7 @@ def _camvid_picture(folder: Path, row: dict[str, Any]) -> Picture:
         {"person": box_array(boxes["bicyclist"])},
         folder / "labels/drivable/masks" / mask,
         folder / "labels/sem_seg/masks" / mask,
+        cycles=box_array(boxes["bicyclist"]),
     )
 
 
@@ -150,7 +164,14 @@ def _pandaset_picture(folder: Path, frame: dict[str, Any]) -> Picture:
         {name: box_array(lists[0]) for name, lists in boxes.items()},
         {name: box_array(lists[1]) for name, lists in boxes.items()},
         semantic=folder / f"semantic_front/{frame['frame']:02d}.png",
+        cycles=box_array([view["box2d_lidar"] for view in map(_cycle_view, frame["objects"]) if view]),
     )
+
+
+def _cycle_view(each: dict[str, Any]) -> dict[str, Any] | None:
+    """The front view of a two-wheeler that can be found."""
+    view: dict[str, Any] | None = each["cameras"].get("front")
+    return view if view and each["class"] in CYCLES and is_target(view) else None
 
 
 def kind_of_pandaset(each: dict[str, Any]) -> str:
@@ -180,7 +201,9 @@ def _coco_picture(folder: Path, row: dict[str, Any]) -> Picture:
     truth = [(each["category"], np.array(each["bbox"]), each["crowd"]) for each in row["truth"]]
     people = [np.r_[box[:2], box[:2] + box[2:]] for category, box, crowd in truth if category == "person" and not crowd]
     crowds = [np.r_[box[:2], box[:2] + box[2:]] for category, box, crowd in truth if category == "person" and crowd]
-    return Picture(folder / "images" / row["file_name"], {"person": box_array(people)}, {"person": box_array(crowds)})
+    cycles = [np.r_[box[:2], box[:2] + box[2:]] for category, box, crowd in truth if category in CYCLES and not crowd]
+    path = folder / "images" / row["file_name"]
+    return Picture(path, {"person": box_array(people)}, {"person": box_array(crowds)}, cycles=box_array(cycles))
 
 
 def _openimages(name: str, folder: Path, most: int) -> RealSet:
@@ -197,7 +220,9 @@ def _is_dark(folder: Path, name: str) -> bool:
 def _openimages_picture(folder: Path, row: dict[str, Any]) -> Picture:
     boxes = [each["bbox"] for each in row["truth"] if each["category"] in VEHICLES]
     others = [each["bbox"] for each in row["truth"] if each["category"] not in VEHICLES]
-    return Picture(folder / "images" / row["file_name"], {"vehicle": box_array(boxes)}, {"vehicle": box_array(others)})
+    cycles = box_array([each["bbox"] for each in row["truth"] if each["category"] in CYCLES])
+    path = folder / "images" / row["file_name"]
+    return Picture(path, {"vehicle": box_array(boxes)}, {"vehicle": box_array(others)}, cycles=cycles)
 
 
 def _highway(name: str, folder: Path, most: int) -> RealSet:
@@ -205,13 +230,29 @@ def _highway(name: str, folder: Path, most: int) -> RealSet:
     labels = folder / "labels/det/det.json"
     rows = {row["name"]: row["labels"] for row in read_json(labels)} if labels.is_file() else {}
     boxes = {key: box_array([list(each["box2d"].values()) for each in value]) for key, value in rows.items()}
-    pictures = tuple(Picture(path, {"vehicle": boxes[path.name]} if path.name in boxes else {}) for path in files)
+    lines = {} if boxes else _right_lines(folder / "labels/lane/lane.json")
+    pictures = tuple(
+        Picture(path, {"vehicle": boxes[path.name]} if path.name in boxes else {}, last_line=lines.get(path.name))
+        for path in files
+    )
     return RealSet(name, pictures, "day", hood=0.06 if boxes else 0.0, dry=True, road_lines=True)
+
+
+def _right_lines(path: Path) -> dict[str, np.ndarray]:
+    """Right line of the ego lane by picture, where it is solid: the car of highway 960 keeps to the last lane."""
+    rows = read_json(path) if path.is_file() else []
+    return {
+        row["name"]: np.array(label["poly2d"][0]["vertices"], np.float32)
+        for row in rows
+        for label in row["labels"]
+        if label["attributes"].get("role") == "ego_right" and label["attributes"]["laneStyle"] == "solid"
+    }
 
 
 def _driveai(name: str, folder: Path, most: int) -> RealSet:
     files = evenly(list_images(folder / "images"), most)
-    return RealSet(name, tuple(map(Picture, files)), "day", dry=True, road_lines=True, lights=True)
+    pictures = tuple(Picture(path, signs=box_array(NEAR_SIGNS.get(path.stem, ()))) for path in files)
+    return RealSet(name, pictures, "day", dry=True, road_lines=True, lights=True)
 
 
 def _comma(name: str, folder: Path, most: int) -> RealSet:

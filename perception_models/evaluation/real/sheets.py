@@ -11,7 +11,7 @@ import numpy as np
 from perception_models.data.drawing import FONT, line_width, tile
 from perception_models.data.files import read_image
 from perception_models.evaluation.real import metrics
-from perception_models.evaluation.real.metrics import FALSE
+from perception_models.evaluation.real.metrics import FALSE, REPORTED
 from perception_models.evaluation.real.output import KINDS, Output
 from perception_models.evaluation.real.rows import MODEL, mask_of, size_of, truth
 from perception_models.evaluation.real.sets import RealSet
@@ -21,31 +21,31 @@ FOUND, MISSED, WRONG, LINE, JUMPING = (90, 200, 60), (0, 215, 255), (60, 60, 245
 LEAST_HEIGHT = 40  # pixels: smaller misses do not make a picture bad
 
 
-def write_sheets(out: Path, each: RealSet, found: Mapping[str, Sequence[Output]], threshold: float) -> list[Path]:
+def write_sheets(out: Path, each: RealSet, found: Mapping[str, Sequence[Output]]) -> list[Path]:
     """Write SET.jpg and SET_worst.jpg: green found, yellow missed, red false, blue-grey unlabelled kinds, magenta
     lines that jump."""
     count = len(each.pictures)
-    penalties = [penalty(each, number, found, threshold) for number in range(count)]
+    penalties = [penalty(each, number, found) for number in range(count)]
     worst = [number for number in np.argsort(penalties)[::-1][:SHOWN].tolist() if penalties[number] > 0]
     spread = [i * count // min(count, SHOWN) for i in range(min(count, SHOWN))]
     paths = []
     for suffix, numbers in (("", spread), ("_worst", worst)):
         if numbers:
-            drawn = [draw(each, number, found, threshold) for number in numbers]
+            drawn = [draw(each, number, found) for number in numbers]
             paths.append(out / f"{each.name.replace(' ', '_')}{suffix}.jpg")
             out.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(paths[-1]), tile(drawn, COLUMNS, SIZE), [cv2.IMWRITE_JPEG_QUALITY, 85])
     return paths
 
 
-def penalty(each: RealSet, number: int, found: Mapping[str, Sequence[Output]], threshold: float) -> float:
+def penalty(each: RealSet, number: int, found: Mapping[str, Sequence[Output]]) -> float:
     """Missed large objects, false ones, jumping lines, the hood called drivable and false rain or snow, added up."""
     output, picture = found[MODEL][number], each.pictures[number]
     targets, ignored = truth(each, number, found)
     total = 0.0
     for kind, boxes in targets.items():
-        judged = metrics.judge(*output.of(kind), boxes, ignored[kind])
-        total += (~judged.found(threshold) & (judged.heights >= LEAST_HEIGHT)).sum() + judged.false(threshold)
+        judged = metrics.judge(*output.relative(kind), boxes, ignored[kind])
+        total += (~judged.found(REPORTED) & (judged.heights >= LEAST_HEIGHT)).sum() + judged.false(REPORTED)
     if each.road_lines and output.lines:
         width = size_of(picture.path)[1]
         total += sum(metrics.jump(points, width) > metrics.JUMP for points in output.lines)
@@ -55,7 +55,7 @@ def penalty(each: RealSet, number: int, found: Mapping[str, Sequence[Output]], t
     return float(total + (each.dry and output.weather in ("rainy", "snowy")))
 
 
-def draw(each: RealSet, number: int, found: Mapping[str, Sequence[Output]], threshold: float) -> np.ndarray:
+def draw(each: RealSet, number: int, found: Mapping[str, Sequence[Output]]) -> np.ndarray:
     """(H, W, 3) uint8 BGR overlay of the model's output on one picture."""
     output, picture = found[MODEL][number], each.pictures[number]
     image = read_image(picture.path)
@@ -66,7 +66,7 @@ def draw(each: RealSet, number: int, found: Mapping[str, Sequence[Output]], thre
     for points in output.lines or ():
         jumping = metrics.jump(points, image.shape[1]) > metrics.JUMP
         cv2.polylines(image, [np.rint(points).astype(np.int32)], False, JUMPING if jumping else LINE, 2 * width)
-    _draw_objects(image, each, number, found, threshold, width)
+    _draw_objects(image, each, number, found, width)
     text = f"{picture.name}  {output.weather or ''}"
     cv2.putText(image, text, (4 * width, 12 * width), FONT, 0.4 * width, (255, 255, 255), width, cv2.LINE_AA)
     return image
@@ -77,13 +77,12 @@ def _draw_objects(
     each: RealSet,
     number: int,
     found: Mapping[str, Sequence[Output]],
-    threshold: float,
     width: int,
 ) -> None:
     targets, ignored = truth(each, number, found)
     for kind in KINDS:
-        boxes, scores = found[MODEL][number].of(kind)
-        boxes, scores = boxes[scores >= threshold], scores[scores >= threshold]
+        boxes, scores = found[MODEL][number].relative(kind)
+        boxes, scores = boxes[scores >= REPORTED], scores[scores >= REPORTED]
         if kind not in targets:
             for box in boxes:
                 _draw_box(image, box, (200, 150, 110), width, kind)

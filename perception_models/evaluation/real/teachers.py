@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,15 +26,19 @@ CUT = 4  # pixels: a box that ends this near an inner side of a tile is cut ther
 NO_OBJECTS = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
 
 
-def load_teachers(folder: Path) -> dict[str, Network]:
-    """The networks whose files are in the folder, by column title."""
+def load_teachers(folder: Path, columns: Collection[str] = tuple(FILES)) -> dict[str, Network]:
+    """Those of these networks whose files are in the folder, by column title."""
     makers: dict[str, Callable[[Path], Network]] = {
         TILES: Tiles,
         WHOLE: Yolox,
         VEHICLES: PersonVehicleBike,
         ROAD: RoadSegmentation,
     }
-    return {name: make(folder / FILES[name]) for name, make in makers.items() if (folder / FILES[name]).is_file()}
+    return {
+        name: make(folder / FILES[name])
+        for name, make in makers.items()
+        if name in columns and (folder / FILES[name]).is_file()
+    }
 
 
 def cache_key(folder: Path, name: str) -> str:

@@ -37,6 +37,14 @@ def steps(stages: list[StageConfig], devices: int, start: int = 0) -> Iterator[S
             number, views = number + 1, views + stage.batch * devices
 
 
+def same_step(number: int, stages: list[StageConfig], before: int, now: int) -> int:
+    """The step on `now` devices before which at least as many views were seen as before step `number` on `before`."""
+    if before == now:
+        return number
+    views = next((step.views_before for step in steps(stages, before, number)), total_views(stages, before))
+    return next((step.number for step in steps(stages, now) if step.views_before >= views), total_steps(stages, now))
+
+
 def total_steps(stages: list[StageConfig], devices: int) -> int:
     return sum(_steps_of_stage(stage, devices) for stage in stages)
 

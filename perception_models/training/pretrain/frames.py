@@ -10,8 +10,8 @@ import cv2
 from tqdm import tqdm
 
 from camera_perception.core.errors import BadImage
-from camera_perception.io.bag_reader import Bag
-from camera_perception.tools.replay.source import Source, image_files, is_bag, open_source
+from camera_perception.io.bag_reader import Bag, is_bag
+from camera_perception.tools.replay.source import Source, image_files, open_source
 from perception_models.data.registry import find_entries, kind_of
 
 Entry = dict[str, str]
@@ -60,7 +60,9 @@ def _extract_frames(source: Source, folder: Path, period: float) -> Entry:
 def _write(source: Source, images: Path, period: float) -> None:
     images.mkdir(parents=True)
     last = None
-    for number, arrival in enumerate(tqdm(source.arrivals, source.name, source.length or None, unit="frame")):
+    for number, arrival in enumerate(
+        tqdm(source.arrivals, source.name, source.length or None, unit="frame", disable=None)
+    ):
         if last is None or arrival.stamp_ns - last >= round(period * 1e9):
             last = arrival.stamp_ns
             try:

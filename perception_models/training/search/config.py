@@ -80,9 +80,14 @@ def read_plan(path: Path, overrides: list[str]) -> Plan:
         raise SettingsError(f"{path}: expected pruner {' | '.join(PRUNERS)} and direction maximize | minimize")
     for key, values in config.space.items():
         _check(f"{path}: space.{key}", key, values, config.objective)
-    if not plan.training({key: _first(values) for key, values in config.space.items()}).data.val:
+    if not example(plan).data.val:
         raise SettingsError(f"{path}: the trainings have no data.val to compare them by: add a validation set")
     return plan
+
+
+def example(plan: Plan) -> TrainConfig:
+    """A training of the search, with the first value of each range."""
+    return plan.training({key: _first(values) for key, values in plan.config.space.items()})
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Range]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ setup(
     # Benchmarks stay in the repository.
     packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={
-        NAME: ["core/*.json", "geometry/*.json", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
+        NAME: ["core/*.json", "geometry/*.json", "tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
     },  # io/msg is a link to camera_perception_msgs/msg
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -25,8 +25,10 @@ setup(
     extras_require={
         "onnxruntime": ["onnxruntime"],
         "openvino": ["openvino"],
-        "replay": ["jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
+        "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
         "inspect": ["onnx"],
+        "live": ["aiohttp", "mcap", "mcap-ros2-support", "rosbags"],
+        "foxglove": ["foxglove-sdk==0.30.3"],
         "test": ["pytest"],
     },
     entry_points={"console_scripts": ["camera-perception = camera_perception.tools.cli.app:app"]},

@@ -1,7 +1,7 @@
 from setuptools import find_packages, setup
 
 NAME = "camera_perception_ros"
-NODES = ["camera_node", "rig_node", "fusion_node", "bag_player_node", "bag_recorder_node"]
+NODES = ["camera_node", "rig_node", "fusion_node", "bag_player_node", "bag_recorder_node", "live_node"]
 
 setup(
     name=NAME,
@@ -20,6 +20,10 @@ setup(
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},
-    entry_points={"console_scripts": [f"{node} = {NAME}.nodes.main:{node}" for node in NODES]},
+    entry_points={
+        "console_scripts": [f"{node} = {NAME}.nodes.main:{node}" for node in NODES],
+        # `camera-perception live topics`
+        "camera_perception.live": [f"topics = {NAME}.nodes.live_node:command"],
+    },
     zip_safe=False,
 )

@@ -41,11 +41,11 @@ def random_conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditi
         weather, timeofday = "clear", "daytime"
     night, dusk = timeofday == "night", timeofday == "dawn/dusk"
     elevation = np.radians(rng.uniform(1, 8) if dusk else rng.uniform(14, 75))
-    azimuth = rng.uniform(0, 2 * np.pi)
+    azimuth = rng.normal(0, 0.4) if rng.random() < (0.35 if dusk else 0.1) else rng.uniform(0, 2 * np.pi)  # 0 is ahead
     sun = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     covered = CLOUD_COVER[weather]
     zenith, horizon, warm = (_dusk if dusk else _day)(rng, covered)
-    strength = (0.35 if dusk else 1.0) * (1 - covered) * rng.uniform(0.8, 1.2)
+    strength = (min(0.35, 1.2 * float(zenith.max())) if dusk else 1.0) * (1 - covered) * rng.uniform(0.8, 1.2)
     sun_color, ground, cloud_color = warm * strength, horizon * 0.28, horizon * rng.uniform(0.9, 1.25)
     cloud = {"clear": rng.uniform(0, 0.25), "partly cloudy": rng.uniform(0.4, 0.7)}.get(weather, rng.uniform(0.0, 1.0))
     if night:
@@ -54,7 +54,7 @@ def random_conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditi
         sun_color, cloud_color = np.zeros(3), skyglow * 1.2
     fog = {"foggy": rng.uniform(0.008, 0.035), "rainy": rng.uniform(0.0008, 0.006), "snowy": rng.uniform(0.001, 0.008)}
     haze = fog.get(weather, rng.uniform(0.00005, 0.0009))
-    wet = rng.uniform(0.5, 1.0) if weather == "rainy" else (rng.uniform(0.2, 0.8) if rng.random() < 0.1 else 0.0)
+    wet = rng.uniform(0.5, 1.0) if weather == "rainy" else (rng.uniform(0.2, 0.9) if rng.random() < 0.18 else 0.0)
     wet, puddles = (0.0, 0.0) if tunnel else (wet, wet * rng.uniform(0, 0.6))
     snow = rng.uniform(0.3, 1.0) if weather == "snowy" and not tunnel else 0.0
     dark = night or dusk or weather in ("rainy", "foggy", "snowy") or tunnel
@@ -74,7 +74,7 @@ def random_conditions(rng: np.random.Generator, tunnel: bool = False) -> Conditi
         puddles,
         snow,
         float(night or tunnel),
-        1.0 if night else float(rng.uniform(0.3, 1.0) if dark else rng.uniform(0, 0.3)),
+        rng.uniform(0.85, 1.0) if night else float(rng.uniform(0.1, 1.0) if dark else rng.uniform(0, 0.3)),
     )
 
 
@@ -82,7 +82,7 @@ def _day(rng: np.random.Generator, covered: float) -> tuple[np.ndarray, np.ndarr
     """Radiance of zenith, horizon and sun."""
     blue = np.array([0.12, 0.27, 0.60]) * rng.uniform(0.7, 1.5) * rng.uniform(0.85, 1.15, 3)
     pale = np.array([0.50, 0.62, 0.80]) * rng.uniform(0.75, 1.25)
-    grey = np.array([0.66, 0.70, 0.74]) * rng.uniform(0.5, 1.2) * rng.uniform(0.95, 1.05, 3)
+    grey = np.array([0.66, 0.70, 0.74]) * rng.uniform(0.5, 1.6) * rng.uniform(0.95, 1.05, 3)  # up to glaring white
     return (
         _mix(blue, grey, covered),
         _mix(pale, grey * 1.05, covered),
@@ -91,7 +91,7 @@ def _day(rng: np.random.Generator, covered: float) -> tuple[np.ndarray, np.ndarr
 
 
 def _dusk(rng: np.random.Generator, covered: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    dim = rng.uniform(0.15, 0.6)
+    dim = np.exp(rng.uniform(np.log(0.04), np.log(0.6)))
     zenith = np.array([0.12, 0.18, 0.36]) * dim
     afterglow = np.array([0.75, 0.45 * rng.uniform(0.8, 1.3), 0.28 * rng.uniform(0.6, 1.8)]) * dim
     grey = np.array([0.30, 0.32, 0.38]) * dim

@@ -23,6 +23,10 @@ class Material(IntEnum):
     SIGNAL_LIT = 9  # traffic-light lens that shines in its vertex colour
     SIGNAL_DARK = 10  # traffic-light lens that is off
     WINDOW = 11  # building window: mirrors by day, some shine at night
+    PICTURE = 12  # retro-reflective sheet with a picture of the sign atlas: its colour is u, v, tile / TILES
+
+
+TILES = 1024  # of the sign atlas, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def make_dataset(
     for i in todo:
         groups.setdefault(i // IMAGES_PER_WORLD, []).append(i)
     make = partial(_make, folder, partial(random_shot, seed, size=size, kind=kind, around=around), seed)
-    with tqdm(total=count, initial=count - len(todo), unit="image", smoothing=0.05) as bar:
+    with tqdm(total=count, initial=count - len(todo), unit="image", smoothing=0.05, disable=None) as bar:
         for done in _run(make, list(groups.values()), workers):
             bar.update(done)
     return merge_records(folder)

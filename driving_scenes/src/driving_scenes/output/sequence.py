@@ -43,7 +43,7 @@ def make_sequence(
 ) -> None:
     """Write one labelled folder per camera below `folder`: `rate` frames per second, stamps from 0."""
     lens = _steady(random_lens(np.random.default_rng([seed, 3]), found.conditions))
-    for i in tqdm(range(round(seconds * rate)), unit="frame"):
+    for i in tqdm(range(round(seconds * rate)), unit="frame", disable=None):
         snapshot = found.snapshot(i / rate)
         for number, camera in enumerate(cameras):
             target, frame = folder / camera.name, f"{name}_{i:06d}"

@@ -41,13 +41,13 @@ class Lens:
 
 def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
     """A dashboard camera; each fault appears with its own probability."""
-    night, dark = light.timeofday == "night", light.timeofday != "daytime"
+    night, dusk = light.timeofday == "night", light.timeofday == "dawn/dusk"
 
     def sometimes(probability: float, low: float, high: float) -> float:
         return float(rng.uniform(low, high)) if rng.random() < probability else 0.0
 
     return Lens(
-        exposure=float(rng.normal(0.1, 0.45) - (0.9 if night else 0.3 * dark)),
+        exposure=float(rng.normal(0.1, 0.45) - _underexposure(rng, light.timeofday)),
         balance=np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06) * np.array([1, 0, -1])).astype(np.float32),
         gamma=float(rng.uniform(1.95, 2.45)),
         filmic=float(rng.uniform(0.0, 0.9)),
@@ -59,7 +59,7 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
         fringe=sometimes(0.3, 0.0003, 0.0018),
         blur=sometimes(0.4, 0.3, 1.1),
         motion=sometimes(0.18, 2, 7),
-        noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else 0)),
+        noise=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.05) if night else rng.uniform(0, 0.025) * dusk)),
         sharpen=sometimes(0.55, 0.2, 1.1),
         dirt=sometimes(0.2, 0.1, 0.7),
         drops=int(rng.integers(8, 140))
@@ -70,6 +70,15 @@ def random_lens(rng: np.random.Generator, light: Conditions) -> Lens:
         flakes=float(rng.uniform(0.2, 1.0)) if light.weather == "snowy" else 0.0,
         quality=int(rng.integers(62, 96)),
     )
+
+
+def _underexposure(rng: np.random.Generator, timeofday: str) -> float:
+    """Stops below middle grey: most cameras leave dusk and night dark, some even a day with a bright sky."""
+    if timeofday == "night":
+        return float(rng.uniform(0.4, 1.6))
+    if timeofday == "dawn/dusk":
+        return float(rng.uniform(0.3, 2.4) if rng.random() < 0.75 else 0.1)
+    return float(rng.uniform(0.6, 1.7) if rng.random() < 0.08 else 0.0)
 
 
 def without_windscreen(lens: Lens) -> Lens:
@@ -113,9 +122,12 @@ def gain(image: np.ndarray) -> float:
 
 
 def white_balance(image: np.ndarray) -> np.ndarray:
-    """Grey-world white balance on the lower half: removes most of the colour cast of the road."""
+    """Grey-world white balance on the lower half: removes most of the colour cast of the road.
+
+    Limited as in cameras: without limits, the sky above a road in the afterglow turns teal.
+    """
     mean = image[image.shape[0] // 2 :: 8, ::8].mean((0, 1)) + 1e-4
-    return np.asarray(((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.7)
+    return np.asarray(np.clip(((mean @ [0.2126, 0.7152, 0.0722]) / mean) ** 0.7, 0.75, 1.35))
 
 
 @lru_cache(maxsize=1)

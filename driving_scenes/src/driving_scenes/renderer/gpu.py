@@ -10,8 +10,9 @@ from typing import Any
 import moderngl
 import numpy as np
 
+from driving_scenes.assets.roadside.sign_pictures import sign_pictures
 from driving_scenes.base.errors import no_opengl
-from driving_scenes.base.mesh import Material, Mesh
+from driving_scenes.base.mesh import TILES, Material, Mesh
 from driving_scenes.base.noise import noise_texture
 from driving_scenes.base.semantic_ids import IGNORE
 from driving_scenes.roads.terrain import Ground
@@ -110,6 +111,7 @@ class Gpu:
         self.noise.build_mipmaps()
         self.noise.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
         self.noise.anisotropy = 1.0
+        self.signs = self._sign_atlas()
         square = self.ctx.buffer(np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], "f4").tobytes())
         self.sky = self.ctx.vertex_array(self.programs["sky"], [(square, "2f", "corner")])
         self.contact = self.ctx.vertex_array(self.programs["contact"], [(square, "2f", "corner")])
@@ -118,6 +120,15 @@ class Gpu:
         self._tiles: moderngl.Framebuffer | None = None
         self._temporary: Piece | None = None
         self._world: tuple[World, WorldBuffers] | None = None
+
+    def _sign_atlas(self) -> moderngl.Texture:
+        """The pictures of the signs; one grey pixel without them."""
+        pictures = sign_pictures()
+        pixels = np.full((1, 1, 3), 128, np.uint8) if pictures is None else pictures.atlas
+        atlas = self.ctx.texture(pixels.shape[1::-1], 3, pixels.tobytes(), alignment=1)
+        atlas.build_mipmaps(max_level=4)  # at 6 pixels a tile; coarser levels would mix neighbours
+        atlas.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        return atlas
 
     def _program(self, name: str, common: str, vertex: str, fragment: str) -> moderngl.Program:
         body = (SHADERS / fragment).read_text()
@@ -224,12 +235,19 @@ def used(program: moderngl.Program, columns: dict[str, int]) -> tuple[str, ...]:
 
 
 def packed(mesh: Mesh) -> np.ndarray:
-    """Vertices for the shader: position; normal as bytes centred on 127.5; square root of colour; material."""
+    """Vertices for the shader: position; normal as bytes centred on 127.5; square root of colour; material.
+
+    On pictures u, v and the lower byte of the tile replace the colour; the fourth byte of the normal is the upper one.
+    """
     out = np.zeros(len(mesh.vertices), [("p", "f4", 3), ("n", "u1", 4), ("c", "u1", 4)])
     out["p"] = mesh.vertices
     out["n"][:, :3] = np.round(mesh.normals * 127.5 + 127.5)
     out["c"][:, :3] = np.round(np.sqrt(np.clip(mesh.colors, 0, 1)) * 255)
     out["c"][:, 3] = mesh.materials
+    picture = mesh.materials == Material.PICTURE
+    tile = np.round(mesh.colors[picture, 2] * TILES).astype(int)
+    out["c"][picture, :2] = np.round(mesh.colors[picture, :2] * 255)
+    out["c"][picture, 2], out["n"][picture, 3] = tile % 256, tile // 256
     return out
 
 

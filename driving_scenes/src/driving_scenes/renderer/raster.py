@@ -22,6 +22,7 @@ EGO_CAR = AssetKey("ego_car")  # not in the pool: its mesh is made for each imag
 TWO_SIDED = {"tree", "bush", "fence", "truck", "parked_clutter", "ego_car"}  # asset types with faces seen from behind
 GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
 DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
+CLOSE_PIXELS = {"pedestrian": 110.0, "rider": 130.0}  # size above which a third level of detail is drawn
 MAX_RADIANCE = 400.0
 
 
@@ -79,6 +80,7 @@ class Raster:
         for i in keep[np.argsort(p[keep, 2])]:
             key = objects[i].key
             detail = int(pixels[i] > DETAIL_PIXELS.get(key.asset_type, 40.0))
+            detail += pixels[i] > CLOSE_PIXELS.get(key.asset_type, np.inf)
             out.append(VisibleObject(objects[i], self.gpu.pieces(key, detail), float(p[i, 2])))
         return out
 
@@ -100,7 +102,8 @@ class Raster:
             if np.abs(across).max() > SHADOW_EXTENT + max(size(obj.key)):
                 continue
             set_uniform(program, "uWorldFromObject", obj.world_from_object)
-            for piece in self.gpu.pieces(obj.key, int(np.linalg.norm(offset) < 35)):
+            near = np.linalg.norm(offset) < 35 and obj.key.asset_type not in CLOSE_PIXELS
+            for piece in self.gpu.pieces(obj.key, int(near)):
                 piece.depth.render()
         return shadow_from_world
 
@@ -114,7 +117,7 @@ class Raster:
     ) -> None:
         values = light_values(snapshot, world_from_camera[:3, 3])
         values |= snapshot.surface
-        values |= {"uShadow": 1, "uNoise": 0, "uPixel": pixel}
+        values |= {"uShadow": 1, "uNoise": 0, "uSigns": 2, "uPixel": pixel}
         matrices = {
             "uClipFromWorld": clip,
             "uShadowFromWorld": shadow_from_world,
@@ -135,6 +138,7 @@ class Raster:
         target.clear(0, 0, 0, 1, depth=1.0)
         gpu.noise.use(0)
         self.shadow_map.use(1)
+        gpu.signs.use(2)
         ctx.depth_func = "<="
         ctx.enable_only(ctx.DEPTH_TEST)
         for item in visible:

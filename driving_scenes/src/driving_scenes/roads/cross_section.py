@@ -28,6 +28,7 @@ class Surface(IntEnum):
 
 
 OWN, ALTERNATIVE = 1, 2  # drivable ids
+BARRIERS = {"rail": "guard_rail", "wall": "noise_wall", "barrier": "concrete_barrier"}  # verge or median: asset
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from driving_scenes.base.semantic_ids import BUILDING, SIDEWALK, VEGETATION
-from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, Layout, LinePaint, Surface
+from driving_scenes.roads.cross_section import ALTERNATIVE, BARRIERS, OWN, Layout, LinePaint, Offset, Surface
 from driving_scenes.roads.markings import center_style, lane_style, line_paint
+
+FOOT = 0.4  # metres in front of a barrier where no wheel goes
+CAR = 1.9  # metres of asphalt that a car needs between an edge line and a barrier
+MEDIANS = {"grass": 0.2, "barrier": 0.42, "rail": 0.16, "wall": 0.07, "wide": 0.15}
+VERGES = {"grass": 0.24, "dirt": 0.18, "rail": 0.22, "wall": 0.15, "barrier": 0.21}
+RURAL_VERGES = {"grass": 0.42, "dirt": 0.2, "rail": 0.2, "wall": 0.06, "barrier": 0.12}
 
 
 def highway(rng: np.random.Generator, s: np.ndarray) -> Layout:
@@ -16,36 +22,80 @@ def highway(rng: np.random.Generator, s: np.ndarray) -> Layout:
     road = Layout("highway", s)
     n, width = int(rng.choice([1, 2, 3, 4, 5], p=[0.05, 0.3, 0.35, 0.2, 0.1])), rng.uniform(3.4, 3.8)
     road.asphalt = Surface.CONCRETE if rng.random() < 0.22 else Surface.ASPHALT
-    inner, outer = rng.uniform(0.4, 3.0), rng.uniform(0.6, 3.4)
-    paint, edge = line_paint(rng), rng.choice(["yellow", "white"], p=[0.62, 0.38])
+    median, left_verge, right_verge = _drawn(rng, MEDIANS), _drawn(rng, VERGES), _drawn(rng, VERGES)
+    inner, outer = _strip(rng, median, 0.4, 3.0), _strip(rng, right_verge, 0.6, 3.4)
+    paint, edge = line_paint(rng), str(rng.choice(["yellow", "white"], p=[0.62, 0.38]))
     odd = rng.random() < 0.06
     main = "yellow" if odd and rng.random() < 0.6 else "white"
-    road.line(0.0, "solid", "yellow" if main == "yellow" else edge, paint)
+    if _has_edge_line(rng, median):
+        road.line(0.0, "solid", "yellow" if main == "yellow" else edge, paint)
     for i in range(1, n):
         color = "blue" if i == 1 and rng.random() < 0.05 else ("yellow" if i == 1 and rng.random() < 0.05 else main)
         road.line(-i * width, lane_style(rng), color, paint)
     for i in range(n):
         road.lane(-(i + 0.5) * width, width, 1)
     road.band(road.asphalt, 0.0, -n * width, drivable=OWN)
-    road.band(road.asphalt, inner, 0.0, drivable=ALTERNATIVE)
-    right = _ramp(rng, road, n * width, width, outer, paint, main) if rng.random() < 0.35 else None
-    if right is None:
-        road.line(-n * width, "solid", main, paint)
-        road.band(road.asphalt, -n * width, -n * width - outer, drivable=ALTERNATIVE)
+    _shoulder(rng, road, 0.0, inner, median)
+    if rng.random() < 0.35:
+        right = _ramp(rng, road, n * width, width, outer, paint, main, right_verge)
+    else:
+        if _has_edge_line(rng, right_verge):
+            road.line(-n * width, "solid", main, paint)
+        _shoulder(rng, road, -n * width, -n * width - outer, right_verge)
         right = road.row(-n * width - outer)
-    left = _opposite(rng, road, inner, width, paint, edge)
+    left = _opposite(rng, road, inner, width, paint, edge, (median, left_verge))
     road.left, road.right = left, right
     road.paved = (float(np.max(left)), float(np.min(right)))
-    verges = ["grass", "dirt", "rail", "wall", "barrier"]
-    road.verge = (
-        str(rng.choice(verges, p=[0.35, 0.3, 0.2, 0.08, 0.07])),
-        str(rng.choice(verges, p=[0.35, 0.33, 0.18, 0.08, 0.06])),
-    )
+    road.verge = left_verge, right_verge
     return road
 
 
+def _drawn(rng: np.random.Generator, frequencies: dict[str, float]) -> str:
+    return str(rng.choice(list(frequencies), p=list(frequencies.values())))
+
+
+def _strip(rng: np.random.Generator, verge: str, least: float, most: float) -> float:
+    """Width of the asphalt outside an edge line; barriers often stand close to the lane."""
+    near = verge in BARRIERS and rng.random() < 0.55
+    return float(rng.uniform(0.15, 0.8) if near else rng.uniform(least, most))
+
+
+def _has_edge_line(rng: np.random.Generator, verge: str) -> bool:
+    """Whether there is a line along a verge: in front of one barrier in four there is none."""
+    return verge not in BARRIERS or bool(rng.random() < 0.75)
+
+
+def _shoulder(
+    rng: np.random.Generator,
+    road: Layout,
+    edge: Offset,
+    outside: Offset,
+    verge: str,
+    drivable: int = ALTERNATIVE,
+    valid: np.ndarray | None = None,
+) -> None:
+    """Asphalt from an edge line to the outside; in front of a barrier only what a car fits on is drivable."""
+    wide = np.asarray(outside) - np.asarray(edge)
+    if verge not in BARRIERS:
+        road.band(road.asphalt, edge, outside, drivable=drivable, valid=valid)
+        return
+    if np.abs(wide).min() > CAR + FOOT:
+        inside = outside - np.sign(wide) * FOOT
+        road.band(road.asphalt, edge, inside, drivable=drivable, valid=valid)
+        edge = inside
+    foot = [road.asphalt, Surface.CONCRETE, Surface.DIRT][rng.choice(3, p=[0.6, 0.25, 0.15])]
+    road.band(foot, edge, outside, drivable=0, valid=valid)
+
+
 def _ramp(
-    rng: np.random.Generator, road: Layout, edge: float, width: float, outer: float, paint: LinePaint, color: str
+    rng: np.random.Generator,
+    road: Layout,
+    edge: float,
+    width: float,
+    outer: float,
+    paint: LinePaint,
+    color: str,
+    verge: str,
 ) -> np.ndarray:
     """An exit or, reversed, an entry: a lane widens at the right edge and forks off. Returns the outermost offset."""
     start = rng.uniform(-60, 60)
@@ -68,29 +118,40 @@ def _ramp(
     gore = np.minimum(apart, 2.5)
     road.band(Surface.GRASS, -edge - gore, -edge - apart, 0.0, semantic=VEGETATION, valid=off & (apart > 2.6))
     road.band(road.asphalt, -edge - apart, outside, drivable=ALTERNATIVE, valid=off)
-    road.band(road.asphalt, outside, outside - outer, drivable=ALTERNATIVE)
+    _shoulder(rng, road, outside, outside - outer, verge)
     return outside - outer
 
 
 def _opposite(
-    rng: np.random.Generator, road: Layout, inner: float, width: float, paint: LinePaint, edge: str
+    rng: np.random.Generator,
+    road: Layout,
+    inner: float,
+    width: float,
+    paint: LinePaint,
+    edge: str,
+    verges: tuple[str, str],
 ) -> np.ndarray:
-    """The median and the opposite carriageway. Returns the outermost offset."""
-    median = str(rng.choice(["grass", "barrier", "rail", "wide"], p=[0.25, 0.35, 0.2, 0.2]))
-    gap = {"grass": rng.uniform(6, 18), "barrier": 0.7, "rail": rng.uniform(2, 5), "wide": rng.uniform(25, 40)}[median]
+    """The median and the opposite carriageway, which is drivable only where no barrier separates it.
+
+    verges: of the median and of the far side. Returns the outermost offset.
+    """
+    median, outermost = verges
+    gap = {"grass": rng.uniform(6, 18), "rail": rng.uniform(2, 5), "wide": rng.uniform(25, 40)}.get(median, 0.7)
     far = inner + gap
     road.median = (median, inner + gap / 2)
     soil = Surface.DIRT if rng.random() < 0.5 else Surface.GRASS
     dip = -rng.uniform(0.1, 1.0) if median in ("grass", "wide") else 0.0
-    if median == "barrier":
+    if median in ("barrier", "wall"):
         road.band(road.asphalt, far, inner, drivable=0)
     else:
         road.band(soil, inner + gap / 2, inner, dip, -0.03, semantic=VEGETATION)
         road.band(soil, far, inner + gap / 2, -0.03, dip, semantic=VEGETATION)
-    if median == "wide" and rng.random() < 0.6:
+    if median in ("wide", "wall") and rng.random() < 0.6:
         return road.row(far)
     m, a, b = int(rng.integers(1, 5)), rng.uniform(0.4, 2.0), rng.uniform(0.6, 3.0)
-    road.band(road.asphalt, far + a + m * width + b, far, drivable=ALTERNATIVE)
+    beyond = 0 if median in BARRIERS else ALTERNATIVE
+    road.band(road.asphalt, far + a + m * width, far, drivable=beyond)
+    _shoulder(rng, road, far + a + m * width, far + a + m * width + b, outermost, beyond)
     road.line(far + a, "solid", edge, paint, scope="other")
     for i in range(1, m):
         road.line(far + a + i * width, "dashed", "white", paint, scope="other")
@@ -111,18 +172,17 @@ def rural(rng: np.random.Generator, s: np.ndarray) -> Layout:
     road.asphalt = Surface.CONCRETE if rng.random() < 0.08 else Surface.ASPHALT
     paint, strip = line_paint(rng), rng.uniform(0.15, 1.8)
     marked = rng.random()
+    road.verge = _drawn(rng, RURAL_VERGES), _drawn(rng, RURAL_VERGES)
     undivided(rng, road, n, m, width, paint, center=marked < 0.9)
-    for t, direction in ((-n * width, OWN), (m * width, ALTERNATIVE)):
+    for t, direction, verge in ((-n * width, OWN, road.verge[1]), (m * width, ALTERNATIVE, road.verge[0])):
         outside = t + np.sign(t) * strip
-        road.band(road.asphalt, t, outside, drivable=ALTERNATIVE if direction == ALTERNATIVE or strip > 1 else OWN)
+        _shoulder(rng, road, t, outside, verge, OWN if direction == OWN and strip <= 1 else ALTERNATIVE)
         if marked < 0.72:
             road.line(t, "solid", "white", paint)
-        else:
+        elif verge not in BARRIERS:  # the foot of a barrier is no line
             road.line(outside, "road_edge", "unknown")
     road.left, road.right = road.row(m * width + strip), road.row(-n * width - strip)
     road.paved = (m * width + strip, -n * width - strip)
-    left, right = rng.choice(["grass", "dirt", "rail", "wall"], 2, p=[0.55, 0.25, 0.16, 0.04])
-    road.verge = str(left), str(right)
     return road
 
 
@@ -156,12 +216,13 @@ def tunnel(rng: np.random.Generator, s: np.ndarray) -> Layout:
     left, right = m * width, n * width
     if not m:
         road.line(0.0, "solid", str(rng.choice(["yellow", "white"])), paint)
-    else:
+    elif rng.random() < 0.8:
         road.line(left, "solid", "white", paint)
-    road.line(-right, "solid", "white", paint)
+    if rng.random() < 0.8:
+        road.line(-right, "solid", "white", paint)
     for sign, at in ((1, left), (-1, right)):
         a, high = at + rng.uniform(0.3, 0.8), rng.uniform(3.5, 5.0)
-        road.band(road.asphalt, sign * at, sign * a, drivable=ALTERNATIVE)
+        road.band(road.asphalt, sign * at, sign * a)
         road.band(Surface.CURB, sign * a, sign * (a + 0.03), 0.0, 0.2, semantic=SIDEWALK)
         road.band(Surface.PAVING, sign * (a + 0.03), sign * (a + 0.9), 0.2, semantic=SIDEWALK)
         road.band(Surface.WALL, sign * (a + 0.9), sign * (a + 1.2), 0.2, high, semantic=BUILDING)

@@ -10,6 +10,7 @@ import numpy as np
 from driving_scenes.base.conditions import Conditions, random_conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
+from driving_scenes.scene.near_traffic import with_near_vehicles
 from driving_scenes.scene.object import SceneObject
 from driving_scenes.scene.traffic import Actor, traffic
 from driving_scenes.scene.world import World
@@ -79,10 +80,22 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
         world.road_type, rng.uniform(2, 5) if world.road_type == "parking" else rng.uniform(4, 14)
     )
     s = rng.uniform(-15, 12) if start is None else start
+    if start is None and rng.random() < 0.3:
+        s, speed = _waiting(rng, world, s)
     ego = Ego(lane, s, rng.normal(0, spread), 0.0 if seconds else rng.normal(0, 0.012), speed)
     s_range = (s - 25.0, s + rng.uniform(80, 200) + speed * seconds)
     actors = traffic(rng, world.roads, (lane, s), speed, s_range, steady=seconds > 0)
+    if not seconds and rng.random() < 0.4:
+        actors = with_near_vehicles(rng, *world.roads[0], (lane, s), speed, actors)
     return Drive(world, ego, actors, light, random_surface(rng, world), float(rng.random() * 100))
+
+
+def _waiting(rng: np.random.Generator, world: World, s: float) -> tuple[float, float]:
+    """s and speed of an ego car in a queue, or before the traffic lights of the first junction."""
+    if world.layout.signals and rng.random() < 0.7:
+        at, half = world.layout.junctions[0]
+        s = at - half - rng.uniform(6.0, 16.0)
+    return s, rng.uniform(0.0, 2.0)
 
 
 def random_surface(rng: np.random.Generator, world: World) -> dict[str, Any]:

@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from driving_scenes.roads.centerline import Road, pose
-from driving_scenes.roads.cross_section import Layout
+from driving_scenes.roads.cross_section import BARRIERS, Layout
 from driving_scenes.roads.terrain import Terrain
 from driving_scenes.scene.asset_pool import AssetKey, size
 from driving_scenes.scene.object import SceneObject
-
-RAILS = {"rail": "guard_rail", "wall": "noise_wall", "barrier": "concrete_barrier"}
 
 
 def furnish(rng: np.random.Generator, road: Road, layout: Layout, terrain: Terrain) -> list[SceneObject]:
@@ -20,9 +18,8 @@ def furnish(rng: np.random.Generator, road: Road, layout: Layout, terrain: Terra
     objects: list[SceneObject] = []
     for side, verge in ((1, layout.verge[0]), (-1, layout.verge[1])):
         objects += _roadside(rng, road, layout, terrain, side, verge)
-    if layout.median and layout.median[0] in ("barrier", "rail"):
-        barrier = {"barrier": "concrete_barrier", "rail": "guard_rail"}[layout.median[0]]
-        objects += barrier_run(rng, road, barrier, layout.row(layout.median[1]), layout.s, 1, 300)
+    if layout.median and layout.median[0] in BARRIERS:
+        objects += barrier_run(rng, road, BARRIERS[layout.median[0]], layout.row(layout.median[1]), layout.s, 1, 300)
     if layout.median and layout.median[0] in ("grass", "wide", "trees") and rng.random() < 0.5:
         objects += _scatter(rng, road, layout.median[1], -20, 250, rng.uniform(8, 40), ["bush", "tree"], 0.8)
     if layout.scene != "tunnel":
@@ -107,8 +104,8 @@ def _countryside(
         return upright_object(rng, road, asset_type, s, t, yaw, terrain.height(side, d) - sink)
 
     out: list[SceneObject] = []
-    if verge in RAILS:
-        out += barrier_run(rng, road, RAILS[verge], edge + side * 0.35, layout.s, side, 300)
+    if verge in BARRIERS:
+        out += barrier_run(rng, road, BARRIERS[verge], edge + side * 0.35, layout.s, side, 300)
     density = rng.choice([0.0, 0.3, 1.0, 2.0], p=[0.15, 0.3, 0.3, 0.25])
     count = int(rng.uniform(30, 60) * density)
     plants = ["tree", "bush"] if rng.random() < 0.7 else ["bush", "bush", "tree"]
@@ -210,8 +207,8 @@ def _scatter(
 def _signs(rng: np.random.Generator, road: Road, layout: Layout) -> list[SceneObject]:
     out, near_side = [], 1 if layout.left_hand else -1
     highway = layout.scene == "highway"
-    for _ in range(int(rng.poisson(2.0 if highway else 3.5))):
-        s, facing = rng.uniform(8, 150), rng.random() < 0.8
+    for _ in range(int(rng.poisson(2.6 if highway else 5.0))):
+        s, facing = rng.uniform(0, 45) if rng.random() < 0.4 else rng.uniform(8, 150), rng.random() < 0.8
         side = near_side if facing or rng.random() < 0.3 else -near_side
         if highway:
             edge = np.interp(s, layout.s, layout.row(layout.left if side > 0 else layout.right))

@@ -36,7 +36,7 @@ PAINTS = [  # linear RGB
     (0.6, 0.5, 0.05),
     (0.1, 0.2, 0.35),
 ]
-PAINT_FREQUENCIES = np.array([0.22, 0.18, 0.16, 0.16, 0.08, 0.08, 0.03, 0.02, 0.02, 0.02, 0.01, 0.02])
+PAINT_FREQUENCIES = np.array([0.19, 0.22, 0.2, 0.12, 0.09, 0.07, 0.03, 0.02, 0.02, 0.01, 0.01, 0.02])
 
 
 @dataclass(slots=True)
@@ -93,7 +93,8 @@ def traffic(
             found = POPULATE[lane.lane_type](stretch)
             actors += [a for a in found if not (number == 0 and _touches(a, lane, lane is ego[0], ego))]
         people = _crossing_people(rng, road, layout, density) if number == 0 else []
-        actors += [a for a in people if not _touches(a, a.lane, False, ego)]
+        people += _people_near(rng, road, layout, ego[1]) if number == 0 else []
+        actors += [a for a in people if not (_touches(a, a.lane, False, ego) or _inside(a, actors))]
     if steady:
         actors = [a for a in actors if not _in_the_way(a, roads[0][0], ego, speed)]
     for i, actor in enumerate(actors):
@@ -108,6 +109,20 @@ def _touches(actor: Actor, lane: Lane, own_lane: bool, ego: tuple[Lane, float]) 
         return gap < 6.5 or (actor.s < ego[1] and gap < 12)
     near = abs(float(np.interp(actor.s, actor.road.s, lane.t - ego[0].t)) + actor.shift)
     return near < 2.2 and gap < 5 or (gap < 2.5 and near < 1.9)
+
+
+def _inside(person: Actor, actors: list[Actor]) -> bool:
+    """Whether a person on the road would stand in a vehicle."""
+    t = float(np.interp(person.s, person.road.s, person.lane.t))
+    for actor in actors:
+        if actor.road is person.road and actor.key.asset_type != "pedestrian":
+            length, width, _ = size(actor.key)
+            across = t - float(np.interp(actor.s, actor.road.s, actor.lane.t)) - actor.shift
+            if abs(actor.yaw % np.pi - np.pi / 2) < 0.5:
+                length, width = width, length
+            if abs(person.s - actor.s) < length / 2 + 0.35 and abs(across) < width / 2 + 0.35:
+                return True
+    return False
 
 
 def _in_the_way(actor: Actor, road: Road, ego: tuple[Lane, float], speed: float) -> bool:
@@ -147,7 +162,7 @@ class _Stretch:
         return Actor(key, self.road, self.lane, s, shift, yaw, **state)
 
 
-def _vehicle(rng: np.random.Generator, asset_type: str) -> tuple[AssetKey, Tint | None]:
+def random_vehicle(rng: np.random.Generator, asset_type: str) -> tuple[AssetKey, Tint | None]:
     """A random vehicle and the paint that replaces its own, if any."""
     tint: Tint | None = None
     if asset_type == "car" and rng.random() < 0.6:
@@ -166,7 +181,7 @@ def _driving(on: _Stretch) -> list[Actor]:
     types, weights = list(MIX[scene]), np.array(list(MIX[scene].values())) / sum(MIX[scene].values())
     while s < on.end:
         asset_type = str(rng.choice(types, p=weights))
-        key, tint = _vehicle(rng, asset_type)
+        key, tint = random_vehicle(rng, asset_type)
         length = size(key)[0]
         s += length / 2
         shift, yaw = rng.normal(0, 0.18), rng.normal(0, 0.015) + on.yaw
@@ -185,7 +200,7 @@ def _parked(on: _Stretch) -> list[Actor]:
     rng = on.rng
     out, s, fill = [], on.start + rng.uniform(0, 8), rng.choice([0.2, 0.6, 0.9])
     while s < min(on.end, 160):
-        key, tint = _vehicle(
+        key, tint = random_vehicle(
             rng, str(rng.choice(["car", "truck", "motorcycle", "bicycle"], p=[0.86, 0.05, 0.05, 0.04]))
         )
         length = size(key)[0]
@@ -201,7 +216,7 @@ def _in_bays(on: _Stretch) -> list[Actor]:
     rng, bay = on.rng, on.layout.bay_width
     out, fill = [], rng.choice([0.3, 0.7, 0.92])
     for s in np.arange(-30.0, min(on.end, 120.0), bay) + bay / 2:
-        key, tint = _vehicle(rng, "car")
+        key, tint = random_vehicle(rng, "car")
         if rng.random() < fill and on.free(s) and size(key)[0] < on.lane.width + 0.4:
             yaw = rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.04)
             out.append(on.actor(key, float(s), rng.normal(0, 0.2), yaw, tint=tint))
@@ -209,19 +224,19 @@ def _in_bays(on: _Stretch) -> list[Actor]:
 
 
 def _walking(on: _Stretch) -> list[Actor]:
-    """Groups of one to three pedestrians, and now and then a parked bicycle with its rider."""
+    """Groups of pedestrians, many of them near the camera, and now and then a standing cyclist."""
     rng, lane = on.rng, on.lane
-    count = rng.poisson({"city street": 7, "residential": 2.5}.get(on.layout.scene, 1) * on.density)
+    count = rng.poisson({"city street": 9, "residential": 3.5}.get(on.layout.scene, 1) * on.density)
     out = []
     for _ in range(min(count, 16)):
-        s, ahead = rng.uniform(0, 90), rng.random() < 0.5
+        s, ahead = (rng.uniform(2, 30) if rng.random() < 0.45 else rng.uniform(0, 90)), rng.random() < 0.5
         shift = rng.uniform(-0.42, 0.42) * lane.width
         if not on.free(s):
             continue
         pace = rng.uniform(0.8, 1.6) * (rng.random() < 0.85)
         yaw = 0.0 if ahead else np.pi
         walkway = replace(on, lane=Lane(lane.t, lane.width, 1 if ahead else -1, "walk", lane.valid))
-        for k in range(int(rng.choice([1, 1, 2, 3], p=[0.5, 0.2, 0.2, 0.1]))):
+        for k in range(int(rng.choice([1, 2, 3, 5], p=[0.66, 0.2, 0.1, 0.04]))):
             key = AssetKey.random(rng, "pedestrian")
             s_k, shift_k = s + rng.normal(0, 0.5) * k, shift + 0.6 * k * (-1) ** k
             out.append(walkway.actor(key, s_k, shift_k, yaw + rng.normal(0, 0.4), speed=pace, up=0.12))
@@ -258,9 +273,24 @@ def _crossing_people(rng: np.random.Generator, road: Road, layout: Layout, densi
         crossings.append(float(rng.uniform(15, 50)))
     out = []
     for s in crossings:
-        for _ in range(rng.poisson(1.2 * density)):
+        for _ in range(rng.poisson(0.6 + 1.6 * density)):
             t = rng.uniform(layout.paved[1], layout.paved[0])
             lane = Lane(layout.row(t), 1.0, 1, "walk")
             yaw = rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.2)
             out.append(Actor(AssetKey.random(rng, "pedestrian"), road, lane, s + rng.normal(0, 0.8), 0.0, yaw))
+    return out
+
+
+def _people_near(rng: np.random.Generator, road: Road, layout: Layout, ego_s: float) -> list[Actor]:
+    """People on the road close ahead: most at its edges, between parked cars or getting into them, some crossing."""
+    if layout.scene not in ("city street", "residential", "parking lot") or rng.random() < 0.45:
+        return []
+    out, (left, right) = [], layout.paved
+    for _ in range(int(rng.integers(1, 6))):
+        edge = rng.choice([-1, 0, 1], p=[0.35, 0.3, 0.35])
+        inward = rng.uniform(0.2, 2.2)
+        t = {-1: right + inward, 1: left - inward, 0: rng.uniform(right + 0.3, left - 0.3)}[int(edge)]
+        lane = Lane(layout.row(t), 1.0, 1, "walk")
+        key, s = AssetKey.random(rng, "pedestrian"), ego_s + rng.uniform(4.5, 18)
+        out.append(Actor(key, road, lane, float(s), 0.0, float(rng.uniform(-np.pi, np.pi))))
     return out

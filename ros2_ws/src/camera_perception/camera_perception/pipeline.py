@@ -11,6 +11,7 @@ import numpy as np
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Objects, Observations, Perception, Status, Timing
 from camera_perception.decode.heads import check_all, decode_all
+from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.ground import GroundNoise, RoadPitch
@@ -123,7 +124,8 @@ class Pipeline:
     def _decode_thresholds(self) -> dict[str, float]:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
         objects = self.thresholds.get("objects", 1.0)
-        self._object_tracker.set_high_score(objects)
+        head = self.spec.head("objects")
+        self._object_tracker.set_high_score(minimum_scores(head, objects) if head and head.classes else objects)
         return {**self.thresholds, "objects": self.tracker_config.low_score_ratio * objects}
 
     def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:

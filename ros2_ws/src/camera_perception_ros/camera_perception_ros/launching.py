@@ -11,7 +11,7 @@ from typing import Any
 
 from camera_perception.geometry.rig import RigCamera
 from camera_perception_ros.params.camera import CameraParams
-from camera_perception_ros.params.params import default_of
+from camera_perception_ros.params.params import CONFIGURATION_ERROR, default_of
 from camera_perception_ros.views import write_view
 
 NODE = "camera_perception"
@@ -67,6 +67,7 @@ COMMON = (
     Argument("respawn", "true", "Restart a node when its process dies."),
     Argument("rviz", "false", "Start RViz with overlay, objects, lanes and road."),
     Argument("foxglove", "false", "Start foxglove_bridge (must be installed) and write a layout to import."),
+    Argument("live", "false", "Show the cameras on http://127.0.0.1:8080, in any browser of this machine."),
     Argument("log_level", "info", "Log level: debug, info, warn or error."),
 )
 CAMERA = (
@@ -88,6 +89,18 @@ CAMERA = (
     Argument(
         "lidar_topic", "", "PointCloud2 of a lidar whose frame is in TF; empty: from the parameter file.", "lidar_topic"
     ),
+    Argument(
+        "camera_pose",
+        "",
+        "Pose of the camera in base_frame as x,y,z,roll,pitch,yaw (metres, radians); empty: from the parameter file.",
+        "camera_pose",
+    ),
+    Argument(
+        "odometry_topic",
+        "",
+        "Odometry of base_frame, for velocities over ground; empty: from the parameter file.",
+        "odometry_topic",
+    ),
     Argument("transport", "", "Image transport: auto, raw or compressed; empty: from the parameter file.", "transport"),
 )
 RIG = (
@@ -98,6 +111,7 @@ REPLAY = (
     Argument("bag", None, "Recording to play."),
     Argument("rate", "1.0", "Playback speed; 1.0 is real time."),
     Argument("loop", "false", "Restart at the end of the recording."),
+    Argument("player", "ours", "Player: ours, which waits until the camera is active, or rosbag2, which does not."),
 )
 
 
@@ -109,7 +123,15 @@ def typed(parameter: str, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"argument '{parameter}' is '{text}': expected true or false")
         return text.lower() == "true"
-    return type(default)(text)
+    return numbers(parameter, text) if isinstance(default, list) else type(default)(text)
+
+
+def numbers(parameter: str, text: str) -> list[float]:
+    """The numbers of a launch argument, separated by commas or spaces, in brackets or not."""
+    try:
+        return [float(part) for part in text.strip().strip("[]").replace(",", " ").split()]
+    except ValueError as error:
+        raise ValueError(f"argument '{parameter}' is '{text}': expected numbers separated by commas") from error
 
 
 def overrides(arguments: tuple[Argument, ...], values: Mapping[str, str]) -> dict[str, Any]:
@@ -183,8 +205,20 @@ def node(
         additional_env=environment(share),
         respawn=typed("respawn", values.get("respawn", "false")),
         respawn_delay=1.0,
+        on_exit=after_exit,
         arguments=[*arguments, "--ros-args", "--log-level", values.get("log_level") or "info"],
     )
+
+
+def after_exit(event: Any, context: Any) -> list[Any]:
+    """Actions after a process has ended: one that cannot run as configured is not started again, the others stay."""
+    if event.returncode != CONFIGURATION_ERROR:
+        return []
+    from launch.actions import EmitEvent, LogInfo
+    from launch.events.process import ShutdownProcess
+
+    text = f"{event.process_name} is not started again: correct what its last error names, then launch again"
+    return [LogInfo(msg=text), EmitEvent(event=ShutdownProcess(process_matcher=lambda action: action is event.action))]
 
 
 def params_file(values: Mapping[str, str], share: Path) -> str:
@@ -198,6 +232,9 @@ def views(values: Mapping[str, str], share: Path, view: str, cameras: Mapping[st
 
     time = [{"use_sim_time": typed("use_sim_time", values.get("use_sim_time") or "false")}]
     actions: list[Any] = []
+    if typed("live", values.get("live") or "false"):
+        wanted = {"cameras": list(cameras.values()), **time[0]}
+        actions.append(node("live_node", "live", "/", [wanted], values, share))
     if typed("rviz", values.get("rviz") or "false"):
         file = write_view(share / "rviz" / f"{view}.rviz", cameras)
         actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", file], parameters=time, output="log"))
@@ -246,10 +283,17 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
 
 
 def player(values: Mapping[str, str], share: Path) -> Any:
-    """The player of the recording: rosbag2 where it is installed, otherwise our own node."""
-    from launch.actions import ExecuteProcess
+    """The player of the recording: our own node, or rosbag2 if it is asked for; ValueError where it is missing."""
+    chosen = values.get("player") or "ours"
+    if chosen not in ("ours", "rosbag2"):
+        raise ValueError(f"argument 'player' is '{chosen}': expected ours or rosbag2")
+    if chosen == "rosbag2" and not has_rosbag2():
+        raise ValueError(
+            "argument 'player' is 'rosbag2', which is not installed: install ros2bag, or give player:=ours"
+        )
+    if chosen == "rosbag2":
+        from launch.actions import ExecuteProcess
 
-    if has_rosbag2():
         command = play_command(values["bag"], values["rate"], values["loop"])
         return ExecuteProcess(cmd=command, output="screen", additional_env=environment(share))
     return node("bag_player_node", "bag_player", "/", [player_parameters(values)], {}, share)

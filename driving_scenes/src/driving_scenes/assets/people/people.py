@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from driving_scenes.assets.people.person import Dress, Pose, dressed, person, walking
+from driving_scenes.assets.people.person_pool import VARIANTS, pooled, ride_of, source
 from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
 from driving_scenes.base import colors
 from driving_scenes.base.asset import Asset, asset_of
@@ -21,6 +22,10 @@ _HELMETS = colors.linear("f0f0ee", "101012", "b01818", "1e4fa0", "e0c020", "7076
 
 def pedestrian(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A person, walking or standing, facing +x."""
+    if source() is not None:
+        return asset_of(
+            pooled("pedestrian", int(rng.integers(VARIANTS["pedestrian"])), detail), "pedestrian", PEDESTRIAN
+        )
     dress, pose = dressed(rng), walking(rng)
     body = [person(dress, pose, detail)]
     carried = rng.choice(["", "backpack", "bag", "umbrella", "stick"], p=[0.6, 0.15, 0.13, 0.09, 0.03])
@@ -34,6 +39,10 @@ def rider(rng: np.random.Generator, vehicle: str = "bicycle", detail: int = 1) -
     rides = {"bicycle": bicycle_ride, "motorcycle": motorcycle_ride}
     if vehicle not in rides:
         raise ValueError(f"no rider for a {vehicle!r}: choose one of {', '.join(rides)}")
+    if source() is not None:
+        variant = int(rng.integers(VARIANTS[vehicle]))
+        two_wheeler = ride_of(vehicle, variant, min(detail, 1)).mesh
+        return asset_of(pooled(vehicle, variant, detail), "rider", RIDER, {vehicle: two_wheeler})
     ride = rides[vehicle](rng, detail)
     helmet = vehicle == "motorcycle" or rng.random() < 0.55
     dress = replace(dressed(rng), height=1.0, coat=False, skirt=False, long_hair=False, hat="helmet" if helmet else "")

@@ -127,6 +127,7 @@ def concrete_barrier(rng: np.random.Generator, length: float = 4.0, detail: int 
         * np.clip(rng.normal(1, 0.07, (1, tiles, 1)), 0.7, 1.2)
         * np.linspace(0.8, 1.0, len(profile) - 1)[:, None, None] ** 0.5
     )
+    shade = np.clip(_banded(rng, shade), 0, 0.85)
     parts = [_extruded(profile, length, shade, Material.MATTE, tiles, crease=10)]
     end = np.c_[np.full(len(profile), -length / 2), profile]
     for side in (1, -1):
@@ -137,6 +138,21 @@ def concrete_barrier(rng: np.random.Generator, length: float = 4.0, detail: int 
         spots = np.array([(x, s * 0.126, height * 0.6) for x in joints for s in (1, -1)])
         parts.append(boxes(spots, (0.03, 0.1, height * 0.75), color * 0.3))
     return asset_of(join(parts), None, FENCE)
+
+
+def _banded(rng: np.random.Generator, shade: np.ndarray) -> np.ndarray:
+    """Colours (8, tiles, 3) from foot over top to foot, with a dark, pale or painted band."""
+    band = str(rng.choice(["none", "dirty foot", "pale foot", "stripe", "blocks"], p=[0.35, 0.25, 0.2, 0.12, 0.08]))
+    out = shade.copy()
+    if band == "dirty foot":
+        out[[0, 1, -2, -1]] *= rng.uniform(0.3, 0.7)
+    elif band == "pale foot":
+        out[[0, -1]] *= rng.uniform(1.4, 2.2)
+        out[[1, -2]] *= rng.uniform(0.7, 1.3)
+    elif band != "none":
+        paint = [colors.WHITE, colors.SIGN_YELLOW, colors.SIGN_ORANGE][rng.integers(3)]
+        out[[2, -3], :: 1 if band == "stripe" else 2] = paint
+    return np.asarray(out)
 
 
 def noise_wall(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Asset:
@@ -164,5 +180,6 @@ def noise_wall(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -
     parts.append(
         boxes(np.stack([posts, 0 * posts, 0 * posts + height / 2 + 0.05], 1), (0.24, 0.3, height + 0.1), steel)
     )
-    parts.append(box((0, 0, 0.2), (length, 0.24, 0.4), colors.CONCRETE * 0.8))
+    plinth, low = colors.CONCRETE * rng.uniform(0.4, 1.6), rng.uniform(0.15, 0.9)
+    parts.append(box((0, 0, low / 2), (length, 0.24, low), plinth))
     return asset_of(join(parts), None, FENCE)

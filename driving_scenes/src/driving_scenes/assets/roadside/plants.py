@@ -18,7 +18,7 @@ _BARKS = colors.linear("4a3a2c", "5a4a3c", "3a3028", "6a6258", "2f261e")
 
 def tree(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A deciduous tree, conifer, palm or bare tree."""
-    tree_type = rng.choice(4, p=[0.62, 0.2, 0.06, 0.12])
+    tree_type = rng.choice(4, p=[0.52, 0.18, 0.06, 0.24])
     return asset_of((_deciduous, _conifer, _palm, _bare)[tree_type](rng, detail), None, VEGETATION)
 
 

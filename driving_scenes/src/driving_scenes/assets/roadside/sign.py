@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from driving_scenes.assets.roadside.sign_pictures import SignPictures, sign_pictures
 from driving_scenes.base import colors
 from driving_scenes.base.asset import Asset, asset_of
-from driving_scenes.base.mesh import Material, Mesh, join
+from driving_scenes.base.mesh import TILES, Material, Mesh, join
 from driving_scenes.base.semantic_ids import SIGN
-from driving_scenes.base.shapes import Values, disc, join_flat, rods
+from driving_scenes.base.shapes import Values, disc, join_flat, rods, rotated
 
 _SEGMENTS = {  # of a seven-segment digit: x, y, width, height in a cell 1 wide and 2 high
     "a": (0, 0.9, 0.8, 0.2), "b": (0.4, 0.45, 0.2, 0.9), "c": (0.4, -0.45, 0.2, 0.9), "d": (0, -0.9, 0.8, 0.2),
@@ -30,6 +31,7 @@ class Board:
     def __init__(self) -> None:
         self.outlines: list[np.ndarray] = []
         self.paints: list[np.ndarray] = []
+        self.picture: tuple[int, np.ndarray] | None = None  # tile of the sign atlas, and where the plate lies in it
 
     def add(self, outline: Values, color: Values) -> None:
         self.outlines.append(np.asarray(outline, float))
@@ -68,8 +70,8 @@ class Board:
             self.bar(at + w / 2, v + (tall - height) / 2, w * 0.78, tall, color)
             at += w + (height * 0.5 if rng.random() < 0.15 else 0.0)
 
-    def mesh(self, x: float, z: float, back: Values) -> Mesh:
-        """The upright board, facing -x, its origin at height z."""
+    def mesh(self, x: float, z: float, back: Values, thick: bool = True) -> Mesh:
+        """The upright board, facing -x, its origin at height z; `thick` boards have edges."""
         front = [np.c_[np.full(len(o), x - 0.007 * k), -o[:, 0], o[:, 1] + z] for k, o in enumerate(self.outlines)]
         plate = front[0][::-1] + (0.02, 0, 0)
         edge = [
@@ -78,9 +80,26 @@ class Board:
                 front[0], plate[::-1], np.roll(front[0], -1, 0), np.roll(plate[::-1], -1, 0), strict=True
             )
         ]
-        return join_flat(
-            [*front, plate, *edge], [*self.paints, *[np.asarray(back, np.float32)] * (1 + len(edge))], Material.SIGN
+        edge = edge if thick else []
+        rear, metal = [plate, *edge], [np.asarray(back, np.float32)] * (1 + len(edge))
+        if self.picture is None:
+            return join_flat([*front, *rear], [*self.paints, *metal], Material.SIGN)
+        return join(
+            [
+                _pictured(front[0], *self.picture),
+                join_flat([*front[1:], *rear], [*self.paints[1:], *metal], Material.SIGN),
+            ]
         )
+
+
+def _pictured(corners: np.ndarray, tile: int, outline: np.ndarray) -> Mesh:
+    """A plate facing -x with a tile of the sign atlas: corners (K, 3) metres, outline (K, 2) in the tile."""
+    k = len(corners)
+    fan = np.array([[0, i, i + 1] for i in range(1, k - 1)], np.int32)
+    normals, paint = np.tile(np.array([-1, 0, 0], np.float32), (k, 1)), np.c_[outline, np.full(k, tile / TILES)]
+    return Mesh(
+        corners.astype(np.float32), fan, normals, paint.astype(np.float32), np.full(k, Material.PICTURE, np.uint8)
+    )
 
 
 def _ring(
@@ -246,27 +265,72 @@ _SIGNS: tuple[tuple[Callable[[np.random.Generator, Board], None], float], ...] =
 
 
 def traffic_sign(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A sign on its post or posts; it faces -x."""
+    """One to three boards on a post or posts; they face -x. The mesh is the first board, the others are parts."""
+    pictures = sign_pictures()
+    real = pictures is not None and rng.random() < 0.75
+    low = rng.uniform(1.6, 2.4)
+    count = int(rng.choice([1, 2, 3], p=[0.72, 0.22, 0.06]))
+    boards: list[Mesh] = []
+    top, half = low, 0.0
+    for _ in range(count):
+        board = picture_board(rng, pictures) if real and pictures is not None else _painted(rng, detail)
+        center = top - board.outlines[0][:, 1].min() + 0.03
+        boards.append(_hung(rng, board.mesh(-0.09, center, colors.GALVANISED, bool(detail))))
+        top, half = center + board.outlines[0][:, 1].max(), max(half, float(np.ptp(board.outlines[0][:, 0])) / 2)
+        if half > 0.7:  # a guide board stands alone
+            break
+    if rng.random() < 0.15 and half < 0.7:
+        boards[0] = join([boards[0], _plate_below(rng, half, low, detail)])
+    parts = {"pole": _posts(rng, half, top, detail)} | {f"sign {k + 2}": b for k, b in enumerate(boards[1:])}
+    return asset_of(boards[0], "traffic sign", SIGN, parts)
+
+
+def _painted(rng: np.random.Generator, detail: int) -> Board:
+    """A board of plain shapes."""
     frequencies = np.array([frequency for _, frequency in _SIGNS])
     draw_pictogram = _SIGNS[rng.choice(len(_SIGNS), p=frequencies / frequencies.sum())][0]
     board = Board()
     draw_pictogram(rng, board)
     if not detail:
         del board.outlines[2:], board.paints[2:]
-    outline = board.outlines[0]
-    size, low = rng.uniform(0.9, 1.25), rng.uniform(1.6, 2.4)
+    size = rng.uniform(0.9, 1.25)
     board.outlines = [o * size for o in board.outlines]
-    half, center = np.ptp(outline[:, 0]) * size / 2, low - outline[:, 1].min() * size
-    plates = [board.mesh(-0.09, center, colors.GALVANISED)]
-    top = center + outline[:, 1].max() * size
-    if rng.random() < 0.15 and half < 0.7:  # a second, smaller plate below
-        extra = Board()
-        _rectangle(extra, half * 1.6, 0.28, _BLACK, colors.WHITE, 0.012)
-        extra.fake_text(rng, 0, 0, half * 1.2, 0.12, _BLACK)
-        if not detail:
-            del extra.outlines[2:], extra.paints[2:]
-        plates.append(extra.mesh(-0.09, low - 0.2, colors.GALVANISED))
-    return asset_of(join(plates), "traffic sign", SIGN, {"pole": _posts(rng, half, top, detail)})
+    return board
+
+
+def picture_board(rng: np.random.Generator, pictures: SignPictures) -> Board:
+    """A board with a picture of the atlas, 0.5 to 1.2 m, sometimes with a sticker or a hole in its paint."""
+    tile = int(rng.integers(len(pictures)))
+    size = rng.uniform(0.55, 0.95) * (1.25 if rng.random() < 0.15 else 1.0)
+    outline = pictures.outlines[tile]
+    board = Board()
+    board.picture = tile, outline
+    board.add((outline * (1, -1) + (-0.5, 0.5)) * pictures.shapes[tile] * size, colors.WHITE)
+    if rng.random() < 0.12:
+        paint = [colors.WHITE, _BLACK, colors.SIGN_BROWN, colors.GALVANISED][rng.integers(4)]
+        spot = rng.uniform(-0.16, 0.16, 2) * size
+        board.add(disc(rng.uniform(0.03, 0.1, 7) * size, 7) + spot, paint)
+    return board
+
+
+def _hung(rng: np.random.Generator, board: Mesh) -> Mesh:
+    """The board turned and tilted a little, as if loose or hit by a lorry in one case of twelve."""
+    loose = 4.0 if rng.random() < 0.08 else 1.0
+    yaw, pitch, roll = rng.normal(0, 0.03, 3) * loose * (1, 0.6, 0.7)
+    center = board.vertices.mean(0)
+    away, back = np.eye(4), np.eye(4)
+    away[:3, 3], back[:3, 3] = -center, center
+    return rotated(board.moved(away), yaw, pitch, roll).moved(back)
+
+
+def _plate_below(rng: np.random.Generator, half: float, low: float, detail: int) -> Mesh:
+    """A smaller plate with a line of text below the first board."""
+    plate = Board()
+    _rectangle(plate, half * 1.6, 0.28, _BLACK, colors.WHITE, 0.012)
+    plate.fake_text(rng, 0, 0, half * 1.2, 0.12, _BLACK)
+    if not detail:
+        del plate.outlines[2:], plate.paints[2:]
+    return plate.mesh(-0.09, low - 0.17, colors.GALVANISED, bool(detail))
 
 
 def _posts(rng: np.random.Generator, half: float, top: float, detail: int) -> Mesh:

@@ -10,6 +10,9 @@ from driving_scenes.base.mesh import Material, Mesh, join
 from driving_scenes.base.semantic_ids import SIGN
 from driving_scenes.base.shapes import box, boxes, disc, lattice, rods, shaded, tube
 
+_SHELLS = colors.linear("0d0e0f", "0d0e0f", "15181a", "1c3a2a", "3a3e40", "2a2c2e")
+_YELLOWS = colors.linear("f2b705", "e8a800", "d99a0c", "f5c518", "c8960f", "e6b422")
+_PLATES = np.stack([colors.BLACK, _YELLOWS[0], _SHELLS[3], _SHELLS[4], colors.WHITE])
 STATES = ("red", "yellow", "green", "none")
 _LIT = {"red": (1.0, 0.03, 0.02), "yellow": (1.0, 0.5, 0.02), "green": (0.03, 0.9, 0.45)}
 _OFF = {"red": (0.05, 0.006, 0.006), "yellow": (0.06, 0.032, 0.004), "green": (0.006, 0.04, 0.025)}
@@ -44,17 +47,20 @@ def _moved(mesh: Mesh, position: np.ndarray) -> Mesh:
 def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail: int) -> Mesh:
     """The housing, centred on its origin."""
     pitch = lens * 2.35
-    shell = colors.linear("0d0e0f", "0d0e0f", "15181a", "1c3a2a", "c8960f", "3a3e40")[rng.integers(6)]
+    shell = colors.one_of(rng, _YELLOWS if rng.random() < 0.4 else _SHELLS, 0.1)
     names = ("red", "yellow", "green")
     along = np.array([0, 1.0, 0]) if lying else np.array([0, 0, 1.0])
     centers = [along * pitch * (1 - k) for k in range(3)]
     size = np.array([lens * 1.6, pitch, pitch]) + along * 2 * pitch
     parts = [box((0, 0, 0), size, shell)]
     front = -size[0] / 2
+    hood = colors.BLACK if rng.random() < 0.4 else shell
+    if rng.random() < 0.5:  # a black door in a coloured housing
+        parts.append(box((front, 0, 0), size * (0, 0.94, 0.97) + (0.006, 0, 0), colors.BLACK))
     visor = rng.choice(["tunnel", "cap", "none"], p=[0.35, 0.5, 0.15])
-    if rng.random() < 0.4:
+    if rng.random() < 0.45:
         plate = size * (0, 1, 1) + (0.015, 2 * lens, 2 * lens)
-        parts.append(box((front * 0.3, 0, 0), plate, colors.BLACK))
+        parts.append(box((front * 0.3, 0, 0), plate, _PLATES[rng.choice(len(_PLATES), p=[0.6, 0.12, 0.12, 0.1, 0.06])]))
         if rng.random() < 0.4:
             rim = colors.WHITE if rng.random() < 0.5 else colors.SIGN_YELLOW
             parts.append(box((front * 0.3 + 0.006, 0, 0), plate + (-0.004, 0.07, 0.07), rim, Material.SIGN))
@@ -62,11 +68,11 @@ def _head(rng: np.random.Generator, state: str, lens: float, lying: bool, detail
     for name, center in zip(names, centers, strict=True):
         lit = name == state
         color, material = (_LIT[name], Material.SIGNAL_LIT) if lit else (_OFF[name], Material.SIGNAL_DARK)
-        parts.append(_lens(center + (front - 0.004, 0, 0), lens * 0.95, color, material, 14 if detail else 6))
+        parts.append(_lens(center + (front - 0.008, 0, 0), lens * 0.95, color, material, 14 if detail else 6))
         if detail and lit and arrow:
             parts.append(_arrow_mask(center + (front - 0.02, 0, 0), lens, int(rng.integers(3))))
         if detail and visor != "none":
-            parts.append(_visor(center + (front, 0, 0), lens, 0.55 if visor == "tunnel" else 0.0, shell))
+            parts.append(_visor(center + (front, 0, 0), lens, 0.55 if visor == "tunnel" else 0.0, hood))
     return join(parts)
 
 

@@ -1,10 +1,24 @@
 uniform vec4 uTint;           // rgb, 1 when the paint is replaced
 uniform vec3 uLights;         // head and tail lamps, brake, indicator: 0..1
 uniform float uGroundZ, uSeed, uDirtiness;
+uniform sampler2D uSigns;     // tiles of 96 pixels, 32 in a row
 in vec3 vWorld, vNormal, vObject; in vec3 vTone; flat in int vMaterial;
 out vec4 color;
 
 float hash3(vec3 p) { return fract(sin(dot(p, vec3(127.1, 311.7, 74.7))) * 43758.5453); }
+
+// A picture of the sign atlas as linear albedo: bleached, dirty and rusty in some places.
+vec3 picture() {
+    vec2 size = vec2(textureSize(uSigns, 0)) / 96.0, inside = clamp(vTone.xy, 0.02, 0.98);
+    float tile = floor(vTone.z + 0.5);
+    vec3 c = texture(uSigns, (vec2(mod(tile, 32.0), floor(tile / 32.0)) + inside) / size).rgb;
+    float age = fract(uSeed * 0.6180), grime = texture(uNoise, vTone.xy * 0.21 + uSeed * 0.37).g;
+    c = 0.02 + 0.72 * pow(c, vec3(2.2));
+    float grey = dot(c, vec3(0.3, 0.5, 0.2));
+    c = mix(c, vec3(0.25 + 0.6 * grey), smoothstep(0.55, 1.0, age) * 0.6);
+    c = mix(c, vec3(0.16, 0.13, 0.09), smoothstep(0.45, 0.9, grime) * smoothstep(0.35, 0.9, fract(age * 7.0)) * 0.75);
+    return c * (0.75 + 0.3 * fract(age * 13.0));
+}
 
 void main() {
     vec3 n = normalize(vNormal), v = normalize(uCameraPosition - vWorld);
@@ -21,6 +35,7 @@ void main() {
     else if (m == 7) { gloss = 0.4; emit = vec3(1.0, 0.42, 0.02) * uLights.z * 2.4; }
     else if (m == 9) emit = base * (1.5 + 1.6 * step(0.5, uNight));
     else if (m == 10) base *= 0.5;
+    WHEN(m == 12) base = picture();
     WHEN(m == 11) {
         gloss = 0.9; f0 = 0.06; power = 200.0;
         float on = step(0.62, hash3(floor(vObject * vec3(0.45, 0.45, 0.33)) + uSeed));
@@ -35,7 +50,7 @@ void main() {
     WHEN(through > 0.0) sun = mix(sun, 0.75 * sunlight(vWorld, uSun), through);
     vec3 c = base * (uSunColor * sun + skylight(n) * ao + lamplight(vWorld, n));
     float headlight = beam(vWorld);
-    c += base * headlight * vec3(1.0, 0.95, 0.85) * (m == 8 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
+    c += base * headlight * vec3(1.0, 0.95, 0.85) * (m == 8 || m == 12 ? 9.0 : 0.25 + max(dot(n, v), 0.0));
     if (m == 6) c += vec3(1.0, 0.05, 0.03) * headlight * 0.8;
     WHEN(gloss > 0.0) {
         vec3 r = reflect(-v, n);

@@ -6,6 +6,7 @@ void main() {
     vec4 world = uWorldFromObject * vec4(position, 1.0);
     vWorld = world.xyz; vObject = position;
     vNormal = mat3(uWorldFromObject) * (normal.xyz * 2.0 - 1.0);
-    vTone = tone.rgb * tone.rgb; vMaterial = int(tone.a * 255.0 + 0.5);
+    vMaterial = int(tone.a * 255.0 + 0.5);
+    vTone = vMaterial == 12 ? vec3(tone.rg, tone.b * 255.0 + normal.w * 65280.0) : tone.rgb * tone.rgb;
     gl_Position = uClipFromWorld * world;
 }

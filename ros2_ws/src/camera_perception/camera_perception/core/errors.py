@@ -25,6 +25,10 @@ class EngineError(PerceptionError):
     """A backend is not installed, rejects the model, or failed while running."""
 
 
+class ContextLost(EngineError):
+    """No CUDA call of this process can succeed any more; only a new process can use the GPU."""
+
+
 class EngineMissing(EngineError):
     """No engine has been built for this model on this machine; the message contains the build command."""
 

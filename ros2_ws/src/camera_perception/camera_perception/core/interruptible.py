@@ -25,7 +25,7 @@ def run_with_progress_bar(work: Callable[[Callable[[str, float], bool]], T]) -> 
     from tqdm import tqdm
 
     stop = threading.Event()
-    with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}") as bar:
+    with tqdm(total=100, unit="%", bar_format="{desc:.40} {bar} {n:.0f}% {elapsed}", disable=None) as bar:
 
         def progress(phase: str, fraction: float) -> bool:
             bar.set_description_str(phase, refresh=False)

@@ -127,7 +127,7 @@ def sha256_of(path: Path) -> str:
 
 def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
     """Read and check a model folder; ModelError names the wrong file or field and what to do."""
-    folder = Path(folder)
+    folder = _folder_of(Path(folder))
     spec = spec_from_json(read_json(folder), folder)
     if not spec.onnx_path.is_file():
         raise ModelError(f"{spec.onnx_path} is missing: copy the whole model folder, or export the model again")
@@ -137,6 +137,18 @@ def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
             "the file was changed or only partly copied; copy or export the model folder again"
         )
     return spec
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder of a model, also when its model.onnx or model.json is named; ModelError for another file."""
+    if not path.is_file():
+        return path
+    if (path.parent / "model.json").is_file() and path.suffix in (".onnx", ".json"):
+        return path.parent
+    raise ModelError(
+        f"{path} is a file: give a folder with model.json and model.onnx; "
+        f"`camera-perception inspect-onnx FILE.onnx --out FOLDER` makes one of an ONNX file"
+    )
 
 
 def read_json(folder: Path) -> dict[str, Any]:
@@ -192,7 +204,7 @@ def _validator() -> Any:
     import jsonschema  # only models need it, and it takes 50 ms to import
 
     schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema.Draft7Validator(schema)  # the newest draft that the 3.2 of Ubuntu 22.04 knows
 
 
 def check_schema(data: Any, path: Path) -> None:

@@ -43,6 +43,8 @@ class Status(IntFlag):
     CALIBRATION_DRIFT = 1 << 14
     ENGINE_ERROR = 1 << 15
     RESOLUTION_CHANGED = 1 << 16
+    MOUNTING_CHANGED = 1 << 17
+    STAMP_AHEAD = 1 << 18
 
 
 def flag_names(flags: int) -> tuple[str, ...]:
@@ -201,9 +203,15 @@ class ClassMap:
     colors: np.ndarray
 
 
+UNKNOWN_LABEL = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class SceneAttribute:
-    """One property of the whole image: name "weather", label "rainy", score 0..1."""
+    """One property of the whole image: name "weather", label "rainy", score 0..1.
+
+    label  UNKNOWN_LABEL when the most probable one, whose score this is, is not certain enough
+    """
 
     name: str
     label: str

@@ -8,6 +8,7 @@ from camera_perception.core.boxes import nms
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import Shapes, expect, expect_shape
+from camera_perception.decode.scores import check_scores, lowest_network_score, reported
 from camera_perception.image.letterbox import Letterbox
 
 DEFAULT_IOU = 0.45  # for models that need suppression when model.json has no nms_iou
@@ -57,15 +58,17 @@ def detections_from_class_scores(
 ) -> Detections:
     """Convert candidates with one score per class: (N, 4) centre and size in network pixels, (N, C) scores."""
     best = class_scores.max(axis=1, initial=-np.inf)
-    rows = np.flatnonzero(best >= threshold)  # false for nan scores
+    rows = np.flatnonzero(best >= lowest_network_score(head, threshold))  # false for nan scores
     classes = class_scores[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.intp)
-    return detections_from(corners(cxcywh[rows]), best[rows], classes, head, letterbox, max_iou)
+    kept, scores = reported(best[rows], classes, head, threshold)
+    return detections_from(corners(cxcywh[rows[kept]]), scores, classes[kept], head, letterbox, max_iou)
 
 
 def check_rows(head: HeadSpec, shapes: Shapes) -> None:
     """ModelError unless the role "output" is (N, 5 + C)."""
     expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
     expect_shape(head, shapes, "output", "N", 5 + len(head.classes))
+    check_scores(head)
 
 
 def detections_from_rows(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:
@@ -73,6 +76,6 @@ def detections_from_rows(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox,
 
     The score of a class is objectness times class score.
     """
-    rows = rows[rows[:, 4] >= threshold]  # class scores are at most 1
+    rows = rows[rows[:, 4] >= lowest_network_score(head, threshold)]  # class scores are at most 1
     max_iou = DEFAULT_IOU if head.nms_iou is None else head.nms_iou
     return detections_from_class_scores(rows[:, :4], rows[:, 4:5] * rows[:, 5:], head, letterbox, threshold, max_iou)

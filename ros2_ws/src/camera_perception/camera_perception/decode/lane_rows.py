@@ -4,7 +4,10 @@ roles    x (L, R) float32 network pixels of the line's centre; row_score (L, R) 
          type (L, T) and color (L, C) float32 probabilities. Row r is at network v = (r + 0.5) H / R.
 options  positions: L ints, -1 left and +1 right line of the ego lane, then outwards;
          line_types: T names of LineType in lower case; line_colors: C names of LineColor in lower case;
-         row_threshold: minimum row_score of a row that shows the line; default: 0.5
+         row_threshold: minimum row_score of a row that shows the line; default: 0.5;
+         max_jump: largest distance of a row from a smooth road line, as a fraction of the image width; lines with
+         larger ones are refitted to the rows that agree; null: lines stay as they are; default: 0.0078 (5 of 640 px);
+         min_agreeing: fraction of the row scores that must agree, or the line is refused; default: 0.6
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
 from camera_perception.lanes.image_lines import inside_image, left_to_right
+from camera_perception.lanes.smooth import smooth
 
 Arrays = Mapping[str, np.ndarray]
+MAX_JUMP, MIN_AGREEING = 5 / 640, 0.6
 
 
 def check(head: HeadSpec, shapes: Shapes) -> None:
@@ -35,6 +40,9 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
     expect(len(options.get("positions", ())) == lines, head, f"option 'positions' must name {lines} lines")
     _check_names(head, "line_types", LineType)
     _check_names(head, "line_colors", LineColor)
+    max_jump, agreeing = options.get("max_jump", MAX_JUMP), options.get("min_agreeing", MIN_AGREEING)
+    expect(max_jump is None or 0 < max_jump < 1, head, f"option 'max_jump' is {max_jump}: expected 0 to 1, or null")
+    expect(0 <= agreeing <= 1, head, f"option 'min_agreeing' is {agreeing}: expected 0 to 1")
 
 
 def _check_names(head: HeadSpec, option: str, enum: type[LineType] | type[LineColor]) -> None:
@@ -48,11 +56,23 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
     if not len(rows):
         return Part(Task.LANES, lanes=())
     points = letterbox.image_from_input(_near_to_far(arrays["x"][rows], letterbox.input_size[0]))
-    present = arrays["row_score"][rows, ::-1] >= head.options.get("row_threshold", 0.5)
+    row_scores = arrays["row_score"][rows, ::-1]
+    present = row_scores >= head.options.get("row_threshold", 0.5)
     present &= inside_image(points, letterbox.image_size)
     points = points.astype(np.float32)
-    lines = _lines(arrays, rows, [line[mask] for line, mask in zip(points, present)], head.options)
+    width = letterbox.image_size[1]
+    kept = [_smooth(*each, width, head.options) for each in zip(points, row_scores, present)]
+    lines = _lines(arrays, rows, kept, head.options)
     return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))
+
+
+def _smooth(
+    points: np.ndarray, row_scores: np.ndarray, present: np.ndarray, width: int, options: Mapping[str, Any]
+) -> np.ndarray:
+    """(P, 2) the rows of one line that are present, as far as they are a smooth line."""
+    max_jump, min_agreeing = options.get("max_jump", MAX_JUMP), options.get("min_agreeing", MIN_AGREEING)
+    line = points[present]
+    return line if max_jump is None else smooth(line, row_scores[present].clip(0, 1), width, max_jump, min_agreeing)
 
 
 def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 roles    output, one of: (4 + C, N) or (N, 4 + C), centre x y, width, height, one score per class;
          (N, 6) end-to-end, x0 y0 x1 y1, score, class. All in network pixels, C the number of classes.
-options  none
+options  calibration, thresholds: scores.py
 nms_iou  null: 0.45 for the first two, no suppression for end-to-end rows
 """
 
@@ -17,6 +17,7 @@ from camera_perception.core.types import Detections, Task
 from camera_perception.decode import Part
 from camera_perception.decode.detections import DEFAULT_IOU, detections_from, detections_from_class_scores
 from camera_perception.decode.heads import Shapes, expect, expect_shape
+from camera_perception.decode.scores import check_scores, reported
 from camera_perception.image.letterbox import Letterbox
 
 
@@ -25,6 +26,7 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
     shape, columns = tuple(shapes["output"][1:]), 4 + len(head.classes)
     expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
     fits = columns in shape or shape[1] == 6
+    check_scores(head)
     expect(fits, head, f"{len(head.classes)} classes need an axis of {columns} (or rows of 6), the output is {shape}")
 
 
@@ -46,5 +48,7 @@ def _raw(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: floa
 
 
 def _end_to_end(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:
-    rows = rows[(rows[:, 4] >= threshold) & np.isfinite(rows[:, 5])]
-    return detections_from(rows[:, :4], rows[:, 4], rows[:, 5].round(), head, letterbox, head.nms_iou)
+    rows = rows[np.isfinite(rows[:, 5])]
+    classes = rows[:, 5].round().astype(np.intp)
+    kept, scores = reported(rows[:, 4], classes, head, threshold)
+    return detections_from(rows[kept, :4], scores, classes[kept], head, letterbox, head.nms_iou)

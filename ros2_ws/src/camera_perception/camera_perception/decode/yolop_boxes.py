@@ -1,7 +1,7 @@
 """The box output of YOLOP and similar networks, with anchors applied by the graph and final scores.
 
 roles    output (N, 5 + C): centre x y, width, height in network pixels, objectness, one score per class
-options  none
+options  calibration, thresholds: scores.py
 nms_iou  null: 0.45
 Source   Wu et al., YOLOP: You Only Look Once for Panoptic Driving Perception, arXiv 2108.11250
 """

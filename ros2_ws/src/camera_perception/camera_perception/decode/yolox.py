@@ -1,7 +1,8 @@
 """YOLOX exports: offsets within grid cells, logarithms of sizes, and final scores.
 
 roles    output (N, 5 + C): x, y, log width, log height, objectness, one score per class; N cells by stride, row by row
-options  strides: default [8, 16, 32]; decoded: true when the export applies grids and strides
+options  strides: default [8, 16, 32]; decoded: true when the export applies grids and strides;
+         calibration, thresholds: scores.py
 nms_iou  null: 0.45
 Source   Ge et al., YOLOX: Exceeding YOLO Series in 2021, arXiv 2107.08430
 """

@@ -14,14 +14,15 @@ from camera_perception.lanes.image_lines import arc_lengths
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 OVERSAMPLE = 4  # masks are drawn this much larger, then shrunk
 SUBPIXEL_BITS = 4
+SMALLEST_TEXT = 6  # pixels
 
 Rect = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def text_size(canvas: np.ndarray) -> int:
-    """Height of capitals in pixels, legible at any image size."""
+    """Height of capitals in pixels, in proportion to the image down to where they stay legible."""
     width: int = canvas.shape[1]
-    return max(round(width * 0.0085), 8)
+    return max(round(width * 0.0085), SMALLEST_TEXT)
 
 
 @lru_cache(maxsize=2048)

@@ -59,7 +59,7 @@ def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:
     located = objects[np.isfinite(objects.positions[:, :2]).all(axis=1)]
     return Surroundings(
         base_frame=perception.base_frame,
-        names=tuple(class_name(spec.classes, int(index)) for index in located.classes),
+        names=tuple(class_names(located, spec)),
         scores=located.scores,
         track_ids=located.track_ids,
         positions=located.positions[:, :2].astype(float),
@@ -70,13 +70,18 @@ def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:
         roads=(road.polygon,) if road is not None and len(road.polygon) >= 3 else (),
         free_distance=road.free_distance_ahead if road is not None else float("nan"),
         light=_ego_light(objects, spec),
-        why_empty="" if perception.base_frame else "no calibration, no metres",
+        why_empty="" if perception.base_frame else "no metres: not calibrated",
     )
 
 
 def class_name(names: tuple[str, ...], index: int) -> str:
     """The name of a class; "class 12" for an index without a name."""
     return names[index] if 0 <= index < len(names) else f"class {index}"
+
+
+def class_names(objects: Objects, spec: ModelSpec) -> list[str]:
+    """The class name of each object."""
+    return [class_name(spec.classes, int(index)) for index in objects.classes]
 
 
 def light_state(objects: Objects, row: int, spec: ModelSpec) -> str:

@@ -98,6 +98,7 @@ class Engine(Protocol):
 # no use for them.
 BACKENDS = {
     "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt.rtx",
     "openvino": "openvino",
     "onnxruntime": "onnxruntime",
     "recorded": "recorded",

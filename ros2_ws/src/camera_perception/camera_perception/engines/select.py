@@ -27,7 +27,9 @@ from camera_perception.engines.reference import require
 WARM_UP_RUNS = 2
 TIMED_RUNS = 15
 TIMED_SECONDS = 1.0  # per candidate, whichever ends first
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")  # a change of version repeats the timing
+# A change of version repeats the timing.
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu12", "tensorrt-rtx-cu13")
+GPU_BACKENDS = "tensorrt", "tensorrt_rtx"
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +101,7 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
 def candidates(spec: ModelSpec) -> list[Candidate]:
     """Candidates of "auto" on this machine, in the order of trying; low precision only for models with a reference."""
     found: list[Candidate] = []
-    if _installed("tensorrt"):
-        found.append(Candidate("tensorrt"))
+    found += [Candidate(name) for name in GPU_BACKENDS if _installed(name)]
     if _installed("openvino"):
         precisions = backend_module("openvino").precisions()
         found += [Candidate("openvino", {"precision": p}) for p in precisions if spec.reference or p == "fp32"]
@@ -147,7 +148,7 @@ def _fastest(
             best = elapsed, candidate, engine
         else:
             engine.close()
-        if candidate.backend == "tensorrt":  # a GPU that passed: no CPU backend comes close
+        if candidate.backend in GPU_BACKENDS:  # a GPU that passed: no CPU backend comes close
             break
     if best is None:
         raise EngineError(f"no engine can run model '{spec.name}': {'; '.join(reasons) or _nothing_installed()}")

@@ -22,6 +22,9 @@ COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}
 IDENTITY, ORIGIN = np.eye(3), np.zeros(3)
 # Of the iterative inversion of the distortion.
 UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-6)
+# OpenCV 4.5.4 (Ubuntu 22.04) has no such argument: ten steps there, and a ray that has not converged becomes nan.
+_HAS_CRITERIA = "criteria" in (cv2.fisheye.undistortPoints.__doc__ or "")
+FISHEYE_OPTIONS: dict[str, Any] = {"criteria": UNDISTORT_CRITERIA} if _HAS_CRITERIA else {}
 MAX_REPROJECTION_ERROR = 0.5  # pixels; a larger error means that the pixel lies outside the distortion model
 # Columns of OpenCV's projection Jacobians for a translation in x and y.
 TRANSLATION_COLUMNS = {PLUMB_BOB: slice(3, 5), RATIONAL: slice(3, 5), FISHEYE: slice(11, 13)}
@@ -140,7 +143,7 @@ class Camera:
         """Write rays of pixels into `rays`, nan where inversion fails; returns derivatives of pixels by ray x y."""
         points, k, distortion = pixels[:, None], self.pixel_from_camera, self._coefficients()
         if self.model == FISHEYE:
-            undistorted = cv2.fisheye.undistortPoints(points, k, distortion, criteria=UNDISTORT_CRITERIA)
+            undistorted = cv2.fisheye.undistortPoints(points, k, distortion, **FISHEYE_OPTIONS)
         else:
             undistorted = cv2.undistortPointsIter(points, k, distortion, IDENTITY, IDENTITY, UNDISTORT_CRITERIA)
         rays[:, :2] = undistorted[:, 0]

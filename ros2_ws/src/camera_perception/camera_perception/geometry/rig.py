@@ -54,10 +54,10 @@ def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
 
 
 def _check(content: Any, path: Path) -> None:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft7Validator
 
     schema = json.loads((files("camera_perception.geometry") / "rig.schema.json").read_text("utf-8"))
-    error = next(iter(sorted(Draft202012Validator(schema).iter_errors(content), key=lambda e: list(e.path))), None)
+    error = next(iter(sorted(Draft7Validator(schema).iter_errors(content), key=lambda e: list(e.path))), None)
     if error is not None:
         where = ".".join(map(str, error.absolute_path)) or "the file"
         raise CalibrationError(f"{path}: {where}: {error.message}")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage, UnknownEncoding
+from camera_perception.image.compressed_size import JPEG, PNG, compressed_size
+
+MAX_PIXELS = 64_000_000  # of an image; the largest cameras on cars have 17 million
 
 Convert = Callable[[np.ndarray], np.ndarray]
 Fallback = Callable[[str, int, int, int, bool, Any], np.ndarray]
@@ -50,7 +53,8 @@ def _bayer(code: int, dtype: type = np.uint8) -> Encoding:
 _UYVY = Encoding(2, _converter(cv2.COLOR_YUV2BGR_UYVY), multiple=(2, 1))
 _YUY2 = Encoding(2, _converter(cv2.COLOR_YUV2BGR_YUY2), multiple=(2, 1))
 
-# A Bayer name lists the top-left 2x2 pixels, row by row; OpenCV's short names start one pixel later.
+# A Bayer name lists the top-left 2x2 pixels, row by row; OpenCV's names start at the second pixel of the second row.
+# OpenCV's own RGGB names are newer than the 4.5.4 of Ubuntu 22.04.
 ENCODINGS: dict[str, Encoding] = {
     "bgr8": Encoding(3, _identity),
     "rgb8": Encoding(3, _converter(cv2.COLOR_RGB2BGR)),
@@ -68,14 +72,14 @@ ENCODINGS: dict[str, Encoding] = {
     "yuyv": _YUY2,
     "nv12": Encoding(1, _converter(cv2.COLOR_YUV2BGR_NV12), rows=(3, 2), multiple=(2, 2)),
     "nv21": Encoding(1, _converter(cv2.COLOR_YUV2BGR_NV21), rows=(3, 2), multiple=(2, 2)),
-    "bayer_rggb8": _bayer(cv2.COLOR_BayerRGGB2BGR),
-    "bayer_bggr8": _bayer(cv2.COLOR_BayerBGGR2BGR),
-    "bayer_gbrg8": _bayer(cv2.COLOR_BayerGBRG2BGR),
-    "bayer_grbg8": _bayer(cv2.COLOR_BayerGRBG2BGR),
-    "bayer_rggb16": _bayer(cv2.COLOR_BayerRGGB2BGR, np.uint16),
-    "bayer_bggr16": _bayer(cv2.COLOR_BayerBGGR2BGR, np.uint16),
-    "bayer_gbrg16": _bayer(cv2.COLOR_BayerGBRG2BGR, np.uint16),
-    "bayer_grbg16": _bayer(cv2.COLOR_BayerGRBG2BGR, np.uint16),
+    "bayer_rggb8": _bayer(cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": _bayer(cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": _bayer(cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": _bayer(cv2.COLOR_BayerGB2BGR),
+    "bayer_rggb16": _bayer(cv2.COLOR_BayerBG2BGR, np.uint16),
+    "bayer_bggr16": _bayer(cv2.COLOR_BayerRG2BGR, np.uint16),
+    "bayer_gbrg16": _bayer(cv2.COLOR_BayerGR2BGR, np.uint16),
+    "bayer_grbg16": _bayer(cv2.COLOR_BayerGB2BGR, np.uint16),
 }
 
 
@@ -88,6 +92,7 @@ def decode_image(
     data: Any,
     *,
     fallback: Fallback | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Decode a raw image message.
 
@@ -95,8 +100,9 @@ def decode_image(
     data     anything with a buffer of bytes: bytes, array.array, memoryview, ndarray
     fallback called with the same arguments when the encoding is not in ENCODINGS (cv_bridge, for example)
     returns  (H, W, 3) uint8 BGR; a read-only view into data for bgr8. 16 bits are scaled to 8 by 255/65535.
-    raises   UnknownEncoding; BadImage when size, step and data are inconsistent
+    raises   UnknownEncoding; BadImage when size, step and data are inconsistent, or the size exceeds max_pixels
     """
+    check_pixels(width, height, max_pixels)
     if encoding not in ENCODINGS and fallback is not None:
         return fallback(encoding, height, width, step, is_bigendian, data)
     rows = samples_of(encoding, height, width, step, data)
@@ -158,20 +164,29 @@ def _to_8_bits(image: np.ndarray) -> np.ndarray:
     return cv2.convertScaleAbs(image, alpha=255 / 65535)
 
 
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JPEG_SCAN, _JPEG_END, _PNG_END = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
-def decode_compressed(data: Any, format: str = "") -> np.ndarray:
+def check_pixels(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """BadImage when an image has more pixels than allowed, before memory is taken for it."""
+    if width * height > max_pixels:
+        raise BadImage(
+            f"image of {width}x{height} exceeds the limit of {max_pixels / 1e6:g} megapixels: check the camera driver, "
+            "or raise the parameter 'max_megapixels'"
+        )
+
+
+def decode_compressed(data: Any, format: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a compressed image message.
 
     data    a whole jpeg or png file
     format  of the message ("jpeg", "bgr8; png compressed bgr8", ...); used in error messages only
     returns (H, W, 3) uint8 BGR, as stored: the EXIF orientation is ignored because CameraInfo is not rotated either
-    raises  BadImage when data is empty, truncated, corrupt or neither jpeg nor png
+    raises  BadImage when data is empty, truncated, corrupt, neither jpeg nor png, or larger than max_pixels
     """
     raw = bytes(data)
     _check_file(raw, format)
+    check_pixels(*(compressed_size(raw) or _no_size(raw, format)), max_pixels)
     try:
         image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -181,10 +196,14 @@ def decode_compressed(data: Any, format: str = "") -> np.ndarray:
     return image
 
 
+def _no_size(raw: bytes, format: str) -> NoReturn:
+    raise BadImage(f"compressed image '{format}' of {len(raw)} bytes has no size in its header: check the camera link")
+
+
 def _check_file(raw: bytes, format: str) -> None:
     if not raw:
         raise BadImage(f"compressed image '{format}' is empty: check the camera driver")
-    if not raw.startswith((_JPEG, _PNG)):
+    if not raw.startswith((JPEG, PNG)):
         raise BadImage(f"compressed image '{format}' is neither jpeg nor png: publish one of these, or the raw image")
     if not _complete(raw):
         raise BadImage(f"compressed image '{format}' of {len(raw)} bytes is truncated: it has no end marker")
@@ -192,7 +211,7 @@ def _check_file(raw: bytes, format: str) -> None:
 
 def _complete(raw: bytes) -> bool:
     """Whether the file has its end marker. Decoders silently fill the missing part of a jpeg with grey."""
-    if raw.startswith(_PNG):
+    if raw.startswith(PNG):
         return _PNG_END in raw[-64:]
     # After the last start of scan, 0xff 0xd9 occurs only as end marker; that of an embedded thumbnail comes earlier.
     return raw.find(_JPEG_END, max(raw.rfind(_JPEG_SCAN), 0)) >= 0

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from camera_perception.core.errors import BagError
+from camera_perception.core.natural_order import natural_order
 from camera_perception.geometry.transforms import TfTree
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize
 
@@ -92,6 +94,8 @@ class Bag:
     def _open(self, by_index: bool) -> tuple[Contents, Select]:
         if not self.path.exists():
             raise BagError(f"{self.path} does not exist: give a rosbag2 folder, or a .mcap or .db3 file")
+        if not is_bag(self.path):
+            raise BagError(f"{self.path} is {_kind(self.path)}, not a recording: {ADVICE}")
         paths = storage_files(self.path)
         streamable = bool(paths) and all(path.suffix == ".mcap" for path in paths)
         try:
@@ -102,6 +106,7 @@ class Bag:
                 return self._open_indexed(paths[0])  # without metadata.yaml
             if not streamable:
                 raise
+        paths = sorted(paths, key=_first_stamp)  # stable: of equal stamps, and of empty files, by name
         return scan(paths), lambda topics, from_ns: stream(paths, topics, from_ns)
 
     def _open_indexed(self, path: Path) -> tuple[Contents, Select]:
@@ -133,8 +138,26 @@ def _add(tree: TfTree, entry: Any) -> None:
 
 
 def storage_files(path: Path) -> list[Path]:
-    """The .mcap or .db3 files of a recording, sorted by name."""
-    return sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
+    """The .mcap or .db3 files of a recording in natural order."""
+    return natural_order(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path looks like a recording, complete or not."""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or any(p.suffix in SUFFIXES for p in path.iterdir())
+    return path.suffix in SUFFIXES
+
+
+ADVICE = "give a rosbag2 folder, or a .mcap or .db3 file (`camera-perception replay` takes films and pictures, too)"
+KINDS = {"image": "a picture", "video": "a film", "text": "a text file", "audio": "a sound"}
+
+
+def _kind(path: Path) -> str:
+    """What a file or folder is by its name: "a film"."""
+    if path.is_dir():
+        return "a folder without a metadata.yaml, .mcap or .db3 file"
+    return KINDS.get((guess_type(path.name)[0] or "").partition("/")[0], f"a {path.suffix or 'nameless kind of'} file")
 
 
 def _open_reader(path: Path) -> Any:
@@ -145,6 +168,9 @@ def _open_reader(path: Path) -> Any:
     try:
         reader = Reader(path)
         reader.open()
+        # rosbags reads the splits as metadata.yaml lists them, and tools that write it anew sort by name.
+        if isinstance(splits := getattr(reader.storage, "storages", None), list):
+            splits.sort(key=lambda split: split.metadata.start_time)
         return reader
     except (ReaderError, OSError, ValueError, TypeError, AssertionError) as error:
         raise BagError(f"{path} cannot be read ({error}): try `camera-perception repair-bag {path}`") from error
@@ -187,6 +213,11 @@ def scan(paths: Collection[Path]) -> Contents:
         names = ", ".join(map(str, paths))
         raise BagError(f"{names} holds no complete message: the recording ended before its first chunk, record again")
     return Contents(topics, counts, min(stamps), max(stamps) + 1, definitions, qos, complete)
+
+
+def _first_stamp(path: Path) -> int:
+    """When the first message of a split was recorded; past all others for a split without a message."""
+    return next((record.log_time for _, _, record in _records(path) if record is not None), 1 << 63)
 
 
 def stream(paths: Collection[Path], topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:

@@ -26,7 +26,7 @@ def repair_bag(path: Path | str, out: Path | str | None = None, *, version: int 
 def _copy(bag: Bag, folder: Path, version: int) -> Counter[str]:
     with BagWriter(folder, version=version) as writer:
         for topic, kind in bag.topics.items():
-            writer.add_topic(topic, kind, bag.contents.definitions.get(kind), bag.contents.qos.get(topic, ()))
+            writer.add_topic(topic, kind, bag.contents.definitions.get(kind), bag.contents.qos.get(topic) or None)
         copy_readable(bag, writer)
     return writer.counts
 

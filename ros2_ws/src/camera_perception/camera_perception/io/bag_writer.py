@@ -15,6 +15,7 @@ import yaml
 
 from camera_perception.core.errors import BagError
 from camera_perception.io.cdr import serialize
+from camera_perception.io.offered_qos import by_name
 from camera_perception.io.ros_types import definition, typestore
 
 CHUNK_BYTES = 1 << 20
@@ -52,18 +53,19 @@ class BagWriter:
         """Topics announced so far."""
         return list(self._channels)
 
-    def add_topic(self, topic: str, kind: str, text: str | None = None, qos: Sequence[Any] = ()) -> None:
+    def add_topic(self, topic: str, kind: str, text: str | None = None, qos: Sequence[Any] | None = None) -> None:
         """Announce a topic.
 
         text  its message definition, for types unknown here
-        qos   profiles offered by its publishers, as in Contents; players use them: latched topics stay latched
+        qos   profiles offered by its publishers, as in Contents; players use them: latched topics stay latched.
+              None: by the topic's name, so that /tf_static is always latched
         """
         if topic in self._channels:
             return
         if kind not in self._schemas:
             text = definition(kind) if text is None else text
             self._schemas[kind] = self._mcap.register_schema(kind, "ros2msg", text.encode())
-        self._qos[topic] = self._offered(qos)
+        self._qos[topic] = self._offered(by_name(topic) if qos is None else qos)
         offered = self._qos[topic]
         metadata = {"offered_qos_profiles": offered if isinstance(offered, str) else yaml.safe_dump(offered)}
         channel = self._mcap.register_channel(topic, "cdr", self._schemas[kind], metadata)

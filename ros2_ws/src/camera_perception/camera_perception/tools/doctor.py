@@ -127,7 +127,7 @@ def gpu() -> Iterator[Diagnostic]:
     if text is None:
         yield Diagnostic("gpu", WARN, "no NVIDIA driver (nvidia-smi is missing or fails): networks run on the CPU")
         return
-    tensorrt = _unavailable("tensorrt")
+    tensorrt = _unavailable("tensorrt") and _unavailable("tensorrt_rtx")
     yield Diagnostic("gpu", WARN if tensorrt else OK, text + ("; TensorRT is not usable" if tensorrt else ""))
 
 
@@ -138,6 +138,10 @@ def recordings() -> Iterator[Diagnostic]:
         yield Diagnostic("recordings", WARN, f"cannot be read or written: pip install {' '.join(missing)}")
     else:
         yield Diagnostic("recordings", OK, f"rosbags {_version('rosbags')}, mcap {_version('mcap')}")
+    if find_spec("av") is None:
+        yield Diagnostic("films", WARN, "written as WebM, slowly and larger: pip install av")
+    else:
+        yield Diagnostic("films", OK, f"H.264, which browsers play (PyAV {_version('av')})")
     free = shutil.disk_usage(".").free >> 30
     yield Diagnostic(
         "disk", OK if free >= 5 else WARN, f"{free} GiB free here; a raw 1280x720 camera at 30 Hz fills 5 GiB/min"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.io.bag_reader import Bag
+from camera_perception.io.offered_qos import by_name, is_latched, profile
 from camera_perception_ros.conversions.serialized import message_class, starts_with_header
 from camera_perception_ros.params.params import ParameterError
 from camera_perception_ros.params.player import PlayerParams
-
-LATCHED = ("/tf_static", "/robot_description")
 
 
 class Channel(NamedTuple):
@@ -35,14 +35,27 @@ def open_channels(node: Node, bag: Bag, params: PlayerParams) -> dict[str, Chann
         if cls is None:
             node.get_logger().warning(f"{topic} is not played: {bag.topics[topic]} is not installed")
             continue
-        channels[topic] = Channel(node.create_publisher(cls, topic, _qos(topic, params)), starts_with_header(cls))
+        latched = is_latched(bag.contents.qos.get(topic) or by_name(topic))
+        channels[topic] = Channel(node.create_publisher(cls, topic, _qos(latched, params)), starts_with_header(cls))
     return channels
 
 
-def _qos(topic: str, params: PlayerParams) -> QoSProfile:
-    reliable = params.reliability == "reliable" or topic in LATCHED
+def recorded_profiles(offered: Sequence[QoSProfile]) -> list[Any]:
+    """The profiles of a topic's publishers as a recording keeps them."""
+    return [
+        profile(
+            latched=each.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+            reliable=each.reliability == ReliabilityPolicy.RELIABLE,
+            depth=each.depth or 10,  # discovery does not tell the depth
+        )
+        for each in offered
+    ]
+
+
+def _qos(latched: bool, params: PlayerParams) -> QoSProfile:
+    reliable = params.reliability == "reliable" or latched
     return QoSProfile(
         depth=params.depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic in LATCHED else DurabilityPolicy.VOLATILE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from camera_perception.core.errors import BagError
 from camera_perception.io.bag_writer import BagWriter
@@ -42,11 +43,11 @@ class RecordWriter:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def add_topic(self, topic: str, type_: str) -> None:
-        """Announce a topic before its first message; type_ is like sensor_msgs/msg/Image."""
+    def add_topic(self, topic: str, type_: str, qos: Sequence[Any] = ()) -> None:
+        """Announce a topic before its first message; type_ is like sensor_msgs/msg/Image, qos as in `BagWriter`."""
         register(typestore(), type_)
         with self._changed:
-            self._bag.add_topic(topic, type_)
+            self._bag.add_topic(topic, type_, qos=qos or None)
             self._types[topic] = type_
 
     def put(self, topic: str, stamp_ns: int, data: bytes) -> None:

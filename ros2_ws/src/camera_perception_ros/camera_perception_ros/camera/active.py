@@ -28,7 +28,7 @@ class ActiveCamera:
     def __init__(self, node: LifecycleNode, configured: ConfiguredCamera, params: CameraParams) -> None:
         self._configured, self._log = configured, node.get_logger()
         self._processor, self._publisher = configured.processor, configured.publisher
-        self._last_image, self._silence = time.monotonic(), ""
+        self._last_image, self._silence, self._announced = time.monotonic(), "", False
         # Exclude what exists by now from garbage collection: otherwise a collection takes as long as a frame.
         gc.collect()
         gc.freeze()
@@ -57,8 +57,18 @@ class ActiveCamera:
 
     def _publish(self, answer: Answer) -> None:
         self._publisher.publish(answer.data)
+        if not self._announced and answer.perception is not None:
+            self._announced = True
+            self._log.info(self._announcement(answer))
         if answer.perception is not None and self._configured.outputs.wanted():
             self._drawer.slot.put(answer)
+
+    def _announcement(self, answer: Answer) -> str:
+        """The line about the first frame: model, backend, input and size."""
+        serving, perception = self._processor.serving, answer.perception
+        model = f"{serving.model.spec.name} on {serving.model.name}" if serving is not None else "no model"
+        height, width = perception.frame.image.shape[:2] if perception is not None else (0, 0)
+        return f"active: {model}, first image {width}x{height} from {self._input.topic}"
 
     def _draw(self, taken: Taken[Answer]) -> None:
         """In a thread of its own: drawing never delays the next frame, it is skipped instead."""

@@ -5,6 +5,7 @@ TF comes from tf2_ros where it is installed, otherwise directly from /tf_static 
 
 from __future__ import annotations
 
+from threading import Lock, RLock
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,8 +30,11 @@ STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durabilit
 class Transforms(Protocol):
     """A source of poses between frames."""
 
-    def base_from(self, base: str, frame: str) -> np.ndarray | None:
-        """(4, 4) latest pose of frame in base, metres; None while the two are not connected."""
+    def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
+        """(4, 4) pose of frame in base, metres; None while the two are not connected. From any thread.
+
+        stamp_ns  time of the pose; the latest is given without it, and where nothing is known of that time
+        """
 
     def close(self) -> None:
         """Stop listening."""
@@ -40,13 +44,14 @@ class Tf2Transforms:
     """Transforms from tf2_ros."""
 
     def __init__(self, node: Node, tf2_ros: Any) -> None:
-        self._buffer = tf2_ros.Buffer(node=node)
+        self._buffer = tf2_ros.Buffer()  # without a node: it would add a service that nothing removes
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
-    def base_from(self, base: str, frame: str) -> np.ndarray | None:
-        if not self._buffer.can_transform(base, frame, Time()):
-            return None
-        return pose_from_transform(self._buffer.lookup_transform(base, frame, Time()).transform)
+    def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
+        for time in [Time()] if stamp_ns is None else [Time(nanoseconds=stamp_ns), Time()]:
+            if self._buffer.can_transform(base, frame, time):
+                return pose_from_transform(self._buffer.lookup_transform(base, frame, time).transform)
+        return None
 
     def close(self) -> None:
         self._listener.unregister()
@@ -57,7 +62,7 @@ class TopicTransforms:
 
     def __init__(self, node: Node, message_type: Any) -> None:
         """message_type is tf2_msgs/msg/TFMessage."""
-        self._node, self._tree = node, TfTree()
+        self._node, self._tree, self._lock = node, TfTree(), Lock()
         self._subscriptions = [
             node.create_subscription(message_type, "/tf_static", self.on_static, STATIC),
             node.create_subscription(message_type, "/tf", self.on_moving, MOVING),
@@ -74,10 +79,13 @@ class TopicTransforms:
     def _add(self, message: Any, stamp: int | None) -> None:
         at, turned = message.transform.translation, message.transform.rotation
         quaternion = (turned.x, turned.y, turned.z, turned.w)
-        self._tree.add(message.header.frame_id, message.child_frame_id, (at.x, at.y, at.z), quaternion, stamp)
+        with self._lock:
+            self._tree.add(message.header.frame_id, message.child_frame_id, (at.x, at.y, at.z), quaternion, stamp)
 
-    def base_from(self, base: str, frame: str) -> np.ndarray | None:
-        return self._tree.base_from(base, frame)
+    def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
+        with self._lock:
+            pose = self._tree.base_from(base, frame, stamp_ns)
+            return self._tree.base_from(base, frame) if pose is None and stamp_ns is not None else pose
 
     def close(self) -> None:
         for subscription in self._subscriptions:
@@ -102,22 +110,27 @@ def listen(node: Node) -> Transforms | None:
     return TopicTransforms(node, TFMessage)
 
 
+MOVED = 1e-4  # metres, or of a rotation matrix: smaller changes are rounding errors
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 # Fields by which two CameraInfo messages describe the same camera.
 CAMERA_FIELDS = ("width", "height", "k", "d", "r", "p", "distortion_model", "binning_x", "binning_y", "roi")
 
 
 class Calibration:
-    """Follows CameraInfo, or reads a file; CalibrationError when the file is no calibration.
+    """Follows CameraInfo and TF, or reads a file; CalibrationError when the file is no calibration.
 
-    camera  None while the intrinsics are unknown
-    flags   UNCALIBRATED or TF_MISSING while something is missing
-    text    what is missing, or wrong with CameraInfo
+    camera    None while the intrinsics are unknown
+    flags     UNCALIBRATED or TF_MISSING while something is missing
+    text      what is missing, or wrong with CameraInfo
+    mismatch  that images and CameraInfo name different frames; empty if they do not
     """
 
     def __init__(self, node: Node, params: CameraParams) -> None:
         self._params, self._node = params, node
         self._last: CameraInfo | None = None
+        self.mismatch = ""
+        self._seen: np.ndarray | None = None  # the pose of TF in use
+        self._lock = RLock()  # CameraInfo arrives in the executor's thread, images are processed in another
         needed = params.lidar_topic or not any(params.camera_pose)
         self._transforms = listen(node) if needed else None
         # TF may become known long after a CameraInfo that is published only once.
@@ -131,12 +144,45 @@ class Calibration:
 
     def on_info(self, message: CameraInfo) -> None:
         """Use a CameraInfo if it differs from the last one, or while TF does not know the camera's pose."""
+        with self._lock:
+            self._on_info(message)
+
+    def at(self, stamp_ns: int, frame_id: str = "") -> tuple[Camera | None, Status]:
+        """The camera at the time of an image, with `flags`, and MOUNTING_CHANGED if TF has moved it since the last.
+
+        frame_id  of the image; `mismatch` says when CameraInfo names another
+        """
+        with self._lock:
+            self.mismatch = self._mismatch(frame_id)
+            moved = self._follow(stamp_ns)
+            return self.camera, self.flags | (Status.MOUNTING_CHANGED if moved else Status(0))
+
+    def _mismatch(self, frame_id: str) -> str:
+        named = self._last.header.frame_id if self._last is not None else ""
+        if not (named and frame_id) or named == frame_id or self._params.calibration_file:
+            return ""
+        return f"images are of frame '{frame_id}', CameraInfo of '{named}': make the driver send one frame_id"
+
+    def _follow(self, stamp_ns: int) -> bool:
+        """Use the pose of TF at a time; whether it differs from the one in use by more than MOVED."""
+        if self._last is None or self._transforms is None or any(self._params.camera_pose):
+            return False
+        before, now = self._seen, self._pose(self._last.header.frame_id, stamp_ns)
+        if now is None or (before is not None and np.abs(now - before).max() <= MOVED):
+            return False
+        self._place(self._last, now)
+        return before is not None
+
+    def _on_info(self, message: CameraInfo) -> None:
         same = self._last is not None and _key(self._last) == _key(message)
         if self._params.calibration_file or (same and not self.flags & Status.TF_MISSING):
             return
         self._last = message
+        self._place(message, self._pose(message.header.frame_id, stamp_ns(message.header.stamp)))
+
+    def _place(self, message: CameraInfo, pose: Any) -> None:
+        self._seen = pose
         try:
-            pose = self._pose(message.header.frame_id)
             self._accept(camera_from_message(message, pose, self._params.without_distortion))
         except CalibrationError as error:
             self.camera, self.flags, self.text = None, Status.UNCALIBRATED, str(error)
@@ -161,14 +207,14 @@ class Calibration:
             else f"the camera's pose in {self._params.base_frame} is unknown: set camera_pose or publish TF"
         )
 
-    def _pose(self, frame_id: str) -> Any:
+    def _pose(self, frame_id: str, stamp_ns: int) -> Any:
         if any(self._params.camera_pose):
             return self._params.camera_pose
-        return self.base_from(frame_id)
+        return self.base_from(frame_id, stamp_ns)
 
-    def base_from(self, frame_id: str) -> np.ndarray | None:
-        """(4, 4) latest pose of a frame in base_frame; None while TF does not know it."""
-        return self._transforms.base_from(self._params.base_frame, frame_id) if self._transforms else None
+    def base_from(self, frame_id: str, stamp_ns: int | None = None) -> np.ndarray | None:
+        """(4, 4) pose of a frame in base_frame at a time, by default the latest; None while TF does not know it."""
+        return self._transforms.base_from(self._params.base_frame, frame_id, stamp_ns) if self._transforms else None
 
 
 def _key(message: CameraInfo) -> tuple[str, ...]:

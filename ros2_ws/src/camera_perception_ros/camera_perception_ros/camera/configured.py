@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.engines.serving.model import Model, ModelRequest
@@ -21,11 +22,17 @@ from camera_perception_ros.runtime.process import Stop, Stopped
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
+def camera_name(node: LifecycleNode, given: str) -> str:
+    """Name of the camera in messages: as given, or the last part of the namespace, or the node's."""
+    return given or node.get_namespace().rpartition("/")[2] or node.get_name()
+
+
 class ConfiguredCamera:
     """Calibration, model and publishers; PerceptionError says why one of them cannot be opened.
 
     open_model    makes a Model of a ModelRequest
     jpeg_quality  asked for each compressed overlay
+    keep_model    called with the folder of a model that a service has changed to
     """
 
     def __init__(
@@ -35,20 +42,25 @@ class ConfiguredCamera:
         settings: Settings,
         open_model: Callable[[ModelRequest], Model],
         jpeg_quality: Callable[[], int],
+        keep_model: Callable[[str], None],
         stop: Stop | None,
     ) -> None:
         self._node = node
-        name = params.camera_name or node.get_namespace().rpartition("/")[2] or node.get_name()
+        name = camera_name(node, params.camera_name)
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
-        self.models = ModelServer(node, params, self.processor, open_model, name)
+        self.models = ModelServer(node, params, self.processor, open_model, name, keep_model)
         try:
             self.models.open(stop)
         except (PerceptionError, Stopped):
             self._close_model()
             raise
-        self.publisher = node.create_lifecycle_publisher(PerceptionFrame, "~/perception", RELIABLE)
+        # As parameters: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
+        overridable = QoSOverridingOptions.with_default_policies()
+        self.publisher = node.create_lifecycle_publisher(
+            PerceptionFrame, "~/perception", RELIABLE, qos_overriding_options=overridable
+        )
         optional, missing = optional_outputs()
         self.outputs = OutputPublishers(node, standard_outputs(jpeg_quality) + optional, RELIABLE)
         if missing:

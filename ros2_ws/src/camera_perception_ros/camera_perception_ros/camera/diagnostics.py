@@ -13,7 +13,7 @@ from camera_perception.core.types import Status
 from camera_perception.core.types import flag_names as status_names
 
 REPORT_PERIOD = 1.0  # seconds between two reports of a node
-OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 # Flags with which the output is still usable; all others are errors.
 ONLY_WARN = (
@@ -24,11 +24,12 @@ ONLY_WARN = (
 
 @dataclass
 class Counts:
-    """Counts since configuration; `flags` since the last report."""
+    """Counts since configuration; `flags` since the last report; clock_problem explains the latest STAMP_AHEAD."""
 
     processed: int = 0
     failed: int = 0
     flags: Status = Status(0)
+    clock_problem: str = ""
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
     inference_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
 
@@ -53,7 +54,8 @@ def array_of(stamp: Time, statuses: list[DiagnosticStatus]) -> DiagnosticArray:
 
 
 def level_of(flags: Status) -> bytes:
-    """OK without flags, WARN when the output is still usable, ERROR otherwise."""
+    """OK without flags, WARN when the output is still usable, ERROR otherwise; a camera may move all the time."""
+    flags &= ~Status.MOUNTING_CHANGED
     level: bytes = OK if not flags else ERROR if flags & ~ONLY_WARN else WARN
     return level
 

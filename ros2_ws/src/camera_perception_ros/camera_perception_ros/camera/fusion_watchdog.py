@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 TIMEOUT = 3.5  # seconds; the fusion node reports every second
@@ -23,7 +23,9 @@ class FusionWatchdog:
         self._subscription = node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
 
     def on_diagnostics(self, message: DiagnosticArray) -> None:
-        if any(status.name.startswith(f"{self.name}: ") for status in message.status):
+        ours = [status for status in message.status if status.name.startswith(f"{self.name}: ")]
+        # A fusion that cannot start reports its error alone, and is as good as dead; a running one has more to report.
+        if any(status.level != DiagnosticStatus.ERROR for status in ours):
             self._last_report = self._now()
 
     @property

@@ -15,7 +15,7 @@ from rclpy.task import Future
 from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
-from camera_perception.engines.build.build import build_engine, chosen_variant
+from camera_perception.engines.build.build import build_best, build_engine, chosen_variants
 from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
@@ -32,16 +32,17 @@ OpenModel = Callable[[ModelRequest], Model]
 
 def built_model(request: ModelRequest, open_model: OpenModel, progress: Callable[[str, float], bool]) -> Model:
     """Build the missing engine of a request, then open it. Cameras that want the same engine wait for the first one."""
-    spec = chosen_variant(load_spec(request.folder), request.backend.partition(":")[2] or "auto")
+    package, _, precision = request.backend.partition(":")
+    tried = chosen_variants(load_spec(request.folder), precision or "auto")
     while True:
         try:
-            build_engine(spec, progress=progress)
+            built = build_best(tried, lambda spec: build_engine(spec, progress=progress, package=package))
             break
         except EngineBusy:
             if not progress("another process is building it", 0.0):
                 raise EngineError("the build was cancelled; nothing was changed") from None
             time.sleep(BUSY_RETRY)
-    return open_model(replace(request, backend=f"tensorrt:{spec.precision}"))
+    return open_model(replace(request, backend=f"{package}:{built.manifest.key.precision}"))
 
 
 class ModelServer:
@@ -49,13 +50,20 @@ class ModelServer:
 
     open_model  makes a Model of a ModelRequest
     name        of the camera in messages
+    keep        called with the folder of a model that a service has changed to, for the next configure
     """
 
     def __init__(
-        self, node: LifecycleNode, params: CameraParams, processor: FrameProcessor, open_model: OpenModel, name: str
+        self,
+        node: LifecycleNode,
+        params: CameraParams,
+        processor: FrameProcessor,
+        open_model: OpenModel,
+        name: str,
+        keep: Callable[[str], None],
     ) -> None:
         self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
-        self._name = name
+        self._name, self._keep = name, keep
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
         # A callback group of its own: images are received while a model is loaded.
@@ -97,6 +105,8 @@ class ModelServer:
         wanted = replace(self._params.model_request, folder=request.path)
         done: Future = when_done(lambda: self._change(wanted))
         response.success, response.message = await done
+        if response.success:
+            self._keep(request.path)
         if response.success:  # two lines: rclpy wants one severity for each place in the code
             self._node.get_logger().info(f"load_model: {response.message}")
         else:

@@ -13,7 +13,14 @@ import numpy as np
 from rclpy.clock import Clock
 from std_msgs.msg import Header
 
-from camera_perception.core.errors import BadImage, EngineError, ModelError, PerceptionError, UnknownEncoding
+from camera_perception.core.errors import (
+    BadImage,
+    ContextLost,
+    EngineError,
+    ModelError,
+    PerceptionError,
+    UnknownEncoding,
+)
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.model import Model
@@ -26,6 +33,7 @@ from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
+from camera_perception_ros.conversions.clock import age_ms, ahead_problem, ahead_s
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
@@ -75,6 +83,7 @@ class FrameProcessor:
 
     serving   None until the first `serve`
     failure   why the engine is lost for good; empty while it works
+    fatal     the failure is one that only a new process can mend
     ranges    depth images and lidar clouds; None without both sensors
     odometry  poses of the car, for its motion between two images
     """
@@ -91,7 +100,7 @@ class FrameProcessor:
         self._calibration, self._clock, self._log = calibration, clock, log
         self._name, self._params, self._settings = camera_name, params, settings
         self.serving: Serving | None = None
-        self.failure = ""
+        self.failure, self.fatal = "", False
         self.counts = Counts()
         self.odometry = Odometry()
         self.ranges: RangeMemory | None = None
@@ -178,11 +187,7 @@ class FrameProcessor:
         if self.failure:
             return
         with self._turn:
-            self._busy_since = time.monotonic()
-            try:
-                self._process(taken, publish)
-            finally:
-                self._busy_since = None
+            self._process(taken, publish)
 
     def _process(self, taken: Taken[Any], publish: Callable[[Answer], None]) -> None:
         header = taken.item.header
@@ -204,16 +209,20 @@ class FrameProcessor:
 
     def _perceive(self, message: Any, flags: Status) -> Perception:
         started = time.perf_counter_ns()
-        frame = frame_from_message(message)
+        frame = frame_from_message(message, self._params.max_megapixels * 1_000_000)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
         serving = self.serving
         if serving is None:
             raise EngineError("no engine yet: see /diagnostics for the progress of the build")
-        serving.pipeline.camera = self._calibration.camera
+        serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns, frame.frame_id)
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
-        perception = self._run(serving, frame)
-        flags |= Status(perception.status_flags) | self._calibration.flags
+        self._busy_since = time.monotonic()  # from here on: decoding, however long, says nothing about the engine
+        try:
+            perception = self._run(serving, frame)
+        finally:
+            self._busy_since = None
+        flags |= Status(perception.status_flags) | calibration_flags
         timing = replace(perception.timing, decode_ms=decode_ms)
         return replace(perception, status_flags=int(flags), timing=timing)
 
@@ -223,8 +232,8 @@ class FrameProcessor:
         try:
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            if serving.reopened:
-                self.failure = str(error)
+            if serving.reopened or isinstance(error, ContextLost):
+                self._give_up(error)
                 raise
             self._log.error(f"the engine failed; reopening it: {error}")
         self.serving = serving = replace(serving, reopened=True)
@@ -233,8 +242,11 @@ class FrameProcessor:
             serving.pipeline.engine = serving.model.engine
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
-            self.failure = str(error)
+            self._give_up(error)
             raise
+
+    def _give_up(self, error: EngineError) -> None:
+        self.failure, self.fatal = str(error), isinstance(error, ContextLost)
 
     def _fields(
         self, taken: Taken[Any], flags: Status, perception: Perception | None, serving: Serving | None
@@ -264,7 +276,11 @@ class FrameProcessor:
         if self.serving is not None and self.serving.fallback:
             flags |= Status.CPU_FALLBACK
         max_age = self._params.max_input_age
-        late = max_age and self._age_ms(taken.item.header.stamp) > 1e3 * max_age
+        now_ns, stamp = self._clock.now().nanoseconds, stamp_ns(taken.item.header.stamp)
+        if ahead := ahead_s(now_ns, stamp):
+            flags |= Status.STAMP_AHEAD
+            self.counts.clock_problem = ahead_problem(ahead, now_ns)
+        late = max_age and age_ms(now_ns, stamp) > 1e3 * max_age
         return flags | Status.STALE_INPUT if late else flags
 
     def _explain(self, error: Exception) -> Status:
@@ -276,12 +292,13 @@ class FrameProcessor:
         return Status.ENGINE_ERROR
 
     def _age_ms(self, stamp: Any) -> float:
-        return float((self._clock.now().nanoseconds - stamp_ns(stamp)) / 1e6)
+        return age_ms(self._clock.now().nanoseconds, stamp_ns(stamp))
 
     def _count(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
         self.counts.flags |= Status(fields["status_flags"])
-        self.counts.ages_ms.append(fields["age_ms"])
+        if not isnan(fields["age_ms"]):
+            self.counts.ages_ms.append(fields["age_ms"])
         if not isnan(fields["inference_ms"]):
             self.counts.inference_ms.append(fields["inference_ms"])
 

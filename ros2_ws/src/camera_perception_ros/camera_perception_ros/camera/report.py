@@ -17,7 +17,6 @@ from camera_perception_ros.camera.configured import ConfiguredCamera
 from camera_perception_ros.camera.diagnostics import (
     ERROR,
     OK,
-    STALE,
     WARN,
     array_of,
     flag_names,
@@ -48,27 +47,41 @@ class InputState:
 
 @dataclass(frozen=True)
 class State:
-    """configured is None while the node is unconfigured; gpu and fusion are None without one."""
+    """configured is None while the node is unconfigured; gpu and fusion are None without one.
+
+    camera   name of the camera; empty: that of the node
+    failure  why the last transition failed; empty without a failure
+    """
 
     lifecycle: str
     configured: ConfiguredCamera | None
     input: InputState = InputState()
     gpu: GpuReading | None = None
     fusion: FusionWatchdog | None = None
+    camera: str = ""
+    failure: str = ""
 
 
 def report(node: str, stamp: Time, state: State) -> DiagnosticArray:
-    """One status per part: Input, Model, GPU, Drift, Range sensors, Fusion, Calibration; only the parts in use."""
+    """One status per part: Input, Model, GPU, Drift, Range sensors, Fusion, Calibration; only the parts in use.
+
+    The level is never STALE, which aggregators give to what is no longer reported.
+    """
     parts = [_input(node, state)]
+    camera, gpu = state.camera or node, state.gpu
     if state.configured is None:
-        parts += [status(f"{node}: Model", WARN, f"no model loaded ({state.lifecycle})", node, {})]
-        parts += [_gpu(node, state.gpu), _fusion(node, state.fusion)]
+        level, text = (ERROR, state.failure) if state.failure else (WARN, f"no model loaded ({state.lifecycle})")
+        parts += [status(f"{node}: Model", level, text, camera, {}), _gpu(node, gpu), _fusion(node, state.fusion)]
     else:
         processor = state.configured.processor
-        parts += [_model(node, processor, state.configured.models.build, state.lifecycle), _gpu(node, state.gpu)]
+        parts += [_model(node, processor, state.configured.models.build, state.lifecycle), _gpu(node, gpu)]
         parts += [_drift(node, processor), _ranges(node, processor), _fusion(node, state.fusion)]
         parts += [_calibration(node, state.configured)]
-    return array_of(stamp, [part for part in parts if part is not None])
+    used = [part for part in parts if part is not None]
+    for part in used:  # the device that a part is about: the GPU, or the camera
+        on_gpu = gpu is not None and part.name.endswith((": Model", ": GPU"))
+        part.hardware_id = gpu.name if on_gpu and gpu is not None else camera
+    return array_of(stamp, used)
 
 
 def _input(node: str, state: State) -> DiagnosticStatus:
@@ -81,12 +94,15 @@ def _input(node: str, state: State) -> DiagnosticStatus:
         "publishers": images.publishers,
         "listeners": images.listeners,
     }
-    flags = Status(0)
+    flags, clock = Status(0), ""
     if state.configured is not None:
         counts = state.configured.processor.counts
         flags = counts.take_flags()
+        clock = counts.clock_problem if flags & Status.STAMP_AHEAD else ""
         values |= {"processed": counts.processed, "failed": counts.failed}
-    level, text = (STALE, images.silence) if images.silence else (level_of(flags), flag_names(flags))
+    level, text = (ERROR, images.silence) if images.silence else (level_of(flags), clock or flag_names(flags))
+    if level == OK and images.publishers > 1:
+        level, text = WARN, f"{images.publishers} nodes publish the images: stop all but one (see `ros2 topic info -v`)"
     return status(f"{node}: Input", level, text, node, values)
 
 
@@ -161,6 +177,8 @@ def _calibration(node: str, configured: ConfiguredCamera) -> DiagnosticStatus:
         if online.estimate.flags:
             level, text = WARN, "lane lines disagree with the camera's pose: recalibrate it"
         values = _measured(online.estimate, calibration.camera, online.lane_width)
+    if calibration.mismatch:
+        level, text = WARN, calibration.mismatch
     if calibration.flags:
         level, text = WARN, calibration.text
     return status(f"{node}: Calibration", level, text, node, values)

@@ -109,12 +109,16 @@ class CameraInput:
         ]
 
     @property
+    def topic(self) -> str:
+        """The topic of the subscribed images; empty until it is chosen."""
+        return self._node.resolve_topic_name(self._topic(self.transport)) if self.transport is not None else ""
+
+    @property
     def publishers(self) -> int:
         """Number of publishers of the subscribed images."""
         if self.transport is None:
             return 0
-        topic = self._node.resolve_topic_name(self._topic(self.transport))
-        return len(image_transport.of_type(self._publishers(topic), self.transport))
+        return len(image_transport.of_type(self._publishers(self.topic), self.transport))
 
     def silence_reason(self) -> str:
         """One line about why no image arrives."""

@@ -17,7 +17,7 @@ from camera_perception.core.types import ClassMap, Frame, Task
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.geometry.odometry import yaw_from_quaternion
 from camera_perception.geometry.transforms import pose_from_quaternion
-from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.image.encodings import MAX_PIXELS, decode_compressed, decode_image
 from camera_perception_ros.conversions.cv_bridge import fallback
 
 TASKS = {
@@ -38,11 +38,11 @@ def time_from_ns(nanoseconds: int) -> Time:
     return Time(sec=int(nanoseconds // 1_000_000_000), nanosec=int(nanoseconds % 1_000_000_000))
 
 
-def frame_from_message(message: Image | CompressedImage) -> Frame:
-    """Pixels, time and frame of an image message; BadImage when it holds no valid image."""
+def frame_from_message(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> Frame:
+    """Pixels, time and frame of an image message; BadImage when it holds no valid image or one above max_pixels."""
     stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
     if isinstance(message, CompressedImage):
-        return Frame(decode_compressed(memoryview(message.data), message.format), stamp, frame_id)
+        return Frame(decode_compressed(memoryview(message.data), message.format, max_pixels), stamp, frame_id)
     pixels = decode_image(
         message.encoding,
         message.height,
@@ -51,6 +51,7 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
         bool(message.is_bigendian),
         memoryview(message.data),
         fallback=fallback(),
+        max_pixels=max_pixels,
     )
     return Frame(pixels, stamp, frame_id)
 

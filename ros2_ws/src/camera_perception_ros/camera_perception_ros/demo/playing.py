@@ -37,7 +37,7 @@ def wait_for_player(processes: Processes, seconds: float) -> set[str]:
             _check_ended(processes, ended, killed)
             time.sleep(0.1)
             bar.update(min(time.monotonic() - started, seconds) - bar.n)
-            if time.monotonic() > started + 2 * seconds + STARTING:
+            if time.monotonic() > started + 4 * seconds + STARTING:
                 raise DemoError(f"the player did not end in time; see the logs in {processes.logs}")
     _check_ended(processes, ended, killed)
     return killed

@@ -47,19 +47,23 @@ class CameraResult:
 STAGES = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
 
 
-def read_results(bag: Path, cameras: list[DemoCamera], sent: dict[str, int]) -> list[CameraResult]:
-    """Results by camera from the demo's recording; `sent` is the number of images by topic."""
+def read_results(bag: Path, cameras: list[DemoCamera], sent: dict[str, int], rate: float = 1.0) -> list[CameraResult]:
+    """Results by camera from the demo's recording.
+
+    sent  number of images by topic
+    rate  playback speed: ages are recorded by the recording's clock, and given here in real time
+    """
     results = {camera.output("perception"): CameraResult(camera.name, sent.get(camera.topic, 0)) for camera in cameras}
     with Bag(bag) as recording:
         for message in recording.messages(results):
-            _add(results[message.topic], deserialize(message.kind, message.data))
+            _add(results[message.topic], deserialize(message.kind, message.data), rate)
     return list(results.values())
 
 
-def _add(result: CameraResult, message: Any) -> None:
+def _add(result: CameraResult, message: Any, rate: float) -> None:
     result.stamps_ns.append(message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec)
     result.replaced_by_frame.append(message.frames_dropped)
-    result.ages_ms.append(message.age_ms)
+    result.ages_ms.append(message.age_ms / rate)
     for stage in STAGES:
         result.stages_ms.setdefault(stage, []).append(getattr(message, stage))
     result.objects_by_frame.append(len(message.objects))
@@ -94,6 +98,23 @@ def as_json(result: CameraResult) -> dict[str, Any]:
         "detections": dict(result.classes.most_common()),
         "lanes_per_frame": float(np.mean(result.lanes_by_frame)) if result.lanes_by_frame else 0.0,
     }
+
+
+def answered(results: list[CameraResult]) -> tuple[int, int]:
+    """Images answered and images sent, all cameras together."""
+    return sum(result.received for result in results), sum(result.sent for result in results)
+
+
+def verdict(results: list[CameraResult]) -> str:
+    """Which share of the images was answered, and what would raise it."""
+    done, sent = answered(results)
+    share = f"answered {done} of {sent} images ({100 * done / max(sent, 1):.0f} %)"
+    if done >= sent:
+        return share
+    return (
+        f"{share}: the engine is slower than the cameras. Without --rate every image is answered; faster are a GPU "
+        "(`camera-perception build-engine`), fewer other programs, or fewer cameras"
+    )
 
 
 def table(results: list[CameraResult]) -> str:

@@ -16,13 +16,17 @@ from typing import Annotated, Any
 
 import typer
 
-from camera_perception.core.errors import BagError, ModelError, PerceptionError
+from camera_perception.core.errors import BagError, PerceptionError
 from camera_perception.core.model_spec import load_spec
+from camera_perception.core.natural_order import natural_order
 from camera_perception.io.bag_reader import Bag
+from camera_perception.io.video_file import SUFFIXES, browser_suffix
+from camera_perception.tools.models.shipped import shipped_model
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
 from camera_perception_ros.demo.processes import Processes, environment
-from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table
+from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table, verdict
+from camera_perception_ros.demo.speed import Pace, measured_pace, needed_speed
 from camera_perception_ros.launching import FUSION
 
 
@@ -36,18 +40,17 @@ def default_bag(start: Path) -> Path:
 
 def default_model(start: Path) -> Path:
     """The first model in perception_models/zoo/ of the working directory or its nearest parent that has one."""
-    contract = _first(start, "perception_models/zoo/*/model.json")
-    if contract is None:
-        raise ModelError("no model in perception_models/zoo/: give --model, the folder that holds model.json")
-    return contract.parent
+    return shipped_model(start)
 
 
 def _first(start: Path, pattern: str) -> Path | None:
     for folder in (start, *start.parents):
-        if matches := sorted(folder.glob(pattern)):
+        if matches := natural_order(folder.glob(pattern)):
             return matches[0]
     return None
 
+
+FILMS = tuple(f"overlay{suffix}" for suffix in SUFFIXES)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -59,17 +62,12 @@ class Settings:
     out: Path
     engine: str
     engine_threads: int
-    rate: float
+    asked: Pace | None
     domain: int
 
     @property
     def recording(self) -> Path:
         return self.out / "perception"
-
-    @property
-    def clock_params(self) -> dict[str, object]:
-        """At other rates than 1 the player publishes /clock; by the wall clock images would seem late."""
-        return {"use_sim_time": True} if self.rate != 1.0 else {}
 
 
 @app.command()
@@ -88,9 +86,13 @@ def demo(
         int, typer.Option(help="CPU threads of each camera's engine; 0: the engine decides.")
     ] = 1,
     rate: Annotated[
-        float,
-        typer.Option(min=0.01, max=100.0, help="Playback speed; at other speeds than 1, ages are in recording time."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=100.0,
+            help="Playback speed; default: measured, so that every image is answered; 1: real time.",
+        ),
+    ] = None,
     domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: one of 50 to 99, by process id.")] = -1,
 ) -> None:
     """Play a recorded drive through the nodes, which run as separate processes over DDS on this machine."""
@@ -98,7 +100,7 @@ def demo(
     domain = domain if domain >= 0 else 50 + os.getpid() % 50
     try:
         bag, model = bag or default_bag(Path.cwd()), model or default_model(Path.cwd())
-        settings = Settings(bag, model, out, engine, engine_threads, rate, domain)
+        settings = Settings(bag, model, out, engine, engine_threads, Pace(rate) if rate else None, domain)
         results, killed = run(settings)
     except PerceptionError as error:
         typer.echo(f"demo: {error}", err=True)
@@ -125,24 +127,26 @@ def run(settings: Settings) -> tuple[list[CameraResult], set[str]]:
         f"cameras {', '.join(f'{c.name} ({c.transport})' for c in cameras)}; domain {settings.domain}"
     )
     _clear_output(settings)
-    env = environment(settings.domain)
-    with Processes(env, settings.out / "logs") as processes:
-        _start(processes, settings, cameras)
-        killed = wait_for_player(processes, _seconds(settings))
+    pace = settings.asked or measured_pace(settings.bag, cameras, spec, settings.engine, settings.engine_threads)
+    seconds = _seconds(settings.bag)
+    typer.echo(pace.text(seconds))
+    with Processes(environment(settings.domain), settings.out / "logs") as processes:
+        _start(processes, settings, cameras, pace)
+        killed = wait_for_player(processes, seconds / pace.rate)
         player = json.loads((settings.out / "player.json").read_text("utf-8"))
         _stop(processes, cameras)
-    return _report(settings, cameras, player), killed
+    return _report(settings, cameras, player, pace), killed
 
 
 def _clear_output(settings: Settings) -> None:
     for folder in ("perception", "logs", "params"):
         shutil.rmtree(settings.out / folder, ignore_errors=True)
-    for file in ("overlay.mp4", "report.html", "summary.json", "player.json", "perception.mcap"):
+    for file in (*FILMS, "report.html", "summary.json", "player.json", "perception.mcap"):
         (settings.out / file).unlink(missing_ok=True)
     settings.out.mkdir(parents=True, exist_ok=True)
 
 
-def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) -> None:
+def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera], pace: Pace) -> None:
     params = settings.out / "params"
     outputs = [
         camera.output(name)
@@ -156,27 +160,33 @@ def _start(processes: Processes, settings: Settings, cameras: list[DemoCamera]) 
     )
     odometry = odometry_of(settings.bag)
     for camera in cameras:
-        file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera, odometry))
+        file = write_params(params / f"{camera.name}.yaml", camera_params(settings, camera, odometry, pace))
         processes.start(
             f"{camera.name}/{NODE}", "camera_node", "-r", f"__ns:={camera.namespace}", "--params-file", file
         )
     names = [camera.name for camera in cameras]
     fusion = {"cameras": names, "topics": [camera.output("perception") for camera in cameras], "autostart": True}
-    fusion |= {"odometry_topic": odometry, **settings.clock_params}
+    fusion |= {"odometry_topic": odometry, **clock_params(pace)}
     processes.start("fusion", "fusion_node", "--params-file", write_params(params / "fusion.yaml", fusion))
     player = {
-        "bag": str(settings.bag), "rate": settings.rate, "stamps": "now", "depth": 20,
-        "clock": 100.0 if settings.clock_params else 0.0,
+        "bag": str(settings.bag), "rate": pace.rate, "stamps": "now", "depth": 20,
+        "clock": 100.0 if clock_params(pace) else 0.0,
         "topics": played_topics(settings.bag, cameras, odometry),
         "wait_for_subscribers": 120.0, "wait_for_cameras": [f"{camera.namespace}/{NODE}" for camera in cameras],
-        "wait_for_listeners": 2,  # the recorder and the fusion
+        "wait_for_listeners": 3 if pace.waits else 2,  # the recorder, the fusion, and the player itself
+        "answers": [f"{c.topic}={c.output('perception')}" for c in cameras] if pace.waits else [""],
         "wait_for_fusion": FUSION,
         "summary": str(settings.out / "player.json"),
     }  # fmt: skip
     processes.start(PLAYER, "bag_player_node", "--params-file", write_params(params / "bag_player.yaml", player))
 
 
-def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict[str, object]:
+def clock_params(pace: Pace) -> dict[str, object]:
+    """At other rates than 1 the player publishes /clock; by the wall clock images would seem late."""
+    return {"use_sim_time": True} if pace.rate != 1.0 else {}
+
+
+def camera_params(settings: Settings, camera: DemoCamera, odometry: str, pace: Pace) -> dict[str, object]:
     """The parameters of one camera node of the demo."""
     values: dict[str, object] = {
         "model": str(settings.model), "engine": settings.engine, "engine_threads": settings.engine_threads,
@@ -184,15 +194,15 @@ def camera_params(settings: Settings, camera: DemoCamera, odometry: str) -> dict
         "odometry_topic": odometry,
         # On a busy machine the node may miss several frames: they are queued and counted here instead of being lost.
         "input_depth": 100,
-        "silence": 5.0, "watched_fusion": FUSION, **settings.clock_params,
+        "silence": 5.0, "watched_fusion": FUSION, **clock_params(pace),
     }  # fmt: skip
     return values | ({"camera_pose": list(camera.pose)} if any(camera.pose) else {})
 
 
-def _seconds(settings: Settings) -> float:
-    """Playing time of the recording."""
-    with Bag(settings.bag) as recording:
-        return (recording.contents.end_ns - recording.contents.start_ns) / 1e9 / settings.rate
+def _seconds(bag: Path) -> float:
+    """Length of the recording."""
+    with Bag(bag) as recording:
+        return (recording.contents.end_ns - recording.contents.start_ns) / 1e9
 
 
 def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
@@ -202,33 +212,43 @@ def _stop(processes: Processes, cameras: list[DemoCamera]) -> None:
     processes.stop("bag_recorder", seconds=20.0)
 
 
-def _report(settings: Settings, cameras: list[DemoCamera], player: dict[str, Any]) -> list[CameraResult]:
+def _report(settings: Settings, cameras: list[DemoCamera], player: dict[str, Any], pace: Pace) -> list[CameraResult]:
     if not settings.recording.is_dir():
         raise DemoError(f"nothing was recorded; see the logs in {settings.out / 'logs'}")
-    results = read_results(settings.recording, cameras, player["sent"])
+    results = read_results(settings.recording, cameras, player["sent"], pace.rate)
     if not any(result.received for result in results):
         raise DemoError(
             f"no perception received from {len(cameras)} camera(s); see the logs in {settings.out / 'logs'}"
         )
     foreign = [foreign_headers(r, settings.bag, c.topic, player["stamp_offset_ns"]) for r, c in zip(results, cameras)]
     typer.echo("\n" + table(results))
-    _write_files(settings, cameras, results, foreign)
+    _write_files(settings, cameras, results, foreign, pace)
     return results
 
 
 def _write_files(
-    settings: Settings, cameras: list[DemoCamera], results: list[CameraResult], foreign: list[int]
+    settings: Settings, cameras: list[DemoCamera], results: list[CameraResult], foreign: list[int], pace: Pace
 ) -> None:
     from camera_perception_ros.demo.report import write_report
-    from camera_perception_ros.demo.video import write_video
+    from camera_perception_ros.demo.video import Canvas, write_video
 
+    spec, out = load_spec(settings.model), settings.out
     numbers = {r.camera: {**as_json(r), "headers_not_of_an_input": count} for r, count in zip(results, foreign)}
-    (settings.out / "summary.json").write_text(
-        json.dumps({"cameras": numbers, "bag": str(settings.bag), "model": str(settings.model)}, indent=1), "utf-8"
-    )
-    frames = write_video(settings.recording, cameras, settings.out / "overlay.mp4")
-    write_report(settings.out, results)
-    os.link(settings.recording / "perception_0.mcap", settings.out / "perception.mcap")
+    facts = {"cameras": numbers, "bag": str(settings.bag), "model": str(settings.model), "rate": pace.rate}
+    (out / "summary.json").write_text(json.dumps(facts, indent=1), "utf-8")
+    film = out / f"overlay{browser_suffix()}"
+    rate = min(max(needed_speed(settings.bag, cameras), 5.0), 30.0)
+    frames = write_video(settings.recording, Canvas(cameras, spec.classes), film, rate)
+    texts = {
+        "Recording": f"{settings.bag}, {_seconds(settings.bag):.1f} s",
+        "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",
+        "Playback": pace.text(_seconds(settings.bag)),
+        "Images": verdict(results),
+    }
+    write_report(out, results, film if frames else None, texts)
+    os.link(settings.recording / "perception_0.mcap", out / "perception.mcap")
     equal = sum(r.received for r in results) - sum(foreign)
     typer.echo(f"\nheaders: {equal} of {sum(r.received for r in results)} outputs have the header of an input image")
-    typer.echo(f"{settings.out}: overlay.mp4 ({frames} frames), perception.mcap, report.html, summary.json, logs/")
+    typer.echo(verdict(results))
+    written = f"{film.name} ({frames} frames), report.html, perception.mcap, perception/, summary.json"
+    typer.echo(f"{out}: {written}, player.json, params/, logs/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camera_perception_msgs.msg import CameraHealth, PerceptionFrame
+from camera_perception_ros.conversions.clock import age_ms
 from camera_perception_ros.conversions.messages import stamp_ns
 
 NAN = float("nan")
@@ -42,11 +43,12 @@ class CameraState:
         return NAN if self.frame is None else (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
 
     def age_ms(self, now_ns: int) -> float:
-        return NAN if self.frame is None else (now_ns - stamp_ns(self.frame.header.stamp)) / 1e6
+        """Of the latest frame: never negative, nan without one or when its stamp is ahead of the clock."""
+        return NAN if self.frame is None else age_ms(now_ns, stamp_ns(self.frame.header.stamp))
 
     def stale(self, now_ns: int, max_age: float) -> bool:
         """Whether the latest frame is too old or from the future (after a clock jump), or missing."""
-        return self.frame is None or not -1e3 * max_age <= self.age_ms(now_ns) <= 1e3 * max_age
+        return self.frame is None or abs(now_ns - stamp_ns(self.frame.header.stamp)) > 1e9 * max_age
 
     def health(self, now_ns: int, max_age: float) -> CameraHealth:
         """The entry for this camera in FusedPerception; max_age in seconds."""

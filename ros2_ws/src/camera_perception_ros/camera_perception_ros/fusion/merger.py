@@ -9,7 +9,7 @@ from operator import or_
 import numpy as np
 from geometry_msgs.msg import Point32
 
-from camera_perception.core.types import EgoMotion
+from camera_perception.core.types import UNKNOWN_LABEL, EgoMotion
 from camera_perception.fusion.free_space import merge_polygons
 from camera_perception.fusion.lanes import LaneFuser
 from camera_perception.fusion.objects import Motion, ObjectFuser
@@ -132,10 +132,14 @@ def _set_lights(message: FusedPerception, fresh: dict[int, PerceptionFrame]) -> 
     message.traffic_light_cameras = [index for index, _ in lights]
 
 
+def _certainty(attribute: SceneAttribute) -> tuple[bool, float]:
+    return attribute.label != UNKNOWN_LABEL, attribute.score
+
+
 def _scene(fresh: dict[int, PerceptionFrame]) -> list[SceneAttribute]:
-    """One entry per attribute: the one with the highest score."""
+    """One entry per attribute: the one with the highest score, unknown only where no camera knows better."""
     best: dict[str, SceneAttribute] = {}
     for attribute in (attribute for frame in fresh.values() for attribute in frame.scene):
-        if attribute.name not in best or attribute.score > best[attribute.name].score:
+        if attribute.name not in best or _certainty(attribute) > _certainty(best[attribute.name]):
             best[attribute.name] = attribute
     return list(best.values())

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from std_srvs.srv import SetBool
 from camera_perception.core.errors import PerceptionError
 from camera_perception.io.bag_reader import Bag, RawMessage
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
+from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_ros.bag.answers import Answers, parse_answers
 from camera_perception_ros.bag.channels import open_channels
 from camera_perception_ros.bag.timeline import Timeline
 from camera_perception_ros.conversions.messages import time_from_ns
@@ -48,6 +51,7 @@ class BagPlayerNode(StrictParametersMixin, Node):
         )
         self.create_service(SetBool, "~/pause", self._on_pause)
         self._readiness = self._watch_cameras() if self.params.cameras else None
+        self._answers = self._watch_answers()
         self.sent: Counter[str] = Counter()
         self.late_ms: list[float] = []
         self._offset_ns = 0
@@ -59,6 +63,13 @@ class BagPlayerNode(StrictParametersMixin, Node):
         readiness = NodeReadiness(self.params.cameras, self.params.wait_for_listeners, self.params.wait_for_fusion)
         self.create_subscription(DiagnosticArray, "/diagnostics", readiness.on_diagnostics, 10)
         return readiness
+
+    def _watch_answers(self) -> Answers:
+        answers = Answers(parse_answers(self.params.answers))
+        for topic, answer in answers.topics.items():
+            # Raw: the answers are counted, not read.
+            self.create_subscription(PerceptionFrame, answer, partial(_count, answers, topic), 100, raw=True)
+        return answers
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._timeline.pause(request.data)
@@ -94,6 +105,7 @@ class BagPlayerNode(StrictParametersMixin, Node):
             for message in self._bag.messages(set(self._channels), first):
                 if not self._wait(message.stamp_ns):
                     return
+                self._wait_for_answer(message.topic)
                 self._send(message)
             if not self.params.loop:
                 self._wait_until_handled()
@@ -106,11 +118,20 @@ class BagPlayerNode(StrictParametersMixin, Node):
                 return True
         return False
 
+    def _wait_for_answer(self, topic: str) -> None:
+        """Stop the recording's time until the last image of the topic is answered."""
+        if self._answers.pending(topic):
+            paused = self._timeline.paused
+            self._timeline.pause(True)
+            self._answers.wait(topic, lambda: bool(self._stop))
+            self._timeline.pause(paused)
+
     def _send(self, message: RawMessage) -> None:
         publisher, stamped = self._channels[message.topic]
         late = time.monotonic_ns() - self._timeline.due(message.stamp_ns)
         publisher.publish(shifted(message.data, self._offset_ns) if stamped and self._offset_ns else message.data)
         self.sent[message.topic] += 1
+        self._answers.sent(message.topic)
         self.late_ms.append(late / 1e6)
 
     def _wait_for_subscribers(self) -> None:
@@ -163,9 +184,16 @@ class BagPlayerNode(StrictParametersMixin, Node):
         p95 = late[int(0.95 * (len(late) - 1))]
         self.get_logger().info(f"sent {counts}; late p95 {p95:.1f} ms, max {late[-1]:.1f} ms")
         if self.params.summary:
-            summary = {"sent": dict(self.sent), "stamp_offset_ns": self._offset_ns, "late_ms_max": late[-1]}
+            summary = {
+                "sent": dict(self.sent), "stamp_offset_ns": self._offset_ns, "late_ms_max": late[-1],
+                "held_s": round(self._answers.held, 3),
+            }  # fmt: skip
             Path(self.params.summary).write_text(json.dumps(summary, indent=1), "utf-8")
         self._bag.close()
+
+
+def _count(answers: Answers, topic: str, message: bytes) -> None:
+    answers.answered(topic)
 
 
 def create(stop: Stop) -> list[Node]:

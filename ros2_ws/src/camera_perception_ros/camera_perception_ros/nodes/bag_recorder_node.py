@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from camera_perception.core.errors import BagError
 from camera_perception.tools.privacy.anonymize import carries_images
 from camera_perception.tools.privacy.live import open_live_cover
+from camera_perception_ros.bag.channels import recorded_profiles
 from camera_perception_ros.bag.record_writer import RecordWriter, unchanged
 from camera_perception_ros.conversions.serialized import message_class
 from camera_perception_ros.params.params import ParameterError, Parameters, StrictParametersMixin, param
@@ -79,8 +81,9 @@ class BagRecorderNode(StrictParametersMixin, Node):
         if self._cover is not None and carries_images(type_):
             self.get_logger().warning(f"{topic} is not recorded: heads and number plates in {type_} cannot be covered")
             return
+        offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
         try:
-            self._writer.add_topic(topic, type_)
+            self._writer.add_topic(topic, type_, recorded_profiles(offered))
         except BagError as error:
             self.get_logger().warning(f"{topic} is not recorded: {error}")
             return
@@ -89,11 +92,10 @@ class BagRecorderNode(StrictParametersMixin, Node):
             self._received += 1
             self._writer.put(topic, time.time_ns(), data)
 
-        self.create_subscription(cls, topic, on_message, self._qos(topic), raw=True)
+        self.create_subscription(cls, topic, on_message, self._qos(offered), raw=True)
 
-    def _qos(self, topic: str) -> QoSProfile:
+    def _qos(self, offered: Sequence[QoSProfile]) -> QoSProfile:
         """QoS that matches all publishers of the topic: reliable or latched only if every one of them is."""
-        offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
         reliable = bool(offered) and all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
         latched = bool(offered) and all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
         return QoSProfile(

@@ -1,7 +1,8 @@
 """Lifecycle node of one camera: images and CameraInfo in, PerceptionFrame out.
 
 configure loads and tests the model; activate subscribes; deactivate keeps the engine. An error in configure leaves the
-node unconfigured, with one line that says what to do; a later error degrades the output and never ends the process.
+node unconfigured, with one line that says what to do; a later error degrades the output. Only an error after which
+CUDA needs a new process ends this one, for `respawn` to start it again.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
 
 from camera_perception.core.telemetry import GpuReading, gpu_reader
 from camera_perception.engines.serving.model import Model, ModelRequest, open_model
 from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
-from camera_perception_ros.camera.configured import ConfiguredCamera
+from camera_perception_ros.camera.configured import ConfiguredCamera, camera_name
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.params.settings import SettingParameters
 from camera_perception_ros.runtime.lifecycle import ManagedNode
-from camera_perception_ros.runtime.process import Stop
+from camera_perception_ros.runtime.process import EXIT_CONTEXT_LOST, Stop
 
 
 class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
@@ -35,7 +37,7 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         """open_model makes a Model of a ModelRequest: cameras of one process may share one."""
         super().__init__(name, **options)
         self._stop = stop
-        self._open_model = open_model
+        self._open_model, self._keeping = open_model, False
         self._settings = SettingParameters(self, self._frozen)
         self._declared = Parameters(self, CameraParams, self._on_parameters, self._frozen, self._settings.names)
         self._read_gpu = gpu_reader()
@@ -47,11 +49,25 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
     def configure(self) -> ConfiguredCamera:
         self.params, settings = self._declared.read(), self._settings.read()
         return ConfiguredCamera(
-            self, self.params, settings, self._open_model, lambda: self.params.jpeg_quality, self._stop
+            self,
+            self.params,
+            settings,
+            self._open_model,
+            lambda: self.params.jpeg_quality,
+            self._keep_model,
+            self._stop,
         )
 
     def _frozen(self) -> bool:
-        return self.configured is not None
+        return self.configured is not None and not self._keeping
+
+    def _keep_model(self, folder: str) -> None:
+        """Make a model loaded by service the parameter `model`, so that the next configure opens it again."""
+        self._keeping = True
+        try:
+            self.set_parameters([Parameter("model", value=folder)])
+        finally:
+            self._keeping = False
 
     def activate(self, configured: ConfiguredCamera) -> ActiveCamera:
         return ActiveCamera(self, configured, self.params)
@@ -66,16 +82,23 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         gpu = self._read_gpu() if self._read_gpu is not None else None
         if self.configured is not None:
             self.configured.processor.report_heat(gpu is not None and gpu.hot)
-            self._deactivate_after_failure(self.configured)
+            self._react_to_failure(self.configured)
         if self.active is not None:
             self.active.check_silence(self.params.silence)
         name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
         self._diagnostics.publish(report.report(name, stamp, self._state(gpu)))
 
-    def _deactivate_after_failure(self, configured: ConfiguredCamera) -> None:
-        if self.active is not None and (failure := configured.processor.check_engine()):
-            self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}")
-            self.trigger_deactivate()
+    def _react_to_failure(self, configured: ConfiguredCamera) -> None:
+        if self.active is None or not (failure := configured.processor.check_engine()):
+            return
+        if configured.processor.fatal and self._stop is not None:
+            self.get_logger().fatal(f"ending this process: {failure}")
+            self._stop.request(EXIT_CONTEXT_LOST)
+            return
+        name = self.get_fully_qualified_name()
+        steps = " && ".join(f"ros2 lifecycle set {name} {step}" for step in ("cleanup", "configure", "activate"))
+        self.get_logger().error(f"the engine is lost, deactivating the camera: {failure}. To revive it: {steps}")
+        self.trigger_deactivate()
 
     def _state(self, gpu: GpuReading | None) -> report.State:
         active = self.active
@@ -85,6 +108,8 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             input=active.input_state() if active is not None else report.InputState(),
             gpu=gpu,
             fusion=active.fusion if active is not None else None,
+            camera=camera_name(self, self.get_parameter("camera_name").value),
+            failure=self.failure,
         )
 
 

@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.camera import diagnostics
-from camera_perception_ros.camera.diagnostics import OK, STALE, WARN, array_of, status
+from camera_perception_ros.camera.diagnostics import ERROR, OK, WARN, array_of, status
 from camera_perception_ros.camera.subscriptions import ODOMETRY
 from camera_perception_ros.conversions.messages import pose_from_odometry
 from camera_perception_ros.fusion.camera_state import CameraState
@@ -104,9 +104,14 @@ class FusionNode(ManagedNode[ConfiguredFusion, ActiveFusion]):
             self.active.merger.max_age = params.max_age
 
     def _report(self) -> None:
+        name, now = self.get_fully_qualified_name(), self.get_clock().now()
+        if self.configured is None and self.failure:
+            values = {"lifecycle": self.lifecycle_state, "publishers": 0, "listeners": 0}
+            self._diagnostics.publish(
+                array_of(now.to_msg(), [status(f"{name}: Input", ERROR, self.failure, "", values)])
+            )
         if self.configured is None or self.active is None:
             return
-        name, now = self.get_fully_qualified_name(), self.get_clock().now()
         statuses = [self._camera_status(name, camera, now.nanoseconds) for camera in self.active.merger.cameras]
         listeners = self.configured.publisher.get_subscription_count()
         self._diagnostics.publish(array_of(now.to_msg(), [*statuses, self._input_status(name, listeners)]))
@@ -120,7 +125,7 @@ class FusionNode(ManagedNode[ConfiguredFusion, ActiveFusion]):
     def _camera_status(self, name: str, camera: CameraState, now_ns: int) -> DiagnosticStatus:
         stale = camera.stale(now_ns, self.params.max_age)
         text = "in time" if not stale else "no frame yet" if camera.frame is None else "too old, left out"
-        level = STALE if stale else WARN if camera.frame is not None and camera.frame.status else OK
+        level = ERROR if stale else WARN if camera.frame is not None and camera.frame.status else OK
         values = {
             "age_ms": camera.age_ms(now_ns),
             "rate": camera.rate,

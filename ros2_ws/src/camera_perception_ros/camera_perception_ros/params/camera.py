@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from camera_perception.engines import tensorrt
+from camera_perception.engines import backend_module
+from camera_perception.engines.select import GPU_BACKENDS
 from camera_perception.engines.serving.model import ModelRequest
 from camera_perception_ros.params.params import ParameterError, param
 
-BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "recorded")
+BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "openvino", "onnxruntime", "recorded")
 
 
 def _threshold(what: str) -> Any:
@@ -22,8 +23,8 @@ class CameraParams:
     model: str = param("", "Model folder with model.json and model.onnx. Required.")
     engine: str = param(
         "auto",
-        "Backend: auto (the fastest that passes the model's reference check), tensorrt, openvino, onnxruntime "
-        "or recorded, optionally with :PRECISION.",
+        "Backend: auto (the fastest that passes the model's reference check), tensorrt, tensorrt_rtx, openvino, "
+        "onnxruntime or recorded, optionally with :PRECISION.",
     )
     build_engine: str = param(
         "never",
@@ -59,6 +60,10 @@ class CameraParams:
     )
     input_depth: int = param(
         2, "Queue depth of the image subscription; only the newest image is processed.", low=1, high=100
+    )
+
+    max_megapixels: int = param(
+        64, "Images with more pixels are refused before they are decoded.", low=1, high=1000, live=True
     )
 
     base_frame: str = param("base_link", "Frame of all metric outputs: x forward, y left, z up, origin on the road.")
@@ -129,8 +134,9 @@ class CameraParams:
     def model_request(self) -> ModelRequest:
         """The model and backend to run. With background builds, auto means TensorRT where that is installed."""
         backend = self.engine
-        if self.build_engine == "background" and backend == "auto" and tensorrt.available() is None:
-            backend = "tensorrt"
+        if self.build_engine == "background" and backend == "auto":
+            usable = (name for name in GPU_BACKENDS if backend_module(name).available() is None)
+            backend = next(usable, backend)
         return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox)
 
     @property

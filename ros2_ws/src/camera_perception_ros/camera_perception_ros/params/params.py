@@ -9,6 +9,7 @@ from dataclasses import MISSING, Field, field, fields, replace
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -16,6 +17,7 @@ from camera_perception.core.errors import PerceptionError
 
 P = TypeVar("P")
 
+CONFIGURATION_ERROR = 2  # exit status of a node that cannot run as it was configured: starting it again is useless
 # Declared by rclpy itself, so never unknown.
 OF_RCLPY = ("use_sim_time", "start_type_description_service")
 
@@ -75,6 +77,37 @@ def descriptor(entry: Field[Any]) -> ParameterDescriptor:
         else:
             described.integer_range = [IntegerRange(from_value=int(low), to_value=int(min(high, 2**62)), step=1)]
     return described
+
+
+def declare(node: Node, name: str, default: Any, about: ParameterDescriptor) -> None:
+    """Declare a parameter, again if rclpy has done so without a description; ParameterError for a value not allowed.
+
+    Integers are accepted for floats: YAML files and command lines say 1 where 1.0 is meant.
+    """
+    given = _plain(node.get_parameter(name).value) if node.has_parameter(name) else None
+    value = _as_floats(default, given)
+    if node.has_parameter(name):
+        node.undeclare_parameter(name)
+    try:
+        node.declare_parameter(name, default if value is None else value, about, ignore_override=value is not None)
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        raise ParameterError(f"parameter '{name}' is '{given}': {_expected(default, about)}") from error
+
+
+def _as_floats(default: Any, given: Any) -> Any:
+    """Given integers as the floats that the default is made of; None for anything else."""
+    if isinstance(default, float) and type(given) is int:
+        return float(given)
+    if isinstance(default, list) and default and isinstance(default[0], float) and isinstance(given, list):
+        return [float(each) for each in given] if {type(each) for each in given} == {int} else None
+    return None
+
+
+def _expected(default: Any, about: ParameterDescriptor) -> str:
+    for bounds in (*about.floating_point_range, *about.integer_range):
+        return f"expected a number from {bounds.from_value:g} to {bounds.to_value:g}"
+    kind = f"a list of {type(default[0]).__name__} values" if isinstance(default, list) else type(default).__name__
+    return f"expected {kind}"
 
 
 def check(values: Any) -> None:
@@ -147,9 +180,7 @@ class Parameters(Generic[P]):
         old_name = entry.metadata["old_name"]
         if old_name and self._node.has_parameter(old_name):
             default = self._renamed(old_name, entry.name, default, given)
-        if given:
-            self._node.undeclare_parameter(entry.name)
-        self._node.declare_parameter(entry.name, default, descriptor(entry))
+        declare(self._node, entry.name, default, descriptor(entry))
 
     def _renamed(self, old_name: str, name: str, default: Any, given: bool) -> Any:
         """The value that was given under the old name of a parameter; the new name wins where both are given."""

@@ -42,6 +42,11 @@ class PlayerParams:
     wait_for_fusion: str = fixed(
         "", "Fusion node that must have discovered a subscriber before the first image; needs wait_for_cameras."
     )
+    answers: list[str] = fixed(
+        [""],
+        "IMAGE_TOPIC=PERCEPTION_TOPIC pairs: the next image of the topic waits until a PerceptionFrame answers the "
+        "last one, and the recording's time stands still meanwhile; an empty entry: never wait.",
+    )
     summary: str = fixed("", "JSON file for the message counts, written at the end; empty: none.")
 
     def check(self) -> None:
@@ -55,6 +60,10 @@ class PlayerParams:
             raise ParameterError(
                 "parameter 'wait_for_fusion' needs 'wait_for_cameras': name the cameras that the node fuses"
             )
+
+        for pair in filter(None, self.answers):
+            if not all(pair.partition("=")):
+                raise ParameterError(f"parameter 'answers' has '{pair}': write IMAGE_TOPIC=PERCEPTION_TOPIC")
 
     @property
     def cameras(self) -> list[str]:

@@ -17,7 +17,7 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.objects.config import LocalizationConfig
 from camera_perception.objects.tracker.config import TrackerConfig
-from camera_perception_ros.params.params import descriptor, param
+from camera_perception_ros.params.params import declare, descriptor, param
 
 SECTIONS: dict[str, type[TrackerConfig] | type[LocalizationConfig]] = {
     "tracker": TrackerConfig,
@@ -50,11 +50,9 @@ class SettingParameters:
         self.names = tuple(entries)
         self._given = {name for name in entries if node.has_parameter(name)}
         for name, entry in entries.items():
-            if name in self._given:  # rclpy has declared it without a description
-                node.undeclare_parameter(name)
             declared = param(entry.default, **entry.metadata)
             declared.name = name
-            node.declare_parameter(name, entry.default, descriptor(declared))
+            declare(node, name, entry.default, descriptor(declared))
         node.add_on_set_parameters_callback(self._on_set)
 
     def read(self) -> Settings:

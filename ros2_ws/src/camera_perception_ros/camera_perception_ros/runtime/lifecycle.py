@@ -22,15 +22,14 @@ class Closable(Protocol):
 
 Configured = TypeVar("Configured", bound=Closable)
 Active = TypeVar("Active", bound=Closable)
-Node = TypeVar("Node", bound=LifecycleNode)
-Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
+Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
 
-def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
+def log_transition_errors(transition: Transition) -> Transition:
     """Log an exception that leaves a transition, with its type and line: rclpy itself drops it silently."""
 
     @wraps(transition)
-    def run(node: Node, state: LifecycleState) -> TransitionCallbackReturn:
+    def run(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(node, state)
         except Exception as error:
@@ -38,7 +37,8 @@ def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
             while where is not None and where.tb_next is not None:
                 where = where.tb_next
             line = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-            node.get_logger().error(f"{transition.__name__}: {type(error).__name__}: {error} ({line})")
+            node.failure = f"{transition.__name__}: {type(error).__name__}: {error} ({line})"
+            node.get_logger().error(node.failure)
             raise
 
     return run
@@ -50,6 +50,7 @@ class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Acti
     configured       what `configure` returned; None while unconfigured
     active           what `activate` returned; None while not active
     lifecycle_state  label of the state: unconfigured, inactive, active or finalized
+    failure          why the last transition failed; empty after one that succeeded
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -57,6 +58,7 @@ class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Acti
         self.configured: Configured | None = None
         self.active: Active | None = None
         self.lifecycle_state = "unconfigured"
+        self.failure = ""
 
     def configure(self) -> Configured:
         """Read the parameters and open everything; a PerceptionError leaves the node unconfigured."""
@@ -72,9 +74,12 @@ class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Acti
             self.trigger_activate()
 
     def autostart(self) -> None:
-        """Configure and activate if the parameter `autostart` is true."""
+        """Configure and activate if the parameter `autostart` is true; a hint in the log otherwise."""
         if self.get_parameter("autostart").value:
             self.start()
+        else:
+            name = self.get_fully_qualified_name()
+            self.get_logger().info(f"waiting for configure: `ros2 lifecycle set {name} configure`, or set autostart")
 
     def close(self) -> None:
         """Finish the work at hand and release everything; called before the node is destroyed."""
@@ -90,10 +95,12 @@ class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Acti
 
     @log_transition_errors
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.failure = ""
         try:
             self.configured = self.configure()
         except PerceptionError as error:
-            self.get_logger().error(f"cannot configure: {error}")
+            self.failure = f"cannot configure: {error}"
+            self.get_logger().error(self.failure)
             return FAILURE
         except Stopped:
             return FAILURE

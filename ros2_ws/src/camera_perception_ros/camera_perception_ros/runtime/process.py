@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.core.shared_memory import sweep
+from camera_perception_ros.params.params import CONFIGURATION_ERROR
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 T = TypeVar("T")
+EXIT_CONTEXT_LOST = 3  # exit code: the GPU's context is lost, the same process started again can go on
 EXIT_TIMEOUT = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
 
 
@@ -50,6 +53,7 @@ class Stop:
 def run(create: Callable[[Stop], Sequence[Node]]) -> int:
     """Create nodes and spin them on one thread until one of them or a signal requests the end; returns the exit code.
 
+    That is CONFIGURATION_ERROR when they cannot be created from the command line, the parameters and the files given.
     Replaces rclpy's signal handlers: those raise at any line of the program, and a second Ctrl-C kills it while it
     cleans up. Ours only set a flag.
     """
@@ -57,11 +61,16 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.on_signal)
     import rclpy
+    from rclpy.exceptions import NameValidationException
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     sweep()  # shared memory of killed nodes
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # a type of its own for each kind of argument, several of them private
+        _log(command_line_problem(error))
+        return CONFIGURATION_ERROR
     executor = SingleThreadedExecutor()
     nodes: list[Node] = []
     try:
@@ -71,9 +80,9 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
         spin(executor, stop)
     except Stopped:
         pass
-    except PerceptionError as error:
-        _log(str(error))
-        stop.request(exit_code=1)
+    except (PerceptionError, NameValidationException) as error:
+        _log(" ".join(str(error).split()))
+        stop.request(exit_code=CONFIGURATION_ERROR)
     finally:
         _shut_down(executor, nodes)
     return stop.exit_code
@@ -89,6 +98,14 @@ def spin(executor: Executor, stop: Stop) -> None:
         except Exception as error:
             _log(f"callback failed: {error!r}\n{traceback.format_exc(limit=-4)}")
             time.sleep(0.01)
+
+
+def command_line_problem(error: Exception) -> str:
+    """One sentence about ROS arguments that rcl refuses, without the places in its source."""
+    text = re.sub(r", at /\S+:\d+|^failed to initialize rcl: ", "", " ".join(str(error).split()))
+    what, _, reason = text.partition(". Error: ")
+    where = f" ({reason})" if reason else ""
+    return f"cannot start: {what}{where}; correct the arguments or the parameter file, then start the node again"
 
 
 def _log(text: str) -> None:

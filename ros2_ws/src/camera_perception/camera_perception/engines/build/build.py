@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from camera_perception.core.errors import BuildCancelled, EngineError, ModelError
+from camera_perception.core.errors import BuildCancelled, EngineBusy, EngineError, ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import tensorrt
 from camera_perception.engines.build.gates import Measure, check_points_lost, check_reference, points_lost
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import median_ms
 from camera_perception.engines.tensorrt.manifest import BuildOptions, EngineKey, Manifest, Progress
+from camera_perception.engines.tensorrt.package import STANDARD, use
 from camera_perception.engines.tensorrt.store import build_lock, matching, read_plan, store
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def build_engine(
     max_points_lost: float | None = None,
     force: bool = False,
     device_id: int = 0,
+    package: str = STANDARD,
 ) -> BuiltEngine:
     """Build the engine of a model variant for this machine; when it fails a gate, an earlier engine stays installed.
 
@@ -56,9 +59,11 @@ def build_engine(
     measure          metric per task on labelled images; with it the loss against the ONNX model is gated
     max_points_lost  percentage points; gates.MAX_POINTS_LOST of the precision when not given
     force            build even when a matching engine exists
+    package          of NVIDIA: tensorrt or tensorrt_rtx
     """
-    if reason := tensorrt.available():
+    if reason := tensorrt.available(package):
         raise EngineError(reason)
+    use(package)
     device = runtime.use_device(device_id)
     folder = folder or tensorrt.engine_folder()
     key = EngineKey.of(spec, tensorrt.machine(device), options)
@@ -136,6 +141,24 @@ def _report(progress: Progress, phase: str, spec: ModelSpec) -> None:
     """Report a phase that follows TensorRT's own; BuildCancelled when the callback returns False."""
     if progress(phase, 1.0) is False:
         raise BuildCancelled(spec.name)
+
+
+def build_best(specs: Sequence[ModelSpec], build: Callable[[ModelSpec], BuiltEngine]) -> BuiltEngine:
+    """The engine of the first variant that passes its gates; EngineError of the last one when none does."""
+    for spec in specs[:-1]:
+        try:
+            return build(spec)
+        except (BuildCancelled, EngineBusy):
+            raise
+        except EngineError as error:
+            log.warning("the %s variant is not used: %s", spec.precision, error)
+    return build(specs[-1])
+
+
+def chosen_variants(spec: ModelSpec, precision: str) -> list[ModelSpec]:
+    """The variants to try: the one asked for; with auto fp16, then the model itself."""
+    chosen = chosen_variant(spec, precision)
+    return [chosen] if precision != "auto" or chosen.precision == spec.precision else [chosen, spec]
 
 
 def chosen_variant(spec: ModelSpec, precision: str) -> ModelSpec:

@@ -1,4 +1,7 @@
-"""The CUDA kernel that letterboxes an image: its source, compiled for the current device by NVRTC."""
+"""The CUDA kernel that letterboxes an image: its source, compiled by NVRTC for the GPU at hand.
+
+Compiled to a cubin, the GPU's own code: PTX, which the driver compiles, is refused by every driver older than NVRTC.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,12 @@ TYPES = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, *[ctypes.
 
 
 class Kernel:
-    """The letterbox kernel on the current device; EngineError has the compiler's message."""
+    """The letterbox kernel on the current device, of a compute capability; EngineError has the compiler's message."""
 
-    def __init__(self) -> None:
+    def __init__(self, compute_capability: str) -> None:
         from cuda.bindings import driver
 
-        code = compile_ptx()
+        code = compile_cubin(compute_capability)
         image = np.frombuffer(code, np.uint8)  # alive until the driver has read it
         self._module = checked(driver.cuModuleLoadData(image.ctypes.data))
         self.function = checked(driver.cuModuleGetFunction(self._module, b"letterbox"))
@@ -64,8 +67,8 @@ class Kernel:
         driver.cuModuleUnload(self._module)
 
 
-def compile_ptx() -> bytearray:
-    """PTX of KERNEL."""
+def compile_cubin(compute_capability: str) -> bytearray:
+    """KERNEL as machine code for GPUs of a compute capability, such as "8.7"."""
     from cuda.bindings import nvrtc
 
     try:
@@ -73,13 +76,22 @@ def compile_ptx() -> bytearray:
     except RuntimeError as error:  # the library itself is missing
         text = "NVRTC is not installed: pip install nvidia-cuda-nvrtc (CUDA 12: nvidia-cuda-nvrtc-cu12)"
         raise EngineError(text) from error
-    if nvrtc.nvrtcCompileProgram(program, 0, [])[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        message = bytearray(checked(nvrtc.nvrtcGetProgramLogSize(program)))
-        nvrtc.nvrtcGetProgramLog(program, message)
-        raise EngineError(f"the letterbox kernel does not compile ({message.decode().strip()})")
-    code = bytearray(checked(nvrtc.nvrtcGetPTXSize(program)))
-    checked(nvrtc.nvrtcGetPTX(program, code))
+    try:
+        options = [f"--gpu-architecture=sm_{compute_capability.replace('.', '')}".encode()]
+        if nvrtc.nvrtcCompileProgram(program, len(options), options)[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+            message = bytearray(checked(nvrtc.nvrtcGetProgramLogSize(program)))
+            nvrtc.nvrtcGetProgramLog(program, message)
+            raise EngineError(f"the letterbox kernel does not compile ({_line(message)})")
+        code = bytearray(checked(nvrtc.nvrtcGetCUBINSize(program)))
+        checked(nvrtc.nvrtcGetCUBIN(program, code))
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
     return code
+
+
+def _line(message: bytearray) -> str:
+    """The compiler's message in one line."""
+    return " ".join(message.decode(errors="replace").replace("\0", "").split())[:300]
 
 
 def checked(result: tuple[Any, ...]) -> Any:

@@ -24,13 +24,13 @@ BLOCK = 32, 8  # threads
 log = logging.getLogger(__name__)
 
 
-def letterbox_kernel(spec: InputSpec) -> Kernel | None:
-    """The kernel for an input; None, with a warning, where the CPU has to letterbox."""
+def letterbox_kernel(spec: InputSpec, compute_capability: str) -> Kernel | None:
+    """The kernel for an input and a GPU; None, with a warning, where the CPU has to letterbox."""
     if spec.dtype != "uint8" or spec.layout != "nhwc" or spec.batch != 1:
         log.warning("the GPU letterboxes only into uint8 NHWC inputs of batch 1: the CPU does it for this model")
         return None
     try:
-        return Kernel()
+        return Kernel(compute_capability)
     except (EngineError, ImportError) as error:
         log.warning("the GPU cannot letterbox, so the CPU does: %s", error)
         return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, sleep
+from typing import Any
 
-from camera_perception.core.errors import EngineError
+from camera_perception.core.errors import ContextLost, EngineError
 from camera_perception.engines.cuda.bindings import REMEDIES, CudaError, bindings, call, failure, reset_lost_context
 
 POLL_INTERVAL = 50e-6  # seconds between two queries of an event
@@ -19,13 +20,39 @@ def available() -> str | None:
         api = bindings()
     except ImportError as error:
         return (
-            f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver"
+            f"cuda-bindings cannot be imported ({error}): pip install cuda-bindings of the CUDA version of the driver; "
+            "on JetPack 6 cuda-python==12.6.2.post1"
         )
-    reset_lost_context(api)
-    result, count = api.cudaGetDeviceCount()
+    try:
+        reset_lost_context(api)
+    except ContextLost as lost:
+        return str(lost)
+    try:
+        result, count = api.cudaGetDeviceCount()
+    except RuntimeError:  # cuda-python 12.6, which suits JetPack 6, raises where later ones return an error
+        return str(CudaError("cudaErrorInsufficientDriver", ""))
+    if result.name == "cudaErrorInsufficientDriver":
+        return _too_old(api)
     if result.name != "cudaSuccess":
         return str(CudaError(result.name, ""))
     return None if count else REMEDIES["cudaErrorNoDevice"]
+
+
+def _too_old(api: Any) -> str:
+    """What is too new for what; where there is no driver at all, its version reads 0."""
+    driver, bound = api.cudaDriverGetVersion()[1], api.cudaRuntimeGetVersion()[1]
+    if not driver:
+        return str(CudaError("cudaErrorInsufficientDriver", ""))
+    return (
+        f"cuda-bindings for CUDA {_version(bound)} is too new for this NVIDIA driver, which is for CUDA "
+        f"{_version(driver)}: pip install cuda-bindings of CUDA {driver // 1000}, update the driver, or on JetPack "
+        f"apt install cuda-compat-{_version(bound).replace('.', '-')} (cudaErrorInsufficientDriver)"
+    )
+
+
+def _version(number: int) -> str:
+    """12060 as 12.6."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +154,10 @@ class Graph:
         try:
             work()
         except EngineError:
-            api.cudaStreamEndCapture(stream.raw)  # or the stream stays unusable
+            error, graph = api.cudaStreamEndCapture(stream.raw)  # or the stream stays unusable
+            if error == api.cudaError_t.cudaSuccess:
+                api.cudaGraphDestroy(graph)
+            api.cudaGetLastError()  # or the next call that asks for the last error fails with this one
             raise
         graph = call(api, api.cudaStreamEndCapture(stream.raw))
         try:

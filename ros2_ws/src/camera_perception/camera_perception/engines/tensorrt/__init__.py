@@ -13,6 +13,7 @@ from camera_perception.engines import Engine
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import cache_folder, median_ms
 from camera_perception.engines.tensorrt.manifest import EngineKey, Machine, Manifest
+from camera_perception.engines.tensorrt.package import RTX, STANDARD, backend, machine_version, unavailable, use
 from camera_perception.engines.tensorrt.store import matching, near_misses, read_plan
 from camera_perception.engines.validate import check_slots
 
@@ -20,16 +21,9 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")
 
 
-def available() -> str | None:
+def available(package: str = STANDARD) -> str | None:
     """Why this backend cannot be used here, or None."""
-    try:
-        import tensorrt  # noqa: F401
-    except ImportError as error:
-        return (
-            f"tensorrt cannot be imported ({error}): on Jetson apt install python3-libnvinfer and use a venv with "
-            "--system-site-packages, elsewhere pip install tensorrt"
-        )
-    return runtime.available()
+    return unavailable(package) or runtime.available()
 
 
 def load(
@@ -44,6 +38,7 @@ def load(
     memory: str = "auto",
     graph: bool = True,
     background: bool = False,
+    package: str = STANDARD,
 ) -> Engine:
     """Open the engine that was built for this model and machine; EngineError has the command that builds one.
 
@@ -55,9 +50,11 @@ def load(
     memory     copy; mapped = memory shared by CPU and GPU; auto = the faster of both
     graph      replay CUDA graphs
     background low stream priority
+    package    of NVIDIA: tensorrt or tensorrt_rtx
     """
-    if reason := available():
+    if reason := available(package):
         raise EngineError(reason)
+    use(package)
     if memory not in ("auto", "copy", "mapped"):
         raise EngineError(f"unknown memory '{memory}' for tensorrt: expected auto, copy, mapped")
     device = runtime.use_device(device_id)
@@ -134,9 +131,7 @@ def variant(spec: ModelSpec, precision: str) -> ModelSpec:
 
 def machine(device: runtime.Device) -> Machine:
     """The machine that engines built here are bound to."""
-    import tensorrt
-
-    return Machine(tensorrt.__version__, device.name, device.compute_capability, device.driver_major)
+    return Machine(machine_version(), device.name, device.compute_capability, device.driver_major)
 
 
 def engine_folder() -> Path:
@@ -148,5 +143,6 @@ def command(spec: ModelSpec, precision: str) -> str:
     """The command that builds an engine; without a precision it builds the fp16 variant where there is one."""
     option = "" if precision == "auto" else f" --precision {precision}"
     batch = f" --batch {spec.input.batch}" if spec.input.batch > 1 else ""
+    package = f" --backend {RTX}" if backend() == RTX else ""
     folder = spec.folder.parent if spec.folder.name in PRECISIONS else spec.folder
-    return f"camera-perception build-engine {folder}{option}{batch}"
+    return f"camera-perception build-engine {folder}{option}{batch}{package}"

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorrt as trt
-
 from camera_perception.core.errors import BuildCancelled, EngineError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines.tensorrt.errors import explain
-from camera_perception.engines.tensorrt.logger import LOGGER
+from camera_perception.engines.tensorrt.logger import LOGGER, ErrorRecorder
 from camera_perception.engines.tensorrt.manifest import BuildOptions, Progress
+from camera_perception.engines.tensorrt.package import set_target, trt
 from camera_perception.engines.tensorrt.progress import ProgressMonitor
 from camera_perception.engines.tensorrt.store import write_whole
 
@@ -46,31 +45,38 @@ def build_plan(
     progress: Progress,
     timing_cache: Path | None = None,
     onnx: bytes | None = None,
+    target: str = "CURRENT",
 ) -> Plan:
     """Compile the model's ONNX file. EngineError has the cause in the user's terms; BuildCancelled when cancelled.
 
-    onnx  another graph with the same input instead of the model's file, for inspecting the model
+    onnx    another graph with the same input instead of the model's file, for inspecting the model
+    target  GPUs that the engine is for, where the package builds for others than the one at hand: package.set_target
     """
     LOGGER.take()
     builder = trt.Builder(LOGGER)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, LOGGER)
     _parse(parser, spec, onnx)
+    # Not before: a parser whose network has a recorder crashes the process when it is freed (RTX 1.7.1).
+    builder.error_recorder = recorder = ErrorRecorder()
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * MIB)
     config.builder_optimization_level = options.optimization_level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and outside the tolerance of fp32
     _alive = _load_timing_cache(config, timing_cache)  # TensorRT keeps no reference of its own
     monitor = ProgressMonitor(progress)
     config.progress_monitor = monitor
     _add_profile(builder, network, config, spec)
+    set_target(config, target)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         if monitor.failure is not None:
             raise monitor.failure
         if monitor.cancelled:
             raise BuildCancelled(spec.name)
-        raise EngineError(f"no engine can be built from {spec.onnx_path}: {explain(LOGGER.take())}")
+        raise EngineError(f"no engine can be built from {spec.onnx_path}: {explain(recorder.take() or LOGGER.take())}")
+    monitor.finish()
     _store_timing_cache(config, timing_cache)
     data = bytes(memoryview(plan))
     inspection = inspect(data)
@@ -83,7 +89,7 @@ def _parse(parser: trt.OnnxParser, spec: ModelSpec, onnx: bytes | None) -> None:
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     lines = [f"  {_where(error)}: {error.desc()}" for error in errors]
-    cause = explain([error.desc() for error in errors] + LOGGER.take())
+    cause = explain([error.desc() for error in errors] or LOGGER.take())
     raise EngineError("\n".join([f"TensorRT cannot read {spec.onnx_path}: {cause}", *lines]))
 
 
@@ -160,7 +166,8 @@ def layer_precisions(inspection: str) -> dict[str, int]:
 def _precision(layer: dict[str, Any]) -> str:
     """Formats read "Half NHWC8 ..." or "Int8 ..."; older ones "Channel major FP16 format ..."."""
     text = str((layer.get("Outputs") or [{}])[0].get("Format/Datatype", "unknown"))
-    types = ("Int8", "Half", "FP16", "BFloat16", "FP8", "FP32", "Float", "Int32", "Int64", "UInt8", "Bool")
-    aliases = {"FP16": "Half", "FP32": "Float"}
+    # UInt8 holds Int8, BFloat16 holds Float16 and Float: the longer name first.
+    types = ("UInt8", "Int8", "BFloat16", "BF16", "Half", "FP16", "FP8", "FP32", "Float", "Int32", "Int64", "Bool")
+    aliases = {"FP16": "Half", "FP32": "Float", "BF16": "BFloat16"}
     found = next((name for name in types if name.lower() in text.lower()), "unknown")
     return aliases.get(found, found)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-import tensorrt as trt
-
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import EngineInfo, Tensor
@@ -18,6 +16,7 @@ from camera_perception.engines.cuda import runtime
 from camera_perception.engines.cuda.kernel import Kernel
 from camera_perception.engines.cuda.letterbox import SlotLetterbox, letterbox_kernel
 from camera_perception.engines.slots import FreeSlots
+from camera_perception.engines.tensorrt.package import backend, trt
 from camera_perception.engines.tensorrt.plan import Network
 from camera_perception.engines.tensorrt.slot import TensorRtSlot
 from camera_perception.engines.validate import check_outputs, engine_id, required_outputs
@@ -62,7 +61,7 @@ class TensorRtEngine:
         self._streams: list[runtime.Stream] = []
         self._kernel: Kernel | None = None
         try:
-            self._kernel = letterbox_kernel(spec.input) if letterbox else None
+            self._kernel = letterbox_kernel(spec.input, device.compute_capability) if letterbox else None
             self._allocate(tensors.values(), mapped, int(background))
             self._warm_up(graph)
         except EngineError:
@@ -92,7 +91,7 @@ class TensorRtEngine:
         if slot.busy:
             slot.done.wait()
             slot.busy = False
-            if self._network.recorder.num_errors():
+            if self._network.recorder.get_num_errors():
                 raise self._network.failure()
 
     def release(self, slot: TensorRtSlot) -> None:
@@ -141,16 +140,16 @@ class TensorRtEngine:
             return runtime.Graph(stream, lambda: self._network.enqueue(slot.addresses, stream))
         except EngineError as error:
             log.warning("this engine cannot be recorded as a CUDA graph and runs a little slower: %s", error)
-            self._network.recorder.clear()
+            self._network.forget_errors()
             return None
 
 
 def _info(spec: ModelSpec, device: runtime.Device, built_at: str) -> EngineInfo:
-    name = f"tensorrt {spec.precision} {device.name}"
+    name = f"{backend()} {spec.precision} {device.name}"
     return EngineInfo(
         name=name,
         engine_id=engine_id(spec, name, trt.__version__, device.compute_capability),
-        backend="tensorrt",
+        backend=backend(),
         backend_version=trt.__version__,
         precision=spec.precision,
         device=device.name,

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 BUILD = "camera-perception build-engine"
 
-# Pattern over everything that was logged: cause and remedy. The first match wins.
+# Pattern over everything that was logged: cause and remedy. The first match wins: the most specific causes come first,
+# since a failed build also reports that it found no kernel, or no driver to try kernels on.
 EXPLANATIONS: tuple[tuple[str, str], ...] = (
     (
         r"expecting compute (?P<had>[\d.]+) got compute (?P<has>[\d.]+)",
@@ -25,14 +26,6 @@ EXPLANATIONS: tuple[tuple[str, str], ...] = (
     (r"magicTag|kEXPECTED_MAGIC_TAG", "it is not a TensorRT engine: build one with `{build}`"),
     (r"header\.size == blobSize", "it is cut off: copy it again, or build it again with `{build}`"),
     (r"empty memory buffer", "it is empty: build it again with `{build}`"),
-    (
-        r"cudaError 35|driver version is insufficient|cudaErrorInsufficientDriver",
-        "there is no usable NVIDIA driver: install one (nvidia-smi must work), or start the container with --gpus all",
-    ),
-    (
-        r"[Oo]ut ?[Oo]f ?[Mm]emory|cudaErrorMemoryAllocation|Error Code 2: OutOfMemory|insufficient memory",
-        "the GPU is out of memory: close other programs, or give less --workspace, a smaller batch or a smaller model",
-    ),
     (r"BuildCanceled", "the build was cancelled; nothing was changed"),
     (
         r"HW-specific datatypes: fp8",
@@ -59,8 +52,16 @@ EXPLANATIONS: tuple[tuple[str, str], ...] = (
         "it uses the operation {op}{plugin}, which TensorRT does not have: export the model without it",
     ),
     (
+        r"[Oo]ut ?[Oo]f ?[Mm]emory|cudaErrorMemoryAllocation|Error Code 2: OutOfMemory|insufficient memory",
+        "the GPU is out of memory: close other programs, or give less --workspace, a smaller batch or a smaller model",
+    ),
+    (
         r"Could not find any implementation for node (?P<node>[^.]+)",
         "no kernel fits node {node}: give more --workspace",
+    ),
+    (
+        r"cudaError 35|driver version is insufficient|cudaErrorInsufficientDriver",
+        "there is no usable NVIDIA driver: install one (nvidia-smi must work), or start the container with --gpus all",
     ),
 )
 

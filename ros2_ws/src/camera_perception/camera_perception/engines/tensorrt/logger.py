@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from threading import Lock
 
-import tensorrt as trt
+from camera_perception.engines.tensorrt.package import trt
 
 log = logging.getLogger("tensorrt")
 
@@ -48,7 +48,7 @@ class ErrorRecorder(trt.IErrorRecorder):
         self._errors: list[tuple[trt.ErrorCodeTRT, str]] = []
         self._lock = Lock()
 
-    def num_errors(self) -> int:
+    def get_num_errors(self) -> int:
         return len(self._errors)
 
     def get_error_code(self, index: int) -> trt.ErrorCodeTRT:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import tensorrt as trt
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.model_spec import ModelSpec
@@ -13,6 +12,7 @@ from camera_perception.engines import Tensor
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.tensorrt.errors import explain
 from camera_perception.engines.tensorrt.logger import LOGGER, ErrorRecorder
+from camera_perception.engines.tensorrt.package import trt
 from camera_perception.engines.validate import check_input, check_names
 
 INPUT = trt.TensorIOMode.INPUT
@@ -72,7 +72,13 @@ class Network:
 
     def failure(self, what: str = "the network failed on a frame") -> EngineError:
         """An exception with the errors since the last call, in the user's terms."""
-        return EngineError(f"{what}: {explain([*self.recorder.take(), *LOGGER.take()], self._build)}")
+        logged = LOGGER.take()  # of the whole process: only where the recorder, which is the engine's own, has nothing
+        return EngineError(f"{what}: {explain(self.recorder.take() or logged, self._build)}")
+
+    def forget_errors(self) -> None:
+        """After a failure that was dealt with: it must not be taken for one of the next frame."""
+        self.recorder.clear()
+        LOGGER.take()
 
     def close(self) -> None:
         del self._context, self._engine, self._runtime  # in this order

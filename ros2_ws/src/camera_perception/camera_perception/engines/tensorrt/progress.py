@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from threading import RLock
 
-import tensorrt as trt
-
 from camera_perception.engines.tensorrt.manifest import Progress
+from camera_perception.engines.tensorrt.package import trt
 
 
 class ProgressMonitor(trt.IProgressMonitor):
@@ -39,6 +38,12 @@ class ProgressMonitor(trt.IProgressMonitor):
     def phase_finish(self, phase_name: str) -> None:
         with self._lock:
             self._phases.pop(phase_name, None)
+
+    def finish(self) -> None:
+        """The build is done: TensorRT's own steps end a little earlier, at 99 % or less."""
+        with self._lock:
+            self._fraction = 1.0
+            self._report("the engine is built")
 
     def _report(self, phase: str) -> bool:
         try:

@@ -17,6 +17,7 @@ from camera_perception.core.errors import EngineBusy, EngineError
 from camera_perception.engines.tensorrt.manifest import EngineKey, Manifest, read_manifest
 
 LAYERS = ".layers.json"  # suffix of the engine inspector's description of the layers
+MAGIC = b"ftrt", b"vtrt"  # of TensorRT, and of TensorRT for RTX
 HEADER = 28  # bytes of a plan file up to its version; undocumented, so only used as a hint
 
 
@@ -57,7 +58,7 @@ def read_plan(folder: Path, manifest: Manifest) -> bytes:
 
 def header_hint(data: bytes, tensorrt: str) -> str:
     """What the first bytes of a plan reveal about its origin, for an error message; "" when nothing."""
-    if len(data) < HEADER or data[:4] != b"ftrt":
+    if len(data) < HEADER or data[:4] not in MAGIC:
         return ", not a TensorRT file"
     version = tuple(data[24:27])
     expected = tuple(int(part) for part in re.findall(r"\d+", tensorrt)[:3])

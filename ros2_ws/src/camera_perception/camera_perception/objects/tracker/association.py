@@ -55,14 +55,14 @@ def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def associate(
     tracks: Tracks,
     objects: Objects,
-    high_score: float,
+    high_score: float | np.ndarray,
     config: TrackerConfig,
     compatible: np.ndarray,
     size: tuple[int, int] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of tracks and rows of objects that belong together.
 
-    high_score  detections from this score are matched first
+    high_score  detections from this score are matched first; one, or one per object
     compatible  (C, C) bool, classes that may be one object
     size        (height, width) of the image, when known
     """

@@ -13,7 +13,7 @@ def find_duplicates(
     same_class: np.ndarray,
     rank: np.ndarray,
     scores: np.ndarray,
-    distinct_score: float,
+    distinct_score: float | np.ndarray,
     config: TrackerConfig,
 ) -> np.ndarray:
     """(N,) bool: boxes whose object a better box shows already.
@@ -22,11 +22,11 @@ def find_duplicates(
     same_class     (N, N) bool, whether two classes may be one object
     rank           (N,) smaller is better
     scores         (N,) cars in a queue overlap as much as duplicates, but their scores are alike
-    distinct_score score above which a box is not weak, unless the other one scores much more
+    distinct_score score above which a box is not weak, unless the other one scores much more; one, or one per box
     """
     boxes = boxes.astype(float)
     overlap = iou_matrix(boxes, boxes)
-    weak = (scores[:, None] < config.weak_score_ratio * scores[None]) | (scores[:, None] < distinct_score)
+    weak = (scores[:, None] < config.weak_score_ratio * scores[None]) | (scores < distinct_score)[:, None]
     loose = (overlap > config.weak_duplicate_iou) | _parts(boxes, config)
     clash = same_class & ((overlap > config.duplicate_iou) | (weak & loose))
     np.fill_diagonal(clash, False)

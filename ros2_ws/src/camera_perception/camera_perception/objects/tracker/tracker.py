@@ -25,7 +25,8 @@ from camera_perception.objects.visibility import drop_invisible_positions
 class ObjectTracker:
     """The tracks of one camera. Velocities are over the ground where ego motion is given, else relative to the car.
 
-    high_score  detections from this score are matched first; a multiple of it starts a track (TrackerConfig)
+    high_score  detections from this score are matched first; a multiple of it starts a track (TrackerConfig); one for
+                all classes, or (C,) one per class
     """
 
     def __init__(
@@ -33,12 +34,12 @@ class ObjectTracker:
         classes: tuple[str, ...],
         config: TrackerConfig = DEFAULT_TRACKER,
         localization: LocalizationConfig = DEFAULT_LOCALIZATION,
-        high_score: float = 0.4,
+        high_score: float | np.ndarray = 0.4,
     ) -> None:
         self.config = config
         self._localization = localization
-        self._high_score = high_score
         self._classes = classes
+        self._high_scores = self._per_class(high_score)
         self._compatible = compatible_classes(classes or ("",))
         self._may_be_duplicates = compatible_classes(classes or ("",), DUPLICATE)
         self._is_pedestrian = np.array([name in VULNERABLE_ROAD_USERS for name in classes] or [False])
@@ -56,16 +57,26 @@ class ObjectTracker:
         """Use no id that the other tracker has used."""
         self._next_id = max(self._next_id, other._next_id)
 
-    def set_high_score(self, score: float) -> None:
+    def set_high_score(self, score: float | np.ndarray) -> None:
         """Change high_score. Where it rises, tracks whose last detection scored less end."""
-        if self._tracks is not None and score > self._high_score:
-            self._tracks = self._tracks[self._tracks.scores >= score]
-        self._high_score = score
+        scores = self._per_class(score)
+        if self._tracks is not None and (scores > self._high_scores).any():
+            classes = self._tracks.classes
+            risen = scores[classes] > self._high_scores[classes]
+            self._tracks = self._tracks[~risen | (self._tracks.scores >= scores[classes])]
+        self._high_scores = scores
 
-    @property
-    def _init_threshold(self) -> float:
-        """Score from which a detection starts a track."""
-        return self.config.init_score_factor * self._high_score
+    def _per_class(self, score: float | np.ndarray) -> np.ndarray:
+        """(C,) float32; one entry where no classes are known."""
+        return np.array(np.broadcast_to(np.asarray(score, np.float32), max(len(self._classes), 1)))
+
+    def _high_score_of(self, classes: np.ndarray) -> np.ndarray:
+        """(N,) high_score of objects of these class indices."""
+        return self._high_scores.take(classes, mode="clip")
+
+    def _init_threshold(self, classes: np.ndarray) -> np.ndarray:
+        """(N,) score from which a detection of each class starts a track."""
+        return self.config.init_score_factor * self._high_score_of(classes)
 
     def update(
         self,
@@ -86,10 +97,12 @@ class ObjectTracker:
             return objects
         tracks, objects = self._without_duplicate_tracks(tracks), self._without_duplicates(objects)
         row_of = np.full(len(objects), -1)  # the track of each object
-        rows, columns = associate(tracks, objects, self._high_score, self.config, self._compatible, image_size)
+        rows, columns = associate(
+            tracks, objects, self._high_score_of(objects.classes), self.config, self._compatible, image_size
+        )
         row_of[columns] = rows
         self._update_matched(tracks, rows, objects[columns], stamp_ns, camera)
-        new = np.flatnonzero((row_of < 0) & (objects.scores >= self._init_threshold))
+        new = np.flatnonzero((row_of < 0) & (objects.scores >= self._init_threshold(objects.classes)))
         if len(new):
             row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
             tracks = Tracks.concatenate((tracks, self._create(objects[new], stamp_ns, motion, camera)))
@@ -145,7 +158,7 @@ class ObjectTracker:
             return tracks
         classes, rank = tracks.classes, np.argsort(np.argsort(-tracks.hits))
         lost = tracks.last_update_ns < tracks.last_update_ns.max()
-        weak = lost & (tracks.scores < self._distinct_score)
+        weak = lost & (tracks.scores < self._distinct_score(tracks.classes))
         scores = np.where(weak, 0.0, tracks.scores)  # an object that scored high and is hidden now is no duplicate
         same_class = self._may_be_duplicates[classes[:, None], classes[None]]
         duplicates = young & find_duplicates(tracks.boxes, same_class, rank, scores, 0.0, self.config)
@@ -159,12 +172,13 @@ class ObjectTracker:
         rank = np.empty(len(objects), int)
         rank[np.argsort(-objects.scores, kind="stable")] = np.arange(len(objects))
         same_class = self._may_be_duplicates[classes[:, None], classes[None]]
-        duplicates = find_duplicates(objects.boxes, same_class, rank, objects.scores, self._distinct_score, self.config)
+        distinct = self._distinct_score(objects.classes)
+        duplicates = find_duplicates(objects.boxes, same_class, rank, objects.scores, distinct, self.config)
         return objects[~duplicates] if duplicates.any() else objects
 
-    @property
-    def _distinct_score(self) -> float:
-        return self.config.distinct_score_factor * self._init_threshold
+    def _distinct_score(self, classes: np.ndarray) -> np.ndarray:
+        """(N,) score above which a box of each class is not weak."""
+        return self.config.distinct_score_factor * self._init_threshold(classes)
 
     def _create(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None, camera: Camera | None) -> Tracks:
         """Tracks of unmatched detections, with positions."""

@@ -7,36 +7,34 @@ from pathlib import Path
 
 import typer
 
-from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
-from camera_perception.engines.select import load_engine
+from camera_perception.io.bag_reader import is_bag
 from camera_perception.tools.privacy.anonymize import anonymize
-from camera_perception.tools.privacy.detector import PrivacyDetector
+from camera_perception.tools.privacy.detector import open_detector
 from camera_perception.tools.privacy.regions import Settings
 from camera_perception.tools.privacy.report import Report
-from camera_perception.tools.replay.source import image_files, is_bag
+from camera_perception.tools.replay.source import image_files
 
 
 def anonymize_command(
     path: Path,
     out: Path,
-    model: Path,
+    models: Sequence[Path],
     settings: Settings,
     min_score: float,
     faces: bool,
+    in_tiles: bool,
     keep: Sequence[str],
     drop: Sequence[str],
     backend: str,
     threads: int,
 ) -> None:
     """Cover heads and plates, and print a summary."""
-    spec = load_spec(model)
-    engine = load_engine(spec, backend, threads=threads)
+    detector = open_detector(models, min_score, faces, in_tiles, backend, threads)
     try:
-        detector = PrivacyDetector(spec, engine, min_score, faces)
         report = anonymize(path, out, detector, settings, keep=keep, drop=drop)
     finally:
-        engine.close()
+        detector.close()
     typer.echo(summary(report))
 
 

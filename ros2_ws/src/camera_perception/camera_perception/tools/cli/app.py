@@ -29,7 +29,6 @@ DRIVES, MODELS, MACHINE = "Drives", "Models", "Cameras and machine"  # panels of
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Camera perception without ROS: replay drives, check models and recordings, diagnose this machine.",
 )
@@ -37,60 +36,174 @@ calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a ches
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines to paste."""
+    return "Examples:\n\n" + "\n\n".join(f"camera-perception {line}" for line in lines)
+
+
+def model_or_shipped(model: Path | None) -> Path:
+    """The model folder that was given, else the shipped one."""
+    from camera_perception.tools.models.shipped import shipped_model
+
+    return model or shipped_model()
+
+
 # Options of several commands
 ModelFolder = Annotated[
-    Path, typer.Option("--model", "-m", help="Model folder: model.onnx, model.json, reference.npz.")
+    Path | None,
+    typer.Option(
+        "--model", "-m", help="Model folder: model.onnx, model.json. Default: the shipped one.", show_default=False
+    ),
 ]
 Backend = Annotated[
     str,
     typer.Option(
-        "--engine", "-e", help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt or recorded."
+        "--engine",
+        "-e",
+        help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
     ),
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
-ImageTopic = Annotated[str | None, typer.Option("--camera", help="Image topic; required if a recording has several.")]
+ImageTopic = Annotated[
+    str | None,
+    typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),
+]
 
 
-@app.callback()
-def options(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show log messages.")] = False) -> None:
+def _version(asked: bool) -> None:
+    if asked:
+        from camera_perception import __version__
+
+        typer.echo(f"camera-perception {__version__}")
+        raise typer.Exit()
+
+
+@app.callback(epilog=examples("replay film.mp4 --out out/film", "doctor", "replay --help"))
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show log messages.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
 
 
 # Drives
 
 
-@app.command(rich_help_panel=DRIVES)
+@app.command(
+    rich_help_panel=DRIVES,
+    epilog=examples(
+        "replay bags/demo_drive --camera front --out out/replay",
+        "replay film.mp4 --calibration lens.yaml --mount auto,1.3 --out out/film",
+        "replay pictures/ --independent --write csv --write coco --out out/pictures",
+    ),
+)
 def replay(
-    source: Annotated[Path, typer.Argument(help="A rosbag2 recording, a video, or a folder of images.")],
-    model: ModelFolder,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder: perception.mcap, overlay.mp4, report.html.")],
+    source: Annotated[Path, typer.Argument(help="A rosbag2 recording, a video, an image, or a folder of images.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Output folder: messages, film, report and what --write names.")
+    ],
+    model: ModelFolder = None,
     camera: ImageTopic = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="camera_info YAML of the lens. Default: the recording's CameraInfo.")
+    ] = None,
     mount: Annotated[
         str | None,
         typer.Option(
-            help="Camera pose in base_link: x,y,z,roll,pitch,yaw (m, rad). Default: the recording's /tf_static."
+            help="Camera pose in base_link: x,y,z,roll,pitch,yaw (m, rad), or auto,HEIGHT: pitch and yaw from straight "
+            "lane lines. Default: the recording's /tf_static."
+        ),
+    ] = None,
+    independent: Annotated[
+        bool | None,
+        typer.Option(
+            help="The pictures are no drive: no tracks, one annotated picture each. Default: as a folder looks.",
+            show_default=False,
         ),
     ] = None,
     engine: Backend = "auto",
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier replay in --out.")] = False,
     limit: Annotated[int, typer.Option(help="Maximum number of images; 0: all.", min=0)] = 0,
-    video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
+    video: Annotated[bool, typer.Option(help="Write the film, or the pictures of --independent.")] = True,
+    write: Annotated[
+        list[str] | None,
+        typer.Option(help="Further result: jsonl, csv, coco, parquet or pictures; repeatable."),
+    ] = None,
     compare: Annotated[
         Path | None, typer.Option(help="perception.mcap of an earlier replay; exit code 1 on a difference.")
     ] = None,
     tolerance: Annotated[float, typer.Option(help="Factor on the tolerances of --compare.", min=0.0)] = 1.0,
 ) -> None:
-    """Run every image of a drive through the pipeline, with the same result each time."""
-    from camera_perception.tools.cli.replay import replay_command
+    """Run every image of a drive through the pipeline, with the same result each time.
 
-    replay_command(source, model, out, camera, mount, engine, threads, force, limit, video, compare, tolerance)
+    Exit code 1 when no image could be decoded.
+    """
+    from camera_perception.tools.cli.replay import Choices, replay_command
+
+    chosen = Choices(
+        camera, calibration, mount, independent, engine, threads, force, limit, video, write or [], compare, tolerance
+    )
+    replay_command(source, model_or_shipped(model), out, chosen)
 
 
-@app.command(rich_help_panel=DRIVES)
+@app.command(rich_help_panel=DRIVES, epilog=examples("live bags/demo_drive", "live 0", "live topics"))
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A recording, a video, a folder of images, a webcam (0, /dev/video0), an address such as rtsp://..., "
+            "a GStreamer pipeline, or `topics` of running nodes."
+        ),
+    ],
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Model folder; default: the shipped one. `topics` needs none.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option("--camera", help="Image topic or name; default: all cameras.")] = None,
+    mount: Annotated[
+        str | None,
+        typer.Option(
+            help="Camera pose in base_link: x,y,z,roll,pitch,yaw (m, rad). Default: the recording's /tf_static."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to serve; any but loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the page; 0: any free one.", min=0, max=65535)] = 8080,
+    token: Annotated[
+        str, typer.Option(help="Token of viewers; CAMERA_PERCEPTION_TOKEN sets it, too. Default: a new one.")
+    ] = "",
+    tuning: Annotated[
+        bool | None,
+        typer.Option("--tuning/--no-tuning", help="Viewers may change thresholds. Default: yes, but not for `topics`."),
+    ] = None,
+    anonymize: Annotated[
+        bool, typer.Option("--anonymize", help="Cover heads and number plates before images are sent.")
+    ] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end of a recording.")] = False,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in this machine's browser.")] = False,
+    foxglove: Annotated[int, typer.Option(help="Also serve Foxglove on this port, e.g. 8765.", min=0, max=65535)] = 0,
+    engine: Backend = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Watch a drive, a camera or running nodes in the browser, on http://127.0.0.1:8080."""
+    from camera_perception.tools.cli.live import LiveOptions, live_command
+
+    shown = model if source == "topics" else model_or_shipped(model)
+    live_command(
+        LiveOptions(
+            source, shown, camera, mount, host, port, token, engine, threads, tuning, anonymize, loop, browser, foxglove
+        )
+    )
+
+
+@app.command(
+    rich_help_panel=DRIVES,
+    epilog=examples("profile good_drive --out profile.json", "profile new_drive --against profile.json"),
+)
 def profile(
     sources: Annotated[list[Path], typer.Argument(help="Drives on which the model works well: recordings, videos.")],
-    model: ModelFolder,
+    model: ModelFolder = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file. Default: MODEL/profile.json.")] = None,
     against: Annotated[
         Path | None, typer.Option(help="Existing profile: compare the drives with it, write none.")
@@ -109,14 +222,17 @@ def profile(
     """
     from camera_perception.tools.cli.profile import profile_command
 
-    profile_command(sources, model, out, against, camera, threshold or [], force, engine, threads)
+    profile_command(sources, model_or_shipped(model), out, against, camera, threshold or [], force, engine, threads)
 
 
-@app.command(rich_help_panel=DRIVES)
+@app.command(
+    rich_help_panel=DRIVES,
+    epilog=examples("anonymize drive --out drive_covered", "anonymize film.mp4 --how fill --out covered.mp4"),
+)
 def anonymize(
     source: Annotated[Path, typer.Argument(help="A rosbag2 recording, a video, an image, or a folder of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New recording, new folder of images, or new .mp4.")],
-    model: ModelFolder,
+    model: ModelFolder = None,
     how: Annotated[
         str, typer.Option(help="Method: mosaic, blur or fill; only fill removes all information.")
     ] = "mosaic",
@@ -132,6 +248,12 @@ def anonymize(
         ),
     ] = None,
     faces: Annotated[bool, typer.Option("--faces", help="Also detect faces with OpenCV's cascades.")] = False,
+    extra_model: Annotated[
+        list[Path] | None, typer.Option(help="Second model folder whose detections are covered too; repeatable.")
+    ] = None,
+    tiles: Annotated[
+        bool, typer.Option("--tiles", help="Also look at enlarged parts of each image: more small people, slower.")
+    ] = False,
     quality: Annotated[int, typer.Option(help="JPEG quality of rewritten images.", min=1, max=100)] = 95,
     keep: Annotated[list[str] | None, typer.Option(help="Image topic to copy unchanged; repeatable.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Topic to leave out; repeatable.")] = None,
@@ -143,10 +265,11 @@ def anonymize(
     from camera_perception.tools.privacy.regions import Settings
 
     settings = Settings(how, margin, default_hold(source) if hold is None else hold, whole, quality)
-    anonymize_command(source, out, model, settings, least, faces, keep or [], drop or [], engine, threads)
+    models = [model_or_shipped(model), *(extra_model or [])]
+    anonymize_command(source, out, models, settings, least, faces, tiles, keep or [], drop or [], engine, threads)
 
 
-@app.command("repair-bag", rich_help_panel=DRIVES)
+@app.command("repair-bag", rich_help_panel=DRIVES, epilog=examples("repair-bag broken_drive --out repaired_drive"))
 def repair_bag(
     bag: Annotated[Path, typer.Argument(help="A truncated or damaged recording.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder. Default: BAG_repaired.")] = None,
@@ -164,7 +287,7 @@ def repair_bag(
 # Models
 
 
-@app.command("inspect-onnx", rich_help_panel=MODELS)
+@app.command("inspect-onnx", rich_help_panel=MODELS, epilog=examples("inspect-onnx yolo11n.onnx --out models/yolo11n"))
 def inspect_onnx(
     file: Annotated[Path, typer.Argument(help="An ONNX file.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for a new model folder.")] = None,
@@ -177,7 +300,7 @@ def inspect_onnx(
     inspect_command(file, out, size, name)
 
 
-@app.command("check-model", rich_help_panel=MODELS)
+@app.command("check-model", rich_help_panel=MODELS, epilog=examples("check-model perception_models/zoo/demo"))
 def check_model(folder: Annotated[Path, typer.Argument(help="Model folder.")], threads: Threads = 0) -> None:
     """Check schema, hash, graph and reference, and time every installed backend. Exit code 1 when none passes."""
     from camera_perception.tools.models.check import check_command
@@ -185,7 +308,9 @@ def check_model(folder: Annotated[Path, typer.Argument(help="Model folder.")], t
     check_command(folder, threads)
 
 
-@app.command("build-engine", rich_help_panel=MODELS)
+@app.command(
+    "build-engine", rich_help_panel=MODELS, epilog=examples("build-engine perception_models/zoo/demo --precision fp16")
+)
 def build_engine(
     folder: Annotated[Path, typer.Argument(help="Model folder.")],
     precision: Annotated[
@@ -198,19 +323,22 @@ def build_engine(
     labelled: Annotated[Path | None, typer.Option(help="Labelled images on which to check the loss per task.")] = None,
     most_lost: Annotated[float | None, typer.Option(help="Maximum loss per task on --labelled, points.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Build although a matching engine exists.")] = False,
+    backend: Annotated[
+        str, typer.Option(help="tensorrt, tensorrt_rtx (desktop RTX GPUs), or auto: the first that is installed.")
+    ] = "auto",
 ) -> None:
     """Build a TensorRT engine for this GPU and verify that it reproduces the model's outputs."""
     from camera_perception.engines.tensorrt.manifest import BuildOptions
     from camera_perception.tools.cli.build_engine import build_command
 
     options = BuildOptions(workspace, optimization_level)
-    build_command(folder, precision, batch, options, out, labelled, most_lost, force)
+    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend)
 
 
 # Cameras
 
 
-@calibrate.command("intrinsics")
+@calibrate.command("intrinsics", epilog=examples("calibrate intrinsics chessboards/ --out lens.yaml"))
 def calibrate_intrinsics(
     source: Annotated[Path, typer.Argument(help="Chessboard images: a folder, a video, or a recording.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="camera_info YAML. Default: printed.")] = None,
@@ -227,12 +355,12 @@ def calibrate_intrinsics(
     intrinsics_command(source, out, corners, model, camera, name)
 
 
-@calibrate.command("extrinsics")
+@calibrate.command("extrinsics", epilog=examples("calibrate extrinsics film.mp4 --lens lens.yaml --height 1.3"))
 def calibrate_extrinsics(
     source: Annotated[Path, typer.Argument(help="A drive on a straight road with lane lines.")],
-    model: ModelFolder,
     lens: Annotated[Path, typer.Option(help="camera_info YAML of the lens.")],
     height: Annotated[float, typer.Option(help="Height of the camera above the road, metres.", min=0.05)],
+    model: ModelFolder = None,
     forward: Annotated[float, typer.Option(help="x of the camera in base_link, metres.")] = 0.0,
     left: Annotated[float, typer.Option(help="y of the camera in base_link, metres.")] = 0.0,
     camera: ImageTopic = None,
@@ -241,7 +369,7 @@ def calibrate_extrinsics(
     """Estimate pitch and yaw of a camera from the lane lines of a straight drive."""
     from camera_perception.tools.cli.calibrate import extrinsics_command
 
-    extrinsics_command(source, model, lens, (forward, left, height), camera, engine)
+    extrinsics_command(source, model_or_shipped(model), lens, (forward, left, height), camera, engine)
 
 
 # This machine

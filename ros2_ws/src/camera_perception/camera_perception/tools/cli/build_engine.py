@@ -6,14 +6,16 @@ import logging
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from camera_perception.core.errors import EngineError
 from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
-from camera_perception.engines.build.build import BuiltEngine, build_engine, chosen_variant
+from camera_perception.engines.build.build import BuiltEngine, build_best, build_engine, chosen_variants
 from camera_perception.engines.build.gates import Measure
 from camera_perception.engines.tensorrt.manifest import BuildOptions
+from camera_perception.engines.tensorrt.package import PACKAGES, STANDARD, unavailable
 
 log = logging.getLogger(__name__)
 PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> metric per task, 0..1
@@ -28,12 +30,16 @@ def build_command(
     labelled: Path | None,
     most_lost: float | None,
     force: bool,
+    backend: str,
 ) -> None:
     """Build and print a summary. After Ctrl-C, TensorRT stops at its next step and no files remain."""
     import typer
 
     spec = load_spec(folder)
-    chosen = chosen_variant(spec, precision)
+    package = chosen_package(backend)
+    if reason := unavailable(package):
+        raise EngineError(f"no engine can be built here: {reason}")
+    tried = chosen_variants(spec, precision)
     if batch and batch != spec.input.batch:
         log.warning(
             "nodes look for engines with batch %d, as in model.json: to use batch %d in a node, set it in the input "
@@ -41,14 +47,27 @@ def build_command(
             spec.input.batch,
             batch,
         )
-    chosen = replace(chosen, input=replace(chosen.input, batch=batch or spec.input.batch))
-    measure = labelled_measure(labelled) if labelled else None
+    tried = [replace(each, input=replace(each.input, batch=batch or spec.input.batch)) for each in tried]
+    choices: dict[str, Any] = {
+        "measure": labelled_measure(labelled) if labelled else None,
+        "max_points_lost": most_lost,
+        "force": force,
+        "package": package,
+    }
     built = run_with_progress_bar(
-        lambda progress: build_engine(
-            chosen, options, out, progress=progress, measure=measure, max_points_lost=most_lost, force=force
+        lambda progress: build_best(
+            tried, lambda chosen: build_engine(chosen, options, out, progress=progress, **choices)
         )
     )
     typer.echo(summary(built))
+
+
+def chosen_package(backend: str) -> str:
+    """NVIDIA's package that builds; auto is TensorRT, or TensorRT for RTX where only that is installed."""
+    if backend not in ("auto", *PACKAGES):
+        raise EngineError(f"unknown backend '{backend}': expected auto, {' or '.join(PACKAGES)}")
+    usable = (name for name in PACKAGES if unavailable(name) is None)
+    return next(usable, STANDARD) if backend == "auto" else backend
 
 
 def labelled_measure(labelled: Path) -> Measure:

@@ -75,7 +75,7 @@ def _line_pairs(source: Path, model: Path, topic: str | None, engine: str) -> It
 
     opened, spec = open_source(source, topic), load_spec(model)
     pipeline = Pipeline(spec, load_engine(spec, engine))
-    for arrival in tqdm(opened.arrivals, total=opened.length or None, unit="img"):
+    for arrival in tqdm(opened.arrivals, total=opened.length or None, unit="img", disable=None):
         lines = {line.position: line.points for line in pipeline.run(arrival.frame()).lanes}
         if {-1, 1} <= lines.keys():
             yield lines[-1], lines[1]

@@ -76,7 +76,7 @@ def metrics_of_drive(source: Source, spec: ModelSpec, engine: Engine, thresholds
     pipeline.tune(thresholds)
     drive: Drive = []
     last_ns: int | None = None
-    for arrival in tqdm(source.arrivals, total=source.length or None, unit="img", desc=source.camera):
+    for arrival in tqdm(source.arrivals, total=source.length or None, unit="img", desc=source.camera, disable=None):
         try:
             perception = pipeline.run(arrival.frame())
         except BadImage:

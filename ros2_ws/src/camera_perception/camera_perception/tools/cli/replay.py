@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -11,60 +15,108 @@ from camera_perception.core.errors import BagError, CalibrationError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.select import load_engine
+from camera_perception.io.bag_reader import is_bag
+from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import Difference, compare_frames, table
-from camera_perception.tools.replay.metrics import latency_table, object_table, read_frames
-from camera_perception.tools.replay.replay import OUTPUTS, Result, replay
-from camera_perception.tools.replay.source import open_source
+from camera_perception.tools.replay.export import check_formats
+from camera_perception.tools.replay.independence import are_separate
+from camera_perception.tools.replay.metrics import latency_table, object_table, read_frames, stamp_ns_of
+from camera_perception.tools.replay.replay import ANNOTATED, MOUNTING_UNKNOWN, OUTPUTS, Result, replay
+from camera_perception.tools.replay.source import Source, image_files, open_source
 
 
-def replay_command(
-    path: Path,
-    model: Path,
-    out: Path,
-    camera: str | None,
-    mount: str | None,
-    backend: str,
-    threads: int,
-    force: bool,
-    limit: int,
-    video: bool,
-    reference: Path | None,
-    tolerance: float,
-) -> None:
-    """Replay, print a summary, and compare with a reference if given; typer.Exit(1) when they differ."""
-    if reference is not None:
-        wanted = read_frames(recording_of(reference))  # before the long part
-    source = open_source(path, camera, parse_mount(mount))
+@dataclass(frozen=True)
+class Choices:
+    """Options of the command, as in its --help."""
+
+    camera: str | None = None
+    calibration: Path | None = None
+    mount: str | None = None
+    independent: bool | None = None
+    backend: str = "auto"
+    threads: int = 0
+    force: bool = False
+    limit: int = 0
+    video: bool = True
+    formats: Sequence[str] = ()
+    reference: Path | None = None
+    tolerance: float = 1.0
+
+
+def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
+    """Replay, print a summary, and compare with a reference if given.
+
+    typer.Exit(1) when they differ, and when no image was decoded
+    """
+    formats = check_formats(chosen.formats)
+    wanted = read_frames(recording_of(chosen.reference)) if chosen.reference else None  # before the long part
+    refuse_to_overwrite(out, chosen.force)
+    pose, height = parse_mount(chosen.mount)
+    lens = camera_from_yaml(chosen.calibration) if chosen.calibration else None
+    source = open_source(path, chosen.camera, pose, lens)
     spec = load_spec(model)
-    engine = load_engine(spec, backend, threads=threads)
-    if force:
+    engine = load_engine(spec, chosen.backend, threads=chosen.threads)
+    if chosen.force:
         clear(out)
     try:
-        result = replay(source, spec, engine, out, limit=limit, video=video)
+        if height is not None:
+            pose, text = auto_mount(source, spec, engine, height)
+            typer.echo(text)
+            source = open_source(path, chosen.camera, pose, lens)
+        source = replace(source, separate=_separate(path, chosen.independent))
+        result = replay(source, spec, engine, out, limit=chosen.limit, video=chosen.video, formats=formats)
     finally:
         engine.close()
-    typer.echo(summary(result, engine.info.name))
-    if reference is not None:
-        verdict(compare_frames(read_frames(result.recording), wanted, tolerance), len(wanted))
+    typer.echo(summary(result, source, engine.info.name))
+    if not result.decoded:
+        reasons = "; ".join(result.bad)
+        typer.secho(f"no image was decoded: {reasons}", fg="red", err=True)
+        raise typer.Exit(1)
+    if wanted is not None:
+        first_ns = min(map(stamp_ns_of, wanted), default=0)
+        verdict(compare_frames(read_frames(result.recording), wanted, chosen.tolerance), len(wanted), first_ns)
+
+
+def _separate(path: Path, asked: bool | None) -> bool:
+    """Whether the images are independent: as asked, else as a folder of pictures looks."""
+    if asked is not None:
+        return asked
+    files = [] if is_bag(path) else image_files(path)
+    found = bool(files) and are_separate(files)
+    if found and len(files) > 1:
+        typer.echo("the pictures do not follow each other: no tracks, one picture each (--no-independent: as a film)")
+    return found
+
+
+def refuse_to_overwrite(out: Path, force: bool) -> None:
+    """BagError when the folder holds a replay that is not to be replaced."""
+    if not force and (out / OUTPUTS[0]).exists():
+        raise BagError(f"{out} holds a replay that exists already: --force replaces it, or give another --out")
 
 
 def clear(out: Path) -> None:
     """Remove the files of an earlier replay from the folder, and nothing else."""
     for name in OUTPUTS:
         (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / ANNOTATED, ignore_errors=True)
 
 
-def parse_mount(text: str | None) -> tuple[float, ...] | None:
-    """ "x,y,z,roll,pitch,yaw" as numbers."""
+def parse_mount(text: str | None) -> tuple[tuple[float, ...] | None, float | None]:
+    """ "x,y,z,roll,pitch,yaw" as numbers, or "auto,HEIGHT" as the height; None for what is not given."""
     if text is None:
-        return None
+        return None, None
     try:
-        numbers = tuple(map(float, text.split(",")))
+        numbers = tuple(map(float, text.removeprefix("auto,").split(",")))
     except ValueError:
         numbers = ()
-    if len(numbers) != 6 or numbers[2] <= 0:
-        raise CalibrationError(f"--mount {text}: give x,y,z,roll,pitch,yaw in metres and radians, with z > 0")
-    return numbers
+    if text.startswith("auto") and len(numbers) == 1 and numbers[0] > 0:
+        return None, numbers[0]
+    if text.startswith("auto") or len(numbers) != 6 or numbers[2] <= 0:
+        raise CalibrationError(
+            f"--mount {text}: give x,y,z,roll,pitch,yaw in metres and radians with z > 0, or auto,HEIGHT in metres"
+        )
+    return numbers, None
 
 
 def recording_of(path: Path) -> Path:
@@ -77,27 +129,65 @@ def recording_of(path: Path) -> Path:
     return path
 
 
-def summary(result: Result, engine_name: str) -> str:
-    """Latency and detections, for the terminal."""
+def summary(result: Result, source: Source, engine_name: str) -> str:
+    """Latency, detections and files, for the terminal."""
     latency = text_table(
         ("ms", "p50", "p95", "p99", "max"), [(name, *values) for name, values in latency_table(result.frames)]
     )
     objects = text_table(("class", "detections", "tracks"), object_table(result.frames))
     rate = len(result.frames) / max(result.seconds, 1e-9)
     head = f"{len(result.frames)} images in {result.seconds:.1f} s ({rate:.1f}/s) on {engine_name}"
-    return f"{head}\n\n{latency}\n\n{objects}\n\n{result.folder}: perception.mcap, report.html"
+    status = Counter(int(frame["status"]) for frame in result.frames)
+    images = text_table(
+        ("images", "number"),
+        [
+            ("ok", status[0]),
+            ("degraded", status[1]),
+            ("invalid", status[2] - sum(result.bad.values())),
+            ("not decoded", sum(result.bad.values())),
+        ],
+    )
+    why = "".join(f"no metres: {reason}\n\n" for reason in without_metres(result, source))
+    files = f"{result.folder}: {', '.join(result.written)}"
+    return f"{head}\n\n{images}\n\n{latency}\n\n{objects}\n\n{why}{files}"
 
 
-def verdict(differences: Sequence[Difference], count: int) -> None:
-    """Print the differences; typer.Exit(1) if there are any."""
+def without_metres(result: Result, source: Source) -> list[str]:
+    """Why a calibrated camera gives no metres, and what to do."""
+    camera = source.calibration
+    if camera is None:
+        return []
+    if not camera.metric:
+        return [MOUNTING_UNKNOWN]
+    sizes = {(frame["image_width"], frame["image_height"]) for frame in result.frames if frame.get("image_width")}
+    wrong = [f"{width}x{height}" for width, height in sizes - {(camera.width, camera.height)}]
+    size = f"the calibration is for {camera.width}x{camera.height}"
+    return [f"{size}, images are {wrong[0]}: calibrate at their size"] if wrong else []
+
+
+def seconds_text(difference: Difference, first_ns: int) -> str:
+    """When in the drive, in seconds since its first image."""
+    return f"{(difference.stamp_ns - first_ns) / 1e9:.2f} s"
+
+
+def _size(difference: Difference) -> str:
+    """How many tolerances; a dash where there are no two numbers to compare."""
+    return f"{difference.size:.3g}" if math.isfinite(difference.size) else "-"
+
+
+def verdict(differences: Sequence[Difference], count: int, first_ns: int) -> None:
+    """Print the differences; typer.Exit(1) if there are any.
+
+    first_ns  stamp of the first image of the reference
+    """
     if not differences:
         typer.secho(f"all {count} frames equal the reference", fg="green")
         return
     rows = [
-        (row.field, row.frames, row.worst.actual, row.worst.wanted, row.worst.stamp_ns, row.worst.size)
+        (row.field, row.frames, row.worst.actual, row.worst.wanted, seconds_text(row.worst, first_ns), _size(row.worst))
         for row in table(differences)
     ]
-    typer.echo(text_table(("field", "frames", "now", "reference", "worst at (ns)", "in tolerances"), rows))
+    typer.echo(text_table(("field", "frames", "now", "reference", "worst at", "in tolerances"), rows))
     frames = len({difference.stamp_ns for difference in differences})
     typer.secho(f"{frames} of {count} frames differ from the reference", fg="red")
     raise typer.Exit(1)

@@ -15,16 +15,16 @@ import numpy as np
 from tqdm import tqdm
 
 from camera_perception.core.errors import BadImage, BagError
-from camera_perception.io.bag_reader import Bag
+from camera_perception.io.bag_reader import Bag, is_bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.tools.privacy.cover import check_method, cover, planes_of_pixels
-from camera_perception.tools.privacy.detector import PrivacyDetector
+from camera_perception.tools.privacy.detector import Detector
 from camera_perception.tools.privacy.recorded_image import covered_file, is_jpeg, read
 from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.report import TILES, Report, Tally, tile_indices
 from camera_perception.tools.privacy.temporal import ImageDetections, plan_regions
-from camera_perception.tools.replay.source import Source, image_files, is_bag, open_source
+from camera_perception.tools.replay.source import Source, image_files, open_source
 from camera_perception.tools.replay.video import FrameRate, VideoWriter
 
 # Message types of other packages that carry images: CompressedVideo, theora and ffmpeg packets, DisparityImage ...
@@ -37,7 +37,7 @@ Plan = list[list[Region] | None]
 def anonymize(
     path: Path | str,
     out: Path | str,
-    detector: PrivacyDetector,
+    detector: Detector,
     settings: Settings | None = None,
     *,
     keep: Sequence[str] = (),
@@ -65,13 +65,14 @@ def anonymize(
     return report
 
 
-def _facts(path: Path, detector: PrivacyDetector, settings: Settings) -> dict[str, object]:
-    spec = detector.spec
-    model = {"name": spec.name, "version": spec.version, "sha256": spec.onnx_sha256}
-    return {"source": str(path), "model": model, "least_score": detector.min_score, **asdict(settings)}
+def _facts(path: Path, detector: Detector, settings: Settings) -> dict[str, object]:
+    models = [{"name": each.name, "version": each.version, "sha256": each.onnx_sha256} for each in detector.specs]
+    extra = {"extra_models": models[1:]} if models[1:] else {}
+    settled = {"least_score": detector.min_score, "tiles": detector.in_tiles, **asdict(settings)}
+    return {"source": str(path), "model": models[0], **extra, **settled}
 
 
-def detect(read_pixels: Callable[[], np.ndarray], stamp_ns: int, detector: PrivacyDetector) -> ImageDetections | None:
+def detect(read_pixels: Callable[[], np.ndarray], stamp_ns: int, detector: Detector) -> ImageDetections | None:
     """Detections in one image; None when it cannot be decoded."""
     try:
         image = read_pixels()
@@ -93,7 +94,7 @@ def _tally(images: Iterable[ImageDetections | None], plan: Plan) -> Tally:
 def _bag(
     path: Path,
     report: Report,
-    detector: PrivacyDetector,
+    detector: Detector,
     settings: Settings,
     keep: Sequence[str],
     drop: Sequence[str],
@@ -155,11 +156,13 @@ def _undecodable(topic: str, why: str) -> BagError:
 
 
 def _detect_bag(
-    bag: Bag, cameras: Sequence[str], detector: PrivacyDetector, progress: bool
+    bag: Bag, cameras: Sequence[str], detector: Detector, progress: bool
 ) -> dict[str, list[ImageDetections | None]]:
     images: dict[str, list[ImageDetections | None]] = {topic: [] for topic in cameras}
     total = sum(bag.contents.counts[topic] for topic in cameras)
-    for message in tqdm(bag.messages(cameras), total=total, unit="img", desc="detecting", disable=not progress):
+    for message in tqdm(
+        bag.messages(cameras), total=total, unit="img", desc="detecting", disable=None if progress else True
+    ):
         recorded = read(message.kind, message.data)
         images[message.topic].append(detect(recorded.pixels, recorded.stamp_ns, detector))
     return images
@@ -172,7 +175,9 @@ def _write_bag(
     tiles = {topic: tile_indices(plan, TILES // max(len(plans), 1)) for topic, plan in plans.items()}
     topics = [topic for topic in bag.topics if topic in writer.topics]
     total = sum(bag.contents.counts[topic] for topic in topics)
-    for message in tqdm(bag.messages(topics), total=total, unit="msg", desc="covering", disable=not progress):
+    for message in tqdm(
+        bag.messages(topics), total=total, unit="msg", desc="covering", disable=None if progress else True
+    ):
         data = message.data
         if message.topic in plans:
             index = next(indices[message.topic])
@@ -188,7 +193,7 @@ def _write_bag(
 # Videos and image files
 
 
-def _video(path: Path, report: Report, detector: PrivacyDetector, settings: Settings, progress: bool) -> None:
+def _video(path: Path, report: Report, detector: Detector, settings: Settings, progress: bool) -> None:
     source = open_source(path)
     if report.out.suffix != ".mp4":
         raise BagError(f"--out {report.out} for a video: give a name that ends in .mp4")
@@ -207,7 +212,7 @@ def _video(path: Path, report: Report, detector: PrivacyDetector, settings: Sett
     report.cameras = {path.name: _tally(images, plan)}
 
 
-def _images(path: Path, report: Report, detector: PrivacyDetector, settings: Settings, progress: bool) -> None:
+def _images(path: Path, report: Report, detector: Detector, settings: Settings, progress: bool) -> None:
     images = _detect_source(open_source(path), detector, progress)
     plan = plan_regions(images, detector.names, settings)
     tiles = tile_indices(plan, TILES)
@@ -221,8 +226,10 @@ def _images(path: Path, report: Report, detector: PrivacyDetector, settings: Set
     report.cameras = {path.name: _tally(images, plan)}
 
 
-def _detect_source(source: Source, detector: PrivacyDetector, progress: bool) -> list[ImageDetections | None]:
-    arrivals = tqdm(source.arrivals, total=source.length or None, unit="img", desc="detecting", disable=not progress)
+def _detect_source(source: Source, detector: Detector, progress: bool) -> list[ImageDetections | None]:
+    arrivals = tqdm(
+        source.arrivals, total=source.length or None, unit="img", desc="detecting", disable=None if progress else True
+    )
     return [detect(arrival.read, arrival.stamp_ns, detector) for arrival in arrivals]
 
 

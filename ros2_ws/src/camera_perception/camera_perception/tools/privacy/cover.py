@@ -47,7 +47,9 @@ def mosaic(cut: np.ndarray, short: int, plane: Plane) -> np.ndarray:
     cell = max(MIN_CELL, -(-short // CELLS))
     cells = max(1, round(width * plane.across / cell)), max(1, round(height * plane.down / cell))
     small = cv2.resize(cut.astype(np.float32), cells, interpolation=cv2.INTER_AREA)
-    return _as(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST), cut)
+    # By index: OpenCV 4.5.4 cannot resize an image of one pixel.
+    rows, columns = (np.arange(size) * n // size for size, n in zip((height, width), small.shape[:2]))
+    return _as(small[rows][:, columns], cut)
 
 
 def blur(cut: np.ndarray, short: int, plane: Plane) -> np.ndarray:

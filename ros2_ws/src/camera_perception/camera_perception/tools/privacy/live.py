@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from camera_perception.core.errors import BadImage
-from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.select import load_engine
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
-from camera_perception.tools.privacy.detector import PrivacyDetector
+from camera_perception.tools.privacy.detector import Detector, open_detector
 from camera_perception.tools.privacy.recorded_image import read
 from camera_perception.tools.privacy.regions import Settings
 from camera_perception.tools.privacy.temporal import BoxPredictor, ImageDetections, regions_of
@@ -15,7 +13,7 @@ from camera_perception.tools.privacy.temporal import BoxPredictor, ImageDetectio
 class LiveCover:
     """Used by one thread, with the images of each topic in their order."""
 
-    def __init__(self, detector: PrivacyDetector, settings: Settings | None = None) -> None:
+    def __init__(self, detector: Detector, settings: Settings | None = None) -> None:
         self._detector, self._settings = detector, settings or Settings()
         self._predictors: dict[str, BoxPredictor] = {}
         self.left_out = 0  # images that could not be decoded
@@ -42,6 +40,4 @@ class LiveCover:
 
 def open_live_cover(folder: str, threads: int = 0) -> LiveCover:
     """Covering with the model of a folder. raises ModelError or EngineError"""
-    spec = load_spec(folder)
-    engine = load_engine(spec, threads=threads)
-    return LiveCover(PrivacyDetector(spec, engine))
+    return LiveCover(open_detector([folder], threads=threads))

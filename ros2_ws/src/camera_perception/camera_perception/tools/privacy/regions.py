@@ -62,6 +62,11 @@ def can_be_covered(names: Sequence[str]) -> bool:
     return any(name in PEOPLE or name in PLATES or name in WHOLE_BOX for name in names)
 
 
+def content_of(name: str) -> str:
+    """What is covered of an object of this class: "head", "plate", or "" for nothing."""
+    return "head" if name in PEOPLE else "plate" if name in PLATES else WHOLE_BOX.get(name, "")
+
+
 def region_of(
     box: np.ndarray, name: str, size: tuple[int, int], settings: Settings, predicted: bool = False
 ) -> Region | None:
@@ -72,8 +77,7 @@ def region_of(
     x0, y0, x1, y1 = part
     more_x, more_y = settings.margin * (x1 - x0) + 2, settings.margin * (y1 - y0) + 2
     x0, y0, x1, y1 = _even((x0 - more_x, y0 - more_y, x1 + more_x, y1 + more_y), size)
-    content = "head" if name in PEOPLE else "plate" if name in PLATES else WHOLE_BOX[name]
-    return Region(x0, y0, x1, y1, content, predicted) if x0 < x1 and y0 < y1 else None
+    return Region(x0, y0, x1, y1, content_of(name), predicted) if x0 < x1 and y0 < y1 else None
 
 
 def _part(box: np.ndarray, name: str, whole: bool) -> tuple[float, float, float, float] | None:

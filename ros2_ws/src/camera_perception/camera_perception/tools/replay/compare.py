@@ -169,4 +169,8 @@ def _compare_arrays(actual: np.ndarray, wanted: np.ndarray, path: str, scale: fl
     size = np.nan_to_num(size, nan=np.inf)
     worst = int(np.argmax(size))
     if size.flat[worst] > 1:
-        yield path, f"{ours.flat[worst]:.6g}", f"{theirs.flat[worst]:.6g}", float(size.flat[worst])
+        yield path, _number(ours.flat[worst]), _number(theirs.flat[worst]), float(size.flat[worst])
+
+
+def _number(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.6g}"

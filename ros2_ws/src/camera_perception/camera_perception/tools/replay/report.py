@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
+from camera_perception.io.video_file import data_url
 from camera_perception.tools.replay.metrics import Fields, health_table, latency_table, object_table, seconds
 from camera_perception.tools.replay.plots import plots
 
 SAMPLE_WIDTH = 640
+LARGEST_FILM = 40 << 20  # bytes; browsers load larger pages only slowly
 
 
 def write_report(
@@ -25,6 +27,7 @@ def write_report(
     facts: Mapping[str, str] | None = None,
     samples: Sequence[tuple[int, np.ndarray]] = (),
     spec: ModelSpec | None = None,
+    film: Path | None = None,
     title: str = "Camera perception report",
 ) -> None:
     """Write the report.
@@ -32,6 +35,7 @@ def write_report(
     frames   from message.perception_fields or metrics.read_frames
     facts    name: text, listed at the top of the page
     samples  (index of the frame, BGR image)
+    film     carried in the page when it is not too large, else linked
     """
     from jinja2 import Template
 
@@ -45,8 +49,13 @@ def write_report(
         plots=plots(frames),
         samples=[(index, _caption(frames, index), _jpeg(image)) for index, image in samples],
         description=spec.description if spec else "",
+        film=_film(film) if film else "",
     )
     Path(path).write_text(html, "utf-8")
+
+
+def _film(path: Path) -> str:
+    return data_url(path) if path.stat().st_size <= LARGEST_FILM else path.name
 
 
 def _drive_facts(frames: Sequence[Fields]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage, BagError, CalibrationError
+from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.image.encodings import decode_compressed, decode_image
-from camera_perception.io.bag_reader import SUFFIXES, Bag, RawMessage, mounting
+from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -23,11 +24,15 @@ IMAGE_FOLDER_RATE = 10.0  # Hz, assumed for image files, which have no stamps
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One image as it would arrive at a node; `image` raises BadImage when it cannot be decoded."""
+    """One image as it would arrive at a node; `read` raises BadImage when it cannot be decoded.
+
+    name  of an image file, "" for other sources
+    """
 
     stamp_ns: int
     frame_id: str
     read: Any
+    name: str = ""
 
     def frame(self) -> Frame:
         return Frame(self.read(), self.stamp_ns, self.frame_id)
@@ -41,6 +46,7 @@ class Source:
     camera       short name for messages, e.g. "front"
     length       number of images; 0 when unknown before the end
     calibration  None for an uncalibrated camera
+    separate     the images do not belong to one drive: no tracks
     """
 
     name: str
@@ -48,38 +54,40 @@ class Source:
     length: int
     arrivals: Iterator[Arrival]
     calibration: Camera | None = None
+    separate: bool = False
 
 
-def open_source(path: Path | str, topic: str | None = None, mount: tuple[float, ...] | None = None) -> Source:
+def open_source(
+    path: Path | str,
+    topic: str | None = None,
+    mount: tuple[float, ...] | None = None,
+    lens: Camera | None = None,
+) -> Source:
     """The images of a rosbag2 recording, a video file, an image file or a folder of image files.
 
-    topic  image topic of a recording; required when it holds several cameras
+    topic  image topic of a recording, or a camera's short name; required when it holds several cameras
     mount  x y z roll pitch yaw of the camera in base_link, metres and radians; None: from the recording's /tf_static
+    lens   calibration, in place of the recording's CameraInfo
     raises BagError when path is none of these
     """
     path = Path(path)
     if not path.exists():
         raise BagError(f"{path} does not exist: give a recording, a video file, or a folder of images")
     if is_bag(path):
-        return _from_bag(Bag(path), topic, mount)
+        return _from_bag(Bag(path), topic, mount, lens)
     images = image_files(path)
-    return _from_images(path, images) if images else _from_video(path)
-
-
-def is_bag(path: Path) -> bool:
-    if path.is_dir():
-        return (path / "metadata.yaml").is_file() or any(p.suffix in SUFFIXES for p in path.iterdir())
-    return path.suffix in SUFFIXES
+    source = _from_images(path, images) if images else _from_video(path)
+    return replace(source, calibration=lens and _mounted(lens, mount))
 
 
 def image_files(path: Path) -> list[Path]:
-    """The image files of a folder, sorted by name, or path itself when it is one."""
-    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    """The image files of a folder in natural order, or path itself when it is one."""
+    paths = natural_order(path.iterdir()) if path.is_dir() else [path]
     return [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def choose_topic(bag: Bag, topic: str | None) -> str:
-    """The image topic to replay; BagError lists the choices when it is missing or ambiguous."""
+    """The image topic of this name, or of the camera with this short name; BagError lists the choices."""
     topics = bag.image_topics
     if not topics:
         raise BagError(f"{bag.path} has no image topic, only {', '.join(bag.topics) or 'nothing'}")
@@ -87,17 +95,32 @@ def choose_topic(bag: Bag, topic: str | None) -> str:
         return topics[0]
     if topic is None:
         raise BagError(f"{bag.path} has several cameras, choose one with --camera: {', '.join(topics)}")
-    if topic not in topics:
+    named = [each for each in topics if topic in (each, camera_name(each))]
+    if not named:
         raise BagError(f"{bag.path} has no image topic {topic}: choose one of {', '.join(topics)}")
-    return topic
+    return topic if topic in named else named[0]  # raw before compressed
 
 
-def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None) -> Source:
+def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None, lens: Camera | None) -> Source:
     topic = choose_topic(bag, topic)
     arrivals = (_arrival(message) for message in bag.messages([topic]))
     length = bag.contents.counts[topic]
     name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read up to the damage")
-    return Source(name, camera_name(topic), length, arrivals, _calibration(bag, topic, mount))
+    if lens is None:
+        calibration = _calibration(bag, topic, mount)
+    else:
+        calibration = _mounted(lens, mount) if mount else replace(lens, base_from_camera=_recorded_mounting(bag, topic))
+    return Source(name, camera_name(topic), length, arrivals, calibration)
+
+
+def _recorded_mounting(bag: Bag, topic: str) -> np.ndarray | None:
+    """base_from_camera (4, 4) from /tf_static for the frame of the images."""
+    message = next(bag.messages([topic]), None)
+    return mounting(bag, deserialize(message.kind, message.data).header.frame_id) if message else None
+
+
+def _mounted(lens: Camera, mount: tuple[float, ...] | None) -> Camera:
+    return replace(lens, base_from_camera=optical_from_rpy(mount[:3], mount[3:])) if mount else lens
 
 
 def camera_name(topic: str) -> str:
@@ -144,7 +167,9 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
 
 def _from_images(path: Path, images: list[Path]) -> Source:
     period_ns = round(1e9 / IMAGE_FOLDER_RATE)
-    arrivals = (Arrival(i * period_ns, path.stem, lambda file=file: _load(file)) for i, file in enumerate(images))
+    arrivals = (
+        Arrival(i * period_ns, path.stem, lambda file=file: _load(file), file.name) for i, file in enumerate(images)
+    )
     return Source(str(path), path.stem, len(images), arrivals)
 
 

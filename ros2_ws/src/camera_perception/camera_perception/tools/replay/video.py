@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from camera_perception.core.errors import BagError
+from camera_perception.io.video_file import VideoFile
 
 SAMPLES = 9  # images in the report
 RATE_STAMPS = 20  # stamps from which the frame rate is measured
@@ -32,23 +31,23 @@ class FrameRate:
 
 
 class VideoWriter:
-    """An mp4 file. The first images wait until the frame rate is known; all get the size of the first.
-
-    raises BagError when the file cannot be written
-    """
+    """A video whose first images wait until the frame rate is known."""
 
     def __init__(self, path: Path, enabled: bool = True) -> None:
-        self._path, self._enabled = path, enabled
+        self.path, self._enabled = path, enabled
         self._waiting: list[np.ndarray] = []
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
+        self._file: VideoFile | None = None
 
     def add(self, image: np.ndarray, rate: FrameRate) -> None:
         if not self._enabled:
             return
         self._waiting.append(image)
-        if self._writer is not None or len(self._waiting) >= 3:
+        if self._file is not None or len(self._waiting) >= 3:
             self._write_waiting(rate.hz)
+
+    @property
+    def written(self) -> bool:
+        return self._file is not None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -56,18 +55,13 @@ class VideoWriter:
     def __exit__(self, *_: object) -> None:
         if self._waiting:
             self._write_waiting(DEFAULT_RATE)
-        if self._writer is not None:
-            self._writer.release()
+        if self._file is not None:
+            self._file.close()
 
     def _write_waiting(self, hz: float) -> None:
-        if self._writer is None:
-            self._size = self._waiting[0].shape[1], self._waiting[0].shape[0]
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), hz, self._size)
-            if not self._writer.isOpened():
-                raise BagError(f"{self._path} cannot be written: OpenCV has no mp4 encoder, or the disk is full")
+        self._file = self._file or VideoFile(self.path, hz)
         for image in self._waiting:
-            fits = (image.shape[1], image.shape[0]) == self._size
-            self._writer.write(image if fits else cv2.resize(image, self._size))
+            self._file.write(image)
         self._waiting.clear()
 
 

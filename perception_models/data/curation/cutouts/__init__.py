@@ -1,0 +1,1 @@
+"""Cut-outs of real people, riders and vehicles, to be pasted into other images."""

@@ -1,0 +1,65 @@
+"""Calibrated scores and thresholds per class of object heads.
+
+options  calibration: class -> [slope, offset]; the published score is sigmoid(slope * logit(network score) + offset)
+         (Platt, 1999), so that it is the precision to expect; classes that are not named keep the network's score;
+         thresholds: class -> minimum published score; classes that are not named use the head's threshold. A threshold
+         that is asked for instead of the head's own scales all of them by the same factor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camera_perception.core.model_spec import HeadSpec
+from camera_perception.decode.heads import expect
+
+TINY = 1e-6  # from 0 and 1, where the logit ends
+LOWEST_CALIBRATED = 0.005  # network scores below this are never looked at where scores are calibrated
+
+
+def check_scores(head: HeadSpec) -> None:
+    """ModelError unless the options fit the classes."""
+    for option in ("calibration", "thresholds"):
+        unknown = [name for name in head.options.get(option, {}) if name not in head.classes]
+        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {', '.join(head.classes)}")
+    for name, pair in head.options.get("calibration", {}).items():
+        fits = len(pair) == 2 and pair[0] > 0
+        expect(fits, head, f"option 'calibration' gives {pair} for '{name}': expected a slope above 0 and an offset")
+    for name, score in head.options.get("thresholds", {}).items():
+        expect(0 <= score <= 1, head, f"option 'thresholds' gives {score} for '{name}': expected 0 to 1")
+
+
+def minimum_scores(head: HeadSpec, threshold: float) -> np.ndarray:
+    """(C,) float32 minimum published score of each class when this threshold is asked for."""
+    own = head.options.get("thresholds", {})
+    if not own or head.threshold <= 0:
+        return np.full(len(head.classes), threshold, np.float32)
+    scores = np.array([own.get(name, head.threshold) for name in head.classes])
+    return np.asarray((scores * (threshold / head.threshold)).clip(0, 1), np.float32)
+
+
+def lowest_network_score(head: HeadSpec, threshold: float) -> float:
+    """Network scores below this are not published for any class."""
+    if head.options.get("calibration"):
+        return min(threshold, LOWEST_CALIBRATED)
+    return float(minimum_scores(head, threshold).min(initial=1.0))
+
+
+def calibrated(scores: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
+    """(N,) published scores of network scores (N,) of these class indices; unchanged without calibration."""
+    pairs = head.options.get("calibration")
+    if not pairs or not len(scores):
+        return scores
+    table = np.array([pairs.get(name, (1.0, 0.0)) for name in head.classes])
+    slope, offset = table[classes.clip(0, len(table) - 1)].T
+    inside = scores.clip(TINY, 1 - TINY).astype(float)
+    return np.asarray(1 / (1 + np.exp(-slope * np.log(inside / (1 - inside)) - offset)), np.float32)
+
+
+def reported(
+    scores: np.ndarray, classes: np.ndarray, head: HeadSpec, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of candidates (N,) that are published, and their scores."""
+    published = calibrated(scores, classes, head)
+    rows = (published >= minimum_scores(head, threshold)[classes.clip(0, len(head.classes) - 1)]).nonzero()[0]
+    return rows, published[rows]

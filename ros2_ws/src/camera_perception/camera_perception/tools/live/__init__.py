@@ -1,0 +1,1 @@
+"""The live page: a recording, a camera or running nodes, watched in a browser."""

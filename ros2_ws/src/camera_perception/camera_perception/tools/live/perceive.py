@@ -1,0 +1,156 @@
+"""From an image to what a viewer gets: the pipeline of each camera, and covering before anything is sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from queue import SimpleQueue
+
+import numpy as np
+
+from camera_perception.core.errors import BadImage
+from camera_perception.core.model_spec import ModelSpec
+from camera_perception.core.types import Frame, Status
+from camera_perception.engines import Engine
+from camera_perception.geometry.camera import Camera
+from camera_perception.io.perception_frame import failed_fields, perception_fields
+from camera_perception.pipeline import Pipeline
+from camera_perception.tools.live.protocol import LiveFrame
+from camera_perception.tools.live.recordings import Motion, Picture, jpeg, shown_file
+from camera_perception.tools.privacy.cover import cover, planes_of_pixels
+from camera_perception.tools.privacy.detector import PrivacyDetector
+from camera_perception.tools.privacy.regions import Settings
+from camera_perception.tools.privacy.temporal import BoxPredictor, ImageDetections, regions_of
+
+NAN = float("nan")
+
+
+class Perceiver:
+    """The pipelines of all cameras, with one engine; used by one thread.
+
+    anonymize  cover heads and number plates in the images that are sent
+    """
+
+    def __init__(
+        self, spec: ModelSpec, engine: Engine, cameras: Mapping[str, Camera | None], anonymize: bool = False
+    ) -> None:
+        self.spec, self.engine = spec, engine
+        self.thresholds = {head.head: head.threshold for head in spec.heads}
+        self._pipelines = {name: Pipeline(spec, engine, camera) for name, camera in cameras.items()}
+        self._cover = PictureCover(PrivacyDetector(spec, engine)) if anonymize else None
+        self._new_models: SimpleQueue[tuple[ModelSpec, Engine]] = SimpleQueue()
+        self._last_ns: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+
+    @property
+    def cameras(self) -> dict[str, Camera | None]:
+        return {name: pipeline.camera for name, pipeline in self._pipelines.items()}
+
+    def tune(self, head: str, threshold: float) -> bool:
+        """Set the minimum score of one head for all cameras; False when there is no such head or score."""
+        if head not in self.thresholds or not 0.0 <= threshold <= 1.0:
+            return False
+        self.thresholds[head] = threshold
+        for pipeline in self._pipelines.values():
+            pipeline.tune(self.thresholds)
+        return True
+
+    def replace_model(self, spec: ModelSpec, engine: Engine) -> None:
+        """Use another model from the next image on, with its own thresholds; may be called from any thread."""
+        self._new_models.put((spec, engine))
+
+    def _take_model(self) -> None:
+        """Change to the last model that was given; tracks continue, the engines before it are closed."""
+        while not self._new_models.empty():
+            spec, engine = self._new_models.get()
+            pipelines = {name: Pipeline(spec, engine, old.camera) for name, old in self._pipelines.items()}
+            for name, pipeline in pipelines.items():
+                pipeline.continue_from(self._pipelines[name])
+            self._pipelines = pipelines
+            self.engine.close()
+            self.spec, self.engine = spec, engine
+            self.thresholds = {head.head: head.threshold for head in spec.heads}
+            if self._cover is not None:
+                self._cover = PictureCover(PrivacyDetector(spec, engine))
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def reset(self) -> None:
+        """Forget everything, as after a jump in time that viewers asked for: new pipelines flag no CLOCK_JUMP."""
+        self._last_ns.clear()
+        self._pipelines = {name: Pipeline(self.spec, self.engine, old.camera) for name, old in self._pipelines.items()}
+        for pipeline in self._pipelines.values():
+            pipeline.tune(self.thresholds)
+        if self._cover is not None:
+            self._cover.reset()
+
+    def __call__(self, picture: Picture, start_ns: int, motion: Motion, live: bool = False) -> LiveFrame:
+        """Perceive one image.
+
+        start_ns  the zero of the timeline
+        live      stamps are times of this machine's clock: the age is known
+        """
+        self._take_model()
+        number = self._counts[picture.camera] = self._counts.get(picture.camera, -1) + 1
+        seconds = (picture.time_ns - start_ns) / 1e9
+        started = time.perf_counter_ns()
+        try:
+            image = picture.pixels()
+        except BadImage as error:
+            flag = Status.WRONG_ENCODING if "encoding" in str(error) else Status.BAD_IMAGE
+            fields = failed_fields(
+                picture.stamp_ns, picture.frame_id, flag, camera_name=picture.camera, frame_seq=number
+            )
+            return LiveFrame(picture.camera, fields, b"", "", seconds)
+        decode_ms = (time.perf_counter_ns() - started) / 1e6
+        fields = self._perceived(picture, image, number, decode_ms, motion, live)
+        file, kind = self._shown(picture, image)
+        return LiveFrame(picture.camera, fields, file, kind, seconds, picture.turned)
+
+    def _perceived(
+        self, picture: Picture, image: np.ndarray, number: int, decode_ms: float, motion: Motion, live: bool
+    ) -> dict[str, object]:
+        """The fields of the PerceptionFrame."""
+        last_ns = self._last_ns.get(picture.camera)
+        moved = None if last_ns is None else motion(last_ns, picture.stamp_ns)
+        self._last_ns[picture.camera] = picture.stamp_ns
+        frame = Frame(image, picture.stamp_ns, picture.frame_id)
+        perception = self._pipelines[picture.camera].run(frame, moved)
+        timing = replace(perception.timing, decode_ms=decode_ms)
+        return perception_fields(
+            replace(perception, timing=timing),
+            self.spec,
+            camera_name=picture.camera,
+            engine_id=self.engine.info.engine_id,
+            frame_seq=number,
+            age_ms=(time.time_ns() - picture.stamp_ns) / 1e6 if live else NAN,
+        )
+
+    def _shown(self, picture: Picture, image: np.ndarray) -> tuple[bytes, str]:
+        if self._cover is None:
+            return shown_file(picture, image)
+        return jpeg(self._cover(picture.camera, picture.stamp_ns, image)), "image/jpeg"
+
+
+class PictureCover:
+    """Covers heads and number plates; used by one thread, with the images of each camera in their order."""
+
+    def __init__(self, detector: PrivacyDetector, settings: Settings | None = None) -> None:
+        self._detector, self._settings = detector, settings or Settings()
+        self._predictors: dict[str, BoxPredictor] = {}
+
+    def reset(self) -> None:
+        """Forget past detections."""
+        self._predictors.clear()
+
+    def __call__(self, camera: str, stamp_ns: int, image: np.ndarray) -> np.ndarray:
+        """A copy of an image (H, W, 3) uint8 BGR with its regions covered."""
+        names, settings = self._detector.names, self._settings
+        seen = ImageDetections(stamp_ns, image.shape[:2], self._detector(image))
+        predictor = self._predictors.setdefault(camera, BoxPredictor(names, settings.hold))
+        covered = image.copy()
+        regions = regions_of(seen, [predictor.update(seen)], names, settings)
+        cover(planes_of_pixels(covered), regions, settings.how)
+        return covered

@@ -1,0 +1,87 @@
+"""The library in five lines: open a model, perceive an image, draw the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from camera_perception.core.errors import BadImage
+from camera_perception.core.model_spec import ModelSpec, load_spec
+from camera_perception.core.types import Frame
+from camera_perception.core.types import Perception as Result
+from camera_perception.draw import overlay
+from camera_perception.engines import Engine
+from camera_perception.engines.select import load_engine
+from camera_perception.geometry.camera import Camera
+from camera_perception.pipeline import Pipeline
+
+
+class Perception:
+    """A model that perceives one camera's images, one after the other.
+
+    perception = Perception.load("perception_models/zoo/demo")
+    seen = perception("drive/000123.jpg")
+    print(perception.names(seen), seen.objects.boxes)
+    """
+
+    def __init__(self, spec: ModelSpec, engine: Engine, camera: Camera | None = None) -> None:
+        self.spec, self._engine = spec, engine
+        self._pipeline = Pipeline(spec, engine, camera)
+        self._next_ns = 0
+
+    @classmethod
+    def load(
+        cls, model: Path | str, camera: Camera | None = None, *, engine: str = "auto", threads: int = 0
+    ) -> Perception:
+        """Open a model folder.
+
+        camera   with its pose on the car, for results in metres
+        engine   backend; auto: the fastest that reproduces the model's reference
+        threads  CPU threads; 0: the engine decides
+        """
+        spec = load_spec(model)
+        return cls(spec, load_engine(spec, engine, threads=threads), camera)
+
+    def __call__(self, image: np.ndarray | Path | str, stamp: float | None = None) -> Result:
+        """What is in an image; objects and lanes are tracked from image to image.
+
+        image  (H, W, 3) uint8 BGR, or a file
+        stamp  seconds; default: a tenth after the last image
+        """
+        pixels = image if isinstance(image, np.ndarray) else _read(Path(image))
+        stamp_ns = self._next_ns if stamp is None else round(stamp * 1e9)
+        self._next_ns = stamp_ns + 10**8
+        return self._pipeline.run(Frame(pixels, stamp_ns))
+
+    def names(self, result: Result) -> list[str]:
+        """The class name of each object."""
+        return [self.spec.classes[index] for index in result.objects.classes]
+
+    def draw(self, result: Result) -> np.ndarray:
+        """(H, W, 3) uint8 BGR: the image with everything that was found."""
+        return overlay(result.frame.image, result, self.spec)
+
+    def reset(self) -> None:
+        """Forget tracks: before an image that does not follow the last one."""
+        self._pipeline.reset()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def __enter__(self) -> Perception:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _read(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if image is None:
+        raise BadImage(f"{path} is not an image that OpenCV can read: give a picture, or an array (H, W, 3) in BGR")
+    return image
