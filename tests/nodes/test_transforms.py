@@ -134,7 +134,7 @@ def test_a_mounting_published_anew_is_followed_and_flagged_once(followed):
     followed.on_info(camera_info())  # the same intrinsics: not looked at again
     assert height_and_flags(followed, 2 * SECOND) == (2.8, Status.MOUNTING_CHANGED)
     assert height_and_flags(followed, 3 * SECOND) == (2.8, Status(0))
-    assert followed.at(4 * SECOND)[0] is followed.at(5 * SECOND)[0]  # nothing is built anew for each image
+    assert followed.at(4 * SECOND)[0] is followed.at(5 * SECOND)[0]  # nothing is rebuilt for each image
 
 
 def test_a_moving_mounting_is_that_of_each_image(followed):

@@ -168,7 +168,7 @@ def _open_reader(path: Path) -> Any:
     try:
         reader = Reader(path)
         reader.open()
-        # rosbags reads the splits as metadata.yaml lists them, and tools that write it anew sort by name.
+        # rosbags reads the splits as metadata.yaml lists them, and tools that rewrite that file sort by name.
         if isinstance(splits := getattr(reader.storage, "storages", None), list):
             splits.sort(key=lambda split: split.metadata.start_time)
         return reader

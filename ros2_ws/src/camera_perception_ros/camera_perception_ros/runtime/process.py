@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 T = TypeVar("T")
-EXIT_CONTEXT_LOST = 3  # exit code: the GPU's context is lost, the same process started again can go on
+EXIT_CONTEXT_LOST = 3  # exit code: the GPU's context is lost, a restarted process recovers
 EXIT_TIMEOUT = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
 
 

@@ -188,7 +188,7 @@ class Player:
         self.position_ns = picture.time_ns
         self._past.append((picture.camera, picture.time_ns))
         self._waiting = next(self._pictures, None)
-        if self._due() < -0.5:  # the engine is slower than the recording: go on from here, without catching up
+        if self._due() < -0.5:  # the engine is slower than the recording: continue from here without catching up
             self._anchor = time.monotonic(), picture.time_ns
 
     def _publish(self, picture: Picture) -> None:
