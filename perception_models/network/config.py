@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+EFFICIENTNET_WIDTHS = [24, 40, 112, 192]
+
 
 @dataclass
 class NetworkConfig:
@@ -19,6 +21,7 @@ class NetworkConfig:
     lane_features    channels pooled along a line to classify its type and colour
     small_objects    detect objects at stride 4 too (small traffic lights); more anchor points, a little slower
     side_towers      box regression gets a convolution of its own, separate from the one for classes
+    backbone         residual (stem, widths and depths apply) or efficientnet_lite0 (network/efficientnet.py)
     attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
     tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
@@ -32,8 +35,14 @@ class NetworkConfig:
     lane_features: int = 32
     small_objects: bool = False
     side_towers: bool = False
+    backbone: str = "residual"
     attention: bool = False
     tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the backbone's maps at strides 4, 8, 16, 32."""
+        return EFFICIENTNET_WIDTHS if self.backbone == "efficientnet_lite0" else self.widths
 
     @property
     def strides(self) -> tuple[int, ...]:

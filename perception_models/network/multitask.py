@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from perception_models.data import labels
-from perception_models.network.backbone import Backbone, Neck
+from perception_models.network.backbone import BACKBONES, Neck
 from perception_models.network.config import NetworkConfig
 from perception_models.network.heads import LaneHead, MaskHead, ObjectHead, SceneHead
 
@@ -40,10 +40,12 @@ class PerceptionNet(nn.Module):
         super().__init__()
         if unknown := set(config.tasks) - set(HEADS):
             raise ValueError(f"unknown tasks {sorted(unknown)}: expected some of {', '.join(HEADS)}")
+        if config.backbone not in BACKBONES:
+            raise ValueError(f"unknown backbone '{config.backbone}': expected one of {', '.join(BACKBONES)}")
         self.config = config
         # Batch norm follows, so scaling is all the normalisation needed; export folds it into the first weights.
         self.input_scale = 1 / 64
-        self.backbone = Backbone(config)
+        self.backbone = BACKBONES[config.backbone](config)
         self.neck = Neck(config)
         self.heads = nn.ModuleDict({task: HEADS[task](config) for task in config.tasks})
 

