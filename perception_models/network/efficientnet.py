@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -94,13 +94,13 @@ def load_imagenet(backbone: EfficientNetLite0, path: Path) -> None:
     They expect RGB as (x - 127) / 128; here that is part of the first convolution and its batch norm.
     """
     source: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
-    blocks = [block for stage in backbone.stages for group in stage for block in group]
+    blocks = [module for module in backbone.modules() if isinstance(module, InvertedResidual)]
     copy_block(backbone.stem, source, "_conv_stem", "_bn0")
     for number, block in enumerate(blocks):
         names = [("_expand_conv", "_bn0")] * (len(block.body) == 3) + [
             ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]  # fmt: skip
         for layer, (conv, norm) in zip(block.body, names):
-            copy_block(layer, source, f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}")
+            copy_block(cast(ConvBlock, layer), source, f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}")
     stem = backbone.stem
     with torch.no_grad():
         stem.norm.running_mean += stem.conv.weight.sum((1, 2, 3)) * 127 / 128  # type: ignore[operator]

@@ -11,6 +11,7 @@ import perception_models
 from perception_models.config import SettingsError
 from perception_models.data.registry import find_entries
 from perception_models.losses import LossConfig
+from perception_models.losses.adversarial import AdversarialConfig
 from perception_models.losses.balancing import BalanceConfig
 
 PACKAGE = Path(perception_models.__file__).parent
@@ -162,6 +163,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     phases: list[PhaseConfig] = field(default_factory=list)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)

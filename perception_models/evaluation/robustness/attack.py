@@ -1,9 +1,4 @@
-"""Robustness of a network to adversarial perturbations (FGSM and PGD).
-
-White-box attacks: they use the weights and the labels, and may change every channel of every pixel by `strength` of 255
-grey levels. FGSM (Goodfellow et al. 2015, arXiv 1412.6572) takes one step, PGD (Madry et al. 2018, arXiv 1706.06083)
-several.
-"""
+"""Robustness of a network to adversarial perturbations (losses/adversarial.py)."""
 
 from __future__ import annotations
 
@@ -14,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from perception_models.data import Sample, collate, targets
 from perception_models.data.registry import find_datasets
 from perception_models.data.warp import letterbox, warp
 from perception_models.evaluation.model import open_model
 from perception_models.evaluation.records import evenly_spaced, headlines, record, summarise
-from perception_models.losses import LossConfig, task_losses
-from perception_models.network import PerceptionNet
+from perception_models.losses.adversarial import attacked
 from perception_models.training.checkpoint import load_network
 
 
@@ -59,25 +51,6 @@ def attack(
     out.mkdir(parents=True, exist_ok=True)
     (out / "attack.json").write_text(json.dumps(metrics, indent=1), "utf-8")
     return metrics
-
-
-def attacked(net: PerceptionNet, batch: dict[str, Tensor], strength: float, steps: int = 1) -> Tensor:
-    """(B, H, W, 3) uint8 images with the highest loss whose channels differ by at most `strength` grey levels.
-
-    steps  1 is FGSM; more is PGD with steps of 2.5 * strength / steps, started at the clean image: deterministic
-    """
-    clean = batch["images"].float()
-    images = clean.clone()
-    for _ in range(steps):
-        images.requires_grad_()
-        losses = task_losses(net(images), batch, LossConfig(), net.config.strides)
-        total = sum(losses.values(), start=torch.zeros(()))
-        (gradient,) = torch.autograd.grad(total, [images])
-        step = strength if steps == 1 else 2.5 * strength / steps
-        images = images.detach() + step * gradient.sign()
-        images = torch.minimum(torch.maximum(images, clean - strength), clean + strength).clamp(0, 255)
-    # Whole levels, rounded towards the clean image, so that no channel exceeds the limit.
-    return (clean + (images - clean).trunc()).to(torch.uint8)
 
 
 def _samples(data: Sequence[Path], limit: int | None, size: tuple[int, int]) -> Iterator[Sample]:
