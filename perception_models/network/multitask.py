@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -54,8 +54,8 @@ class PerceptionNet(nn.Module):
         """The last weight that all heads depend on: where task gradients are compared."""
         return self.neck.down_to_p3.conv.weight
 
-    def forward(self, images: Tensor, branches: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
-        """images B H W 3 uint8; `branches` of the object head to run."""
+    def forward(self, images: Tensor, branches: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """images B H W 3 uint8; `branches` of the object head to run, by default all that it has."""
         return self.outputs(self.pyramid(images), branches)
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -67,10 +67,11 @@ class PerceptionNet(nn.Module):
         )
         return maps
 
-    def outputs(self, pyramid: tuple[Tensor, ...], branches: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
+    def outputs(self, pyramid: tuple[Tensor, ...], branches: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Raw outputs of all heads from the feature maps."""
         outputs: dict[str, Tensor] = {}
+        wanted = self.config.branches if branches is None else branches
         for task, head in self.heads.items():
-            values = head(pyramid, branches) if task == "objects" else head(pyramid)
+            values = head(pyramid, wanted) if task == "objects" else head(pyramid)
             outputs.update(values if isinstance(values, dict) else {task: values})
         return outputs

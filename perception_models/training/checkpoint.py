@@ -92,7 +92,8 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
 
 
 def _object_levels(tensors: dict[str, Tensor]) -> int:
-    return sum(bool(re.fullmatch(r"heads\.objects\.one\.classes\.\d+\.weight", name)) for name in tensors)
+    level = re.compile(r"heads\.objects\.(?:many|one)\.classes\.(\d+)\.weight")
+    return len({match[1] for name in tensors if (match := level.fullmatch(name))})
 
 
 def _renumbered(tensors: dict[str, Tensor], finer: int) -> dict[str, Tensor]:

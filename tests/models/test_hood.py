@@ -46,13 +46,9 @@ def test_masks_say_no_road_and_no_class():
     assert (after.semantic[~cover] == 1).all()
 
 
-def test_without_a_drivable_map_only_the_hood_is_labelled():
+def test_what_is_not_labelled_stays_unlabelled():
     after = hood(street(), np.random.default_rng(4))
-    cover = outline(SIZE, np.random.default_rng(4))
-    assert (after.drivable[cover] == 0).all()
-    assert (after.drivable[~cover] == IGNORE).all()
-    assert after.semantic is None
-    assert after.boxes is None
+    assert (after.drivable, after.semantic, after.boxes, after.lanes) == (None, None, None, None)
 
 
 def test_boxes_and_lines_behind_it_shrink_or_go():
