@@ -63,8 +63,10 @@ def _object_tasks(
 ) -> dict[str, Tensor]:
     weights = {"many": config.one_to_many, "one": config.one_to_one}
     branches = {name: object_losses(outputs, batch, strides, name) for name in weights if f"{name}_classes" in outputs}
-    parts = next(iter(branches.values()))
-    both = {part: torch.stack([weights[name] * losses[part] for name, losses in branches.items()]).sum() for part in parts}
+    both = {
+        part: torch.stack([weights[name] * losses[part] for name, losses in branches.items()]).sum()
+        for part in next(iter(branches.values()))
+    }
     objects = both["classes"] + config.choice * both["choice"] + config.boxes * both["boxes"]
     return {"objects": objects, "lights": both["lights"]}
 

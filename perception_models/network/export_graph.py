@@ -15,7 +15,6 @@ from perception_models.data import labels
 from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.network.multitask import PerceptionNet
 
-
 # Rows of the output: many objects of a crowded street, and of the branch "many" some anchors of each.
 TOP = {"one": 300, "many": 800}
 

@@ -8,7 +8,7 @@ from camera_perception.core.boxes import nms
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import Shapes, expect, expect_shape
-from camera_perception.decode.scores import check_scores, lowest_network_score, reported
+from camera_perception.decode.scores import check_scores, lowest_network_score, object_groups, reported
 from camera_perception.image.letterbox import Letterbox
 
 DEFAULT_IOU = 0.45  # for models that need suppression when model.json has no nms_iou
@@ -43,7 +43,7 @@ def detections_from(
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
     if max_iou is not None:
-        rows = rows[nms(boxes[rows], scores[rows], classes[rows], max_iou)]
+        rows = rows[nms(boxes[rows], scores[rows], object_groups(head)[classes[rows]], max_iou)]
     states = light_states[rows].astype(np.float32, copy=False)
     return Detections(
         in_image[rows],
