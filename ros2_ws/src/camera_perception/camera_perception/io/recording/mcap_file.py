@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-MAGIC = b"\x89MCAP0\r\n"
+from camera_perception.io.recording.mcap_records import MAGIC
+
 COPIES = 2  # chunks with a schema or channel: a damaged one does not make all later messages unreadable
 
 
