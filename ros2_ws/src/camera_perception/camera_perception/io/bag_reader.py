@@ -5,6 +5,7 @@ ROS 1 bags, and mcap files with messages of ROS 1 or Foxglove. Damaged files are
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from mimetypes import guess_type
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +19,13 @@ from camera_perception.io.recording.databases import read_databases
 from camera_perception.io.recording.front_to_back import read_front_to_back
 from camera_perception.io.recording.indexed import Unusable, read_indexed
 from camera_perception.io.recording.message import Contents, RawMessage, Select
-from camera_perception.io.recording.storage import DATABASE, storage_files, storage_of, unpacked_files
+from camera_perception.io.recording.ros1 import read_ros1
+from camera_perception.io.recording.storage import DATABASE, ROS1, storage_files, storage_of, unpacked_files
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE, deserialize
 
 __all__ = ["Bag", "Contents", "RawMessage", "is_bag", "mounting"]
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
+MOST_TRANSFORMS = 1_000  # messages
 
 
 class Bag:
@@ -74,6 +77,8 @@ class Bag:
             raise BagError(f"{self.path} does not exist: give {INPUTS}")
         if not is_bag(self.path):
             raise BagError(f"{self.path} is {_kind(self.path)}, not a recording: {ADVICE}")
+        if {storage_of(path) for path in storage_files(self.path)} == {ROS1}:
+            return read_ros1(storage_files(self.path), by_index)
         try:
             if by_index:
                 return self._open_indexed(self.path)
@@ -104,18 +109,23 @@ class Bag:
 
 
 def mounting(bag: Bag, frame: str, base: str = "base_link") -> np.ndarray | None:
-    """base_from_camera (4, 4) of an optical frame from the recording's /tf_static; None when it is not in it."""
-    topics = [topic for topic, kind in bag.topics.items() if kind == TRANSFORMS and topic.endswith("tf_static")]
+    """base_from_camera (4, 4) of an optical frame from the recording's transforms; None when it is not in them.
+
+    They are those of /tf_static, else the first of other topics: ROS 1 and Foxglove recordings may have no /tf_static.
+    """
+    topics = [topic for topic, kind in bag.topics.items() if kind == TRANSFORMS and bag.contents.counts[topic]]
+    static = [topic for topic in topics if topic.endswith("tf_static")]
     tree = TfTree()
-    for message in bag.messages(topics) if topics else ():
+    for message in islice(bag.messages(static or topics), None if static else MOST_TRANSFORMS) if topics else ():
         for entry in deserialize(message.kind, message.data).transforms:
             _add(tree, entry)
-    return tree.base_from(base, frame)
+    return tree.base_from(base, frame.lstrip("/"))
 
 
 def _add(tree: TfTree, entry: Any) -> None:
     t, q = entry.transform.translation, entry.transform.rotation
-    tree.add(entry.header.frame_id, entry.child_frame_id, (t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+    parent, child = entry.header.frame_id.lstrip("/"), entry.child_frame_id.lstrip("/")  # ROS 1 began names with /
+    tree.add(parent, child, (t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
 
 
 def is_bag(path: Path) -> bool:

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from camera_perception.core.errors import BagError
+from camera_perception.io.offered_qos import profiles_of
+from camera_perception.io.recording.foxglove import foxglove_translation
+from camera_perception.io.recording.mcap_records import Channel, Schema
 from camera_perception.io.recording.mcap_salvage import Salvage
 from camera_perception.io.recording.message import Contents, RawMessage, Select
-from camera_perception.io.recording.translation import Translation, translation_of
+from camera_perception.io.recording.ros1 import ros1_translation
+from camera_perception.io.recording.translation import Translation
 
 MOST_NAMED = 3  # topics in a text
 
@@ -40,6 +44,20 @@ def _translations(files: Sequence[Salvage]) -> dict[str, Translation]:
             if known is None or known.problem:
                 found[channel.topic] = translation_of(file.schemas.get(channel.schema_id), channel)
     return found
+
+
+def translation_of(schema: Schema | None, channel: Channel) -> Translation:
+    """By the encodings that the file names."""
+    if schema is None:
+        return Translation("", problem="has no schema, so its type is unknown")
+    if channel.encoding == "cdr":
+        offered = profiles_of(channel.metadata.get("offered_qos_profiles", ""))
+        return Translation(schema.name, schema.data.decode(errors="replace"), offered)
+    if channel.encoding == "ros1":
+        return ros1_translation(schema.name, schema.data.decode(errors="replace"))
+    if channel.encoding in ("protobuf", "json"):
+        return foxglove_translation(schema.name, channel.encoding, schema.data)
+    return Translation(schema.name, problem=f"is {schema.name[:80]} in {channel.encoding[:40]}, which is not supported")
 
 
 def _contents(files: Sequence[Salvage], translations: dict[str, Translation]) -> Contents:

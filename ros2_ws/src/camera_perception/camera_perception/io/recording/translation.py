@@ -1,13 +1,10 @@
-"""What the messages of an mcap channel are in ROS 2: as they are, from ROS 1, or from Foxglove's own types."""
+"""What the messages of a topic are in ROS 2, whatever they were recorded as."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-from camera_perception.io.offered_qos import profiles_of
-from camera_perception.io.recording.mcap_records import Channel, Schema
 
 
 def _as_recorded(data: bytes) -> bytes | None:
@@ -29,16 +26,3 @@ class Translation:
     qos: list[Any] = field(default_factory=list)
     convert: Callable[[bytes], bytes | None] = _as_recorded
     problem: str = ""
-
-
-def translation_of(schema: Schema | None, channel: Channel) -> Translation:
-    """By the encodings that the file names."""
-    if schema is None:
-        return Translation("", problem="has no schema: record it with one")
-    if channel.encoding == "cdr":
-        return Translation(
-            schema.name,
-            schema.data.decode(errors="replace"),
-            profiles_of(channel.metadata.get("offered_qos_profiles", "")),
-        )
-    return Translation(schema.name, problem=f"is {schema.name[:80]} in {channel.encoding[:40]}, which is not supported")
