@@ -31,7 +31,6 @@ class McapFile:
     """
 
     def __init__(self, path: Path, *, compress: bool = False, sync: bool = False) -> None:
-        from mcap.data_stream import RecordBuilder
         from mcap.records import Header
 
         self.path, self._sync = path, sync
@@ -47,7 +46,7 @@ class McapFile:
         self._chunks: list[Any] = []
         self._clear()
         self._stream: BinaryIO = path.open("xb", buffering=0)
-        builder = RecordBuilder()
+        builder = _builder()
         builder.write(MAGIC)
         Header("ros2", "camera_perception").write(builder)
         self._append(builder.end())
@@ -117,14 +116,13 @@ class McapFile:
                     self._stream.close()
 
     def _write_chunk(self) -> None:
-        from mcap.data_stream import RecordBuilder
         from mcap.records import Chunk, ChunkIndex, MessageIndex
 
         stamps = [stamp for entries in self._index.values() for stamp, _ in entries]
         plain = self._chunk.end()
         packed = self._compress(plain) if self._compress else plain
         name = "zstd" if self._compress else ""
-        builder, offsets = RecordBuilder(), {}
+        builder, offsets = _builder(), {}
         Chunk(name, packed, max(stamps), min(stamps), zlib.crc32(plain), len(plain)).write(builder)
         length = builder.count
         for channel, entries in self._index.items():
@@ -154,9 +152,7 @@ class McapFile:
 
     def _clear(self) -> None:
         """An empty chunk, apart from definitions of which the file has too few copies."""
-        from mcap.data_stream import RecordBuilder
-
-        self._chunk: Any = RecordBuilder()
+        self._chunk = _builder()
         self._index: dict[int, list[tuple[int, int]]] = {}
         self.pending.clear()
         self.buffered = 0
@@ -165,11 +161,10 @@ class McapFile:
 
     def _summary(self) -> bytes:
         """End of the data, the summary section, footer and magic."""
-        from mcap.data_stream import RecordBuilder
         from mcap.opcode import Opcode
         from mcap.records import DataEnd, Footer, SummaryOffset
 
-        head, body = RecordBuilder(), RecordBuilder()
+        head, body = _builder(), _builder()
         DataEnd(0).write(head)
         start = self.size + head.count
         offsets = []
@@ -188,7 +183,7 @@ class McapFile:
         offsets_start = start + body.count
         for offset in offsets:
             offset.write(body)
-        footer, summary = RecordBuilder(), body.end()
+        footer, summary = _builder(), body.end()
         Footer(summary_start=start, summary_offset_start=offsets_start, summary_crc=0).write(footer)
         text = footer.end()[:-4]
         return b"".join((head.end(), summary, text, zlib.crc32(summary + text).to_bytes(4, "little"), MAGIC))
@@ -208,6 +203,12 @@ class McapFile:
             metadata_count=0,
             schema_count=len(self._schemas),
         )
+
+
+def _builder() -> Any:
+    from mcap.data_stream import RecordBuilder
+
+    return RecordBuilder()
 
 
 def _zstd() -> Callable[[bytes], bytes]:
