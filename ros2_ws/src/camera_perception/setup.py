@@ -25,7 +25,7 @@ setup(
     extras_require={
         "onnxruntime": ["onnxruntime"],
         "openvino": ["openvino"],
-        "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
+        "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "protobuf", "rosbags"],
         "inspect": ["onnx"],
         "live": ["aiohttp", "mcap", "mcap-ros2-support", "rosbags"],
         "foxglove": ["foxglove-sdk==0.30.3"],

@@ -271,17 +271,20 @@ def anonymize(
 
 @app.command("repair-bag", rich_help_panel=DRIVES, epilog=examples("repair-bag broken_drive --out repaired_drive"))
 def repair_bag(
-    bag: Annotated[Path, typer.Argument(help="A truncated or damaged recording.")],
+    bag: Annotated[Path, typer.Argument(help="A truncated or damaged recording, or one of several files.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder. Default: BAG_repaired.")] = None,
     humble: Annotated[bool, typer.Option(help="Write metadata for ROS 2 Humble.")] = False,
 ) -> None:
     """Copy every readable message into a new recording; the old one stays as it is."""
     from camera_perception.io.bag_repair import repair_bag as repair
 
-    folder, counts = repair(bag, out, version=8 if humble else 9)
-    typer.echo(f"{folder}: {sum(counts.values())} messages")
-    for topic, count in sorted(counts.items()):
+    repaired = repair(bag, out, version=8 if humble else 9)
+    typer.echo(f"{repaired.folder}: {sum(repaired.counts.values())} messages")
+    for topic, count in sorted(repaired.counts.items()):
         typer.echo(f"  {count:8d}  {topic}")
+    for topic, why in repaired.unread.items():
+        typer.echo(f"left out: {topic} {why}")
+    typer.echo(repaired.lost or "nothing is known to be lost")
 
 
 # Models

@@ -105,7 +105,8 @@ def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None, lens
     topic = choose_topic(bag, topic)
     arrivals = (_arrival(message) for message in bag.messages([topic]))
     length = bag.contents.counts[topic]
-    name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read up to the damage")
+    damage = "" if bag.contents.complete else f", damaged: {bag.contents.lost or 'read as far as possible'}"
+    name = f"{bag.path} {topic}{damage}"
     if lens is None:
         calibration = _calibration(bag, topic, mount)
     else:
@@ -134,6 +135,15 @@ def info_topic(topic: str) -> str:
     return topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
 
 
+def _info_topic(bag: Bag, topic: str) -> str | None:
+    """The CameraInfo of an image topic: camera_info beside it, else the only one with the same beginning."""
+    if bag.topics.get(info_topic(topic)) == CAMERA_INFO:
+        return info_topic(topic)
+    parent = topic.removesuffix("/compressed").rpartition("/")[0]
+    beside = [each for each, kind in bag.topics.items() if kind == CAMERA_INFO and each.rpartition("/")[0] == parent]
+    return beside[0] if len(beside) == 1 else None
+
+
 def _arrival(message: RawMessage) -> Arrival:
     ros = deserialize(message.kind, message.data)
     stamp_ns = ros.header.stamp.sec * 10**9 + ros.header.stamp.nanosec
@@ -151,8 +161,8 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
 
     The mounting is `mount`, else the one in /tf_static.
     """
-    info = info_topic(topic)
-    if bag.topics.get(info) != CAMERA_INFO:
+    info = _info_topic(bag, topic)
+    if info is None:
         return None
     message = next(bag.messages([info]), None)
     if message is None:
