@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
-from tiny_models import Graph, logits_json, tiny_graph, tiny_images, tiny_json, value, write_folder
+from tiny_models import Graph, tiny_graph, tiny_images, tiny_json, value, write_folder
 from typer.testing import CliRunner
 
 from camera_perception.core.documents.external_weights import external_weights
@@ -100,10 +100,11 @@ def test_inspect_onnx_puts_the_weights_into_the_folder(tmp_path):
 
 def test_a_failed_run_leaves_no_half_folder(tmp_path, monkeypatch):
     path = network(tmp_path / "a.onnx")
-    wrong = logits_json()["outputs"]
-    monkeypatch.setattr(
-        "camera_perception.tools.models.guess_heads._add_objects", lambda r, *_: r.outputs.extend(wrong)
-    )
+
+    def fail(*_: object) -> None:
+        raise ModelError("no room")
+
+    monkeypatch.setattr("camera_perception.tools.models.import_onnx.write_reference", fail)
     done = CliRunner().invoke(app, ["inspect-onnx", str(path), "--out", str(tmp_path / "model")])
     assert done.exit_code != 0
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.onnx", "a.onnx.data"]

@@ -143,7 +143,7 @@ def read_manifest(path: Path) -> Manifest:
     data = DOCUMENT.read(path)
     key = dict(data["key"])
     key["machine"], key["options"] = Machine(**key["machine"]), BuildOptions(**key["options"])
-    values = {f.name: data[f.name] for f in fields(Manifest) if f.name != "key"}
+    values = {f.name: data[f.name] for f in fields(Manifest) if f.name != "key" and f.name in data}
     manifest = Manifest(key=EngineKey(**key), **values)
     if data["digest"] != manifest.key.digest:
         raise EngineError(f"{path} is not {DOCUMENT.name} (its digest does not fit its key): {DOCUMENT.remedy}")
