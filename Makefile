@@ -45,6 +45,10 @@ test-packages: setup ## the tests that each ROS package brings along, with colco
 check-nvidia: setup-models ## NVIDIA's real parts from PyPI, no GPU needed; ARGS=--quick for what CI runs
 	@$(ENV) && python -m pytest -c tests/nvidia/pytest.ini tests/nvidia $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup-models ## nearly right inputs at every door for MINUTES=10, print a table; ARGS="rig manifest" for some doors
+	@$(ENV) && OMP_NUM_THREADS=1 python tests/fuzz/campaign.py --minutes $(or $(MINUTES),10) $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
 	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)

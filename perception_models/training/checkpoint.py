@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from camera_perception.core.documents.kind import DocumentKind
+from camera_perception.core.documents.parsing import parse
+from camera_perception.core.documents.text import shorten
+from camera_perception.core.errors import CheckpointError
 from perception_models.network import NetworkConfig, PerceptionNet
 
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be read or does not fit the network."""
+STATE = DocumentKind(
+    "a checkpoint of this project",
+    "json",
+    ("perception_models.training", "checkpoint.schema.json"),
+    CheckpointError,
+    "use another file, or the code version that wrote it",
+)
+# Of states and tensors of an unexpected form.
+UNFITTING = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
@@ -43,9 +55,12 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Tensors by part and name, and state, as passed to `save`."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: give a file in it, such as {path / 'best.safetensors'}")
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} is not a file: give a checkpoint such as runs/NAME/best.safetensors")
     try:
         with safe_open(path, "pt") as file:
-            state = json.loads((file.metadata() or {})["state"])
+            state = parse((file.metadata() or {})["state"].encode(), "json")
+            STATE.check(state, path)
             parts: dict[str, dict[str, Tensor]] = {}
             for key in file.keys():
                 part, name = key.split(".", 1)
@@ -53,21 +68,37 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             return parts, state
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: give a checkpoint such as runs/NAME/best.safetensors") from None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this project ({error}): use another file") from error
+    except (SafetensorError, KeyError, ValueError, OSError, RuntimeError) as error:
+        reason = shorten(str(error), 200)
+        raise CheckpointError(f"{path} is not a checkpoint of this project ({reason}): use another file") from error
 
 
 def load_network(path: Path | str) -> tuple[PerceptionNet, dict[str, Any]]:
     """The averaged network of a checkpoint, in evaluation mode, and the saved state."""
     path = Path(path)
     parts, state = load(path / "best.safetensors" if path.is_dir() else path)
-    net = PerceptionNet(NetworkConfig(**state["network"]))
-    try:
+    with fitting(path):
+        config = NetworkConfig(**state["network"])
+        with torch.device("meta"):  # compare the shapes before memory is taken for the network
+            wanted = {name: tensor.shape for name, tensor in PerceptionNet(config).state_dict().items()}
+        found = {name: tensor.shape for name, tensor in parts["average"].items()}
+        if wrong := sorted({name for name, _ in wanted.items() ^ found.items()}):
+            raise ValueError(f"{len(wrong)} of its tensors are missing or have other shapes, such as {wrong[0]}")
+        net = PerceptionNet(config)
         net.load_state_dict(parts["average"])
-    except (KeyError, RuntimeError) as error:
-        reason = f"does not match its own network settings ({error}): use the code version that wrote it"
-        raise CheckpointError(f"{path} {reason}") from error
     return net.eval(), state
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Turn errors caused by a state or tensors that do not fit this code into a CheckpointError."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except UNFITTING as error:
+        reason = f"does not match its own network settings ({shorten(repr(error), 200)})"
+        raise CheckpointError(f"{path} {reason}: use the code version that wrote it") from error
 
 
 def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
@@ -78,6 +109,8 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     Returns the names of the parameters that were not copied.
     """
     parts, _ = load(Path(path))
+    if "average" not in parts:
+        raise CheckpointError(f"{path} has no averaged weights: give a checkpoint such as runs/NAME/best.safetensors")
     current = net.state_dict()
     finer = _object_levels(current) - _object_levels(parts["average"])
     copied = {

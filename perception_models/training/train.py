@@ -214,6 +214,10 @@ class Trainer:
         if not self.last.exists():
             raise SettingsError(f"{self.folder} holds no run to resume: start one without --resume")
         parts, state = checkpoint.load(self.last)
+        with checkpoint.fitting(self.last):
+            self._restore(parts, state)
+
+    def _restore(self, parts: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
         self.module.load_state_dict(parts["model"])
         checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
         if self.fabric.is_global_zero:

@@ -15,7 +15,10 @@ setup(
     # Benchmarks stay in the repository.
     packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={
-        NAME: ["core/*.json", "geometry/*.json", "tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
+        NAME: [
+            *("core/*.json", "geometry/*.json", "engines/*.json", "engines/tensorrt/*.json", "tools/drift/*.json"),
+            *("tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"),
+        ]
     },  # io/msg is a link to camera_perception_msgs/msg
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

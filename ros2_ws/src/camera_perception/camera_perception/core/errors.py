@@ -1,8 +1,15 @@
 """Exceptions raised by this library; every message says what to do next."""
 
+from __future__ import annotations
+
+from camera_perception.core.documents.text import shorten
+
 
 class PerceptionError(Exception):
-    """Base class of all exceptions that this library raises."""
+    """Base class of all exceptions that this library raises. Messages are cut in the middle: names may be endless."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shorten(str(message)))
 
 
 class BadImage(PerceptionError):
@@ -50,3 +57,7 @@ class CalibrationError(PerceptionError):
 
 class BagError(PerceptionError):
     """A recording cannot be read or written."""
+
+
+class CheckpointError(PerceptionError):
+    """A checkpoint of a training cannot be read or does not fit the network."""

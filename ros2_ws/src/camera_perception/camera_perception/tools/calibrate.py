@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import yaml
 
+from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.errors import CalibrationError
 from camera_perception.geometry.camera import FISHEYE, PLUMB_BOB, RATIONAL, Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import measure_calibration
@@ -22,6 +23,13 @@ from camera_perception.lanes.online_calibration import measure_calibration
 MIN_VIEWS, MAX_VIEWS = 6, 60  # images of the whole board
 MIN_SIGHTINGS = 20  # frames with two straight lines
 View = tuple[str, tuple[int, int], np.ndarray]  # name, size, corners
+DOCUMENT = DocumentKind(
+    "a camera calibration",
+    "yaml",
+    ("camera_perception.geometry", "calibration.schema.json"),
+    CalibrationError,
+    "give a ROS camera_info file",
+)
 SUB_PIXEL = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 40, 1e-4)
 
 
@@ -138,16 +146,13 @@ def camera_info_yaml(lens: Lens, name: str) -> str:
 
 def camera_from_yaml(path: Path | str, base_from_camera: np.ndarray | None = None, rectified: bool = False) -> Camera:
     """The camera of a camera_info file; rectified: of its rectified images. CalibrationError when it is not one."""
-    try:
-        content = yaml.safe_load(Path(path).read_text("utf-8"))
-        size = int(content["image_width"]), int(content["image_height"])
-        k, d = content["camera_matrix"]["data"], content["distortion_coefficients"]["data"]
-        p = content["projection_matrix"]["data"] if rectified else ()
-        model = content.get("distortion_model", PLUMB_BOB)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise CalibrationError(
-            f"{path} is not a camera calibration ({error!r}): give a ROS camera_info file"
-        ) from error
+    content = DOCUMENT.read(path)
+    size = content["image_width"], content["image_height"]
+    k, d = content["camera_matrix"]["data"], content["distortion_coefficients"]["data"]
+    if rectified and "projection_matrix" not in content:
+        raise CalibrationError(f"{path} has no projection_matrix, which describes rectified images: calibrate again")
+    p = content["projection_matrix"]["data"] if rectified else ()
+    model = content.get("distortion_model", PLUMB_BOB)
     return Camera.from_camera_info(*size, k, d, model, p=p, rectified=rectified, base_from_camera=base_from_camera)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage
@@ -16,6 +15,7 @@ from camera_perception.draw import overlay
 from camera_perception.engines import Engine
 from camera_perception.engines.select import load_engine
 from camera_perception.geometry.camera import Camera
+from camera_perception.image.files import decode_file
 from camera_perception.pipeline import Pipeline
 
 
@@ -81,7 +81,8 @@ class Perception:
 
 
 def _read(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if image is None:
-        raise BadImage(f"{path} is not an image that OpenCV can read: give a picture, or an array (H, W, 3) in BGR")
-    return image
+    try:
+        return decode_file(path.read_bytes())
+    except (BadImage, OSError) as error:
+        hint = "give a picture, or an array (H, W, 3) in BGR"
+        raise BadImage(f"{path} is not an image that OpenCV can read ({error}): {hint}") from error

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from camera_perception.core.documents.parsing import Malformed, read_regular
 from camera_perception.core.errors import EngineBusy, EngineError
 from camera_perception.engines.tensorrt.manifest import EngineKey, Manifest, read_manifest
 
@@ -46,9 +47,9 @@ def read_plan(folder: Path, manifest: Manifest) -> bytes:
     """The engine's bytes, safe to deserialise; EngineError when they are not those of the manifest."""
     path = folder / manifest.engine
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EngineError(f"engine {path} cannot be read ({error.strerror})") from error
+        data = read_regular(path, manifest.nbytes)
+    except Malformed as error:
+        raise EngineError(f"engine {path} cannot be read ({error})") from error
     if hashlib.sha256(data).hexdigest() != manifest.sha256:
         size = f"{len(data)} of {manifest.nbytes} bytes" if len(data) != manifest.nbytes else "other contents"
         hint = header_hint(data, manifest.key.machine.tensorrt)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from camera_perception.core.errors import EngineError
-from camera_perception.core.interruptible import run_with_progress_bar
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.build.build import BuiltEngine, build_best, build_engine, chosen_variants
 from camera_perception.engines.build.gates import Measure
 from camera_perception.engines.tensorrt.manifest import BuildOptions
 from camera_perception.engines.tensorrt.package import PACKAGES, STANDARD, unavailable
+from camera_perception.tools.interruptible import run_with_progress_bar
 
 log = logging.getLogger(__name__)
 PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> metric per task, 0..1

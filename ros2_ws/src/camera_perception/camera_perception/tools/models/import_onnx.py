@@ -8,18 +8,23 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from camera_perception.core.documents.external_weights import external_weights
+from camera_perception.core.documents.parsing import Malformed
 from camera_perception.core.errors import EngineError, ModelError
-from camera_perception.core.model_spec import check_schema, load_spec, sha256_of
+from camera_perception.core.model_spec import check_schema, load_spec, onnx_sha256
 from camera_perception.engines import Tensor
 from camera_perception.engines.onnxruntime import DTYPES, available
 from camera_perception.engines.reference import run_all, write_reference
 from camera_perception.engines.select import load_engine
 from camera_perception.engines.validate import tensor
 from camera_perception.tools.models.guess_heads import Guess
+
+MOST_INLINE_BYTES = 1_900_000_000  # protobuf messages end at 2 GiB
 
 
 @dataclass(frozen=True)
@@ -138,14 +143,40 @@ def write_folder(file: OnnxFile, data: Mapping[str, Any], out: Path | str) -> Pa
         raise ModelError(f"no head of {file.path} was recognised: write model.json by hand, starting from the above")
     if (out / "model.json").exists():
         raise ModelError(f"{out} already holds a model: give another --out or remove it")
-    out.mkdir(parents=True, exist_ok=True)
-    target = out / data["onnx"]["file"]
-    shutil.copyfile(file.path, target)
-    data = {**data, "onnx": {**data["onnx"], "sha256": sha256_of(target)}}
-    check_schema(data, out / "model.json")
-    (out / "model.json").write_text(json.dumps(data, indent=2) + "\n", "utf-8")
-    _write_reference(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as partial:
+        _write_files(file, data, Path(partial))
+        out.mkdir(exist_ok=True)
+        for name in (data["onnx"]["file"], "reference.npz", "model.json"):  # a folder without the last is no model
+            (Path(partial) / name).replace(out / name)
     return out
+
+
+def _write_files(file: OnnxFile, data: Mapping[str, Any], folder: Path) -> None:
+    target = folder / data["onnx"]["file"]
+    write_with_weights(file.path, target)
+    data = {**data, "onnx": {**data["onnx"], "sha256": onnx_sha256(target)}}
+    check_schema(data, folder / "model.json")
+    (folder / "model.json").write_text(json.dumps(data, indent=2) + "\n", "utf-8")
+    _write_reference(folder)
+
+
+def write_with_weights(path: Path, target: Path) -> None:
+    """Copy an ONNX file; weights that it keeps in other files move into the copy, so that none can get lost."""
+    try:
+        weights = external_weights(path)
+    except Malformed as error:
+        raise ModelError(f"{path} cannot be copied ({error}): export it again") from error
+    if not weights:
+        shutil.copyfile(path, target)
+        return
+    if sum((path.parent / name).stat().st_size for name in weights) > MOST_INLINE_BYTES:
+        raise ModelError(f"the weights of {path} exceed the 2 GB of one ONNX file: use a smaller network")
+    try:
+        import onnx
+    except ImportError:
+        raise EngineError("weights in other files need the onnx package: pip install onnx") from None
+    onnx.save_model(onnx.load(path), target)
 
 
 def _write_reference(folder: Path) -> None:

@@ -15,6 +15,7 @@ from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.image.files import decode_file
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
 
@@ -184,10 +185,10 @@ def _from_images(path: Path, images: list[Path]) -> Source:
 
 
 def _load(file: Path) -> np.ndarray:
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadImage(f"{file} is not an image that OpenCV can read: remove it or save it as png")
-    return image
+    try:
+        return decode_file(file.read_bytes())
+    except (BadImage, OSError) as error:
+        raise BadImage(f"{file} is not an image that OpenCV can read ({error}): remove it or save it as png") from error
 
 
 def _from_video(path: Path) -> Source:
