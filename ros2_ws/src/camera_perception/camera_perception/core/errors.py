@@ -1,8 +1,21 @@
 """Exceptions raised by this library; every message says what to do next."""
 
+MAX_TEXT = 500  # characters of a message: names in it come from outside and may be of any length
+
+
+def bounded(text: str, most: int = MAX_TEXT) -> str:
+    """The text without its middle where it is longer than that: its end says what to do."""
+    if len(text) <= most:
+        return text
+    end = most * 2 // 5
+    return f"{text[: most - end - 3]} … {text[-end:]}"
+
 
 class PerceptionError(Exception):
     """Base class of all exceptions that this library raises."""
+
+    def __str__(self) -> str:
+        return bounded(super().__str__())
 
 
 class BadImage(PerceptionError):

@@ -10,6 +10,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from camera_perception.core.errors import bounded
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_server import ModelServer
 from camera_perception_ros.runtime.background import when_done
@@ -50,6 +51,7 @@ class LoadModelService:
             )
         else:
             await self._load(models, request.path, response)
+        response.message = bounded(response.message)
         return response
 
     async def _load(self, models: ModelServer, path: str, response: Any) -> None:
@@ -61,9 +63,9 @@ class LoadModelService:
         if response.success:
             self._keep(path)
         if response.success:  # two lines: rclpy wants one severity for each place in the code
-            self._node.get_logger().info(f"load_model: {response.message}")
+            self._node.get_logger().info(f"load_model: {bounded(response.message)}")
         else:
-            self._node.get_logger().error(f"load_model: {response.message}")
+            self._node.get_logger().error(f"load_model: {bounded(response.message)}")
 
     def finish(self) -> None:
         """Send the answer to a load that the end of the process has cut short. Not in a callback."""

@@ -19,6 +19,7 @@ from camera_perception.core.errors import (
     EngineError,
     ModelError,
     UnknownEncoding,
+    bounded,
 )
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
@@ -317,7 +318,7 @@ class FrameProcessor:
             self._log.warning(str(error), throttle_duration_sec=5.0)
             return Status.WRONG_ENCODING if isinstance(error, UnknownEncoding) else Status.BAD_IMAGE
         text = str(error) if isinstance(error, EngineError) else f"an image could not be processed: {error!r}"
-        self._log.error(text, throttle_duration_sec=5.0)
+        self._log.error(bounded(text), throttle_duration_sec=5.0)
         return Status.ENGINE_ERROR
 
     def _age_ms(self, stamp: Any) -> float:
