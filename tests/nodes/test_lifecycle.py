@@ -136,3 +136,11 @@ def test_the_qos_of_the_output_can_be_overridden_and_stays_after_a_second_config
         camera.node.trigger_configure()
         assert camera.node.configured.publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
         camera.node.trigger_cleanup()
+
+
+def test_an_overridden_qos_is_that_of_one_node_alone(make_camera):
+    name = "qos_overrides./front/camera/perception.publisher.reliability"
+    for given, expected in (({name: "best_effort"}, ReliabilityPolicy.BEST_EFFORT), ({}, ReliabilityPolicy.RELIABLE)):
+        camera = make_camera(**given)
+        camera.node.trigger_configure()
+        assert camera.node.configured.publisher.qos_profile.reliability == expected

@@ -200,8 +200,11 @@ def _check_intrinsics(camera: Camera) -> None:
         )
     if camera.model not in COEFFICIENTS:
         raise CalibrationError(f"distortion model '{camera.model}' is unknown: expected {', '.join(COEFFICIENTS)}")
-    fits = len(coefficients) in COEFFICIENTS[camera.model] or not np.any(coefficients)
-    if not fits or not np.isfinite(coefficients).all():
+    if camera.width <= 0 or camera.height <= 0:
+        raise CalibrationError(
+            f"CameraInfo is of an image of {camera.width}x{camera.height} pixels: make the driver send width and height"
+        )
+    if len(coefficients) not in COEFFICIENTS[camera.model] or not np.isfinite(coefficients).all():
         raise CalibrationError(
             f"distortion model {camera.model} has {len(coefficients)} coefficients: expected "
             f"{' or '.join(map(str, COEFFICIENTS[camera.model]))} finite ones"

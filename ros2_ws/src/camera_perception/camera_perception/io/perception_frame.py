@@ -16,6 +16,7 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoLane, LaneLine, Objects, Perception, Road, Status
 
 NAN = float("nan")
+LAST_NS = 2**31 * 10**9 - 1  # of builtin_interfaces/Time
 OK, DEGRADED, INVALID = range(3)  # PerceptionFrame.status
 INVALIDATING = (
     Status.IMAGE_DARK
@@ -80,6 +81,7 @@ def perception_fields(
 
 def header_fields(stamp_ns: int, frame_id: str) -> dict[str, Any]:
     """std_msgs/Header of a time in nanoseconds."""
+    stamp_ns = min(max(stamp_ns, -(2**31) * 10**9), LAST_NS)  # a stamp with too many nanoseconds may exceed its type
     return {"stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}, "frame_id": frame_id}
 
 

@@ -48,7 +48,7 @@ class Tf2Transforms:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
-        for time in [Time()] if stamp_ns is None else [Time(nanoseconds=stamp_ns), Time()]:
+        for time in [Time()] if stamp_ns is None or stamp_ns < 0 else [Time(nanoseconds=stamp_ns), Time()]:
             if self._buffer.can_transform(base, frame, time):
                 return pose_from_transform(self._buffer.lookup_transform(base, frame, time).transform)
         return None

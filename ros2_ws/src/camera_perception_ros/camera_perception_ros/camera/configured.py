@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -32,7 +33,6 @@ class ConfiguredCamera:
 
     open_model    makes a Model of a ModelRequest
     jpeg_quality  asked for each compressed overlay
-    keep_model    called with the folder of a model that a service has changed to
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class ConfiguredCamera:
         settings: Settings,
         open_model: Callable[[ModelRequest], Model],
         jpeg_quality: Callable[[], int],
-        keep_model: Callable[[str], None],
         stop: Stop | None,
     ) -> None:
         self._node = node
@@ -50,7 +49,7 @@ class ConfiguredCamera:
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
-        self.models = ModelServer(node, params, self.processor, open_model, name, keep_model)
+        self.models = ModelServer(node, params, self.processor, open_model, name)
         try:
             self.models.open(stop)
         except (PerceptionError, Stopped):
@@ -58,8 +57,8 @@ class ConfiguredCamera:
             raise
         # As parameters: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
         overridable = QoSOverridingOptions.with_default_policies()
-        self.publisher = node.create_lifecycle_publisher(
-            PerceptionFrame, "~/perception", RELIABLE, qos_overriding_options=overridable
+        self.publisher = node.create_lifecycle_publisher(  # a copy: rclpy writes the overrides into the profile
+            PerceptionFrame, "~/perception", copy(RELIABLE), qos_overriding_options=overridable
         )
         optional, missing = optional_outputs()
         self.outputs = OutputPublishers(node, standard_outputs(jpeg_quality) + optional, RELIABLE)

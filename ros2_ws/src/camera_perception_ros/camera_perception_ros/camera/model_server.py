@@ -5,24 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.task import Future
 
-from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing, PerceptionError
+from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing, ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
 from camera_perception.engines.build.build import build_best, build_engine, chosen_variants
 from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import ModelInfo
-from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_info import model_info
-from camera_perception_ros.camera.processor import FrameProcessor
+from camera_perception_ros.camera.processor import FrameProcessor, Serving
 from camera_perception_ros.params.camera import CameraParams
-from camera_perception_ros.runtime.process import Stop, in_background, when_done
+from camera_perception_ros.runtime.background import Stoppable, TooLate, in_background
+from camera_perception_ros.runtime.process import Stop, Stopped
 
 BUSY_RETRY = 0.5  # seconds between two attempts while another process builds the same engine
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -50,7 +47,6 @@ class ModelServer:
 
     open_model  makes a Model of a ModelRequest
     name        of the camera in messages
-    keep        called with the folder of a model that a service has changed to, for the next configure
     """
 
     def __init__(
@@ -60,16 +56,11 @@ class ModelServer:
         processor: FrameProcessor,
         open_model: OpenModel,
         name: str,
-        keep: Callable[[str], None],
     ) -> None:
         self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
-        self._name, self._keep = name, keep
+        self._name, self._closing = name, Stop()
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
-        # A callback group of its own: images are received while a model is loaded.
-        self._service = node.create_service(
-            LoadModel, "~/load_model", self._on_load, callback_group=MutuallyExclusiveCallbackGroup()
-        )
 
     @property
     def build(self) -> BuildState | None:
@@ -80,55 +71,79 @@ class ModelServer:
         """Open the model of the parameters; PerceptionError says why that failed, Stopped ends the process."""
         request = self._params.model_request
         try:
-            self._serve(in_background(lambda: self._open_model(request), stop))
+            self._serve(self._opened(request, stop))
         except EngineMissing as error:
             if self._params.build_engine != "background":
                 raise
             self._node.get_logger().warning(f"{error}. Building it now, in the background")
             if backend := self._params.fallback_engine:
                 fallback = ModelRequest(request.folder, backend, request.threads)
-                self._serve(in_background(lambda: self._open_model(fallback), stop), fallback=True)
+                self._serve(self._opened(fallback, stop, fallback=True))
             self._start_build(request)
 
-    def _start_build(self, request: ModelRequest) -> None:
-        def finished(model: Model) -> None:
-            self._serve(model)
-            self._node.get_logger().info(f"engine built and in use: {model.name}")
+    def change(self, folder: str) -> tuple[bool, str]:
+        """Success, and what was loaded or why the current model stays. In a thread: it takes as long as the loading.
 
-        self._build = BackgroundBuild(lambda progress: built_model(request, self._open_model, progress), finished)
-
-    def _serve(self, model: Model, fallback: bool = False) -> None:
-        self._processor.serve(model, fallback)
-        self._info.publish(model_info(model, self._name, self._node.get_clock().now().to_msg()))
-
-    async def _on_load(self, request: Any, response: Any) -> Any:
-        wanted = replace(self._params.model_request, folder=request.path)
-        done: Future = when_done(lambda: self._change(wanted))
-        response.success, response.message = await done
-        if response.success:
-            self._keep(request.path)
-        if response.success:  # two lines: rclpy wants one severity for each place in the code
-            self._node.get_logger().info(f"load_model: {response.message}")
-        else:
-            self._node.get_logger().error(f"load_model: {response.message}")
-        return response
-
-    def _change(self, request: ModelRequest) -> tuple[bool, str]:
-        """Success, and what was loaded or why the current model stays. Runs in a thread."""
+        A background build goes on until the new model is in use, and is cancelled then.
+        """
         try:
-            model = self._open_model(request)
-            if self._build is not None:
-                self._build.cancel()
-            self._serve(model)
+            serving = self._opened(replace(self._params.model_request, folder=folder), self._closing)
+            used = self._serve(serving, accepted=self._cancel_build)
+        except Stopped:
+            used = False
         except PerceptionError as error:
             return False, f"keeping the current model: {error}"
         except Exception as error:
             return False, f"keeping the current model: loading failed ({error!r}); check the folder"
-        return True, f"{model.spec.name} {model.spec.version} on {model.name}"
+        if not used:
+            return False, "the node was cleaned up while the model was loaded: configure it, then load the model again"
+        return True, f"{serving.model.spec.name} {serving.model.spec.version} on {serving.model.name}"
+
+    def _opened(self, request: ModelRequest, stop: Stoppable | None, fallback: bool = False) -> Serving:
+        """The model of a request, tried on a grey image; abandoned after load_timeout seconds, or when stopped."""
+        return self._abandonable(
+            lambda: self._processor.tried(self._open_model(request), fallback), stop, request.folder
+        )
+
+    def _abandonable(self, work: Callable[[], Serving], stop: Stoppable | None, folder: str) -> Serving:
+        try:
+            return in_background(work, stop, self._params.load_timeout, lambda late: late.model.close())
+        except TooLate as error:
+            raise ModelError(
+                f"{folder} does not open: {error}; check its model.onnx, or raise the parameter load_timeout"
+            ) from error
+
+    def _start_build(self, request: ModelRequest) -> None:
+        def finished(model: Model, cancelled: Callable[[], bool]) -> None:
+            serving = self._abandonable(lambda: self._processor.tried(model), self._closing, request.folder)
+            if self._serve(serving, unwanted=cancelled):
+                self._node.get_logger().info(f"engine built and in use: {model.name}")
+
+        self._build = BackgroundBuild(lambda progress: built_model(request, self._open_model, progress), finished)
+
+    def _cancel_build(self) -> None:
+        build, self._build = self._build, None
+        if build is not None:
+            build.cancel()
+
+    def _serve(
+        self,
+        serving: Serving,
+        unwanted: Callable[[], bool] = lambda: False,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Use a model and publish its info, both in one step; False when it was closed instead."""
+
+        def announce() -> None:
+            accepted()
+            self._info.publish(model_info(serving.model, self._name, self._node.get_clock().now().to_msg()))
+
+        return self._processor.serve(serving, unwanted, announce)
 
     def close(self) -> None:
+        """Answer who waits for a model, cancel the build, and close the engine."""
+        self._closing.request()
         if self._build is not None:
             self._build.cancel()
         self._processor.close()
-        self._node.destroy_service(self._service)
         self._node.destroy_publisher(self._info)

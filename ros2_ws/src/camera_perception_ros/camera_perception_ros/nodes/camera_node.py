@@ -19,6 +19,8 @@ from camera_perception.engines.serving.model import Model, ModelRequest, open_mo
 from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
 from camera_perception_ros.camera.configured import ConfiguredCamera, camera_name
+from camera_perception_ros.camera.load_service import LoadModelService
+from camera_perception_ros.camera.model_server import ModelServer
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.params.settings import SettingParameters
@@ -40,6 +42,7 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         self._open_model, self._keeping = open_model, False
         self._settings = SettingParameters(self, self._frozen)
         self._declared = Parameters(self, CameraParams, self._on_parameters, self._frozen, self._settings.names)
+        self._load_service = LoadModelService(self, self._models, self._keep_model)
         self._read_gpu = gpu_reader()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time the node must report before the first /clock.
@@ -54,9 +57,15 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             settings,
             self._open_model,
             lambda: self.params.jpeg_quality,
-            self._keep_model,
             self._stop,
         )
+
+    def destroy_node(self) -> None:
+        self._load_service.finish()
+        super().destroy_node()
+
+    def _models(self) -> ModelServer | None:
+        return self.configured.models if self.configured is not None else None
 
     def _frozen(self) -> bool:
         return self.configured is not None and not self._keeping

@@ -39,6 +39,12 @@ class CameraParams:
     )
     gpu_letterbox: bool = param(False, "Resize images on the GPU; for images much larger than the network's input.")
     engine_threads: int = param(0, "CPU threads of the backend; 0: the backend decides.", low=0, high=256)
+    load_timeout: float = param(
+        300.0,
+        "Seconds that a model may take to open; after that it is abandoned, and the current one stays.",
+        low=1.0,
+        high=3600.0,
+    )
     profile: str = param(
         "",
         "Drift profile (written by `camera-perception profile`): diagnostics warn when the distribution of the "

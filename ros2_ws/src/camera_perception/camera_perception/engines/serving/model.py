@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,14 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Model:
-    """A model with its engine, and the request that opens the engine again after a failure."""
+    """A model with its engine, and the request that opens the engine again after a failure. Closing twice is safe."""
 
     spec: ModelSpec
     engine: Engine
     request: ModelRequest
+    _unclosed: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(1), init=False, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
@@ -58,6 +61,8 @@ class Model:
 
     def close(self) -> bool:
         """Close the engine; False when it did not stop within CLOSE_TIMEOUT and its thread was abandoned."""
+        if not self._unclosed.acquire(blocking=False):
+            return True
         thread = threading.Thread(target=self._close, name="closing", daemon=True)
         thread.start()
         thread.join(CLOSE_TIMEOUT)
