@@ -121,6 +121,7 @@ class Manifest:
     parity          per output: worst difference from reference.npz, share of elements outside the tolerance
     accuracy        per task: percentage points lost against the ONNX model; empty without labelled images
     layers          number of layers per number type
+    seal            of an engine that was built from a signed model, see seal.py; otherwise empty
     """
 
     key: EngineKey
@@ -135,6 +136,7 @@ class Manifest:
     milliseconds: float
     build_seconds: float
     built_at: str
+    seal: str = ""
 
     def text(self) -> str:
         return json.dumps({"schema": SCHEMA, "digest": self.key.digest, **asdict(self)}, indent=1) + "\n"
@@ -146,8 +148,8 @@ def read_manifest(path: Path) -> Manifest:
         data = json.loads(path.read_text("utf-8"))
         key = dict(data["key"])
         key["machine"], key["options"] = Machine(**key["machine"]), BuildOptions(**key["options"])
-        values = {f.name: data[f.name] for f in fields(Manifest) if f.name != "key"}
-        manifest = Manifest(key=EngineKey(**key), **values)
+        values = {f.name: data[f.name] for f in fields(Manifest) if f.name not in ("key", "seal")}
+        manifest = Manifest(key=EngineKey(**key), **values, seal=str(data.get("seal", "")))
         if (
             data["schema"] != SCHEMA
             or data["digest"] != manifest.key.digest

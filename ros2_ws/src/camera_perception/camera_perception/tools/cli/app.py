@@ -11,6 +11,19 @@ import typer
 from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.cli import trust
+from camera_perception.tools.cli.options import (
+    DRIVES,
+    MACHINE,
+    MODELS,
+    Backend,
+    ImageTopic,
+    ModelFolder,
+    Threads,
+    TrustedKeys,
+    examples,
+    model_or_shipped,
+)
 
 
 class Group(TyperGroup):
@@ -24,8 +37,6 @@ class Group(TyperGroup):
             raise typer.Exit(2) from error
 
 
-DRIVES, MODELS, MACHINE = "Drives", "Models", "Cameras and machine"  # panels of --help
-
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -34,40 +45,6 @@ app = typer.Typer(
 )
 calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a chessboard, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
-
-
-def examples(*lines: str) -> str:
-    """The end of a command's help: lines to paste."""
-    return "Examples:\n\n" + "\n\n".join(f"camera-perception {line}" for line in lines)
-
-
-def model_or_shipped(model: Path | None) -> Path:
-    """The model folder that was given, else the shipped one."""
-    from camera_perception.tools.models.shipped import shipped_model
-
-    return model or shipped_model()
-
-
-# Options of several commands
-ModelFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--model", "-m", help="Model folder: model.onnx, model.json. Default: the shipped one.", show_default=False
-    ),
-]
-Backend = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        "-e",
-        help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
-    ),
-]
-Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
-ImageTopic = Annotated[
-    str | None,
-    typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),
-]
 
 
 def _version(asked: bool) -> None:
@@ -326,13 +303,18 @@ def build_engine(
     backend: Annotated[
         str, typer.Option(help="tensorrt, tensorrt_rtx (desktop RTX GPUs), or auto: the first that is installed.")
     ] = "auto",
+    trusted_key: TrustedKeys = None,
 ) -> None:
     """Build a TensorRT engine for this GPU and verify that it reproduces the model's outputs."""
     from camera_perception.engines.tensorrt.manifest import BuildOptions
     from camera_perception.tools.cli.build_engine import build_command
 
     options = BuildOptions(workspace, optimization_level)
-    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend)
+    trusted = trusted_key or []
+    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend, trusted)
+
+
+trust.add_commands(app)
 
 
 # Cameras
