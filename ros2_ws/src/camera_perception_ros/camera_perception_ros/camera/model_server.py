@@ -13,15 +13,16 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
 from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing, PerceptionError
-from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
 from camera_perception.engines.build.build import build_best, build_engine, chosen_variants
 from camera_perception.engines.serving.model import Model, ModelRequest
+from camera_perception.engines.serving.trusted import load_trusted
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_info import model_info
 from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.model_access import without_paths
 from camera_perception_ros.runtime.process import Stop, in_background, when_done
 
 BUSY_RETRY = 0.5  # seconds between two attempts while another process builds the same engine
@@ -33,7 +34,7 @@ OpenModel = Callable[[ModelRequest], Model]
 def built_model(request: ModelRequest, open_model: OpenModel, progress: Callable[[str, float], bool]) -> Model:
     """Build the missing engine of a request, then open it. Cameras that want the same engine wait for the first one."""
     package, _, precision = request.backend.partition(":")
-    tried = chosen_variants(load_spec(request.folder), precision or "auto")
+    tried = chosen_variants(load_trusted(request.folder, request.trusted_keys), precision or "auto")
     while True:
         try:
             built = build_best(tried, lambda spec: build_engine(spec, progress=progress, package=package))
@@ -67,9 +68,11 @@ class ModelServer:
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
         # A callback group of its own: images are received while a model is loaded.
-        self._service = node.create_service(
-            LoadModel, "~/load_model", self._on_load, callback_group=MutuallyExclusiveCallbackGroup()
-        )
+        self._service = None
+        if params.load_service:
+            self._service = node.create_service(
+                LoadModel, "~/load_model", self._on_load, callback_group=MutuallyExclusiveCallbackGroup()
+            )
 
     @property
     def build(self) -> BuildState | None:
@@ -104,13 +107,14 @@ class ModelServer:
     async def _on_load(self, request: Any, response: Any) -> Any:
         wanted = replace(self._params.model_request, folder=request.path)
         done: Future = when_done(lambda: self._change(wanted))
-        response.success, response.message = await done
+        response.success, message = await done
+        response.message = without_paths(message, request.path)
         if response.success:
             self._keep(request.path)
         if response.success:  # two lines: rclpy wants one severity for each place in the code
-            self._node.get_logger().info(f"load_model: {response.message}")
+            self._node.get_logger().info(f"load_model: {message}")
         else:
-            self._node.get_logger().error(f"load_model: {response.message}")
+            self._node.get_logger().error(f"load_model: {message}")
         return response
 
     def _change(self, request: ModelRequest) -> tuple[bool, str]:
@@ -130,5 +134,6 @@ class ModelServer:
         if self._build is not None:
             self._build.cancel()
         self._processor.close()
-        self._node.destroy_service(self._service)
+        if self._service is not None:
+            self._node.destroy_service(self._service)
         self._node.destroy_publisher(self._info)

@@ -12,18 +12,8 @@ from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.cli import trust
-from camera_perception.tools.cli.options import (
-    DRIVES,
-    MACHINE,
-    MODELS,
-    Backend,
-    ImageTopic,
-    ModelFolder,
-    Threads,
-    TrustedKeys,
-    examples,
-    model_or_shipped,
-)
+from camera_perception.tools.cli.options import Backend, ImageTopic, ModelFolder, Threads
+from camera_perception.tools.cli.trust import TrustedKeys
 
 
 class Group(TyperGroup):
@@ -37,6 +27,8 @@ class Group(TyperGroup):
             raise typer.Exit(2) from error
 
 
+DRIVES, MODELS, MACHINE = "Drives", "Models", "Cameras and machine"  # panels of --help
+
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -45,6 +37,18 @@ app = typer.Typer(
 )
 calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a chessboard, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines to paste."""
+    return "Examples:\n\n" + "\n\n".join(f"camera-perception {line}" for line in lines)
+
+
+def model_or_shipped(model: Path | None) -> Path:
+    """The model folder that was given, else the shipped one."""
+    from camera_perception.tools.models.shipped import shipped_model
+
+    return model or shipped_model()
 
 
 def _version(asked: bool) -> None:
@@ -314,7 +318,11 @@ def build_engine(
     build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend, trusted)
 
 
-trust.add_commands(app)
+# Trust
+
+app.command("sign-model", rich_help_panel=MODELS, epilog=examples(*trust.SIGN))(trust.sign_model)
+app.command("verify-model", rich_help_panel=MODELS, epilog=examples(*trust.VERIFY))(trust.verify_model)
+app.command("security-policy", rich_help_panel=MACHINE, epilog=examples(*trust.POLICY))(trust.security_policy)
 
 
 # Cameras

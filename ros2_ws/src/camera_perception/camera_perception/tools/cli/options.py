@@ -1,4 +1,4 @@
-"""What the commands of `camera-perception` share: panels and examples of --help, and options."""
+"""Options of several commands."""
 
 from __future__ import annotations
 
@@ -7,22 +7,6 @@ from typing import Annotated
 
 import typer
 
-DRIVES, MODELS, MACHINE = "Drives", "Models", "Cameras and machine"  # panels of --help
-
-
-def examples(*lines: str) -> str:
-    """The end of a command's help: lines to paste."""
-    return "Examples:\n\n" + "\n\n".join(f"camera-perception {line}" for line in lines)
-
-
-def model_or_shipped(model: Path | None) -> Path:
-    """The model folder that was given, else the shipped one."""
-    from camera_perception.tools.models.shipped import shipped_model
-
-    return model or shipped_model()
-
-
-# Options of several commands
 ModelFolder = Annotated[
     Path | None,
     typer.Option(
@@ -41,11 +25,4 @@ Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all co
 ImageTopic = Annotated[
     str | None,
     typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),
-]
-TrustedKeys = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--trusted-key",
-        help="Public key that must have signed the model: 64 hex digits or a .pub file; repeatable.",
-    ),
 ]

@@ -9,21 +9,22 @@ from typing import Annotated
 import typer
 
 from camera_perception.core.errors import PerceptionError
-from camera_perception.tools.cli.options import MACHINE, MODELS, TrustedKeys, examples
 
+# Examples of --help
+SIGN = (
+    "sign-model models/front --key ~/keys/vehicle.key --new-key",
+    "sign-model models/front --key ~/keys/vehicle.key",
+)
+VERIFY = ("verify-model models/front --trusted-key ~/keys/vehicle.pub",)
+POLICY = ("security-policy --rig rig.yaml --out policy.xml", "security-policy --namespace /camera/front > policy.xml")
 
-def add_commands(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    signing = examples(
-        "sign-model models/front --key ~/keys/vehicle.key --new-key", "sign-model models/front --key ~/keys/vehicle.key"
-    )
-    app.command("sign-model", rich_help_panel=MODELS, epilog=signing)(sign_model)
-    verifying = examples("verify-model models/front --trusted-key ~/keys/vehicle.pub")
-    app.command("verify-model", rich_help_panel=MODELS, epilog=verifying)(verify_model)
-    policies = examples(
-        "security-policy --rig rig.yaml --out policy.xml", "security-policy --namespace /camera/front > policy.xml"
-    )
-    app.command("security-policy", rich_help_panel=MACHINE, epilog=policies)(security_policy)
+TrustedKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-key",
+        help="Public key that must have signed the model: 64 hex digits or a .pub file; repeatable.",
+    ),
+]
 
 
 def sign_model(
