@@ -70,6 +70,7 @@ class ModelSpec:
     precision    of the numbers inside the ONNX file
     reference    path of reference.npz; None when the folder has none
     tracker      settings of TrackerConfig that differ from the defaults; localization: of LocalizationConfig
+    signed_by    public key, 64 hex digits, of the signature that was checked; empty where none was asked for
     """
 
     folder: Path
@@ -86,6 +87,7 @@ class ModelSpec:
     metrics: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     localization: dict[str, Any] = field(default_factory=dict)
+    signed_by: str = ""
 
     @property
     def onnx_path(self) -> Path:

@@ -17,6 +17,7 @@ from camera_perception_ros.camera.model_server import ModelServer
 from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.outputs.publishers import OutputPublishers, optional_outputs, standard_outputs
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.model_access import UNSIGNED, guarded
 from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.process import Stop, Stopped
 
@@ -49,7 +50,9 @@ class ConfiguredCamera:
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
-        self.models = ModelServer(node, params, self.processor, open_model, name)
+        self.models = ModelServer(node, params, self.processor, guarded(open_model, params), name)
+        if not params.keys:
+            log.info(UNSIGNED)
         try:
             self.models.open(stop)
         except (PerceptionError, Stopped):

@@ -13,6 +13,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from camera_perception.core.documents.text import shorten
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.camera.model_server import ModelServer
+from camera_perception_ros.params.model_access import without_paths
 from camera_perception_ros.runtime.background import when_done
 
 # The default keeps ten requests: the others of a burst would be lost without an answer.
@@ -57,15 +58,16 @@ class LoadModelService:
     async def _load(self, models: ModelServer, path: str, response: Any) -> None:
         self._loading = path
         try:
-            response.success, response.message = await when_done(lambda: models.change(path))
+            response.success, message = await when_done(lambda: models.change(path))
         finally:
             self._loading = ""
         if response.success:
             self._keep(path)
+        response.message = without_paths(message, path)
         if response.success:  # two lines: rclpy wants one severity for each place in the code
-            self._node.get_logger().info(f"load_model: {shorten(response.message)}")
+            self._node.get_logger().info(f"load_model: {shorten(message)}")
         else:
-            self._node.get_logger().error(f"load_model: {shorten(response.message)}")
+            self._node.get_logger().error(f"load_model: {shorten(message)}")
 
     def finish(self) -> None:
         """Send the answer to a load that the end of the process has cut short. Not in a callback."""

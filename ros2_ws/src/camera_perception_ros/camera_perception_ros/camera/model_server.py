@@ -10,10 +10,10 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.core.errors import EngineBusy, EngineError, EngineMissing, ModelError, PerceptionError
-from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.build.background import BackgroundBuild, BuildState
 from camera_perception.engines.build.build import build_best, build_engine, chosen_variants
 from camera_perception.engines.serving.model import Model, ModelRequest
+from camera_perception.engines.serving.trusted import load_trusted
 from camera_perception_msgs.msg import ModelInfo
 from camera_perception_ros.camera.model_info import model_info
 from camera_perception_ros.camera.processor import FrameProcessor, Serving
@@ -30,7 +30,7 @@ OpenModel = Callable[[ModelRequest], Model]
 def built_model(request: ModelRequest, open_model: OpenModel, progress: Callable[[str, float], bool]) -> Model:
     """Build the missing engine of a request, then open it. Cameras that want the same engine wait for the first one."""
     package, _, precision = request.backend.partition(":")
-    tried = chosen_variants(load_spec(request.folder), precision or "auto")
+    tried = chosen_variants(load_trusted(request.folder, request.trusted_keys), precision or "auto")
     while True:
         try:
             built = build_best(tried, lambda spec: build_engine(spec, progress=progress, package=package))

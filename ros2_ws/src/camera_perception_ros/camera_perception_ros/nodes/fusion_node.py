@@ -22,6 +22,7 @@ from camera_perception_ros.fusion.merger import Merger
 from camera_perception_ros.fusion.outputs import fused_outputs, surroundings_from_fused
 from camera_perception_ros.outputs.publishers import OutputPublishers
 from camera_perception_ros.params.fusion import FusionParams
+from camera_perception_ros.params.lock import ParameterLock
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.runtime.lifecycle import ManagedNode
 from camera_perception_ros.runtime.process import Stop
@@ -87,6 +88,7 @@ class FusionNode(ManagedNode[ConfiguredFusion, ActiveFusion]):
     def __init__(self, stop: Stop | None = None, name: str = "fusion", **options: Any) -> None:
         super().__init__(name, **options)
         self._declared = Parameters(self, FusionParams, self._on_parameters, lambda: self.configured is not None)
+        self._lock = ParameterLock(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(diagnostics.REPORT_PERIOD, self._report, clock=steady)

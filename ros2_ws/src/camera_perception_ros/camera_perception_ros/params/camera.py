@@ -8,6 +8,7 @@ from typing import Any
 from camera_perception.engines import backend_module
 from camera_perception.engines.select import GPU_BACKENDS
 from camera_perception.engines.serving.model import ModelRequest
+from camera_perception_ros.params.lock import LOCK
 from camera_perception_ros.params.params import ParameterError, param
 
 BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "openvino", "onnxruntime", "recorded")
@@ -50,6 +51,19 @@ class CameraParams:
         "Drift profile (written by `camera-perception profile`): diagnostics warn when the distribution of the "
         "network's outputs differs from it. Empty: profile.json of the model folder, if there is one.",
     )
+    trusted_keys: list[str] = param(
+        [""],
+        "Public keys, as 64 hex digits or .pub files of `camera-perception sign-model`: only models that one of them "
+        "has signed are loaded, and only engines that this user built from them. Empty: signatures are not checked.",
+        read_only=True,
+    )
+    model_root: str = param(
+        "",
+        "Models are loaded only from folders below this one. Empty: load_model takes those beside the first model.",
+        read_only=True,
+    )
+    load_service: bool = param(True, "Offer the service ~/load_model.", read_only=True)
+    lock_parameters: bool = LOCK
     camera_name: str = param("", "Name of this camera in messages; empty: last part of the namespace.")
 
     image_topic: str = param("image_raw", "Raw image topic; compressed images are expected on IMAGE_TOPIC/compressed.")
@@ -137,13 +151,18 @@ class CameraParams:
             )
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The trusted keys that are not empty."""
+        return tuple(filter(None, self.trusted_keys))
+
+    @property
     def model_request(self) -> ModelRequest:
         """The model and backend to run. With background builds, auto means TensorRT where that is installed."""
         backend = self.engine
         if self.build_engine == "background" and backend == "auto":
             usable = (name for name in GPU_BACKENDS if backend_module(name).available() is None)
             backend = next(usable, backend)
-        return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox)
+        return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox, self.keys)
 
     @property
     def thresholds(self) -> dict[str, float]:

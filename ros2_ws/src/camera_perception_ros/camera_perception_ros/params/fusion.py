@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from camera_perception_ros.params.lock import LOCK
 from camera_perception_ros.params.params import ParameterError, param
 
 
@@ -22,6 +23,7 @@ class FusionParams:
     odometry_topic: str = param(
         "", "Odometry of base_frame: compensates the car's motion since each camera's frame. Empty: none."
     )
+    lock_parameters: bool = LOCK
     autostart: bool = param(
         False, "Configure and activate on start-up; false when a lifecycle manager is used.", read_only=True
     )

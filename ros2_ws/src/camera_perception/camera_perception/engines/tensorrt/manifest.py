@@ -119,6 +119,7 @@ class Manifest:
     parity          per output: worst difference from reference.npz, share of elements outside the tolerance
     accuracy        per task: percentage points lost against the ONNX model; empty without labelled images
     layers          number of layers per number type
+    seal            of an engine that was built from a signed model, see seal.py; otherwise empty
     """
 
     key: EngineKey
@@ -133,6 +134,7 @@ class Manifest:
     milliseconds: float
     build_seconds: float
     built_at: str
+    seal: str = ""
 
     def text(self) -> str:
         return json.dumps({"schema": SCHEMA, "digest": self.key.digest, **asdict(self)}, indent=1) + "\n"

@@ -11,6 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.cli import trust
+from camera_perception.tools.cli.options import Backend, ImageTopic, ModelFolder, Threads
+from camera_perception.tools.cli.trust import TrustedKeys
 
 
 class Group(TyperGroup):
@@ -46,28 +49,6 @@ def model_or_shipped(model: Path | None) -> Path:
     from camera_perception.tools.models.shipped import shipped_model
 
     return model or shipped_model()
-
-
-# Options of several commands
-ModelFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--model", "-m", help="Model folder: model.onnx, model.json. Default: the shipped one.", show_default=False
-    ),
-]
-Backend = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        "-e",
-        help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
-    ),
-]
-Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
-ImageTopic = Annotated[
-    str | None,
-    typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),
-]
 
 
 def _version(asked: bool) -> None:
@@ -329,13 +310,22 @@ def build_engine(
     backend: Annotated[
         str, typer.Option(help="tensorrt, tensorrt_rtx (desktop RTX GPUs), or auto: the first that is installed.")
     ] = "auto",
+    trusted_key: TrustedKeys = None,
 ) -> None:
     """Build a TensorRT engine for this GPU and verify that it reproduces the model's outputs."""
     from camera_perception.engines.tensorrt.manifest import BuildOptions
     from camera_perception.tools.cli.build_engine import build_command
 
     options = BuildOptions(workspace, optimization_level)
-    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend)
+    trusted = trusted_key or []
+    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend, trusted)
+
+
+# Trust
+
+app.command("sign-model", rich_help_panel=MODELS, epilog=examples(*trust.SIGN))(trust.sign_model)
+app.command("verify-model", rich_help_panel=MODELS, epilog=examples(*trust.VERIFY))(trust.verify_model)
+app.command("security-policy", rich_help_panel=MACHINE, epilog=examples(*trust.POLICY))(trust.security_policy)
 
 
 # Cameras
