@@ -1,5 +1,7 @@
 """Exceptions raised by this library; every message says what to do next."""
 
+from collections.abc import Sequence
+
 
 class PerceptionError(Exception):
     """Base class of all exceptions that this library raises."""
@@ -50,3 +52,10 @@ class CalibrationError(PerceptionError):
 
 class BagError(PerceptionError):
     """A recording cannot be read or written."""
+
+
+def some_of(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message: "car, truck", and of many the first ones: "person, bicycle, ... (80 in all)"."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most // 2])}, ... ({len(names)} in all)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception.core.errors import some_of
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.decode.heads import expect
 
@@ -21,7 +22,7 @@ def check_scores(head: HeadSpec) -> None:
     """ModelError unless the options fit the classes."""
     for option in ("calibration", "thresholds"):
         unknown = [name for name in head.options.get(option, {}) if name not in head.classes]
-        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {', '.join(head.classes)}")
+        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {some_of(head.classes)}")
     for name, pair in head.options.get("calibration", {}).items():
         fits = len(pair) == 2 and pair[0] > 0
         expect(fits, head, f"option 'calibration' gives {pair} for '{name}': expected a slope above 0 and an offset")
