@@ -61,7 +61,8 @@ def valid_rows(
     visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
-    return rows if max_iou is None else rows[nms(boxes[rows], scores[rows], classes[rows], max_iou)]
+    kept: np.ndarray = rows if max_iou is None else rows[nms(boxes[rows], scores[rows], classes[rows], max_iou)]
+    return kept
 
 
 def final_detections(
@@ -75,9 +76,7 @@ def final_detections(
         finite = np.isfinite(classes) & (np.abs(classes) < len(head.classes))
         numbers = np.where(finite, classes, -1).round().astype(np.intp)
     kept, published = reported(scores.astype(np.float32), numbers, head, threshold)
-    return detections_from(
-        boxes[kept].astype(np.float32), published, numbers[kept], head, letterbox, head.nms_iou
-    )
+    return detections_from(boxes[kept].astype(np.float32), published, numbers[kept], head, letterbox, head.nms_iou)
 
 
 def detections_from_class_scores(

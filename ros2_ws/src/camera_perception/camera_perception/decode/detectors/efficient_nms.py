@@ -29,7 +29,9 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
         one_column = len(shapes.get(role, ())) == 3
         expect_shape(head, shapes, role, rows, *([1] if one_column else []))
     if "count" in head.tensors:
-        expect(int(np.prod(shapes["count"][1:])) == 1, head, f"'count' is {tuple(shapes['count'])}: expected one number")
+        expect(
+            int(np.prod(shapes["count"][1:])) == 1, head, f"'count' is {tuple(shapes['count'])}: expected one number"
+        )
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:

@@ -3,8 +3,8 @@
 roles    output (5 + C, h, w): objectness, offset x y of the centre, width, height, one final score per class
 options  calibration, thresholds: scores.py
 nms_iou  null: 0.35, that of the authors
-Source   https://github.com/dog-qiuqiu/FastestDet: the score is objectness times class score; offsets pass tanh and count
-         cells; sizes pass a sigmoid and are fractions of the input
+Source   https://github.com/dog-qiuqiu/FastestDet: the score is objectness times class score; offsets pass tanh and
+         count cells; sizes pass a sigmoid and are fractions of the input
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbo
     grid = anchor_grid(letterbox.input_size, tuple(head.options.get("strides", STRIDES)), partial=True)
     output, classes = arrays["output"][: len(grid)], len(head.classes)
     rows, scores, found = best_classes(output[:, :classes], head, threshold)
-    sides = softmax(output[rows, classes:].reshape(len(rows), 4, -1)) @ np.arange(head.options.get("bins", BINS))
+    bins = head.options.get("bins", BINS)
+    sides = softmax(output[rows, classes:].reshape(len(rows), 4, bins)) @ np.arange(bins)
     column, row, stride = grid[rows].T
     x, y, sides = column * stride, row * stride, sides * stride[:, None]
     boxes = np.column_stack((x - sides[:, 0], y - sides[:, 1], x + sides[:, 2], y + sides[:, 3]))
