@@ -212,4 +212,7 @@ def check_schema(data: Any, path: Path) -> None:
     errors = sorted(_validator().iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
         where = ".".join(map(str, errors[0].absolute_path)) or "the top level"
-        raise ModelError(f"{path}: {where}: {errors[0].message}")
+        message = errors[0].message
+        # the message repeats the value, which may be a list of a thousand names
+        shown = message if len(message) <= 300 else f"{message[:150]} ... {message[-100:]}"
+        raise ModelError(f"{path}: {where}: {shown}")

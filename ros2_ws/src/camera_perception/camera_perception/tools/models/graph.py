@@ -6,7 +6,7 @@ All need the package onnx, which is imported when it is needed.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,21 @@ def load(path: Path) -> Any:
     """The model with all weights; ModelError when one of its files is missing."""
     onnx = _onnx()
     try:
-        return onnx.load(str(path))
-    except FileNotFoundError as error:
-        name = Path(str(error.filename or "")).name or "its .data file"
-        raise ModelError(f"{path} needs the weights in {name}, which is missing: copy both files") from error
+        model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf and onnx raise their own types
         text = (str(error).splitlines() or [""])[0]
         raise ModelError(f"{path} cannot be read as an ONNX file ({text}): export it again") from error
+    missing = sorted({name for name in _external_files(onnx, model) if not (path.parent / name).is_file()})
+    if missing:
+        raise ModelError(f"{path} needs its weights in {', '.join(missing)}, missing in {path.parent}: copy all files")
+    onnx.load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def _external_files(onnx: Any, model: Any) -> Iterator[str]:
+    for weights in model.graph.initializer:
+        if weights.data_location == onnx.TensorProto.EXTERNAL:
+            yield from (entry.value for entry in weights.external_data if entry.key == "location")
 
 
 def parsed(content: bytes) -> Any:

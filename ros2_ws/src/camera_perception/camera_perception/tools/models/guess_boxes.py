@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import prod
 
 from camera_perception.engines import Tensor
-from camera_perception.tools.models.class_names import COCO, named
+from camera_perception.tools.models.class_names import COCO, COCO_GAPS, named
 from camera_perception.tools.models.network import IMAGENET, Guess, Network
 
 NANODET_BINS = 4 * 8
@@ -141,6 +141,8 @@ def anchors(net: Network, found: Guess) -> bool:
         _, rows, columns = output.shape
         if rows % 3 or not _is_grid(net, rows // 3) or columns < 6:
             continue
+        if columns == 6 and rows <= MOST_QUERIES and not has_masks:
+            continue  # end-to-end rows
         classes = ["car"] if columns == 6 and has_masks else named(net.metadata, columns - 5, found.notes)
         found.add("objects", "yolop_boxes", {"output": output.name}, classes)
         text = f"'{output.name}' [3 x {rows // 3}, 5 + {columns - 5}]: decoded anchor boxes (YOLOP, YOLOv5, YOLOv7)"
@@ -158,7 +160,8 @@ def queries(net: Network, found: Guess) -> bool:
     """One output (N, 4 + C) of at most MOST_QUERIES rows."""
     for output in _three(net):
         _, rows, columns = output.shape
-        if rows > MOST_QUERIES or columns < 5 or rows < 10 or columns > MOST_QUERIES:
+        known = columns - 4 in (len(net.names), len(COCO), len(COCO) + len(COCO_GAPS)) or rows % 50 == 0
+        if rows > MOST_QUERIES or columns < 5 or rows < 10 or columns > MOST_QUERIES or not known:
             continue
         classes = named(net.metadata, columns - 4, found.notes)
         logits = net.within(output, -1e-3, 1.001) is False

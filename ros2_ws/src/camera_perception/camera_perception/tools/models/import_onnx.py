@@ -25,7 +25,8 @@ from camera_perception.engines.select import load_engine
 from camera_perception.engines.validate import tensor
 from camera_perception.tools.models import graph
 from camera_perception.tools.models.guess_heads import guess
-from camera_perception.tools.models.network import Guess
+from camera_perception.tools.models.nearest import nearest
+from camera_perception.tools.models.network import Guess, Network
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,17 @@ def _constant(port: Any, batch: int, size: tuple[int, int]) -> np.ndarray:
     return np.broadcast_to(np.array(given, DTYPES.get(port.type, "float32")), shape).copy()
 
 
-def examine(path: Path | str, size: tuple[int, int] | None = None) -> tuple[OnnxFile, Guess]:
-    """The file and a guess of its heads; final boxes of any number become a fixed number of rows."""
+def examine(
+    path: Path | str, size: tuple[int, int] | None = None, heads: list[dict[str, Any]] | None = None
+) -> tuple[OnnxFile, Guess]:
+    """The file and a guess of its heads, unless they are given (the section outputs of model.json).
+
+    Final boxes of any number become a fixed number of rows.
+    """
     file = read_onnx(path, size)
     guessed = guess(file.input, file.outputs, file.metadata, file.values)
+    if heads is not None:
+        guessed = Guess(heads, guessed.input, [])
     return with_fixed_rows(file, guessed), guessed
 
 
@@ -264,7 +272,7 @@ def write_folder(file: OnnxFile, data: Mapping[str, Any], out: Path | str) -> Pa
     """
     out = Path(out)
     if not data["outputs"]:
-        raise ModelError(f"no head of {file.path} was recognised: write model.json by hand, starting from the above")
+        raise ModelError(f"no head of {file.path} was recognised: {nearest_of(file)}")
     if (out / "model.json").exists():
         raise ModelError(f"{out} already holds a model: give another --out or remove it")
     if out.is_file():
@@ -282,6 +290,11 @@ def write_folder(file: OnnxFile, data: Mapping[str, Any], out: Path | str) -> Pa
             shutil.rmtree(out, ignore_errors=True)
         raise
     return out
+
+
+def nearest_of(file: OnnxFile) -> str:
+    """What to do when no decoder fits."""
+    return nearest(Network(file.input, file.outputs, file.metadata, file.values))
 
 
 def _fill(folder: Path, file: OnnxFile, data: Mapping[str, Any]) -> None:
