@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from camera_perception.core.documents.text import shorten
 
 
@@ -61,3 +63,10 @@ class BagError(PerceptionError):
 
 class CheckpointError(PerceptionError):
     """A checkpoint of a training cannot be read or does not fit the network."""
+
+
+def some_of(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message: "car, truck", and of many the first ones: "person, bicycle, ... (80 in all)"."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most // 2])}, ... ({len(names)} in all)"

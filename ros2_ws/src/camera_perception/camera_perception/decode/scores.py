@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception.core.errors import some_of
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.decode.heads import expect
 
@@ -23,7 +24,7 @@ def check_scores(head: HeadSpec) -> None:
     """ModelError unless the options fit the classes."""
     for option in ("calibration", "thresholds"):
         unknown = [name for name in head.options.get(option, {}) if name not in head.classes]
-        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {', '.join(head.classes)}")
+        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {some_of(head.classes)}")
     named = [name for group in head.options.get("one_object", []) for name in group]
     wrong = sorted({name for name in named if name not in head.classes or named.count(name) > 1})
     expect(not wrong, head, f"option 'one_object' names {wrong}: expected classes of the head, each at most once")

@@ -17,6 +17,7 @@ from camera_perception.engines.select import load_engine
 from camera_perception.geometry.camera import Camera
 from camera_perception.image.files import decode_file
 from camera_perception.pipeline import Pipeline
+from camera_perception.tools.models.on_the_fly import folder_of
 
 
 class Perception:
@@ -36,13 +37,13 @@ class Perception:
     def load(
         cls, model: Path | str, camera: Camera | None = None, *, engine: str = "auto", threads: int = 0
     ) -> Perception:
-        """Open a model folder.
+        """Open a model folder, or an .onnx file that a decoder fits.
 
         camera   with its pose on the car, for results in metres
         engine   backend; auto: the fastest that reproduces the model's reference
         threads  CPU threads; 0: the engine decides
         """
-        spec = load_spec(model)
+        spec = load_spec(folder_of(Path(model)))
         return cls(spec, load_engine(spec, engine, threads=threads), camera)
 
     def __call__(self, image: np.ndarray | Path | str, stamp: float | None = None) -> Result:

@@ -45,10 +45,11 @@ def examples(*lines: str) -> str:
 
 
 def model_or_shipped(model: Path | None) -> Path:
-    """The model folder that was given, else the shipped one."""
+    """The model folder that was given, or a new one for an .onnx file; else the shipped one."""
+    from camera_perception.tools.models.on_the_fly import folder_of
     from camera_perception.tools.models.shipped import shipped_model
 
-    return model or shipped_model()
+    return folder_of(model) if model else shipped_model()
 
 
 def _version(asked: bool) -> None:
@@ -246,7 +247,7 @@ def anonymize(
     from camera_perception.tools.privacy.regions import Settings
 
     settings = Settings(how, margin, default_hold(source) if hold is None else hold, whole, quality)
-    models = [model_or_shipped(model), *(extra_model or [])]
+    models = [model_or_shipped(model), *map(model_or_shipped, extra_model or [])]
     anonymize_command(source, out, models, settings, least, faces, tiles, keep or [], drop or [], engine, threads)
 
 
@@ -277,11 +278,14 @@ def inspect_onnx(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for a new model folder.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size WIDTHxHEIGHT, if the file leaves it open.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: the name of the file.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="JSON file with the section `outputs` of model.json. Default: guessed.")
+    ] = None,
 ) -> None:
     """Show inputs and outputs, guess the heads, and write a first model folder."""
     from camera_perception.tools.cli.inspect import inspect_command
 
-    inspect_command(file, out, size, name)
+    inspect_command(file, out, size, name, heads)
 
 
 @app.command("check-model", rich_help_panel=MODELS, epilog=examples("check-model perception_models/zoo/demo"))
