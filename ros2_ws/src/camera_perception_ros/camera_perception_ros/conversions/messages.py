@@ -17,7 +17,8 @@ from camera_perception.core.types import ClassMap, Frame, Task
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.geometry.odometry import yaw_from_quaternion
 from camera_perception.geometry.transforms import pose_from_quaternion
-from camera_perception.image.encodings import MAX_PIXELS, decode_compressed, decode_image
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.encodings import MAX_PIXELS, decode_image
 from camera_perception_ros.conversions.cv_bridge import fallback
 
 TASKS = {

@@ -14,7 +14,8 @@ from camera_perception.core.errors import BadImage, BagError, CalibrationError
 from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
-from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.encodings import decode_image
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
 
