@@ -14,6 +14,7 @@ from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
 from camera_perception.geometry.camera import Camera
+from camera_perception.geometry.camera_views import resized
 from camera_perception.geometry.ground import GroundNoise, RoadPitch
 from camera_perception.image.health import HealthMonitor
 from camera_perception.image.letterbox import Letterbox, Preprocessor
@@ -119,7 +120,7 @@ class Pipeline:
             observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
         finally:
             self.engine.release(slot)
-        return observations, Status(health.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
+        return observations, Status(health.flags | frame.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
 
     def _decode_thresholds(self) -> dict[str, float]:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
@@ -142,6 +143,8 @@ class Pipeline:
     ) -> Perception:
         """Geometry and tracking: from the observations of one image to its perception."""
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
+        if mounted is not None and mounted is not self.camera:
+            flags |= Status.INTRINSICS_RESIZED
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = Objects.of(observations.detections)
@@ -170,11 +173,10 @@ class Pipeline:
         return perception if camera is not None else image_plane_only(perception)
 
     def _usable_camera(self, frame: Frame) -> Camera | None:
-        """The calibrated camera, if its pose is known and its size is that of the frame."""
-        camera = self.camera
-        size = frame.image.shape[1], frame.image.shape[0]
-        fits = camera is not None and camera.metric and (camera.width, camera.height) == size
-        return camera if fits else None
+        """The calibrated camera, if its pose is known and it has the frame's aspect ratio; scaled to its size."""
+        if self.camera is None or not self.camera.metric:
+            return None
+        return resized(self.camera, frame.image.shape[1], frame.image.shape[0])
 
     def _metric_camera(
         self, mounted: Camera | None, observations: Observations, flags: Status, stamp_ns: int

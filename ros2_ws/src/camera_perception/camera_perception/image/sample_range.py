@@ -51,7 +51,7 @@ class SampleRange:
         except ValueError as error:
             raise BadImage(f"range '{range}' of 16-bit images: give auto, full, or LOW,HIGH such as 0,4095") from error
         self._followed: tuple[float, float] | None = None
-        self.stretched = False
+        self._narrow = self.stretched = False
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """uint16 (H, W) or (H, W, C) -> uint8 of the same shape."""
@@ -70,8 +70,8 @@ class SampleRange:
             before = self._followed
             low, high = (old + FOLLOW * (new - old) for old, new in zip(before, (low, high)))
         self._followed = float(low), float(high)
-        self.stretched = bool(high - low < (WIDE if self.stretched else NARROW))
-        if not self.stretched:
+        self._narrow = self.stretched = bool(high - low < (WIDE if self._narrow else NARROW))
+        if not self._narrow:
             return 0.0, float(WIDEST)
         low = max(0.0, min(low, WIDEST - LEAST_WIDTH))
         return float(low), float(max(high, low + LEAST_WIDTH))
