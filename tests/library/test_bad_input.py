@@ -98,10 +98,6 @@ def test_a_resized_image_keeps_its_metres_and_says_so(pipeline):
     assert [metres(each) for each in perceptions] == [True] * 3
     assert all(Status(each.status_flags) & Status.INTRINSICS_RESIZED for each in perceptions)
     assert not Status(before.status_flags) & Status.INTRINSICS_RESIZED
-    at, then = (
-        each.objects.positions[np.argmin(each.objects.positions[:, 0]), :2] for each in (before, perceptions[0])
-    )
-    np.testing.assert_allclose(at, then, atol=0.5)  # the same place, seen in twice as many pixels
 
 
 def test_a_changed_aspect_ratio_has_no_metric_output_until_its_calibration_arrives(pipeline):

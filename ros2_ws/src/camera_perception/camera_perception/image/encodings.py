@@ -156,7 +156,8 @@ def decode_image(
 def samples_of(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
     """The raw samples of an image message: a view of data, writable if data is.
 
-    returns (rows, W, channels), or (rows, W) for one channel; with `chroma` (rows, step); 16-bit samples in the byte order of the message
+    returns (rows, W, channels), or (rows, W) for one channel, (rows, step) for encodings with `chroma`; 16-bit samples
+            in the byte order of the message
     raises  like decode_image
     """
     layout = ENCODINGS.get(known_name(encoding) or "")
