@@ -9,7 +9,17 @@ from time import perf_counter_ns
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import EgoMotion, Frame, Objects, Observations, Perception, Status, Timing
+from camera_perception.core.types import (
+    ClassMap,
+    EgoMotion,
+    Frame,
+    Objects,
+    Observations,
+    Perception,
+    Road,
+    Status,
+    Timing,
+)
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
@@ -20,6 +30,7 @@ from camera_perception.image.health import HealthMonitor
 from camera_perception.image.letterbox import Letterbox, Preprocessor
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.free_road import locate_road
+from camera_perception.lanes.ignored_region import IgnoredRegion, without_ignored
 from camera_perception.lanes.image_lines import road_from_drivable
 from camera_perception.lanes.online_calibration import OnlineCalibration
 from camera_perception.lanes.roles import ego_lane
@@ -40,6 +51,7 @@ class Pipeline:
     One pipeline per camera and thread; several may share an engine when they run in the same thread.
 
     tracker, localization  settings; those of the model folder when None
+    ignored                part of the image in which nothing is reported
     """
 
     def __init__(
@@ -50,12 +62,14 @@ class Pipeline:
         base_frame: str = "base_link",
         tracker: TrackerConfig | None = None,
         localization: LocalizationConfig | None = None,
+        ignored: IgnoredRegion | None = None,
     ) -> None:
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
         self.engine = engine
         self.camera = camera
         self.base_frame = base_frame
+        self.ignored = ignored
         self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
         self.tracker_config = tracker or TrackerConfig(**spec.tracker)
         self.localization_config = localization or LocalizationConfig(**spec.localization)
@@ -118,6 +132,8 @@ class Pipeline:
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
             observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
+            if self.ignored is not None:
+                observations = without_ignored(observations, self.ignored, letterbox.image_size)
         finally:
             self.engine.release(slot)
         return observations, Status(health.flags | frame.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
@@ -151,7 +167,7 @@ class Pipeline:
         objects = locate_objects(objects, camera, self.spec.classes, size, noise, self.localization_config)
         if ranges is not None and camera is not None and mounted is not None:
             objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self.localization_config)
-        road = road_from_drivable(observations.drivable, size) if observations.drivable else None
+        road = self._road(observations.drivable, size) if observations.drivable else None
         lanes = self._lane_tracker.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._object_tracker.update(objects, frame.stamp_ns, motion, size, camera)
         objects = near_sides(objects, camera, self.spec.classes, self.localization_config)
@@ -171,6 +187,11 @@ class Pipeline:
             velocity_over_ground=motion is not None,
         )
         return perception if camera is not None else image_plane_only(perception)
+
+    def _road(self, drivable: ClassMap, size: tuple[int, int]) -> Road:
+        rows, columns = drivable.ids.shape
+        ignored = self.ignored.cells((rows, columns)) if self.ignored is not None else None
+        return road_from_drivable(drivable, size, ignored=ignored)
 
     def _usable_camera(self, frame: Frame) -> Camera | None:
         """The calibrated camera, if its pose is known and it has the frame's aspect ratio; scaled to its size."""

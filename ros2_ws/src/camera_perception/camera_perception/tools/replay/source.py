@@ -14,10 +14,10 @@ from camera_perception.core.errors import BadImage, BagError, CalibrationError
 from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
-from camera_perception.image.compressed import decode_compressed
-from camera_perception.image.encodings import decode_image
+from camera_perception.geometry.camera_views import turned
+from camera_perception.image.reader import ImageReader
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting
-from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, deserialize
+from camera_perception.io.ros_types import CAMERA_INFO, deserialize
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 IMAGE_FOLDER_RATE = 10.0  # Hz, assumed for image files, which have no stamps
@@ -27,16 +27,19 @@ IMAGE_FOLDER_RATE = 10.0  # Hz, assumed for image files, which have no stamps
 class Arrival:
     """One image as it would arrive at a node; `read` raises BadImage when it cannot be decoded.
 
-    name  of an image file, "" for other sources
+    name    of an image file, "" for other sources
+    reader  knows the flags of the image it has read
     """
 
     stamp_ns: int
     frame_id: str
     read: Any
     name: str = ""
+    reader: ImageReader | None = None
 
     def frame(self) -> Frame:
-        return Frame(self.read(), self.stamp_ns, self.frame_id)
+        image = self.read()
+        return Frame(image, self.stamp_ns, self.frame_id, int(self.reader.flags) if self.reader else 0)
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,36 @@ def open_source(
     topic: str | None = None,
     mount: tuple[float, ...] | None = None,
     lens: Camera | None = None,
+    reader: ImageReader | None = None,
 ) -> Source:
     """The images of a rosbag2 recording, a video file, an image file or a folder of image files.
 
     topic  image topic of a recording, or a camera's short name; required when it holds several cameras
     mount  x y z roll pitch yaw of the camera in base_link, metres and radians; None: from the recording's /tf_static
     lens   calibration, in place of the recording's CameraInfo
+    reader turns images and brings 16 bits to 8; calibration and mount are those of images as they arrive
     raises BagError when path is none of these
     """
-    path = Path(path)
+    path, reader = Path(path), reader or ImageReader()
     if not path.exists():
         raise BagError(f"{path} does not exist: give a recording, a video file, or a folder of images")
     if is_bag(path):
-        return _from_bag(Bag(path), topic, mount, lens)
+        return _turned_calibration(_from_bag(Bag(path), topic, mount, lens, reader), reader)
     images = image_files(path)
     source = _from_images(path, images) if images else _from_video(path)
-    return replace(source, calibration=lens and _mounted(lens, mount))
+    source = replace(source, arrivals=_turned(source.arrivals, reader), calibration=lens and _mounted(lens, mount))
+    return _turned_calibration(source, reader)
+
+
+def _turned(arrivals: Iterator[Arrival], reader: ImageReader) -> Iterator[Arrival]:
+    for arrival in arrivals:
+        yield replace(arrival, read=lambda read=arrival.read: reader.turn(read()))
+
+
+def _turned_calibration(source: Source, reader: ImageReader) -> Source:
+    if source.calibration is None:
+        return source
+    return replace(source, calibration=turned(source.calibration, reader.turn.degrees, reader.turn.mirror))
 
 
 def image_files(path: Path) -> list[Path]:
@@ -102,9 +119,11 @@ def choose_topic(bag: Bag, topic: str | None) -> str:
     return topic if topic in named else named[0]  # raw before compressed
 
 
-def _from_bag(bag: Bag, topic: str | None, mount: tuple[float, ...] | None, lens: Camera | None) -> Source:
+def _from_bag(
+    bag: Bag, topic: str | None, mount: tuple[float, ...] | None, lens: Camera | None, reader: ImageReader
+) -> Source:
     topic = choose_topic(bag, topic)
-    arrivals = (_arrival(message) for message in bag.messages([topic]))
+    arrivals = (_arrival(message, reader) for message in bag.messages([topic]))
     length = bag.contents.counts[topic]
     name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read up to the damage")
     if lens is None:
@@ -135,16 +154,10 @@ def info_topic(topic: str) -> str:
     return topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
 
 
-def _arrival(message: RawMessage) -> Arrival:
+def _arrival(message: RawMessage, reader: ImageReader) -> Arrival:
     ros = deserialize(message.kind, message.data)
     stamp_ns = ros.header.stamp.sec * 10**9 + ros.header.stamp.nanosec
-    return Arrival(stamp_ns, ros.header.frame_id, lambda: _pixels(message.kind, ros))
-
-
-def _pixels(kind: str, ros: Any) -> np.ndarray:
-    if kind == COMPRESSED_IMAGE:
-        return decode_compressed(ros.data, ros.format)
-    return decode_image(ros.encoding, ros.height, ros.width, ros.step, bool(ros.is_bigendian), ros.data)
+    return Arrival(stamp_ns, ros.header.frame_id, lambda: reader.read(ros), reader=reader)
 
 
 def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camera | None:
