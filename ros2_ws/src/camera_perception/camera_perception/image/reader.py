@@ -13,6 +13,7 @@ from camera_perception.image.compressed import decode_compressed, lost_colours
 from camera_perception.image.encodings import MAX_PIXELS, Fallback, decode_image
 from camera_perception.image.sample_range import AUTO, SampleRange
 from camera_perception.image.turn import Turn
+from camera_perception.image.video_packets import VideoImage
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,8 +44,13 @@ class ImageReader:
         return Status.RANGE_STRETCHED if self._range.stretched else Status(0)
 
     def read(self, message: Any, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-        """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage, read by rclpy or rosbags; raises BadImage."""
+        """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage, read by rclpy or rosbags, or of a VideoImage.
+
+        raises BadImage
+        """
         self._range.stretched = False
+        if isinstance(message, VideoImage):
+            return self.turn(message.read())
         return self.turn(
             self._compressed(message, max_pixels) if _has_file(message) else self._raw(message, max_pixels)
         )

@@ -54,8 +54,9 @@ class CameraParams:
     camera_info_topic: str = param("", "CameraInfo topic; empty: camera_info in the namespace of the image topic.")
     transport: str = param(
         "auto",
-        "Image transport; auto uses what is published and prefers raw images.",
-        choices=("auto", "raw", "compressed"),
+        "Image transport; auto uses what is published and prefers raw images, then compressed ones. Video (ffmpeg and "
+        "foxglove: H.264, H.265) is expected on IMAGE_TOPIC/ffmpeg or /foxglove and needs PyAV.",
+        choices=("auto", "raw", "compressed", "ffmpeg", "foxglove"),
     )
     input_reliability: str = param(
         "best_effort",

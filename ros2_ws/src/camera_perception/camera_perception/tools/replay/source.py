@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -16,10 +18,12 @@ from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.geometry.camera_views import turned
 from camera_perception.image.reader import ImageReader
+from camera_perception.image.video_packets import VideoDecoder, VideoImage
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting
-from camera_perception.io.ros_types import CAMERA_INFO, deserialize
+from camera_perception.io.ros_types import CAMERA_INFO, VIDEO, deserialize
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+TRANSPORTS = ("compressed", "ffmpeg", "foxglove")  # last part of a topic of image_transport
 IMAGE_FOLDER_RATE = 10.0  # Hz, assumed for image files, which have no stamps
 
 
@@ -106,7 +110,7 @@ def image_files(path: Path) -> list[Path]:
 
 def choose_topic(bag: Bag, topic: str | None) -> str:
     """The image topic of this name, or of the camera with this short name; BagError lists the choices."""
-    topics = bag.image_topics
+    topics = bag.image_topics + [name for name, kind in bag.topics.items() if kind in VIDEO]
     if not topics:
         raise BagError(f"{bag.path} has no image topic, only {', '.join(bag.topics) or 'nothing'}")
     if topic is None and len(topics) == 1:
@@ -123,7 +127,9 @@ def _from_bag(
     bag: Bag, topic: str | None, mount: tuple[float, ...] | None, lens: Camera | None, reader: ImageReader
 ) -> Source:
     topic = choose_topic(bag, topic)
-    arrivals = (_arrival(message, reader) for message in bag.messages([topic]))
+    messages = bag.messages([topic])
+    of_video = bag.topics[topic] in VIDEO
+    arrivals = _video_arrivals(messages, reader) if of_video else (_arrival(message, reader) for message in messages)
     length = bag.contents.counts[topic]
     name = f"{bag.path} {topic}" + ("" if bag.contents.complete else ", cut off: read up to the damage")
     if lens is None:
@@ -136,7 +142,7 @@ def _from_bag(
 def _recorded_mounting(bag: Bag, topic: str) -> np.ndarray | None:
     """base_from_camera (4, 4) from /tf_static for the frame of the images."""
     message = next(bag.messages([topic]), None)
-    return mounting(bag, deserialize(message.kind, message.data).header.frame_id) if message else None
+    return mounting(bag, header_of(deserialize(message.kind, message.data)).frame_id) if message else None
 
 
 def _mounted(lens: Camera, mount: tuple[float, ...] | None) -> Camera:
@@ -145,19 +151,43 @@ def _mounted(lens: Camera, mount: tuple[float, ...] | None) -> Camera:
 
 def camera_name(topic: str) -> str:
     """ "front" of /camera/front/image_raw/compressed."""
-    parts = [part for part in topic.split("/") if part and part not in ("compressed",)]
+    parts = [part for part in topic.split("/") if part and part not in TRANSPORTS]
     return parts[-2] if len(parts) > 1 else parts[-1]
 
 
 def info_topic(topic: str) -> str:
     """The camera_info beside an image topic."""
-    return topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+    for transport in TRANSPORTS:
+        topic = topic.removesuffix(f"/{transport}")
+    return topic.rpartition("/")[0] + "/camera_info"
 
 
 def _arrival(message: RawMessage, reader: ImageReader) -> Arrival:
     ros = deserialize(message.kind, message.data)
     stamp_ns = ros.header.stamp.sec * 10**9 + ros.header.stamp.nanosec
     return Arrival(stamp_ns, ros.header.frame_id, lambda: reader.read(ros), reader=reader)
+
+
+def header_of(ros: Any) -> Any:
+    """Stamp and frame_id of an image message; foxglove's video has no header."""
+    if hasattr(ros, "header"):
+        return ros.header
+    return SimpleNamespace(stamp=ros.timestamp, frame_id=ros.frame_id)
+
+
+def _video_arrivals(messages: Iterator[RawMessage], reader: ImageReader) -> Iterator[Arrival]:
+    """One arrival per image of a video; all packets are decoded, in order."""
+    decoder = VideoDecoder()
+    for message in messages:
+        ros = deserialize(message.kind, message.data)
+        yield from map(partial(_video_arrival, reader=reader), decoder.decode(ros, header_of(ros)))
+    yield from map(partial(_video_arrival, reader=reader), decoder.flush())
+
+
+def _video_arrival(image: VideoImage, reader: ImageReader) -> Arrival:
+    stamp = image.header.stamp
+    stamp_ns = stamp.sec * 10**9 + stamp.nanosec
+    return Arrival(stamp_ns, image.header.frame_id, lambda: reader.read(image), reader=reader)
 
 
 def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camera | None:
