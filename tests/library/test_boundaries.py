@@ -26,7 +26,7 @@ ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "r
 
 # Heavy or optional package: the only library files that may import it. tools/doctor.py checks what is installed.
 HOMES = {
-    "av": ["io/video_file.py"],
+    "av": ["image/video_packets.py", "io/video_file.py"],
     "aiohttp": ["tools/live/server.py"],
     "cuda": ["tools/doctor.py", "engines/cuda/*.py"],
     "onnxruntime": [

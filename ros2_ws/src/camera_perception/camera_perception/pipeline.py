@@ -9,16 +9,28 @@ from time import perf_counter_ns
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import EgoMotion, Frame, Objects, Observations, Perception, Status, Timing
+from camera_perception.core.types import (
+    ClassMap,
+    EgoMotion,
+    Frame,
+    Objects,
+    Observations,
+    Perception,
+    Road,
+    Status,
+    Timing,
+)
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
 from camera_perception.geometry.camera import Camera
+from camera_perception.geometry.camera_views import resized
 from camera_perception.geometry.ground import GroundNoise, RoadPitch
 from camera_perception.image.health import HealthMonitor
 from camera_perception.image.letterbox import Letterbox, Preprocessor
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.free_road import locate_road
+from camera_perception.lanes.ignored_region import IgnoredRegion, without_ignored
 from camera_perception.lanes.image_lines import road_from_drivable
 from camera_perception.lanes.online_calibration import OnlineCalibration
 from camera_perception.lanes.roles import ego_lane
@@ -39,6 +51,7 @@ class Pipeline:
     One pipeline per camera and thread; several may share an engine when they run in the same thread.
 
     tracker, localization  settings; those of the model folder when None
+    ignored                part of the image in which nothing is reported
     """
 
     def __init__(
@@ -49,12 +62,14 @@ class Pipeline:
         base_frame: str = "base_link",
         tracker: TrackerConfig | None = None,
         localization: LocalizationConfig | None = None,
+        ignored: IgnoredRegion | None = None,
     ) -> None:
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
         self.engine = engine
         self.camera = camera
         self.base_frame = base_frame
+        self.ignored = ignored
         self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
         self.tracker_config = tracker or TrackerConfig(**spec.tracker)
         self.localization_config = localization or LocalizationConfig(**spec.localization)
@@ -117,9 +132,11 @@ class Pipeline:
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
             observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
+            if self.ignored is not None:
+                observations = without_ignored(observations, self.ignored, letterbox.image_size)
         finally:
             self.engine.release(slot)
-        return observations, Status(health.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
+        return observations, Status(health.flags | frame.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
 
     def _decode_thresholds(self) -> dict[str, float]:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
@@ -142,13 +159,15 @@ class Pipeline:
     ) -> Perception:
         """Geometry and tracking: from the observations of one image to its perception."""
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
+        if mounted is not None and mounted is not self.camera:
+            flags |= Status.INTRINSICS_RESIZED
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = Objects.of(observations.detections)
         objects = locate_objects(objects, camera, self.spec.classes, size, noise, self.localization_config)
         if ranges is not None and camera is not None and mounted is not None:
             objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self.localization_config)
-        road = road_from_drivable(observations.drivable, size) if observations.drivable else None
+        road = self._road(observations.drivable, size) if observations.drivable else None
         lanes = self._lane_tracker.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._object_tracker.update(objects, frame.stamp_ns, motion, size, camera)
         objects = near_sides(objects, camera, self.spec.classes, self.localization_config)
@@ -169,12 +188,16 @@ class Pipeline:
         )
         return perception if camera is not None else image_plane_only(perception)
 
+    def _road(self, drivable: ClassMap, size: tuple[int, int]) -> Road:
+        rows, columns = drivable.ids.shape
+        ignored = self.ignored.cells((rows, columns)) if self.ignored is not None else None
+        return road_from_drivable(drivable, size, ignored=ignored)
+
     def _usable_camera(self, frame: Frame) -> Camera | None:
-        """The calibrated camera, if its pose is known and its size is that of the frame."""
-        camera = self.camera
-        size = frame.image.shape[1], frame.image.shape[0]
-        fits = camera is not None and camera.metric and (camera.width, camera.height) == size
-        return camera if fits else None
+        """The calibrated camera, if its pose is known and it has the frame's aspect ratio; scaled to its size."""
+        if self.camera is None or not self.camera.metric:
+            return None
+        return resized(self.camera, frame.image.shape[1], frame.image.shape[0])
 
     def _metric_camera(
         self, mounted: Camera | None, observations: Observations, flags: Status, stamp_ns: int

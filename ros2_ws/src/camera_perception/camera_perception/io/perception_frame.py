@@ -26,7 +26,14 @@ INVALIDATING = (
     | Status.BAD_IMAGE
     | Status.ENGINE_ERROR
 )
-HINTS = Status.DROPPING | Status.CPU_FALLBACK | Status.THERMAL | Status.RESOLUTION_CHANGED | Status.MOUNTING_CHANGED
+HINTS = (
+    Status.DROPPING
+    | Status.CPU_FALLBACK
+    | Status.THERMAL
+    | Status.RESOLUTION_CHANGED
+    | Status.MOUNTING_CHANGED
+    | Status.RANGE_STRETCHED
+)
 
 LAMP_COLORS = {"red": 1, "yellow": 2, "amber": 2, "green": 3, "white": 4}  # TrafficLightElement.color
 LAMP_SOLID_ON, LAMP_UNKNOWN = 14, 16

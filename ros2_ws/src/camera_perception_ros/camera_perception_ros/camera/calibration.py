@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo
 from camera_perception.core.errors import CalibrationError
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.camera_views import turned
 from camera_perception.geometry.transforms import TfTree
 from camera_perception.tools.calibrate import camera_from_yaml
 from camera_perception_ros.conversions.messages import camera_from_message, pose_from_transform, stamp_ns
@@ -199,7 +200,7 @@ class Calibration:
             self.on_info(self._last)
 
     def _accept(self, camera: Camera) -> None:
-        self.camera = camera
+        self.camera = camera = turned(camera, self._params.rotate, self._params.mirror)
         self.flags = Status(0) if camera.metric else Status.TF_MISSING
         self.text = (
             "calibrated"

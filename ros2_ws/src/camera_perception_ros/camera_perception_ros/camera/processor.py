@@ -19,6 +19,7 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
+from camera_perception.image.reader import ImageReader
 from camera_perception.io.cdr import serialize
 from camera_perception.io.perception_frame import failed_fields, perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
@@ -28,6 +29,7 @@ from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.conversions.clock import age_ms, ahead_problem, ahead_s
+from camera_perception_ros.conversions.cv_bridge import fallback
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
@@ -96,10 +98,12 @@ class FrameProcessor:
         self.serving: Serving | None = None
         self.failure, self.fatal = "", False
         self.counts = Counts()
+        self._reader = ImageReader(params.turn, params.range16, fallback(), log.warning)
+        self._ignored = params.ignored_region
         self.odometry = Odometry()
         self.ranges: RangeMemory | None = None
         if params.depth_topic or params.lidar_topic:
-            self.ranges = RangeMemory(params.depth_topic, params.lidar_topic, calibration.base_from)
+            self.ranges = RangeMemory(params.depth_topic, params.lidar_topic, calibration.base_from, params.turn)
         self._closed = self._hot = False
         self._turn = threading.Lock()  # held for a frame: models change between two of them
         self._swap = threading.Lock()  # held for a moment: no model comes while the processor is closed
@@ -127,6 +131,7 @@ class FrameProcessor:
         """
         try:
             pipeline = tested_pipeline(model, self._params.base_frame, self._settings)
+            pipeline.ignored = self._ignored
             return Serving(model, pipeline, self._drift_monitor(model), fallback)
         except BaseException:
             model.close()
@@ -225,7 +230,7 @@ class FrameProcessor:
 
     def _perceive(self, message: Any, flags: Status) -> Perception:
         started = time.perf_counter_ns()
-        frame = frame_from_message(message, self._params.max_megapixels * 1_000_000)
+        frame = frame_from_message(message, self._params.max_megapixels * 1_000_000, self._reader)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
         serving = self.serving
         if serving is None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from camera_perception.core.errors import BadImage
 from camera_perception.engines import backend_module
 from camera_perception.engines.select import GPU_BACKENDS
 from camera_perception.engines.serving.model import ModelRequest
+from camera_perception.image.sample_range import SampleRange
+from camera_perception.image.turn import Turn
+from camera_perception.lanes.ignored_region import IgnoredRegion, ignored_region
 from camera_perception_ros.params.lock import LOCK
 from camera_perception_ros.params.params import ParameterError, param
 
@@ -70,8 +74,9 @@ class CameraParams:
     camera_info_topic: str = param("", "CameraInfo topic; empty: camera_info in the namespace of the image topic.")
     transport: str = param(
         "auto",
-        "Image transport; auto uses what is published and prefers raw images.",
-        choices=("auto", "raw", "compressed"),
+        "Image transport; auto uses what is published and prefers raw images, then compressed ones. Video (ffmpeg and "
+        "foxglove: H.264, H.265) is expected on IMAGE_TOPIC/ffmpeg or /foxglove and needs PyAV.",
+        choices=("auto", "raw", "compressed", "ffmpeg", "foxglove"),
     )
     input_reliability: str = param(
         "best_effort",
@@ -84,6 +89,25 @@ class CameraParams:
 
     max_megapixels: int = param(
         64, "Images with more pixels are refused before they are decoded.", low=1, high=1000, live=True
+    )
+
+    rotate: int = param(
+        0,
+        "Degrees by which images are turned clockwise before the network: 0, 90, 180 or 270. Pixels of all outputs are "
+        "those of turned images; CameraInfo and the camera's pose stay those of images as they arrive.",
+        low=0,
+        high=270,
+    )
+    mirror: bool = param(False, "Swap left and right of images, before turning them.")
+    range16: str = param(
+        "auto",
+        "Samples of 16-bit images that become black and white: LOW,HIGH such as 0,4095 for 12 bits; full; or auto: "
+        "from percentiles where images use less than a quarter of the range.",
+    )
+    ignore: list[str] = param(
+        [""],
+        "Regions of the turned image in which nothing is reported, such as the own bonnet: PNG files in which they are "
+        "white, or polygons 'x,y x,y x,y' in fractions of width and height.",
     )
 
     base_frame: str = param("base_link", "Frame of all metric outputs: x forward, y left, z up, origin on the road.")
@@ -137,6 +161,10 @@ class CameraParams:
         for name, backend in (("engine", self.engine), ("fallback_engine", self.fallback_engine or "auto")):
             if backend.partition(":")[0] not in BACKENDS:
                 raise ParameterError(f"parameter '{name}' is '{backend}': expected one of {', '.join(BACKENDS)}")
+        try:
+            self.turn, SampleRange(self.range16), self.ignored_region
+        except BadImage as error:
+            raise ParameterError(f"parameter rotate, range16 or ignore: {error}") from error
         if len(self.camera_pose) != 6:
             raise ParameterError(
                 f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw"
@@ -154,6 +182,16 @@ class CameraParams:
     def keys(self) -> tuple[str, ...]:
         """The trusted keys that are not empty."""
         return tuple(filter(None, self.trusted_keys))
+
+    @property
+    def turn(self) -> Turn:
+        """What is done to images before the network."""
+        return Turn(self.rotate, self.mirror)
+
+    @property
+    def ignored_region(self) -> IgnoredRegion | None:
+        """The part of the image in which nothing is reported."""
+        return ignored_region(self.ignore)
 
     @property
     def model_request(self) -> ModelRequest:

@@ -12,7 +12,16 @@ from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.cli import trust
-from camera_perception.tools.cli.options import Backend, ImageTopic, ModelFolder, Threads
+from camera_perception.tools.cli.options import (
+    Backend,
+    Ignore,
+    ImageTopic,
+    Mirror,
+    ModelFolder,
+    Range16,
+    Rotate,
+    Threads,
+)
 from camera_perception.tools.cli.trust import TrustedKeys
 
 
@@ -78,6 +87,7 @@ def options(
     epilog=examples(
         "replay bags/demo_drive --camera front --out out/replay",
         "replay film.mp4 --calibration lens.yaml --mount auto,1.3 --out out/film",
+        "replay rear.mp4 --rotate 180 --ignore '0,0.9 1,0.9 1,1 0,1' --out out/rear",
         "replay pictures/ --independent --write csv --write coco --out out/pictures",
     ),
 )
@@ -118,16 +128,22 @@ def replay(
         Path | None, typer.Option(help="perception.mcap of an earlier replay; exit code 1 on a difference.")
     ] = None,
     tolerance: Annotated[float, typer.Option(help="Factor on the tolerances of --compare.", min=0.0)] = 1.0,
+    rotate: Rotate = 0,
+    mirror: Mirror = False,
+    range16: Range16 = "auto",
+    ignore: Ignore = None,
 ) -> None:
     """Run every image of a drive through the pipeline, with the same result each time.
 
     Exit code 1 when no image could be decoded.
     """
+    from camera_perception.image.turn import Turn
     from camera_perception.tools.cli.replay import Choices, replay_command
 
     chosen = Choices(
-        camera, calibration, mount, independent, engine, threads, force, limit, video, write or [], compare, tolerance
-    )
+        camera, calibration, mount, independent, engine, threads, force, limit, video, write or [], compare, tolerance,
+        Turn(rotate, mirror), range16, ignore or [],
+    )  # fmt: skip
     replay_command(source, model_or_shipped(model), out, chosen)
 
 

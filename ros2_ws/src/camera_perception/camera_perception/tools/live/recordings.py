@@ -15,7 +15,8 @@ from camera_perception.core.errors import BadImage, BagError
 from camera_perception.core.types import EgoMotion
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.odometry import Odometry, yaw_from_quaternion
-from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.encodings import decode_image
 from camera_perception.image.files import decode_file
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize

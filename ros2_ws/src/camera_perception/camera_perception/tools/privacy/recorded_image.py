@@ -9,7 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.core.errors import UnknownEncoding
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.encodings import decode_image
 from camera_perception.image.files import decode_file
 from camera_perception.io.cdr import serialize
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize, fields_from_message
@@ -40,6 +42,8 @@ class RecordedImage:
         message = self.message
         if self.kind == COMPRESSED_IMAGE:
             return decode_compressed(message.data, message.format)
+        if message.encoding.lower() == "16uc1":
+            raise UnknownEncoding("image encoding '16UC1' is depth or heat, in which no head or plate is recognised")
         return decode_image(*_layout(message), message.data)
 
     def covered(self, regions: Sequence[Region], settings: Settings) -> bytes:
