@@ -158,6 +158,11 @@ def _velocity(velocity: Sequence[float], over_ground: bool, cov: np.ndarray) -> 
     }
 
 
+def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[str, Any]]:
+    """PerceptionFrame.traffic_lights alone."""
+    return _traffic_lights(perception.objects, _by_score(perception.objects, spec)[1], spec)
+
+
 def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
     return [
         {

@@ -51,6 +51,7 @@ class ModelServer:
     open_model  makes a Model of a ModelRequest
     name        of the camera in messages
     keep        called with the folder of a model that a service has changed to, for the next configure
+    describe    called with the ModelInfo of every model that is used
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class ModelServer:
         open_model: OpenModel,
         name: str,
         keep: Callable[[str], None],
+        describe: Callable[[ModelInfo], None] = lambda info: None,
     ) -> None:
         self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
-        self._name, self._keep = name, keep
+        self._name, self._keep, self._describe = name, keep, describe
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
         # A callback group of its own: images are received while a model is loaded.
@@ -99,7 +101,9 @@ class ModelServer:
 
     def _serve(self, model: Model, fallback: bool = False) -> None:
         self._processor.serve(model, fallback)
-        self._info.publish(model_info(model, self._name, self._node.get_clock().now().to_msg()))
+        info = model_info(model, self._name, self._node.get_clock().now().to_msg())
+        self._info.publish(info)
+        self._describe(info)
 
     async def _on_load(self, request: Any, response: Any) -> Any:
         wanted = replace(self._params.model_request, folder=request.path)

@@ -116,7 +116,11 @@ class FrameProcessor:
         """Use changed thresholds and limits from the next image on."""
         self._params = params
         if self.serving is not None:
-            self.serving.pipeline.tune(params.thresholds)
+            self._tune(self.serving.pipeline)
+
+    def _tune(self, pipeline: Pipeline) -> None:
+        pipeline.tune(self._params.thresholds)
+        pipeline.flag_identical_images(self._params.identical_images == "flag")
 
     def report_heat(self, hot: bool) -> None:
         """Flag the following frames with THERMAL, or no longer."""
@@ -132,7 +136,6 @@ class FrameProcessor:
         """
         try:
             pipeline = tested_pipeline(model, self._params.base_frame, self._settings)
-            pipeline.tune(self._params.thresholds)
             drift = self._drift_monitor(model)
             self._take_turn()
         except PerceptionError:
@@ -152,6 +155,7 @@ class FrameProcessor:
         previous = self.serving
         if previous is not None:
             serving.pipeline.continue_from(previous.pipeline)
+        self._tune(serving.pipeline)
         self.serving, self.failure = serving, ""
         return previous.model if previous is not None else None
 
