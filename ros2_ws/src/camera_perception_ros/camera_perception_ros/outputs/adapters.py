@@ -28,8 +28,8 @@ def _module(adapter: str) -> Any:
         if error.name is None or error.name.partition(".")[0] not in ADAPTERS.values():
             raise
         raise ParameterError(
-            f"parameter 'adapters' has '{adapter}', which needs the package {error.name}: install it with apt where "
-            "your distribution has it, or build it in your workspace"
+            f"parameter 'adapters' has '{adapter}', which needs the package {error.name}: install it (apt has "
+            "ros-$ROS_DISTRO-vision-msgs and -autoware-perception-msgs), or build it in your workspace"
         ) from error
 
 
