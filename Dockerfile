@@ -27,7 +27,7 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
     python3-jinja2 python3-jsonschema python3-matplotlib python3-numpy python3-opencv python3-pip \
     python3-tqdm python3-yaml \
-    ros-jazzy-cv-bridge ros-jazzy-foxglove-msgs ros-jazzy-ros2bag ros-jazzy-rosbag2-storage-mcap \
+    ros-jazzy-autoware-perception-msgs ros-jazzy-cv-bridge ros-jazzy-foxglove-msgs ros-jazzy-ros2bag ros-jazzy-rosbag2-storage-mcap \
     ros-jazzy-rosbag2-transport ros-jazzy-tf2-ros ros-jazzy-vision-msgs \
  && rm -rf /var/lib/apt/lists/*
 COPY requirements/vehicle.txt /tmp/vehicle.txt
@@ -65,7 +65,7 @@ RUN echo "deb [signed-by=/etc/apt/keyrings/ros.asc] http://packages.ros.org/ros2
  && apt-get install --yes --no-install-recommends \
     python3-jinja2 python3-jsonschema python3-libnvinfer python3-matplotlib python3-numpy python3-opencv python3-pip \
     python3-tqdm python3-yaml \
-    ros-humble-cv-bridge ros-humble-foxglove-msgs ros-humble-ros2bag ros-humble-rosbag2-storage-mcap \
+    ros-humble-autoware-perception-msgs ros-humble-cv-bridge ros-humble-foxglove-msgs ros-humble-ros2bag ros-humble-rosbag2-storage-mcap \
     ros-humble-rosbag2-transport ros-humble-ros-core ros-humble-tf2-ros ros-humble-vision-msgs \
  && rm -rf /var/lib/apt/lists/*
 

@@ -34,7 +34,7 @@ demo: setup ## play a recorded drive through the nodes; BAG=path for another, AR
 	@$(if $(LIVE),$(ENV) && exec camera-perception live $(or $(BAG),bags/demo_drive) --model perception_models/zoo/demo)
 
 .PHONY: test
-test: setup-models ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
+test: setup-models .setup/foreign_messages ## all tests; ARGS="-k name" for some, TESTS=tests/library for one folder
 	@$(ENV) && OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
 .PHONY: test-packages
@@ -64,6 +64,12 @@ realbench: setup-models ## measure a model on real pictures, print one table; MO
 .PHONY: train-demo
 train-demo: setup-models ## train the shipped model again
 	@$(ENV) && perception-models train-demo $(ARGS)
+
+.PHONY: variants
+variants: setup-models ## fp16 and int8 beside the shipped model, with what they lose; MODEL=folder for another
+	@$(ENV) && perception-models variants $(or $(MODEL),perception_models/zoo/demo) \
+	  --calibration ../shared/data/pictures/driveai_sample/images --data ../shared/data/labelled/camvid \
+	  --data ../shared/data/labelled/udacity_highway_1280 $(ARGS)
 
 .PHONY: docs
 docs: setup .setup/docs ## the pages of docs/ with the reference of library and messages, in out/docs
@@ -111,6 +117,11 @@ clean: ## remove everything that was built; recorded output in out/ stays
 .setup/packages: $(PACKAGES) .setup/messages
 	$(ENV) && $(COLCON) --packages-select camera_perception camera_perception_ros
 	$(PIP) --no-deps --no-build-isolation -e ros2_ws/src/camera_perception -e driving_scenes -e .
+	@touch $@
+
+# Messages of vision_msgs, Autoware and tier4, for the tests of the adapters.
+.setup/foreign_messages: tests/nodes/foreign_messages.txt tests/nodes/message_packages.py .setup/messages
+	$(ENV) && python tests/nodes/message_packages.py
 	@touch $@
 
 .setup/bringup: $(BRINGUP) .setup/messages

@@ -32,7 +32,7 @@ def options(
 for command in (*learn.COMMANDS, *models.COMMANDS, *measure.COMMANDS, *data.COMMANDS):
     app.command()(command)
 
-if find_spec("driving_scenes.cli"):
+if find_spec("driving_scenes"):
     from driving_scenes.cli import app as render
 
     app.add_typer(render, name="render")

@@ -197,7 +197,13 @@ def test_a_heavy_package_is_named_only_at_home(package):
     assert strangers == []
 
 
-@pytest.mark.parametrize("package", ["cv_bridge", "foxglove_msgs", "tf2_msgs", "tf2_ros", "vision_msgs"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "autoware_perception_msgs", "cv_bridge", "foxglove_msgs", "tf2_msgs", "tf2_ros", "tier4_perception_msgs",
+        "vision_msgs",
+    ],
+)  # fmt: skip
 def test_an_optional_ros_package_is_named_in_one_file_of_the_nodes(package):
     assert len([file for file in NODES.rglob("*.py") if package in packages(file)]) <= 1
 

@@ -100,6 +100,10 @@ class Pipeline:
         own = {head.head: head.threshold for head in self.spec.heads}
         self.thresholds = own | {head: value for head, value in thresholds.items() if head in own}
 
+    def flag_identical_images(self, on: bool) -> None:
+        """Whether repetitions of one image set IMAGE_FROZEN; off for simulators without noise, which repeat images."""
+        self._health.flag_identical = on
+
     def continue_from(self, previous: Pipeline) -> None:
         """Take over the state of a pipeline of the same camera with another model.
 

@@ -16,6 +16,7 @@ from camera_perception_ros.views import write_view
 
 NODE = "camera_perception"
 FUSION = "/fusion"
+OF_ALL = ("adapters", "autostart", "use_sim_time")  # arguments for camera nodes and their fusion
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
@@ -56,6 +57,13 @@ COMMON = (
         "",
         "Resize images on the GPU, true or false; empty: from the parameter file.",
         "gpu_letterbox",
+    ),
+    Argument(
+        "adapters",
+        "",
+        "Messages of other stacks to publish as well, separated by commas: vision_msgs, autoware, tier4; empty: from "
+        "the parameter file.",
+        "adapters",
     ),
     Argument("use_sim_time", "false", "Use the time of /clock.", "use_sim_time"),
     Argument(
@@ -123,7 +131,9 @@ def typed(parameter: str, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"argument '{parameter}' is '{text}': expected true or false")
         return text.lower() == "true"
-    return numbers(parameter, text) if isinstance(default, list) else type(default)(text)
+    if isinstance(default, list):
+        return numbers(parameter, text) if isinstance(default[0], float) else text.replace(",", " ").split()
+    return type(default)(text)
 
 
 def numbers(parameter: str, text: str) -> list[float]:
@@ -277,7 +287,7 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
     own = {
         "cameras": [camera.name for camera in cameras],
         "topics": [f"{camera.namespace}/{NODE}/perception" for camera in cameras],
-        **{name: value for name, value in overrides(COMMON, values).items() if name in ("autostart", "use_sim_time")},
+        **{name: value for name, value in overrides(COMMON, values).items() if name in OF_ALL},
     }
     return node("fusion_node", FUSION[1:], "/", [str(share / "config" / "fusion.param.yaml"), own], values, share)
 

@@ -78,7 +78,7 @@ def perception_fields(
         "status_flags": int(perception.status_flags),
         "base_frame": perception.base_frame,
         "objects": _objects(perception, others, spec, velocity_over_ground or perception.velocity_over_ground),
-        "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
+        "lanes": [lane_fields(lane) for lane in _left_to_right(perception.lanes)],
         "ego_lane": ego_lane_fields(perception.ego_lane),
         "road": _road(perception.road),
         "traffic_lights": _traffic_lights(perception.objects, lights, spec),
@@ -167,6 +167,11 @@ def _velocity(velocity: Sequence[float], over_ground: bool, cov: np.ndarray) -> 
     }
 
 
+def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[str, Any]]:
+    """PerceptionFrame.traffic_lights alone."""
+    return _traffic_lights(perception.objects, _by_score(perception.objects, spec)[1], spec)
+
+
 def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
     return [
         {
@@ -199,7 +204,8 @@ def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:
     return sorted(lanes, key=lambda lane: float(lane.points[0, 0]) if len(lane.points) else 0.0)
 
 
-def _lane(lane: LaneLine) -> dict[str, Any]:
+def lane_fields(lane: LaneLine) -> dict[str, Any]:
+    """All fields of a LaneLine message."""
     ground = lane.ground
     return {
         "lane_id": lane.lane_id,

@@ -16,6 +16,7 @@ from camera_perception.core.errors import BagError
 
 OURS = "camera_perception_msgs"
 PERCEPTION_FRAME = f"{OURS}/msg/PerceptionFrame"
+FUSED_PERCEPTION = f"{OURS}/msg/FusedPerception"
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 COMPRESSED_VIDEO = "foxglove_msgs/msg/CompressedVideo"

@@ -47,6 +47,7 @@ class ModelServer:
 
     open_model  makes a Model of a ModelRequest
     name        of the camera in messages
+    describe    called with the ModelInfo of every model that is used
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class ModelServer:
         processor: FrameProcessor,
         open_model: OpenModel,
         name: str,
+        describe: Callable[[ModelInfo], None] = lambda info: None,
     ) -> None:
         self._node, self._params, self._processor, self._open_model = node, params, processor, open_model
-        self._name, self._closing = name, Stop()
+        self._name, self._closing, self._describe = name, Stop(), describe
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
 
@@ -136,7 +138,9 @@ class ModelServer:
 
         def announce() -> None:
             accepted()
-            self._info.publish(model_info(serving.model, self._name, self._node.get_clock().now().to_msg()))
+            info = model_info(serving.model, self._name, self._node.get_clock().now().to_msg())
+            self._info.publish(info)
+            self._describe(info)
 
         return self._processor.serve(serving, unwanted, announce)
 

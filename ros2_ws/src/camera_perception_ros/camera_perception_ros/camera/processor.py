@@ -115,7 +115,11 @@ class FrameProcessor:
         """Use changed thresholds and limits from the next image on."""
         self._params = params
         if self.serving is not None:
-            self.serving.pipeline.tune(params.thresholds)
+            self._tune(self.serving.pipeline)
+
+    def _tune(self, pipeline: Pipeline) -> None:
+        pipeline.tune(self._params.thresholds)
+        pipeline.flag_identical_images(self._params.identical_images == "flag")
 
     def report_heat(self, hot: bool) -> None:
         """Flag the following frames with THERMAL, or no longer."""
@@ -169,9 +173,9 @@ class FrameProcessor:
     def _replace(self, serving: Serving) -> Serving | None:
         """What was in use before."""
         previous = self.serving
-        serving.pipeline.tune(self._params.thresholds)
         if previous is not None:
             serving.pipeline.continue_from(previous.pipeline)
+        self._tune(serving.pipeline)
         self.serving, self.failure = serving, ""
         return previous
 

@@ -60,7 +60,7 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             self.params,
             settings,
             self._open_model,
-            lambda: self.params.jpeg_quality,
+            lambda: self.params,
             self._stop,
         )
 

@@ -12,6 +12,7 @@ from camera_perception.engines.serving.model import ModelRequest
 from camera_perception.image.sample_range import SampleRange
 from camera_perception.image.turn import Turn
 from camera_perception.lanes.ignored_region import IgnoredRegion, ignored_region
+from camera_perception_ros.params import adapters
 from camera_perception_ros.params.lock import LOCK
 from camera_perception_ros.params.params import ParameterError, param
 
@@ -87,6 +88,13 @@ class CameraParams:
         2, "Queue depth of the image subscription; only the newest image is processed.", low=1, high=100
     )
 
+    identical_images: str = param(
+        "flag",
+        "Images that repeat bit by bit: flag them with IMAGE_FROZEN and give no metres, as no working sensor sends "
+        "them; or allow them, for simulators without image noise.",
+        choices=("flag", "allow"),
+        live=True,
+    )
     max_megapixels: int = param(
         64, "Images with more pixels are refused before they are decoded.", low=1, high=1000, live=True
     )
@@ -152,6 +160,15 @@ class CameraParams:
         2.0, "Seconds without an image before diagnostics and the log give the reason.", low=0.1, high=600.0, live=True
     )
     watched_fusion: str = param("", "Fusion node, such as /fusion, whose silence diagnostics report. Empty: none.")
+    adapters: list[str] = param([""], adapters.DESCRIPTION)
+    traffic_light_group: int = param(
+        0,
+        "Id in the map of the traffic light group that governs the car's lane: the autoware and tier4 adapters publish "
+        "the state of the lights of the own lane under it. 0: unknown, nothing is published.",
+        low=0,
+        high=2**62,
+        live=True,
+    )
     jpeg_quality: int = param(80, "JPEG quality of the compressed overlay.", low=1, high=100, live=True)
     autostart: bool = param(
         False, "Configure and activate on start-up; false when a lifecycle manager is used.", read_only=True
@@ -165,6 +182,7 @@ class CameraParams:
             self.turn, SampleRange(self.range16), self.ignored_region
         except BadImage as error:
             raise ParameterError(f"parameter rotate, range16 or ignore: {error}") from error
+        adapters.chosen(self.adapters)
         if len(self.camera_pose) != 6:
             raise ParameterError(
                 f"parameter 'camera_pose' has {len(self.camera_pose)} numbers: expected x y z roll pitch yaw"
