@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.cli.fleet import fleet
 
 
 class Group(TyperGroup):
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a chessboard, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
+app.add_typer(fleet, name="fleet", rich_help_panel=DRIVES)
 
 
 def examples(*lines: str) -> str:
