@@ -61,6 +61,13 @@ realbench: setup-models ## measure a model on real pictures, print one table; MO
 train-demo: setup-models ## train the shipped model again
 	@$(ENV) && perception-models train-demo $(ARGS)
 
+.PHONY: setup-fleet
+setup-fleet: setup .setup/fleet ## Ray, DuckDB, PyArrow and an S3 stand-in for the data engine
+
+.PHONY: fleet-demo
+fleet-demo: setup-fleet ## replay ten recordings with two workers, compare two models, mine frames; RAY=local for Ray
+	@$(ENV) && OMP_NUM_THREADS=1 python -m camera_perception.tools.fleet.demo $(RAY)
+
 .PHONY: docs
 docs: setup .setup/docs ## the pages of docs/ with the reference of library and messages, in out/docs
 	@.venv/bin/mkdocs build --quiet && echo out/docs/python.html
@@ -93,6 +100,10 @@ clean: ## remove everything that was built; recorded output in out/ stays
 	@touch $@
 
 .setup/models: requirements/models.txt .setup/run
+	$(PIP) -r $<
+	@touch $@
+
+.setup/fleet: requirements/fleet.txt .setup/run
 	$(PIP) -r $<
 	@touch $@
 

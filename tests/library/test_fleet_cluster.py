@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import jsonschema
 import pytest
+import typer
+import yaml
 
 pytest.importorskip("pyarrow", reason="needs pyarrow: make setup-fleet")
 pytest.importorskip("duckdb", reason="needs duckdb: make setup-fleet")
@@ -23,6 +29,7 @@ from test_fleet import JOB, TABLES, rows, start_driver
 from tiny_models import write_tiny_model
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.cli.app import app
 from camera_perception.tools.fleet.store.query import compact, query
 from camera_perception.tools.fleet.store.storage import Storage, StoreError, open_storage
 from camera_perception.tools.fleet.work.replay import Settings, replay_fleet
@@ -201,3 +208,28 @@ def kill(pid):
     except ProcessLookupError:
         return 0
     return 1
+
+
+def test_the_cluster_file_fits_rays_schema(repository):
+    ray = pytest.importorskip("ray", reason="needs ray: make setup-fleet")
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler/ray-schema.json").read_text())
+    config = yaml.safe_load((repository / "docs/fleet/cluster.yaml").read_text())
+    jsonschema.validate(config, schema)
+    nodes = config["available_node_types"]
+    assert nodes[config["head_node_type"]]["resources"]["CPU"] == 0
+    assert sum(node.get("max_workers", 0) for node in nodes.values()) <= config["max_workers"]
+
+
+def test_the_ray_job_asks_for_what_its_workers_have(repository):
+    job = yaml.safe_load((repository / "docs/fleet/rayjob.yaml").read_text())
+    cluster, pins = job["spec"]["rayClusterSpec"], (repository / "requirements/fleet.txt").read_text()
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert f"ray[default]=={cluster['rayVersion']}" in pins
+    words = shlex.split(job["spec"]["entrypoint"])
+    workers, threads = (int(words[words.index(option) + 1]) for option in ("--workers", "--threads"))
+    group = cluster["workerGroupSpecs"][0]
+    cores = int(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+    assert workers * threads <= group["replicas"] * cores
+    command = typer.main.get_command(app).commands["fleet"].commands["replay"]
+    known = {option for each in command.params for option in each.opts}
+    assert {word for word in words if word.startswith("--")} <= known

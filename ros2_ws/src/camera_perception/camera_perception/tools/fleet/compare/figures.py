@@ -37,20 +37,20 @@ _TALL = " ".join(f"when class_name = '{name}' then {height}" for name, height in
 _PREPARE = f"""
 create temp table image as
 select f.unit, f.recording_id, f.recording, f.camera, f.frame, coalesce(f.weather, 'unknown') weather,
-  coalesce(f.scene, 'unknown') scene, coalesce(f.timeofday, 'unknown') timeofday, (f.error != '')::int undecodable,
+  coalesce(f.scene, 'unknown') scene, coalesce(f.timeofday, 'unknown') timeofday, (f.error != '')::int as undecodable,
   coalesce(f.objects, 0) objects, f.det_seg,
-  coalesce(l.both, 0) ego_lane
+  coalesce(l.pair, 0) ego_lane
 from frames f left join (
-  select unit, camera, frame, (count(distinct position) = 2)::int both from lanes
+  select unit, camera, frame, (count(distinct position) = 2)::int as pair from lanes
   where position in (-1, 1) group by all
 ) l using (unit, camera, frame);
 create temp table span as select unit, camera, min(frame) low, max(frame) high from frames group by all;
 create temp table track as
-select unit, camera, track_id, min(o.frame) as frame, (count(*) filter (not coasted) < {BRIEF})::int brief
+select unit, camera, track_id, min(o.frame) as frame, (count(*) filter (not coasted) < {BRIEF})::int as brief
 from objects o join span s using (unit, camera) where reported and track_id > 0 group by unit, camera, track_id
 having min(o.frame) > any_value(low) and max(o.frame) < any_value(high);
 create temp table thing as
-select unit, camera, frame, score, coasted::int coasted,
+select unit, camera, frame, score, coasted::int as coasted,
   abs(ln(height_m / (case {_TALL} end))) height_error
 from objects where reported;
 """
