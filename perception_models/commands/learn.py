@@ -148,11 +148,14 @@ def loop(
         from perception_models.experiments.loop import Waiting
         from perception_models.experiments.loop import loop as run
 
+        model, waiting = None, ""
         try:
             model = run(config, overrides or [], typer.echo)
-        except Waiting as waiting:
-            typer.echo(str(waiting))
-            raise typer.Exit(3) from None
+        except Waiting as error:
+            waiting = str(error)
+    if waiting:
+        typer.echo(waiting)
+        raise typer.Exit(3)
     if model is None:
         raise typer.Exit(1)
     typer.echo(f"{model}: load it on the vehicle with the service ~/load_model, or launch with model:={model}")

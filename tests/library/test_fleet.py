@@ -230,10 +230,10 @@ def test_a_unit_that_hangs_or_kills_its_worker_becomes_a_row(model, tmp_path, mo
     for number, name in enumerate(("fine", "hang", "kill")):
         write_drive(tmp_path / "drives" / name, number, 3)
     out = str(tmp_path / "run")
-    summary = replay_fleet([str(tmp_path / "drives")], model, out, JOB, Settings(deadline=5), progress=False)
+    summary = replay_fleet([str(tmp_path / "drives")], model, out, JOB, Settings(deadline=15), progress=False)
     assert (summary.done, summary.failed, summary.left) == (1, 2, 0)
     reasons = dict(query(open_storage(out), "select parse_filename(recording), reason from runs where reason != ''")[1])
-    assert reasons["hang"].startswith("no result within 5 s")
+    assert reasons["hang"].startswith("no result within 15 s")
     assert reasons["kill"].startswith("the worker died (exit code -9)")
 
 

@@ -34,9 +34,12 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def product(ranked: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(N,) product of the ranks, as in "Scalable Active Learning for Object Detection" (Haussmann et al., 2020), who
-    combine several scores of frames of drives; ranks need no common unit."""
-    return np.prod([FLOOR + (1 - FLOOR) * each for each in ranked.values()], axis=0)
+    """(N,) product of the ranks, which need no common unit.
+
+    Several scores of the frames of drives are combined in "Scalable Active Learning for Object Detection" (Haussmann et
+    al., 2020), too.
+    """
+    return np.asarray(np.prod([FLOOR + (1 - FLOOR) * each for each in ranked.values()], axis=0))
 
 
 def choose(

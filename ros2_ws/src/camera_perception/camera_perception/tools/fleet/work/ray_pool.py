@@ -14,6 +14,8 @@ from camera_perception.tools.fleet.work.perform import PASSING, Performer
 from camera_perception.tools.fleet.work.units import Job, Unit
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+for _timeout in ("RAY_raylet_start_wait_time_s", "RAY_worker_register_timeout_seconds"):
+    os.environ.setdefault(_timeout, "300")  # Ray's own are too short for a machine that is busy
 
 
 def run_ray(
