@@ -5,6 +5,7 @@
 #   docker build --target x86-tensorrt -t camera-perception .        # NVIDIA GPU: docker run --gpus all
 #   docker build --target jetson -t camera-perception .              # Jetson Orin, JetPack 6: docker run --runtime nvidia
 #   docker build --target jetson-7 -t camera-perception .            # Jetson Thor or Orin, JetPack 7, on the Jetson itself
+#   docker build --target fleet -t camera-perception-fleet .         # a node of a Ray cluster: docs/fleet.md
 #   docker run --rm --network host --ipc host camera-perception      # --ipc host: camera images come through shared memory
 #
 # TensorRT engines are built on first use for the GPU at hand; keep them: -v camera-perception:/home/perception/.cache
@@ -113,3 +114,21 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001
 CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo", \
      "build_engine:=background"]
+
+# ---- A node of a Ray cluster: the library and what replays recordings, no ROS ------------------------------------
+FROM python:3.12-slim-bookworm AS fleet
+SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
+ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 rsync wget \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 10001 ray
+COPY requirements/run.txt requirements/fleet.txt /tmp/requirements/
+RUN pip install --no-cache-dir -r /tmp/requirements/run.txt -r /tmp/requirements/fleet.txt
+COPY ros2_ws/src/camera_perception /tmp/camera_perception
+COPY ros2_ws/src/camera_perception_msgs/msg /tmp/camera_perception_msgs/msg
+RUN pip install --no-cache-dir --no-deps /tmp/camera_perception
+COPY perception_models/zoo /opt/models
+USER 10001
+WORKDIR /home/ray
+CMD ["camera-perception", "fleet", "--help"]

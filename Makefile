@@ -71,6 +71,13 @@ variants: setup-models ## fp16 and int8 beside the shipped model, with what they
 	  --calibration ../shared/data/pictures/driveai_sample/images --data ../shared/data/labelled/camvid \
 	  --data ../shared/data/labelled/udacity_highway_1280 $(ARGS)
 
+.PHONY: setup-fleet
+setup-fleet: setup .setup/fleet ## Ray, DuckDB, PyArrow and an S3 stand-in for the data engine
+
+.PHONY: fleet-demo
+fleet-demo: setup-fleet ## replay ten recordings with two workers, compare two models, mine frames; RAY=local for Ray
+	@$(ENV) && OMP_NUM_THREADS=1 python -m camera_perception.tools.fleet.demo $(RAY)
+
 .PHONY: docs
 docs: setup .setup/docs ## the pages of docs/ with the reference of library and messages, in out/docs
 	@.venv/bin/mkdocs build --quiet && echo out/docs/python.html
@@ -103,6 +110,10 @@ clean: ## remove everything that was built; recorded output in out/ stays
 	@touch $@
 
 .setup/models: requirements/models.txt .setup/run
+	$(PIP) -r $<
+	@touch $@
+
+.setup/fleet: requirements/fleet.txt .setup/run
 	$(PIP) -r $<
 	@touch $@
 

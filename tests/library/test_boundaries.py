@@ -32,8 +32,12 @@ HOMES = {
     "onnxruntime": [
         "tools/doctor.py", "engines/build/locate_deviation.py", "engines/onnxruntime.py", "tools/models/import_onnx.py",
     ],
+    "duckdb": ["tools/fleet/store/query.py"],
     "foxglove": ["tools/live/foxglove.py"],
+    "fsspec": ["tools/fleet/store/storage.py"],
     "openvino": ["tools/doctor.py", "engines/openvino.py"],
+    "pyarrow": ["tools/fleet/store/schema.py", "tools/replay/export.py"],
+    "ray": ["tools/fleet/work/ray_pool.py"],
     "tensorrt": ["tools/doctor.py", "engines/tensorrt/*.py"],
 }  # fmt: skip
 

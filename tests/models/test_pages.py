@@ -82,12 +82,13 @@ SHORT = {
     "L": "ros2_ws/src/camera_perception/camera_perception",
     "N": "ros2_ws/src/camera_perception_ros/camera_perception_ros",
     "M": "perception_models",
+    "F": "ros2_ws/src/camera_perception/camera_perception/tools/fleet",
     "S": "driving_scenes/src/driving_scenes",
 }
 
 
 def test_files_named_by_the_architecture_exist():
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
-    paths = [p for p in re.findall(r"`([LNMS]/[\w/.]+)`", text) if "NAME" not in p]
+    paths = [p for p in re.findall(r"`([FLNMS]/[\w/.]+)`", text) if "NAME" not in p]
     assert len(paths) > 40
     assert [path for path in paths if not (ROOT / SHORT[path[0]] / path[2:]).exists()] == []

@@ -31,6 +31,7 @@ setup(
         "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "protobuf", "rosbags"],
         "inspect": ["onnx"],
         "live": ["aiohttp", "mcap", "mcap-ros2-support", "rosbags"],
+        "fleet": ["duckdb", "fsspec", "pyarrow", "ray[default]", "s3fs"],
         "foxglove": ["foxglove-sdk==0.30.3"],
         "test": ["pytest"],
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter_ns
 
@@ -79,6 +79,8 @@ class Pipeline:
         self._lane_tracker = LaneTracker()
         self.calibration = OnlineCalibration()
         self._pitch = RoadPitch()
+        # Called with the network's raw outputs of each image, by name, valid during the call; for data mining.
+        self.on_outputs: Callable[[Mapping[str, np.ndarray], Letterbox], None] | None = None
 
     def run(self, frame: Frame, motion: EgoMotion | None = None, ranges: RangeSource | None = None) -> Perception:
         """Process one frame. EngineError when the network cannot run; unusual images only set status flags.
@@ -135,6 +137,8 @@ class Pipeline:
             self.engine.wait(slot)
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
+            if self.on_outputs is not None:
+                self.on_outputs(outputs, letterbox)
             observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
             if self.ignored is not None:
                 observations = without_ignored(observations, self.ignored, letterbox.image_size)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.cli import trust
+from camera_perception.tools.cli.fleet import fleet
 from camera_perception.tools.cli.options import (
     Backend,
     Ignore,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a chessboard, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
+app.add_typer(fleet, name="fleet", rich_help_panel=DRIVES)
 
 
 def examples(*lines: str) -> str:
