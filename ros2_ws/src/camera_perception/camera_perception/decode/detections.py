@@ -61,10 +61,9 @@ def valid_rows(
     visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
-    if max_iou is None:
-        return rows
-    kept: np.ndarray = rows[nms(boxes[rows], scores[rows], object_groups(head)[classes[rows]], max_iou)]
-    return kept
+    if max_iou is not None:
+        rows = rows[nms(boxes[rows], scores[rows], object_groups(head)[classes[rows]], max_iou)]
+    return np.asarray(rows)
 
 
 def final_detections(

@@ -25,7 +25,8 @@ from camera_perception_ros.bag.ring_buffer import RingBuffer
 from camera_perception_ros.conversions.serialized import message_class
 from camera_perception_ros.params.params import Parameters, StrictParametersMixin
 from camera_perception_ros.params.recorder import RecorderParams
-from camera_perception_ros.runtime.process import Stop, when_done
+from camera_perception_ros.runtime.background import when_done
+from camera_perception_ros.runtime.process import Stop
 
 DRAIN_TIMEOUT = 2.0  # seconds to empty the subscriptions at the end
 

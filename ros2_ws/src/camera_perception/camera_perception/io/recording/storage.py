@@ -10,6 +10,7 @@ from camera_perception.core.errors import BagError
 from camera_perception.core.natural_order import natural_order
 
 MCAP, DATABASE, ROS1, PACKED = ".mcap", ".db3", ".bag", ".zstd"
+SUFFIXES = (MCAP, DATABASE, ROS1, MCAP + PACKED, DATABASE + PACKED)
 ROS1_ACTIVE = ".active"  # added by a ROS 1 recorder that was killed
 
 

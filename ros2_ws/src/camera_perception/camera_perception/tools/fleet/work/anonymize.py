@@ -12,7 +12,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from camera_perception.core.errors import PerceptionError
-from camera_perception.io.bag_reader import SUFFIXES, is_bag
+from camera_perception.io.bag_reader import is_bag
+from camera_perception.io.recording.storage import storage_of
 from camera_perception.tools.fleet.store.storage import Storage, is_remote, open_storage
 from camera_perception.tools.fleet.work.units import Recording, find_recordings
 from camera_perception.tools.privacy.anonymize import anonymize
@@ -47,7 +48,7 @@ def output_name(recording: Recording) -> str:
     """Name of the covered copy: a folder for recordings and pictures, an mp4 for videos."""
     name = Path(recording.address).name
     stem, suffix = Path(name).stem, Path(name).suffix.lower()
-    if suffix in SUFFIXES:
+    if storage_of(Path(name)):
         return f"{stem}_{recording.fingerprint[:6]}"
     return f"{stem}_{recording.fingerprint[:6]}.mp4" if suffix else f"{name}_{recording.fingerprint[:6]}"
 

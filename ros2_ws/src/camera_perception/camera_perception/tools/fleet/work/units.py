@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import camera_perception
-from camera_perception.io.bag_reader import SUFFIXES, is_bag, storage_files
+from camera_perception.io.bag_reader import is_bag
+from camera_perception.io.recording.storage import SUFFIXES, storage_files
 from camera_perception.tools.fleet.store.storage import StoreError, filesystem, is_remote
 from camera_perception.tools.replay.source import image_files
 
