@@ -347,3 +347,16 @@ def test_an_image_topic_without_a_message_is_no_camera(tmp_path):
     with Bag(tmp_path / "bag") as bag:
         assert bag.image_topics == ["/front/image_raw"]
     assert open_source(tmp_path / "bag").camera == "front"
+
+
+def test_a_recording_whose_images_cannot_be_read_says_why(tmp_path):
+    path = tmp_path / "drive.mcap"
+    with path.open("wb") as stream:
+        writer = Writer(stream)
+        writer.start()
+        for topic, kind in (("/film", "foxglove.CompressedVideo"), ("/tf", "foxglove.FrameTransforms")):
+            schema = writer.register_schema(kind, "jsonschema", b"{}")
+            writer.add_message(writer.register_channel(topic, "json", schema), 1, b"{}", 1)
+        writer.finish()
+    with pytest.raises(BagError, match="no image topic, only /tf; /film is foxglove.CompressedVideo in json"):
+        open_source(path)

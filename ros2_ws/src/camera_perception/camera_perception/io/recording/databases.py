@@ -16,7 +16,8 @@ from camera_perception.io.recording.message import Contents, RawMessage, Select
 
 ZSTD = b"\x28\xb5\x2f\xfd"  # begins messages of recordings that compress each of them; CDR never begins like this
 MOST_MESSAGE_BYTES = 1 << 28
-SINGLE_STEPS, LONGEST_JUMP = 10_000, 1 << 20  # rows; behind damage that is longer, steps double
+SINGLE_STEPS = 200  # rows skipped one by one; behind damage that is longer, the steps double
+MOST_ROWS = 1 << 32  # where damage hides how many there are
 
 
 def read_databases(paths: Sequence[Path], scratch: Path) -> tuple[Contents, Select]:
@@ -106,16 +107,17 @@ class _Database:
         """(id, topic, stamp, data) by id; past a damaged page reading resumes at the next id that can be read."""
         query = f"SELECT id, topic_id, timestamp, {what} FROM messages WHERE id > ? ORDER BY id"
         last, jump, steps = -1, 1, 0
-        while True:
+        end = next((row[0] for row in _optional(database, "SELECT max(id) FROM messages")), None)
+        end = end if isinstance(end, int) else MOST_ROWS
+        while last < end:
             try:
                 for row in database.execute(query, (last,)):
                     last, jump, steps = row[0], 1, 0
                     yield row
                 return
             except sqlite3.Error:
-                if jump > LONGEST_JUMP:
-                    return
-                self.lost += jump if what != "data" else 0
+                if what != "data":  # in the first pass
+                    self.lost += min(jump, end - last) if end < MOST_ROWS else 1
                 last, steps = last + jump, steps + 1
                 jump *= 2 if steps > SINGLE_STEPS else 1
 

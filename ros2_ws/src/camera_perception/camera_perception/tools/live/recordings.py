@@ -98,7 +98,7 @@ def open_recording(path: Path, topic: str | None = None, mount: tuple[float, ...
 class BagRecording:
     def __init__(self, path: Path, topic: str | None = None, mount: tuple[float, ...] | None = None) -> None:
         self._bag = Bag(path)
-        self.name = str(path)
+        self.name = str(path) if self._bag.contents.complete else f"{path}, damaged: {self._bag.contents.lost}"
         self._camera_of = _cameras(self._bag, topic)
         self.cameras = {name: open_source(path, topic, mount).calibration for topic, name in self._camera_of.items()}
         self.start_ns, self.end_ns = self._bag.contents.start_ns, self._bag.contents.end_ns

@@ -113,7 +113,7 @@ def choose_topic(bag: Bag, topic: str | None) -> str:
     """The image topic of this name, or of the camera with this short name; BagError lists the choices."""
     topics = bag.image_topics + [name for name, kind in bag.topics.items() if kind in VIDEO]
     if not topics:
-        raise BagError(f"{bag.path} has no image topic, only {', '.join(bag.topics) or 'nothing'}")
+        raise BagError(f"{bag.path} has no image topic, only {_topics_text(bag)}")
     if topic is None and len(topics) == 1:
         return topics[0]
     if topic is None:
@@ -122,6 +122,14 @@ def choose_topic(bag: Bag, topic: str | None) -> str:
     if not named:
         raise BagError(f"{bag.path} has no image topic {topic}: choose one of {', '.join(topics)}")
     return topic if topic in named else named[0]  # raw before compressed
+
+
+def _topics_text(bag: Bag) -> str:
+    """The first topics of a recording, and why others cannot be read."""
+    names = list(bag.topics)
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    unread = [f"{topic[:80]} {why}" for topic, why in bag.contents.unread.items()][:2]
+    return "; ".join((", ".join(names[:10]) + more or "nothing", *unread))
 
 
 def _from_bag(
