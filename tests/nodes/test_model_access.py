@@ -12,7 +12,6 @@ from camera_perception.core.errors import ModelError
 from camera_perception.engines.serving.model import ModelRequest
 from camera_perception.engines.serving.signature import new_key, private_key, sign
 from camera_perception_msgs.srv import LoadModel
-from camera_perception_ros.nodes.camera_node import CameraNode
 from camera_perception_ros.nodes.fusion_node import FusionNode
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.model_access import below, guarded, without_paths
@@ -152,12 +151,11 @@ def test_locked_parameters_stay_as_they_were_but_the_node_may_keep_a_loaded_mode
     camera.spin_until(lambda: camera.node.get_parameter("model").value == str(models / "second"), what="the kept model")
 
 
-@pytest.mark.parametrize("make", [CameraNode, FusionNode])
-def test_parameters_are_open_unless_they_are_locked(make, context):
-    node = make(context=context, use_global_arguments=False, parameter_overrides=parameters())
+@pytest.mark.parametrize("locked", [False, True])
+def test_parameters_of_the_fusion_are_open_unless_they_are_locked(locked, context):
+    given = parameters(cameras=["front"], lock_parameters=locked)
+    node = FusionNode(context=context, use_global_arguments=False, parameter_overrides=given)
     try:
-        name = "jpeg_quality" if make is CameraNode else "max_age"
-        value = 50 if make is CameraNode else 0.4
-        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+        assert node.set_parameters([Parameter("max_age", value=0.4)])[0].successful is not locked
     finally:
         node.destroy_node()

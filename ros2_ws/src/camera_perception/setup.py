@@ -28,6 +28,7 @@ setup(
         "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
         "inspect": ["onnx"],
         "live": ["aiohttp", "mcap", "mcap-ros2-support", "rosbags"],
+        "sign": ["cryptography"],
         "foxglove": ["foxglove-sdk==0.30.3"],
         "test": ["pytest"],
     },
