@@ -34,7 +34,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY requirements/locked/vehicle.txt /tmp/vehicle.txt
 RUN pip install --no-cache-dir --require-hashes -r /tmp/vehicle.txt \
- && useradd --create-home --uid 10001 --groups video perception
+ && useradd --create-home --uid 10001 --groups video perception \
+ && install -d -m 700 -o perception -g perception /home/perception/.cache /home/perception/.config \
+    /home/perception/.config/camera_perception
 COPY --from=build-jazzy /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
 COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
@@ -89,7 +91,9 @@ SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
 COPY requirements/locked/vehicle.txt /tmp/vehicle.txt
 RUN pip install --no-cache-dir --require-hashes -r /tmp/vehicle.txt \
  && pip install --no-cache-dir cuda-python==12.6.2.post1 nvidia-ml-py==13.615.71 \
- && useradd --create-home --uid 10001 --groups video perception
+ && useradd --create-home --uid 10001 --groups video perception \
+ && install -d -m 700 -o perception -g perception /home/perception/.cache /home/perception/.config \
+    /home/perception/.config/camera_perception
 COPY --from=build-jetson /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
 COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
