@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from driving import parameters
+from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
 from camera_perception.core.errors import ModelError
@@ -146,7 +147,13 @@ def test_locked_parameters_stay_as_they_were_but_the_node_may_keep_a_loaded_mode
     assert not any(result.successful for result in refused)
     assert "lock_parameters" in refused[0].reason
     camera.activate()  # declares parameters of its own
-    assert not camera.node.set_parameters([Parameter("objects_threshold", value=0.9)])[0].successful
+    client = camera.outside.create_client(SetParameters, "/front/camera/set_parameters")
+    camera.spin_until(client.service_is_ready, what="the service of parameters")
+    wanted = [Parameter("objects_threshold", value=0.9).to_parameter_msg()]
+    answer = client.call_async(SetParameters.Request(parameters=wanted))
+    camera.spin_until(answer.done, 30, what="an answer of set_parameters")
+    assert not answer.result().results[0].successful
+    assert camera.node.get_parameter("objects_threshold").value == -1.0
     assert ask(camera, models / "second").success
     camera.spin_until(lambda: camera.node.get_parameter("model").value == str(models / "second"), what="the kept model")
 
