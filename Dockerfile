@@ -8,6 +8,8 @@
 #   docker build --target fleet -t camera-perception-fleet .         # a node of a Ray cluster: docs/fleet.md
 #   docker run --rm --network host --ipc host camera-perception      # --ipc host: camera images come through shared memory
 #
+# The nodes talk to this machine only; to others with -e ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, see docs/security.md.
+#
 # TensorRT engines are built on first use for the GPU at hand; keep them: -v camera-perception:/home/perception/.cache
 
 # ---- the workspace, built on ROS 2 Jazzy -------------------------------------------------------------------------
@@ -31,9 +33,11 @@ RUN apt-get update \
     ros-jazzy-autoware-perception-msgs ros-jazzy-cv-bridge ros-jazzy-foxglove-msgs ros-jazzy-ros2bag ros-jazzy-rosbag2-storage-mcap \
     ros-jazzy-rosbag2-transport ros-jazzy-tf2-ros ros-jazzy-vision-msgs \
  && rm -rf /var/lib/apt/lists/*
-COPY requirements/vehicle.txt /tmp/vehicle.txt
-RUN pip install --no-cache-dir -r /tmp/vehicle.txt \
- && useradd --create-home --uid 10001 --groups video perception
+COPY requirements/locked/vehicle.txt /tmp/vehicle.txt
+RUN pip install --no-cache-dir --require-hashes -r /tmp/vehicle.txt \
+ && useradd --create-home --uid 10001 --groups video perception \
+ && install -d -m 700 -o perception -g perception /home/perception/.cache /home/perception/.config \
+    /home/perception/.config/camera_perception
 COPY --from=build-jazzy /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
 COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
@@ -85,9 +89,12 @@ RUN source /opt/ros/humble/setup.bash \
 # cuda-python 12.6: the driver of JetPack 6 is for CUDA 12.6 and refuses newer bindings (error 35).
 FROM humble-jetson AS jetson
 SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
-COPY requirements/vehicle.txt /tmp/vehicle.txt
-RUN pip install --no-cache-dir -r /tmp/vehicle.txt cuda-python==12.6.2.post1 nvidia-ml-py==13.615.71 \
- && useradd --create-home --uid 10001 --groups video perception
+COPY requirements/locked/vehicle.txt /tmp/vehicle.txt
+RUN pip install --no-cache-dir --require-hashes -r /tmp/vehicle.txt \
+ && pip install --no-cache-dir cuda-python==12.6.2.post1 nvidia-ml-py==13.615.71 \
+ && useradd --create-home --uid 10001 --groups video perception \
+ && install -d -m 700 -o perception -g perception /home/perception/.cache /home/perception/.config \
+    /home/perception/.config/camera_perception
 COPY --from=build-jetson /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
 COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh

@@ -13,6 +13,11 @@ COLCON := cd ros2_ws && colcon --log-level error build --event-handlers console_
 	--cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON \
 	-DCMAKE_PROJECT_INCLUDE=$(CURDIR)/ros2_ws/cmake/ros_wheels_fix.cmake
 
+# For every Python from the given one on, and every platform; without the names of this machine's package sources.
+LOCK := .setup/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --constraint requirements/locked/constraints.txt
+SBOM := .setup/tools/bin/cyclonedx-py
+
 # The files whose change calls for a new build. Python modules are linked, not copied, and need none.
 MESSAGES := $(shell find ros2_ws/src/camera_perception_msgs -type f) ros2_ws/cmake/ros_wheels_fix.cmake
 PACKAGES := $(wildcard ros2_ws/src/*/setup.* ros2_ws/src/*/package.xml) pyproject.toml driving_scenes/pyproject.toml
@@ -93,6 +98,18 @@ format: setup ## let ruff repair what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
+.PHONY: lock
+lock: .setup/tools/pyvenv.cfg ## pin what requirements/run.txt and vehicle.txt need, with hashes, in requirements/locked
+	@$(LOCK) --python-version 3.11 requirements/run.txt --output-file requirements/locked/run.txt
+	@$(LOCK) --python-version 3.10 requirements/vehicle.txt --output-file requirements/locked/vehicle.txt
+
+.PHONY: sbom
+sbom: setup .setup/tools/pyvenv.cfg ## bills of materials (CycloneDX) of this environment and of the vehicle images, in out/sbom
+	@mkdir -p out/sbom
+	@$(SBOM) environment .venv/bin/python --output-file out/sbom/run.cdx.json
+	@$(SBOM) requirements requirements/locked/vehicle.txt --output-file out/sbom/vehicle.cdx.json
+	@ls out/sbom/*.cdx.json
+
 .PHONY: clean
 clean: ## remove everything that was built; recorded output in out/ stays
 	rm -rf .venv .setup ros2_ws/build ros2_ws/install ros2_ws/log .pytest_cache .mypy_cache .ruff_cache
@@ -103,10 +120,16 @@ clean: ## remove everything that was built; recorded output in out/ stays
 	@PYTHON=$(PYTHON) ros2_ws/check_system.sh
 	$(PYTHON) -m venv .venv
 
-.setup/run: requirements/ros.txt requirements/run.txt requirements/test.txt .venv/pyvenv.cfg
+.setup/run: requirements/locked/run.txt requirements/ros.txt requirements/test.txt .venv/pyvenv.cfg
 	@mkdir -p .setup
-	$(PIP) $(foreach file,$(filter %.txt,$^),-r $(file))
+	$(PIP) --require-hashes -r $<
+	$(PIP) -c requirements/run.txt -r requirements/ros.txt -r requirements/test.txt
 	@.venv/bin/python ros2_ws/check_opencv.py
+	@touch $@
+
+.setup/tools/pyvenv.cfg: requirements/tools.txt
+	@$(PYTHON) -m venv .setup/tools
+	.setup/tools/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 .setup/models: requirements/models.txt .setup/run

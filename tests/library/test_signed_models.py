@@ -24,6 +24,7 @@ from camera_perception.engines.serving.signature import SIGNATURE, SUMS, new_key
 from camera_perception.engines.serving.trusted import load_trusted
 from camera_perception.engines.tensorrt.manifest import read_manifest
 from camera_perception.engines.tensorrt.seal import key_path, read_key, sealed
+from camera_perception.engines.tensorrt.store import papers, store
 from camera_perception.tools.cli.app import app
 
 pytest.importorskip("cryptography")
@@ -313,4 +314,21 @@ def test_the_commands_sign_and_verify(folder, tmp_path):
     assert run("verify-model", folder, "--trusted-key", tmp_path / "new.pub").exit_code == 0
     flip(folder / "reference.npz")
     done = run("verify-model", folder, "--trusted-key", tmp_path / "new.pub")
-    assert done.exit_code == 2 and "reference.npz has changed" in done.output.replace("\n", " ")
+    assert done.exit_code == 2
+    assert "reference.npz has changed" in done.output.replace("\n", " ")
+
+
+def test_card_licence_and_credits_travel_with_the_engine_and_leave_with_it(folder, keys, trusted, monkeypatch):
+    install(monkeypatch)
+    (folder / "LICENSE").write_text("CC BY 4.0")
+    (folder / "CREDITS.csv").write_text("who")
+    sign(folder, private_key(keys / "vehicle.key"))
+    built = build_engine(load_trusted(folder, trusted))
+    stem = built.manifest.engine.removesuffix(".engine")
+    names = {path.name.removeprefix(f"{stem}.") for path in built.path.parent.glob(f"{stem}.*")}
+    assert names == {"engine", "layers.json", "MODEL_CARD.md", "LICENSE", "CREDITS.csv"}
+    assert (built.path.parent / f"{stem}.LICENSE").read_text() == "CC BY 4.0"
+    fp16 = next(each for each in tensorrt.variants(load_trusted(folder, trusted)) if each.folder.name == "fp16")
+    assert set(papers(fp16.folder)) == {"MODEL_CARD.md", "LICENSE", "CREDITS.csv"}  # of the folder above
+    store(built.path.parent, replace(built.manifest, engine="other.engine"), b"x")
+    assert not list(built.path.parent.glob(f"{stem}.*"))

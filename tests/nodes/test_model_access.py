@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 from driving import parameters
+from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
 from camera_perception.core.errors import ModelError
 from camera_perception.engines.serving.model import ModelRequest
 from camera_perception.engines.serving.signature import new_key, private_key, sign
 from camera_perception_msgs.srv import LoadModel
-from camera_perception_ros.nodes.camera_node import CameraNode
 from camera_perception_ros.nodes.fusion_node import FusionNode
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.model_access import below, guarded, without_paths
@@ -147,17 +147,22 @@ def test_locked_parameters_stay_as_they_were_but_the_node_may_keep_a_loaded_mode
     assert not any(result.successful for result in refused)
     assert "lock_parameters" in refused[0].reason
     camera.activate()  # declares parameters of its own
-    assert not camera.node.set_parameters([Parameter("objects_threshold", value=0.9)])[0].successful
+    client = camera.outside.create_client(SetParameters, "/front/camera/set_parameters")
+    camera.spin_until(client.service_is_ready, what="the service of parameters")
+    wanted = [Parameter("objects_threshold", value=0.9).to_parameter_msg()]
+    answer = client.call_async(SetParameters.Request(parameters=wanted))
+    camera.spin_until(answer.done, 30, what="an answer of set_parameters")
+    assert not answer.result().results[0].successful
+    assert camera.node.get_parameter("objects_threshold").value == -1.0
     assert ask(camera, models / "second").success
     camera.spin_until(lambda: camera.node.get_parameter("model").value == str(models / "second"), what="the kept model")
 
 
-@pytest.mark.parametrize("make", [CameraNode, FusionNode])
-def test_parameters_are_open_unless_they_are_locked(make, context):
-    node = make(context=context, use_global_arguments=False, parameter_overrides=parameters())
+@pytest.mark.parametrize("locked", [False, True])
+def test_parameters_of_the_fusion_are_open_unless_they_are_locked(locked, context):
+    given = parameters(cameras=["front"], lock_parameters=locked)
+    node = FusionNode(context=context, use_global_arguments=False, parameter_overrides=given)
     try:
-        name = "jpeg_quality" if make is CameraNode else "max_age"
-        value = 50 if make is CameraNode else 0.4
-        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+        assert node.set_parameters([Parameter("max_age", value=0.4)])[0].successful is not locked
     finally:
         node.destroy_node()

@@ -32,6 +32,7 @@ setup(
         "inspect": ["onnx"],
         "live": ["aiohttp", "mcap", "mcap-ros2-support", "rosbags"],
         "fleet": ["duckdb", "fsspec", "pyarrow", "ray[default]", "s3fs"],
+        "sign": ["cryptography"],
         "foxglove": ["foxglove-sdk==0.30.3"],
         "test": ["pytest"],
     },

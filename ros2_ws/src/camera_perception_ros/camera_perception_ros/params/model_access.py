@@ -41,7 +41,7 @@ def below(path: Path | str, root: Path | str) -> Path:
 
 
 def without_paths(text: str, asked: str = "") -> str:
-    """A message for whoever may call a service: of absolute paths only the last part, but the folder asked for whole."""
+    """A message for whoever may call a service: of all absolute paths but the one asked for only the last part."""
     known = re.compile(re.escape(asked.rstrip("/")) + r"(?![\w.-])") if asked.count("/") > 1 else None
     parts = known.split(text) if known else [text]
     return asked.rstrip("/").join(ABSOLUTE.sub(r".../\1", part) for part in parts)

@@ -21,7 +21,7 @@ from camera_perception.engines.serving.trusted import unchanged
 from camera_perception.engines.tensorrt.manifest import BuildOptions, EngineKey, Manifest, Progress
 from camera_perception.engines.tensorrt.package import STANDARD, use
 from camera_perception.engines.tensorrt.seal import require_seal, sealed
-from camera_perception.engines.tensorrt.store import build_lock, matching, read_plan, store
+from camera_perception.engines.tensorrt.store import build_lock, matching, papers, read_plan, store
 
 if TYPE_CHECKING:
     from camera_perception.engines.tensorrt.builder import Plan
@@ -84,7 +84,8 @@ def build_engine(
             if key != EngineKey.of(spec, key.machine, key.options):
                 raise EngineError(f"{spec.folder} was changed during the build: build the engine again")
         manifest = sealed(manifest, spec.signed_by)
-        return BuiltEngine(store(folder, manifest, plan.data, plan.inspection), manifest, True)
+        path = store(folder, manifest, plan.data, plan.inspection, papers(spec.folder))
+        return BuiltEngine(path, manifest, True)
 
 
 def _existing(folder: Path, key: EngineKey, signer: str) -> BuiltEngine | None:
