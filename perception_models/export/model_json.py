@@ -27,12 +27,17 @@ def model_outputs(tasks: list[str], thresholds: dict[str, float]) -> list[dict[s
 
 
 def _objects() -> dict[str, Any]:
+    """Without the class "traffic light" the states of lights are left out."""
+    tensors, options = ["boxes", "scores", "classes"], {}
+    if labels.LIGHT != labels.NO_LIGHT:
+        tensors.append("light_states")
+        options = {"light_states": list(labels.LIGHT_STATES), "light_class": labels.OBJECTS[labels.LIGHT]}
     return {
         "kind": "topk_boxes",
-        "tensors": {name: name for name in ("boxes", "scores", "classes", "light_states")},
+        "tensors": {name: name for name in tensors},
         "classes": list(labels.OBJECTS),
         "nms_iou": NMS_IOU,
-        "options": {"light_states": list(labels.LIGHT_STATES), "light_class": labels.OBJECTS[labels.LIGHT]},
+        **({"options": options} if options else {}),
     }
 
 

@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from camera_perception.core.errors import some_of
+from perception_models.data import labels
 from perception_models.network import NetworkConfig, PerceptionNet
 
 
@@ -31,7 +33,7 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
         for part, values in parts.items()
         for name, tensor in values.items()
     }
-    text = json.dumps(state, indent=1)
+    text = json.dumps({**state, "objects": list(labels.OBJECTS)}, indent=1)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"state": text})
     os.replace(partial, path)
@@ -40,7 +42,19 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Tensors by part and name, and state, as passed to `save`."""
+    """Tensors by part and name, and state, as passed to `save`; CheckpointError for other classes of objects."""
+    parts, state, objects = _load(path)
+    if objects != list(labels.OBJECTS):
+        shown = ",".join(objects) if len(objects) <= 20 else "FILE"
+        raise CheckpointError(
+            f"{path} was trained for {len(objects)} classes of objects, {some_of(objects)}: "
+            f"run `perception-models --objects '{shown}' COMMAND ...`"
+        )
+    return parts, state
+
+
+def _load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], list[str]]:
+    """Tensors, state, and classes of objects."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: give a file in it, such as {path / 'best.safetensors'}")
     try:
@@ -50,7 +64,7 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             for key in file.keys():
                 part, name = key.split(".", 1)
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
-            return parts, state
+            return parts, state, state.pop("objects", list(labels.TEN))
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: give a checkpoint such as runs/NAME/best.safetensors") from None
     except (SafetensorError, KeyError, ValueError) as error:
@@ -77,7 +91,9 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     separate towers for boxes start as copies of the shared ones.
     Returns the names of the parameters that were not copied.
     """
-    parts, _ = load(Path(path))
+    parts, _, objects = _load(Path(path))
+    if objects != list(labels.OBJECTS):
+        replace = [*replace, *(f"heads.objects.{branch}.classes." for branch in ("many", "one"))]
     current = net.state_dict()
     finer = _object_levels(current) - _object_levels(parts["average"])
     copied = {
