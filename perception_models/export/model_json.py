@@ -28,17 +28,25 @@ def model_outputs(tasks: list[str], thresholds: dict[str, float]) -> list[dict[s
 
 
 def _objects() -> dict[str, Any]:
+    """Without the class "traffic light" the states of lights are left out."""
+    tensors: list[str] = ["boxes", "scores", "classes"]
+    options: dict[str, Any] = {}
+    if labels.LIGHT != labels.NO_LIGHT:
+        tensors.append("light_states")
+        options = {"light_states": list(labels.LIGHT_STATES), "light_class": labels.OBJECTS[labels.LIGHT]}
     return {
         "kind": "topk_boxes",
-        "tensors": {name: name for name in ("boxes", "scores", "classes", "light_states")},
+        "tensors": {name: name for name in tensors},
         "classes": list(labels.OBJECTS),
         "nms_iou": NMS_IOU,
-        "options": {
-            "light_states": list(labels.LIGHT_STATES),
-            "light_class": labels.OBJECTS[labels.LIGHT],
-            "one_object": ONE_OBJECT,
-        },
+        "options": {**options, "one_object": one_object()},
     }
+
+
+def one_object() -> list[list[str]]:
+    """Those classes of a network that are alternatives for one object."""
+    groups = ([name for name in group if name in labels.OBJECTS] for group in ONE_OBJECT)
+    return [group for group in groups if len(group) > 1]
 
 
 def _class_map(name: str, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.documents.parsing import parse
 from camera_perception.core.documents.text import shorten
-from camera_perception.core.errors import CheckpointError
+from camera_perception.core.errors import CheckpointError, some_of
+from perception_models.data import labels
 from perception_models.network import NetworkConfig, PerceptionNet
 
 STATE = DocumentKind(
@@ -43,7 +44,7 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
         for part, values in parts.items()
         for name, tensor in values.items()
     }
-    text = json.dumps(state, indent=1)
+    text = json.dumps({**state, "objects": list(labels.OBJECTS)}, indent=1)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"state": text})
     os.replace(partial, path)
@@ -52,7 +53,19 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Tensors by part and name, and state, as passed to `save`."""
+    """Tensors by part and name, and state, as passed to `save`; CheckpointError for other classes of objects."""
+    parts, state, objects = _load(path)
+    if objects != list(labels.OBJECTS):
+        shown = ",".join(objects) if len(objects) <= 20 else "FILE"
+        raise CheckpointError(
+            f"{path} was trained for {len(objects)} classes of objects, {some_of(objects)}: "
+            f"run `perception-models --objects '{shown}' COMMAND ...`"
+        )
+    return parts, state
+
+
+def _load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], list[str]]:
+    """Tensors, state, and classes of objects."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: give a file in it, such as {path / 'best.safetensors'}")
     if path.exists() and not path.is_file():
@@ -65,7 +78,7 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             for key in file.keys():
                 part, name = key.split(".", 1)
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
-            return parts, state
+            return parts, state, state.pop("objects", list(labels.TEN))
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: give a checkpoint such as runs/NAME/best.safetensors") from None
     except (SafetensorError, KeyError, ValueError, OSError, RuntimeError) as error:
@@ -108,9 +121,11 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     separate towers for boxes start as copies of the shared ones.
     Returns the names of the parameters that were not copied.
     """
-    parts, _ = load(Path(path))
+    parts, _, objects = _load(Path(path))
     if "average" not in parts:
         raise CheckpointError(f"{path} has no averaged weights: give a checkpoint such as runs/NAME/best.safetensors")
+    if objects != list(labels.OBJECTS):
+        replace = [*replace, *(f"heads.objects.{branch}.classes." for branch in ("many", "one"))]
     current = net.state_dict()
     finer = _object_levels(current) - _object_levels(parts["average"])
     copied = {

@@ -1,4 +1,4 @@
-"""Camera calibration: the lens from images of a chessboard, the mounting from lane lines and the camera height.
+"""Camera calibration: the lens from images of a board, the mounting from lane lines and the camera height.
 
 The method is Zhang's (2000), by OpenCV. Pixels are counted from the centre of the first pixel, as in CameraInfo.
 """
@@ -19,10 +19,12 @@ from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.errors import CalibrationError
 from camera_perception.geometry.camera import FISHEYE, PLUMB_BOB, RATIONAL, Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import measure_calibration
+from camera_perception.tools.boards import CHESSBOARD, Board, find_board
 
 MIN_VIEWS, MAX_VIEWS = 6, 60  # images of the whole board
+OUTLIER_PIXELS, OUTLIER_FACTOR = 0.5, 8  # a corner further off than both (pixels, medians) is left out
 MIN_SIGHTINGS = 20  # frames with two straight lines
-View = tuple[str, tuple[int, int], np.ndarray]  # name, size, corners
+View = tuple[str, tuple[int, int], np.ndarray, np.ndarray]  # name, size, points on the board, pixels
 DOCUMENT = DocumentKind(
     "a camera calibration",
     "yaml",
@@ -30,7 +32,6 @@ DOCUMENT = DocumentKind(
     CalibrationError,
     "give a ROS camera_info file",
 )
-SUB_PIXEL = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 40, 1e-4)
 
 
 @dataclass(frozen=True)
@@ -54,72 +55,82 @@ class Lens:
     unused: dict[str, str]
 
 
-def find_corners(image: np.ndarray, inner: tuple[int, int]) -> np.ndarray | None:
-    """(N, 2) inner corners (columns, rows) of a chessboard in a BGR or grey image; None unless all are visible."""
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
-    found, corners = cv2.findChessboardCorners(grey, inner, flags=flags)
-    if not found:
-        return None
-    steps = np.linalg.norm(np.diff(corners.reshape(-1, 2), axis=0), axis=1)
-    half = int(np.clip(np.median(steps) / 3, 2, 11))
-    return cv2.cornerSubPix(grey, corners, (half, half), (-1, -1), SUB_PIXEL).reshape(-1, 2)
-
-
 def calibrate_lens(
-    images: Iterable[tuple[str, np.ndarray]], inner: tuple[int, int] = (9, 6), model: str = PLUMB_BOB
+    images: Iterable[tuple[str, np.ndarray]], board: Board | None = None, model: str = PLUMB_BOB
 ) -> Lens:
-    """The lens with the smallest reprojection error of the chessboards in named images.
+    """The lens with the smallest reprojection error of the boards in named images.
 
-    inner  inner corners of the board, columns and rows
-    raises CalibrationError when too few images show the whole board
+    board  default: a chessboard with 9x6 inner corners
+    raises CalibrationError when too few images show it
     """
+    board = board or Board()
     views: list[View] = []
     unused: dict[str, str] = {}
     for name, image in images:
-        corners = find_corners(image, inner) if len(views) < MAX_VIEWS else None
-        if corners is None:
-            unused[name] = (
-                f"{MAX_VIEWS} views are enough" if len(views) >= MAX_VIEWS else "the whole board is not visible"
+        found = find_board(image, board) if len(views) < MAX_VIEWS else None
+        if found is None:
+            hidden = (
+                "the whole board is not visible" if board.kind == CHESSBOARD else "too little of the board is visible"
             )
+            unused[name] = f"{MAX_VIEWS} views are enough" if len(views) >= MAX_VIEWS else hidden
             continue
-        views.append((name, (image.shape[1], image.shape[0]), corners))
+        views.append((name, (image.shape[1], image.shape[0]), *found))
     size = Counter(each[1] for each in views).most_common(1)[0][0] if views else (0, 0)
     unused |= {
-        name: f"size {w}x{h}, most images have {size[0]}x{size[1]}" for name, (w, h), _ in views if (w, h) != size
+        name: f"size {w}x{h}, most images have {size[0]}x{size[1]}" for name, (w, h), *_ in views if (w, h) != size
     }
     views = [view for view in views if view[1] == size]
     if len(views) < MIN_VIEWS:
         raise CalibrationError(
-            f"{len(views)} images show all {inner[0]}x{inner[1]} inner corners of the board, {MIN_VIEWS} are needed: "
-            "take images filled by the board at several tilts, and check the number of inner corners"
+            f"{len(views)} images show {board.text}, {MIN_VIEWS} are needed: take images filled by the board at "
+            "several tilts, and check its numbers of rows and columns"
         )
-    return _solve(views, size, inner, model, unused)
+    if board.kind != CHESSBOARD:
+        views = _without_outliers(views, size, model)
+    return _solve(views, size, model, unused)
 
 
-def _solve(
-    views: list[View], size: tuple[int, int], inner: tuple[int, int], model: str, unused: dict[str, str]
-) -> Lens:
-    board = np.zeros((inner[0] * inner[1], 3), np.float32)
-    board[:, :2] = np.mgrid[: inner[0], : inner[1]].T.reshape(-1, 2)
-    corners_seen = [corners.astype(np.float32).reshape(-1, 1, 2) for _, _, corners in views]
-    boards = [board.reshape(-1, 1, 3)] * len(views)
+def _without_outliers(views: list[View], size: tuple[int, int], model: str) -> list[View]:
+    """Views without single corners that lie far off: those of markers that something hides in part."""
+    errors = _corner_errors(views, *_calibrated(views, size, model)[1:], model)
+    limit = max(OUTLIER_PIXELS, OUTLIER_FACTOR * float(np.median(np.concatenate(errors))))
+    return [
+        (name, shape, points[e <= limit], pixels[e <= limit]) for (name, shape, points, pixels), e in zip(views, errors)
+    ]
+
+
+def _solve(views: list[View], size: tuple[int, int], model: str, unused: dict[str, str]) -> Lens:
+    rms, k, d, turns, shifts = _calibrated(views, size, model)
+    corner_errors = _corner_errors(views, k, d, turns, shifts, model)
+    errors = {view[0]: float(np.sqrt(np.mean(each**2))) for view, each in zip(views, corner_errors)}
+    count = {PLUMB_BOB: 5, RATIONAL: 8, FISHEYE: 4}[model]
+    return Lens(size, k, d.ravel()[:count], model, float(rms), errors, unused)
+
+
+def _calibrated(views: list[View], size: tuple[int, int], model: str) -> tuple[Any, ...]:
+    """OpenCV's result: rms, K, distortion, rotations and translations of the board."""
+    corners_seen = [pixels.astype(np.float32).reshape(-1, 1, 2) for *_, pixels in views]
+    boards = [points.reshape(-1, 1, 3) for *_, points, _ in views]
     if model == FISHEYE:
         flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW
         start = np.eye(3), np.zeros((4, 1))
-        rms, k, d, turns, shifts = cv2.fisheye.calibrate(boards, corners_seen, size, *start, flags=flags)
-    elif model in (PLUMB_BOB, RATIONAL):
+        return tuple(cv2.fisheye.calibrate(boards, corners_seen, size, *start, flags=flags))
+    if model in (PLUMB_BOB, RATIONAL):
         flags = cv2.CALIB_RATIONAL_MODEL if model == RATIONAL else 0
-        rms, k, d, turns, shifts = cv2.calibrateCamera(boards, corners_seen, size, None, None, flags=flags)
-    else:
-        raise CalibrationError(f"distortion model '{model}' is unknown: expected {PLUMB_BOB}, {RATIONAL} or {FISHEYE}")
+        return tuple(cv2.calibrateCamera(boards, corners_seen, size, None, None, flags=flags))
+    raise CalibrationError(f"distortion model '{model}' is unknown: expected {PLUMB_BOB}, {RATIONAL} or {FISHEYE}")
+
+
+def _corner_errors(
+    views: list[View], k: np.ndarray, d: np.ndarray, turns: Sequence[Any], shifts: Sequence[Any], model: str
+) -> list[np.ndarray]:
+    """Distance of each corner from its reprojection, pixels; one (N,) array per view."""
     project = cv2.fisheye.projectPoints if model == FISHEYE else cv2.projectPoints
-    errors = {}
-    for (name, _, corners), turn, shift in zip(views, turns, shifts):
-        expected = project(board.reshape(-1, 1, 3), turn, shift, k, d)[0].reshape(-1, 2)
-        errors[name] = float(np.sqrt(np.mean(np.sum((expected - corners) ** 2, axis=1))))
-    count = {PLUMB_BOB: 5, RATIONAL: 8, FISHEYE: 4}[model]
-    return Lens(size, k, d.ravel()[:count], model, float(rms), errors, unused)
+    errors = []
+    for (_, _, points, pixels), turn, shift in zip(views, turns, shifts):
+        expected = project(points.reshape(-1, 1, 3), turn, shift, k, d)[0].reshape(-1, 2)
+        errors.append(np.linalg.norm(expected - pixels, axis=1))
+    return errors
 
 
 def camera_info_yaml(lens: Lens, name: str) -> str:

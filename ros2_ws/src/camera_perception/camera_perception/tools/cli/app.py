@@ -45,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Camera perception without ROS: replay drives, check models and recordings, diagnose this machine.",
 )
-calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a chessboard, a mounting from lane lines.")
+calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a board, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
 app.add_typer(fleet, name="fleet", rich_help_panel=DRIVES)
 
@@ -353,21 +353,37 @@ app.command("security-policy", rich_help_panel=MACHINE, epilog=examples(*trust.P
 # Cameras
 
 
-@calibrate.command("intrinsics", epilog=examples("calibrate intrinsics chessboards/ --out lens.yaml"))
+@calibrate.command(
+    "intrinsics",
+    epilog=examples(
+        "calibrate intrinsics chessboards/ --out lens.yaml",
+        "calibrate intrinsics film.mp4 --board charuco --corners 10x7 --marker 0.75 --dictionary 5X5_100",
+        "calibrate intrinsics bag --board april_6x6.yaml --model equidistant",
+    ),
+)
 def calibrate_intrinsics(
-    source: Annotated[Path, typer.Argument(help="Chessboard images: a folder, a video, or a recording.")],
+    source: Annotated[Path, typer.Argument(help="Images of a board: a folder, a video, or a recording.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="camera_info YAML. Default: printed.")] = None,
-    corners: Annotated[str, typer.Option(help="Inner corners of the board, COLUMNSxROWS.")] = "9x6",
+    board: Annotated[
+        str, typer.Option(help="chessboard, charuco, aprilgrid, or Kalibr's YAML file of its target.")
+    ] = "chessboard",
+    corners: Annotated[
+        str, typer.Option(help="Inner corners of the board, of an AprilGrid its tags, COLUMNSxROWS.")
+    ] = "9x6",
+    marker: Annotated[float, typer.Option(help="Side of a ChArUco marker, as a fraction of a square.")] = 0.75,
+    dictionary: Annotated[str, typer.Option(help="ArUco dictionary of a ChArUco board.")] = "4X4_50",
+    spacing: Annotated[float, typer.Option(help="Gap between tags of an AprilGrid, as a fraction of a tag.")] = 0.3,
     model: Annotated[
         str, typer.Option(help="Lens model: plumb_bob, rational_polynomial or equidistant.")
     ] = "plumb_bob",
     camera: ImageTopic = None,
     name: Annotated[str, typer.Option(help="Camera name in the file.")] = "camera",
 ) -> None:
-    """Calibrate a lens from images of a chessboard."""
-    from camera_perception.tools.cli.calibrate import intrinsics_command
+    """Calibrate a lens from images of a chessboard, a ChArUco board or an AprilGrid."""
+    from camera_perception.tools.cli.calibrate import board_of, intrinsics_command
 
-    intrinsics_command(source, out, corners, model, camera, name)
+    described = board_of(board, corners, marker, spacing, dictionary)
+    intrinsics_command(source, out, described, model, camera, name)
 
 
 @calibrate.command("extrinsics", epilog=examples("calibrate extrinsics film.mp4 --lens lens.yaml --height 1.3"))
