@@ -32,6 +32,7 @@ from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.free_road import locate_road
 from camera_perception.lanes.ignored_region import IgnoredRegion, without_ignored
 from camera_perception.lanes.image_lines import road_from_drivable
+from camera_perception.lanes.learned_region import LearnedRegion
 from camera_perception.lanes.online_calibration import OnlineCalibration
 from camera_perception.lanes.roles import ego_lane
 from camera_perception.lanes.tracker import LaneTracker
@@ -62,7 +63,7 @@ class Pipeline:
         base_frame: str = "base_link",
         tracker: TrackerConfig | None = None,
         localization: LocalizationConfig | None = None,
-        ignored: IgnoredRegion | None = None,
+        ignored: IgnoredRegion | LearnedRegion | None = None,
     ) -> None:
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
@@ -70,6 +71,7 @@ class Pipeline:
         self.camera = camera
         self.base_frame = base_frame
         self.ignored = ignored
+        self._region: IgnoredRegion | None = None
         self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
         self.tracker_config = tracker or TrackerConfig(**spec.tracker)
         self.localization_config = localization or LocalizationConfig(**spec.localization)
@@ -134,14 +136,15 @@ class Pipeline:
             submitted = perf_counter_ns()
             self.engine.submit(slot)
             health = self._health.update(frame)  # while the network computes
+            self._region = self._ignored_in(frame.image)
             self.engine.wait(slot)
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
             if self.on_outputs is not None:
                 self.on_outputs(outputs, letterbox)
             observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
-            if self.ignored is not None:
-                observations = without_ignored(observations, self.ignored, letterbox.image_size)
+            if self._region is not None:
+                observations = without_ignored(observations, self._region, letterbox.image_size)
         finally:
             self.engine.release(slot)
         return observations, Status(health.flags | frame.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
@@ -196,9 +199,12 @@ class Pipeline:
         )
         return perception if camera is not None else image_plane_only(perception)
 
+    def _ignored_in(self, image: np.ndarray) -> IgnoredRegion | None:
+        return self.ignored.update(image) if isinstance(self.ignored, LearnedRegion) else self.ignored
+
     def _road(self, drivable: ClassMap, size: tuple[int, int]) -> Road:
         rows, columns = drivable.ids.shape
-        ignored = self.ignored.cells((rows, columns)) if self.ignored is not None else None
+        ignored = self._region.cells((rows, columns)) if self._region is not None else None
         return road_from_drivable(drivable, size, ignored=ignored)
 
     def _usable_camera(self, frame: Frame) -> Camera | None:

@@ -19,7 +19,8 @@ from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.camera_views import turned
 from camera_perception.image.files import decode_file
 from camera_perception.image.turn import Turn
-from camera_perception.lanes.ignored_region import IgnoredRegion, ignored_region
+from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion, region_of
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.models.on_the_fly import folder_of
 
@@ -38,7 +39,7 @@ class Perception:
         engine: Engine,
         camera: Camera | None = None,
         turn: Turn | None = None,
-        ignored: IgnoredRegion | None = None,
+        ignored: IgnoredRegion | LearnedRegion | None = None,
     ) -> None:
         self.spec, self._engine, self._turn = spec, engine, turn or Turn()
         camera = camera and turned(camera, self._turn.degrees, self._turn.mirror)
@@ -66,9 +67,9 @@ class Perception:
                  that of images as they arrive
         mirror   swaps left and right of every image, before turning
         ignore   regions in which nothing is reported: PNG files in which they are white, or polygons "x,y x,y x,y" in
-                 fractions of width and height
+                 fractions of width and height, or "auto": the own bonnet, learned from what never moves
         """
-        spec, turn, ignored = load_spec(folder_of(Path(model))), Turn(rotate, mirror), ignored_region(ignore)
+        spec, turn, ignored = load_spec(folder_of(Path(model))), Turn(rotate, mirror), region_of(ignore)
         return cls(spec, load_engine(spec, engine, threads=threads), camera, turn, ignored)
 
     def __call__(self, image: np.ndarray | Path | str, stamp: float | None = None) -> Result:

@@ -11,7 +11,8 @@ from camera_perception.engines.select import GPU_BACKENDS
 from camera_perception.engines.serving.model import ModelRequest
 from camera_perception.image.sample_range import SampleRange
 from camera_perception.image.turn import Turn
-from camera_perception.lanes.ignored_region import IgnoredRegion, ignored_region
+from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion, region_of
 from camera_perception_ros.params import adapters
 from camera_perception_ros.params.lock import LOCK
 from camera_perception_ros.params.params import ParameterError, param
@@ -115,7 +116,7 @@ class CameraParams:
     ignore: list[str] = param(
         [""],
         "Regions of the turned image in which nothing is reported, such as the own bonnet: PNG files in which they are "
-        "white, or polygons 'x,y x,y x,y' in fractions of width and height.",
+        "white, polygons 'x,y x,y x,y' in fractions of width and height, or auto: learned from what never moves.",
     )
 
     base_frame: str = param("base_link", "Frame of all metric outputs: x forward, y left, z up, origin on the road.")
@@ -207,9 +208,9 @@ class CameraParams:
         return Turn(self.rotate, self.mirror)
 
     @property
-    def ignored_region(self) -> IgnoredRegion | None:
+    def ignored_region(self) -> IgnoredRegion | LearnedRegion | None:
         """The part of the image in which nothing is reported."""
-        return ignored_region(self.ignore)
+        return region_of(self.ignore)
 
     @property
     def model_request(self) -> ModelRequest:

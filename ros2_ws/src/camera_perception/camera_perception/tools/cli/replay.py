@@ -20,7 +20,7 @@ from camera_perception.image.reader import ImageReader
 from camera_perception.image.sample_range import AUTO
 from camera_perception.image.turn import Turn
 from camera_perception.io.bag_reader import is_bag
-from camera_perception.lanes.ignored_region import ignored_region
+from camera_perception.lanes.learned_region import region_of
 from camera_perception.tools.calibrate import camera_from_yaml
 from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import Difference, compare_frames, table
@@ -63,7 +63,7 @@ def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
     pose, height = parse_mount(chosen.mount)
     lens = camera_from_yaml(chosen.calibration) if chosen.calibration else None
     source = _open(path, chosen, pose, lens)
-    ignored = ignored_region(chosen.ignored)
+    ignored = region_of(chosen.ignored)
     spec = load_spec(model)
     engine = load_engine(spec, chosen.backend, threads=chosen.threads)
     if chosen.force:

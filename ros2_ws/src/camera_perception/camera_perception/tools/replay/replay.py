@@ -31,6 +31,7 @@ from camera_perception.io.perception_frame import failed_fields, perception_fiel
 from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.io.video_file import SUFFIXES, browser_suffix
 from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.replay.export import PICTURES, WRITERS, write_picture, write_tables
 from camera_perception.tools.replay.metrics import stamp_ns_of
@@ -40,6 +41,7 @@ from camera_perception.tools.replay.video import FrameRate, Samples, VideoWriter
 
 FILMS = tuple(f"overlay{suffix}" for suffix in SUFFIXES)
 OUTPUTS = ("perception.mcap", *FILMS, "report.html", *(file for file, _ in WRITERS.values()))
+Ignored = IgnoredRegion | LearnedRegion
 ANNOTATED = "annotated"  # folder of pictures
 LEAST_WIDTH = 960  # pixels; smaller images are enlarged in the film, so that its text is legible and small
 
@@ -102,7 +104,7 @@ def replay(
     limit: int = 0,
     video: bool = True,
     formats: Collection[str] = (),
-    ignored: IgnoredRegion | None = None,
+    ignored: Ignored | None = None,
     progress: bool = True,
 ) -> Result:
     """Run every image (or the first `limit`) of the source and write the results into the folder `out`.
@@ -155,7 +157,11 @@ def replay(
 
 
 def run(
-    source: Source, spec: ModelSpec, engine: Engine, limit: int = 0, ignored: IgnoredRegion | None = None
+    source: Source,
+    spec: ModelSpec,
+    engine: Engine,
+    limit: int = 0,
+    ignored: Ignored | None = None,
 ) -> Iterator[Seen]:
     """What becomes of each image, in order."""
     pipeline = Pipeline(spec, engine, source.calibration, ignored=ignored)
