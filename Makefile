@@ -45,6 +45,10 @@ test-packages: setup ## the tests that each ROS package brings along, with colco
 check-nvidia: setup-models ## NVIDIA's real parts from PyPI, no GPU needed; ARGS=--quick for what CI runs
 	@$(ENV) && python -m pytest -c tests/nvidia/pytest.ini tests/nvidia $(ARGS)
 
+.PHONY: check-images
+check-images: setup ## names and pip layers of the Dockerfile, without Docker; ARGS=--build installs the layers as well
+	@$(ENV) && python deploy/check_images.py $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
 	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)

@@ -50,8 +50,9 @@ def test_one_command_writes_both_with_their_metrics_and_engines_prefer_fp16(mode
         assert metrics["quantized_from"] == original.onnx_sha256
         (found,) = metrics["datasets"].values()
         assert (found["images"], found["points_lost"].keys()) == (3, found["fp32"].keys())
-        assert json.loads((model / precision / "model.json").read_text())["metrics"]["points_lost"] == (
-            metrics["points_lost"]
+        assert (
+            json.loads((model / precision / "model.json").read_text())["metrics"]["points_lost"]
+            == (metrics["points_lost"])
         )
         assert variant(original, precision).onnx_sha256 == made.onnx_sha256
     assert [spec.precision for spec in chosen_variants(original, "auto")] == ["fp16", "fp32"]

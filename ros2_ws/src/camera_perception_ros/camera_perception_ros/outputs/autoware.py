@@ -71,7 +71,9 @@ def _object(surroundings: Surroundings, row: int) -> DetectedObject:
 def _kinematics(surroundings: Surroundings, row: int) -> DetectedObjectKinematics:
     """Without a heading the orientation is that of the car, and marked as unavailable."""
     kinds, pose, twist = DetectedObjectKinematics, pose_of(surroundings, row), twist_of(surroundings, row)
-    kinematics = DetectedObjectKinematics(pose_with_covariance=pose, has_position_covariance=bool(pose.covariance.any()))
+    kinematics = DetectedObjectKinematics(
+        pose_with_covariance=pose, has_position_covariance=bool(pose.covariance.any())
+    )
     kinematics.orientation_availability = kinds.AVAILABLE if moves(surroundings, row) else kinds.UNAVAILABLE
     if twist is not None:
         kinematics.has_twist, kinematics.twist_with_covariance = True, twist

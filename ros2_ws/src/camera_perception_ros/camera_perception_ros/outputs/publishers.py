@@ -109,9 +109,7 @@ class OutputPublishers:
 
     def __init__(self, node: LifecycleNode, outputs: list[Output], qos: QoSProfile) -> None:
         self._node = node
-        self._publishers = [
-            (output, overridable_publisher(node, output.type, output.topic, qos)) for output in outputs
-        ]
+        self._publishers = [(output, overridable_publisher(node, output.type, output.topic, qos)) for output in outputs]
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""
