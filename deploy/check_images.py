@@ -1,7 +1,7 @@
 """Checks what `docker build` needs, without Docker: base images, apt names, pip layers for every platform.
 
     python deploy/check_images.py                 # names, and every pip layer resolved for its platform: a minute
-    python deploy/check_images.py --build         # also installs the layers into clean environments and runs the library
+    python deploy/check_images.py --build         # also installs the layers and runs the library there
     python deploy/check_images.py --offline       # names only
 
 Ends with a table of what was checked how; exit status 1 when something is wrong. Needs PyYAML.

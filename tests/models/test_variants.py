@@ -1,4 +1,4 @@
-"""perception-models variants: both precisions beside the model, with metrics; kept, refused and replaced as promised."""
+"""perception-models variants: both precisions beside the model, with metrics; kept, refused, replaced as promised."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def test_the_worst_data_set_counts():
 
 # Modules of requirements/models.txt and of this repository that no vehicle has.
 NOT_ON_A_VEHICLE = (
-    "av", "captum", "driving_scenes", "lightning_fabric", "moderngl", "omegaconf", "onnxscript", "optuna", "pycocotools",
-    "rclpy", "safetensors", "tensorboard", "torch", "torch_pruning",
+    "av", "captum", "driving_scenes", "lightning_fabric", "moderngl", "omegaconf", "onnxscript", "optuna",
+    "pycocotools", "rclpy", "safetensors", "tensorboard", "torch", "torch_pruning",
 )  # fmt: skip
 PROGRAM = """
 import runpy, sys
