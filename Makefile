@@ -54,6 +54,10 @@ check-nvidia: setup-models ## NVIDIA's real parts from PyPI, no GPU needed; ARGS
 fuzz: setup-models ## nearly right inputs at every door for MINUTES=10, print a table; ARGS="rig manifest" for some doors
 	@$(ENV) && OMP_NUM_THREADS=1 python tests/fuzz/campaign.py --minutes $(or $(MINUTES),10) $(ARGS)
 
+.PHONY: check-images
+check-images: setup ## names and pip layers of the Dockerfile, without Docker; ARGS=--build installs the layers as well
+	@$(ENV) && python deploy/check_images.py $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
 	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)

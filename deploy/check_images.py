@@ -1,7 +1,7 @@
 """Checks what `docker build` needs, without Docker: base images, apt names, pip layers for every platform.
 
     python deploy/check_images.py                 # names, and every pip layer resolved for its platform: a minute
-    python deploy/check_images.py --build         # also installs the layers into clean environments and runs the library
+    python deploy/check_images.py --build         # also installs the layers and runs the library there
     python deploy/check_images.py --offline       # names only
 
 Ends with a table of what was checked how; exit status 1 when something is wrong. Needs PyYAML.
@@ -160,7 +160,16 @@ seen = Perception.load({model!r}, engine="onnxruntime")(numpy.full((384, 640, 3)
 print(numpy.__version__, cv2.__version__)
 """
 # From Ubuntu's packages in the images: here from PyPI, as close as its wheels come.
-FROM_APT = ("jinja2", "jsonschema", "matplotlib", "opencv-python-headless<4.12", "pyyaml", "tqdm", "setuptools<80", "wheel")
+FROM_APT = (
+    "jinja2",
+    "jsonschema",
+    "matplotlib",
+    "opencv-python-headless<4.12",
+    "pyyaml",
+    "tqdm",
+    "setuptools<80",
+    "wheel",
+)
 
 
 def check_builds(text: str, keep: Path | None = None) -> list[Row]:
@@ -196,7 +205,9 @@ def build(python: str, requirements: list[str], keep: Path | None = None) -> Row
                 break
     if done.returncode:
         return Row("build", what, WRONG, last_error(done.stderr or done.stdout))
-    return Row("build", what, OK, f"installed, consistent, the shipped model runs (NumPy, OpenCV {done.stdout.strip()})")
+    return Row(
+        "build", what, OK, f"installed, consistent, the shipped model runs (NumPy, OpenCV {done.stdout.strip()})"
+    )
 
 
 def find_python(version: str) -> str | None:
@@ -217,7 +228,9 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def run(command: list[object], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, env=env or clean_environment())
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, env=env or clean_environment()
+    )
 
 
 def clean_environment() -> dict[str, str]:
@@ -227,7 +240,9 @@ def clean_environment() -> dict[str, str]:
 
 def last_error(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "no output")[:300]
+    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "no output")[
+        :300
+    ]
 
 
 def table(rows: list[Row]) -> str:

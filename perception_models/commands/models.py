@@ -98,7 +98,8 @@ def variants(
     count: Annotated[int, typer.Option(help="Maximum calibration images, evenly spaced", min=1)] = 200,
     limit: Annotated[int, typer.Option(help="Maximum images per data set, evenly spaced", min=1)] = 200,
     most_lost: Annotated[
-        float | None, typer.Option(help="Maximum loss per metric, points of 100. Default: 0.2 for fp16, 1 for int8, fp8")
+        float | None,
+        typer.Option(help="Maximum loss per metric, points of 100. Default: 0.2 for fp16, 1 for int8, fp8"),
     ] = None,
     force: Annotated[bool, typer.Option(help="Make those again that are up to date")] = False,
 ) -> None:

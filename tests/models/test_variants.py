@@ -1,4 +1,4 @@
-"""perception-models variants: both precisions beside the model, with metrics; kept, refused and replaced as promised."""
+"""perception-models variants: both precisions beside the model, with metrics; kept, refused, replaced as promised."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def test_one_command_writes_both_with_their_metrics_and_engines_prefer_fp16(mode
         assert metrics["quantized_from"] == original.onnx_sha256
         (found,) = metrics["datasets"].values()
         assert (found["images"], found["points_lost"].keys()) == (3, found["fp32"].keys())
-        assert json.loads((model / precision / "model.json").read_text())["metrics"]["points_lost"] == (
-            metrics["points_lost"]
+        assert (
+            json.loads((model / precision / "model.json").read_text())["metrics"]["points_lost"]
+            == (metrics["points_lost"])
         )
         assert variant(original, precision).onnx_sha256 == made.onnx_sha256
     assert [spec.precision for spec in chosen_variants(original, "auto")] == ["fp16", "fp32"]
@@ -88,8 +89,8 @@ def test_the_worst_data_set_counts():
 
 # Modules of requirements/models.txt and of this repository that no vehicle has.
 NOT_ON_A_VEHICLE = (
-    "av", "captum", "driving_scenes", "lightning_fabric", "moderngl", "omegaconf", "onnxscript", "optuna", "pycocotools",
-    "rclpy", "safetensors", "tensorboard", "torch", "torch_pruning",
+    "av", "captum", "driving_scenes", "lightning_fabric", "moderngl", "omegaconf", "onnxscript", "optuna",
+    "pycocotools", "rclpy", "safetensors", "tensorboard", "torch", "torch_pruning",
 )  # fmt: skip
 PROGRAM = """
 import runpy, sys

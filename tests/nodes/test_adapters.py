@@ -278,7 +278,6 @@ def test_the_fusion_publishes_its_objects_and_lights(packages, context, executor
     lights = Listener(fusion, TrafficLightGroupArray, "/fusion/autoware/traffic_lights")
     spin_until(lambda: lights.messages, what="traffic lights")
     assert lights.messages[0].traffic_light_groups == []
-    fusion.close()
 
 
 def test_the_costmap_reads_what_the_fusion_publishes(repository):

@@ -25,10 +25,11 @@ def _module(adapter: str) -> Any:
     try:
         return import_module(f"camera_perception_ros.outputs.{adapter}")
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ADAPTERS.values():
+        package = str(error.name).partition(".")[0]
+        if package not in ADAPTERS.values():
             raise
         raise ParameterError(
-            f"parameter 'adapters' has '{adapter}', which needs the package {error.name}: install it (apt has "
+            f"parameter 'adapters' has '{adapter}', which needs the package {package}: install it (apt has "
             "ros-$ROS_DISTRO-vision-msgs and -autoware-perception-msgs), or build it in your workspace"
         ) from error
 

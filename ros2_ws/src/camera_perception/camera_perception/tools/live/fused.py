@@ -41,7 +41,7 @@ class LiveFusion:
         self._objects, self._lanes = ObjectFuser(len(self._cameras)), LaneFuser()
 
     def update(self, frame: LiveFrame) -> str | None:
-        """The fused view at the time of a new frame, as text for the page; None for fewer than two cameras in metres."""
+        """The fused view at the time of a new frame, as text for the page; None without two cameras in metres."""
         if len(self._cameras) < 2 or frame.camera not in self._cameras:
             return None
         view = view_from_fields(frame.fields)
