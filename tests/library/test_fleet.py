@@ -25,8 +25,8 @@ from camera_perception.tools.fleet.status import status_text
 from camera_perception.tools.fleet.store.query import compact, connect, query
 from camera_perception.tools.fleet.store.schema import TABLES
 from camera_perception.tools.fleet.store.storage import open_storage
-from camera_perception.tools.fleet.work.perform import Performer, part_of
-from camera_perception.tools.fleet.work.replay import Settings, done_keys, open_run, replay_fleet
+from camera_perception.tools.fleet.work.perform import Performer, failure, mark_done, part_of
+from camera_perception.tools.fleet.work.replay import Settings, done_keys, forget_failed, open_run, replay_fleet
 from camera_perception.tools.fleet.work.units import Job, find_recordings, units_of
 
 JOB = Job("", "onnxruntime")
@@ -161,6 +161,21 @@ def test_compaction_changes_files_and_no_row(model, drives, tmp_path):
     assert {table: rows(storage, table) for table in TABLES} == before
     assert list((tmp_path / "run/objects").iterdir()) == []
     assert replay_fleet([str(drives)], model, storage.address, JOB, Settings(), progress=False).before == 4
+
+
+def test_a_unit_that_failed_before_a_compaction_can_be_done_again(model, drives, tmp_path):
+    storage = open_storage(tmp_path / "run")
+    job = open_run(storage, model, JOB)
+    units = units_of(find_recordings([str(drives / "drive 0 ä"), str(drives / "drive 1 ä")]), job.run_id)
+    performer = Performer(job, storage.address)
+    performer.perform(units[0])
+    mark_done(storage, {**units[1].row, **failure("the worker died")})
+    compact(storage)
+    forget_failed(storage)
+    performer.perform(units[1])
+    performer.close()
+    assert query(storage, "select status, count(*) from runs group by 1")[1] == [("ok", 2)]
+    assert query(storage, "select count(*) from frames")[1] == [(12,)]
 
 
 def test_an_interrupted_compaction_changes_nothing(finished, model, drives, tmp_path, monkeypatch):

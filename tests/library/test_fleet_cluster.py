@@ -166,25 +166,24 @@ def test_a_download_that_ends_early_is_no_recording(bucket, tmp_path, monkeypatc
         storage.fetch("drive.mcap", tmp_path)
 
 
-SECONDS = float(os.environ.get("FLEET_KILL_SECONDS", "8"))  # of killing at random; two minutes were run by hand
+DRIVES = int(os.environ.get("FLEET_KILL_DRIVES", "5"))  # more of them: more kills
 
 
 @pytest.mark.slow
 def test_killed_at_random_nothing_is_lost_and_nothing_counts_twice(model, tmp_path):
-    drives = tmp_path / "drives"
+    drives, out, calm, chance, kills = tmp_path / "drives", tmp_path / "run", tmp_path / "calm", random.Random(0), 0
     drives.mkdir()
-    write_drives(drives, 8, broken=2)
-    out, calm = tmp_path / "run", tmp_path / "calm"
-    stop, chance, kills = time.monotonic() + SECONDS, random.Random(0), 0
-    while time.monotonic() < stop:
+    write_drives(drives, DRIVES, broken=1)
+    while len(list(out.glob("done/*.json"))) <= DRIVES:
+        goal = len(list(out.glob("done/*.json"))) + chance.randint(0, 3)
         driver = start_driver(drives, model, out, "--workers", "2")
-        time.sleep(chance.uniform(0.3, SECONDS / 3))
-        victims = [driver.pid] if chance.random() < 0.5 else children_of(driver.pid)
-        for victim in victims:
-            kills += kill(victim)
-        if driver.pid not in victims:
-            time.sleep(chance.uniform(0, 0.5))
-        kill(driver.pid)
+        while driver.poll() is None and len(list(out.glob("done/*.json"))) < goal:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        if chance.random() < 0.5:  # its workers first: the driver starts others
+            kills += sum(map(kill, children_of(driver.pid)))
+            time.sleep(chance.uniform(0, 1))
+        kills += kill(driver.pid)
         driver.wait()
         if (out / "run.json").exists() and chance.random() < 0.3:
             compact(open_storage(out))

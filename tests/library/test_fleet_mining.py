@@ -19,6 +19,7 @@ from fleet_drives import write_drive
 from typer.testing import CliRunner
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.bench.fleet import simulate
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.fleet.compare.criteria import Criterion, judge, read_criteria
 from camera_perception.tools.fleet.compare.figures import figures
@@ -269,3 +270,12 @@ def test_the_page_of_a_run_is_served(tmp_path):
         running.shutdown()
     assert "2 units ok, 0 failed, 20 images" in text
     assert "flicker" in text
+
+
+@pytest.mark.parametrize(
+    ("workers", "unit", "dispatch", "low", "high"),
+    [(1, 10.0, 0.0, 1.0, 1.0), (10, 10.0, 0.0, 0.95, 1.0), (1000, 1.0, 0.1, 0.0, 0.011), (100, 60.0, 0.002, 0.95, 1.0)],
+)
+def test_the_model_of_the_scheduler_in_its_limits(workers, unit, dispatch, low, high):
+    """Without dispatching only the end of the run is lost; a saturated driver keeps unit / dispatch workers busy."""
+    assert low - 1e-9 <= simulate(workers, unit, dispatch) <= high + 1e-9

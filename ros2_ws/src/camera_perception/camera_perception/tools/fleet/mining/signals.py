@@ -157,7 +157,7 @@ def drift(pool: Pool) -> np.ndarray:
     centre, covariance = known.mean(axis=0), np.cov(known.T.astype(float))
     shrunk = covariance + np.eye(len(covariance)) * max(np.trace(covariance) / len(covariance), 1e-6)
     away = (vectors - centre).astype(float)
-    return np.sqrt(np.einsum("nc,cd,nd->n", away, np.linalg.inv(shrunk), away))
+    return np.asarray(np.sqrt(np.einsum("nc,cd,nd->n", away, np.linalg.inv(shrunk), away)))
 
 
 def _embedded(pool: Pool, name: str) -> np.ndarray:

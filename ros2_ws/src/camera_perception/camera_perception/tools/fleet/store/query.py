@@ -99,16 +99,18 @@ def query(storage: Storage, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]
 def compact(storage: Storage) -> tuple[int, int]:
     """Join the small files of all done units; returns the number of files before and after.
 
-    The manifest comes last; only then are the small files removed. A run may go on meanwhile.
+    The manifest comes last; only then are the small files removed. A run may go on meanwhile. Failed units stay out, so
+    that they can be done again.
     """
     index = read_index(storage)
     before = sum(len(files_of(index, table)) for table in DATA_TABLES)
-    if not index.rows:
+    if not index.loose:
         return before, before
-    units = sorted({*index.compacted.get("units", ()), *(row["unit"] for row in index.rows)})
+    units = sorted({*index.compacted.get("units", ()), *index.loose})
+    rows = [row for row in index.rows if row["status"] == "ok"]
     name = hashlib.sha256(" ".join(units).encode()).hexdigest()[:16]
     files = {table: _joined(storage, name, table, files_of(index, table)) for table in DATA_TABLES}
-    files["runs"] = _joined(storage, name, "runs", index.compacted.get("files", {}).get("runs", ()), index.rows)
+    files["runs"] = _joined(storage, name, "runs", index.compacted.get("files", {}).get("runs", ()), rows)
     manifest = {"name": name, "units": units, "files": files}
     storage.write(f"{COMPACT}/{name}.json", json.dumps(manifest).encode())
     _remove_joined(storage, index, name)

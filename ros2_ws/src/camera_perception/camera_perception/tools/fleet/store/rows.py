@@ -96,7 +96,7 @@ def without_reported(candidates: Detections, objects: Objects) -> Detections:
         return candidates
     same = iou_matrix(candidates.boxes, objects.boxes) >= SAME
     same &= candidates.classes[:, None] == objects.classes[None]
-    return candidates[~same.any(axis=1)]
+    return candidates[np.flatnonzero(~same.any(axis=1))]
 
 
 def light_rows(lights: Objects, spec: ModelSpec) -> list[dict[str, Any]]:
