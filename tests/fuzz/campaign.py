@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import date
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from door import FINDINGS, REPOSITORY
 from doors import DOORS
 from tqdm import tqdm
-from worker import keep
+from worker import keep, work
 
 MOST_CPU_SECONDS, MOST_WALL_SECONDS = 20.0, 300.0  # of one case before its process is ended
 
@@ -61,6 +62,7 @@ def main() -> int:
 
 def fuzz(name: str, seconds: float, first_seed: int) -> Row:
     """Run a door for this long; a process that crashes or hangs is a finding, and the next one continues."""
+    DOORS[name].make  # noqa: B018  seeds and imports are made once, here, and inherited by the workers
     row, before, started = Row(name), known(name), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz") as scratch:
         crashes = 0
@@ -82,36 +84,29 @@ def known(name: str) -> set[str]:
 
 def watch(name: str, scratch: Path, seconds: float, first_seed: int) -> tuple[dict[str, int], str]:
     """The last counts of a worker, and why it ended early; "" when it did not."""
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("worker.py")),
-        name,
-        str(scratch),
-        str(seconds),
-        str(first_seed),
-    ]
     log = scratch / "progress"
-    with log.open("w") as stream, (scratch / "errors").open("w") as errors:
-        process = subprocess.Popen(command, stdout=stream, stderr=errors, text=True)
-        reason = _wait(process, log)
+    log.write_text("")
+    process = get_context("fork").Process(target=work, args=(name, scratch, seconds, first_seed))  # imports once
+    process.start()
+    reason = _wait(process, log)
     lines = log.read_text("utf-8").splitlines()
     counts: dict[str, int] = json.loads(lines[-1]) if lines else {}
-    if not reason and process.returncode:
-        errors_text = (scratch / "errors").read_text("utf-8", "replace").strip().splitlines()
-        reason = f"ended with {process.returncode}: {(errors_text or [''])[-1][:200]}"
+    if not reason and process.exitcode:
+        errors = (scratch / "errors").read_text("utf-8", "replace").strip().splitlines()
+        reason = f"ended with {process.exitcode}: {(errors or [''])[-1][:200]}"
     return counts, reason
 
 
-def _wait(process: subprocess.Popen[str], log: Path) -> str:
+def _wait(process: ForkProcess, log: Path) -> str:
     size, cpu, since = -1, 0.0, time.monotonic()
-    while process.poll() is None:
-        time.sleep(0.5)
+    while process.is_alive():
+        process.join(0.5)
         if log.stat().st_size != size:
-            size, cpu, since = log.stat().st_size, _cpu(process.pid), time.monotonic()
-        busy = _cpu(process.pid) - cpu > MOST_CPU_SECONDS and size > 0
+            size, cpu, since = log.stat().st_size, _cpu(process.pid or 0), time.monotonic()
+        busy = _cpu(process.pid or 0) - cpu > MOST_CPU_SECONDS and size > 0
         if busy or time.monotonic() - since > MOST_WALL_SECONDS:
             process.kill()
-            process.wait()
+            process.join()
             return "hangs"
     return ""
 

@@ -1,13 +1,14 @@
 """Run cases through one door in a process of its own: what breaks it breaks nothing else.
 
-Every case is on disk before it runs. Progress is a line of JSON on stdout.
+Every case is on disk before it runs, in `current.bin` of the scratch folder; each line of `progress` there is the
+counts so far as JSON.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
-import sys
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ VARIATIONS = 30  # after each of them
 class Worker:
     def __init__(self, door: Door, scratch: Path, seconds: float) -> None:
         self.door, self.folder, self.current = door, scratch / "folder", scratch / "current.bin"
+        self.progress = scratch / "progress"
         self.stop = time.monotonic() + seconds
         self.counts = {"cases": 0, "good": 0, "refused": 0}
         self.known: dict[str, bytes] = {}  # place of a finding: the last case that showed it
@@ -34,7 +36,7 @@ class Worker:
         self.folder.mkdir(exist_ok=True)
 
     def run(self, first_seed: int) -> None:
-        self.door.strategy  # noqa: B018  makes the seeds
+        self.door.check(self.door.make(lambda low, high: low), self.folder)  # what is imported late counts as memory
         limit_memory()
         number = first_seed
         while time.monotonic() < self.stop:
@@ -53,6 +55,7 @@ class Worker:
             phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
             print_blob=False,
+            report_multiple_bugs=False,
         )
         @given(self.door.strategy, st.integers(0, 1 << 32))
         def one(case: bytes, number: int) -> None:
@@ -83,7 +86,8 @@ class Worker:
 
     def show(self) -> None:
         self.shown = time.monotonic()
-        print(json.dumps({**self.counts, "findings": len(self.known)}), flush=True)
+        with self.progress.open("a") as stream:
+            stream.write(json.dumps({**self.counts, "findings": len(self.known)}) + "\n")
 
 
 def limit_memory() -> None:
@@ -102,6 +106,7 @@ def keep(name: str, case: bytes, place: str) -> Path:
     return path
 
 
-if __name__ == "__main__":
-    name, scratch, seconds, first_seed = sys.argv[1:]
-    Worker(DOORS[name], Path(scratch), float(seconds)).run(int(first_seed))
+def work(name: str, scratch: Path, seconds: float, first_seed: int) -> None:
+    """The whole life of the process; what native libraries print goes to a file."""
+    os.dup2(os.open(scratch / "errors", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    Worker(DOORS[name], scratch, seconds).run(first_seed)

@@ -70,5 +70,5 @@ def validator(package: str, name: str) -> Any:
     draft = jsonschema.Draft7Validator
     types = draft.TYPE_CHECKER.redefine("integer", lambda _, it: isinstance(it, int) and not isinstance(it, bool))
     schema = json.loads(files(package).joinpath(name).read_text("utf-8"))
-    extended: Any = jsonschema.validators.extend  # without types in newer versions
-    return extended(draft, type_checker=types)(schema)
+    extend: Any = jsonschema.validators.extend
+    return extend(draft, type_checker=types)(schema)
