@@ -22,7 +22,7 @@ from camera_perception.engines.reference import check, read_reference
 from camera_perception.engines.tensorrt.manifest import EngineKey, Machine, Manifest, read_manifest
 from camera_perception.engines.tensorrt.store import matching
 from camera_perception.geometry.rig import read_rig
-from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
 from camera_perception.tools.drift.profile import DOCUMENT, _profile
 
 

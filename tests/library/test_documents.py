@@ -21,7 +21,7 @@ from camera_perception.engines.reference import read_reference
 from camera_perception.engines.tensorrt.manifest import BuildOptions, EngineKey, Machine, Manifest, read_manifest
 from camera_perception.engines.tensorrt.store import manifests, matching, read_plan
 from camera_perception.geometry.rig import read_rig
-from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
 
 
 def refused(read, *arguments, error=PerceptionError):

@@ -52,7 +52,8 @@ class VideoDecoder:
 
     def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
-        self._codec, self._context = "", None
+        self._codec = ""
+        self._context: Any = None
         self._headers: dict[int, Any] = {}
         self._count = 0
 
@@ -63,7 +64,7 @@ class VideoDecoder:
         try:
             context = self._open(codec_of(message))
             self._headers[self._count] = header
-            frames = context.decode(self._packet(bytes(message.data)))
+            frames: list[Any] = context.decode(self._packet(bytes(message.data)))
         except BadImage as error:
             return [VideoImage(header, None, str(error))]
         except (ValueError, OSError, EOFError):  # PyAV's errors are of these kinds
@@ -73,7 +74,7 @@ class VideoDecoder:
 
     def flush(self) -> list[VideoImage]:
         """The images that are still inside the decoder, at the end of a recording."""
-        frames = self._context.decode(None) if self._context is not None else []
+        frames: list[Any] = self._context.decode(None) if self._context is not None else []
         return [self._image(frame, None) for frame in frames]
 
     def _open(self, codec: str) -> Any:
@@ -86,9 +87,9 @@ class VideoDecoder:
                 ) from error
             self._codec, self._headers = codec, {}
             # One thread and low delay: otherwise images come out several packets late.
-            self._context = av.CodecContext.create(codec, "r")
-            self._context.thread_count = 1
-            self._context.options = {"flags": "low_delay"}
+            context: Any = av.CodecContext.create(codec, "r")
+            context.thread_count, context.options = 1, {"flags": "low_delay"}
+            self._context = context
         return self._context
 
     def _packet(self, data: bytes) -> Any:

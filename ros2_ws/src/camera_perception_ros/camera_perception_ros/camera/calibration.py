@@ -20,7 +20,7 @@ from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.camera_views import turned
 from camera_perception.geometry.transforms import TfTree
-from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
 from camera_perception_ros.conversions.messages import camera_from_message, pose_from_transform, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 

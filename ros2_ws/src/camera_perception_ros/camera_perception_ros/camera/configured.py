@@ -11,7 +11,7 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera.calibration import Calibration
-from camera_perception_ros.camera.model_server import ModelServer
+from camera_perception_ros.camera.models.model_server import ModelServer
 from camera_perception_ros.camera.processor import FrameProcessor
 from camera_perception_ros.outputs.adapters import ModelDescriptions, camera_adapters
 from camera_perception_ros.outputs.publishers import (

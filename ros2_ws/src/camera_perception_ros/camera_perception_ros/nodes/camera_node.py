@@ -19,8 +19,8 @@ from camera_perception.engines.serving.model import Model, ModelRequest, open_mo
 from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
 from camera_perception_ros.camera.configured import ConfiguredCamera, camera_name
-from camera_perception_ros.camera.load_service import LoadModelService
-from camera_perception_ros.camera.model_server import ModelServer
+from camera_perception_ros.camera.models.load_service import LoadModelService
+from camera_perception_ros.camera.models.model_server import ModelServer
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.lock import ParameterLock
 from camera_perception_ros.params.params import Parameters

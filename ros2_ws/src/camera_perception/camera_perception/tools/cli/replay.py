@@ -21,7 +21,7 @@ from camera_perception.image.sample_range import AUTO
 from camera_perception.image.turn import Turn
 from camera_perception.io.bag_reader import is_bag
 from camera_perception.lanes.learned_region import region_of
-from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
 from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import Difference, compare_frames, table
 from camera_perception.tools.replay.export import check_formats

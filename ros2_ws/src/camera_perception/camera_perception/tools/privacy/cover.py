@@ -108,9 +108,9 @@ def planes_of_message(
         chroma, light = chroma_rows(encoding, rows, height, width), rows[:height, :width]
         return [Plane(light), Plane(chroma[:, 0::2]), Plane(chroma[:, 1::2])]
     if encoding in ("uyvy", "yuv422", "yuyv", "yuv422_yuy2"):
-        light = 1 if encoding in ("uyvy", "yuv422") else 0
-        chroma = rows[:, :, 1 - light]
-        return [Plane(rows[:, :, light]), Plane(chroma[:, 0::2], 2), Plane(chroma[:, 1::2], 2)]
+        first = 1 if encoding in ("uyvy", "yuv422") else 0
+        chroma = rows[:, :, 1 - first]
+        return [Plane(rows[:, :, first]), Plane(chroma[:, 0::2], 2), Plane(chroma[:, 1::2], 2)]
     if encoding.startswith("bayer_"):
         return [Plane(rows[y::2, x::2], 2, 2) for y in (0, 1) for x in (0, 1)]
     return planes_of_pixels(rows)

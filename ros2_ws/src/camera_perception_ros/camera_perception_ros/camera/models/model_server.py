@@ -15,7 +15,7 @@ from camera_perception.engines.build.build import build_best, build_engine, chos
 from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception.engines.serving.trusted import load_trusted
 from camera_perception_msgs.msg import ModelInfo
-from camera_perception_ros.camera.model_info import model_info
+from camera_perception_ros.camera.models.model_info import model_info
 from camera_perception_ros.camera.processor import FrameProcessor, Serving
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.runtime.background import Stoppable, TooLate, in_background

@@ -19,7 +19,7 @@ from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.errors import CalibrationError
 from camera_perception.geometry.camera import FISHEYE, PLUMB_BOB, RATIONAL, Camera, optical_from_rpy
 from camera_perception.lanes.online_calibration import measure_calibration
-from camera_perception.tools.boards import CHESSBOARD, Board, find_board
+from camera_perception.tools.calibration.boards import CHESSBOARD, Board, find_board
 
 MIN_VIEWS, MAX_VIEWS = 6, 60  # images of the whole board
 OUTLIER_PIXELS, OUTLIER_FACTOR = 0.5, 8  # a corner further off than both (pixels, medians) is left out
@@ -92,7 +92,8 @@ def calibrate_lens(
 
 def _without_outliers(views: list[View], size: tuple[int, int], model: str) -> list[View]:
     """Views without single corners that lie far off: those of markers that something hides in part."""
-    errors = _corner_errors(views, *_calibrated(views, size, model)[1:], model)
+    _, k, d, turns, shifts = _calibrated(views, size, model)
+    errors = _corner_errors(views, k, d, turns, shifts, model)
     limit = max(OUTLIER_PIXELS, OUTLIER_FACTOR * float(np.median(np.concatenate(errors))))
     return [
         (name, shape, points[e <= limit], pixels[e <= limit]) for (name, shape, points, pixels), e in zip(views, errors)

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from camera_perception.core.documents.text import shorten
 from camera_perception_msgs.srv import LoadModel
-from camera_perception_ros.camera.model_server import ModelServer
+from camera_perception_ros.camera.models.model_server import ModelServer
 from camera_perception_ros.params.model_access import without_paths
 from camera_perception_ros.runtime.background import when_done
 
