@@ -127,7 +127,8 @@ class Tap:
     def __init__(self, spec: ModelSpec, job: Job) -> None:
         self._job, self._head = job, spec.head("objects")
         self._spec = replace(spec, heads=(self._head,) if self._head else ())
-        self.candidates, self.embedding = Detections.empty(), None
+        self.candidates = Detections.empty()
+        self.embedding: np.ndarray | None = None
 
     def __call__(self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox) -> None:
         if self._head:

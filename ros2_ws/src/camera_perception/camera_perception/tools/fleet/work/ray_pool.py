@@ -109,7 +109,8 @@ class Actor:
         from ray.util import metrics
 
         os.environ["OMP_NUM_THREADS"] = str(max(job.threads, 1))
-        self._args, self._performer = (job, out), None
+        self._args = job, out
+        self._performer: Performer | None = None
         tags = ("status",)
         self._units = metrics.Counter("fleet_units", description="Units of work", tag_keys=tags)
         self._frames = metrics.Counter("fleet_frames", description="Images processed")
@@ -117,8 +118,8 @@ class Actor:
 
     def perform(self, unit: Unit) -> tuple[dict[str, Any] | None, str]:
         try:
-            self._performer = self._performer or Performer(*self._args)
-            row = self._performer.perform(unit)
+            performer = self._performer = self._performer or Performer(*self._args)
+            row = performer.perform(unit)
         except PASSING as error:
             return None, str(error) or type(error).__name__
         self._units.inc(tags={"status": row["status"]})
