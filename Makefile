@@ -62,6 +62,14 @@ check-images: setup ## names and pip layers of the Dockerfile, without Docker; A
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
 	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)
 
+.PHONY: faults
+faults: setup ## kill, stop, flood and confuse the nodes, print what is lost and left; ROUNDS=1 ARGS="--part loads" for a minute
+	@$(ENV) && python -m camera_perception_ros.bench.reliability faults --rounds $(or $(ROUNDS),50) $(ARGS)
+
+.PHONY: soak
+soak: setup ## memory of the nodes over MINUTES=30 while subscribers come and go, in MB per hour; MINUTES=1 for a look
+	@$(ENV) && python -m camera_perception_ros.bench.reliability soak --minutes $(or $(MINUTES),30) $(ARGS)
+
 .PHONY: accuracy
 accuracy: setup ## positions, tracks and lanes against exact truth, print tables
 	@$(ENV) && python -m perception_models.evaluation.drive $(ARGS)
