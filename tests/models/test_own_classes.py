@@ -46,7 +46,7 @@ checkpoint.save(__import__("pathlib").Path(path), {"average": net.state_dict()},
 def command(*words: object, objects: str = "") -> str:
     """What Python prints; its own process, because the list is read once."""
     done = subprocess.run(
-        [sys.executable, *map(str, words)], capture_output=True, text=True, timeout=280,
+        [sys.executable, *map(str, words)], capture_output=True, text=True, timeout=900,
         env={**os.environ, "OMP_NUM_THREADS": "1", **({"PERCEPTION_OBJECTS": objects} if objects else {})},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -52,7 +52,12 @@ def unknown(words: list[str]) -> str | None:
     """The first word of a call that its tool does not know: a command or an option."""
     command: click.Command = typer.main.get_command(TOOLS[words[0]])
     rest = words[1:]
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+    while isinstance(command, click.Group) and rest:
+        if any(rest[0] in each.opts and not getattr(each, "is_flag", False) for each in command.params):
+            rest = rest[2:]  # an option of the group, and its value
+            continue
+        if rest[0].startswith("-"):
+            break
         if rest[0] not in command.commands:
             return rest[0]
         command, rest = command.commands[rest[0]], rest[1:]
