@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from camera_perception.core.shared_memory import SHM, files_of, sweep
+from camera_perception.core.shared_memory import SHM
 from camera_perception.tools.bench.report import Table
 from camera_perception_ros.bench.process_stats import memory_mb
 
@@ -15,8 +15,8 @@ HEAD = (
 )  # fmt: skip
 NOTE = (
     "Recovered: the node works again after the fault; slowest: seconds until then. Lost: for requests, those without "
-    "an answer; for images, those sent to a working node and not answered. RSS, open files and threads: growth, of the "
-    "node under test or, where that is killed, of the camera node that lives through all faults."
+    "an answer; for images, those neither answered nor replaced by a newer one. RSS, open files and threads: growth, "
+    "of the node under test or, where that is killed, of the camera node that lives through all faults."
 )
 
 
@@ -76,11 +76,15 @@ def faults_table(outcomes: list[Outcome]) -> Table:
     return Table("Faults", HEAD, [outcome.row() for outcome in outcomes], NOTE)
 
 
-def shared_memory_files(folder: Path = SHM) -> set[str]:
-    """Names of the files of Fast DDS."""
-    return {path.name for path in files_of(folder)}
+def segments(pid: int, folder: Path = SHM) -> set[str]:
+    """Names of the shared memory that a process created: it keeps its lock files open."""
+    try:
+        used = [Path(os.path.realpath(link)) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return set()
+    return {path.name.removesuffix("_el") for path in used if path.parent == folder and path.name.endswith("_el")}
 
 
-def orphans(before: set[str]) -> int:
-    """Number of files of dead processes in /dev/shm that were not there before."""
-    return len(set(sweep(remove=False)) - before)
+def left_behind(created: set[str], folder: Path = SHM) -> int:
+    """Number of files of these names that still exist, of processes that are dead."""
+    return sum((folder / name).exists() for name in created)
