@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from camera_perception.core.shared_memory import SHM
 from camera_perception.tools.bench.report import Table
 from camera_perception_ros.bench.process_stats import memory_mb
 
+SEGMENT = re.compile(r"fast(?:rtps|dds)_[0-9a-f]{16}_el")  # ports are opened by whoever sends to them
 HEAD = (
     "fault", "rounds", "recovered", "slowest, s", "lost", "left in /dev/shm", "RSS, MB", "files", "threads", "remark",
 )  # fmt: skip
@@ -65,7 +67,7 @@ class Outcome:
         """Whether a round was not survived, or something is left."""
         return self.recovered < self.rounds or self.left > 0
 
-    def row(self) -> tuple[object, ...]:
+    def row(self) -> tuple[str | int | float, ...]:
         held = (f"{self.grown.rss_mb:+.1f}", f"{self.grown.files:+d}", f"{self.grown.threads:+d}")
         return (
             self.fault, self.rounds, self.recovered, round(self.slowest, 1), self.lost, self.left, *held, self.remark,
@@ -82,7 +84,7 @@ def segments(pid: int, folder: Path = SHM) -> set[str]:
         used = [Path(os.path.realpath(link)) for link in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
         return set()
-    return {path.name.removesuffix("_el") for path in used if path.parent == folder and path.name.endswith("_el")}
+    return {path.name.removesuffix("_el") for path in used if path.parent == folder and SEGMENT.fullmatch(path.name)}
 
 
 def left_behind(created: set[str], folder: Path = SHM) -> int:

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -107,7 +108,7 @@ class Killing:
         for number in tqdm(range(rounds + 1), desc=f"kill -9 {victim.node}", unit="kill", disable=None):
             began = time.monotonic()
             self.start(victim, number)
-            works = self.outside.wait(lambda began=began: victim.works(began), START)
+            works = self.outside.wait(partial(victim.works, began), START)
             slowest = max(slowest, time.monotonic() - began)
             recovered += works and number > 0
             if not works:

@@ -61,6 +61,9 @@ class Flow:
         """Monotonic time of the latest answer; 0 without one."""
         return max(self.answered.values(), default=0.0)
 
+    def answers_since(self, began: float) -> bool:
+        return self.last_answer() > began
+
     def lost(self, first: int, last: int) -> int:
         """Images with stamps in a range that were neither answered nor replaced by a newer one."""
         unanswered = sum(first <= stamp <= last and stamp not in self.answered for stamp in self.sent)

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sensor_msgs.msg import Image
@@ -109,7 +110,7 @@ class Pressure:
         for number in range(rounds):
             fault(number)
             began, first = time.monotonic(), time.time_ns() + self.flow.shift
-            recovered += self.outside.wait(lambda began=began: self.flow.last_answer() > began, ANSWER)
+            recovered += self.outside.wait(partial(self.flow.answers_since, began), ANSWER)
             slowest = max(slowest, self.flow.last_answer() - began)
             self.outside.spin(1.0)
             lost += self.flow.lost(first, time.time_ns() + self.flow.shift - SECOND // 2)
