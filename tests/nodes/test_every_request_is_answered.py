@@ -25,7 +25,10 @@ LAST = 2**31 - 1
 def ask(context, executor, spin_until):
     """ask(service, request): the answer of a fusion node."""
     options = {"context": context, "use_global_arguments": False}
-    outside, fusion = Node("outside", **options), FusionNode(parameter_overrides=parameters(cameras=["front"]), **options)
+    outside, fusion = (
+        Node("outside", **options),
+        FusionNode(parameter_overrides=parameters(cameras=["front"]), **options),
+    )
     for node in (outside, fusion):
         executor.add_node(node)
 

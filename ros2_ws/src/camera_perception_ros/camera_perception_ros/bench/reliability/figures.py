@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from camera_perception.core.shared_memory import SHM, files_of, sweep
+from camera_perception.core.shared_memory import SHM
 from camera_perception.tools.bench.report import Table
 from camera_perception_ros.bench.process_stats import memory_mb
 
+SEGMENT = re.compile(r"fast(?:rtps|dds)_[0-9a-f]{16}_el")  # ports are opened by whoever sends to them
 HEAD = (
     "fault", "rounds", "recovered", "slowest, s", "lost", "left in /dev/shm", "RSS, MB", "files", "threads", "remark",
 )  # fmt: skip
 NOTE = (
     "Recovered: the node works again after the fault; slowest: seconds until then. Lost: for requests, those without "
-    "an answer; for images, those sent to a working node and not answered. RSS, open files and threads: growth, of the "
-    "node under test or, where that is killed, of the camera node that lives through all faults."
+    "an answer; for images, those neither answered nor replaced by a newer one. RSS, open files and threads: growth, "
+    "of the node under test or, where that is killed, of the camera node that lives through all faults."
 )
 
 
@@ -65,7 +67,7 @@ class Outcome:
         """Whether a round was not survived, or something is left."""
         return self.recovered < self.rounds or self.left > 0
 
-    def row(self) -> tuple[object, ...]:
+    def row(self) -> tuple[str | int | float, ...]:
         held = (f"{self.grown.rss_mb:+.1f}", f"{self.grown.files:+d}", f"{self.grown.threads:+d}")
         return (
             self.fault, self.rounds, self.recovered, round(self.slowest, 1), self.lost, self.left, *held, self.remark,
@@ -76,11 +78,15 @@ def faults_table(outcomes: list[Outcome]) -> Table:
     return Table("Faults", HEAD, [outcome.row() for outcome in outcomes], NOTE)
 
 
-def shared_memory_files(folder: Path = SHM) -> set[str]:
-    """Names of the files of Fast DDS."""
-    return {path.name for path in files_of(folder)}
+def segments(pid: int, folder: Path = SHM) -> set[str]:
+    """Names of the shared memory that a process created: it keeps its lock files open."""
+    try:
+        used = [Path(os.path.realpath(link)) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return set()
+    return {path.name.removesuffix("_el") for path in used if path.parent == folder and SEGMENT.fullmatch(path.name)}
 
 
-def orphans(before: set[str]) -> int:
-    """Number of files of dead processes in /dev/shm that were not there before."""
-    return len(set(sweep(remove=False)) - before)
+def left_behind(created: set[str], folder: Path = SHM) -> int:
+    """Number of files of these names that still exist, of processes that are dead."""
+    return sum((folder / name).exists() for name in created)

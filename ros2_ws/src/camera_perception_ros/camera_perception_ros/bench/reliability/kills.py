@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,7 +16,7 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import IMAGE
-from camera_perception_ros.bench.reliability.figures import Held, Outcome, orphans, shared_memory_files
+from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.outside import (
     SECOND,
     Outside,
@@ -101,24 +102,25 @@ class Killing:
 
     def kill(self, victim: Victim, rounds: int) -> Outcome:
         """Start, let it work for a moment, kill; and once more after the last round."""
-        before, witness = shared_memory_files(), self.processes.pid(WITNESS)
+        created, witness = set[str](), self.processes.pid(WITNESS)
         held, first = Held.by(witness), time.time_ns()
         recovered, slowest, remarks = 0, 0.0, Remarks()
         for number in tqdm(range(rounds + 1), desc=f"kill -9 {victim.node}", unit="kill", disable=None):
             began = time.monotonic()
             self.start(victim, number)
-            works = self.outside.wait(lambda began=began: victim.works(began), START)
+            works = self.outside.wait(partial(victim.works, began), START)
             slowest = max(slowest, time.monotonic() - began)
             recovered += works and number > 0
             if not works:
                 remarks.add(f"round {number}: {self.processes.last_error(victim.node)}")
             self.outside.spin(random.uniform(0.2, 1.5))
             if number < rounds:
+                created |= segments(self.processes.pid(victim.node))
                 self.processes.kill(victim.node)
                 self._inspect(victim, number, remarks)
         self.outside.spin(SETTLE)
         lost = self.outside.flows[WITNESS].lost(first, time.time_ns() - SECOND)
-        left, grown = orphans(before), Held.by(witness).since(held)
+        left, grown = left_behind(created), Held.by(witness).since(held)
         self.processes.stop(victim.node)
         return Outcome(f"kill -9 {victim.node}", rounds, recovered, slowest, lost, left, grown, remarks.text())
 
@@ -171,7 +173,7 @@ def write_bag(folder: Path) -> Path:
         for number in range(20):
             stamp = SECOND + number * SECOND // 20
             header = {"stamp": {"sec": stamp // SECOND, "nanosec": stamp % SECOND}, "frame_id": "optical_frame"}
-            size = {"height": 2, "width": 2, "encoding": "mono8", "step": 2, "data": bytes(4)}
+            size = {"height": 2, "width": 2, "encoding": "mono8", "step": 2, "data": [0] * 4}
             bag.write_fields("/played/image_raw", IMAGE, stamp, {"header": header, **size})
     return folder
 

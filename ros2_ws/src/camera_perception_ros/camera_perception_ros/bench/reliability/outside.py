@@ -45,12 +45,15 @@ def calibration() -> CameraInfo:
 class Flow:
     """Images of one camera and their answers, as stamps in nanoseconds.
 
-    paused  no images are sent
-    shift   added to the stamps, nanoseconds
+    answered  monotonic time of arrival by stamp
+    replaced  images that a node has replaced by a newer one, by the stamp of that one
+    paused    no images are sent
+    shift     added to the stamps, nanoseconds
     """
 
     sent: list[int] = field(default_factory=list)
     answered: dict[int, float] = field(default_factory=dict)
+    replaced: dict[int, int] = field(default_factory=dict)
     paused: bool = False
     shift: int = 0
 
@@ -58,9 +61,13 @@ class Flow:
         """Monotonic time of the latest answer; 0 without one."""
         return max(self.answered.values(), default=0.0)
 
+    def answers_since(self, began: float) -> bool:
+        return self.last_answer() > began
+
     def lost(self, first: int, last: int) -> int:
-        """Images with stamps in a range that were not answered."""
-        return sum(first <= stamp <= last and stamp not in self.answered for stamp in self.sent)
+        """Images with stamps in a range that were neither answered nor replaced by a newer one."""
+        unanswered = sum(first <= stamp <= last and stamp not in self.answered for stamp in self.sent)
+        return max(0, unanswered - sum(count for stamp, count in self.replaced.items() if first <= stamp <= last))
 
 
 class Outside:
@@ -97,7 +104,8 @@ class Outside:
                 infos.publish(calibration())
 
         def answered(frame: PerceptionFrame) -> None:
-            flow.answered[stamp_ns(frame.header.stamp)] = time.monotonic()
+            stamp = stamp_ns(frame.header.stamp)
+            flow.answered[stamp], flow.replaced[stamp] = time.monotonic(), frame.frames_dropped
 
         self.node.create_timer(1 / self.rate, send)
         self.node.create_subscription(PerceptionFrame, f"/{camera}/{node}/perception", answered, RELIABLE)

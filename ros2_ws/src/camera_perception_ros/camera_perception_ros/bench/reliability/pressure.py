@@ -8,13 +8,14 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sensor_msgs.msg import Image
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.io.bag_reader import Bag
-from camera_perception_ros.bench.reliability.figures import Held, Outcome, orphans, shared_memory_files
+from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.kills import START
 from camera_perception_ros.bench.reliability.outside import (
     NEWEST,
@@ -103,20 +104,20 @@ class Pressure:
 
     def _repeated(self, name: str, rounds: int, fault: Callable[[int], None]) -> Outcome:
         """Rounds of a fault at a camera node that works before; it has to answer an image that was sent after each."""
-        before = shared_memory_files()
         self.start()
         held, recovered, slowest = Held.by(self.processes.pid(self.camera)), 0, 0.0
         lost = 0
         for number in range(rounds):
             fault(number)
             began, first = time.monotonic(), time.time_ns() + self.flow.shift
-            recovered += self.outside.wait(lambda began=began: self.flow.last_answer() > began, ANSWER)
+            recovered += self.outside.wait(partial(self.flow.answers_since, began), ANSWER)
             slowest = max(slowest, self.flow.last_answer() - began)
             self.outside.spin(1.0)
             lost += self.flow.lost(first, time.time_ns() + self.flow.shift - SECOND // 2)
         grown = Held.by(self.processes.pid(self.camera)).since(held)
+        created = segments(self.processes.pid(self.camera))
         self.processes.stop(self.camera)
-        return Outcome(name, rounds, recovered, slowest, lost, orphans(before), grown)
+        return Outcome(name, rounds, recovered, slowest, lost, left_behind(created), grown)
 
     def start(self) -> None:
         """Start the camera node and wait for answers."""
@@ -131,7 +132,7 @@ class Pressure:
 
     def full_disk(self, rounds: int) -> Outcome:
         """A recording that hits the largest size of a file: one clear line, and what was counted can be read."""
-        before, good, slowest, lost, remark = shared_memory_files(), 0, 0.0, 0, ""
+        good, slowest, lost, remark = 0, 0.0, 0, ""
         for number in range(rounds):
             folder, began = self.out / f"full_{number}", time.monotonic()
             arguments = ros_arguments(output=folder, topics=f"[/{self.camera}/image_raw]")
@@ -143,7 +144,7 @@ class Pressure:
             lost += max(0, counted - read)
             good += code == 1 and "make room" in log and "Traceback" not in log and read > 0
             remark = f"log counts {counted} messages, {read} can be read"
-        return Outcome("disk full while recording", rounds, good, slowest, lost, orphans(before), Held(0, 0, 0), remark)
+        return Outcome("disk full while recording", rounds, good, slowest, lost, 0, Held(0, 0, 0), remark)
 
 
 def _counted(log: str) -> int:

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
 
 from camera_perception_msgs.srv import LoadModel
-from camera_perception_ros.bench.reliability.figures import Held, Outcome, orphans, shared_memory_files
+from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.pressure import ANSWER, Pressure
 
 LOADS = 50
@@ -87,7 +87,6 @@ class Requests:
     def _measured(self, name: str, rounds: int, ask: Callable[[int], list[Any]]) -> Outcome:
         """Rounds of requests; after each, the node has to become active again and answer an image."""
         outside, processes, camera = self.pressure.outside, self.pressure.processes, self.pressure.camera
-        before = shared_memory_files()
         self.pressure.start()
         held = Held.by(processes.pid(camera))
         recovered, slowest, unanswered, asked = 0, 0.0, 0, 0
@@ -99,9 +98,10 @@ class Requests:
             recovered += self._revived(began)
             slowest = max(slowest, time.monotonic() - began)
         grown = Held.by(processes.pid(camera)).since(held)
+        created = segments(processes.pid(camera))
         processes.stop(camera)
         remark = f"{asked - unanswered} of {asked} requests answered"
-        return Outcome(name, rounds, recovered, slowest, unanswered, orphans(before), grown, remark)
+        return Outcome(name, rounds, recovered, slowest, unanswered, left_behind(created), grown, remark)
 
     def _revived(self, began: float) -> bool:
         """Lead the node back to active; whether it answers an image then."""

@@ -62,7 +62,7 @@ class Series:
         """MB per hour after the warm-up."""
         return 60 * slope_per_minute(self.seconds[self.steady :], [each.rss_mb for each in self.held[self.steady :]])
 
-    def row(self, name: str, images: int, lost: int) -> tuple[object, ...]:
+    def row(self, name: str, images: int, lost: int) -> tuple[str | int | float, ...]:
         first, steady, last = self.held[0], self.held[self.steady], self.held[-1]
         grown = last.since(steady)
         sizes = (round(each.rss_mb, 1) for each in (first, steady, last))
@@ -111,14 +111,15 @@ class Soak:
             raise PerceptionError(f"the nodes do not answer: {self.processes.last_error(CAMERAS[0])}")
 
     def _observe(self, series: dict[str, Series], seconds: float) -> None:
-        began, visitors, visit = time.monotonic(), [], 0
+        began, visit = time.monotonic(), 0
+        visitors: list[Any] = []
         with tqdm(total=round(seconds), desc="soak", unit="s", disable=None) as bar:
             while (now := time.monotonic() - began) < seconds:
                 bar.update(round(now) - bar.n)
                 for samples in series.values():
                     samples.take(now)
                 if now // VISIT > visit:
-                    visit = now // VISIT
+                    visit = int(now // VISIT)
                     visitors = self._leave(visitors) if visitors else self._come()
                 self.outside.spin(min(EVERY, seconds / 20))
         self._leave(visitors)
