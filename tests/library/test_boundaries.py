@@ -28,6 +28,7 @@ ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "r
 HOMES = {
     "av": ["image/video_packets.py", "io/video_file.py"],
     "aiohttp": ["tools/live/server.py"],
+    "cryptography": ["engines/serving/signature.py"],
     "cuda": ["tools/doctor.py", "engines/cuda/*.py"],
     "onnxruntime": [
         "tools/doctor.py", "engines/build/locate_deviation.py", "engines/onnxruntime.py", "tools/models/import_onnx.py",
