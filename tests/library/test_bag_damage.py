@@ -161,6 +161,7 @@ def test_a_repair_names_what_was_lost(tmp_path):
     assert repaired.counts == {"/a": COUNT - 4, "/b": COUNT - 4}
     part = f"1 damaged part, {end - start} bytes in all, the first at byte {start} of drive_0.mcap"
     assert repaired.lost == f"lost messages: 4 of /a, 4 of /b; {part}"
+    assert repaired.lines()[1:] == ["        20  /a", "        20  /b", repaired.lost]
 
 
 def test_a_compressed_bomb_is_damage(tmp_path):

@@ -25,6 +25,15 @@ class Repaired:
     lost: str
     unread: dict[str, str]
 
+    def lines(self) -> list[str]:
+        """For people: what was saved and what was not."""
+        return [
+            f"{self.folder}: {sum(self.counts.values())} messages",
+            *(f"  {count:8d}  {topic}" for topic, count in sorted(self.counts.items())),
+            *(f"left out: {topic} {why}" for topic, why in self.unread.items()),
+            self.lost or "nothing is known to be lost",
+        ]
+
 
 def repair_bag(path: Path | str, out: Path | str | None = None, *, version: int = 9) -> Repaired:
     """Copy every complete message to PATH_repaired (or `out`).

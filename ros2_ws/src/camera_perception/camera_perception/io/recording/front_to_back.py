@@ -65,7 +65,7 @@ def _contents(files: Sequence[Salvage], translations: dict[str, Translation]) ->
     ends = [file.end_ns for file in files if file.end_ns is not None]
     names, lost = _names([file.path for file in files]), lost_text(files)
     if not starts or not ends:
-        ending = f"damaged, {lost}" if any(file.damage for file in files) else "the recording ended before its first"
+        ending = f"damaged, {lost}" if any(file.damage for file in files) else "it ended before the first was written"
         raise BagError(f"{names} holds no complete message ({ending}): record again")
     counts = sum((file.counts for file in files), Counter[str]())
     readable = {topic: each for topic, each in translations.items() if not each.problem}

@@ -279,12 +279,7 @@ def repair_bag(
     from camera_perception.io.bag_repair import repair_bag as repair
 
     repaired = repair(bag, out, version=8 if humble else 9)
-    typer.echo(f"{repaired.folder}: {sum(repaired.counts.values())} messages")
-    for topic, count in sorted(repaired.counts.items()):
-        typer.echo(f"  {count:8d}  {topic}")
-    for topic, why in repaired.unread.items():
-        typer.echo(f"left out: {topic} {why}")
-    typer.echo(repaired.lost or "nothing is known to be lost")
+    typer.echo("\n".join(repaired.lines()))
 
 
 # Models
