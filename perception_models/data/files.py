@@ -21,6 +21,7 @@ class DataError(PerceptionError, ValueError):
     """A label file, an image or a mask cannot be used."""
 
 
+MOST_PIXELS = 1_000_000  # of a coordinate, either way
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
@@ -38,10 +39,12 @@ def malformed_as_data_error(where: Path | str) -> Iterator[None]:
 
 
 def finite(points: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """(P, 2) float64; ValueError if a coordinate is not a finite number."""
+    """(P, 2) float64; ValueError if a coordinate is not a finite number, or far outside of any image."""
     array = np.asarray(points, np.float64)
     if array.ndim == 2 and array.shape[1] != 2 or not np.isfinite(array).all():
         raise ValueError("a point is not two finite numbers")
+    if np.abs(array).max(initial=0) > MOST_PIXELS:
+        raise ValueError(f"a point is more than {MOST_PIXELS} pixels away: filling its polygon would take hours")
     return array.reshape(-1, 2)
 
 
