@@ -21,6 +21,7 @@ class DataError(PerceptionError, ValueError):
     """A label file, an image or a mask cannot be used."""
 
 
+MOST_PIXELS = 1_000_000  # of a coordinate, either way
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
@@ -38,16 +39,18 @@ def malformed_as_data_error(where: Path | str) -> Iterator[None]:
 
 
 def finite(points: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """(P, 2) float64; ValueError if a coordinate is not a finite number."""
+    """(P, 2) float64; ValueError if a coordinate is not a finite number, or far outside of any image."""
     array = np.asarray(points, np.float64)
     if array.ndim == 2 and array.shape[1] != 2 or not np.isfinite(array).all():
         raise ValueError("a point is not two finite numbers")
+    if np.abs(array).max(initial=0) > MOST_PIXELS:
+        raise ValueError(f"a point is more than {MOST_PIXELS} pixels away: filling its polygon would take hours")
     return array.reshape(-1, 2)
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
-    if not path.is_file():
+    if not _is_file(path):
         raise DataError(f"{path}: no such image; add the file or remove its label")
     data = path.read_bytes()
     image = _decoded(data, cv2.IMREAD_COLOR, path)
@@ -55,6 +58,14 @@ def read_image(path: Path) -> np.ndarray:
     if data.startswith(JPEG) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
         raise DataError(f"{path}: truncated; copy or download it again")
     return image
+
+
+def _is_file(path: Path) -> bool:
+    """Also of a name that is too long for the file system, as a damaged list gives it."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _decoded(data: bytes, flags: int, path: Path) -> np.ndarray:
@@ -66,7 +77,7 @@ def _decoded(data: bytes, flags: int, path: Path) -> np.ndarray:
 
 def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 ids below `classes` or 255 (any byte if None), checked against the (height, width) of its image."""
-    if not path.is_file():
+    if not _is_file(path):
         raise DataError(f"{path}: no such mask; add the file or remove its label")
     mask = _decoded(path.read_bytes(), cv2.IMREAD_UNCHANGED, path)
     if mask.ndim != 2 or mask.dtype != np.uint8:
