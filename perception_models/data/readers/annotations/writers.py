@@ -149,7 +149,7 @@ def write_label_studio(labels: Sequence[Labels], out: Path) -> Path:
                 "rectanglelabels": [box.name],
             }
             value |= {"width": 100 * (x1 - x0) / width, "height": 100 * (y1 - y0) / height}
-            result = {"id": f"{each.image.stem}-{number}", "type": "rectanglelabels", "value": value}
+            result: dict[str, Any] = {"id": f"{each.image.stem}-{number}", "type": "rectanglelabels", "value": value}
             result |= {"from_name": "label", "to_name": "image", "score": box.score, "meta": {"text": [box.doubt]}}
             results.append({**result, "original_width": width, "original_height": height})
         data = {"image": f"/data/local-files/?d=images/{each.image.name}"}

@@ -16,6 +16,7 @@ from camera_perception.tools.fleet.store.storage import StoreError, is_remote, o
 from camera_perception.tools.replay.source import camera_name, open_source
 
 Color = tuple[int, int, int]
+FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.38
 
 
 def read_images(recording: str, camera: str, numbers: Collection[int]) -> dict[int, np.ndarray]:
@@ -48,15 +49,19 @@ def _topic(path: Path, camera: str) -> str | None:
 
 
 def draw_rows(image: np.ndarray, rows: Iterable[dict[str, Any]], color: Color, width: int = 640) -> np.ndarray:
-    """The image at this width with boxes and their class and score."""
+    """The image at this width with boxes; class and score stand where there is room, at large objects first."""
     scale = width / image.shape[1]
     drawn = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    for row in rows:
+    labels: list[tuple[int, int, int]] = []  # left, baseline, right
+    for row in sorted(rows, key=lambda row: row["y0"] - row["y1"]):
         x0, y0, x1, y1 = (round(row[side] * scale) for side in ("x0", "y0", "x1", "y1"))
         cv2.rectangle(drawn, (x0, y0), (x1, y1), color, 1, cv2.LINE_AA)
-        text = f"{row['class_name']} {row['score']:.2f}"
-        cv2.putText(drawn, text, (x0, max(y0 - 3, 9)), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 2, cv2.LINE_AA)
-        cv2.putText(drawn, text, (x0, max(y0 - 3, 9)), cv2.FONT_HERSHEY_SIMPLEX, 0.38, color, 1, cv2.LINE_AA)
+        text, baseline = f"{row['class_name']} {row['score']:.2f}", max(y0 - 3, 9)
+        end = x0 + cv2.getTextSize(text, FONT, FONT_SCALE, 1)[0][0]
+        if all(end < left or x0 > right or abs(baseline - other) > 11 for left, other, right in labels):
+            labels.append((x0, baseline, end))
+            for ink, thickness in (((0, 0, 0), 2), (color, 1)):
+                cv2.putText(drawn, text, (x0, baseline), FONT, FONT_SCALE, ink, thickness, cv2.LINE_AA)
     return drawn
 
 

@@ -25,7 +25,11 @@ FIGURES = (
     Figure("undecodable", -1, "fraction of images that could not be decoded"),
     Figure("objects", 0, "reported objects per image"),
     Figure("score", 0, "mean score of reported objects"),
-    Figure("flicker", -1, f"fraction of tracks with fewer than {BRIEF} detections, without those at the drive's ends"),
+    Figure(
+        "flicker",
+        -1,
+        f"fraction of tracks with fewer than {BRIEF} detections; brief ones at the drive's ends do not count",
+    ),
     Figure("coasted", -1, "fraction of reported objects that the tracker predicted"),
     Figure("ego_lane", 1, "fraction of images with both lines of the ego lane"),
     Figure("det_seg", -1, "mean disagreement of boxes and segmentation"),
@@ -48,7 +52,8 @@ create temp table span as select unit, camera, min(frame) low, max(frame) high f
 create temp table track as
 select unit, camera, track_id, min(o.frame) as frame, (count(*) filter (not coasted) < {BRIEF})::int as brief
 from objects o join span s using (unit, camera) where reported and track_id > 0 group by unit, camera, track_id
-having min(o.frame) > any_value(low) and max(o.frame) < any_value(high);
+having count(*) filter (not coasted) >= {BRIEF}
+  or (min(o.frame) > any_value(low) and max(o.frame) < any_value(high));
 create temp table thing as
 select unit, camera, frame, score, coasted::int as coasted,
   abs(ln(height_m / (case {_TALL} end))) height_error
