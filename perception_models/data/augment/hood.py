@@ -69,7 +69,7 @@ def paint(image: np.ndarray, cover: np.ndarray, rng: np.random.Generator) -> np.
 
 
 def reflection(image: np.ndarray, cover: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(D, W, 3) float32: the scene upside down, from the road at the edge or from the horizon up, for the lowest D rows."""
+    """(D, W, 3) float32, for the lowest D rows: the scene upside down, from the edge or from the horizon up."""
     height, width = cover.shape
     edge = np.where(cover.any(0), cover.argmax(0), height).astype(np.float32)
     start = edge[None] if rng.random() < 0.35 else np.full((1, width), height * rng.uniform(0.35, 0.6), np.float32)

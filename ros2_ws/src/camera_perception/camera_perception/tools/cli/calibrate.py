@@ -12,7 +12,13 @@ from tqdm import tqdm
 from camera_perception.core.errors import BadImage, CalibrationError
 from camera_perception.core.text_table import text_table
 from camera_perception.tools.calibration.boards import Board, board_from_yaml
-from camera_perception.tools.calibration.calibrate import Lens, calibrate_lens, camera_from_yaml, camera_info_yaml, mounting
+from camera_perception.tools.calibration.calibrate import (
+    Lens,
+    calibrate_lens,
+    camera_from_yaml,
+    camera_info_yaml,
+    mounting,
+)
 from camera_perception.tools.replay.source import image_files, open_source
 
 MAX_IMAGES = 300  # of a recording
