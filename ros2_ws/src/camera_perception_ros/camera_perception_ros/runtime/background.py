@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, Protocol, TypeVar
 
 from rclpy.task import Future
@@ -15,6 +15,7 @@ from camera_perception_ros.runtime.process import Stopped
 T = TypeVar("T")
 MAX_ABANDONED = 3  # threads of a process that exceeded their time and still run, each with its memory and CPU
 POLL = 0.05  # seconds between looks at the stop
+LOOK = 0.002  # seconds between looks at a result, during which the executor does nothing else
 
 _abandoned: list[threading.Thread] = []
 
@@ -93,8 +94,8 @@ def _refuse_more() -> None:
         )
 
 
-def when_done(work: Callable[[], T]) -> Future:
-    """Run work in a thread and return a future; for callbacks that must not block the executor."""
+def when_done(work: Callable[[], T]) -> Awaitable[T]:
+    """Run work in a thread, to be awaited in callbacks that must not block the executor."""
     future: Future = Future()
 
     def target() -> None:
@@ -104,4 +105,22 @@ def when_done(work: Callable[[], T]) -> Future:
             future.set_exception(error)
 
     threading.Thread(target=target, name="waiting", daemon=True).start()
-    return future
+    return Result(future)
+
+
+class Result(Awaitable[T]):
+    """Awaits a future with a short pause before each look.
+
+    The executor of rclpy asks a waiting callback again without any pause, which would take half of the interpreter from
+    the work that is waited for.
+    """
+
+    def __init__(self, future: Future) -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[None, None, T]:
+        while not self._future.done():
+            time.sleep(LOOK)
+            yield
+        result: T = self._future.result()
+        return result
