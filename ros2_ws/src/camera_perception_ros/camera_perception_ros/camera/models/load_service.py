@@ -52,7 +52,7 @@ class LoadModelService:
             )
         else:
             await self._load(models, request.path, response)
-        response.message = shorten(response.message)
+        response.message = shorten(without_paths(response.message, request.path))
         return response
 
     async def _load(self, models: ModelServer, path: str, response: Any) -> None:
@@ -63,7 +63,7 @@ class LoadModelService:
             self._loading = ""
         if response.success:
             self._keep(path)
-        response.message = without_paths(message, path)
+        response.message = message
         if response.success:  # two lines: rclpy wants one severity for each place in the code
             self._node.get_logger().info(f"load_model: {shorten(message)}")
         else:
