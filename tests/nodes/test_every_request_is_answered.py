@@ -12,7 +12,7 @@ from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters, SetParametersAtomically
 from rclpy.node import Node
 
-from camera_perception.core.errors import MAX_TEXT
+from camera_perception.core.documents.text import MOST_CHARACTERS
 from camera_perception.core.types import Status
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.nodes.fusion_node import FusionNode
@@ -57,7 +57,7 @@ def test_parameters_of_wrong_and_unknown_types_are_refused_one_by_one(ask, numbe
     request = SetParameters.Request(parameters=[of_type(number), of_type(3)])
     results = ask(SetParameters, "set_parameters", request).results
     assert [result.successful for result in results] == [False, True]
-    assert 0 < len(results[0].reason) <= MAX_TEXT
+    assert 0 < len(results[0].reason) <= MOST_CHARACTERS
     atomically = SetParametersAtomically.Request(parameters=[of_type(3), of_type(number)])
     refused = ask(SetParametersAtomically, "set_parameters_atomically", atomically).result
     assert not refused.successful
@@ -68,7 +68,7 @@ def test_parameters_of_wrong_and_unknown_types_are_refused_one_by_one(ask, numbe
 def test_parameters_with_odd_names_get_an_answer_of_bounded_length(ask, name):
     result = ask(SetParameters, "set_parameters", SetParameters.Request(parameters=[of_type(3, name)])).results[0]
     assert result.successful == (not name)  # rclpy accepts the empty name
-    assert len(result.reason) <= MAX_TEXT
+    assert len(result.reason) <= MOST_CHARACTERS
     assert ask(GetParameters, "get_parameters", GetParameters.Request(names=[name])) is not None
     assert ask(DescribeParameters, "describe_parameters", DescribeParameters.Request(names=[name])) is not None
 
@@ -91,7 +91,7 @@ def test_a_path_of_any_length_gets_a_sentence(make_camera):
         answer = client.call_async(LoadModel.Request(path=path))
         camera.spin_until(answer.done, 30, what="an answer of load_model")
         assert not answer.result().success
-        assert 0 < len(answer.result().message) <= MAX_TEXT
+        assert 0 < len(answer.result().message) <= MOST_CHARACTERS
 
 
 @pytest.mark.parametrize(("sec", "nanosec"), [(LAST, 2**32 - 1), (LAST, 999_999_999), (-LAST - 1, 0), (0, 2**32 - 1)])
@@ -132,7 +132,7 @@ def test_camera_info_of_odd_lengths_is_uncalibrated_with_a_reason_and_never_an_e
     for number, (reason, message) in enumerate(odd_infos()):
         camera.infos.publish(message)
         camera.spin_until(lambda reason=reason: reason in camera.calibration.text, what=reason)
-        assert len(camera.calibration.text) <= MAX_TEXT
+        assert len(camera.calibration.text) <= MOST_CHARACTERS
         frame = camera.answer_to(number)
         assert frame.status_flags & Status.UNCALIBRATED
         assert not frame.status_flags & Status.ENGINE_ERROR

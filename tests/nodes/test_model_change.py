@@ -135,7 +135,7 @@ def wrong_reference(folder: Path) -> None:
     [
         (shutil.rmtree, "does not exist"),
         (wrong_reference, "does not reproduce the reference"),
-        (lambda folder: (folder / "model.onnx").write_bytes(b"no model"), "sha256"),
+        (lambda folder: (folder / "model.onnx").write_bytes(b"no model"), "ONNX file"),
     ],
     ids=["missing", "wrong numbers", "broken"],
 )

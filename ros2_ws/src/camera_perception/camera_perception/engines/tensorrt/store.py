@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from camera_perception.core.documents.parsing import Malformed, read_regular
 from camera_perception.core.errors import EngineBusy, EngineError
 from camera_perception.engines.tensorrt.manifest import EngineKey, Manifest, read_manifest
 
+log = logging.getLogger(__name__)
 PAPERS = ("MODEL_CARD.md", "LICENSE*", "LICENCE*", "NOTICE*", "CREDITS.csv")
 LAYERS = ".layers.json"  # suffix of the engine inspector's description of the layers
 MAGIC = b"ftrt", b"vtrt"  # of TensorRT, and of TensorRT for RTX
@@ -25,12 +27,12 @@ HEADER = 28  # bytes of a plan file up to its version; undocumented, so only use
 
 
 def manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    """Path and contents of the readable manifests of a folder, sorted by name."""
+    """Path and contents of the readable manifests of a folder, sorted by name; the others are logged."""
     for path in sorted(path for path in folder.glob("*_trt*.json") if not path.name.endswith(LAYERS)):
         try:
             yield path, read_manifest(path)
-        except EngineError:
-            continue
+        except EngineError as error:
+            log.warning("%s", error)
 
 
 def matching(folder: Path, key: EngineKey) -> list[tuple[Path, Manifest]]:
