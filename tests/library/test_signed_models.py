@@ -174,7 +174,8 @@ def test_a_changed_engine_is_never_deserialised(folder, trusted, monkeypatch, ca
     before = fake.deserialised
     with pytest.raises(EngineError) as caught:
         tensorrt.load(spec)
-    assert name in str(caught.value) + caplog.text  # a manifest that is no document is skipped with a warning
+    # A manifest that is no document is skipped with a warning, in which the path is shortened.
+    assert name in str(caught.value) or name[-20:] in caplog.text
     assert f"--trusted-key {spec.signed_by}" in str(caught.value)
     assert fake.deserialised == before
 

@@ -99,8 +99,7 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
             damaged.append(str(error))
     reason = f": {damaged[0]}; " if damaged else f" is in {folder}{_nearest(eligible, here, folder)}: "
     raise EngineMissing(
-        f"no TensorRT engine of model '{spec.name}' for this machine{reason}"
-        f"build one with `{command(spec, precision)}`"
+        f"no TensorRT engine of model '{spec.name}' for this machine{reason}build one with `{command(spec, precision)}`"
     )
 
 
