@@ -97,7 +97,7 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
         except EngineError as error:
             log.warning("%s", error)
             damaged.append(str(error))
-    reason = f": {damaged[0]}; " if damaged else f" is in {folder}{_nearest(eligible, here, folder)}: "
+    reason = f": {damaged[0]}: " if damaged else f" is in {folder}{_nearest(eligible, here, folder)}: "
     raise EngineMissing(
         f"no TensorRT engine of model '{spec.name}' for this machine{reason}build one with `{command(spec, precision)}`"
     )
