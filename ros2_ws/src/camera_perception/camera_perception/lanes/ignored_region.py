@@ -118,11 +118,11 @@ def _described(text: str) -> np.ndarray:
 
 def _polygon(text: str) -> np.ndarray:
     try:
-        corners = np.array([[float(number) for number in corner.split(",")] for corner in text.split()])
+        pairs = [(float(x), float(y)) for x, y in (corner.split(",") for corner in text.split())]
     except ValueError:
-        corners = np.zeros(0)
-    inside = ((corners >= 0) & (corners <= 1)).all()
-    if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or not inside:
+        pairs = []
+    corners = np.array(pairs)
+    if len(pairs) < 3 or not ((corners >= 0) & (corners <= 1)).all():
         raise BadImage(
             f"region '{text}' is no polygon: give three or more corners 'x,y x,y x,y' as fractions of width and "
             "height from 0 to 1, from the top left"
