@@ -5,7 +5,10 @@
 #   docker build --target x86-tensorrt -t camera-perception .        # NVIDIA GPU: docker run --gpus all
 #   docker build --target jetson -t camera-perception .              # Jetson Orin, JetPack 6: docker run --runtime nvidia
 #   docker build --target jetson-7 -t camera-perception .            # Jetson Thor or Orin, JetPack 7, on the Jetson itself
+#   docker build --target fleet -t camera-perception-fleet .         # a node of a Ray cluster: docs/fleet.md
 #   docker run --rm --network host --ipc host camera-perception      # --ipc host: camera images come through shared memory
+#
+# The nodes talk to this machine only; to others with -e ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, see docs/security.md.
 #
 # TensorRT engines are built on first use for the GPU at hand; keep them: -v camera-perception:/home/perception/.cache
 
@@ -27,12 +30,14 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
     python3-jinja2 python3-jsonschema python3-matplotlib python3-numpy python3-opencv python3-pip \
     python3-tqdm python3-yaml \
-    ros-jazzy-cv-bridge ros-jazzy-foxglove-msgs ros-jazzy-ros2bag ros-jazzy-rosbag2-storage-mcap \
+    ros-jazzy-autoware-perception-msgs ros-jazzy-cv-bridge ros-jazzy-foxglove-msgs ros-jazzy-ros2bag ros-jazzy-rosbag2-storage-mcap \
     ros-jazzy-rosbag2-transport ros-jazzy-tf2-ros ros-jazzy-vision-msgs \
  && rm -rf /var/lib/apt/lists/*
-COPY requirements/vehicle.txt /tmp/vehicle.txt
-RUN pip install --no-cache-dir -r /tmp/vehicle.txt \
- && useradd --create-home --uid 10001 --groups video perception
+COPY requirements/locked/vehicle.txt /tmp/vehicle.txt
+RUN pip install --no-cache-dir --require-hashes -r /tmp/vehicle.txt \
+ && useradd --create-home --uid 10001 --groups video perception \
+ && install -d -m 700 -o perception -g perception /home/perception/.cache /home/perception/.config \
+    /home/perception/.config/camera_perception
 COPY --from=build-jazzy /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
 COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
@@ -65,7 +70,7 @@ RUN echo "deb [signed-by=/etc/apt/keyrings/ros.asc] http://packages.ros.org/ros2
  && apt-get install --yes --no-install-recommends \
     python3-jinja2 python3-jsonschema python3-libnvinfer python3-matplotlib python3-numpy python3-opencv python3-pip \
     python3-tqdm python3-yaml \
-    ros-humble-cv-bridge ros-humble-foxglove-msgs ros-humble-ros2bag ros-humble-rosbag2-storage-mcap \
+    ros-humble-autoware-perception-msgs ros-humble-cv-bridge ros-humble-foxglove-msgs ros-humble-ros2bag ros-humble-rosbag2-storage-mcap \
     ros-humble-rosbag2-transport ros-humble-ros-core ros-humble-tf2-ros ros-humble-vision-msgs \
  && rm -rf /var/lib/apt/lists/*
 
@@ -84,9 +89,12 @@ RUN source /opt/ros/humble/setup.bash \
 # cuda-python 12.6: the driver of JetPack 6 is for CUDA 12.6 and refuses newer bindings (error 35).
 FROM humble-jetson AS jetson
 SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
-COPY requirements/vehicle.txt /tmp/vehicle.txt
-RUN pip install --no-cache-dir -r /tmp/vehicle.txt cuda-python==12.6.2.post1 nvidia-ml-py==13.615.71 \
- && useradd --create-home --uid 10001 --groups video perception
+COPY requirements/locked/vehicle.txt /tmp/vehicle.txt
+RUN pip install --no-cache-dir --require-hashes -r /tmp/vehicle.txt \
+ && pip install --no-cache-dir cuda-python==12.6.2.post1 nvidia-ml-py==13.615.71 \
+ && useradd --create-home --uid 10001 --groups video perception \
+ && install -d -m 700 -o perception -g perception /home/perception/.cache /home/perception/.config \
+    /home/perception/.config/camera_perception
 COPY --from=build-jetson /opt/camera_perception /opt/camera_perception
 COPY perception_models/zoo /opt/models
 COPY --chmod=755 ros2_ws/entrypoint.sh /entrypoint.sh
@@ -113,3 +121,21 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001
 CMD ["ros2", "launch", "camera_perception_bringup", "perception.launch.py", "model:=/opt/models/demo", \
      "build_engine:=background"]
+
+# ---- A node of a Ray cluster: the library and what replays recordings, no ROS ------------------------------------
+FROM python:3.12-slim-bookworm AS fleet
+SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
+ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 rsync wget \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 10001 ray
+COPY requirements/run.txt requirements/fleet.txt /tmp/requirements/
+RUN pip install --no-cache-dir -r /tmp/requirements/run.txt -r /tmp/requirements/fleet.txt
+COPY ros2_ws/src/camera_perception /tmp/camera_perception
+COPY ros2_ws/src/camera_perception_msgs/msg /tmp/camera_perception_msgs/msg
+RUN pip install --no-cache-dir --no-deps /tmp/camera_perception
+COPY perception_models/zoo /opt/models
+USER 10001
+WORKDIR /home/ray
+CMD ["camera-perception", "fleet", "--help"]

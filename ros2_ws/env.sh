@@ -41,7 +41,7 @@ export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLO
 
 # Talk to this machine only. Humble knows the second name, later releases the first.
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
-if [ "${ROS_DISTRO:-}" = humble ]; then # later releases know the range and warn about this one
+if [ "${ROS_DISTRO:-}" = humble ] && [ "$ROS_AUTOMATIC_DISCOVERY_RANGE" = LOCALHOST ]; then # later releases warn about it
   export ROS_LOCALHOST_ONLY="${ROS_LOCALHOST_ONLY:-1}"
 fi
 

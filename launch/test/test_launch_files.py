@@ -67,7 +67,9 @@ def test_a_launch_file_loads_and_describes_its_arguments(path):
     assert len(entities) == len(arguments) + 1
 
 
-@pytest.mark.parametrize("name", ["perception.param.yaml", "fusion.param.yaml", "rig_example.yaml"])
+@pytest.mark.parametrize(
+    "name", ["perception.param.yaml", "fusion.param.yaml", "nav2_costmap.yaml", "rig_example.yaml"]
+)
 def test_a_configuration_file_can_be_read(name):
     assert yaml.safe_load((BRINGUP / "config" / name).read_text("utf-8"))
 

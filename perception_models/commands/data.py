@@ -110,4 +110,68 @@ def cutouts(
     typer.echo(f"{out / 'index.json'}, {out / 'sheet'}")
 
 
-COMMANDS = (check_data, cache_data, label, cutouts)
+def autolabel(
+    source: Annotated[Path, typer.Argument(help="Folder of mined frames (camera-perception fleet mine), or of images")],
+    teacher: Annotated[
+        list[Path], typer.Option("--teacher", help="Model folder, or the folder of `label`'s teachers; repeatable")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder. Default: SOURCE_labels")] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="For people: cvat, label-studio, coco or yolo; folder: ours only")
+    ] = "folder",
+    score: Annotated[float, typer.Option(help="Minimum score of a label; less certain objects are doubtful")] = 0.5,
+    engine: Annotated[str, typer.Option(help="Backend of model folders: auto, onnxruntime, openvino")] = "auto",
+    licence: Annotated[
+        str, typer.Option(help="Licence of the images, where the folder has no LICENCE.txt")
+    ] = "own recordings",
+) -> None:
+    """Pre-label images with teachers: whole, in tiles and mirrored. Keeps what is sure, marks what is doubtful.
+
+    perception-models autolabel hard --teacher models/large --format cvat
+    """
+    with plain_errors():
+        from perception_models.data.curation.agreement import Rules
+        from perception_models.data.curation.label import LabelConfig
+        from perception_models.data.curation.label import label as run
+        from perception_models.data.curation.sources import LICENCE_FILES
+        from perception_models.data.curation.teachers import ModelFolder, load_teachers
+        from perception_models.data.readers.annotations.writers import WRITERS, export_labels
+
+        if form not in (*WRITERS, "folder"):
+            raise ValueError(f"--format {form}: expected one of {', '.join(WRITERS)}, folder")
+        if source.is_dir() and not any((source / name).is_file() for name in LICENCE_FILES):
+            (source / LICENCE_FILES[0]).write_text(f"{licence}\n", "utf-8")
+        out = out or source.with_name(f"{source.name}_labels")
+        teachers = [
+            each
+            for folder in teacher
+            for each in ([ModelFolder(folder, engine)] if (folder / "model.json").is_file() else load_teachers(folder))
+        ]
+        counts = run(source, out, teachers, LabelConfig(Rules(score=score)))
+        written = out if form == "folder" else export_labels(out, out / form, form)
+    for name, number in counts.most_common():
+        typer.echo(f"{number:6} {name}")
+    typer.echo(f"{written}, {out / 'sheet' / out.name}.png")
+
+
+def import_labels(
+    source: Annotated[
+        Path, typer.Argument(help="Export of CVAT (for images 1.1), Label Studio, COCO or YOLO, or a zip")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Labelled folder to write")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if the export does not hold them")] = None,
+) -> None:
+    """Bring labels that people corrected back as a labelled folder, ready for `train --data`.
+
+    perception-models import-labels cvat.zip --images hard/images --out data/hard
+    """
+    with plain_errors():
+        from perception_models.data.registry import import_labels as run
+
+        counts = run(source, out, images)
+    for name, number in sorted(counts.items(), key=lambda each: -each[1]):
+        typer.echo(f"{number:6} {name}")
+    typer.echo(f"{out}: train with `perception-models train --data {out}`")
+
+
+COMMANDS = (check_data, cache_data, label, cutouts, autolabel, import_labels)

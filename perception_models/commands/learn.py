@@ -136,6 +136,31 @@ def train_demo(
             typer.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in summary["headlines"].items()))
 
 
+def loop(
+    config: Annotated[Path, typer.Argument(help="Configuration, such as perception_models/configs/loop.yaml")],
+    overrides: Overrides = None,
+) -> None:
+    """Mine, label, train, and make a new model folder if all gates pass. Run again to resume.
+
+    Exit status 3 while it waits for people's labels, 1 when a gate refused the new model (see gates.json).
+    """
+    with plain_errors():
+        from perception_models.experiments.loop import Waiting
+        from perception_models.experiments.loop import loop as run
+
+        model, waiting = None, ""
+        try:
+            model = run(config, overrides or [], typer.echo)
+        except Waiting as error:
+            waiting = str(error)
+    if waiting:
+        typer.echo(waiting)
+        raise typer.Exit(3)
+    if model is None:
+        raise typer.Exit(1)
+    typer.echo(f"{model}: load it on the vehicle with the service ~/load_model, or launch with model:={model}")
+
+
 def _train(
     overrides: list[str] | None,
     config: Path | None,
@@ -161,4 +186,4 @@ def _echo_once(text: str) -> None:
         typer.echo(text)
 
 
-COMMANDS = (train, distill, pretrain, search, compare, train_demo)
+COMMANDS = (train, distill, pretrain, search, compare, loop, train_demo)

@@ -23,15 +23,30 @@ def evaluate(
         str, typer.Option(help="Inference engine: auto, onnxruntime, openvino or tensorrt, or NAME:PRECISION")
     ] = "onnxruntime",
     split: Split = "val",
+    corruptions: Annotated[
+        int,
+        typer.Option(
+            help="Corrupt N images per data set by blur, noise, JPEG, low light, fog and rain at five strengths", min=0
+        ),
+    ] = 0,
 ) -> None:
-    """Evaluate a model on labelled data with the decoder of the vehicle: metrics.json and report.html."""
+    """Evaluate a model on labelled data with the decoder of the vehicle: metrics.json and report.html.
+
+    Example: perception-models evaluate --model perception_models/zoo/demo --data data/val --out out/eval
+    """
     with plain_errors():
         from perception_models.evaluation import evaluate as run
 
-        for name, metrics in run(model, data, out, protocol, limit, mirrored, engine, split)["datasets"].items():
+        results = run(model, data, out, protocol, limit, mirrored, engine, split, corruptions)
+        for name, metrics in results["datasets"].items():
             typer.echo(f"{name} ({metrics['images']} images)")
             for metric, value in metrics["headlines"].items():
                 typer.echo(f"  {metric:14} {value:.3f}")
+        if "corruptions" in results:
+            from perception_models.evaluation.robustness.corruptions import summary
+            from perception_models.experiments.compare import table
+
+            typer.echo(table(summary(results["corruptions"])))
         typer.echo(f"report: {out / 'report.html'}")
 
 
@@ -48,7 +63,7 @@ def attack(
 ) -> None:
     """Measure robustness to adversarial perturbations (FGSM, PGD): a table and attack.json."""
     with plain_errors():
-        from perception_models.evaluation.attack import attack as run
+        from perception_models.evaluation.robustness.attack import attack as run
         from perception_models.experiments.compare import table
 
         typer.echo(table(run(checkpoint, data, out, strength or [1.0, 2.0, 4.0], steps, limit)))

@@ -88,6 +88,36 @@ def quantize(
             typer.echo(f"  {task:14} {points:+.2f} points lost")
 
 
+def variants(
+    folder: Annotated[Path, typer.Argument(help="fp32 model folder; the variants become its subfolders")],
+    calibration: Annotated[Path, typer.Option(help="Recording, video or folder of images for int8 and fp8")],
+    data: Data,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fp16, int8 or fp8; repeatable. Default: fp16 and int8")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Maximum calibration images, evenly spaced", min=1)] = 200,
+    limit: Annotated[int, typer.Option(help="Maximum images per data set, evenly spaced", min=1)] = 200,
+    most_lost: Annotated[
+        float | None,
+        typer.Option(help="Maximum loss per metric, points of 100. Default: 0.2 for fp16, 1 for int8, fp8"),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Make those again that are up to date")] = False,
+) -> None:
+    """Write MODEL/fp16 and MODEL/int8, each with metrics.json: what it loses against fp32. Keeps those up to date.
+
+    Example: perception-models variants models/mine --calibration drive.mcap --data data/val
+    """
+    with plain_errors():
+        from perception_models.compression.variants import SHIPPED, Recipe, write_variants
+
+        recipe = Recipe(calibration, tuple(data), count, limit)
+        made = write_variants(folder, recipe, precision or SHIPPED, most_lost, force, typer.echo)
+        for variant in made:
+            metric, points = max(variant.lost.items(), key=lambda item: item[1], default=("nothing", 0.0))
+            typer.echo(f"{variant.folder}: loses most in {metric}, {points:+.2f} points")
+        typer.echo(f"next, on the vehicle: camera-perception build-engine {folder}")
+
+
 def precisions(
     folder: Annotated[Path, typer.Argument(help="fp32 model folder, read only")],
     calibration: Annotated[Path, typer.Option(help="Recording, video or folder of images for int8 and fp8")],
@@ -172,4 +202,4 @@ def prune(
         typer.echo(f"fine-tune it: perception-models train -c {made.config} -o {out / 'run'} optimizer.lr=0.0005")
 
 
-COMMANDS = (export, calibrate_scores, soup, quantize, precisions, prune)
+COMMANDS = (export, calibrate_scores, soup, quantize, variants, precisions, prune)

@@ -137,6 +137,8 @@ def smaller(config: NetworkConfig, keep: float, overrides: list[str] | None = No
     """The configuration with a fraction of the channels; SettingsError if `overrides` ask for more than there are."""
     if not 0 < keep <= 1:
         raise SettingsError(f"keep={keep}: expected a fraction above 0 and at most 1")
+    if config.backbone != "residual":
+        raise SettingsError(f"the widths of {config.backbone} are fixed: only network.backbone=residual is pruned")
     scaled = replace(
         config,
         stem=_scaled(config.stem, keep),

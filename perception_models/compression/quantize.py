@@ -120,6 +120,12 @@ def _store(part: Path, data: dict[str, Any]) -> None:
     (part / "model.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
 
 
+def store_points_lost(folder: Path, lost: dict[str, float]) -> None:
+    """Write what a variant loses, points of 100 per task, into its model.json."""
+    data = json.loads((folder / "model.json").read_text("utf-8"))
+    _store(folder, {**data, "metrics": {**data.get("metrics", {}), "points_lost": lost}})
+
+
 def _write_reference(spec: ModelSpec, part: Path) -> None:
     """fp16 must reproduce the original. int8 and fp8 are other functions: their reference is the unoptimised graph."""
     if spec.reference is None:
@@ -170,8 +176,7 @@ def _checked(spec: ModelSpec, part: Path, convs: int, labelled: Path | None, mos
             "give more calibration images, or train with quantisation in the loop"
         )
     if lost:
-        data = json.loads((part / "model.json").read_text("utf-8"))
-        _store(part, {**data, "metrics": {**data.get("metrics", {}), "points_lost": lost}})
+        store_points_lost(part, lost)
     return Quantized(part, convs, [str(deviation) for deviation in deviations], lost)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
+from camera_perception.core.errors import CheckpointError
 from perception_models.config import SettingsError
 from perception_models.training import checkpoint
-from perception_models.training.checkpoint import CheckpointError
 
 
 def soup(paths: Sequence[Path], out: Path, weights: Sequence[float] | None = None) -> list[float]:

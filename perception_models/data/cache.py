@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from perception_models.data.files import DataError
+from perception_models.data.labels import OBJECTS, TEN
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 from perception_models.data.warp import letterbox, warp
 
@@ -162,7 +163,8 @@ def _sample(row: dict[str, Any], pixels: dict[str, Any]) -> Sample:
 
 
 def _key(samples: Samples, size: tuple[int, int], tag: str) -> str:
-    digest = hashlib.sha256(repr((FORMAT, size, tag, list(samples.names))).encode())
+    objects = () if OBJECTS == TEN else OBJECTS
+    digest = hashlib.sha256(repr((FORMAT, size, tag, list(samples.names), *objects)).encode())
     for path in samples.files:
         stat = path.stat()
         digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())

@@ -11,17 +11,20 @@ from typing import Any
 import cv2
 import numpy as np
 
+from camera_perception.core.errors import BadImage, PerceptionError
 from camera_perception.core.natural_order import natural_order
+from camera_perception.image.files import decode_file
 from perception_models.data.labels import IGNORE
 
 
-class DataError(ValueError):
+class DataError(PerceptionError, ValueError):
     """A label file, an image or a mask cannot be used."""
 
 
+MOST_PIXELS = 1_000_000  # of a coordinate, either way
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 @contextmanager
@@ -36,32 +39,47 @@ def malformed_as_data_error(where: Path | str) -> Iterator[None]:
 
 
 def finite(points: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """(P, 2) float64; ValueError if a coordinate is not a finite number."""
+    """(P, 2) float64; ValueError if a coordinate is not a finite number, or far outside of any image."""
     array = np.asarray(points, np.float64)
     if array.ndim == 2 and array.shape[1] != 2 or not np.isfinite(array).all():
         raise ValueError("a point is not two finite numbers")
+    if np.abs(array).max(initial=0) > MOST_PIXELS:
+        raise ValueError(f"a point is more than {MOST_PIXELS} pixels away: filling its polygon would take hours")
     return array.reshape(-1, 2)
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
-    if not path.is_file():
+    if not _is_file(path):
         raise DataError(f"{path}: no such image; add the file or remove its label")
     data = path.read_bytes()
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise DataError(f"{path}: not a readable image; fix or remove it")
+    image = _decoded(data, cv2.IMREAD_COLOR, path)
     # OpenCV fills the missing part of a truncated JPEG with grey and reports no error.
     if data.startswith(JPEG) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
         raise DataError(f"{path}: truncated; copy or download it again")
     return image
 
 
+def _is_file(path: Path) -> bool:
+    """Also of a name that is too long for the file system, as a damaged list gives it."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _decoded(data: bytes, flags: int, path: Path) -> np.ndarray:
+    try:
+        return decode_file(data, flags)
+    except BadImage as error:
+        raise DataError(f"{path}: not a readable image ({error})") from error
+
+
 def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 ids below `classes` or 255 (any byte if None), checked against the (height, width) of its image."""
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if mask is None:
-        raise DataError(f"{path}: not a readable mask; fix or remove it")
+    if not _is_file(path):
+        raise DataError(f"{path}: no such mask; add the file or remove its label")
+    mask = _decoded(path.read_bytes(), cv2.IMREAD_UNCHANGED, path)
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise DataError(f"{path}: expected a mask of one 8-bit channel, got {mask.shape} {mask.dtype}")
     if mask.shape != size:
@@ -73,8 +91,8 @@ def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndar
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+        return json.loads(_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); copy or download it again") from error
 
 
@@ -84,16 +102,22 @@ def read_json_lines(path: Path) -> list[Any]:
     for number, line in enumerate(read_lines(path), 1):
         try:
             values.append(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is not JSON: {error}") from error
     return values
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise OSError("it is a pipe, a device or a folder, not a file")
+    return path.read_text("utf-8-sig")
 
 
 def read_lines(path: Path) -> list[str]:
     """The non-blank lines of a text file."""
     try:
-        return [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        return [line for line in _text(path).splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as text: {error}") from error
 
 

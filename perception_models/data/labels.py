@@ -1,11 +1,16 @@
-"""Names of all label indices, in the order of DATA.md; -1 and 255 always mean "not labelled"."""
+"""Names of all label indices, in the order of DATA.md; -1 and 255 always mean "not labelled".
+
+The classes of objects are data: `perception-models --objects NAMES`, or the variable PERCEPTION_OBJECTS, replaces them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-OBJECTS = (
+VARIABLE = "PERCEPTION_OBJECTS"  # names separated by commas, read when this module is imported
+TEN = (
     "pedestrian",
     "rider",
     "car",
@@ -17,8 +22,24 @@ OBJECTS = (
     "traffic light",
     "traffic sign",
 )
-VEHICLES = ("car", "truck", "bus", "train")  # merged by the YOLOP protocol
-LIGHT = OBJECTS.index("traffic light")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names separated by commas; ValueError unless each is there once."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or len({_plain(name) for name in names}) < len(names):
+        raise ValueError(f"the classes '{text[:200]}' are no list of different names: give NAME,NAME,...")
+    return names
+
+
+def _plain(name: object) -> str:
+    return " ".join(str(name).lower().replace("_", " ").replace("-", " ").split())
+
+
+OBJECTS = listed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else TEN
+VEHICLES = tuple(name for name in ("car", "truck", "bus", "train") if name in OBJECTS)  # merged by the YOLOP protocol
+NO_LIGHT = -2  # no index of a class, and not that of unlabelled boxes
+LIGHT = OBJECTS.index("traffic light") if "traffic light" in OBJECTS else NO_LIGHT
 LIGHT_STATES = ("red", "yellow", "green", "none")
 DRIVABLE = ("background", "road", "alternative")
 SEMANTIC = (
@@ -94,7 +115,11 @@ class ClassNames:
             wrong = f"{LEFT_OUT}: {left_out}" if not isinstance(left_out, (list, tuple)) else sorted(map(str, unknown))
             raise ValueError(f"classes: {wrong}: expected {{name: one of {', '.join(OBJECTS)}}} and ignore: [names]")
         self.left_out = frozenset(map(_plain, left_out))
-        self._classes = {**{name: name for name in OBJECTS}, **ALIASES, **{_plain(k): v for k, v in classes.items()}}
+        self._classes = {
+            **ALIASES,
+            **{_plain(name): name for name in OBJECTS},
+            **{_plain(k): v for k, v in classes.items()},
+        }
 
     def __call__(self, name: object) -> int:
         """Index into OBJECTS; UNKNOWN for other names, and for those left out."""
@@ -104,7 +129,3 @@ class ClassNames:
     def unknown(self, names: Iterable[object]) -> list[str]:
         """The names that are neither known nor left out on purpose, sorted."""
         return sorted({str(n) for n in names if self(n) == UNKNOWN and _plain(n) not in self.left_out})
-
-
-def _plain(name: object) -> str:
-    return " ".join(str(name).lower().replace("_", " ").replace("-", " ").split())

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from camera_perception.core.natural_order import natural_order
 from perception_models.data.cache import Samples
 from perception_models.data.files import DataError
+from perception_models.data.sample import Sample
 
 # kind: module and class of its reader
 KINDS = {
@@ -157,3 +164,61 @@ def name_entries(entries: list[dict[str, str]]) -> dict[str, dict[str, str]]:
         if len(named) == len(paths):
             break
     return named
+
+
+# Exports of annotation tools
+
+
+def import_labels(source: Path, out: Path, images: Path | None = None) -> dict[str, int]:
+    """Write labels that people drew as a folder in our layout; returns the number of labels by name.
+
+    source  export of CVAT, Label Studio or COCO, a YOLO folder, or a zip of one
+    images  folder of the images, where the export does not hold them
+    """
+    if (out / "labels").exists():
+        raise DataError(f"{out}: holds labels already; choose another --out")
+    from perception_models.data.readers.annotations.writers import write_folder
+
+    with _unpacked(source, images) as folder:
+        if kind_of(folder) is None:
+            raise DataError(
+                f"{source}: neither CVAT for images 1.1, Label Studio, COCO nor YOLO; export as one of these"
+            )
+        entries = find_entries(folder, "train")
+        samples = [sample for entry in entries for sample in _samples(open_dataset(**entry))]
+    if not samples:
+        raise DataError(f"{source}: labels no image")
+    return write_folder(samples, out)
+
+
+def _samples(dataset: Any) -> Iterator[Sample]:
+    for number in tqdm(range(len(dataset)), unit="image", disable=None):
+        yield dataset[number]
+
+
+@contextmanager
+def _unpacked(source: Path, images: Path | None) -> Iterator[Path]:
+    """The export as a folder or file that the readers know, with its images beside it."""
+    if not source.exists():
+        raise DataError(f"{source}: missing; give the export of the annotation tool")
+    if source.suffix != ".zip" and images is None:
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if source.suffix == ".zip":
+            _extract(source, folder)
+        else:
+            shutil.copytree(source, folder, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, folder)
+        if images is not None and not (folder / "images").exists():
+            (folder / "images").symlink_to(images.resolve())
+        tasks = next(iter(sorted(folder.glob("*.json"))), folder)
+        yield tasks if kind_of(folder) in (None, "labelled") and tasks != folder else folder
+
+
+def _extract(source: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(folder)  # zipfile itself removes absolute paths and ..
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{source}: not a zip file ({error}); export it again") from error

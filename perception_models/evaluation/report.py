@@ -15,6 +15,7 @@ from perception_models.data.drawing import tile
 from perception_models.data.labels import DRIVABLE, LINE_COLORS, LINE_TYPES, OBJECTS, SCENE, SEMANTIC
 from perception_models.evaluation import plots
 from perception_models.evaluation.metrics.lights import NAMES as LIGHT_NAMES
+from perception_models.evaluation.robustness.corruptions import summary
 from perception_models.evaluation.worst import THUMB, Worst
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -34,7 +35,8 @@ def write_report(path: Path, metrics: dict[str, Any], worst: Worst) -> None:
     ]
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(TEMPLATE.read_text("utf-8"))
     page.globals["number"] = _number
-    path.write_text(page.render(metrics=metrics, sections=sections), "utf-8")
+    corruptions = summary(metrics.get("corruptions", {}))
+    path.write_text(page.render(metrics=metrics, sections=sections, corruptions=corruptions), "utf-8")
 
 
 def _number(value: Any) -> str:

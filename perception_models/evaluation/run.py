@@ -16,6 +16,7 @@ from perception_models.data.sample import Sample
 from perception_models.data.warp import mirror, warp
 from perception_models.evaluation.model import Predictor, open_model
 from perception_models.evaluation.records import Record, evenly_spaced, headlines, record, slices, summarise
+from perception_models.evaluation.robustness.corruptions import corruption_table
 from perception_models.evaluation.worst import Worst
 
 PROTOCOLS = ("own", "yolop")
@@ -30,6 +31,7 @@ def evaluate(
     mirrored: bool = False,
     engine: str = "onnxruntime",
     split: str = "val",
+    corruptions: int = 0,
 ) -> dict[str, Any]:
     """Evaluate a model folder, ONNX file or checkpoint on labelled data; write and return the metrics.
 
@@ -38,6 +40,7 @@ def evaluate(
     limit     maximum images per data set, evenly spaced
     mirrored  flip every image horizontally
     split     of data sets that have several
+    corruptions  images per data set to corrupt in 40 ways each, evenly spaced; 0: none
     """
     if protocol not in PROTOCOLS:
         raise DataError(f"protocol '{protocol}': expected one of {', '.join(PROTOCOLS)}")
@@ -49,6 +52,8 @@ def evaluate(
     with open_model(model, engine) as opened:
         metrics = {"model": opened.spec.name, "version": opened.spec.version, "engine": engine, "mirrored": mirrored}
         metrics["datasets"], worst = _measure(opened, sets, protocol, limit, mirrored)
+        if corruptions:
+            metrics["corruptions"] = corruption_table(opened, sets, corruptions)
     _write_json(out / "metrics.json", metrics)
     from perception_models.evaluation.report import write_report  # imports matplotlib, which takes a second
 

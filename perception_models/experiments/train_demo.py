@@ -24,7 +24,7 @@ Echo = Callable[[str], None]
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 FINE_TUNE = CONFIG.with_name("real.yaml")
 DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
-VERSION = "0.6.0"
+VERSION = "0.7.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 # Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
 # rear cameras show objects from angles that front cameras do not.

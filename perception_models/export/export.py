@@ -48,8 +48,9 @@ class ExportConfig:
     license        of the weights; depends on the licences of the training data
     height, width  network input, multiples of 32; 0 uses the last training stage
     batch          images per inference: number of cameras that share the network
-    top            maximum objects in the output
-    twin           object branch: one (needs no NMS) or many (model.json then requests NMS)
+    top            maximum rows of objects in the output; 0: 300, or 800 with the branch many
+    twin           object branch: one (needs no NMS) or many (model.json then requests NMS); default: the last of
+                   network.branches
     opset          18 to 20
     images         folder of images for reference.npz; default: smooth noise
     references     number of images in reference.npz
@@ -64,8 +65,8 @@ class ExportConfig:
     height: int = 0
     width: int = 0
     batch: int = 1
-    top: int = 300
-    twin: str = "one"
+    top: int = 0
+    twin: str = ""
     opset: int = 18
     images: str | None = None
     references: int = 3

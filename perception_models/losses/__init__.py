@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,7 +20,7 @@ TASKS = ("objects", "lights", "drivable", "semantic", "lanes", "scene")
 class LossConfig:
     """Weights within each task; for weights between tasks see BalanceConfig.
 
-    one_to_many, one_to_one  weight of the branch used in training only and of the exported branch
+    one_to_many, one_to_one  weight of each branch of the object head (network.branches)
     boxes                    box regression, relative to classification
     choice                   softmax cross-entropy between classes at assigned anchors, relative to classification
     drivable_alpha, semantic_alpha  Tversky weight of false negatives against false positives
@@ -45,7 +46,7 @@ def task_losses(
 ) -> dict[str, Tensor]:
     """Scalar loss by task, for every task with outputs."""
     losses: dict[str, Tensor] = {}
-    if "one_classes" in outputs:
+    if "many_classes" in outputs or "one_classes" in outputs:
         losses |= _object_tasks(outputs, batch, config, strides)
     for task, alpha in (("drivable", config.drivable_alpha), ("semantic", config.semantic_alpha)):
         if task in outputs:
@@ -60,8 +61,12 @@ def task_losses(
 def _object_tasks(
     outputs: dict[str, Tensor], batch: dict[str, Tensor], config: LossConfig, strides: tuple[int, ...]
 ) -> dict[str, Tensor]:
-    many, one = (object_losses(outputs, batch, strides, branch) for branch in ("many", "one"))
-    both = {part: config.one_to_many * many[part] + config.one_to_one * one[part] for part in one}
+    weights = {"many": config.one_to_many, "one": config.one_to_one}
+    branches = {name: object_losses(outputs, batch, strides, name) for name in weights if f"{name}_classes" in outputs}
+    both = {
+        part: torch.stack([weights[name] * losses[part] for name, losses in branches.items()]).sum()
+        for part in next(iter(branches.values()))
+    }
     objects = both["classes"] + config.choice * both["choice"] + config.boxes * both["boxes"]
     return {"objects": objects, "lights": both["lights"]}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception_models.network.blocks import Attention, ConvBlock, PositionEncoding, PyramidPool, Stage
 from perception_models.network.config import NetworkConfig
+from perception_models.network.efficientnet import EfficientNetLite0
 
 
 class Backbone(nn.Module):
@@ -26,6 +29,12 @@ class Backbone(nn.Module):
         return maps
 
 
+BACKBONES: dict[str, Callable[[NetworkConfig], Backbone | EfficientNetLite0]] = {
+    "residual": Backbone,
+    "efficientnet_lite0": lambda config: EfficientNetLite0(),
+}
+
+
 def upsample(x: Tensor) -> Tensor:
     """Double height and width, nearest neighbour: exact in every runtime."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -39,7 +48,7 @@ class Neck(nn.Module):
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
-        c2, c3, c4, c5 = config.widths
+        c2, c3, c4, c5 = config.channels
         neck = config.neck
         self.pool = nn.Sequential(
             PyramidPool(c5, neck), PositionEncoding(neck), Attention(neck) if config.attention else nn.Identity()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+EFFICIENTNET_WIDTHS = [24, 40, 112, 192]
+
 
 @dataclass
 class NetworkConfig:
@@ -18,7 +20,10 @@ class NetworkConfig:
     fine             channels of the stride-4 branch for masks
     lane_features    channels pooled along a line to classify its type and colour
     small_objects    detect objects at stride 4 too (small traffic lights); more anchor points, a little slower
+    branches         of the object head: many (ten anchors per object; the vehicle removes duplicates by NMS), one (one
+                     anchor per object: no NMS, but it needs long training), or both, in this order
     side_towers      box regression gets a convolution of its own, separate from the one for classes
+    backbone         residual (stem, widths and depths apply) or efficientnet_lite0 (network/efficientnet.py)
     attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
     tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
@@ -31,9 +36,21 @@ class NetworkConfig:
     fine: int = 32
     lane_features: int = 32
     small_objects: bool = False
+    branches: list[str] = field(default_factory=lambda: ["many", "one"])
     side_towers: bool = False
+    backbone: str = "residual"
     attention: bool = False
     tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
+
+    @property
+    def exported_branch(self) -> str:
+        """The branch of the object head that is exported: the one without NMS if there is one."""
+        return self.branches[-1]
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the backbone's maps at strides 4, 8, 16, 32."""
+        return EFFICIENTNET_WIDTHS if self.backbone == "efficientnet_lite0" else self.widths
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -15,20 +15,23 @@ from perception_models.data import labels
 from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.network.multitask import PerceptionNet
 
+# Rows of the output: many objects of a crowded street, and of the branch "many" some anchors of each.
+TOP = {"one": 300, "many": 800}
+
 
 class ExportGraph(nn.Module):
     """uint8 images B H W 3 to the final outputs, in the order of `output_names`.
 
     size    (height, width) in network pixels
-    top     number of objects in the output, highest scores first
-    branch  of the object head: "one" needs no NMS; "many" is for a host that runs NMS
+    top     number of objects in the output, highest scores first; 0: as many as TOP says
+    branch  of the object head: "one" needs no NMS; "many" is for a host that runs NMS; default: network.branches
     """
 
-    def __init__(self, net: PerceptionNet, size: tuple[int, int], top: int = 300, branch: str = "one"):
+    def __init__(self, net: PerceptionNet, size: tuple[int, int], top: int = 0, branch: str = ""):
         super().__init__()
-        self.net, self.size, self.branch = net, size, branch
+        self.net, self.size, self.branch = net, size, branch or net.config.exported_branch
         centers, strides = anchor_points(size, net.config.strides)
-        self.top = min(top, len(centers))
+        self.top = min(top or TOP[self.branch], len(centers))
         # x, y and stride in one tensor: one gather serves all three.
         self.anchors: Tensor
         self.register_buffer("anchors", torch.cat([centers, strides[:, None]], 1), persistent=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,15 +48,22 @@ class DetectionBranch(nn.Module):
 
 
 class ObjectHead(nn.Module):
-    """Dual assignment: `many` learns from ten anchors per object and trains the backbone, `one` from one: no NMS."""
+    """Dual assignment: `many` learns from ten anchors per object and trains the backbone, `one` from one: no NMS.
+
+    Wang et al. 2024, arXiv 2405.14458. A network may have one of them only.
+    """
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
         channels = [config.fine] * config.small_objects + [config.neck] * 3
-        self.many, self.one = (DetectionBranch(channels, config.side_towers) for _ in range(2))
+        if config.branches not in (["many"], ["one"], ["many", "one"]):
+            raise ValueError(f"network.branches={config.branches}: expected [many], [one] or [many, one]")
+        self.branches = config.branches
+        for branch in config.branches:
+            self.add_module(branch, DetectionBranch(channels, config.side_towers))
 
-    def forward(self, pyramid: tuple[Tensor, ...], branches: tuple[str, ...]) -> dict[str, Tensor]:
-        levels = list(pyramid[-len(self.one.towers) :])
+    def forward(self, pyramid: tuple[Tensor, ...], branches: Sequence[str]) -> dict[str, Tensor]:
+        levels = list(pyramid[-len(getattr(self, self.branches[0]).towers) :])
         outputs: dict[str, Tensor] = {}
         for branch in branches:
             names = (f"{branch}_{name}" for name in ("classes", "sides", "states"))

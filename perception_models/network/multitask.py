@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from perception_models.data import labels
-from perception_models.network.backbone import Backbone, Neck
+from perception_models.network.backbone import BACKBONES, Neck
 from perception_models.network.config import NetworkConfig
 from perception_models.network.heads import LaneHead, MaskHead, ObjectHead, SceneHead
 
@@ -40,10 +40,12 @@ class PerceptionNet(nn.Module):
         super().__init__()
         if unknown := set(config.tasks) - set(HEADS):
             raise ValueError(f"unknown tasks {sorted(unknown)}: expected some of {', '.join(HEADS)}")
+        if config.backbone not in BACKBONES:
+            raise ValueError(f"unknown backbone '{config.backbone}': expected one of {', '.join(BACKBONES)}")
         self.config = config
         # Batch norm follows, so scaling is all the normalisation needed; export folds it into the first weights.
         self.input_scale = 1 / 64
-        self.backbone = Backbone(config)
+        self.backbone = BACKBONES[config.backbone](config)
         self.neck = Neck(config)
         self.heads = nn.ModuleDict({task: HEADS[task](config) for task in config.tasks})
 
@@ -52,8 +54,8 @@ class PerceptionNet(nn.Module):
         """The last weight that all heads depend on: where task gradients are compared."""
         return self.neck.down_to_p3.conv.weight
 
-    def forward(self, images: Tensor, branches: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
-        """images B H W 3 uint8; `branches` of the object head to run."""
+    def forward(self, images: Tensor, branches: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """images B H W 3 uint8; `branches` of the object head to run, by default all that it has."""
         return self.outputs(self.pyramid(images), branches)
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -65,10 +67,11 @@ class PerceptionNet(nn.Module):
         )
         return maps
 
-    def outputs(self, pyramid: tuple[Tensor, ...], branches: tuple[str, ...] = ("many", "one")) -> dict[str, Tensor]:
+    def outputs(self, pyramid: tuple[Tensor, ...], branches: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Raw outputs of all heads from the feature maps."""
         outputs: dict[str, Tensor] = {}
+        wanted = self.config.branches if branches is None else branches
         for task, head in self.heads.items():
-            values = head(pyramid, branches) if task == "objects" else head(pyramid)
+            values = head(pyramid, wanted) if task == "objects" else head(pyramid)
             outputs.update(values if isinstance(values, dict) else {task: values})
         return outputs

@@ -14,6 +14,7 @@ from perception_models.config import SettingsError
 from perception_models.losses import LossConfig, task_losses
 from perception_models.losses.balancing import Balancer, agreement, gradients, project
 from perception_models.network import PerceptionNet, of_size
+from perception_models.network.efficientnet import EfficientNetLite0, load_imagenet, package_weights
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
 from perception_models.training.distill import Teacher
@@ -30,7 +31,18 @@ def build_network(config: TrainConfig) -> PerceptionNet:
     _check_prefixes(net, _prefixes(config))
     if config.transfer.weights:
         checkpoint.transfer(net, config.transfer.weights, config.transfer.replace)
+    if config.transfer.imagenet:
+        _start_from_imagenet(net)
     return net
+
+
+def _start_from_imagenet(net: PerceptionNet) -> None:
+    if not isinstance(net.backbone, EfficientNetLite0):
+        raise SettingsError("transfer.imagenet has weights for network.backbone=efficientnet_lite0 only")
+    try:
+        load_imagenet(net.backbone, package_weights())
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"transfer.imagenet: {error}") from error
 
 
 def _prefixes(config: TrainConfig) -> dict[str, list[str]]:
@@ -63,6 +75,8 @@ def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | Ma
     """Training on labels, with a teacher if configured, or masked pretraining."""
     if not config.pretrain.hidden:
         return TrainingModule(net, Balancer(config.balance), config.loss, _teacher(config, net))
+    if isinstance(net.backbone, EfficientNetLite0):
+        raise SettingsError("pretrain.hidden needs network.backbone=residual; efficientnet_lite0 has ImageNet weights")
     if not 0 < config.pretrain.hidden < 1:
         raise SettingsError(f"pretrain.hidden={config.pretrain.hidden}: expected a fraction above 0 and below 1")
     return MaskedPretraining(net, config.pretrain.hidden)

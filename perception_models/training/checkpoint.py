@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from camera_perception.core.documents.kind import DocumentKind
+from camera_perception.core.documents.parsing import parse
+from camera_perception.core.documents.text import shorten
+from camera_perception.core.errors import CheckpointError, some_of
+from perception_models.data import labels
 from perception_models.network import NetworkConfig, PerceptionNet
 
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be read or does not fit the network."""
+STATE = DocumentKind(
+    "a checkpoint of this project",
+    "json",
+    ("perception_models.training", "checkpoint.schema.json"),
+    CheckpointError,
+    "use another file, or the code version that wrote it",
+)
+# Of states and tensors of an unexpected form.
+UNFITTING = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
@@ -31,7 +44,7 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
         for part, values in parts.items()
         for name, tensor in values.items()
     }
-    text = json.dumps(state, indent=1)
+    text = json.dumps({**state, "objects": list(labels.OBJECTS)}, indent=1)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"state": text})
     os.replace(partial, path)
@@ -40,34 +53,65 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], state: dict[str, Any])
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Tensors by part and name, and state, as passed to `save`."""
+    """Tensors by part and name, and state, as passed to `save`; CheckpointError for other classes of objects."""
+    parts, state, objects = _load(path)
+    if objects != list(labels.OBJECTS):
+        shown = ",".join(objects) if len(objects) <= 20 else "FILE"
+        raise CheckpointError(
+            f"{path} was trained for {len(objects)} classes of objects, {some_of(objects)}: "
+            f"run `perception-models --objects '{shown}' COMMAND ...`"
+        )
+    return parts, state
+
+
+def _load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], list[str]]:
+    """Tensors, state, and classes of objects."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: give a file in it, such as {path / 'best.safetensors'}")
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} is not a file: give a checkpoint such as runs/NAME/best.safetensors")
     try:
         with safe_open(path, "pt") as file:
-            state = json.loads((file.metadata() or {})["state"])
+            state = parse((file.metadata() or {})["state"].encode(), "json")
+            STATE.check(state, path)
             parts: dict[str, dict[str, Tensor]] = {}
             for key in file.keys():
                 part, name = key.split(".", 1)
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
-            return parts, state
+            return parts, state, state.pop("objects", list(labels.TEN))
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: give a checkpoint such as runs/NAME/best.safetensors") from None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this project ({error}): use another file") from error
+    except (SafetensorError, KeyError, ValueError, OSError, RuntimeError) as error:
+        reason = shorten(str(error), 200)
+        raise CheckpointError(f"{path} is not a checkpoint of this project ({reason}): use another file") from error
 
 
 def load_network(path: Path | str) -> tuple[PerceptionNet, dict[str, Any]]:
     """The averaged network of a checkpoint, in evaluation mode, and the saved state."""
     path = Path(path)
     parts, state = load(path / "best.safetensors" if path.is_dir() else path)
-    net = PerceptionNet(NetworkConfig(**state["network"]))
-    try:
+    with fitting(path):
+        config = NetworkConfig(**state["network"])
+        with torch.device("meta"):  # compare the shapes before memory is taken for the network
+            wanted = {name: tensor.shape for name, tensor in PerceptionNet(config).state_dict().items()}
+        found = {name: tensor.shape for name, tensor in parts["average"].items()}
+        if wrong := sorted({name for name, _ in wanted.items() ^ found.items()}):
+            raise ValueError(f"{len(wrong)} of its tensors are missing or have other shapes, such as {wrong[0]}")
+        net = PerceptionNet(config)
         net.load_state_dict(parts["average"])
-    except (KeyError, RuntimeError) as error:
-        reason = f"does not match its own network settings ({error}): use the code version that wrote it"
-        raise CheckpointError(f"{path} {reason}") from error
     return net.eval(), state
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Turn errors caused by a state or tensors that do not fit this code into a CheckpointError."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except UNFITTING as error:
+        reason = f"does not match its own network settings ({shorten(repr(error), 200)})"
+        raise CheckpointError(f"{path} {reason}: use the code version that wrote it") from error
 
 
 def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
@@ -77,7 +121,11 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
     separate towers for boxes start as copies of the shared ones.
     Returns the names of the parameters that were not copied.
     """
-    parts, _ = load(Path(path))
+    parts, _, objects = _load(Path(path))
+    if "average" not in parts:
+        raise CheckpointError(f"{path} has no averaged weights: give a checkpoint such as runs/NAME/best.safetensors")
+    if objects != list(labels.OBJECTS):
+        replace = [*replace, *(f"heads.objects.{branch}.classes." for branch in ("many", "one"))]
     current = net.state_dict()
     finer = _object_levels(current) - _object_levels(parts["average"])
     copied = {
@@ -92,7 +140,8 @@ def transfer(net: nn.Module, path: str, replace: list[str]) -> list[str]:
 
 
 def _object_levels(tensors: dict[str, Tensor]) -> int:
-    return sum(bool(re.fullmatch(r"heads\.objects\.one\.classes\.\d+\.weight", name)) for name in tensors)
+    level = re.compile(r"heads\.objects\.(?:many|one)\.classes\.(\d+)\.weight")
+    return len({match[1] for name in tensors if (match := level.fullmatch(name))})
 
 
 def _renumbered(tensors: dict[str, Tensor], finer: int) -> dict[str, Tensor]:

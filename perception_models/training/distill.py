@@ -63,9 +63,9 @@ class Teacher(nn.Module):
         student = {name: value.float() for name, value in outputs.items()}
         loss = config.features * feature_loss(self.adapter(pyramid[LEVEL].float()), taught.pyramid[LEVEL].float())
         loss = loss + config.logits * output_loss(student, teacher, config.temperature, config.confidence)
-        if "one_classes" in student:
-            grid = taught.size, self._net[0].config.strides
-            for branch in ("many", "one"):
+        grid = taught.size, self._net[0].config.strides
+        for branch in ("many", "one"):
+            if f"{branch}_classes" in student and f"{branch}_classes" in teacher:
                 loss = loss + config.objects * object_loss(student, teacher, branch, grid, config.confidence)
         return loss
 

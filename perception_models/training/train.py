@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from perception_models.config import SettingsError
 from perception_models.losses import TASKS
+from perception_models.losses.adversarial import harden
 from perception_models.training import checkpoint
 from perception_models.training.build import TrainingModule, build_module, build_network, compile_parts
 from perception_models.training.config import TrainConfig
@@ -113,6 +114,7 @@ class Trainer:
         self.wrapped.train()
         freeze(self.net, phase.frozen)
         set_learning_rate(self.optimizer, learning_rate(self.config.optimizer, step))
+        batch = harden(self.net, batch, self.config.adversarial)
         losses = self._backward(batch, tasks_at(phase, TASKS, step.number), step)
         freeze(self.net, phase.frozen)
         if clip := self.config.optimizer.clip:
@@ -212,6 +214,10 @@ class Trainer:
         if not self.last.exists():
             raise SettingsError(f"{self.folder} holds no run to resume: start one without --resume")
         parts, state = checkpoint.load(self.last)
+        with checkpoint.fitting(self.last):
+            self._restore(parts, state)
+
+    def _restore(self, parts: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
         self.module.load_state_dict(parts["model"])
         checkpoint.load_optimizer(self.optimizer.optimizer, parts.get("optimizer", {}))
         if self.fabric.is_global_zero:

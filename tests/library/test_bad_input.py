@@ -91,15 +91,24 @@ def test_a_camera_lost_during_a_drive_disables_metric_output(pipeline):
     assert Status(perception.status_flags) & Status.UNCALIBRATED
 
 
-def test_a_changed_resolution_has_no_metric_output_until_its_calibration_arrives(pipeline):
+def test_a_resized_image_keeps_its_metres_and_says_so(pipeline):
+    for number in range(4):
+        before = pipeline.run(frame(number))
+    perceptions = [pipeline.run(frame(4 + number, size=(192, 320))) for number in range(3)]
+    assert [metres(each) for each in perceptions] == [True] * 3
+    assert all(Status(each.status_flags) & Status.INTRINSICS_RESIZED for each in perceptions)
+    assert not Status(before.status_flags) & Status.INTRINSICS_RESIZED
+
+
+def test_a_changed_aspect_ratio_has_no_metric_output_until_its_calibration_arrives(pipeline):
     for number in range(4):
         pipeline.run(frame(number))
-    perceptions = [pipeline.run(frame(4 + number, size=(192, 320))) for number in range(3)]
+    perceptions = [pipeline.run(frame(4 + number, size=(240, 320))) for number in range(3)]
     assert [metres(each) for each in perceptions] == [False] * 3
     assert Status(perceptions[0].status_flags) & Status.RESOLUTION_CHANGED
     assert all(Status(each.status_flags) & Status.UNCALIBRATED for each in perceptions)
-    pipeline.camera = camera(320, 192)
-    assert metres(pipeline.run(frame(7, size=(192, 320))))
+    pipeline.camera = camera(320, 240)
+    assert metres(pipeline.run(frame(7, size=(240, 320))))
 
 
 def test_a_frozen_image_has_no_metric_output(pipeline):

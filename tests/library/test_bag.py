@@ -130,7 +130,9 @@ def test_a_truncated_recording_is_read_and_repaired(tmp_path, kept):
     assert 0 < len(readable) <= 12 * kept + 1
     with Bag(whole) as bag:
         assert readable == list(bag.messages())[: len(readable)]
-    folder, counts = repair_bag(broken)
+    repaired = repair_bag(broken)
+    folder, counts = repaired.folder, repaired.counts
+    assert repaired.lost.endswith("broken_0.mcap ends early, without its index")
     assert folder == tmp_path / "broken_repaired"
     with Bag(folder) as bag:
         assert list(bag.messages()) == readable
@@ -142,12 +144,14 @@ def test_only_the_damaged_chunk_is_lost(tmp_path):
     folder = write_noise(tmp_path / "drive")
     path = folder / "drive_0.mcap"
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
+    middle = 5 * len(data) // 8  # of the third of four chunks
+    data[middle : middle + 100] = bytes(100)
     path.write_bytes(data)
     with pytest.raises(BagError, match="repair-bag"), Bag(folder) as bag:
         list(bag.messages())
-    _, counts = repair_bag(folder)
-    assert 8 <= counts["/front/image_raw"] < 12
+    repaired = repair_bag(folder)
+    assert repaired.counts == {"/front/image_raw": 9}
+    assert repaired.lost.startswith("lost messages: 3 of /front/image_raw; 1 damaged part, 14")
     with Bag(tmp_path / "drive_repaired") as bag:
         assert [m.stamp_ns - FIRST_NS for m in bag.messages()][-1] == 11
 
@@ -157,7 +161,7 @@ def test_only_the_damaged_chunk_is_lost(tmp_path):
 def test_unreadable_files(tmp_path, content, suffix):
     path = tmp_path / f"bag{suffix}"
     path.write_bytes(content)
-    with pytest.raises(BagError, match="cannot be read|holds no complete message"):
+    with pytest.raises(BagError, match="holds no (complete message|message that can be read).*: record again"):
         Bag(path)
 
 
@@ -192,40 +196,6 @@ def test_an_error_while_recording_leaves_a_readable_bag(tmp_path):
         record_and_fail()
     with Bag(tmp_path / "drive") as bag:
         assert bag.contents.counts == {"/a": 1}
-
-
-class FullDisk:
-    """A file on a disk with room for a number of bytes."""
-
-    def __init__(self, stream, room):
-        self._stream, self._room = stream, room
-
-    def write(self, data):
-        self._room -= len(data)
-        if self._room < 0:
-            raise OSError(28, "No space left on device")
-        return self._stream.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
-
-
-def test_a_full_disk_is_an_error_and_what_was_written_is_readable(tmp_path, monkeypatch):
-    writer = BagWriter(tmp_path / "drive")
-    monkeypatch.setattr(writer._mcap, "_Writer__stream", FullDisk(writer._stream, 4_000_000))
-    rng = np.random.default_rng(0)
-    fields = {**image_fields(0), "data": rng.integers(0, 256, 500_000, np.uint8)}
-
-    def record():
-        for number in range(50):
-            writer.write_fields("/a", IMAGE, FIRST_NS + number, fields)
-
-    with pytest.raises(BagError, match="make room on the disk"):
-        record()
-    with pytest.raises(BagError, match="make room, then run"):
-        writer.close()
-    with Bag(tmp_path / "drive") as bag:
-        assert bag.contents.counts["/a"] >= 4
 
 
 def test_every_message_type_survives_a_round_trip():

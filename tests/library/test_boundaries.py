@@ -26,14 +26,19 @@ ROS = {"ament_index_python", "camera_perception_ros", "launch", "launch_ros", "r
 
 # Heavy or optional package: the only library files that may import it. tools/doctor.py checks what is installed.
 HOMES = {
-    "av": ["io/video_file.py"],
+    "av": ["image/video_packets.py", "io/video_file.py"],
     "aiohttp": ["tools/live/server.py"],
+    "cryptography": ["engines/serving/signature.py"],
     "cuda": ["tools/doctor.py", "engines/cuda/*.py"],
     "onnxruntime": [
         "tools/doctor.py", "engines/build/locate_deviation.py", "engines/onnxruntime.py", "tools/models/import_onnx.py",
     ],
+    "duckdb": ["tools/fleet/store/query.py"],
     "foxglove": ["tools/live/foxglove.py"],
+    "fsspec": ["tools/fleet/store/storage.py"],
     "openvino": ["tools/doctor.py", "engines/openvino.py"],
+    "pyarrow": ["tools/fleet/store/schema.py", "tools/replay/export.py"],
+    "ray": ["tools/fleet/work/ray_pool.py"],
     "tensorrt": ["tools/doctor.py", "engines/tensorrt/*.py"],
 }  # fmt: skip
 
@@ -197,7 +202,13 @@ def test_a_heavy_package_is_named_only_at_home(package):
     assert strangers == []
 
 
-@pytest.mark.parametrize("package", ["cv_bridge", "foxglove_msgs", "tf2_msgs", "tf2_ros", "vision_msgs"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "autoware_perception_msgs", "cv_bridge", "foxglove_msgs", "tf2_msgs", "tf2_ros", "tier4_perception_msgs",
+        "vision_msgs",
+    ],
+)  # fmt: skip
 def test_an_optional_ros_package_is_named_in_one_file_of_the_nodes(package):
     assert len([file for file in NODES.rglob("*.py") if package in packages(file)]) <= 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,8 @@ def test_scores_are_calibrated_before_the_threshold_of_their_class(options, thre
     ("options", "says"),
     [
         ({"thresholds": {"boat": 0.4}}, "boat"),
+        ({"one_object": [["car", "boat"]]}, "boat"),
+        ({"one_object": [["car"], ["car", "traffic light"]]}, "at most once"),
         ({"thresholds": {"car": 1.5}}, "0 to 1"),
         ({"calibration": {"boat": [1, 0]}}, "boat"),
         ({"calibration": {"car": [-1, 0]}}, "slope above 0"),
@@ -125,6 +129,17 @@ def test_only_traffic_lights_have_a_state():
 def test_invalid_rows_are_dropped_and_valid_ones_kept(row):
     found = decode(objects(row, (10, 22, 110, 72, 0.8, 1)), OBJECTS).detections
     np.testing.assert_allclose(found.scores, [0.8])
+
+
+def test_classes_of_one_object_suppress_each_other():
+    tensors = {role: role for role in ("boxes", "scores", "classes")}
+    head = HeadSpec("objects", OBJECTS.kind, tensors, ("car", "truck", "person"), nms_iou=0.5)
+    rows = objects((10, 22, 110, 72, 0.9, 0), (12, 22, 110, 72, 0.8, 1), (11, 22, 110, 72, 0.7, 2))
+    del rows["light_states"]
+    assert decode(rows, head).detections.classes.tolist() == [0, 1, 2]
+    grouped = replace(head, options={"one_object": [["car", "truck"]]})
+    found = decode(rows, grouped).detections
+    assert found.classes.tolist() == [0, 2]
 
 
 def test_nms_runs_only_when_configured():

@@ -263,6 +263,25 @@ CASES = {
     "ultralytics": (head_of("ultralytics"), {"output": (7, 50)}, {"output": (9, 50)}),
     "yolox": (head_of("yolox"), {"output": (5040, 8)}, {"output": (5040, 7)}),
     "yolop_boxes": (head_of("yolop_boxes"), {"output": (50, 8)}, {"output": (50, 6)}),
+    "boxes_scores": (
+        HeadSpec("objects", "boxes_scores", {}, NAMES),
+        {"boxes": (50, 4), "scores": (50, 3)},
+        {"boxes": (50, 4), "scores": (50, 4)},
+    ),
+    "detr": (head_of("detr"), {"output": (30, 7)}, {"output": (30, 8)}),
+    "efficient_nms": (
+        HeadSpec("objects", "efficient_nms", {"count": "n"}, NAMES),
+        {"boxes": (9, 4), "scores": (9,), "classes": (9,), "count": (1,)},
+        {"boxes": (9, 4), "scores": (8,), "classes": (9,), "count": (1,)},
+    ),
+    "dets_labels": (
+        HeadSpec("objects", "dets_labels", {}, NAMES),
+        {"dets": (9, 5), "labels": (9,)},
+        {"dets": (9, 5), "labels": (8,)},
+    ),
+    "final_rows": (head_of("final_rows"), {"output": (9, 7)}, {"output": (9, 6)}),
+    "nanodet": (head_of("nanodet"), {"output": (5100, 3 + 32)}, {"output": (5100, 8)}),
+    "fastestdet": (head_of("fastestdet"), {"output": (8, 24, 40)}, {"output": (9, 24, 40)}),
     "mask_logits": (head_of("mask_logits", "semantic", "logits"), {"logits": (3, 96, 160)}, {"logits": (2, 96, 160)}),
     "lane_mask_logits": (
         head_of("lane_mask_logits", "lanes", "logits", ()),

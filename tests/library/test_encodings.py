@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from camera_perception.core.errors import BadImage
+from camera_perception.image.compressed import decode_compressed, lost_colours
 from camera_perception.image.compressed_size import compressed_size
-from camera_perception.image.encodings import ENCODINGS, decode_compressed, decode_image
+from camera_perception.image.encodings import ENCODINGS, decode_image
 
 RNG = np.random.default_rng(7)
 H, W = 48, 64
@@ -53,7 +54,7 @@ def pack(encoding, bgr):
             return bgr.reshape(len(bgr), -1)
         case "rgb8":
             return bgr[:, :, ::-1].reshape(len(bgr), -1)
-        case "bgra8":
+        case "bgra8" | "8UC4":
             return np.dstack((bgr, alpha)).reshape(len(bgr), -1)
         case "rgba8":
             return np.dstack((bgr[:, :, ::-1], alpha)).reshape(len(bgr), -1)
@@ -69,6 +70,10 @@ def pack(encoding, bgr):
             return rows
         case "nv12":
             return np.concatenate((y, np.dstack(half).reshape(len(bgr) // 2, -1)))
+        case "nv24":
+            return np.concatenate((y, np.dstack((u, v)).reshape(-1, bgr.shape[1])))
+        case "i420" | "yuv420":
+            return np.concatenate((y, *(plane.reshape(-1, bgr.shape[1]) for plane in half)))
         case "nv21":
             return np.concatenate((y, np.dstack(half[::-1]).reshape(len(bgr) // 2, -1)))
     if encoding.startswith("bayer"):
@@ -84,15 +89,22 @@ def mosaic(pattern, bgr):
     return out
 
 
-EXACT = ["bgr8", "rgb8", "bgra8", "rgba8", "8UC3"]
+EXACT = ["bgr8", "rgb8", "bgra8", "rgba8", "8UC3", "8UC4"]
 SUBSAMPLED = {"yuv422": 4, "uyvy": 4, "yuv422_yuy2": 4, "yuyv": 4, "nv12": 5, "nv21": 5}
+PLANES = {"nv24": (2, 3), "i420": (0.5, 5), "yuv420": (0.5, 5)}  # length of a row of chroma in rows of luma; tolerance
 BAYER = [name for name in ENCODINGS if name.startswith("bayer") and name.endswith("8")]
-WIDE = ["bgr16", "rgb16", *(name for name in ENCODINGS if name.startswith("bayer") and name.endswith("16"))]
+WIDE = [
+    "bgr16",
+    "rgb16",
+    "bgra16",
+    "rgba16",
+    *(name for name in ENCODINGS if name.startswith("bayer") and name.endswith("16")),
+]
 PADDING = pytest.mark.parametrize("padding", [0, 1, 24])
 
 
 def test_every_encoding_is_tested_here():
-    assert {*EXACT, *SUBSAMPLED, *BAYER, *WIDE, "mono8", "8UC1", "mono16"} == set(ENCODINGS)
+    assert {*EXACT, *SUBSAMPLED, *BAYER, *PLANES, *WIDE, "mono8", "8UC1", "mono16", "16UC1"} == set(ENCODINGS)
 
 
 @PADDING
@@ -122,6 +134,25 @@ def test_yuv_decodes_to_the_image_it_was_encoded_from(encoding, padding):
     assert np.abs(image.astype(int) - bgr).max() <= SUBSAMPLED[encoding]
 
 
+@pytest.mark.parametrize("padding", [0, 2, 24])
+@pytest.mark.parametrize("encoding", PLANES)
+def test_chroma_planes_have_padding_of_their_own(encoding, padding):
+    bgr, (factor, tolerance) = smooth_bgr(), PLANES[encoding]
+    rows = pack(encoding, bgr)
+    light, chroma = rows[:H], rows[H:].reshape(-1, int(W * factor))
+    data = padded(light, W + padding) + padded(chroma, int((W + padding) * factor))
+    image = decode_image(encoding, H, W, W + padding, False, data)
+    assert np.abs(image.astype(int) - bgr).max() <= tolerance
+
+
+@pytest.mark.parametrize("name", ["BGR8", "Mono8", "YUYV", "8uc1", " NV12", "BAYER_RGGB8", "16uc1"])
+def test_names_may_be_in_upper_or_lower_case(name):
+    data = RNG.integers(0, 256, 48 * 48 * 4, np.uint8).tobytes()
+    known = next(each for each in ENCODINGS if each.lower() == name.strip().lower())
+    images = [decode_image(each, 48, 48, 48 * 4, False, data * 2) for each in (name, known)]
+    np.testing.assert_array_equal(*images)
+
+
 @PADDING
 @pytest.mark.parametrize("encoding", BAYER)
 def test_bayer_patterns_start_where_their_name_says(encoding, padding):
@@ -131,19 +162,26 @@ def test_bayer_patterns_start_where_their_name_says(encoding, padding):
     assert np.abs(image.astype(int) - bgr)[2:-2, 2:-2].max() <= 2
 
 
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("padding", [0, 3])
-def test_16_bit_grey_in_both_byte_orders(big, padding):
+def test_16_bit_grey_in_both_byte_orders(big, padding, encoding):
     values = RNG.integers(0, 65536, (H, W), np.uint16)
     rows = values.astype(">u2" if big else "<u2").view(np.uint8)
-    image = decode_image("mono16", H, W, 2 * W + padding, big, padded(rows, 2 * W + padding))
+    image = decode_image(encoding, H, W, 2 * W + padding, big, padded(rows, 2 * W + padding))
     np.testing.assert_array_equal(image[:, :, 1], np.rint(values * (255 / 65535)).astype(np.uint8))
 
 
 @pytest.mark.parametrize("encoding", WIDE)
 def test_16_bit_colour_decodes_to_the_8_bit_image(encoding):
     bgr = smooth_bgr().astype(np.uint16) * 257
-    ordered = {"bgr16": bgr, "rgb16": bgr[:, :, ::-1]}.get(encoding)
+    alpha = np.full((H, W, 1), 999, np.uint16)
+    ordered = {
+        "bgr16": bgr,
+        "rgb16": bgr[:, :, ::-1],
+        "bgra16": np.dstack((bgr, alpha)),
+        "rgba16": np.dstack((bgr[:, :, ::-1], alpha)),
+    }.get(encoding)
     rows = mosaic(encoding[6:10], bgr) if ordered is None else ordered.reshape(H, -1)
     image = decode_image(encoding, H, W, rows.shape[1] * 2, False, np.ascontiguousarray(rows).astype("<u2").tobytes())
     assert np.abs(image.astype(int) - smooth_bgr())[2:-2, 2:-2].max() <= 2
@@ -178,6 +216,9 @@ def test_the_last_row_may_lack_its_padding():
         ("yuv422", 4, 5, 10, 64, "multiple of 2"),
         ("nv12", 4, 4, 4, 16, "truncated"),
         ("bayer_rggb8", 2, 2, 2, 4, "at least 3x3"),
+        ("i420", 4, 4, 5, 64, "even step"),
+        ("i420", 4, 4, 4, 23, "truncated"),
+        ("nv24", 4, 4, 4, 47, "truncated"),
     ],
 )
 def test_bad_messages_raise_a_clear_error(encoding, height, width, step, size, says):
@@ -191,7 +232,9 @@ def test_only_unknown_encodings_use_the_fallback():
     assert decode_image("mono8", 1, 1, 1, False, b"a", fallback=lambda *_: other) is not other
 
 
-@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name not in ("nv12", "8UC1", "8UC3")])
+@pytest.mark.parametrize(
+    "encoding", [name for name in ENCODINGS if name not in ("nv12", "8UC1", "8UC3", "8UC4", "16UC1", *PLANES)]
+)
 def test_pixels_match_cv_bridge(encoding):
     cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with a ROS installation only")
     messages = pytest.importorskip("sensor_msgs.msg")
@@ -268,6 +311,84 @@ def test_corrupt_png_and_jpeg_header_are_refused():
 def test_other_data_is_refused(data, says):
     with pytest.raises(BadImage, match=says):
         decode_compressed(data, "16UC1; compressedDepth")
+
+
+# What image_transport and drivers compress
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("encoding", BAYER)
+def test_the_mosaic_of_a_bayer_camera_gets_its_colours(encoding, suffix):
+    bgr = smooth_bgr()
+    data = cv2.imencode(f".{suffix}", mosaic(encoding[6:10], bgr), [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    image = decode_compressed(data, f"{encoding}; {suffix} compressed ")
+    assert np.abs(image.astype(int) - bgr)[2:-2, 2:-2].max() <= {"png": 2, "jpg": 8}[suffix]
+
+
+def test_bayer_images_that_have_their_colours_already_and_grey_ones_stay_as_they_are():
+    bgr = smooth_bgr()
+    np.testing.assert_array_equal(decode_compressed(file_of("PNG", bgr), "bayer_rggb8; png compressed bgr8"), bgr)
+    grey = decode_compressed(cv2.imencode(".png", bgr[:, :, 1])[1].tobytes(), "mono8; png compressed mono8")
+    np.testing.assert_array_equal(grey, np.repeat(bgr[:, :, 1:2], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("format", "lost"),
+    [
+        ("yuv422_yuy2; jpeg compressed mono8", True),
+        ("YUYV; png compressed mono8", True),
+        ("yuv422; jpeg compressed bgr8", False),
+        ("mono8; jpeg compressed mono8", False),
+        ("jpeg", False),
+        ("", False),
+    ],
+)
+def test_lost_colours_are_told_from_the_format(format, lost):
+    assert ("cannot be recovered" in lost_colours(format)) == lost
+
+
+def test_16_bit_png_keeps_its_depth_until_it_is_narrowed():
+    values = RNG.integers(0, 65536, (H, W), np.uint16)
+    data = cv2.imencode(".png", values)[1].tobytes()
+    image = decode_compressed(data, "mono16; png compressed mono16", narrow=lambda wide: (wide & 0xFF).astype(np.uint8))
+    np.testing.assert_array_equal(image[:, :, 0], values & 0xFF)
+    assert decode_compressed(data, "mono16; png").dtype == np.uint8
+
+
+OTHER_KINDS = {
+    "lossy": ("WEBP", {"quality": 90}),
+    "lossless": ("WEBP", {"lossless": True}),
+    "extended": ("WEBP", {"quality": 90, "exif": b"Exif\0\0" + Image.Exif().tobytes()}),
+    "tiff": ("TIFF", {}),
+    "deflated": ("TIFF", {"compression": "tiff_deflate"}),
+    "bmp": ("BMP", {}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_webp_tiff_and_bmp_are_decoded_and_refused_when_cut_off(kind, monkeypatch):
+    bgr, (image_format, options) = smooth_bgr(), OTHER_KINDS[kind]
+    data = file_of(image_format, bgr, **options)
+    assert compressed_size(data) == (W, H)
+    image = decode_compressed(data, kind)
+    assert np.abs(image.astype(int) - bgr).max() <= (16 if options.get("quality") else 0)
+    for part in (0.05, 0.5, 0.95):
+        with pytest.raises(BadImage):
+            decode_compressed(data[: int(len(data) * part)], kind)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(BadImage, match="exceeds the limit"):
+        decode_compressed(data, kind, max_pixels=100)
+
+
+@pytest.mark.parametrize("options", [{"quality": 90}, {"quality": 90, "progressive": True}, {"restart_marker_rows": 1}])
+def test_a_jpeg_without_end_marker_is_complete_if_no_pixel_is_missing(options, capfd):
+    bgr = RNG.integers(0, 256, (H, W, 3), np.uint8)
+    data = file_of("JPEG", bgr, **options)
+    np.testing.assert_array_equal(decode_compressed(data[:-2], "jpeg"), decode_compressed(data, "jpeg"))
+    for cut in (60, 300, len(data) // 2):
+        with pytest.raises(BadImage, match="truncated"):
+            decode_compressed(data[:-cut], "jpeg")
+    assert not capfd.readouterr().err
 
 
 # Size limits

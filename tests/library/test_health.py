@@ -130,6 +130,14 @@ def test_clock_jumps_backwards_or_forwards_are_flagged(second_ns, jump):
     assert monitor.update(Frame(images[2], base + second_ns + PERIOD_NS)).flags == Status(0)
 
 
+@pytest.mark.parametrize(("flag", "flags"), [(True, Status.IMAGE_FROZEN), (False, Status(0))])
+def test_identical_images_of_a_simulator_without_noise_can_be_allowed(flag, flags):
+    monitor, image = HealthMonitor(), drive()[0]
+    monitor.flag_identical = flag
+    reports = [monitor.update(Frame(image, index * PERIOD_NS)).flags for index in range(40)]
+    assert reports[-1] == flags
+
+
 def test_a_new_resolution_is_reported_once_and_resets_the_baseline():
     small = [cv2.resize(image, (320, 180)) for image in drive()[:5]]
     flags = flags_of([*drive(), *small], period_ns=150_000_000)

@@ -110,7 +110,9 @@ def test_an_open_size_has_to_be_given(tmp_path):
 def test_unrecognised_outputs_are_reported_and_not_written(tmp_path):
     data, guessed, file = inspected(network(tmp_path / "a.onnx", {"embedding": (1, 128)}))
     assert data["outputs"] == []
-    assert guessed.notes == ["not used: embedding"]
+    assert guessed.notes[0] == "not used: embedding"
+    assert "no decoder fits; nearest is" in guessed.notes[1]
+    assert "docs/own_decoder.md" in guessed.notes[1]
     with pytest.raises(ModelError, match="no head of .* was recognised"):
         write_folder(file, data, tmp_path / "model")
 

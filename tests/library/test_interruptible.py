@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from camera_perception.core.errors import BuildCancelled
-from camera_perception.core.interruptible import EXIT_INTERRUPTED, run_with_progress_bar
+from camera_perception.tools.interruptible import EXIT_INTERRUPTED, run_with_progress_bar
 
 # The work tells that it runs, then sleeps in C code without looking at signals, as a builder does.
 PROGRAM = """
 import sys, time
-from camera_perception.core.interruptible import run_with_progress_bar
+from camera_perception.tools.interruptible import run_with_progress_bar
 from camera_perception.core.errors import BuildCancelled
 
 def work(progress):

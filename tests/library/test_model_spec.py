@@ -81,7 +81,7 @@ def test_missing_and_broken_files_are_named(folder, tmp_path):
     with pytest.raises(ModelError, match="not valid JSON"):
         load_spec(folder)
     (folder / "model.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(ModelError, match="not valid JSON"):
+    with pytest.raises(ModelError, match="not UTF-8 text"):
         load_spec(folder)
     (folder / "model.json").unlink()
     with pytest.raises(ModelError, match="inspect-onnx"):

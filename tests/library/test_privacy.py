@@ -49,13 +49,27 @@ def test_samples_outside_the_region_stay_as_they_are_in_every_encoding(encoding,
     region = Region(10, 12, 30, 26, "head")
     cover(planes_of_message(encoding, height, width, step, True, after), [region], how)
     touched = np.zeros((rows, step), bool)
-    touched[:, :-6] = expected_bytes(encoding, height, width, region)
+    if layout.chroma:
+        touched = expected_planes(encoding, height, width, step, region)
+    else:
+        touched[:, :-6] = expected_bytes(encoding, height, width, region)
     changed = (before != after).reshape(rows, step)
     assert not changed[~touched].any()
     assert changed[touched].mean() > 0.9  # the rest is chance, and alpha
     if how == "fill" and not encoding.startswith("bayer"):
         inside = decode_image(encoding, height, width, step, True, after)[12:26, 10:30]
         assert np.abs(inside.astype(int) - 128).max() <= 3
+
+
+def expected_planes(encoding: str, height: int, width: int, step: int, region: Region) -> np.ndarray:
+    """Which bytes belong to the region where rows of chroma have another length than rows of luma."""
+    luma, half = np.zeros((height, step), bool), np.zeros((height // 2, step // 2), bool)
+    full = np.zeros((height, 2 * step), bool)
+    luma[region.y0 : region.y1, region.x0 : region.x1] = True
+    half[region.y0 // 2 : region.y1 // 2, region.x0 // 2 : region.x1 // 2] = True
+    full[region.y0 : region.y1, 2 * region.x0 : 2 * region.x1] = True
+    chroma = full.reshape(-1, step) if encoding == "nv24" else np.concatenate((half, half)).reshape(-1, step)
+    return np.concatenate((luma, chroma))
 
 
 def expected_bytes(encoding: str, height: int, width: int, region: Region) -> np.ndarray:
@@ -66,8 +80,10 @@ def expected_bytes(encoding: str, height: int, width: int, region: Region) -> np
         return np.concatenate((mask, np.repeat(mask[::2, ::2], 2, axis=1)))
     per_pixel = ENCODINGS[encoding].channels * np.dtype(ENCODINGS[encoding].dtype).itemsize
     touched = np.repeat(mask, per_pixel, axis=1)
-    if encoding.endswith("a8"):  # alpha
+    if encoding.endswith("a8") or encoding == "8UC4":  # alpha
         touched[:, 3::4] = False
+    if encoding.endswith("a16"):
+        touched[:, 6::8] = touched[:, 7::8] = False
     return touched
 
 

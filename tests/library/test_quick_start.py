@@ -45,6 +45,32 @@ def test_objects_are_tracked_from_image_to_image(perception):
     assert perception(picture(4), stamp=1000.0).frame.stamp_ns == 10**12
 
 
+@pytest.mark.parametrize(("rotate", "mirror"), [(180, False), (0, True), (90, False)])
+def test_images_are_turned_before_they_are_perceived(tiny_model, perception, rotate, mirror):
+    upright = picture()
+    received = np.rot90(upright, rotate // 90)  # anticlockwise: what a camera mounted that way sends
+    received = np.ascontiguousarray(received[:, ::-1] if mirror else received)
+    with camera_perception.Perception.load(
+        tiny_model, engine="onnxruntime", threads=1, rotate=rotate, mirror=mirror
+    ) as turned:
+        seen = turned(received)
+    perception.reset()
+    np.testing.assert_array_equal(seen.frame.image, upright)
+    np.testing.assert_array_equal(seen.objects.boxes, perception(upright).objects.boxes)
+
+
+def test_nothing_is_reported_in_an_ignored_region(tiny_model, perception, tmp_path):
+    perception.reset()
+    box = perception(picture()).objects.boxes[0]
+    mask = np.zeros((192, 320), np.uint8)
+    mask[int(box[1]) - 5 : int(box[3]) + 5, int(box[0]) - 5 : int(box[2]) + 5] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    with camera_perception.Perception.load(
+        tiny_model, engine="onnxruntime", threads=1, ignore=[str(tmp_path / "mask.png")]
+    ) as blind:
+        assert blind.names(blind(picture())).count("car") == 0
+
+
 def test_what_is_no_image_is_named(perception, tmp_path):
     with pytest.raises(BadImage, match="give a picture"):
         perception(tmp_path / "absent.jpg")

@@ -33,7 +33,7 @@ def test_the_example_of_the_bringup_is_a_rig(repository):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("]", "cannot be read"),
+        ("]", "not valid YAML"),
         ("", "is not of type 'object'"),
         ("cameras: []", "cameras"),
         ("cameras: [{image_topic: /a}]", "'name' is a required property"),

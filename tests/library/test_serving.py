@@ -15,6 +15,7 @@ from camera_perception.engines import EngineInfo, Tensor
 from camera_perception.engines.serving import batched_engine, pool
 from camera_perception.engines.serving.batched_engine import BatchedEngine
 from camera_perception.engines.serving.model import ModelRequest
+from camera_perception.engines.serving.shared_engine import SharedEngine
 from camera_perception.engines.slots import FreeSlots
 
 BATCH = 3
@@ -154,3 +155,52 @@ def test_a_pool_batches_the_cameras_of_a_model_with_a_batch(monkeypatch):
     first, second = models.open(ModelRequest("m")), models.open(ModelRequest("m"))
     assert isinstance(first.engine, BatchedEngine)
     assert (first.engine is second.engine, first.engine.users) == (True, 2)
+
+
+@pytest.mark.parametrize("engine_type", [SharedEngine, BatchedEngine])
+def test_a_slot_released_twice_is_refused_and_harms_nobody(engine_type):
+    inner = Doubling()
+    engine = engine_type(inner)
+    engine.users = 2
+    slot = engine.acquire()
+    engine.release(slot)
+    with pytest.raises(EngineError, match="released twice"):
+        engine.release(slot)
+    in_threads(*(lambda value=value: engine.release(engine.acquire()) for value in range(3)))
+
+
+def test_a_camera_that_closes_twice_does_not_close_the_engine_of_the_others(monkeypatch):
+    made: list[Doubling] = []
+
+    def open_model(request: ModelRequest) -> Any:
+        made.append(Doubling())
+        return SimpleNamespace(spec=None, engine=made[-1], request=request)
+
+    monkeypatch.setattr(pool, "open_model", open_model)
+    models = pool.ModelPool()
+    first, second = models.open(ModelRequest("m")), models.open(ModelRequest("m"))
+    assert first.close()
+    assert first.close()
+    assert not made[0].closed
+    assert second.close()
+    assert made[0].closed
+    models.open(ModelRequest("other"))
+    assert [request.folder for request in models._models] == ["other"], "closed engines are forgotten"
+
+
+def test_a_model_that_never_opens_blocks_no_other_model_of_the_process(monkeypatch):
+    go = threading.Event()
+
+    def open_model(request: ModelRequest) -> Any:
+        if request.folder == "stuck":
+            go.wait(20)
+        return SimpleNamespace(spec=None, engine=Doubling(), request=request)
+
+    monkeypatch.setattr(pool, "open_model", open_model)
+    models = pool.ModelPool()
+    stuck = threading.Thread(target=lambda: models.open(ModelRequest("stuck")), daemon=True)
+    stuck.start()
+    in_threads(lambda: models.open(ModelRequest("m")))
+    go.set()
+    stuck.join(10)
+    assert not stuck.is_alive()

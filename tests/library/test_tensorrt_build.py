@@ -314,7 +314,7 @@ def test_parser_errors_are_listed_with_node_and_operator(fake, tmp_path):
 def test_a_file_that_is_not_onnx_is_refused(fake, tmp_path):
     spec = conv_spec(tmp_path / "m")
     spec.onnx_path.write_bytes(b"no onnx")
-    with pytest.raises(EngineError, match="TensorRT cannot read .*model.onnx"):
+    with pytest.raises(ModelError, match="model.onnx .*not an ONNX file"):
         build_engine(load_spec(spec.folder, check_hash=False))
 
 

@@ -20,7 +20,6 @@ from camera_perception.engines.tensorrt.manifest import (
     EngineKey,
     Machine,
     Manifest,
-    onnx_sha256,
     read_manifest,
 )
 from camera_perception.engines.tensorrt.store import header_hint, matching, store
@@ -66,16 +65,6 @@ def test_build_options_make_another_file_but_not_a_mismatch():
 
 def test_file_names_are_readable():
     assert KEY.stem == f"m-1.0_fp16_b1_640x384_orin_sm87_trt10.3.0_{KEY.digest[:12]}"
-
-
-def test_the_hash_covers_weight_files_beside_the_onnx_file(tmp_path):
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"graph")
-    alone = onnx_sha256(path)
-    (tmp_path / "model.onnx.data").write_bytes(b"weights")
-    first = onnx_sha256(path)
-    (tmp_path / "model.onnx.data").write_bytes(b"other weights")
-    assert len({alone, first, onnx_sha256(path)}) == 3
 
 
 def test_a_manifest_survives_writing_and_reading(tmp_path):

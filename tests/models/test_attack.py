@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perception_models.evaluation.attack import attacked
 from perception_models.losses import LossConfig, task_losses
+from perception_models.losses.adversarial import AdversarialConfig, attacked, harden
 from perception_models.network import PerceptionNet, of_size
 
 
@@ -48,3 +48,23 @@ def test_an_attack_raises_the_loss_more_than_noise_of_the_same_strength(net, dra
     by_noise = cost(net, drawn_batch, noisy) - clean
     by_attack = cost(net, drawn_batch, attacked(net, drawn_batch, 4.0)) - clean
     assert by_attack > 3 * abs(by_noise)
+
+
+def test_training_attacks_a_share_of_each_batch_and_nothing_else(net, drawn_batch):
+    state = {name: value.clone() for name, value in net.state_dict().items()}
+    net.train()
+    torch.manual_seed(5)
+    hard = harden(net, drawn_batch, AdversarialConfig(share=0.5, strength=4))
+    count = round(0.5 * len(drawn_batch["images"]))
+    off = (hard["images"].int() - drawn_batch["images"].int()).abs()
+    assert off[:count].max() == 4
+    assert not off[count:].any()
+    assert all(hard[name] is value for name, value in drawn_batch.items() if name != "images")
+    assert net.training
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+    net.eval()
+    assert cost(net, drawn_batch, hard["images"]) > cost(net, drawn_batch, drawn_batch["images"])
+
+
+def test_without_a_share_the_batch_stays_as_it_is(net, drawn_batch):
+    assert harden(net, drawn_batch, AdversarialConfig()) is drawn_batch

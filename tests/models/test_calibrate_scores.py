@@ -118,11 +118,14 @@ def test_labels_that_rendered_pictures_prove_wrong_become_unknown():
     assert kept["weather"] == (1.0, pytest.approx(1 / 3))
 
 
+OBJECT_TENSORS = {"boxes": "b", "scores": "s", "classes": "c"}
+
+
 def test_the_copy_of_the_model_folder_is_changed_and_still_valid(tmp_path):
     model = tmp_path / "model"
     model.mkdir()
     outputs = [
-        {"head": "objects", "kind": "topk_boxes", "tensors": {"boxes": "b"}, "classes": ["car", "bus"]},
+        {"head": "objects", "kind": "topk_boxes", "tensors": OBJECT_TENSORS, "classes": ["car", "bus"]},
         {
             "head": "scene",
             "kind": "attributes",

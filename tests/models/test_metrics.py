@@ -395,6 +395,20 @@ def test_a_mirrored_evaluation_is_marked_as_such(folder, tiny_model, tmp_path):
     assert (out["mirrored"], out["datasets"]["own"]["images"]) == (True, 1)
 
 
+def test_corruptions_are_a_table_of_the_evaluation(folder, tiny_model, tmp_path):
+    from perception_models.evaluation import evaluate
+    from perception_models.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
+
+    evaluate(tiny_model, [folder / "own"], tmp_path / "out", limit=1, corruptions=1)
+    written = json.loads((tmp_path / "out/metrics.json").read_text())
+    rows = written["corruptions"]
+    assert len(rows) == 2 + (1 + len(STRENGTHS)) * len(CORRUPTIONS)
+    assert rows["clean"] == pytest.approx(written["datasets"]["own"]["headlines"], abs=1e-4)
+    by_strength = [rows[f"noise {strength}"]["drivable_iou"] for strength in STRENGTHS]
+    assert rows["noise"]["drivable_iou"] == pytest.approx(sum(by_strength) / 5, abs=1e-4)
+    assert "Corrupted images" in (tmp_path / "out/report.html").read_text()
+
+
 @pytest.mark.parametrize("words", ["labelled data", "protocol"])
 def test_wrong_arguments_are_explained(words, tiny_model, tmp_path):
     from perception_models.data import DataError

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from perception_models.losses import TASKS, LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.network.export_graph import ExportGraph, class_ids
+from perception_models.training import checkpoint
 
 SIZE = 64, 128
 ANCHORS = 8 * 16 + 4 * 8 + 2 * 4
@@ -91,6 +94,33 @@ def test_channels_are_multiples_of_16(size):
         net = PerceptionNet(of_size(size))
     channels = [m.out_channels for n, m in net.named_modules() if isinstance(m, torch.nn.Conv2d) and "heads" not in n]
     assert all(c % 16 == 0 for c in channels)
+
+
+@pytest.mark.parametrize(("branches", "exported"), [(["many"], "many"), (["one"], "one"), (["many", "one"], "one")])
+def test_branches_of_the_object_head_are_built_trained_and_exported_as_configured(branches, exported):
+    net = tiny(branches=branches).eval()
+    outputs = net(noise(1))
+    assert {name.split("_")[0] for name in outputs if name.endswith("_sides")} == set(branches)
+    assert net.config.exported_branch == exported
+    rows = ExportGraph(net, SIZE, top=5)(noise(1))
+    best = outputs[f"{exported}_classes"].amax(-1).sigmoid().sort(descending=True).values[:, :5]
+    torch.testing.assert_close(rows[1], best)
+
+
+@pytest.mark.parametrize("branches", [[], ["one", "many"], ["two"]])
+def test_unknown_branches_are_refused(branches):
+    with pytest.raises(ValueError, match=r"\[many, one\]"):
+        tiny(branches=branches)
+
+
+def test_a_network_with_one_branch_starts_from_one_with_both(tmp_path):
+    both, path = tiny(), tmp_path / "both.safetensors"
+    checkpoint.save(path, {"average": both.state_dict()}, {"network": asdict(both.config)})
+    torch.manual_seed(7)
+    alone = PerceptionNet(of_size("t", branches=["many"]))
+    assert checkpoint.transfer(alone, str(path), []) == []
+    weights = alone.state_dict()
+    assert all(torch.equal(value, both.state_dict()[name]) for name, value in weights.items())
 
 
 @pytest.mark.parametrize(("size", "names"), [("xl", "t, n, s, m")])

@@ -52,7 +52,12 @@ def unknown(words: list[str]) -> str | None:
     """The first word of a call that its tool does not know: a command or an option."""
     command: click.Command = typer.main.get_command(TOOLS[words[0]])
     rest = words[1:]
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+    while isinstance(command, click.Group) and rest:
+        if any(rest[0] in each.opts and not getattr(each, "is_flag", False) for each in command.params):
+            rest = rest[2:]  # an option of the group, and its value
+            continue
+        if rest[0].startswith("-"):
+            break
         if rest[0] not in command.commands:
             return rest[0]
         command, rest = command.commands[rest[0]], rest[1:]
@@ -82,12 +87,13 @@ SHORT = {
     "L": "ros2_ws/src/camera_perception/camera_perception",
     "N": "ros2_ws/src/camera_perception_ros/camera_perception_ros",
     "M": "perception_models",
+    "F": "ros2_ws/src/camera_perception/camera_perception/tools/fleet",
     "S": "driving_scenes/src/driving_scenes",
 }
 
 
 def test_files_named_by_the_architecture_exist():
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
-    paths = [p for p in re.findall(r"`([LNMS]/[\w/.]+)`", text) if "NAME" not in p]
+    paths = [p for p in re.findall(r"`([FLNMS]/[\w/.]+)`", text) if "NAME" not in p]
     assert len(paths) > 40
     assert [path for path in paths if not (ROOT / SHORT[path[0]] / path[2:]).exists()] == []

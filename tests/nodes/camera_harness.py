@@ -19,7 +19,8 @@ class CameraHarness:
 
     def __init__(self, context: Any, executor: Any, spin_until: Any, **overrides: Any) -> None:
         options = {"context": context, "use_global_arguments": False}
-        self.node = CameraNode(namespace="/front", parameter_overrides=parameters(**overrides), **options)
+        given = parameters(**{"model_root": "/", **overrides})  # tests load models from folders of their own
+        self.node = CameraNode(namespace="/front", parameter_overrides=given, **options)
         self.outside = Node("outside", **options)
         for node in (self.node, self.outside):
             executor.add_node(node)

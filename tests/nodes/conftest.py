@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import pytest
@@ -93,3 +94,31 @@ def make_camera(context, executor, spin_until, tiny_model, monkeypatch) -> Itera
     yield build
     for each in made:
         each.node.close()
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A GPU with TensorRT, as far as the node can tell."""
+    from fake_tensorrt import install
+
+    return install(monkeypatch)
+
+
+@pytest.fixture
+def slow_build(monkeypatch):
+    """An event: builds stop at a quarter until it is set, or until they are cancelled."""
+    import fake_tensorrt
+
+    go = threading.Event()
+
+    def phases(builder: Any, monitor: Any) -> bool:
+        monitor.phase_start("Building engine", None, 4)
+        monitor.step_complete("Building engine", 0)
+        while not go.wait(0.01):
+            if not monitor.step_complete("Building engine", 0):
+                return False
+        monitor.phase_finish("Building engine")
+        return True
+
+    monkeypatch.setattr(fake_tensorrt.Builder, "_phases", phases)
+    return go

@@ -218,7 +218,7 @@ def wrong_output(folder: Path) -> None:
     ("damage", "words"),
     [
         (missing, "does not exist"),
-        (other_onnx, "sha256"),
+        (other_onnx, "ONNX file"),
         (no_json, "model.json is missing"),
         (wrong_output, "no_such_tensor"),
     ],

@@ -42,3 +42,37 @@ def test_auto_uses_what_is_published_and_prefers_raw(raw, compressed, transport)
 )
 def test_the_line_names_the_reason_and_the_remedy(raw, compressed, transport, reliable, words):
     assert words in diagnose(ImagePublishers("/image", raw, compressed), transport, reliable)
+
+
+# Video
+
+FFMPEG = Publisher("encoder", "ffmpeg_image_transport_msgs/msg/FFMPEGPacket", reliable=True)
+FOXGLOVE = Publisher("encoder", "foxglove_msgs/msg/CompressedVideo", reliable=True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "compressed", "video", "transport"),
+    [
+        ([], [], {"ffmpeg": [FFMPEG]}, "ffmpeg"),
+        ([], [], {"foxglove": [FOXGLOVE]}, "foxglove"),
+        ([], [COMPRESSED], {"ffmpeg": [FFMPEG]}, "compressed"),
+        ([RAW], [], {"foxglove": [FOXGLOVE]}, "raw"),
+        ([], [], {"ffmpeg": [OTHER]}, None),
+    ],
+)
+def test_video_is_used_where_there_are_no_images(raw, compressed, video, transport):
+    assert choose(ImagePublishers("/image", raw, compressed, video)) == transport
+
+
+@pytest.mark.parametrize("installed", [False, True])
+@pytest.mark.parametrize(("name", "publisher"), [("ffmpeg", FFMPEG), ("foxglove", FOXGLOVE)])
+def test_the_doctor_names_a_video_and_what_it_needs(name, publisher, installed, monkeypatch):
+    monkeypatch.setattr("camera_perception_ros.camera.image_transport.find_spec", lambda package: installed or None)
+    found = ImagePublishers("/image", [], [], {name: [publisher]})
+    package = publisher.type.partition("/")[0]
+    for transport in ("raw", None):
+        line = diagnose(found, transport, False)
+        assert f"nobody publishes /image, but encoder publishes /image/{name}: set transport to {name} or auto" in line
+        assert (f"install {package} and av" in line) != installed
+    line = diagnose(found, name, False)
+    assert ("but no image arrives" if installed else f"/image/{name} needs {package} and av: install") in line

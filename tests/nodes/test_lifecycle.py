@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 
 from camera_perception.core.errors import PerceptionError
-from camera_perception_ros.nodes.fusion_node import FusionNode
+from camera_perception_ros.nodes.fusion_node import RELIABLE, FusionNode
 from camera_perception_ros.runtime.lifecycle import ManagedNode
 
 
@@ -130,9 +130,35 @@ def test_a_fusion_that_cannot_configure_reports_why(context, executor, spin_unti
     spin_until(lambda: reported(diagnostics, "cannot configure: parameter 'cameras' is empty"), what="the reason")
 
 
+@pytest.mark.parametrize("topic", ["overlay", "markers", "segmentation/mask", "lane_left"])
+def test_the_qos_of_every_output_can_be_overridden(make_camera, topic):
+    camera = make_camera(**{f"qos_overrides./front/camera/{topic}.publisher.reliability": "best_effort"})
+    camera.node.trigger_configure()
+    camera.spin_until(lambda: camera.outside.get_publishers_info_by_topic(f"/front/camera/{topic}"), what="discovery")
+    found = camera.outside.get_publishers_info_by_topic(f"/front/camera/{topic}")
+    assert [each.qos_profile.reliability for each in found] == [ReliabilityPolicy.BEST_EFFORT]
+
+
+def test_the_qos_of_the_fusion_can_be_overridden(context):
+    given = {"cameras": ["front"], "qos_overrides./fusion/fused.publisher.depth": 1}
+    fusion = FusionNode(parameter_overrides=parameters(**given), context=context, use_global_arguments=False)
+    fusion.trigger_configure()
+    assert fusion.configured.publisher.qos_profile.depth == 1
+    assert RELIABLE.depth == 5  # of the publishers of other nodes in this process
+    fusion.destroy_node()
+
+
 def test_the_qos_of_the_output_can_be_overridden_and_stays_after_a_second_configure(make_camera):
     camera = make_camera(**{"qos_overrides./front/camera/perception.publisher.reliability": "best_effort"})
     for _ in range(2):
         camera.node.trigger_configure()
         assert camera.node.configured.publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
         camera.node.trigger_cleanup()
+
+
+def test_an_overridden_qos_is_that_of_one_node_alone(make_camera):
+    name = "qos_overrides./front/camera/perception.publisher.reliability"
+    for given, expected in (({name: "best_effort"}, ReliabilityPolicy.BEST_EFFORT), ({}, ReliabilityPolicy.RELIABLE)):
+        camera = make_camera(**given)
+        camera.node.trigger_configure()
+        assert camera.node.configured.publisher.qos_profile.reliability == expected

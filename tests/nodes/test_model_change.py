@@ -9,13 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import fake_tensorrt
 import numpy as np
 import pytest
 from camera_harness import CameraHarness
 from diagnostic_msgs.msg import DiagnosticArray
 from driving import Listener, image_message, parameters, reported
-from fake_tensorrt import install
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.core.model_spec import load_spec
@@ -33,30 +31,6 @@ LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability
 def _caches(tmp_path, monkeypatch):
     monkeypatch.setattr("camera_perception.engines.select.TIMED_RUNS", 3)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    """A GPU with TensorRT, as far as the node can tell."""
-    return install(monkeypatch)
-
-
-@pytest.fixture
-def slow_build(monkeypatch):
-    """An event: builds stop at a quarter until it is set, or until they are cancelled."""
-    go = threading.Event()
-
-    def phases(builder: Any, monitor: Any) -> bool:
-        monitor.phase_start("Building engine", None, 4)
-        monitor.step_complete("Building engine", 0)
-        while not go.wait(0.01):
-            if not monitor.step_complete("Building engine", 0):
-                return False
-        monitor.phase_finish("Building engine")
-        return True
-
-    monkeypatch.setattr(fake_tensorrt.Builder, "_phases", phases)
-    return go
 
 
 def other_model(tiny_model: Path, folder: Path, **changes: Any) -> str:
@@ -161,7 +135,7 @@ def wrong_reference(folder: Path) -> None:
     [
         (shutil.rmtree, "does not exist"),
         (wrong_reference, "does not reproduce the reference"),
-        (lambda folder: (folder / "model.onnx").write_bytes(b"no model"), "sha256"),
+        (lambda folder: (folder / "model.onnx").write_bytes(b"no model"), "ONNX file"),
     ],
     ids=["missing", "wrong numbers", "broken"],
 )

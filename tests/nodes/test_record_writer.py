@@ -26,7 +26,7 @@ def image(value: int) -> bytes:
 
 def record(folder, change, count: int = 4) -> tuple[list[bytes], RecordWriter, list[str]]:
     failures: list[str] = []
-    writer = RecordWriter(str(folder), 9, 1 << 20, failures.append, change)
+    writer = RecordWriter(BagWriter(folder), 1 << 20, failures.append, change)
     writer.add_topic(TOPIC, IMAGE)
     for number in range(count):
         writer.put(TOPIC, 1 + number, image(number))
@@ -65,7 +65,7 @@ def test_when_the_change_fails_nothing_unchanged_is_written(tmp_path, error):
 def test_what_publishers_offer_is_recorded_with_the_topic(tmp_path):
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     loose = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-    writer = RecordWriter(str(tmp_path / "bag"), 9, 1 << 20, lambda text: None)
+    writer = RecordWriter(BagWriter(tmp_path / "bag"), 1 << 20, lambda text: None)
     for topic, offered in (("/map", [latched]), ("/mixed", [latched, loose]), ("/tf_static", [])):
         writer.add_topic(topic, IMAGE, recorded_profiles(offered))
         writer.put(topic, 1, image(0))

@@ -126,7 +126,7 @@ def test_every_camera_of_a_rig_is_answered_by_the_one_engine(context, executor, 
     for node in nodes:
         node.start()
     models = [node.configured.processor.serving.model for node in nodes]
-    assert all(isinstance(model, SharedModel) and model is models[0] for model in models)
+    assert all(isinstance(model, SharedModel) and model.engine is models[0].engine for model in models)
     cameras = [outside.create_publisher(Image, f"/{name}/image_raw", RELIABLE) for name in NAMES]
     listeners = [Listener(outside, PerceptionFrame, f"/{name}/camera_perception/perception") for name in NAMES]
     spin_until(lambda: all(camera.get_subscription_count() for camera in cameras), what="subscribing")

@@ -6,12 +6,13 @@ from dataclasses import fields, replace
 
 import pytest
 import yaml
-from driving import camera_info, image_message, parameters
+from driving import camera_info, image_message, parameters, road
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.core.model_spec import load_spec
+from camera_perception.core.types import Status
 from camera_perception.objects.config import LocalizationConfig
 from camera_perception.objects.tracker.config import TrackerConfig
 from camera_perception_ros.params.camera import CameraParams
@@ -106,3 +107,13 @@ def test_the_examples_of_the_parameter_file_are_settings_with_their_defaults(rep
     assert list(examples) == list(SECTIONS)
     for section, values in examples.items():
         assert replace(SECTIONS[section](), **values) == SECTIONS[section]()
+
+
+@pytest.mark.parametrize(("identical", "frozen"), [("flag", True), ("allow", False)])
+def test_a_simulator_without_noise_may_repeat_images(make_camera, identical, frozen):
+    camera = make_camera(identical_images=identical)
+    camera.activate()
+    for number in range(24):  # 1.2 seconds
+        camera.send(image_message(number, road()))
+        frame = camera.answers(number + 1)[-1]
+    assert bool(frame.status_flags & Status.IMAGE_FROZEN) is frozen

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from perception_models.data.augment.geometry import random_view
+from perception_models.data.augment.hood import hood
 from perception_models.data.augment.mosaic import mosaic
 from perception_models.data.augment.paste import PasteConfig, Paster
 from perception_models.data.augment.photometric import blur, coarse, colour, dark, exposure, jpeg, noise
@@ -50,6 +51,7 @@ class AugmentConfig:
     glare: float = 0.05
     dark: float = 0.0  # dusk or underexposure; the time of day is then unknown
     strength: float = 1.0  # of exposure, colour and noise
+    hood: float = 0.0  # the own car drawn over the bottom
     paste: PasteConfig | None = None  # cut-outs of real objects pasted onto the ground
 
 
@@ -82,6 +84,9 @@ def augment(
         sample = warp(sample, view_of(sample, size, rng, config), size)
     if lights and sample.boxes is not None and rng.random() < config.paste_lights:
         sample = lights.paste(sample, rng)
+    # Drawn only where it is used, so that runs without it keep their views.
+    if config.hood and rng.random() < config.hood:
+        sample = hood(sample, rng)
     return change_appearance(sample, rng, config)
 
 

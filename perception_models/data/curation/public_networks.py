@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.decode.yolox import STRIDES, anchor_grid
+from camera_perception.decode.detectors.yolox import STRIDES, anchor_grid
 
 # What person-vehicle-bike-detection-2002 tells apart.
 COARSE_NAMES = ("vehicle", "person", "two-wheeler")

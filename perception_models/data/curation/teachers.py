@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from camera_perception.core.boxes import nms
 from perception_models.data.curation import public_networks
 from perception_models.data.curation.boxes import Box
 from perception_models.data.files import DataError
+from perception_models.data.labels import OBJECTS
 
 MIN_SCORE = 0.15  # what all views score lower is background
 MAX_IOU = 0.6
@@ -74,6 +75,51 @@ class PersonVehicleBike:
     def find(self, image: np.ndarray) -> list[tuple[Box, str, float]]:
         boxes, scores, names = self._network(image, MIN_SCORE)
         return [(_tuple(box), name, float(score)) for box, name, score in zip(boxes, names, scores)]
+
+
+class ModelFolder:
+    """Any model folder as a teacher: a larger size of ours, or a foreign network that was imported.
+
+    Classes keep their names where they are among labels.OBJECTS; "pedestrian" and "rider" are both a person here: the
+    bicycle below decides (rules.rides).
+    """
+
+    tiles = True
+
+    def __init__(self, folder: Path, engine: str = "auto", threads: int = 1):
+        from camera_perception.core.model_spec import load_spec
+        from camera_perception.engines.select import load_engine
+        from camera_perception.image.letterbox import Preprocessor
+
+        self._spec = load_spec(folder)
+        head = self._spec.head("objects")
+        if head is None:
+            raise DataError(f"{folder}: has no head for objects; give a detector as teacher")
+        self.name, self._head = self._spec.name, replace(self._spec, heads=(head,))
+        self._engine, self._preprocess = (
+            load_engine(self._spec, engine, threads=threads),
+            Preprocessor(self._spec.input),
+        )
+
+    def find(self, image: np.ndarray) -> list[tuple[Box, str, float]]:
+        from camera_perception.decode.heads import decode_all
+
+        slot = self._engine.acquire()
+        try:
+            letterbox = slot.load_image(image) or self._preprocess(image, slot.images[0])
+            self._engine.submit(slot)
+            self._engine.wait(slot)
+            outputs = {name: array[0] for name, array in slot.outputs.items()}
+            found = decode_all(outputs, self._head, letterbox, {"objects": MIN_SCORE}).detections
+        finally:
+            self._engine.release(slot)
+        names = [PEOPLE.get(self._spec.classes[index], self._spec.classes[index]) for index in found.classes]
+        each = zip(found.boxes, names, found.scores)
+        return [(_tuple(box), name, float(score)) for box, name, score in each if name in TAUGHT]
+
+
+PEOPLE = {"pedestrian": "person", "rider": "person"}
+TAUGHT = {*COCO_NAMES.values(), *OBJECTS}
 
 
 def _tuple(box: np.ndarray) -> Box:

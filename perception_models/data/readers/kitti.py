@@ -22,7 +22,7 @@ CLASSES = {
     "Tram": "train",
 }
 LABELLED = ("car", "truck", "pedestrian", "rider", "train")
-KNOWN = frozenset(OBJECTS.index(name) for name in LABELLED)
+KNOWN = frozenset(OBJECTS.index(name) for name in LABELLED if name in OBJECTS)
 IGNORED = {"DontCare": LABELLED, "Misc": ("car",)}  # as ignored boxes of these classes: a DontCare may hold anything
 
 
@@ -74,7 +74,7 @@ def _rows(columns: list[str], where: str) -> list[BoxRow]:
     if None in names:
         raise DataError(f"{where}: unknown type {columns[0]!r}, expected one of {', '.join([*CLASSES, *IGNORED])}")
     box = checked_box(columns[4:8], where)
-    return [(box, OBJECTS.index(str(name)), ignored is not None, UNKNOWN) for name in names]
+    return [(box, OBJECTS.index(str(name)), ignored is not None, UNKNOWN) for name in names if name in OBJECTS]
 
 
 def intrinsics_from_calib(path: Path) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from camera_perception.core.natural_order import natural_order
 from perception_models.data.augment.photometric import colour, exposure
 from perception_models.data.files import IMAGE_SUFFIXES, DataError, read_image
-from perception_models.data.labels import DRIVABLE, LIGHT, LIGHT_STATES, SEMANTIC
+from perception_models.data.labels import DRIVABLE, LIGHT, LIGHT_STATES, NO_LIGHT, SEMANTIC
 from perception_models.data.sample import Boxes, Sample, boxes_from_rows
 from perception_models.data.warp import PAD
 
@@ -33,6 +33,10 @@ class LightCrops:
 
     def __init__(self, folder: Path | str, fold: str = "all", canvas: tuple[int, int] = (384, 640), plain: bool = True):
         self.folder, self.canvas, self.plain = Path(folder), canvas, plain
+        if LIGHT == NO_LIGHT:
+            raise DataError(
+                f"{self.folder}: crops of traffic lights need the class 'traffic light': add it to --objects"
+            )
         self.crops = [(p, LIGHT_STATES.index(p.parent.name)) for p in self._paths() if in_fold(p.name, fold)]
         if not self.crops:
             raise DataError(f"{self.folder}: expected crops in {', '.join(s + '/' for s in LIGHT_STATES[:3])}")

@@ -38,7 +38,8 @@ def gradient_maps(net: PerceptionNet, image: np.ndarray, targets: Sequence[Targe
 def target_output(net: PerceptionNet, target: Target, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
     """The raw network output behind a target, as a function of images (B, H, W, 3) float: (B,)."""
     if target.type == "object":
-        return lambda images: _object_logit(net(images, ("one",)), target, size, net.config.strides)
+        branch = net.config.exported_branch
+        return lambda images: _object_logit(net(images, (branch,)), target, size, net.config.strides, branch)
     if target.type == "lane":
         slot = labels.POSITIONS.index(int(target.name))
         return lambda images: net(images, ())["lane_exists"][:, slot]
@@ -47,11 +48,11 @@ def target_output(net: PerceptionNet, target: Target, size: tuple[int, int]) -> 
 
 
 def _object_logit(
-    outputs: dict[str, Tensor], target: Target, size: tuple[int, int], strides: tuple[int, ...]
+    outputs: dict[str, Tensor], target: Target, size: tuple[int, int], strides: tuple[int, ...], branch: str
 ) -> Tensor:
     """Class logit at the anchor point that predicted the box."""
-    logits = outputs["one_classes"][..., int(target.label)]
-    boxes = boxes_from_sides(outputs["one_sides"], *anchor_points(size, strides))
+    logits = outputs[f"{branch}_classes"][..., int(target.label)]
+    boxes = boxes_from_sides(outputs[f"{branch}_sides"], *anchor_points(size, strides))
     wanted = torch.from_numpy(target.shape).reshape(1, 1, 4).expand_as(boxes)
     anchor = (iou(boxes, wanted) * logits.sigmoid()).argmax(1)
     return logits.gather(1, anchor[:, None])[:, 0]

@@ -7,12 +7,15 @@ pixels normalised per hidden cell (He et al. 2022, arXiv 2111.06377).
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception_models.network import PerceptionNet
+from perception_models.network.backbone import Backbone
 from perception_models.training.pretrain.masking import (
     CELL,
     normalized,
@@ -60,7 +63,7 @@ class MaskedPretraining(nn.Module):
 
     def reconstruct(self, images: Tensor, visible: Tensor) -> list[Tensor]:
         """Reconstructions of all pyramid levels in normalised pixels: B 3 H W, then H/2, H/4, H/8."""
-        maps = visible_maps(self.net.backbone, images * self.net.input_scale, visible)
+        maps = visible_maps(cast(Backbone, self.net.backbone), images * self.net.input_scale, visible)
         filled = [torch.where(upsample_mask(visible, m.shape[-2:]), m, b.to(m.dtype)) for m, b in zip(maps, self.blank)]
         return [F.pixel_shuffle(paint(x), UPSCALE) for paint, x in zip(self.paint, self.net.neck(filled))]
 

@@ -15,7 +15,10 @@ setup(
     # Benchmarks stay in the repository.
     packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={
-        NAME: ["core/*.json", "geometry/*.json", "tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"]
+        NAME: [
+            *("core/*.json", "geometry/*.json", "engines/*.json", "engines/tensorrt/*.json", "tools/drift/*.json"),
+            *("tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"),
+        ]
     },  # io/msg is a link to camera_perception_msgs/msg
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -25,9 +28,11 @@ setup(
     extras_require={
         "onnxruntime": ["onnxruntime"],
         "openvino": ["openvino"],
-        "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "rosbags"],
+        "replay": ["av", "jinja2", "matplotlib", "mcap", "mcap-ros2-support", "protobuf", "rosbags"],
         "inspect": ["onnx"],
         "live": ["aiohttp", "mcap", "mcap-ros2-support", "rosbags"],
+        "fleet": ["duckdb", "fsspec", "pyarrow", "ray[default]", "s3fs"],
+        "sign": ["cryptography"],
         "foxglove": ["foxglove-sdk==0.30.3"],
         "test": ["pytest"],
     },

@@ -10,6 +10,7 @@ from perception_models.data.files import DataError, list_images, read_lines
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels, bounds
 
 LIST = "classes.txt"
+MOST_CLASSES = 100_000
 
 
 class Yolo(AnnotatedImages):
@@ -58,8 +59,10 @@ def _names(config: dict[str, Any], folder: Path) -> list[str]:
     if isinstance(names, dict):
         try:
             numbers = {int(number): str(name) for number, name in names.items()}
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise DataError(f"{folder}: names has keys that are not numbers") from error
+        if max(numbers, default=0) > MOST_CLASSES:
+            raise DataError(f"{folder}: names has a number above {MOST_CLASSES}; number the classes from 0")
         names = [numbers.get(number, "") for number in range(max(numbers, default=-1) + 1)]
     if not names:
         lists = [folder / LIST, folder / "labels" / LIST]
@@ -77,10 +80,18 @@ def _image_folders(config: dict[str, Any], folder: Path, split: str) -> Sequence
     # Roboflow writes ../train/images beside data.yaml and means train/images.
     named = [root / str(each).removeprefix("../") for each in entries for root in roots]
     usual = [folder / each for name in alternatives for each in (f"images/{name}", f"{name}/images", name)]
-    found = [path for path in named if path.is_dir()] or [path for path in [*usual, folder / "images"] if path.is_dir()]
+    found = [path for path in named if _is_dir(path)] or [path for path in [*usual, folder / "images"] if path.is_dir()]
     if not found:
         raise DataError(f"{folder}: no folder of images for the split {split}; looked for {usual[0]} and {usual[1]}")
     return list(dict.fromkeys(path.resolve() for path in found)) if entries else found[:1]
+
+
+def _is_dir(path: Path) -> bool:
+    """Also of what is no name of a folder at all, as a damaged file gives it."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def label_file(image: Path) -> Path:
@@ -106,7 +117,7 @@ def _box(line: str, names: Sequence[str], source: Path) -> Box:
     try:
         class_id, *values = map(float, line.split())
         name = names[int(class_id)] if class_id >= 0 else names[len(names)]
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{source}: {line[:60]!r}: expected a class below {len(names)} and numbers") from error
     if len(values) in (4, 5):  # with a confidence
         cx, cy, w, h = values[:4]

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter_ns
 
 import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import EgoMotion, Frame, Objects, Observations, Perception, Status, Timing
+from camera_perception.core.types import (
+    ClassMap,
+    EgoMotion,
+    Frame,
+    Objects,
+    Observations,
+    Perception,
+    Road,
+    Status,
+    Timing,
+)
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
 from camera_perception.geometry.camera import Camera
+from camera_perception.geometry.camera_views import resized
 from camera_perception.geometry.ground import GroundNoise, RoadPitch
 from camera_perception.image.health import HealthMonitor
 from camera_perception.image.letterbox import Letterbox, Preprocessor
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.free_road import locate_road
+from camera_perception.lanes.ignored_region import IgnoredRegion, without_ignored
 from camera_perception.lanes.image_lines import road_from_drivable
+from camera_perception.lanes.learned_region import LearnedRegion
 from camera_perception.lanes.online_calibration import OnlineCalibration
 from camera_perception.lanes.roles import ego_lane
 from camera_perception.lanes.tracker import LaneTracker
@@ -39,6 +52,7 @@ class Pipeline:
     One pipeline per camera and thread; several may share an engine when they run in the same thread.
 
     tracker, localization  settings; those of the model folder when None
+    ignored                part of the image in which nothing is reported
     """
 
     def __init__(
@@ -49,12 +63,15 @@ class Pipeline:
         base_frame: str = "base_link",
         tracker: TrackerConfig | None = None,
         localization: LocalizationConfig | None = None,
+        ignored: IgnoredRegion | LearnedRegion | None = None,
     ) -> None:
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
         self.engine = engine
         self.camera = camera
         self.base_frame = base_frame
+        self.ignored = ignored
+        self._region: IgnoredRegion | None = None
         self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
         self.tracker_config = tracker or TrackerConfig(**spec.tracker)
         self.localization_config = localization or LocalizationConfig(**spec.localization)
@@ -64,6 +81,8 @@ class Pipeline:
         self._lane_tracker = LaneTracker()
         self.calibration = OnlineCalibration()
         self._pitch = RoadPitch()
+        # Called with the network's raw outputs of each image, by name, valid during the call; for data mining.
+        self.on_outputs: Callable[[Mapping[str, np.ndarray], Letterbox], None] | None = None
 
     def run(self, frame: Frame, motion: EgoMotion | None = None, ranges: RangeSource | None = None) -> Perception:
         """Process one frame. EngineError when the network cannot run; unusual images only set status flags.
@@ -84,6 +103,10 @@ class Pipeline:
         """Set the minimum scores of heads; heads that are not named use the model's own."""
         own = {head.head: head.threshold for head in self.spec.heads}
         self.thresholds = own | {head: value for head, value in thresholds.items() if head in own}
+
+    def flag_identical_images(self, on: bool) -> None:
+        """Whether repetitions of one image set IMAGE_FROZEN; off for simulators without noise, which repeat images."""
+        self._health.flag_identical = on
 
     def continue_from(self, previous: Pipeline) -> None:
         """Take over the state of a pipeline of the same camera with another model.
@@ -113,13 +136,18 @@ class Pipeline:
             submitted = perf_counter_ns()
             self.engine.submit(slot)
             health = self._health.update(frame)  # while the network computes
+            self._region = self._ignored_in(frame.image)
             self.engine.wait(slot)
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
+            if self.on_outputs is not None:
+                self.on_outputs(outputs, letterbox)
             observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
+            if self._region is not None:
+                observations = without_ignored(observations, self._region, letterbox.image_size)
         finally:
             self.engine.release(slot)
-        return observations, Status(health.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
+        return observations, Status(health.flags | frame.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
 
     def _decode_thresholds(self) -> dict[str, float]:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
@@ -142,13 +170,15 @@ class Pipeline:
     ) -> Perception:
         """Geometry and tracking: from the observations of one image to its perception."""
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
+        if mounted is not None and mounted is not self.camera:
+            flags |= Status.INTRINSICS_RESIZED
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = Objects.of(observations.detections)
         objects = locate_objects(objects, camera, self.spec.classes, size, noise, self.localization_config)
         if ranges is not None and camera is not None and mounted is not None:
             objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self.localization_config)
-        road = road_from_drivable(observations.drivable, size) if observations.drivable else None
+        road = self._road(observations.drivable, size) if observations.drivable else None
         lanes = self._lane_tracker.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._object_tracker.update(objects, frame.stamp_ns, motion, size, camera)
         objects = near_sides(objects, camera, self.spec.classes, self.localization_config)
@@ -169,12 +199,19 @@ class Pipeline:
         )
         return perception if camera is not None else image_plane_only(perception)
 
+    def _ignored_in(self, image: np.ndarray) -> IgnoredRegion | None:
+        return self.ignored.update(image) if isinstance(self.ignored, LearnedRegion) else self.ignored
+
+    def _road(self, drivable: ClassMap, size: tuple[int, int]) -> Road:
+        rows, columns = drivable.ids.shape
+        ignored = self._region.cells((rows, columns)) if self._region is not None else None
+        return road_from_drivable(drivable, size, ignored=ignored)
+
     def _usable_camera(self, frame: Frame) -> Camera | None:
-        """The calibrated camera, if its pose is known and its size is that of the frame."""
-        camera = self.camera
-        size = frame.image.shape[1], frame.image.shape[0]
-        fits = camera is not None and camera.metric and (camera.width, camera.height) == size
-        return camera if fits else None
+        """The calibrated camera, if its pose is known and it has the frame's aspect ratio; scaled to its size."""
+        if self.camera is None or not self.camera.metric:
+            return None
+        return resized(self.camera, frame.image.shape[1], frame.image.shape[0])
 
     def _metric_camera(
         self, mounted: Camera | None, observations: Observations, flags: Status, stamp_ns: int

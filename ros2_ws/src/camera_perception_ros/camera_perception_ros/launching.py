@@ -16,6 +16,9 @@ from camera_perception_ros.views import write_view
 
 NODE = "camera_perception"
 FUSION = "/fusion"
+OF_ALL = ("adapters", "autostart", "use_sim_time")  # arguments for camera nodes and their fusion
+RIG_ENCLAVE = "/camera_perception_rig"  # of all cameras in one process
+DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
@@ -27,7 +30,20 @@ PROFILE = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  #
 def environment(share: Path, current: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Environment of every process with images, see config/fastdds_shm.xml. A profile set by the user is kept."""
     profile = next((current[name] for name in PROFILE if name in current), str(share / "config" / "fastdds_shm.xml"))
-    return {**MALLOC, **dict.fromkeys(PROFILE, profile)}
+    return {**MALLOC, **dict.fromkeys(PROFILE, profile), **discovery(current)}
+
+
+def discovery(current: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Talk to nodes of this machine only, unless the user's environment says otherwise: all others could steer ours."""
+    reach = current.get(DISCOVERY, "LOCALHOST")
+    alone = current.get("ROS_DISTRO") == "humble" and reach == "LOCALHOST"  # later releases warn about the old name
+    return {DISCOVERY: reach, **({"ROS_LOCALHOST_ONLY": current.get("ROS_LOCALHOST_ONLY", "1")} if alone else {})}
+
+
+def enclave(name: str | None, namespace: str | None) -> list[str]:
+    """ROS arguments with the enclave of a node, whose name is the node's; without SROS2 they change nothing."""
+    path = RIG_ENCLAVE if name is None else "/".join(("", *filter(None, (namespace or "").split("/")), name))
+    return ["--enclave", path]
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,13 @@ COMMON = (
         "",
         "Resize images on the GPU, true or false; empty: from the parameter file.",
         "gpu_letterbox",
+    ),
+    Argument(
+        "adapters",
+        "",
+        "Messages of other stacks to publish as well, separated by commas: vision_msgs, autoware, tier4; empty: from "
+        "the parameter file.",
+        "adapters",
     ),
     Argument("use_sim_time", "false", "Use the time of /clock.", "use_sim_time"),
     Argument(
@@ -123,7 +146,9 @@ def typed(parameter: str, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"argument '{parameter}' is '{text}': expected true or false")
         return text.lower() == "true"
-    return numbers(parameter, text) if isinstance(default, list) else type(default)(text)
+    if isinstance(default, list):
+        return numbers(parameter, text) if isinstance(default[0], float) else text.replace(",", " ").split()
+    return type(default)(text)
 
 
 def numbers(parameter: str, text: str) -> list[float]:
@@ -206,7 +231,13 @@ def node(
         respawn=typed("respawn", values.get("respawn", "false")),
         respawn_delay=1.0,
         on_exit=after_exit,
-        arguments=[*arguments, "--ros-args", "--log-level", values.get("log_level") or "info"],
+        arguments=[
+            *arguments,
+            "--ros-args",
+            "--log-level",
+            values.get("log_level") or "info",
+            *enclave(name, namespace),
+        ],
     )
 
 
@@ -277,7 +308,7 @@ def fusion(values: Mapping[str, str], cameras: Sequence[RigCamera], share: Path)
     own = {
         "cameras": [camera.name for camera in cameras],
         "topics": [f"{camera.namespace}/{NODE}/perception" for camera in cameras],
-        **{name: value for name, value in overrides(COMMON, values).items() if name in ("autostart", "use_sim_time")},
+        **{name: value for name, value in overrides(COMMON, values).items() if name in OF_ALL},
     }
     return node("fusion_node", FUSION[1:], "/", [str(share / "config" / "fusion.param.yaml"), own], values, share)
 

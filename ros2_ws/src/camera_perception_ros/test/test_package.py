@@ -18,7 +18,8 @@ from camera_perception_ros.nodes.camera_node import CameraNode
 from camera_perception_ros.nodes.fusion_node import FusionNode
 
 MODULES = sorted(module.name for module in walk_packages(camera_perception_ros.__path__, "camera_perception_ros."))
-OPTIONAL = ("vision_msgs", "foxglove_msgs", "rosbags", "mcap")  # messages and readers that are used where installed
+# messages and readers that are used where installed
+OPTIONAL = ("autoware_perception_msgs", "foxglove_msgs", "mcap", "rosbags", "tier4_perception_msgs", "vision_msgs")
 NODES = ("camera_node", "rig_node", "fusion_node", "bag_player_node", "bag_recorder_node")
 
 

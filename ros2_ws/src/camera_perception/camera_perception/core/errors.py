@@ -1,8 +1,17 @@
 """Exceptions raised by this library; every message says what to do next."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from camera_perception.core.documents.text import shorten
+
 
 class PerceptionError(Exception):
-    """Base class of all exceptions that this library raises."""
+    """Base class of all exceptions that this library raises. Messages are cut in the middle: names may be endless."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shorten(str(message)))
 
 
 class BadImage(PerceptionError):
@@ -50,3 +59,14 @@ class CalibrationError(PerceptionError):
 
 class BagError(PerceptionError):
     """A recording cannot be read or written."""
+
+
+class CheckpointError(PerceptionError):
+    """A checkpoint of a training cannot be read or does not fit the network."""
+
+
+def some_of(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message: "car, truck", and of many the first ones: "person, bicycle, ... (80 in all)"."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most // 2])}, ... ({len(names)} in all)"

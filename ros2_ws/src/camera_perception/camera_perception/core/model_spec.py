@@ -6,14 +6,18 @@ It holds model.onnx, model.json, reference.npz and MODEL_CARD.md. This module re
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.documents.external_weights import external_weights
+from camera_perception.core.documents.kind import DocumentKind
+from camera_perception.core.documents.parsing import Malformed
 from camera_perception.core.errors import ModelError
+
+SCHEMA = "camera_perception.core", "model.schema.json"
+MODEL_JSON = DocumentKind("a usable model.json", "json", SCHEMA, ModelError, "correct it or export the model again")
+MOST_INPUT_PIXELS = 1 << 26  # of a whole batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class ModelSpec:
     precision    of the numbers inside the ONNX file
     reference    path of reference.npz; None when the folder has none
     tracker      settings of TrackerConfig that differ from the defaults; localization: of LocalizationConfig
+    signed_by    public key, 64 hex digits, of the signature that was checked; empty where none was asked for
     """
 
     folder: Path
@@ -82,6 +87,7 @@ class ModelSpec:
     metrics: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     localization: dict[str, Any] = field(default_factory=dict)
+    signed_by: str = ""
 
     @property
     def onnx_path(self) -> Path:
@@ -125,18 +131,38 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def onnx_sha256(path: Path) -> str:
+    """Hash of an ONNX file; of the file and its weights where it keeps them in other files. ModelError names a file."""
+    try:
+        weights = external_weights(path)
+        hashes = {name: sha256_of(path.parent / name) for name in (path.name, *weights)}
+    except (Malformed, OSError) as error:
+        raise ModelError(
+            f"{path} or its weights cannot be read ({error}): the file was changed or only partly copied; "
+            "copy or export the model again"
+        ) from error
+    if not weights:
+        return hashes[path.name]
+    return hashlib.sha256("".join(f"{name}:{digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
+
+
 def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
     """Read and check a model folder; ModelError names the wrong file or field and what to do."""
     folder = _folder_of(Path(folder))
     spec = spec_from_json(read_json(folder), folder)
     if not spec.onnx_path.is_file():
         raise ModelError(f"{spec.onnx_path} is missing: copy the whole model folder, or export the model again")
-    if check_hash and (actual := sha256_of(spec.onnx_path)) != spec.onnx_sha256:
+    if check_hash and (actual := onnx_sha256(spec.onnx_path)) != spec.onnx_sha256:
         raise ModelError(
-            f"{spec.onnx_path} has sha256 {actual[:12]}..., model.json expects {spec.onnx_sha256[:12]}...: "
-            "the file was changed or only partly copied; copy or export the model folder again"
+            f"{_onnx_files(spec.onnx_path)} has sha256 {actual[:12]}..., model.json expects "
+            f"{spec.onnx_sha256[:12]}...: the file was changed or only partly copied; copy or export the model again"
         )
     return spec
+
+
+def _onnx_files(path: Path) -> str:
+    """The file, and the files of its weights, for a message."""
+    return " with ".join(map(str, (path, *external_weights(path))))
 
 
 def _folder_of(path: Path) -> Path:
@@ -158,10 +184,7 @@ def read_json(folder: Path) -> dict[str, Any]:
         raise ModelError(f"model folder {folder} does not exist: give the folder that holds model.json and model.onnx")
     if not path.is_file():
         raise ModelError(f"{path} is missing: write one with `camera-perception inspect-onnx FILE.onnx`")
-    try:
-        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid JSON ({error}): restore it or export the model again") from error
+    data: dict[str, Any] = MODEL_JSON.parsed(path)
     return data
 
 
@@ -169,6 +192,10 @@ def spec_from_json(data: Any, folder: Path) -> ModelSpec:
     """Check raw JSON against the schema and convert it; ModelError names the wrong field."""
     check_schema(data, folder / "model.json")
     values = dict(data["input"])
+    pixels = values["width"] * values["height"] * values.get("batch", 1)
+    if pixels > MOST_INPUT_PIXELS:
+        limit = f"more than {MOST_INPUT_PIXELS / 1e6:.0f} megapixels"
+        raise ModelError(f"{folder / 'model.json'}: input: a batch has {limit}: lower width, height or batch")
     for name in ("mean", "std"):
         if name in values:
             values[name] = tuple(values[name])
@@ -199,17 +226,6 @@ def _head(data: dict[str, Any], folder: Path) -> HeadSpec:
     return HeadSpec(**{**data, "classes": classes, "colors": colors})
 
 
-@lru_cache(maxsize=1)
-def _validator() -> Any:
-    import jsonschema  # only models need it, and it takes 50 ms to import
-
-    schema = json.loads(files("camera_perception.core").joinpath("model.schema.json").read_text("utf-8"))
-    return jsonschema.Draft7Validator(schema)  # the newest draft that the 3.2 of Ubuntu 22.04 knows
-
-
 def check_schema(data: Any, path: Path) -> None:
     """ModelError for the first field that does not match the schema."""
-    errors = sorted(_validator().iter_errors(data), key=lambda error: list(map(str, error.path)))
-    if errors:
-        where = ".".join(map(str, errors[0].absolute_path)) or "the top level"
-        raise ModelError(f"{path}: {where}: {errors[0].message}")
+    MODEL_JSON.check(data, path)

@@ -45,6 +45,8 @@ class Status(IntFlag):
     RESOLUTION_CHANGED = 1 << 16
     MOUNTING_CHANGED = 1 << 17
     STAMP_AHEAD = 1 << 18
+    RANGE_STRETCHED = 1 << 19
+    INTRINSICS_RESIZED = 1 << 20
 
 
 def flag_names(flags: int) -> tuple[str, ...]:
@@ -111,11 +113,13 @@ class Frame:
     image    (H, W, 3) uint8, BGR
     stamp_ns capture time in nanoseconds; the pipeline uses no other clock
     frame_id optical frame of the camera
+    flags    Status bits known from decoding
     """
 
     image: np.ndarray
     stamp_ns: int
     frame_id: str = ""
+    flags: int = 0
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3 or 0 in self.image.shape:

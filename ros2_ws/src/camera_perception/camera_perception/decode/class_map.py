@@ -63,10 +63,10 @@ def class_colors(head: HeadSpec) -> np.ndarray:
     """(len(classes), 3) uint8 RGB: the colours of model.json, or the default palette."""
     if head.colors:
         return np.array(head.colors, np.uint8)
-    return _okabe_ito(len(head.classes))
+    return colors_of(len(head.classes))
 
 
 @lru_cache
-def _okabe_ito(count: int) -> np.ndarray:
+def colors_of(count: int) -> np.ndarray:
     """(count, 3) uint8: the palette, repeated."""
     return OKABE_ITO[np.arange(count) % len(OKABE_ITO)]

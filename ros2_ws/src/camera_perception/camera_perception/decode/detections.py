@@ -8,7 +8,7 @@ from camera_perception.core.boxes import nms
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import Shapes, expect, expect_shape
-from camera_perception.decode.scores import check_scores, lowest_network_score, reported
+from camera_perception.decode.scores import check_scores, lowest_network_score, object_groups, reported
 from camera_perception.image.letterbox import Letterbox
 
 DEFAULT_IOU = 0.45  # for models that need suppression when model.json has no nms_iou
@@ -39,11 +39,7 @@ def detections_from(
     if not len(boxes):
         return Detections.empty(light_states.shape[1])
     in_image = letterbox.image_from_input_boxes(boxes)
-    visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
-    if max_iou is not None:
-        rows = rows[nms(boxes[rows], scores[rows], classes[rows], max_iou)]
+    rows = valid_rows(boxes, scores, classes, in_image, head, max_iou)
     states = light_states[rows].astype(np.float32, copy=False)
     return Detections(
         in_image[rows],
@@ -53,22 +49,72 @@ def detections_from(
     )
 
 
+def valid_rows(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    in_image: np.ndarray,
+    head: HeadSpec,
+    max_iou: float | None,
+) -> np.ndarray:
+    """Rows to report: see detections_from. in_image (N, 4) are the boxes in source pixels, clipped to the image."""
+    visible = (in_image[:, 2:] > in_image[:, :2]).all(axis=1)
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    rows = (visible & finite & (classes >= 0) & (classes < len(head.classes))).nonzero()[0]
+    if max_iou is not None:
+        rows = rows[nms(boxes[rows], scores[rows], object_groups(head)[classes[rows]], max_iou)]
+    return np.asarray(rows)
+
+
+def final_detections(
+    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float
+) -> Detections:
+    """Convert rows of networks that suppress duplicates themselves; nms_iou suppresses again where it is given.
+
+    boxes (N, 4) x0 y0 x1 y1 network pixels, scores (N,), classes (N,) of any number type.
+    """
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(classes) & (np.abs(classes) < len(head.classes))
+        numbers = np.where(finite, classes, -1).round().astype(np.intp)
+    kept, published = reported(scores.astype(np.float32), numbers, head, threshold)
+    return detections_from(boxes[kept].astype(np.float32), published, numbers[kept], head, letterbox, head.nms_iou)
+
+
 def detections_from_class_scores(
     cxcywh: np.ndarray, class_scores: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float, max_iou: float
 ) -> Detections:
     """Convert candidates with one score per class: (N, 4) centre and size in network pixels, (N, C) scores."""
+    rows, scores, classes = best_classes(class_scores, head, threshold)
+    return detections_from(corners(cxcywh[rows]), scores, classes, head, letterbox, max_iou)
+
+
+def best_classes(
+    class_scores: np.ndarray, head: HeadSpec, threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of candidates (N, C) whose best class is reported, its score, and its index."""
     best = class_scores.max(axis=1, initial=-np.inf)
     rows = np.flatnonzero(best >= lowest_network_score(head, threshold))  # false for nan scores
     classes = class_scores[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.intp)
     kept, scores = reported(best[rows], classes, head, threshold)
-    return detections_from(corners(cxcywh[rows[kept]]), scores, classes[kept], head, letterbox, max_iou)
+    return rows[kept], scores, classes[kept]
+
+
+def scaled_to_pixels(boxes: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
+    """(N, 4) boxes as fractions of the network's input (H, W) -> network pixels."""
+    height, width = input_size
+    return np.asarray(boxes, np.float32) * np.array((width, height, width, height), np.float32)
+
+
+def check_classes(head: HeadSpec) -> None:
+    """ModelError unless the head names its classes, and its score options fit them."""
+    expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
+    check_scores(head)
 
 
 def check_rows(head: HeadSpec, shapes: Shapes) -> None:
     """ModelError unless the role "output" is (N, 5 + C)."""
-    expect(bool(head.classes), head, "'classes' is empty: name the classes in model.json")
+    check_classes(head)
     expect_shape(head, shapes, "output", "N", 5 + len(head.classes))
-    check_scores(head)
 
 
 def detections_from_rows(rows: np.ndarray, head: HeadSpec, letterbox: Letterbox, threshold: float) -> Detections:

@@ -1,15 +1,18 @@
-"""Calibrated scores and thresholds per class of object heads.
+"""Calibrated scores, thresholds per class, and classes that are alternatives for one object, of object heads.
 
 options  calibration: class -> [slope, offset]; the published score is sigmoid(slope * logit(network score) + offset)
          (Platt, 1999), so that it is the precision to expect; classes that are not named keep the network's score;
          thresholds: class -> minimum published score; classes that are not named use the head's threshold. A threshold
-         that is asked for instead of the head's own scales all of them by the same factor.
+         that is asked for instead of the head's own scales all of them by the same factor;
+         one_object: lists of classes of which an object has one, such as [[car, truck, bus]]: suppression of duplicates
+         (nms_iou) treats each list as one class
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from camera_perception.core.errors import some_of
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.decode.heads import expect
 
@@ -21,7 +24,10 @@ def check_scores(head: HeadSpec) -> None:
     """ModelError unless the options fit the classes."""
     for option in ("calibration", "thresholds"):
         unknown = [name for name in head.options.get(option, {}) if name not in head.classes]
-        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {', '.join(head.classes)}")
+        expect(not unknown, head, f"option '{option}' names {unknown}: expected some of {some_of(head.classes)}")
+    named = [name for group in head.options.get("one_object", []) for name in group]
+    wrong = sorted({name for name in named if name not in head.classes or named.count(name) > 1})
+    expect(not wrong, head, f"option 'one_object' names {wrong}: expected classes of the head, each at most once")
     for name, pair in head.options.get("calibration", {}).items():
         fits = len(pair) == 2 and pair[0] > 0
         expect(fits, head, f"option 'calibration' gives {pair} for '{name}': expected a slope above 0 and an offset")
@@ -43,6 +49,15 @@ def lowest_network_score(head: HeadSpec, threshold: float) -> float:
     if head.options.get("calibration"):
         return min(threshold, LOWEST_CALIBRATED)
     return float(minimum_scores(head, threshold).min(initial=1.0))
+
+
+def object_groups(head: HeadSpec) -> np.ndarray:
+    """(C,) int64: equal numbers for classes that are alternatives for one object."""
+    groups = np.arange(len(head.classes))
+    for group in head.options.get("one_object", []):
+        numbers = [head.classes.index(name) for name in group]
+        groups[numbers] = min(numbers, default=0)
+    return groups
 
 
 def calibrated(scores: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:

@@ -3,8 +3,8 @@
 roles    boxes (K, 4) float32 x0 y0 x1 y1 network pixels, scores (K,), classes (K,) int32,
          light_states (K, S) float32 probabilities, optional
 options  light_states: names of the S states; light_class: name of the traffic light class;
-         calibration, thresholds: scores.py
-nms_iou  null: no suppression; a number: per-class suppression of the K rows
+         calibration, thresholds, one_object: scores.py
+nms_iou  null: no suppression; a number: suppression of duplicates among the K rows, per class or group of classes
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ class Surroundings:
     free_distance  metres ahead, nan when unknown
     light          state of the traffic light of the ego lane, "" without one
     why_empty      text shown when nothing is known
+    velocity_covs  (N, 2, 2), None when not needed
+    over_ground    (N,) bool, velocity relative to the road, not to the car; None when not needed
     """
 
     base_frame: str
@@ -43,6 +45,8 @@ class Surroundings:
     free_distance: float = float("nan")
     light: str = ""
     why_empty: str = ""
+    velocity_covs: np.ndarray | None = None
+    over_ground: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,6 +75,8 @@ def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:
         free_distance=road.free_distance_ahead if road is not None else float("nan"),
         light=_ego_light(objects, spec),
         why_empty="" if perception.base_frame else "no metres: not calibrated",
+        velocity_covs=located.velocity_covs.astype(float),
+        over_ground=np.full(len(located), perception.velocity_over_ground),
     )
 
 

@@ -8,19 +8,29 @@ widen them.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from camera_perception.core.documents.kind import DocumentKind
+from camera_perception.core.documents.npz import read_npz
+from camera_perception.core.documents.parsing import Malformed, parse
 from camera_perception.core.errors import EngineError, ModelError
 from camera_perception.core.model_spec import HeadSpec, ModelSpec
 from camera_perception.engines import Engine, infer
 from camera_perception.engines.deviation import Deviation, Tolerance, compare_head, default_tolerance, loosest
 
 PREFIX = "outputs/"
+MOST_IMAGES = 256
+TOLERANCES = DocumentKind(
+    "a usable reference",
+    "json",
+    ("camera_perception.engines", "tolerances.schema.json"),
+    ModelError,
+    "export the model again",
+)
 
 
 @dataclass(frozen=True)
@@ -59,18 +69,26 @@ def write_reference(
 
 
 def read_reference(path: Path | str) -> Reference:
-    """ModelError when the file is missing, broken or incomplete."""
+    """ModelError when the file is missing, broken, too large or incomplete."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            tolerances = json.loads(str(archive["tolerance.json"])) if "tolerance.json" in archive else {}
-            outputs = {name[len(PREFIX) :]: archive[name] for name in archive.files if name.startswith(PREFIX)}
-            return Reference(
-                archive["images"], outputs, {name: Tolerance(**values) for name, values in tolerances.items()}
-            )
+        arrays = read_npz(path, lambda name: name in ("images", "tolerance.json") or name.startswith(PREFIX))
+        if "images" not in arrays or len(arrays["images"].shape) != 4 or len(arrays["images"]) > MOST_IMAGES:
+            raise Malformed(f"it needs the array 'images' with 1 to {MOST_IMAGES} images")
+        outputs = {name[len(PREFIX) :]: array for name, array in arrays.items() if name.startswith(PREFIX)}
+        return Reference(arrays["images"], outputs, _tolerances(arrays.get("tolerance.json"), path))
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing: export the model again, or copy the whole folder") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except ValueError as error:  # also of the name of the file
         raise ModelError(f"{path} is not a usable reference ({error}): export the model again") from error
+
+
+def _tolerances(text: np.ndarray | None, path: Path | str) -> dict[str, Tolerance]:
+    """Tensor name -> Tolerance, from the array with their JSON text."""
+    if text is None:
+        return {}
+    values = parse(str(text).encode("utf-8", "replace"), "json")
+    TOLERANCES.check(values, path)
+    return {name: Tolerance(**each) for name, each in values.items()}
 
 
 def check(engine: Engine, spec: ModelSpec, reference: Reference | None = None) -> list[Deviation]:

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception.core.documents.parsing import MOST_BYTES, read_regular
+from camera_perception.core.documents.parsing import parse as parse_document
 from camera_perception.core.errors import EngineError, EngineMissing, ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import BACKENDS, Engine, backend_module
@@ -192,9 +194,9 @@ def cache_path(spec: ModelSpec, tried: list[Candidate], options: dict[str, Any])
 def read_choice(path: Path, tried: list[Candidate]) -> Candidate | None:
     """The cached candidate; None when the file is missing or broken, or names none of the candidates."""
     try:
-        chosen = json.loads(path.read_text("utf-8"))["chosen"]
+        chosen = parse_document(read_regular(path, MOST_BYTES["json"]), "json")["chosen"]
         candidate = Candidate(chosen["backend"], chosen["options"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     return candidate if candidate in tried else None
 

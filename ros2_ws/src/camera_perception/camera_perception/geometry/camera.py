@@ -18,6 +18,7 @@ import numpy as np
 from camera_perception.core.errors import CalibrationError
 
 PLUMB_BOB, RATIONAL, FISHEYE = "plumb_bob", "rational_polynomial", "equidistant"
+MODEL_NAMES = {"fisheye": FISHEYE, "none": PLUMB_BOB, "": PLUMB_BOB}  # other names that drivers write
 COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}  # allowed counts
 IDENTITY, ORIGIN = np.eye(3), np.zeros(3)
 # Of the iterative inversion of the distortion.
@@ -85,9 +86,10 @@ class Camera:
         matrix[:2, 2] += np.subtract(0.5, roi[:2])
         matrix[:2] /= binned[:, None]
         pose = base_from_camera if rectified else _unrectified_pose(base_from_camera, r)
-        distortion = np.zeros(0) if rectified else np.array(d, float)
+        distortion = np.zeros(0) if rectified or model.lower() == "none" else np.array(d, float)
+        model = MODEL_NAMES.get(model.lower(), model.lower())
         width, height = (int(pixels // factor) for pixels, factor in zip(size, binned))
-        return Camera(width, height, matrix, distortion, model or PLUMB_BOB, pose)
+        return Camera(width, height, matrix, distortion, model, pose)
 
     @property
     def metric(self) -> bool:
@@ -200,8 +202,11 @@ def _check_intrinsics(camera: Camera) -> None:
         )
     if camera.model not in COEFFICIENTS:
         raise CalibrationError(f"distortion model '{camera.model}' is unknown: expected {', '.join(COEFFICIENTS)}")
-    fits = len(coefficients) in COEFFICIENTS[camera.model] or not np.any(coefficients)
-    if not fits or not np.isfinite(coefficients).all():
+    if camera.width <= 0 or camera.height <= 0:
+        raise CalibrationError(
+            f"CameraInfo is of an image of {camera.width}x{camera.height} pixels: make the driver send width and height"
+        )
+    if len(coefficients) not in COEFFICIENTS[camera.model] or not np.isfinite(coefficients).all():
         raise CalibrationError(
             f"distortion model {camera.model} has {len(coefficients)} coefficients: expected "
             f"{' or '.join(map(str, COEFFICIENTS[camera.model]))} finite ones"

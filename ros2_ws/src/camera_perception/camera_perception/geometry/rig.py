@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.errors import CalibrationError
+
+DOCUMENT = DocumentKind(
+    "a usable rig file",
+    "yaml",
+    ("camera_perception.geometry", "rig.schema.json"),
+    CalibrationError,
+    "correct it, see config/rig_example.yaml",
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,7 @@ class RigCamera:
 def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
     """Read a rig file; CalibrationError names the wrong entry and what is expected."""
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise CalibrationError(f"{path} cannot be read as a rig file: {error}") from error
-    _check(content, path)
+    content = DOCUMENT.read(path)
     cameras = tuple(_camera(entry, path.parent) for entry in content["cameras"])
     twice = {each.name for each in cameras if [other.name for other in cameras].count(each.name) > 1}
     if twice:
@@ -51,16 +52,6 @@ def read_rig(path: Path | str) -> tuple[RigCamera, ...]:
         if camera.pose is not None and camera.pose[2] <= 0:
             raise CalibrationError(f"{path}: camera '{camera.name}' is at or below the road: z of its pose must be > 0")
     return cameras
-
-
-def _check(content: Any, path: Path) -> None:
-    from jsonschema import Draft7Validator
-
-    schema = json.loads((files("camera_perception.geometry") / "rig.schema.json").read_text("utf-8"))
-    error = next(iter(sorted(Draft7Validator(schema).iter_errors(content), key=lambda e: list(e.path))), None)
-    if error is not None:
-        where = ".".join(map(str, error.absolute_path)) or "the file"
-        raise CalibrationError(f"{path}: {where}: {error.message}")
 
 
 def _camera(entry: dict[str, Any], folder: Path) -> RigCamera:

@@ -13,6 +13,9 @@ import numpy as np
 from camera_perception.core.errors import CalibrationError
 
 MAX_MOVING_TRANSFORMS = 200  # kept per frame
+MAX_CHAIN = 100  # frames between two; a longer chain counts as not connected
+MAX_FRAMES = 5000  # later ones are ignored: anybody may publish transforms
+MAX_NAME = 256  # characters of a frame's name
 MAX_TIME_DIFFERENCE_NS = 500_000_000  # largest distance of a moving transform from the requested time
 
 
@@ -32,12 +35,17 @@ class TfTree:
         quaternion: Sequence[float],
         stamp_ns: int | None = None,
     ) -> None:
-        """Add parent -> child in metres and x y z w; stamp_ns None for /tf_static. Invalid ones are ignored."""
+        """Add parent -> child in metres and x y z w; stamp_ns None for /tf_static.
+
+        Invalid ones are ignored, and new frames when there are MAX_FRAMES.
+        """
         try:
             pose = pose_from_quaternion(xyz, quaternion)
         except CalibrationError:
             return
         parent, child = parent.lstrip("/"), child.lstrip("/")
+        if max(len(parent), len(child)) > MAX_NAME or (len(self._parents) >= MAX_FRAMES and child not in self._parents):
+            return
         self._parents[child] = parent
         if stamp_ns is None:
             self._static[child] = pose
@@ -58,9 +66,9 @@ class TfTree:
         return None if up is None or down is None else np.linalg.inv(down) @ up
 
     def _to_root(self, frame: str) -> list[str]:
-        """The frame and its ancestors; stops at a cycle."""
+        """The frame and its ancestors; stops at a cycle, and after MAX_CHAIN."""
         chain = [frame]
-        while chain[-1] in self._parents and self._parents[chain[-1]] not in chain:
+        while len(chain) < MAX_CHAIN and chain[-1] in self._parents and self._parents[chain[-1]] not in chain:
             chain.append(self._parents[chain[-1]])
         return chain
 

@@ -114,11 +114,15 @@ class HealthReport:
 
 
 class HealthMonitor:
-    """Monitors the image health of one camera."""
+    """Monitors the image health of one camera.
+
+    flag_identical  whether identical images are flagged; false for simulators without noise
+    """
 
     def __init__(self, limits: HealthLimits | None = None) -> None:
         self.limits = limits or HealthLimits()
         self.bad_images = 0
+        self.flag_identical = True
         self._refused = NO_FLAGS
         self._clock = ClockCheck()
         self._frozen = FrozenImageDetector()
@@ -136,7 +140,8 @@ class HealthMonitor:
         self._size = frame.image.shape
         small = sample(frame.image)
         values = image_values(frame.image, small)
-        flags |= self._frozen.update(crc32(small.data), frame.stamp_ns, self.limits)
+        if self.flag_identical:
+            flags |= self._frozen.update(crc32(small.data), frame.stamp_ns, self.limits)
         flags |= image_flags(values, self.limits) | self._baseline.update(values, small, frame.stamp_ns, self.limits)
         return HealthReport(flags, values | self._baseline.values | {"bad_images": float(self.bad_images)})
 

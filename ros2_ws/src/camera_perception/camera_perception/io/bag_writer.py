@@ -1,11 +1,10 @@
-"""Writing recordings that `ros2 bag` reads: one mcap file and its metadata.yaml in a folder.
+"""Writing recordings that `ros2 bag` reads: mcap files and their metadata.yaml in a folder.
 
 Chunks are written to the file as they fill, so that a truncated recording can be read up to its last chunk.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,9 @@ import yaml
 from camera_perception.core.errors import BagError
 from camera_perception.io.cdr import serialize
 from camera_perception.io.offered_qos import by_name
-from camera_perception.io.ros_types import definition, typestore
+from camera_perception.io.recording.mcap_file import McapFile
+from camera_perception.io.recording.metadata import Topic, write_metadata
+from camera_perception.io.ros_types import definition
 
 CHUNK_BYTES = 1 << 20
 # Of rosbag2 metadata: 9 since Iron, 8 for Humble.
@@ -26,32 +27,62 @@ VERSIONS = (8, 9)
 class BagWriter:
     """A recording being written; also a context manager that closes it.
 
-    path      a new folder; or a name ending in .mcap for that file alone, without metadata.yaml
-    version   9, or 8 for ROS 2 Humble
-    compress  for small messages; writing raw images takes ten times as long with it
+    path         a new folder; or a name ending in .mcap for that file alone, without metadata.yaml
+    version      9, or 8 for ROS 2 Humble
+    compress     for small messages; writing raw images takes ten times as long with it
+    sync         every flush waits for the disk, so that a power cut loses no more than a crash of the process
+    split_bytes, split_ns  size and duration after which the next file of the folder begins; 0: one file
     raises BagError when path exists already or the disk is full; what was written stays readable
+
+    counts   messages per topic that can be read from the disk, also after an error
+    pending  messages that the next flush writes
+    dropped  messages that were accepted and could not be written
     """
 
-    def __init__(self, path: Path | str, *, version: int = 9, compress: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        version: int = 9,
+        compress: bool = False,
+        sync: bool = False,
+        split_bytes: int = 0,
+        split_ns: int = 0,
+    ) -> None:
         if version not in VERSIONS:
             raise BagError(f"rosbag2 metadata version {version} is not supported: give 8 (Humble) or 9 (Jazzy)")
         self.path = Path(path)
-        self.counts: Counter[str] = Counter()
-        self._version = version
-        self._channels: dict[str, tuple[int, str]] = {}
+        self._accepted = 0
+        self._version, self._compress, self._sync = version, compress, sync
+        self._split_bytes, self._split_ns = split_bytes, split_ns
+        self._topics: dict[str, Topic] = {}
+        self._splits: list[McapFile] = []
+        self._channels: dict[str, int] = {}
         self._schemas: dict[str, int] = {}
-        self._qos: dict[str, Any] = {}
-        self._first_ns, self._last_ns = 2**63 - 1, 0
-        self._stream, self._mcap = self._open(compress)
+        self._closed = False
+        self._mcap = self._open_first()
 
     @property
     def file(self) -> Path:
-        return self.path if self.path.suffix == ".mcap" else self.path / f"{self.path.name}_0.mcap"
+        """The file being written."""
+        return self._file(len(self._splits))
 
     @property
     def topics(self) -> list[str]:
         """Topics announced so far."""
-        return list(self._channels)
+        return list(self._topics)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return sum((split.counts for split in (*self._splits, self._mcap)), Counter[str]())
+
+    @property
+    def pending(self) -> int:
+        return sum(self._mcap.pending.values())
+
+    @property
+    def dropped(self) -> int:
+        return self._accepted - sum(self.counts.values()) - self.pending
 
     def add_topic(self, topic: str, kind: str, text: str | None = None, qos: Sequence[Any] | None = None) -> None:
         """Announce a topic.
@@ -60,26 +91,20 @@ class BagWriter:
         qos   profiles offered by its publishers, as in Contents; players use them: latched topics stay latched.
               None: by the topic's name, so that /tf_static is always latched
         """
-        if topic in self._channels:
+        if topic in self._topics:
             return
-        if kind not in self._schemas:
-            text = definition(kind) if text is None else text
-            self._schemas[kind] = self._mcap.register_schema(kind, "ros2msg", text.encode())
-        self._qos[topic] = self._offered(by_name(topic) if qos is None else qos)
-        offered = self._qos[topic]
-        metadata = {"offered_qos_profiles": offered if isinstance(offered, str) else yaml.safe_dump(offered)}
-        channel = self._mcap.register_channel(topic, "cdr", self._schemas[kind], metadata)
-        self._channels[topic] = channel, kind
+        text = definition(kind) if text is None else text
+        self._topics[topic] = Topic(kind, text, self._offered(by_name(topic) if qos is None else qos))
+        self._register(topic)
 
     def write(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
         """One serialised message of an announced topic."""
-        channel, _ = self._channels[topic]
-        try:
-            self._mcap.add_message(channel, log_time=stamp_ns, publish_time=stamp_ns, data=bytes(data))
-        except OSError as error:
-            raise BagError(f"{self.file} cannot be extended ({error.strerror}): make room on the disk") from error
-        self.counts[topic] += 1
-        self._first_ns, self._last_ns = min(self._first_ns, stamp_ns), max(self._last_ns, stamp_ns)
+        if self._is_full(stamp_ns):
+            self._split()
+        self._mcap.add_message(self._channels[topic], stamp_ns, bytes(data))
+        self._accepted += 1
+        if self._mcap.buffered > CHUNK_BYTES:
+            self.flush()
 
     def write_fields(self, topic: str, kind: str, stamp_ns: int, values: Mapping[str, Any]) -> None:
         """One message given as nested fields; announces its topic."""
@@ -87,24 +112,24 @@ class BagWriter:
         self.write(topic, stamp_ns, serialize(kind, values))
 
     def flush(self) -> None:
-        """Write everything buffered to the file."""
-        self._mcap.flush()
+        """Write everything buffered to the file. BagError when that fails: then what was buffered is dropped."""
+        try:
+            self._mcap.commit()
+        except OSError as error:
+            raise BagError(f"{self.file} cannot be extended ({error.strerror}): make room on the disk") from error
 
     def close(self) -> None:
         """Finish file and metadata; safe to call twice. BagError when the disk is full."""
-        if self._stream.closed:
+        if self._closed:
             return
+        self._closed = True
         try:
-            self._mcap.finish()
-            self._stream.close()
-            self._write_metadata()
+            self._finish_file()
         except OSError as error:
             raise BagError(
                 f"{self.file} could not be finished ({error.strerror}): make room, then run "
                 f"`camera-perception repair-bag {self.path}`; what was recorded is readable"
             ) from error
-        finally:
-            _close_quietly(self._stream)
 
     def __enter__(self) -> BagWriter:
         return self
@@ -112,72 +137,57 @@ class BagWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self, compress: bool) -> tuple[Any, Any]:
+    def _finish_file(self) -> None:
+        """Index and metadata.yaml, the latter also when there is no room for the index."""
         try:
-            from mcap.writer import CompressionType, Writer
-        except ImportError as error:
-            raise BagError(f"recordings need the '{error.name}' package: pip install mcap") from error
+            self._mcap.finish()
+        finally:
+            if self.path.suffix != ".mcap":
+                write_metadata(self.path, self._version, self._topics, [*self._splits, self._mcap])
+
+    def _file(self, number: int) -> Path:
+        return self.path if self.path.suffix == ".mcap" else self.path / f"{self.path.name}_{number}.mcap"
+
+    def _open_first(self) -> McapFile:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=self.file == self.path)
-            stream = self.file.open("xb")
+            return McapFile(self.file, compress=self._compress, sync=self._sync)
+        except ImportError as error:
+            raise BagError(f"recordings need the '{error.name}' package: pip install mcap") from error
         except FileExistsError as error:
             raise BagError(f"{self.path} exists already: choose another name or remove it") from error
         except OSError as error:
             raise BagError(f"{self.path} cannot be written ({error.strerror}): choose another folder") from error
-        compression = CompressionType.ZSTD if compress else CompressionType.NONE
-        writer = Writer(stream, chunk_size=CHUNK_BYTES, compression=compression)
-        writer.start(profile="ros2", library="camera_perception")
-        return stream, writer
+
+    def _is_full(self, stamp_ns: int) -> bool:
+        """Whether the file has the size or duration of a split."""
+        mcap = self._mcap
+        if mcap.first_ns is None or self.path.suffix == ".mcap":
+            return False
+        large = 0 < self._split_bytes <= mcap.size + mcap.buffered
+        return large or 0 < self._split_ns <= stamp_ns - mcap.first_ns
+
+    def _split(self) -> None:
+        """Finish the file and open the next; all topics are announced in it."""
+        try:
+            self._finish_file()
+            mcap = McapFile(self._file(len(self._splits) + 1), compress=self._compress, sync=self._sync)
+        except OSError as error:
+            raise BagError(f"{self.path} cannot be split ({error.strerror}): make room on the disk") from error
+        self._splits.append(self._mcap)
+        self._mcap, self._channels, self._schemas = mcap, {}, {}
+        for topic in self._topics:
+            self._register(topic)
+
+    def _register(self, topic: str) -> None:
+        kind, text, offered = self._topics[topic]
+        if kind not in self._schemas:
+            self._schemas[kind] = self._mcap.add_schema(kind, "ros2msg", text.encode())
+        metadata = {"offered_qos_profiles": offered if isinstance(offered, str) else yaml.safe_dump(offered)}
+        self._channels[topic] = self._mcap.add_channel(topic, "cdr", self._schemas[kind], metadata)
 
     def _offered(self, qos: Sequence[Any]) -> Any:
         """Text in version 8, a list in version 9."""
         from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
 
         return dump_qos_v8(list(qos)) if self._version == 8 else dump_qos_v9(list(qos))
-
-    def _write_metadata(self) -> None:
-        if self.file == self.path:
-            return
-        part = self.path / "metadata.yaml.part"
-        part.write_text(yaml.safe_dump({"rosbag2_bagfile_information": self._metadata()}, sort_keys=False), "utf-8")
-        os.replace(part, self.path / "metadata.yaml")
-
-    def _metadata(self) -> dict[str, Any]:
-        count = sum(self.counts.values())
-        start = {"nanoseconds_since_epoch": self._first_ns if count else 0}
-        duration = {"nanoseconds": max(0, self._last_ns - self._first_ns) if count else 0}
-        file = {"path": self.file.name, "starting_time": start, "duration": duration, "message_count": count}
-        return {
-            "version": self._version,
-            "storage_identifier": "mcap",
-            "duration": dict(duration),
-            "starting_time": dict(start),
-            "message_count": count,
-            "topics_with_message_count": [self._topic(topic, kind) for topic, (_, kind) in self._channels.items()],
-            "compression_format": "",
-            "compression_mode": "",
-            "relative_file_paths": [self.file.name],
-            "files": [{**file, "starting_time": dict(start), "duration": dict(duration)}],
-            "custom_data": None,
-            "ros_distro": "camera_perception",
-        }
-
-    def _topic(self, topic: str, kind: str) -> dict[str, Any]:
-        metadata: dict[str, Any] = {"name": topic, "type": kind, "serialization_format": "cdr"}
-        metadata["offered_qos_profiles"] = self._qos[topic]
-        metadata["type_description_hash"] = type_hash(kind)
-        return {"topic_metadata": metadata, "message_count": self.counts[topic]}
-
-
-def type_hash(kind: str) -> str:
-    """The RIHS01 hash of a known type, else an empty string."""
-    store = typestore()
-    return str(store.hash_rihs01(kind)) if kind in store.types else ""
-
-
-def _close_quietly(stream: Any) -> None:
-    """Close a file whose disk is full: its buffer cannot be written, and close raises that error a second time."""
-    try:
-        stream.close()
-    except OSError:
-        pass

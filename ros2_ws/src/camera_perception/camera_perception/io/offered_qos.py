@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 LATCHED = ("tf_static", "robot_description", "model_info")  # last part of a topic's name
@@ -25,6 +26,21 @@ def profile(*, latched: bool = False, reliable: bool = True, depth: int = 10) ->
         unlimited,
         False,
     )
+
+
+def profiles_of(text: str) -> list[Any]:
+    """The profiles in `offered_qos_profiles` of a file; none where the text cannot be read."""
+    return list(_parsed(text))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[Any, ...]:
+    from rosbags.rosbag2.metadata import parse_qos
+
+    try:
+        return tuple(parse_qos(text))
+    except Exception:  # of a YAML reader, or of values of other kinds than expected
+        return ()
 
 
 def by_name(topic: str) -> list[Any]:

@@ -16,6 +16,7 @@ from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoLane, LaneLine, Objects, Perception, Road, Status
 
 NAN = float("nan")
+LAST_NS = 2**31 * 10**9 - 1  # of builtin_interfaces/Time
 OK, DEGRADED, INVALID = range(3)  # PerceptionFrame.status
 INVALIDATING = (
     Status.IMAGE_DARK
@@ -25,7 +26,14 @@ INVALIDATING = (
     | Status.BAD_IMAGE
     | Status.ENGINE_ERROR
 )
-HINTS = Status.DROPPING | Status.CPU_FALLBACK | Status.THERMAL | Status.RESOLUTION_CHANGED | Status.MOUNTING_CHANGED
+HINTS = (
+    Status.DROPPING
+    | Status.CPU_FALLBACK
+    | Status.THERMAL
+    | Status.RESOLUTION_CHANGED
+    | Status.MOUNTING_CHANGED
+    | Status.RANGE_STRETCHED
+)
 
 LAMP_COLORS = {"red": 1, "yellow": 2, "amber": 2, "green": 3, "white": 4}  # TrafficLightElement.color
 LAMP_SOLID_ON, LAMP_UNKNOWN = 14, 16
@@ -70,7 +78,7 @@ def perception_fields(
         "status_flags": int(perception.status_flags),
         "base_frame": perception.base_frame,
         "objects": _objects(perception, others, spec, velocity_over_ground or perception.velocity_over_ground),
-        "lanes": [_lane(lane) for lane in _left_to_right(perception.lanes)],
+        "lanes": [lane_fields(lane) for lane in _left_to_right(perception.lanes)],
         "ego_lane": ego_lane_fields(perception.ego_lane),
         "road": _road(perception.road),
         "traffic_lights": _traffic_lights(perception.objects, lights, spec),
@@ -80,6 +88,7 @@ def perception_fields(
 
 def header_fields(stamp_ns: int, frame_id: str) -> dict[str, Any]:
     """std_msgs/Header of a time in nanoseconds."""
+    stamp_ns = min(max(stamp_ns, -(2**31) * 10**9), LAST_NS)  # a stamp with too many nanoseconds may exceed its type
     return {"stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}, "frame_id": frame_id}
 
 
@@ -158,6 +167,11 @@ def _velocity(velocity: Sequence[float], over_ground: bool, cov: np.ndarray) -> 
     }
 
 
+def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[str, Any]]:
+    """PerceptionFrame.traffic_lights alone."""
+    return _traffic_lights(perception.objects, _by_score(perception.objects, spec)[1], spec)
+
+
 def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
     return [
         {
@@ -190,7 +204,8 @@ def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:
     return sorted(lanes, key=lambda lane: float(lane.points[0, 0]) if len(lane.points) else 0.0)
 
 
-def _lane(lane: LaneLine) -> dict[str, Any]:
+def lane_fields(lane: LaneLine) -> dict[str, Any]:
+    """All fields of a LaneLine message."""
     ground = lane.ground
     return {
         "lane_id": lane.lane_id,

@@ -52,18 +52,22 @@ def points_from_message(message: Any) -> np.ndarray:
     return (columns if finite.all() else columns[:, finite]).T
 
 
-def check_registered(message: Any, frame: Frame, camera: Camera) -> None:
-    """BadRange unless a depth image has the optical frame and the aspect ratio of the image."""
+def check_registered(message: Any, frame: Frame, camera: Camera, sideways: bool = False) -> None:
+    """BadRange unless a depth image has the optical frame and the aspect ratio of the image.
+
+    sideways  the image is turned by 90 or 270 degrees, the depth image not yet
+    """
     depth_frame, image_frame = message.header.frame_id.lstrip("/"), frame.frame_id.lstrip("/")
     if depth_frame != image_frame:
         raise BadRange(
             f"the depth image is in frame '{depth_frame}', the image in '{image_frame}': "
             "use the topic that is registered (aligned) to the camera"
         )
-    aspect, expected = message.width / max(message.height, 1), camera.width / camera.height
+    width, height = (camera.height, camera.width) if sideways else (camera.width, camera.height)
+    aspect, expected = message.width / max(message.height, 1), width / height
     if abs(aspect / expected - 1) > MAX_ASPECT_ERROR:
         raise BadRange(
-            f"the depth image is {message.width}x{message.height}, the image {camera.width}x{camera.height}: they "
+            f"the depth image is {message.width}x{message.height}, the image {width}x{height}: they "
             "cannot show the same view, use the topic that is registered (aligned) to the camera"
         )
 

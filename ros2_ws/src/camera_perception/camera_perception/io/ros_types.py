@@ -16,8 +16,16 @@ from camera_perception.core.errors import BagError
 
 OURS = "camera_perception_msgs"
 PERCEPTION_FRAME = f"{OURS}/msg/PerceptionFrame"
+FUSED_PERCEPTION = f"{OURS}/msg/FusedPerception"
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+COMPRESSED_VIDEO = "foxglove_msgs/msg/CompressedVideo"
+FFMPEG_PACKET = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
+VIDEO = {
+    COMPRESSED_VIDEO: "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format",
+    FFMPEG_PACKET: "std_msgs/Header header\nint32 width\nint32 height\nstring encoding\nuint64 pts\nuint8 flags\n"
+    "bool is_bigendian\nuint8[] data",
+}
 
 # The standard types inside our messages: nodes serialise without rosbags.
 STANDARD = {
@@ -81,6 +89,8 @@ def typestore() -> Any:
     ours: dict[str, Any] = {}
     for name, text in message_files().items():
         ours.update(get_types_from_msg(text, f"{OURS}/msg/{name}"))
+    for name, text in VIDEO.items():
+        ours.update(get_types_from_msg(text, name))
     store.register(ours)
     return store
 

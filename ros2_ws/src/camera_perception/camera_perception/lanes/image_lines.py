@@ -114,10 +114,18 @@ def _drivable_ids(names: tuple[str, ...]) -> np.ndarray:
     return table
 
 
-def road_from_drivable(drivable: ClassMap, image_size: tuple[int, int], columns: int = 64) -> Road:
-    """Boundary and coverage of the drivable area in an image (H, W); metric fields are unknown."""
+def road_from_drivable(
+    drivable: ClassMap, image_size: tuple[int, int], columns: int = 64, ignored: np.ndarray | None = None
+) -> Road:
+    """Boundary and coverage of the drivable area in an image (H, W); metric fields are unknown.
+
+    ignored  (h, w) bool of the map's shape: cells that are neither drivable nor in the way, such as the own bonnet
+    """
     cells = drivable_cells(drivable)
-    border, coverage = boundary(cells, image_size, columns), cv2.countNonZero(cells.view(np.uint8)) / cells.size
+    free, visible = cells, cells.size
+    if ignored is not None:
+        free, visible = cells | ignored, max(1, cells.size - int(np.count_nonzero(ignored)))
+    border, coverage = boundary(free, image_size, columns), cv2.countNonZero(cells.view(np.uint8)) / visible
     return Road(border, np.zeros((0, 2), np.float32), float("nan"), coverage)
 
 

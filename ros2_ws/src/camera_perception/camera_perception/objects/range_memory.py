@@ -10,6 +10,7 @@ import numpy as np
 from camera_perception.core.errors import BadRange, PerceptionError
 from camera_perception.core.types import Frame
 from camera_perception.geometry.camera import Camera
+from camera_perception.image.turn import Turn
 from camera_perception.io.range_messages import check_registered, depth_from_message, points_from_message
 from camera_perception.objects.range_fusion import Cloud, Depth, Ranges
 
@@ -43,11 +44,19 @@ class RangeMemory:
     """Messages of a depth camera and a lidar, decoded only when an image needs them.
 
     depth_topic, lidar_topic  named in `problems`; "" for a sensor that does not exist
+    turn                      of the images, which depth images need, too
     base_from                 (4, 4) pose in base_link of the frame with this name, fixed to the car; None if unknown
     problems                  sensor ("depth", "lidar"): why it did not contribute to the last image
     """
 
-    def __init__(self, depth_topic: str, lidar_topic: str, base_from: Callable[[str], np.ndarray | None]) -> None:
+    def __init__(
+        self,
+        depth_topic: str,
+        lidar_topic: str,
+        base_from: Callable[[str], np.ndarray | None],
+        turn: Turn | None = None,
+    ) -> None:
+        self._turn = turn or Turn()
         self._topics = {"depth": depth_topic, "lidar": lidar_topic}
         self._base_from = base_from
         self._depths, self._clouds = StampBuffer[Any](MAX_DEPTH_AGE_NS), StampBuffer[Any](MAX_LIDAR_AGE_NS)
@@ -80,8 +89,8 @@ class RangeMemory:
 
     def _depth(self, frame: Frame, camera: Camera) -> Depth:
         message, age = self._nearest(self._depths, "depth", frame)
-        check_registered(message, frame, camera)
-        return Depth(depth_from_message(message), age)
+        check_registered(message, frame, camera, sideways=self._turn.degrees in (90, 270))
+        return Depth(self._turn(depth_from_message(message)), age)
 
     def _cloud(self, frame: Frame, camera: Camera) -> Cloud:
         message, age = self._nearest(self._clouds, "lidar", frame)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage
@@ -16,7 +16,13 @@ from camera_perception.draw import overlay
 from camera_perception.engines import Engine
 from camera_perception.engines.select import load_engine
 from camera_perception.geometry.camera import Camera
+from camera_perception.geometry.camera_views import turned
+from camera_perception.image.files import decode_file
+from camera_perception.image.turn import Turn
+from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion, region_of
 from camera_perception.pipeline import Pipeline
+from camera_perception.tools.models.on_the_fly import folder_of
 
 
 class Perception:
@@ -27,23 +33,44 @@ class Perception:
     print(perception.names(seen), seen.objects.boxes)
     """
 
-    def __init__(self, spec: ModelSpec, engine: Engine, camera: Camera | None = None) -> None:
-        self.spec, self._engine = spec, engine
-        self._pipeline = Pipeline(spec, engine, camera)
+    def __init__(
+        self,
+        spec: ModelSpec,
+        engine: Engine,
+        camera: Camera | None = None,
+        turn: Turn | None = None,
+        ignored: IgnoredRegion | LearnedRegion | None = None,
+    ) -> None:
+        self.spec, self._engine, self._turn = spec, engine, turn or Turn()
+        camera = camera and turned(camera, self._turn.degrees, self._turn.mirror)
+        self._pipeline = Pipeline(spec, engine, camera, ignored=ignored)
         self._next_ns = 0
 
     @classmethod
     def load(
-        cls, model: Path | str, camera: Camera | None = None, *, engine: str = "auto", threads: int = 0
+        cls,
+        model: Path | str,
+        camera: Camera | None = None,
+        *,
+        engine: str = "auto",
+        threads: int = 0,
+        rotate: int = 0,
+        mirror: bool = False,
+        ignore: Sequence[str] = (),
     ) -> Perception:
-        """Open a model folder.
+        """Open a model folder, or an .onnx file that a decoder fits.
 
         camera   with its pose on the car, for results in metres
         engine   backend; auto: the fastest that reproduces the model's reference
         threads  CPU threads; 0: the engine decides
+        rotate   turns every image clockwise by 0, 90, 180 or 270 degrees; results are in turned images, the camera is
+                 that of images as they arrive
+        mirror   swaps left and right of every image, before turning
+        ignore   regions in which nothing is reported: PNG files in which they are white, or polygons "x,y x,y x,y" in
+                 fractions of width and height, or "auto": the own bonnet, learned from what never moves
         """
-        spec = load_spec(model)
-        return cls(spec, load_engine(spec, engine, threads=threads), camera)
+        spec, turn, ignored = load_spec(folder_of(Path(model))), Turn(rotate, mirror), region_of(ignore)
+        return cls(spec, load_engine(spec, engine, threads=threads), camera, turn, ignored)
 
     def __call__(self, image: np.ndarray | Path | str, stamp: float | None = None) -> Result:
         """What is in an image; objects and lanes are tracked from image to image.
@@ -54,7 +81,7 @@ class Perception:
         pixels = image if isinstance(image, np.ndarray) else _read(Path(image))
         stamp_ns = self._next_ns if stamp is None else round(stamp * 1e9)
         self._next_ns = stamp_ns + 10**8
-        return self._pipeline.run(Frame(pixels, stamp_ns))
+        return self._pipeline.run(Frame(self._turn(pixels), stamp_ns))
 
     def names(self, result: Result) -> list[str]:
         """The class name of each object."""
@@ -81,7 +108,8 @@ class Perception:
 
 
 def _read(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if image is None:
-        raise BadImage(f"{path} is not an image that OpenCV can read: give a picture, or an array (H, W, 3) in BGR")
-    return image
+    try:
+        return decode_file(path.read_bytes())
+    except (BadImage, OSError) as error:
+        hint = "give a picture, or an array (H, W, 3) in BGR"
+        raise BadImage(f"{path} is not an image that OpenCV can read ({error}): {hint}") from error

@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
+from camera_perception.core.documents.text import shorten
 from camera_perception_ros.camera.configured import ConfiguredCamera
 from camera_perception_ros.camera.fusion_watchdog import FusionWatchdog
 from camera_perception_ros.camera.processor import Answer
@@ -76,7 +77,7 @@ class ActiveCamera:
         self._configured.outputs.publish(answer.perception, answer.header, answer.spec)
 
     def _on_error(self, error: Exception) -> None:
-        self._log.error(f"a frame was lost: {error!r}", throttle_duration_sec=5.0)
+        self._log.error(shorten(f"a frame was lost: {error!r}"), throttle_duration_sec=5.0)
 
     # For the node
 

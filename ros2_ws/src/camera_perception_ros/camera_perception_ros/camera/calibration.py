@@ -18,8 +18,9 @@ from sensor_msgs.msg import CameraInfo
 from camera_perception.core.errors import CalibrationError
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.camera_views import turned
 from camera_perception.geometry.transforms import TfTree
-from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
 from camera_perception_ros.conversions.messages import camera_from_message, pose_from_transform, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 
@@ -48,7 +49,7 @@ class Tf2Transforms:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def base_from(self, base: str, frame: str, stamp_ns: int | None = None) -> np.ndarray | None:
-        for time in [Time()] if stamp_ns is None else [Time(nanoseconds=stamp_ns), Time()]:
+        for time in [Time()] if stamp_ns is None or stamp_ns < 0 else [Time(nanoseconds=stamp_ns), Time()]:
             if self._buffer.can_transform(base, frame, time):
                 return pose_from_transform(self._buffer.lookup_transform(base, frame, time).transform)
         return None
@@ -199,7 +200,7 @@ class Calibration:
             self.on_info(self._last)
 
     def _accept(self, camera: Camera) -> None:
-        self.camera = camera
+        self.camera = camera = turned(camera, self._params.rotate, self._params.mirror)
         self.flags = Status(0) if camera.metric else Status.TF_MISSING
         self.text = (
             "calibrated"

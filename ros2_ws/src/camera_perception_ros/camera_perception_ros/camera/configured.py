@@ -6,16 +6,22 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.engines.serving.model import Model, ModelRequest
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.camera.calibration import Calibration
-from camera_perception_ros.camera.model_server import ModelServer
+from camera_perception_ros.camera.models.model_server import ModelServer
 from camera_perception_ros.camera.processor import FrameProcessor
-from camera_perception_ros.outputs.publishers import OutputPublishers, optional_outputs, standard_outputs
+from camera_perception_ros.outputs.adapters import ModelDescriptions, camera_adapters
+from camera_perception_ros.outputs.publishers import (
+    OutputPublishers,
+    optional_outputs,
+    overridable_publisher,
+    standard_outputs,
+)
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.model_access import UNSIGNED, guarded
 from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.process import Stop, Stopped
 
@@ -31,8 +37,7 @@ class ConfiguredCamera:
     """Calibration, model and publishers; PerceptionError says why one of them cannot be opened.
 
     open_model    makes a Model of a ModelRequest
-    jpeg_quality  asked for each compressed overlay
-    keep_model    called with the folder of a model that a service has changed to
+    live          the parameters as they are now
     """
 
     def __init__(
@@ -41,28 +46,30 @@ class ConfiguredCamera:
         params: CameraParams,
         settings: Settings,
         open_model: Callable[[ModelRequest], Model],
-        jpeg_quality: Callable[[], int],
-        keep_model: Callable[[str], None],
+        live: Callable[[], CameraParams],
         stop: Stop | None,
     ) -> None:
         self._node = node
         name = camera_name(node, params.camera_name)
+        adapters = camera_adapters(params.adapters, lambda: live().traffic_light_group)
         self.calibration = Calibration(node, params)
         clock, log = node.get_clock(), node.get_logger()
         self.processor = FrameProcessor(self.calibration, clock, name, params, settings, log)
-        self.models = ModelServer(node, params, self.processor, open_model, name, keep_model)
+        self._descriptions = ModelDescriptions(node, params.adapters)
+        self.models = ModelServer(
+            node, params, self.processor, guarded(open_model, params), name, self._descriptions.publish
+        )
+        if not params.keys:
+            log.info(UNSIGNED)
         try:
             self.models.open(stop)
         except (PerceptionError, Stopped):
             self._close_model()
             raise
-        # As parameters: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
-        overridable = QoSOverridingOptions.with_default_policies()
-        self.publisher = node.create_lifecycle_publisher(
-            PerceptionFrame, "~/perception", RELIABLE, qos_overriding_options=overridable
-        )
+        self.publisher = overridable_publisher(node, PerceptionFrame, "~/perception", RELIABLE)
         optional, missing = optional_outputs()
-        self.outputs = OutputPublishers(node, standard_outputs(jpeg_quality) + optional, RELIABLE)
+        standard = standard_outputs(lambda: live().jpeg_quality)
+        self.outputs = OutputPublishers(node, [*standard, *optional, *adapters], RELIABLE)
         if missing:
             node.get_logger().info(f"optional outputs disabled (package not installed): {', '.join(missing)}")
 
@@ -73,4 +80,5 @@ class ConfiguredCamera:
 
     def _close_model(self) -> None:
         self.models.close()
+        self._descriptions.close()
         self.calibration.close()

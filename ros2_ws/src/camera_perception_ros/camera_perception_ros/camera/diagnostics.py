@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from camera_perception.core.documents.text import shorten
 from camera_perception.core.types import Status
 from camera_perception.core.types import flag_names as status_names
 
@@ -44,6 +45,7 @@ def status(name: str, level: bytes, message: str, hardware_id: str, values: Mapp
         KeyValue(key=key, value=f"{value:.3g}" if isinstance(value, float) else str(value))
         for key, value in values.items()
     ]
+    message = shorten(message)
     return DiagnosticStatus(name=name, level=level, message=message, hardware_id=hardware_id, values=pairs)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 
-RAW, COMPRESSED = "raw", "compressed"
+from camera_perception.io.ros_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, IMAGE
+
+RAW, COMPRESSED, FFMPEG, FOXGLOVE = "raw", "compressed", "ffmpeg", "foxglove"
+VIDEO = (FFMPEG, FOXGLOVE)
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,23 @@ class Publisher:
 
 @dataclass(frozen=True)
 class ImagePublishers:
-    """The publishers of the image topic and of its /compressed topic."""
+    """The publishers of the image topic, of its /compressed topic, and of its videos by transport."""
 
     topic: str
     raw: Sequence[Publisher]
     compressed: Sequence[Publisher]
+    video: Mapping[str, Sequence[Publisher]] = field(default_factory=dict)
+
+    def of(self, transport: str) -> Sequence[Publisher]:
+        return {RAW: self.raw, COMPRESSED: self.compressed, **self.video}.get(transport, ())
 
 
-IMAGE_TYPES = {RAW: "sensor_msgs/msg/Image", COMPRESSED: "sensor_msgs/msg/CompressedImage"}
+IMAGE_TYPES = {RAW: IMAGE, COMPRESSED: COMPRESSED_IMAGE, FFMPEG: FFMPEG_PACKET, FOXGLOVE: COMPRESSED_VIDEO}
+
+
+def topic_of(image_topic: str, transport: str) -> str:
+    """Where image_transport publishes a transport of an image topic."""
+    return image_topic if transport == RAW else f"{image_topic}/{transport}"
 
 
 def of_type(publishers: Sequence[Publisher], transport: str) -> list[Publisher]:
@@ -34,19 +47,16 @@ def of_type(publishers: Sequence[Publisher], transport: str) -> list[Publisher]:
 
 
 def choose(found: ImagePublishers) -> str | None:
-    """The transport to subscribe to: raw if both are published, None if neither is."""
-    if of_type(found.raw, RAW):
-        return RAW
-    if of_type(found.compressed, COMPRESSED):
-        return COMPRESSED
-    return None
+    """The transport to subscribe to: the first of raw, compressed and video that is published, None if none is."""
+    return next((transport for transport in IMAGE_TYPES if of_type(found.of(transport), transport)), None)
 
 
 def diagnose(found: ImagePublishers, transport: str | None, want_reliable: bool) -> str:
     """Why no image is received, and what to do about it."""
     wanted = transport or RAW
-    topic = found.topic + ("/compressed" if wanted == COMPRESSED else "")
-    publishers = found.compressed if wanted == COMPRESSED else found.raw
+    if wanted in VIDEO and (missing := missing_packages(wanted)):
+        return f"video on {topic_of(found.topic, wanted)} needs {' and '.join(missing)}: install, or set transport"
+    topic, publishers = topic_of(found.topic, wanted), found.of(wanted)
     if not publishers:
         return _absent(found, wanted, topic)
     matching = of_type(publishers, wanted)
@@ -60,11 +70,21 @@ def diagnose(found: ImagePublishers, transport: str | None, want_reliable: bool)
 
 
 def _absent(found: ImagePublishers, wanted: str, topic: str) -> str:
-    other = COMPRESSED if wanted == RAW else RAW
-    others = found.compressed if wanted == RAW else found.raw
-    if of_type(others, other):
-        other_topic = found.topic + ("/compressed" if other == COMPRESSED else "")
-        return (
-            f"nobody publishes {topic}, but {others[0].node} publishes {other_topic}: set transport to {other} or auto"
-        )
+    for other in IMAGE_TYPES:
+        if other != wanted and (others := of_type(found.of(other), other)):
+            published = f"{others[0].node} publishes {topic_of(found.topic, other)}"
+            needs = _needs(other) if other in VIDEO else ""
+            return f"nobody publishes {topic}, but {published}: set transport to {other} or auto{needs}"
     return f"nobody publishes {topic}: start the camera, or set image_topic (see `ros2 topic list`)"
+
+
+def _needs(transport: str) -> str:
+    """What a video transport needs, where it is missing."""
+    missing = missing_packages(transport)
+    return f", and install {' and '.join(missing)}" if missing else ""
+
+
+def missing_packages(transport: str) -> list[str]:
+    """Packages that a transport needs and that are not installed."""
+    needed = [IMAGE_TYPES[transport].partition("/")[0], *(["av"] if transport in VIDEO else [])]
+    return [package for package in needed if find_spec(package) is None]

@@ -13,18 +13,13 @@ import numpy as np
 from rclpy.clock import Clock
 from std_msgs.msg import Header
 
-from camera_perception.core.errors import (
-    BadImage,
-    ContextLost,
-    EngineError,
-    ModelError,
-    PerceptionError,
-    UnknownEncoding,
-)
+from camera_perception.core.documents.text import shorten
+from camera_perception.core.errors import BadImage, ContextLost, EngineError, ModelError, UnknownEncoding
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoMotion, Frame, Perception, Status
 from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
+from camera_perception.image.reader import ImageReader
 from camera_perception.io.cdr import serialize
 from camera_perception.io.perception_frame import failed_fields, perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
@@ -34,6 +29,7 @@ from camera_perception.tools.drift.monitor import DriftMonitor, open_monitor
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.diagnostics import Counts
 from camera_perception_ros.conversions.clock import age_ms, ahead_problem, ahead_s
+from camera_perception_ros.conversions.cv_bridge import fallback
 from camera_perception_ros.conversions.messages import frame_from_message, stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
@@ -102,12 +98,15 @@ class FrameProcessor:
         self.serving: Serving | None = None
         self.failure, self.fatal = "", False
         self.counts = Counts()
+        self._reader = ImageReader(params.turn, params.range16, fallback(), log.warning)
+        self._ignored = params.ignored_region
         self.odometry = Odometry()
         self.ranges: RangeMemory | None = None
         if params.depth_topic or params.lidar_topic:
-            self.ranges = RangeMemory(params.depth_topic, params.lidar_topic, calibration.base_from)
+            self.ranges = RangeMemory(params.depth_topic, params.lidar_topic, calibration.base_from, params.turn)
         self._closed = self._hot = False
         self._turn = threading.Lock()  # held for a frame: models change between two of them
+        self._swap = threading.Lock()  # held for a moment: no model comes while the processor is closed
         self._busy_since: float | None = None
         self._last_ns: int | None = None
         self._motion: EgoMotion | None = None
@@ -116,7 +115,11 @@ class FrameProcessor:
         """Use changed thresholds and limits from the next image on."""
         self._params = params
         if self.serving is not None:
-            self.serving.pipeline.tune(params.thresholds)
+            self._tune(self.serving.pipeline)
+
+    def _tune(self, pipeline: Pipeline) -> None:
+        pipeline.tune(self._params.thresholds)
+        pipeline.flag_identical_images(self._params.identical_images == "flag")
 
     def report_heat(self, hot: bool) -> None:
         """Flag the following frames with THERMAL, or no longer."""
@@ -124,36 +127,57 @@ class FrameProcessor:
 
     # Models
 
-    def serve(self, model: Model, fallback: bool = False) -> None:
-        """Use a model from the next image on and close the previous one. From any thread.
+    def tried(self, model: Model, fallback: bool = False) -> Serving:
+        """A model that has passed a grey image through all steps, ready to `serve`. From any thread.
 
-        EngineError or ModelError when it fails on a grey image; it is closed then, and the previous one stays in use.
+        EngineError or ModelError when it fails; it is closed then.
         fallback  the model only stands in until a better one is ready
         """
         try:
             pipeline = tested_pipeline(model, self._params.base_frame, self._settings)
-            pipeline.tune(self._params.thresholds)
-            drift = self._drift_monitor(model)
-            self._take_turn()
-        except PerceptionError:
+            pipeline.ignored = self._ignored
+            return Serving(model, pipeline, self._drift_monitor(model), fallback)
+        except BaseException:
             model.close()
             raise
+
+    def serve(
+        self,
+        serving: Serving,
+        unwanted: Callable[[], bool] = lambda: False,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Use a model from the next image on and close the previous one. From any thread.
+
+        False, and the new one is closed, when the node was cleaned up in the meantime or the model is unwanted by now.
+        EngineError, and the new one is closed, while the engine in use is stuck.
+        unwanted, accepted  asked and told between two images, in one step with the change
+        """
         try:
-            unused = self._replace(Serving(model, pipeline, drift, fallback))
+            self._take_turn()
+        except EngineError:
+            serving.model.close()
+            raise
+        try:
+            with self._swap:
+                used = not self._closed and not unwanted()
+                unused = self._replace(serving) if used else serving
+                if used:
+                    accepted()
         finally:
             self._turn.release()
         if unused is not None:
-            unused.close()
+            unused.model.close()
+        return used
 
-    def _replace(self, serving: Serving) -> Model | None:
-        """The model to close: the previous one, or the new one if the node was cleaned up in the meantime."""
-        if self._closed:
-            return serving.model
+    def _replace(self, serving: Serving) -> Serving | None:
+        """What was in use before."""
         previous = self.serving
         if previous is not None:
             serving.pipeline.continue_from(previous.pipeline)
+        self._tune(serving.pipeline)
         self.serving, self.failure = serving, ""
-        return previous.model if previous is not None else None
+        return previous
 
     def _drift_monitor(self, model: Model) -> DriftMonitor | None:
         """None, and a warning, when the profile does not fit: it must not keep the camera from working."""
@@ -176,8 +200,9 @@ class FrameProcessor:
 
     def close(self) -> None:
         """Close the engine; a model that arrives later is closed at once."""
-        self._closed = True
-        if self.serving is not None and not self.serving.model.close():
+        with self._swap:
+            self._closed, serving = True, self.serving
+        if serving is not None and not serving.model.close():
             self._log.error("the engine could not be closed; abandoning it until the process ends")
 
     # Frames
@@ -209,7 +234,7 @@ class FrameProcessor:
 
     def _perceive(self, message: Any, flags: Status) -> Perception:
         started = time.perf_counter_ns()
-        frame = frame_from_message(message, self._params.max_megapixels * 1_000_000)
+        frame = frame_from_message(message, self._params.max_megapixels * 1_000_000, self._reader)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
         serving = self.serving
         if serving is None:
@@ -238,12 +263,20 @@ class FrameProcessor:
             self._log.error(f"the engine failed; reopening it: {error}")
         self.serving = serving = replace(serving, reopened=True)
         try:
-            self.serving = serving = replace(serving, model=serving.model.reopened())
-            serving.pipeline.engine = serving.model.engine
+            self.serving = serving = self._reopened(serving)
             return serving.pipeline.run(frame, self._motion, ranges)
         except EngineError as error:
             self._give_up(error)
             raise
+
+    def _reopened(self, serving: Serving) -> Serving:
+        model = serving.model.reopened()
+        with self._swap:
+            if not self._closed:
+                serving.pipeline.engine = model.engine
+                return replace(serving, model=model)
+        model.close()
+        raise EngineError("the camera was cleaned up while its engine was reopened: configure it again")
 
     def _give_up(self, error: EngineError) -> None:
         self.failure, self.fatal = str(error), isinstance(error, ContextLost)
@@ -288,7 +321,7 @@ class FrameProcessor:
             self._log.warning(str(error), throttle_duration_sec=5.0)
             return Status.WRONG_ENCODING if isinstance(error, UnknownEncoding) else Status.BAD_IMAGE
         text = str(error) if isinstance(error, EngineError) else f"an image could not be processed: {error!r}"
-        self._log.error(text, throttle_duration_sec=5.0)
+        self._log.error(shorten(text), throttle_duration_sec=5.0)
         return Status.ENGINE_ERROR
 
     def _age_ms(self, stamp: Any) -> float:

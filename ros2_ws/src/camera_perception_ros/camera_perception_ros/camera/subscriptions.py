@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception_ros.camera import image_transport
-from camera_perception_ros.camera.image_transport import COMPRESSED, ImagePublishers, Publisher
+from camera_perception_ros.camera.image_transport import COMPRESSED, RAW, VIDEO, ImagePublishers, Publisher
+from camera_perception_ros.camera.video_input import VIDEO_DEPTH, VideoInput
 from camera_perception_ros.conversions.messages import stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 
@@ -36,6 +38,12 @@ def range_subscriptions(node: Node, params: CameraParams, memory: RangeMemory, q
     return [node.create_subscription(type_, topic, handler, qos) for type_, topic, handler in wanted if topic]
 
 
+def message_class(transport: str) -> Any:
+    """The message class of a transport; of video from a package that is imported only then."""
+    package, _, name = image_transport.IMAGE_TYPES[transport].split("/")
+    return getattr(import_module(f"{package}.msg"), name)
+
+
 class CameraInput:
     """Subscribes to raw or compressed images, CameraInfo, odometry and range sensors.
 
@@ -55,7 +63,8 @@ class CameraInput:
     ) -> None:
         self._node, self._params, self._on_image = node, params, on_image
         self.transport: str | None = None
-        self._found_compressed = False
+        self._found_before: str | None = None
+        self._video: VideoInput | None = None
         self._subscriptions = [node.create_subscription(CameraInfo, params.info_topic, on_info, self._qos())]
         if params.odometry_topic:
             odometry = node.create_subscription(Odometry, params.odometry_topic, on_odometry, ODOMETRY)
@@ -77,29 +86,35 @@ class CameraInput:
         )
 
     def _choose_transport(self) -> None:
-        """Subscribe to what is published. Compressed must be found twice: raw may be discovered a little later."""
+        """Subscribe to what is published. All but raw must be found twice: raw may be discovered a little later."""
         if self.transport is not None:
             return
         transport = image_transport.choose(self._image_publishers())
-        if transport == COMPRESSED and not self._found_compressed:
-            self._found_compressed = True
-        elif transport is not None:
+        if transport is None or image_transport.missing_packages(transport):
+            return
+        if transport in (RAW, self._found_before):
             self._subscribe(transport)
+        self._found_before = transport
 
     def _subscribe(self, transport: str) -> None:
         self.transport = transport
-        type_ = CompressedImage if transport == COMPRESSED else Image
-        topic = self._topic(transport)
-        self._subscriptions.append(self._node.create_subscription(type_, topic, self._on_image, self._qos()))
+        if image_transport.missing_packages(transport):
+            return  # silence_reason names them
+        handler, qos = self._on_image, self._qos()
+        if transport in VIDEO:
+            limit = self._params.max_megapixels * 1_000_000
+            self._video = VideoInput(self._on_image, self._node.get_logger(), limit)
+            handler, qos.depth = self._video.put, VIDEO_DEPTH
+        type_, topic = message_class(transport), self._topic(transport)
+        self._subscriptions.append(self._node.create_subscription(type_, topic, handler, qos))
 
     def _topic(self, transport: str) -> str:
-        return self._params.image_topic + ("/compressed" if transport == COMPRESSED else "")
+        return image_transport.topic_of(self._params.image_topic, transport)
 
     def _image_publishers(self) -> ImagePublishers:
-        raw, compressed = (
-            self._node.resolve_topic_name(self._topic(each)) for each in (image_transport.RAW, COMPRESSED)
-        )
-        return ImagePublishers(raw, self._publishers(raw), self._publishers(compressed))
+        topics = {each: self._node.resolve_topic_name(self._topic(each)) for each in image_transport.IMAGE_TYPES}
+        found = {each: self._publishers(topic) for each, topic in topics.items()}
+        return ImagePublishers(topics[RAW], found.pop(RAW), found.pop(COMPRESSED), found)
 
     def _publishers(self, topic: str) -> list[Publisher]:
         infos = self._node.get_publishers_info_by_topic(topic)
@@ -130,3 +145,5 @@ class CameraInput:
         self._node.destroy_timer(self._timer)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+        if self._video is not None:
+            self._video.close()

@@ -17,7 +17,8 @@ from camera_perception.core.types import ClassMap, Frame, Task
 from camera_perception.geometry.camera import Camera, camera_from_info, optical_from_rpy
 from camera_perception.geometry.odometry import yaw_from_quaternion
 from camera_perception.geometry.transforms import pose_from_quaternion
-from camera_perception.image.encodings import MAX_PIXELS, decode_compressed, decode_image
+from camera_perception.image.encodings import MAX_PIXELS
+from camera_perception.image.reader import ImageReader
 from camera_perception_ros.conversions.cv_bridge import fallback
 
 TASKS = {
@@ -38,22 +39,16 @@ def time_from_ns(nanoseconds: int) -> Time:
     return Time(sec=int(nanoseconds // 1_000_000_000), nanosec=int(nanoseconds % 1_000_000_000))
 
 
-def frame_from_message(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> Frame:
-    """Pixels, time and frame of an image message; BadImage when it holds no valid image or one above max_pixels."""
-    stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
-    if isinstance(message, CompressedImage):
-        return Frame(decode_compressed(memoryview(message.data), message.format, max_pixels), stamp, frame_id)
-    pixels = decode_image(
-        message.encoding,
-        message.height,
-        message.width,
-        message.step,
-        bool(message.is_bigendian),
-        memoryview(message.data),
-        fallback=fallback(),
-        max_pixels=max_pixels,
-    )
-    return Frame(pixels, stamp, frame_id)
+def frame_from_message(
+    message: Image | CompressedImage, max_pixels: int = MAX_PIXELS, reader: ImageReader | None = None
+) -> Frame:
+    """Pixels, time and frame of an image message; BadImage when it holds no valid image or one above max_pixels.
+
+    reader  of the messages of one camera in order; a new one by default
+    """
+    reader = reader or ImageReader(fallback=fallback())
+    pixels = reader.read(message, max_pixels)
+    return Frame(pixels, stamp_ns(message.header.stamp), message.header.frame_id, int(reader.flags))
 
 
 def camera_from_message(message: CameraInfo, pose: list[float] | np.ndarray | None, rectified: bool = False) -> Camera:

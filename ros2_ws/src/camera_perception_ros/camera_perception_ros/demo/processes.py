@@ -46,9 +46,16 @@ class Processes:
 
     def start_module(self, name: str, module: str, *arguments: str) -> None:
         """Start a Python module under a name, with its output in a log file."""
+        self._start(name, "-m", module, *arguments)
+
+    def start_program(self, name: str, program: str, *arguments: str) -> None:
+        """Start Python with a program text under a name, with its output in a log file."""
+        self._start(name, "-c", program, *arguments)
+
+    def _start(self, name: str, *arguments: str) -> None:
         with self.log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, *arguments],
                 env=self._env,
                 stdout=log,
                 stderr=log,
@@ -78,6 +85,11 @@ class Processes:
         lines = [line for line in self.log(name).read_text("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if "[ERROR]" in line or "Error" in line]
         return (errors or lines or ["no output"])[-1]
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        self._running[name].kill()
+        self._running[name].wait()
 
     def stop(self, *names: str, seconds: float = 8.0) -> dict[str, int]:
         """Interrupt processes and wait; after `seconds` they are killed. Returns exit codes by name."""

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from camera_perception.draw import bird_eye, image_grid, legend_entries, legend_strip, side_by_side
+from camera_perception.image.files import decode_file
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.ros_types import deserialize
 from camera_perception.io.video_file import VideoFile
@@ -56,7 +57,7 @@ class Canvas:
             if self._fused is None or not all(camera.stale for camera in message.cameras):
                 self._fused = message
         else:
-            self._images[topic] = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
+            self._images[topic] = decode_file(message.data)
             self._taken_ns[topic] = stamp_ns(message.header.stamp)
 
     def compose(self, now_ns: int) -> np.ndarray:

@@ -31,11 +31,11 @@ def occupancy_message(surroundings: Surroundings, header: Header) -> OccupancyGr
 
 
 def fused_outputs() -> list[Output]:
-    """New outputs: the markers remember what was published."""
+    """New outputs: the markers remember what was published. They get surroundings, header and traffic lights."""
     updates = MarkerUpdates()
     return [
-        Output("~/markers", MarkerArray, lambda each, header: updates.message(markers(each, header))),
-        Output("~/occupancy", OccupancyGrid, occupancy_message),
+        Output("~/markers", MarkerArray, lambda each, header, lights: updates.message(markers(each, header))),
+        Output("~/occupancy", OccupancyGrid, lambda each, header, lights: occupancy_message(each, header)),
     ]
 
 
@@ -59,6 +59,8 @@ def surroundings_from_fused(message: FusedPerception, roads: Sequence[np.ndarray
         roads=tuple(roads) if roads is not None else (ground,) if len(ground) >= 3 else (),
         free_distance=road.free_distance_ahead if road.has_ground else float("nan"),
         light=_own_light(message.traffic_lights),
+        velocity_covs=np.array([each.velocity_cov for each in found], float).reshape(-1, 2, 2),
+        over_ground=np.array([each.velocity_over_ground for each in found], bool),
         why_empty="no camera in time" if all(camera.stale for camera in message.cameras) else "",
     )
 

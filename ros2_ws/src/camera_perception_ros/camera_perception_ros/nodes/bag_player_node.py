@@ -42,6 +42,8 @@ class BagPlayerNode(StrictParametersMixin, Node):
         self._stop = stop
         self.params = Parameters(self, PlayerParams).read()
         self._bag = Bag(self.params.bag)
+        if not self._bag.contents.complete:
+            self.get_logger().warning(f"{self.params.bag} is damaged: {self._bag.contents.lost}")
         self._timeline = Timeline(self.params.rate)
         self._timeline.pause(self.params.start_paused)
         self._channels = open_channels(self, self._bag, self.params)

@@ -1,54 +1,34 @@
-"""Records topics into an mcap file, for installations without rosbag2. Messages stay serialized."""
+"""Records topics into mcap files, for installations without rosbag2. Messages stay serialized.
+
+Either continuously, or into memory, of which the service ~/save writes the last seconds.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_srvs.srv import Trigger
 
-from camera_perception.core.errors import BagError
+from camera_perception.core.errors import BagError, PerceptionError
+from camera_perception.io.bag_writer import BagWriter
 from camera_perception.tools.privacy.anonymize import carries_images
 from camera_perception.tools.privacy.live import open_live_cover
 from camera_perception_ros.bag.channels import recorded_profiles
-from camera_perception_ros.bag.record_writer import RecordWriter, unchanged
+from camera_perception_ros.bag.record_writer import RecordWriter, check_room, unchanged
+from camera_perception_ros.bag.ring_buffer import RingBuffer
 from camera_perception_ros.conversions.serialized import message_class
-from camera_perception_ros.params.params import ParameterError, Parameters, StrictParametersMixin, param
+from camera_perception_ros.params.params import Parameters, StrictParametersMixin
+from camera_perception_ros.params.recorder import RecorderParams
+from camera_perception_ros.runtime.background import when_done
 from camera_perception_ros.runtime.process import Stop
 
 DRAIN_TIMEOUT = 2.0  # seconds to empty the subscriptions at the end
-fixed = partial(param, read_only=True)
-
-
-@dataclass(frozen=True)
-class RecorderParams:
-    output: str = fixed("", "Folder to record into; it must not exist yet. Required.")
-    topics: list[str] = fixed([""], "Topics to record; an empty name: all.")
-    format_version: int = fixed(
-        9, "Version of the rosbag2 metadata: 9 for Jazzy and later, 8 for Humble.", low=8, high=9
-    )
-    queue_mib: int = fixed(
-        512,
-        "Memory in MiB for messages that wait for the disk; when it is full, messages are dropped and counted.",
-        low=1,
-        high=65536,
-    )
-    depth: int = fixed(100, "Queue depth of the subscriptions.", low=1, high=10000)
-    anonymize: bool = fixed(False, "Cover heads and number plates in images before they are written; needs model.")
-    model: str = fixed("", "Model folder with classes for people and vehicles, for anonymize.")
-
-    def check(self) -> None:
-        if not self.output:
-            raise ParameterError("parameter 'output' is empty: give the folder to record into")
-        if self.anonymize and not self.model:
-            raise ParameterError(
-                "parameter 'model' is empty: 'anonymize' needs a model that detects people and vehicles"
-            )
 
 
 class BagRecorderNode(StrictParametersMixin, Node):
@@ -56,15 +36,46 @@ class BagRecorderNode(StrictParametersMixin, Node):
         super().__init__("bag_recorder", **options)
         self._stop = stop
         self.params = Parameters(self, RecorderParams).read()
-        limit_bytes = self.params.queue_mib << 20
         self._cover = open_live_cover(self.params.model) if self.params.anonymize else None
-        self._writer = RecordWriter(
-            self.params.output, self.params.format_version, limit_bytes, self._failed, self._cover or unchanged
-        )
+        self._writer = self._open_buffer() if self.params.buffer_seconds else self._open_recording()
         self._discovered: set[str] = set()
         self._received = 0
         self._timer = self.create_timer(0.2, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._discover()
+
+    def _open_recording(self) -> RecordWriter:
+        params, min_free = self.params, self.params.min_free_mib << 20
+        check_room(Path(params.output), min_free)
+        bag = BagWriter(
+            params.output,
+            version=params.format_version,
+            sync=params.fsync,
+            split_bytes=params.split_mib << 20,
+            split_ns=round(params.split_seconds * 1e9),
+        )
+        return RecordWriter(bag, params.queue_mib << 20, self._failed, self._cover or unchanged, min_free)
+
+    def _open_buffer(self) -> RingBuffer:
+        params = self.params
+        self.create_service(Trigger, "~/save", self._on_save)
+        return RingBuffer(
+            Path(params.output), params.format_version, params.buffer_seconds, params.queue_mib << 20,
+            self._cover or unchanged, params.min_free_mib << 20,
+        )  # fmt: skip
+
+    async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Write the buffer in a thread: meanwhile messages still arrive."""
+        assert isinstance(self._writer, RingBuffer)
+        try:
+            response.message = await when_done(self._writer.save)
+            response.success = response.message.startswith("saved")
+        except (PerceptionError, OSError) as error:
+            response.message = f"not saved: {error}"
+        if response.success:  # two lines: rclpy wants one severity for each place in the code
+            self.get_logger().info(response.message)
+        else:
+            self.get_logger().error(response.message)
+        return response
 
     def _discover(self) -> None:
         wanted = set(filter(None, self.params.topics))

@@ -19,7 +19,10 @@ from camera_perception.engines.serving.model import Model, ModelRequest, open_mo
 from camera_perception_ros.camera import diagnostics, report
 from camera_perception_ros.camera.active import ActiveCamera
 from camera_perception_ros.camera.configured import ConfiguredCamera, camera_name
+from camera_perception_ros.camera.models.load_service import LoadModelService
+from camera_perception_ros.camera.models.model_server import ModelServer
 from camera_perception_ros.params.camera import CameraParams
+from camera_perception_ros.params.lock import ParameterLock
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.params.settings import SettingParameters
 from camera_perception_ros.runtime.lifecycle import ManagedNode
@@ -40,6 +43,10 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         self._open_model, self._keeping = open_model, False
         self._settings = SettingParameters(self, self._frozen)
         self._declared = Parameters(self, CameraParams, self._on_parameters, self._frozen, self._settings.names)
+        self._load_service = None
+        if self.get_parameter("load_service").value:
+            self._load_service = LoadModelService(self, self._models, self._keep_model)
+        self._lock = ParameterLock(self)
         self._read_gpu = gpu_reader()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time the node must report before the first /clock.
@@ -53,10 +60,17 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
             self.params,
             settings,
             self._open_model,
-            lambda: self.params.jpeg_quality,
-            self._keep_model,
+            lambda: self.params,
             self._stop,
         )
+
+    def destroy_node(self) -> None:
+        if self._load_service is not None:
+            self._load_service.finish()
+        super().destroy_node()
+
+    def _models(self) -> ModelServer | None:
+        return self.configured.models if self.configured is not None else None
 
     def _frozen(self) -> bool:
         return self.configured is not None and not self._keeping
@@ -65,7 +79,8 @@ class CameraNode(ManagedNode[ConfiguredCamera, ActiveCamera]):
         """Make a model loaded by service the parameter `model`, so that the next configure opens it again."""
         self._keeping = True
         try:
-            self.set_parameters([Parameter("model", value=folder)])
+            with self._lock.opened():
+                self.set_parameters([Parameter("model", value=folder)])
         finally:
             self._keeping = False
 

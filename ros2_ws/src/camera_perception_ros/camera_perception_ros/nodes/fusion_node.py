@@ -20,8 +20,10 @@ from camera_perception_ros.conversions.messages import pose_from_odometry
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
 from camera_perception_ros.fusion.outputs import fused_outputs, surroundings_from_fused
-from camera_perception_ros.outputs.publishers import OutputPublishers
+from camera_perception_ros.outputs.adapters import fused_adapters
+from camera_perception_ros.outputs.publishers import Output, OutputPublishers, overridable_publisher
 from camera_perception_ros.params.fusion import FusionParams
+from camera_perception_ros.params.lock import ParameterLock
 from camera_perception_ros.params.params import Parameters
 from camera_perception_ros.runtime.lifecycle import ManagedNode
 from camera_perception_ros.runtime.process import Stop
@@ -33,10 +35,10 @@ VIEW_RATE = 10.0  # Hz, of markers and grids for display: each costs more than t
 class ConfiguredFusion:
     """The publishers of a fusion node, from configure to cleanup."""
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: LifecycleNode, adapters: list[Output]) -> None:
         self._node = node
-        self.publisher = node.create_lifecycle_publisher(FusedPerception, "~/fused", RELIABLE)
-        self.outputs = OutputPublishers(node, fused_outputs(), RELIABLE)
+        self.publisher = overridable_publisher(node, FusedPerception, "~/fused", RELIABLE)
+        self.outputs = OutputPublishers(node, [*fused_outputs(), *adapters], RELIABLE)
 
     def close(self) -> None:
         self._node.destroy_lifecycle_publisher(self.publisher)
@@ -71,7 +73,8 @@ class ActiveFusion:
         self._configured.publisher.publish(message)
         outputs = self._configured.outputs
         if message.seq % self._views_every == 0 and outputs.wanted():
-            outputs.publish(surroundings_from_fused(message, self.merger.roads), message.header)
+            surroundings = surroundings_from_fused(message, self.merger.roads)
+            outputs.publish(surroundings, message.header, message.traffic_lights)
 
     def close(self) -> None:
         """Stop, and let listeners get what was published."""
@@ -87,13 +90,14 @@ class FusionNode(ManagedNode[ConfiguredFusion, ActiveFusion]):
     def __init__(self, stop: Stop | None = None, name: str = "fusion", **options: Any) -> None:
         super().__init__(name, **options)
         self._declared = Parameters(self, FusionParams, self._on_parameters, lambda: self.configured is not None)
+        self._lock = ParameterLock(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(diagnostics.REPORT_PERIOD, self._report, clock=steady)
 
     def configure(self) -> ConfiguredFusion:
         self.params = self._declared.read()
-        return ConfiguredFusion(self)
+        return ConfiguredFusion(self, fused_adapters(self.params.adapters, lambda: self.params.traffic_light_group))
 
     def activate(self, configured: ConfiguredFusion) -> ActiveFusion:
         return ActiveFusion(self, configured, self.params)

@@ -17,15 +17,16 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from camera_perception.io.bag_reader import RawMessage
-from camera_perception.io.ros_types import PERCEPTION_FRAME
+from camera_perception.io.ros_types import FUSED_PERCEPTION, PERCEPTION_FRAME, deserialize, fields_from_message
 from camera_perception.tools.live.access import open_access
+from camera_perception.tools.live.fused import FUSED, fused_text
 from camera_perception.tools.live.hello import HELLO, Hello
 from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.protocol import Command, LiveFrame, packed, to_json
 from camera_perception.tools.live.server import LiveServer
 from camera_perception.tools.live.topics import FrameMatcher, image_topic_of
 from camera_perception.tools.privacy.live import open_live_cover
-from camera_perception_msgs.msg import ModelInfo, PerceptionFrame
+from camera_perception_msgs.msg import FusedPerception, ModelInfo, PerceptionFrame
 from camera_perception_ros.conversions.serialized import header_stamp_ns, message_class
 from camera_perception_ros.params.params import ParameterError, Parameters, StrictParametersMixin, param
 from camera_perception_ros.runtime.process import Stop, leave_with, run
@@ -76,6 +77,7 @@ class LiveNode(StrictParametersMixin, Node):
         self.hub = Hub()
         self._cover = open_live_cover(self.params.model) if self.params.anonymize else None
         self._cameras: dict[str, Watched] = {}
+        self._fusion: Any = None  # the subscription of the first fusion node, while somebody watches
         self._commands: SimpleQueue[Command] = SimpleQueue()  # from the server's thread
         access = open_access(self.params.host, self.params.token)
         self.server = LiveServer(self.hub, self._commands.put, access, self.params.port).start()
@@ -91,12 +93,24 @@ class LiveNode(StrictParametersMixin, Node):
         for topic, kind in topics.items():
             if kind == PERCEPTION_FRAME and topic not in self._cameras and self._wanted(topic):
                 self._add(topic)
+        self._watch_fusion(sorted(topic for topic, kind in topics.items() if kind == FUSED_PERCEPTION))
         for topic, camera in self._cameras.items():
             images = image_topic_of(topic, topics)
             if len(self.hub) and not camera.subscriptions and images:
                 self._subscribe(camera, topic, images, topics[images])
             elif not len(self.hub) and camera.subscriptions:
                 self._unsubscribe(camera)
+
+    def _watch_fusion(self, topics: list[str]) -> None:
+        if len(self.hub) and self._fusion is None and topics:
+            self._fusion = self.create_subscription(FusedPerception, topics[0], self._on_fused, NEWEST, raw=True)
+        elif not len(self.hub) and self._fusion is not None:
+            self.destroy_subscription(self._fusion)
+            self._fusion = None
+
+    def _on_fused(self, data: bytes) -> None:
+        fields = fields_from_message(deserialize(FUSED_PERCEPTION, data))
+        self.hub.publish(FUSED, fused_text(fields, [camera["camera_name"] for camera in fields["cameras"]]))
 
     def _wanted(self, topic: str) -> bool:
         namespace, wanted = topic.rsplit("/", 2)[0], set(filter(None, self.params.cameras))

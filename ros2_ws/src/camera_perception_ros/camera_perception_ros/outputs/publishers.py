@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -12,6 +13,7 @@ from nav_msgs.msg import Path
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -22,6 +24,15 @@ from camera_perception.draw import overlay
 from camera_perception.draw.scene import surroundings_of
 from camera_perception_ros.conversions import messages
 from camera_perception_ros.outputs.markers import MarkerUpdates, lane_path, markers
+
+
+def overridable_publisher(node: LifecycleNode, kind: type, topic: str, qos: QoSProfile) -> Any:
+    """A publisher whose QoS parameters change: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
+
+    rclpy writes them into the profile that it is given: other publishers must not share it.
+    """
+    options = QoSOverridingOptions.with_default_policies()
+    return node.create_lifecycle_publisher(kind, topic, copy(qos), qos_overriding_options=options)
 
 
 @dataclass(frozen=True)
@@ -98,9 +109,7 @@ class OutputPublishers:
 
     def __init__(self, node: LifecycleNode, outputs: list[Output], qos: QoSProfile) -> None:
         self._node = node
-        self._publishers = [
-            (output, node.create_lifecycle_publisher(output.type, output.topic, qos)) for output in outputs
-        ]
+        self._publishers = [(output, overridable_publisher(node, output.type, output.topic, qos)) for output in outputs]
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""

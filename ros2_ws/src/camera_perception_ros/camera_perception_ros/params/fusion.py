@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from camera_perception_ros.params import adapters
+from camera_perception_ros.params.lock import LOCK
 from camera_perception_ros.params.params import ParameterError, param
 
 
@@ -22,11 +24,22 @@ class FusionParams:
     odometry_topic: str = param(
         "", "Odometry of base_frame: compensates the car's motion since each camera's frame. Empty: none."
     )
+    lock_parameters: bool = LOCK
+    adapters: list[str] = param([""], adapters.DESCRIPTION)
+    traffic_light_group: int = param(
+        0,
+        "Id in the map of the traffic light group that governs the car's lane, for the autoware adapter; 0: unknown, "
+        "nothing is published.",
+        low=0,
+        high=2**62,
+        live=True,
+    )
     autostart: bool = param(
         False, "Configure and activate on start-up; false when a lifecycle manager is used.", read_only=True
     )
 
     def check(self) -> None:
+        adapters.chosen(self.adapters)
         if not self.names:
             raise ParameterError("parameter 'cameras' is empty: name the cameras to fuse")
         if len(set(self.names)) != len(self.names):

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception_ros.params.answered import answered
 
 P = TypeVar("P")
 
@@ -141,6 +142,10 @@ class StrictParametersMixin:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         options["automatically_declare_parameters_from_overrides"] = True
         super().__init__(*arguments, **options)
+
+    def create_service(self, kind: Any, name: str, callback: Any, **options: Any) -> Any:
+        """As in rclpy, but whoever calls gets an answer, also from a callback that fails."""
+        return super().create_service(kind, name, answered(callback), **options)  # type: ignore[misc]
 
     def declare_parameters(self, namespace: str, parameters: list[Any], ignore_override: bool = False) -> Any:
         """As in rclpy, but without parameters that have no value, such as empty lists in YAML: rclpy would raise."""

@@ -8,7 +8,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import PerceptionError
+from camera_perception_ros.params.answered import answered
 from camera_perception_ros.params.params import StrictParametersMixin
 from camera_perception_ros.runtime.process import Stopped
 
@@ -37,7 +39,7 @@ def log_transition_errors(transition: Transition) -> Transition:
             while where is not None and where.tb_next is not None:
                 where = where.tb_next
             line = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-            node.failure = f"{transition.__name__}: {type(error).__name__}: {error} ({line})"
+            node.failure = shorten(f"{transition.__name__}: {type(error).__name__}: {error} ({line})")
             node.get_logger().error(node.failure)
             raise
 
@@ -55,6 +57,7 @@ class ManagedNode(StrictParametersMixin, LifecycleNode, Generic[Configured, Acti
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
+        self._service_change_state.callback = answered(self._service_change_state.callback)
         self.configured: Configured | None = None
         self.active: Active | None = None
         self.lifecycle_state = "unconfigured"

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.core.shared_memory import sweep
@@ -21,9 +21,7 @@ from camera_perception_ros.params.params import CONFIGURATION_ERROR
 if TYPE_CHECKING:
     from rclpy.executors import Executor
     from rclpy.node import Node
-    from rclpy.task import Future
 
-T = TypeVar("T")
 EXIT_CONTEXT_LOST = 3  # exit code: the GPU's context is lost, a restarted process recovers
 EXIT_TIMEOUT = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
 
@@ -127,47 +125,6 @@ def _shut_down(executor: Executor, nodes: Sequence[Node]) -> None:
             _log(f"could not close {node.get_name()}: {error!r}")
     executor.shutdown(timeout_sec=0.5)
     rclpy.try_shutdown()
-
-
-def in_background(work: Callable[[], T], stop: Stop | None) -> T:
-    """Run work in a thread and return its result: building an engine takes minutes, and a signal must end the process.
-
-    Raises what work raises, and Stopped as soon as stop is set; the thread is then abandoned.
-    """
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=target, name="loading", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.05)
-        if stop:
-            raise Stopped
-    if failed:
-        raise failed[0]
-    return done[0]
-
-
-def when_done(work: Callable[[], T]) -> Future:
-    """Run work in a thread and return a future; for callbacks that must not block the executor."""
-    from rclpy.task import Future
-
-    future: Future = Future()
-
-    def target() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=target, name="loading", daemon=True).start()
-    return future
 
 
 def leave_with(code: int) -> NoReturn:

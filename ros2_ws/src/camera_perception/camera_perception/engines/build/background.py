@@ -10,6 +10,8 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.engines.serving.model import Model
 from camera_perception.engines.tensorrt.manifest import Progress
 
+CANCELLED = "the engine build was cancelled; nothing was changed"
+
 
 @dataclass(frozen=True)
 class BuildState:
@@ -36,10 +38,14 @@ class BackgroundBuild:
     """Builds a model's engine in a thread of its own; TensorRT does not hold the GIL while it builds.
 
     build     takes a progress callback and returns an opened model, whose engine passed its checks
-    finished  called with that model in the build's thread, unless the build was cancelled; takes over the model
+    finished  called with that model in the build's thread; takes it over, and closes it if the build was cancelled,
+              which the function that it is given says: to be asked when nothing can happen any more before the model
+              is in use
     """
 
-    def __init__(self, build: Callable[[Progress], Model], finished: Callable[[Model], None]) -> None:
+    def __init__(
+        self, build: Callable[[Progress], Model], finished: Callable[[Model, Callable[[], bool]], None]
+    ) -> None:
         self._state, self._stop = BuildState(), threading.Event()
         self._build, self._finished = build, finished
         self._thread = threading.Thread(target=self._run, name="engine build", daemon=True)
@@ -65,16 +71,14 @@ class BackgroundBuild:
     def _run(self) -> None:
         try:
             model = self._build(self._progress)
-            if self._stop.is_set():
-                model.close()
-            else:
-                self._finished(model)
+            self._finished(model, self._stop.is_set)
         except PerceptionError as error:
             self._end("cancelled" if self._stop.is_set() else "failed", str(error))
         except Exception as error:  # a thread that ended silently would leave the state at "building"
-            self._end("failed", f"the build failed ({error!r}): run `camera-perception build-engine` by hand")
+            text = f"the build failed ({error!r}): run `camera-perception build-engine` by hand"
+            self._end(*(("cancelled", CANCELLED) if self._stop.is_set() else ("failed", text)))
         else:
-            self._end("cancelled" if self._stop.is_set() else "done", f"{model.name} is in use")
+            self._end(*(("cancelled", CANCELLED) if self._stop.is_set() else ("done", f"{model.name} is in use")))
 
     def _end(self, state: str, message: str) -> None:
         self._state = replace(self._state, state=state, message=message)

@@ -17,9 +17,11 @@ from camera_perception.engines import tensorrt
 from camera_perception.engines.build.gates import Measure, check_points_lost, check_reference, points_lost
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import median_ms
+from camera_perception.engines.serving.trusted import unchanged
 from camera_perception.engines.tensorrt.manifest import BuildOptions, EngineKey, Manifest, Progress
 from camera_perception.engines.tensorrt.package import STANDARD, use
-from camera_perception.engines.tensorrt.store import build_lock, matching, read_plan, store
+from camera_perception.engines.tensorrt.seal import require_seal, sealed
+from camera_perception.engines.tensorrt.store import build_lock, matching, papers, read_plan, store
 
 if TYPE_CHECKING:
     from camera_perception.engines.tensorrt.builder import Plan
@@ -68,22 +70,30 @@ def build_engine(
     folder = folder or tensorrt.engine_folder()
     key = EngineKey.of(spec, tensorrt.machine(device), options)
     with build_lock(folder, key):
-        if not force and (existing := _existing(folder, key)):
+        if not force and (existing := _existing(folder, key, spec.signed_by)):
             return existing
         from camera_perception.engines.tensorrt.builder import build_plan
 
         started = perf_counter()
-        plan = build_plan(spec, key.options, progress, folder / _timing_name(key))
-        seconds = perf_counter() - started
-        manifest = _accepted(plan, spec, key, device, seconds, progress, measure, max_points_lost)
-        return BuiltEngine(store(folder, manifest, plan.data, plan.inspection), manifest, True)
+        # Whoever can write the folder can write the timing cache, which TensorRT parses: signed models do without.
+        timing_cache = None if spec.signed_by else folder / _timing_name(key)
+        with unchanged(spec):
+            plan = build_plan(spec, key.options, progress, timing_cache)
+            seconds = perf_counter() - started
+            manifest = _accepted(plan, spec, key, device, seconds, progress, measure, max_points_lost)
+            if key != EngineKey.of(spec, key.machine, key.options):
+                raise EngineError(f"{spec.folder} was changed during the build: build the engine again")
+        manifest = sealed(manifest, spec.signed_by)
+        path = store(folder, manifest, plan.data, plan.inspection, papers(spec.folder))
+        return BuiltEngine(path, manifest, True)
 
 
-def _existing(folder: Path, key: EngineKey) -> BuiltEngine | None:
-    """The engine that was built with the same options, unless it is damaged."""
+def _existing(folder: Path, key: EngineKey, signer: str) -> BuiltEngine | None:
+    """The engine that was built with the same options, unless it is damaged or lacks the seal of a signed model."""
     for path, manifest in matching(folder, key):
         if manifest.key == key:
             try:
+                require_seal(path, manifest, signer)
                 read_plan(folder, manifest)
             except EngineError as error:
                 log.warning("%s: building it again", error)

@@ -11,7 +11,7 @@ import numpy as np
 from camera_perception.core.errors import EngineError
 from camera_perception.engines import Engine, Slot
 from camera_perception.engines.serving.model import Model
-from camera_perception.engines.serving.shared_engine import SharedEngine
+from camera_perception.engines.serving.shared_engine import RELEASED_TWICE, SharedEngine
 
 MAX_WAIT = 0.005  # seconds that a camera waits for the others; cameras of a rig are triggered together
 
@@ -76,6 +76,8 @@ class BatchedEngine(SharedEngine):
 
     def release(self, slot: Any) -> None:
         with self._changed:
+            if slot not in self._rows:
+                raise EngineError(RELEASED_TWICE)
             self._rows.remove(slot)
             if not self._rows:
                 self._start_next_batch()

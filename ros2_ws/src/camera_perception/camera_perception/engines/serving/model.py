@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from camera_perception.core.errors import ModelError
-from camera_perception.core.model_spec import ModelSpec, load_spec
+from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Engine, infer
 from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.trusted import load_trusted, unchanged
 
 CLOSE_TIMEOUT = 5.0  # seconds; driver calls to a lost GPU may never return
 
@@ -24,12 +25,14 @@ class ModelRequest:
     backend       as the parameter `engine`: auto, or a backend, optionally followed by :PRECISION
     threads       of the CPU; 0 lets the backend decide
     gpu_letterbox let the GPU resize the image, where the backend can
+    trusted_keys  public keys, one of which must have signed the folder; empty: every folder is loaded
     """
 
     folder: str
     backend: str = "auto"
     threads: int = 0
     gpu_letterbox: bool = False
+    trusted_keys: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -40,11 +43,14 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Model:
-    """A model with its engine, and the request that opens the engine again after a failure."""
+    """A model with its engine, and the request that opens the engine again after a failure. Closing twice is safe."""
 
     spec: ModelSpec
     engine: Engine
     request: ModelRequest
+    _unclosed: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(1), init=False, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
@@ -58,6 +64,8 @@ class Model:
 
     def close(self) -> bool:
         """Close the engine; False when it did not stop within CLOSE_TIMEOUT and its thread was abandoned."""
+        if not self._unclosed.acquire(blocking=False):
+            return True
         thread = threading.Thread(target=self._close, name="closing", daemon=True)
         thread.start()
         thread.join(CLOSE_TIMEOUT)
@@ -74,12 +82,13 @@ def open_model(request: ModelRequest) -> Model:
     """Load and try a model folder; PerceptionError has the cause and what to do."""
     if not request.folder:
         raise ModelError("parameter 'model' is empty: set it to a folder with model.json and model.onnx")
-    spec = load_spec(request.folder)
+    spec = load_trusted(request.folder, request.trusted_keys)
     return Model(spec, open_engine(spec, request), request)
 
 
 def open_engine(spec: ModelSpec, request: ModelRequest) -> Engine:
     """A warm engine: its first run, with lazy allocations, is done here and not on the first image."""
-    engine = load_engine(spec, request.backend, **request.options)
-    infer(engine, np.zeros(engine.input.shape, engine.input.dtype))
+    with unchanged(spec):
+        engine = load_engine(spec, request.backend, **request.options)
+        infer(engine, np.zeros(engine.input.shape, engine.input.dtype))
     return engine

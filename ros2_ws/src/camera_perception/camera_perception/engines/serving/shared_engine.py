@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import threading
 
+from camera_perception.core.errors import EngineError
 from camera_perception.engines import Engine, Slot
 from camera_perception.engines.serving.model import Model
+
+RELEASED_TWICE = "a slot was released twice: release each acquired slot exactly once"
 
 
 class SharedEngine:
     """An engine that one thread at a time uses, from acquire to release. See engines.Engine.
 
     close() by a camera closes the engine only when no other camera uses it.
+
+    users  cameras that use it
     """
 
     slots = 1  # per camera
 
     def __init__(self, engine: Engine) -> None:
-        self._turn = threading.Lock()
+        self._turn, self._joining = threading.Lock(), threading.Lock()
+        self._held: Slot | None = None
         self.users = 0
+        self._closed = False
         self._use(engine)
+
+    def join(self) -> bool:
+        """Use the engine for one more camera; False when it is closed already."""
+        with self._joining:
+            self.users += not self._closed
+            return not self._closed
 
     def _use(self, engine: Engine) -> None:
         self.current = engine
@@ -28,10 +41,11 @@ class SharedEngine:
     def acquire(self) -> Slot:
         self._turn.acquire()
         try:
-            return self.current.acquire()
+            self._held = self.current.acquire()
         except BaseException:
             self._turn.release()
             raise
+        return self._held
 
     def submit(self, slot: Slot) -> None:
         self.current.submit(slot)
@@ -40,6 +54,9 @@ class SharedEngine:
         self.current.wait(slot)
 
     def release(self, slot: Slot) -> None:
+        if self._held is not slot:  # the turn is that of another camera, or nobody's
+            raise EngineError(RELEASED_TWICE)
+        self._held = None
         try:
             self.current.release(slot)
         finally:
@@ -52,7 +69,10 @@ class SharedEngine:
                 self._use(model.reopened().engine)
 
     def close(self) -> None:
-        self.users -= 1
-        if self.users == 0:
-            with self._turn:
-                self.current.close()
+        with self._joining:
+            self.users = max(0, self.users - 1)
+            if self.users or self._closed:
+                return
+            self._closed = True
+        with self._turn:
+            self.current.close()

@@ -14,6 +14,7 @@ from camera_perception.engines.cuda import runtime
 from camera_perception.engines.select import cache_folder, median_ms
 from camera_perception.engines.tensorrt.manifest import EngineKey, Machine, Manifest
 from camera_perception.engines.tensorrt.package import RTX, STANDARD, backend, machine_version, unavailable, use
+from camera_perception.engines.tensorrt.seal import require_seal
 from camera_perception.engines.tensorrt.store import matching, near_misses, read_plan
 from camera_perception.engines.validate import check_slots
 
@@ -87,18 +88,18 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision '{precision}' for tensorrt: expected auto, {', '.join(PRECISIONS)}")
     eligible = [v for v in variants(spec) if precision in ("auto", v.precision)]
-    found = [(v, manifest) for v in eligible for _, manifest in matching(folder, EngineKey.of(v, here))]
+    found = [(v, *engine) for v in eligible for engine in matching(folder, EngineKey.of(v, here))]
     damaged = []
-    for variant, manifest in sorted(found, key=lambda pair: pair[1].milliseconds):
+    for variant, path, manifest in sorted(found, key=lambda engine: engine[2].milliseconds):
         try:
+            require_seal(path, manifest, variant.signed_by)
             return variant, manifest, read_plan(folder, manifest)
         except EngineError as error:
             log.warning("%s", error)
             damaged.append(str(error))
-    reason = f"; {damaged[0]}" if damaged else _nearest(eligible, here, folder)
+    reason = f": {damaged[0]}: " if damaged else f" is in {folder}{_nearest(eligible, here, folder)}: "
     raise EngineMissing(
-        f"no TensorRT engine of model '{spec.name}' for this machine is in {folder}{reason}: "
-        f"build one with `{command(spec, precision)}`"
+        f"no TensorRT engine of model '{spec.name}' for this machine{reason}build one with `{command(spec, precision)}`"
     )
 
 
@@ -114,7 +115,8 @@ def variants(spec: ModelSpec) -> list[ModelSpec]:
     for name in PRECISIONS:
         if (spec.folder / name / "model.json").is_file():
             other = load_spec(spec.folder / name)
-            found.append(replace(other, input=replace(other.input, batch=spec.input.batch)))
+            batch = replace(other.input, batch=spec.input.batch)
+            found.append(replace(other, input=batch, signed_by=spec.signed_by))
     return found
 
 
@@ -144,5 +146,6 @@ def command(spec: ModelSpec, precision: str) -> str:
     option = "" if precision == "auto" else f" --precision {precision}"
     batch = f" --batch {spec.input.batch}" if spec.input.batch > 1 else ""
     package = f" --backend {RTX}" if backend() == RTX else ""
+    trust = f" --trusted-key {spec.signed_by}" if spec.signed_by else ""
     folder = spec.folder.parent if spec.folder.name in PRECISIONS else spec.folder
-    return f"camera-perception build-engine {folder}{option}{batch}{package}"
+    return f"camera-perception build-engine {folder}{option}{batch}{package}{trust}"

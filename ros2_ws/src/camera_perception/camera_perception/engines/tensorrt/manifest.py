@@ -13,11 +13,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.errors import EngineError
-from camera_perception.core.model_spec import ModelSpec, sha256_of
+from camera_perception.core.model_spec import ModelSpec, onnx_sha256, sha256_of
 
 SCHEMA = 1
-EXTERNAL = (".data", ".bin", ".weight", ".weights")  # suffixes of weight files that exporters put beside an ONNX file
+DOCUMENT = DocumentKind(
+    "a usable engine manifest",
+    "json",
+    ("camera_perception.engines.tensorrt", "manifest.schema.json"),
+    EngineError,
+    "build the engine again",
+)
 
 Progress = Callable[[str, float], bool]  # of a build: phase and fraction done, 0..1; returning False cancels it
 
@@ -103,15 +110,6 @@ class EngineKey:
         return found + [f"{text}, this machine has {has}" for text, has in differing]
 
 
-def onnx_sha256(path: Path) -> str:
-    """Hash of the file alone, or of the file and the weight files beside it."""
-    weights = sorted(p for p in path.parent.iterdir() if p.suffix in EXTERNAL and p.is_file())
-    if not weights:
-        return sha256_of(path)
-    text = "".join(f"{p.name}:{sha256_of(p)}\n" for p in (path, *weights))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class Manifest:
     """Contents of the JSON file beside an engine.
@@ -121,6 +119,7 @@ class Manifest:
     parity          per output: worst difference from reference.npz, share of elements outside the tolerance
     accuracy        per task: percentage points lost against the ONNX model; empty without labelled images
     layers          number of layers per number type
+    seal            of an engine that was built from a signed model, see seal.py; otherwise empty
     """
 
     key: EngineKey
@@ -135,6 +134,7 @@ class Manifest:
     milliseconds: float
     build_seconds: float
     built_at: str
+    seal: str = ""
 
     def text(self) -> str:
         return json.dumps({"schema": SCHEMA, "digest": self.key.digest, **asdict(self)}, indent=1) + "\n"
@@ -142,18 +142,11 @@ class Manifest:
 
 def read_manifest(path: Path) -> Manifest:
     """EngineError when the file is not a manifest, or was edited."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        key = dict(data["key"])
-        key["machine"], key["options"] = Machine(**key["machine"]), BuildOptions(**key["options"])
-        values = {f.name: data[f.name] for f in fields(Manifest) if f.name != "key"}
-        manifest = Manifest(key=EngineKey(**key), **values)
-        if (
-            data["schema"] != SCHEMA
-            or data["digest"] != manifest.key.digest
-            or Path(manifest.engine).name != manifest.engine
-        ):
-            raise ValueError("its digest does not fit its key")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineError(f"{path} is not a usable engine manifest ({error}): build the engine again") from error
+    data = DOCUMENT.read(path)
+    key = dict(data["key"])
+    key["machine"], key["options"] = Machine(**key["machine"]), BuildOptions(**key["options"])
+    values = {f.name: data[f.name] for f in fields(Manifest) if f.name != "key" and f.name in data}
+    manifest = Manifest(key=EngineKey(**key), **values)
+    if data["digest"] != manifest.key.digest:
+        raise EngineError(f"{path} is not {DOCUMENT.name} (its digest does not fit its key): {DOCUMENT.remedy}")
     return manifest

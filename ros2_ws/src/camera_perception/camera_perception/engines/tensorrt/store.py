@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
+from camera_perception.core.documents.parsing import Malformed, read_regular
 from camera_perception.core.errors import EngineBusy, EngineError
 from camera_perception.engines.tensorrt.manifest import EngineKey, Manifest, read_manifest
 
+log = logging.getLogger(__name__)
+PAPERS = ("MODEL_CARD.md", "LICENSE*", "LICENCE*", "NOTICE*", "CREDITS.csv")
 LAYERS = ".layers.json"  # suffix of the engine inspector's description of the layers
 MAGIC = b"ftrt", b"vtrt"  # of TensorRT, and of TensorRT for RTX
 HEADER = 28  # bytes of a plan file up to its version; undocumented, so only used as a hint
 
 
 def manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    """Path and contents of the readable manifests of a folder, sorted by name."""
+    """Path and contents of the readable manifests of a folder, sorted by name; the others are logged."""
     for path in sorted(path for path in folder.glob("*_trt*.json") if not path.name.endswith(LAYERS)):
         try:
             yield path, read_manifest(path)
-        except EngineError:
-            continue
+        except EngineError as error:
+            log.warning("%s", error)
 
 
 def matching(folder: Path, key: EngineKey) -> list[tuple[Path, Manifest]]:
@@ -46,9 +51,9 @@ def read_plan(folder: Path, manifest: Manifest) -> bytes:
     """The engine's bytes, safe to deserialise; EngineError when they are not those of the manifest."""
     path = folder / manifest.engine
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EngineError(f"engine {path} cannot be read ({error.strerror})") from error
+        data = read_regular(path, manifest.nbytes)
+    except Malformed as error:
+        raise EngineError(f"engine {path} cannot be read ({error})") from error
     if hashlib.sha256(data).hexdigest() != manifest.sha256:
         size = f"{len(data)} of {manifest.nbytes} bytes" if len(data) != manifest.nbytes else "other contents"
         hint = header_hint(data, manifest.key.machine.tensorrt)
@@ -65,17 +70,37 @@ def header_hint(data: bytes, tensorrt: str) -> str:
     return "" if version == expected else f", written by TensorRT {'.'.join(map(str, version))}"
 
 
-def store(folder: Path, manifest: Manifest, plan: bytes, layers: str = "{}") -> Path:
-    """Write layers, engine and manifest, each completely or not at all; renaming the manifest installs the engine."""
+def store(
+    folder: Path, manifest: Manifest, plan: bytes, layers: str = "{}", papers: Mapping[str, bytes] | None = None
+) -> Path:
+    """Write layers, engine and manifest, each completely or not at all; renaming the manifest installs the engine.
+
+    papers  model card, licence and credits: file name -> contents
+    """
     path = folder / f"{manifest.key.stem}.json"
     previous = _engine_of(path)
     write_whole(layers_path(folder, manifest.engine), layers.encode())
+    for name, data in (papers or {}).items():
+        write_whole(folder / f"{Path(manifest.engine).stem}.{name}", data)
     write_whole(folder / manifest.engine, plan)
     write_whole(path, manifest.text().encode())
     if previous is not None and previous != manifest.engine:
-        for old in (folder / previous, layers_path(folder, previous)):
+        for old in (folder / previous, layers_path(folder, previous), *papers_of(folder, previous)):
             old.unlink(missing_ok=True)
     return path
+
+
+def papers(model: Path) -> dict[str, bytes]:
+    """What a model's users have to know, by file name: card, licence and credits of its folder, or of the one above."""
+    folders = (model, model.parent) if not (model / "MODEL_CARD.md").is_file() else (model,)
+    found = {path.name: path for folder in reversed(folders) for name in PAPERS for path in folder.glob(name)}
+    return {name: path.read_bytes() for name, path in found.items() if path.is_file()}
+
+
+def papers_of(folder: Path, engine: str) -> list[Path]:
+    """The papers beside an engine."""
+    stem = Path(engine).stem
+    return [path for name in PAPERS for path in folder.glob(f"{escape(stem)}.{name}")]
 
 
 def layers_path(folder: Path, engine: str) -> Path:

@@ -53,5 +53,6 @@ def summary(report: Report) -> str:
         for name, tally in report.cameras.items()
     ]
     dropped = f"\ndropped: {', '.join(report.dropped)}" if report.dropped else ""
-    advice = f"\ncheck {report.paths[1]}: the network misses some heads and plates, see docs/privacy.md"
+    unseen = f"\nnot covered: {report.facts['not_covered'][0]}" if report.facts.get("not_covered") else ""
+    advice = f"{unseen}\ncheck {report.paths[1]}; {report.paths[0].name} lists what else nobody looked for"
     return f"{text_table(head, rows)}{dropped}\n\n{report.out}, {report.paths[0].name}{advice}"

@@ -11,6 +11,19 @@ import typer
 from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.cli import trust
+from camera_perception.tools.cli.fleet import fleet
+from camera_perception.tools.cli.options import (
+    Backend,
+    Ignore,
+    ImageTopic,
+    Mirror,
+    ModelFolder,
+    Range16,
+    Rotate,
+    Threads,
+)
+from camera_perception.tools.cli.trust import TrustedKeys
 
 
 class Group(TyperGroup):
@@ -32,8 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Camera perception without ROS: replay drives, check models and recordings, diagnose this machine.",
 )
-calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a chessboard, a mounting from lane lines.")
+calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a board, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
+app.add_typer(fleet, name="fleet", rich_help_panel=DRIVES)
 
 
 def examples(*lines: str) -> str:
@@ -42,32 +56,11 @@ def examples(*lines: str) -> str:
 
 
 def model_or_shipped(model: Path | None) -> Path:
-    """The model folder that was given, else the shipped one."""
+    """The model folder that was given, or a new one for an .onnx file; else the shipped one."""
+    from camera_perception.tools.models.on_the_fly import folder_of
     from camera_perception.tools.models.shipped import shipped_model
 
-    return model or shipped_model()
-
-
-# Options of several commands
-ModelFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--model", "-m", help="Model folder: model.onnx, model.json. Default: the shipped one.", show_default=False
-    ),
-]
-Backend = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        "-e",
-        help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
-    ),
-]
-Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
-ImageTopic = Annotated[
-    str | None,
-    typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),
-]
+    return folder_of(model) if model else shipped_model()
 
 
 def _version(asked: bool) -> None:
@@ -96,6 +89,7 @@ def options(
     epilog=examples(
         "replay bags/demo_drive --camera front --out out/replay",
         "replay film.mp4 --calibration lens.yaml --mount auto,1.3 --out out/film",
+        "replay rear.mp4 --rotate 180 --ignore '0,0.9 1,0.9 1,1 0,1' --out out/rear",
         "replay pictures/ --independent --write csv --write coco --out out/pictures",
     ),
 )
@@ -136,16 +130,22 @@ def replay(
         Path | None, typer.Option(help="perception.mcap of an earlier replay; exit code 1 on a difference.")
     ] = None,
     tolerance: Annotated[float, typer.Option(help="Factor on the tolerances of --compare.", min=0.0)] = 1.0,
+    rotate: Rotate = 0,
+    mirror: Mirror = False,
+    range16: Range16 = "auto",
+    ignore: Ignore = None,
 ) -> None:
     """Run every image of a drive through the pipeline, with the same result each time.
 
     Exit code 1 when no image could be decoded.
     """
+    from camera_perception.image.turn import Turn
     from camera_perception.tools.cli.replay import Choices, replay_command
 
     chosen = Choices(
-        camera, calibration, mount, independent, engine, threads, force, limit, video, write or [], compare, tolerance
-    )
+        camera, calibration, mount, independent, engine, threads, force, limit, video, write or [], compare, tolerance,
+        Turn(rotate, mirror), range16, ignore or [],
+    )  # fmt: skip
     replay_command(source, model_or_shipped(model), out, chosen)
 
 
@@ -265,23 +265,21 @@ def anonymize(
     from camera_perception.tools.privacy.regions import Settings
 
     settings = Settings(how, margin, default_hold(source) if hold is None else hold, whole, quality)
-    models = [model_or_shipped(model), *(extra_model or [])]
+    models = [model_or_shipped(model), *map(model_or_shipped, extra_model or [])]
     anonymize_command(source, out, models, settings, least, faces, tiles, keep or [], drop or [], engine, threads)
 
 
 @app.command("repair-bag", rich_help_panel=DRIVES, epilog=examples("repair-bag broken_drive --out repaired_drive"))
 def repair_bag(
-    bag: Annotated[Path, typer.Argument(help="A truncated or damaged recording.")],
+    bag: Annotated[Path, typer.Argument(help="A truncated or damaged recording, or one of several files.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder. Default: BAG_repaired.")] = None,
     humble: Annotated[bool, typer.Option(help="Write metadata for ROS 2 Humble.")] = False,
 ) -> None:
     """Copy every readable message into a new recording; the old one stays as it is."""
     from camera_perception.io.bag_repair import repair_bag as repair
 
-    folder, counts = repair(bag, out, version=8 if humble else 9)
-    typer.echo(f"{folder}: {sum(counts.values())} messages")
-    for topic, count in sorted(counts.items()):
-        typer.echo(f"  {count:8d}  {topic}")
+    repaired = repair(bag, out, version=8 if humble else 9)
+    typer.echo("\n".join(repaired.lines()))
 
 
 # Models
@@ -293,11 +291,14 @@ def inspect_onnx(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for a new model folder.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size WIDTHxHEIGHT, if the file leaves it open.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: the name of the file.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="JSON file with the section `outputs` of model.json. Default: guessed.")
+    ] = None,
 ) -> None:
     """Show inputs and outputs, guess the heads, and write a first model folder."""
     from camera_perception.tools.cli.inspect import inspect_command
 
-    inspect_command(file, out, size, name)
+    inspect_command(file, out, size, name, heads)
 
 
 @app.command("check-model", rich_help_panel=MODELS, epilog=examples("check-model perception_models/zoo/demo"))
@@ -326,33 +327,58 @@ def build_engine(
     backend: Annotated[
         str, typer.Option(help="tensorrt, tensorrt_rtx (desktop RTX GPUs), or auto: the first that is installed.")
     ] = "auto",
+    trusted_key: TrustedKeys = None,
 ) -> None:
     """Build a TensorRT engine for this GPU and verify that it reproduces the model's outputs."""
     from camera_perception.engines.tensorrt.manifest import BuildOptions
     from camera_perception.tools.cli.build_engine import build_command
 
     options = BuildOptions(workspace, optimization_level)
-    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend)
+    trusted = trusted_key or []
+    build_command(folder, precision, batch, options, out, labelled, most_lost, force, backend, trusted)
+
+
+# Trust
+
+app.command("sign-model", rich_help_panel=MODELS, epilog=examples(*trust.SIGN))(trust.sign_model)
+app.command("verify-model", rich_help_panel=MODELS, epilog=examples(*trust.VERIFY))(trust.verify_model)
+app.command("security-policy", rich_help_panel=MACHINE, epilog=examples(*trust.POLICY))(trust.security_policy)
 
 
 # Cameras
 
 
-@calibrate.command("intrinsics", epilog=examples("calibrate intrinsics chessboards/ --out lens.yaml"))
+@calibrate.command(
+    "intrinsics",
+    epilog=examples(
+        "calibrate intrinsics chessboards/ --out lens.yaml",
+        "calibrate intrinsics film.mp4 --board charuco --corners 10x7 --marker 0.75 --dictionary 5X5_100",
+        "calibrate intrinsics bag --board april_6x6.yaml --model equidistant",
+    ),
+)
 def calibrate_intrinsics(
-    source: Annotated[Path, typer.Argument(help="Chessboard images: a folder, a video, or a recording.")],
+    source: Annotated[Path, typer.Argument(help="Images of a board: a folder, a video, or a recording.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="camera_info YAML. Default: printed.")] = None,
-    corners: Annotated[str, typer.Option(help="Inner corners of the board, COLUMNSxROWS.")] = "9x6",
+    board: Annotated[
+        str, typer.Option(help="chessboard, charuco, aprilgrid, or Kalibr's YAML file of its target.")
+    ] = "chessboard",
+    corners: Annotated[
+        str, typer.Option(help="Inner corners of the board, of an AprilGrid its tags, COLUMNSxROWS.")
+    ] = "9x6",
+    marker: Annotated[float, typer.Option(help="Side of a ChArUco marker, as a fraction of a square.")] = 0.75,
+    dictionary: Annotated[str, typer.Option(help="ArUco dictionary of a ChArUco board.")] = "4X4_50",
+    spacing: Annotated[float, typer.Option(help="Gap between tags of an AprilGrid, as a fraction of a tag.")] = 0.3,
     model: Annotated[
         str, typer.Option(help="Lens model: plumb_bob, rational_polynomial or equidistant.")
     ] = "plumb_bob",
     camera: ImageTopic = None,
     name: Annotated[str, typer.Option(help="Camera name in the file.")] = "camera",
 ) -> None:
-    """Calibrate a lens from images of a chessboard."""
-    from camera_perception.tools.cli.calibrate import intrinsics_command
+    """Calibrate a lens from images of a chessboard, a ChArUco board or an AprilGrid."""
+    from camera_perception.tools.cli.calibrate import board_of, intrinsics_command
 
-    intrinsics_command(source, out, corners, model, camera, name)
+    described = board_of(board, corners, marker, spacing, dictionary)
+    intrinsics_command(source, out, described, model, camera, name)
 
 
 @calibrate.command("extrinsics", epilog=examples("calibrate extrinsics film.mp4 --lens lens.yaml --height 1.3"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from camera_perception.core.errors import EngineError
-from camera_perception.core.interruptible import run_with_progress_bar
-from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.build.build import BuiltEngine, build_best, build_engine, chosen_variants
 from camera_perception.engines.build.gates import Measure
+from camera_perception.engines.serving.trusted import load_trusted
 from camera_perception.engines.tensorrt.manifest import BuildOptions
 from camera_perception.engines.tensorrt.package import PACKAGES, STANDARD, unavailable
+from camera_perception.tools.interruptible import run_with_progress_bar
 
 log = logging.getLogger(__name__)
 PLUGIN = "camera_perception.accuracy"  # entry point: (spec, engine, labelled folder) -> metric per task, 0..1
@@ -31,11 +32,12 @@ def build_command(
     most_lost: float | None,
     force: bool,
     backend: str,
+    trusted: Sequence[str] = (),
 ) -> None:
     """Build and print a summary. After Ctrl-C, TensorRT stops at its next step and no files remain."""
     import typer
 
-    spec = load_spec(folder)
+    spec = load_trusted(folder, trusted)
     package = chosen_package(backend)
     if reason := unavailable(package):
         raise EngineError(f"no engine can be built here: {reason}")

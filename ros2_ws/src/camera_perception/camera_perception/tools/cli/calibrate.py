@@ -1,4 +1,4 @@
-"""`camera-perception calibrate`: a calibration file from chessboard images, a mounting from a drive."""
+"""`camera-perception calibrate`: a calibration file from images of a board, a mounting from a drive."""
 
 from __future__ import annotations
 
@@ -9,18 +9,34 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from camera_perception.core.errors import BadImage
+from camera_perception.core.errors import BadImage, CalibrationError
 from camera_perception.core.text_table import text_table
-from camera_perception.tools.calibrate import Lens, calibrate_lens, camera_from_yaml, camera_info_yaml, mounting
+from camera_perception.tools.calibration.boards import Board, board_from_yaml
+from camera_perception.tools.calibration.calibrate import (
+    Lens,
+    calibrate_lens,
+    camera_from_yaml,
+    camera_info_yaml,
+    mounting,
+)
 from camera_perception.tools.replay.source import image_files, open_source
 
 MAX_IMAGES = 300  # of a recording
 
 
-def intrinsics_command(source: Path, out: Path | None, corners: str, model: str, camera: str | None, name: str) -> None:
+def board_of(kind: str, corners: str, marker: float, spacing: float, dictionary: str) -> Board:
+    """The board that the options describe; a kind that ends in .yaml is a file of Kalibr."""
+    if kind.lower().endswith((".yaml", ".yml")):
+        return board_from_yaml(Path(kind))
+    numbers = corners.lower().split("x")
+    if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+        raise CalibrationError(f"--corners {corners}: give COLUMNSxROWS, such as 9x6")
+    return Board(kind.lower(), int(numbers[0]), int(numbers[1]), marker, spacing, dictionary.removeprefix("DICT_"))
+
+
+def intrinsics_command(source: Path, out: Path | None, board: Board, model: str, camera: str | None, name: str) -> None:
     """Calibrate a lens, print its errors, and write or print a camera_info file."""
-    columns, rows = (int(number) for number in corners.lower().split("x"))
-    lens = calibrate_lens(_images(source, camera), (columns, rows), model)
+    lens = calibrate_lens(_images(source, camera), board, model)
     typer.echo(_report(lens))
     text = camera_info_yaml(lens, name)
     if out is None:

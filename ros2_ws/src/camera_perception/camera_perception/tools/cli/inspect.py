@@ -14,25 +14,49 @@ import typer
 
 from camera_perception.core.errors import ModelError
 from camera_perception.core.text_table import text_table
-from camera_perception.tools.models.guess_heads import guess
-from camera_perception.tools.models.import_onnx import OnnxFile, model_json, read_onnx, safe_name, write_folder
+from camera_perception.tools.models.import_onnx import OnnxFile, examine, model_json, safe_name, write_folder
 
 
-def inspect_command(path: Path, out: Path | None, size: str | None, name: str | None) -> None:
-    """Print the contents of the file and the guessed heads; write a model folder if `out` is given."""
-    file = read_onnx(path, parse_size(size))
-    guessed = guess(file.input, file.outputs, file.metadata)
+def inspect_command(
+    path: Path, out: Path | None, size: str | None, name: str | None, heads: Path | None = None
+) -> None:
+    """Print the contents of the file and its heads, guessed or given; write a model folder if `out` is given."""
+    file, guessed = examine(path, parse_size(size), heads_in(heads))
     data = model_json(file, guessed, name or safe_name(path.stem))
     typer.echo(describe(file))
-    for note in guessed.notes:
+    for note in (*file.notes, *guessed.notes):
         typer.echo(f"- {note}")
     if out is None:
-        typer.echo("\nfirst model.json (--out FOLDER writes a model folder):\n" + json.dumps(data, indent=2))
+        typer.echo(f"\nfirst model.json (--out FOLDER writes a model folder):\n{shown_json(data)}")
         return
     folder = write_folder(file, data, out)
     typer.echo(f"\n{folder}: model.onnx, model.json, reference.npz")
     typer.echo("Check model.json: classes, colour order, scale and license are guesses.")
     typer.echo(f"Then: camera-perception check-model {folder}")
+
+
+def heads_in(path: Path | None) -> list[dict[str, Any]] | None:
+    """The section `outputs` of model.json in a file: a list, or an object with this key."""
+    if path is None:
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        heads = data["outputs"] if isinstance(data, dict) else data
+        if isinstance(heads, list) and all(isinstance(head.get("tensors"), dict) for head in heads):
+            return heads
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"--heads {path} cannot be read ({error}): give the section outputs of model.json") from error
+    raise ModelError(f"--heads {path} holds no list of heads with tensors: give the section outputs of model.json")
+
+
+def shown_json(data: dict[str, Any], most: int = 12) -> str:
+    """JSON for the terminal: of long class lists only the first names."""
+    outputs = [{**o, "classes": _some(o["classes"], most)} if "classes" in o else o for o in data["outputs"]]
+    return json.dumps({**data, "outputs": outputs}, indent=2)
+
+
+def _some(classes: list[str], most: int) -> list[str]:
+    return classes if len(classes) <= most else [*classes[: most // 2], f"... {len(classes) - most // 2} more"]
 
 
 def describe(file: OnnxFile) -> str:

@@ -6,7 +6,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import typer
@@ -15,8 +15,13 @@ from camera_perception.core.errors import BagError, CalibrationError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.select import load_engine
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.image.reader import ImageReader
+from camera_perception.image.sample_range import AUTO
+from camera_perception.image.turn import Turn
 from camera_perception.io.bag_reader import is_bag
-from camera_perception.tools.calibrate import camera_from_yaml
+from camera_perception.lanes.learned_region import region_of
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
 from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import Difference, compare_frames, table
 from camera_perception.tools.replay.export import check_formats
@@ -42,6 +47,9 @@ class Choices:
     formats: Sequence[str] = ()
     reference: Path | None = None
     tolerance: float = 1.0
+    turn: Turn = field(default_factory=Turn)
+    range16: str = AUTO
+    ignored: Sequence[str] = ()
 
 
 def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
@@ -54,7 +62,8 @@ def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
     refuse_to_overwrite(out, chosen.force)
     pose, height = parse_mount(chosen.mount)
     lens = camera_from_yaml(chosen.calibration) if chosen.calibration else None
-    source = open_source(path, chosen.camera, pose, lens)
+    source = _open(path, chosen, pose, lens)
+    ignored = region_of(chosen.ignored)
     spec = load_spec(model)
     engine = load_engine(spec, chosen.backend, threads=chosen.threads)
     if chosen.force:
@@ -63,9 +72,18 @@ def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
         if height is not None:
             pose, text = auto_mount(source, spec, engine, height)
             typer.echo(text)
-            source = open_source(path, chosen.camera, pose, lens)
+            source = _mounted(_open(path, chosen, None, lens), pose)
         source = replace(source, separate=_separate(path, chosen.independent))
-        result = replay(source, spec, engine, out, limit=chosen.limit, video=chosen.video, formats=formats)
+        result = replay(
+            source,
+            spec,
+            engine,
+            out,
+            limit=chosen.limit,
+            video=chosen.video,
+            formats=formats,
+            ignored=ignored,
+        )
     finally:
         engine.close()
     typer.echo(summary(result, source, engine.info.name))
@@ -76,6 +94,19 @@ def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
     if wanted is not None:
         first_ns = min(map(stamp_ns_of, wanted), default=0)
         verdict(compare_frames(read_frames(result.recording), wanted, chosen.tolerance), len(wanted), first_ns)
+
+
+def _open(path: Path, chosen: Choices, pose: tuple[float, ...] | None, lens: Camera | None) -> Source:
+    """The source from its first image on."""
+    return open_source(path, chosen.camera, pose, lens, ImageReader(chosen.turn, chosen.range16))
+
+
+def _mounted(source: Source, pose: tuple[float, ...]) -> Source:
+    """The source with a pose that was measured in its images, as they are turned."""
+    if source.calibration is None:
+        return source
+    mounted = replace(source.calibration, base_from_camera=optical_from_rpy(pose[:3], pose[3:]))
+    return replace(source, calibration=mounted)
 
 
 def _separate(path: Path, asked: bool | None) -> bool:

@@ -8,12 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.documents.kind import DocumentKind
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.tools.drift.divergence import jensen_shannon
 from camera_perception.tools.drift.histograms import Histogram, Metrics, add_metrics
 
 SCHEMA = 1
+DOCUMENT = DocumentKind(
+    "a profile of this version",
+    "json",
+    ("camera_perception.tools.drift", "profile.schema.json"),
+    ModelError,
+    "write it with `camera-perception profile`",
+)
 WINDOW, PARTS = 60.0, 4  # seconds that are compared, and the minimum number of such windows in a reference
 MIN_WINDOW = 4.5  # seconds with MIN_OBSERVATIONS sampled frames
 MIN_OBSERVATIONS = 20  # of a metric (objects, lines, frames) in a window for a comparison
@@ -59,21 +67,15 @@ class Profile:
 
 def load_profile(path: Path, spec: ModelSpec) -> Profile:
     """Read a profile; ModelError when the file is not one, or was written with another model."""
-    remedy = "write it with `camera-perception profile`"
-    try:
-        profile = _profile(json.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
-        raise ModelError(f"{path} does not exist: {remedy}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is not a profile of this version ({error!r}): {remedy}") from error
+    if not path.exists():
+        raise ModelError(f"{path} does not exist: {DOCUMENT.remedy}")
+    profile = _profile(DOCUMENT.read(path))
     if profile.sha256 != spec.onnx_sha256:
-        raise ModelError(f"{path} was written with another {profile.model} than {spec.onnx_path}: {remedy}")
+        raise ModelError(f"{path} was written with another {profile.model} than {spec.onnx_path}: {DOCUMENT.remedy}")
     return profile
 
 
 def _profile(data: Mapping[str, Any]) -> Profile:
-    if data["schema"] != SCHEMA:
-        raise ValueError(f"schema {data['schema']}")
     metrics = {OLD_NAMES.get(name, name): Reference(**entry) for name, entry in data["figures"].items()}
     return Profile(**{key: data[key] for key in data if key not in ("schema", "figures")}, metrics=metrics)
 

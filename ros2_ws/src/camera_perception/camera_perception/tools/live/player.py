@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.tools.live.fused import FUSED, LiveFusion
 from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.protocol import SPEEDS, Command, LiveFrame, packed, to_json
@@ -45,6 +46,7 @@ class Player:
         self._walls: deque[float] = deque(maxlen=RATE_FRAMES)
         self._anchor = (0.0, 0)  # wall clock and position where playing began
         self._told = 0.0
+        self._fusion = LiveFusion(list(recording.cameras), recording.motion)
         self._open(recording.start_ns)
 
     def control(self, command: Command) -> None:
@@ -153,6 +155,7 @@ class Player:
 
     def _open(self, from_ns: int) -> None:
         self.error = ""
+        self._fusion.reset()
         self._past.clear()
         self._pictures = self._safe(self.recording.pictures(from_ns))
         self._waiting = next(self._pictures, None)
@@ -196,6 +199,8 @@ class Player:
         number = self._counts[picture.camera] = self._counts.get(picture.camera, 0) + 1
         self._shown_ns[picture.camera] = picture.time_ns
         self._hub.publish(picture.camera, packed(frame, number))
+        if (fused := self._fusion.update(frame)) is not None:
+            self._hub.publish(FUSED, fused)
         self.show(frame)
         self._walls.append(time.monotonic())
 

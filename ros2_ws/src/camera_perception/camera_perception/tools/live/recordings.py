@@ -15,7 +15,9 @@ from camera_perception.core.errors import BadImage, BagError
 from camera_perception.core.types import EgoMotion
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.odometry import Odometry, yaw_from_quaternion
-from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.encodings import decode_image
+from camera_perception.image.files import decode_file
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize
 from camera_perception.tools.replay.source import IMAGE_FOLDER_RATE, camera_name, image_files, open_source
@@ -96,7 +98,7 @@ def open_recording(path: Path, topic: str | None = None, mount: tuple[float, ...
 class BagRecording:
     def __init__(self, path: Path, topic: str | None = None, mount: tuple[float, ...] | None = None) -> None:
         self._bag = Bag(path)
-        self.name = str(path)
+        self.name = str(path) if self._bag.contents.complete else f"{path}, damaged: {self._bag.contents.lost}"
         self._camera_of = _cameras(self._bag, topic)
         self.cameras = {name: open_source(path, topic, mount).calibration for topic, name in self._camera_of.items()}
         self.start_ns, self.end_ns = self._bag.contents.start_ns, self._bag.contents.end_ns
@@ -180,10 +182,10 @@ class FolderRecording(_Unmoved):
 
 
 def _load(file: Path) -> np.ndarray:
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadImage(f"{file} is not an image that OpenCV can read: remove it or save it as png")
-    return image
+    try:
+        return decode_file(file.read_bytes())
+    except (BadImage, OSError) as error:
+        raise BadImage(f"{file} is not an image that OpenCV can read ({error}): remove it or save it as png") from error
 
 
 class FilmRecording(_Unmoved):

@@ -20,6 +20,7 @@ from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, IMAGE
 from camera_perception.tools.privacy.cover import check_method, cover, planes_of_pixels
 from camera_perception.tools.privacy.detector import Detector
+from camera_perception.tools.privacy.limits import not_covered
 from camera_perception.tools.privacy.recorded_image import covered_file, is_jpeg, read
 from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.report import TILES, Report, Tally, tile_indices
@@ -69,7 +70,8 @@ def _facts(path: Path, detector: Detector, settings: Settings) -> dict[str, obje
     models = [{"name": each.name, "version": each.version, "sha256": each.onnx_sha256} for each in detector.specs]
     extra = {"extra_models": models[1:]} if models[1:] else {}
     settled = {"least_score": detector.min_score, "tiles": detector.in_tiles, **asdict(settings)}
-    return {"source": str(path), "model": models[0], **extra, **settled}
+    unseen = {"not_covered": not_covered(detector.specs)}
+    return {"source": str(path), "model": models[0], **extra, **settled, **unseen}
 
 
 def detect(read_pixels: Callable[[], np.ndarray], stamp_ns: int, detector: Detector) -> ImageDetections | None:
@@ -100,6 +102,7 @@ def _bag(
     drop: Sequence[str],
     progress: bool,
 ) -> None:
+    _refuse_compressed_files(path)
     with Bag(path) as bag:
         cameras = cameras_of(bag, keep, drop)
         images = _detect_bag(bag, cameras, detector, progress)
@@ -112,6 +115,16 @@ def _bag(
             _write_bag(bag, writer, plans, settings, report, progress)
     report.passed_on = {topic: writer.counts[topic] for topic in bag.topics if topic not in {*cameras, *drop}}
     report.dropped = {topic: bag.contents.counts[topic] for topic in drop}
+
+
+def _refuse_compressed_files(path: Path) -> None:
+    """BagError for whole files that are compressed: reading them leaves an uncovered copy behind when we are killed."""
+    compressed = [each.name for each in path.iterdir() if each.suffix == ".zstd"] if path.is_dir() else []
+    if compressed:
+        raise BagError(
+            f"{path / min(compressed)} is compressed as a whole, and reading it would put an uncovered copy into the "
+            "temporary folder: `zstd -d` it to a place of your choice, and give the .mcap or .db3 file"
+        )
 
 
 def cameras_of(bag: Bag, keep: Sequence[str], drop: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.errors import BagError
-from camera_perception.image.encodings import samples_of
+from camera_perception.image.encodings import chroma_rows, known_name, samples_of
 from camera_perception.tools.privacy.regions import Region
 
 CELLS, MIN_CELL = 3, 8  # mosaic: number of cells along the short side, and their minimum size in pixels
@@ -95,15 +95,22 @@ def planes_of_message(
 ) -> list[Plane]:
     """Planes of a raw image message; `data` (N,) uint8 is written to. raises BadImage as decode_image does"""
     rows = samples_of(encoding, height, width, step, data)
+    encoding = known_name(encoding) or encoding
     if rows.dtype.itemsize > 1:
         rows = rows.view(rows.dtype.newbyteorder(">" if is_bigendian else "<"))
     if encoding in ("nv12", "nv21"):
         chroma = rows[height:]
         return [Plane(rows[:height]), Plane(chroma[:, 0::2], 2, 2), Plane(chroma[:, 1::2], 2, 2)]
+    if encoding in ("i420", "yuv420"):
+        chroma, light = chroma_rows(encoding, rows, height, width), rows[:height, :width]
+        return [Plane(light), Plane(chroma[: height // 2], 2, 2), Plane(chroma[height // 2 :], 2, 2)]
+    if encoding == "nv24":
+        chroma, light = chroma_rows(encoding, rows, height, width), rows[:height, :width]
+        return [Plane(light), Plane(chroma[:, 0::2]), Plane(chroma[:, 1::2])]
     if encoding in ("uyvy", "yuv422", "yuyv", "yuv422_yuy2"):
-        light = 1 if encoding in ("uyvy", "yuv422") else 0
-        chroma = rows[:, :, 1 - light]
-        return [Plane(rows[:, :, light]), Plane(chroma[:, 0::2], 2), Plane(chroma[:, 1::2], 2)]
+        first = 1 if encoding in ("uyvy", "yuv422") else 0
+        chroma = rows[:, :, 1 - first]
+        return [Plane(rows[:, :, first]), Plane(chroma[:, 0::2], 2), Plane(chroma[:, 1::2], 2)]
     if encoding.startswith("bayer_"):
         return [Plane(rows[y::2, x::2], 2, 2) for y in (0, 1) for x in (0, 1)]
     return planes_of_pixels(rows)

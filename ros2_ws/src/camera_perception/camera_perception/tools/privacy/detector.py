@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.boxes import nms
-from camera_perception.core.errors import ModelError
+from camera_perception.core.errors import ModelError, some_of
 from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import check_all, decode_all
@@ -39,7 +39,7 @@ class PrivacyDetector:
         self, spec: ModelSpec, engine: Engine, min_score: float = 0.2, faces: bool = False, in_tiles: bool = False
     ) -> None:
         if not can_be_covered(spec.classes):
-            classes = ", ".join(spec.classes) or "no objects"
+            classes = some_of(spec.classes) or "no objects"
             raise ModelError(f"model {spec.name} detects {classes}: choose one that detects people or vehicles")
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.specs: tuple[ModelSpec, ...] = (spec,)

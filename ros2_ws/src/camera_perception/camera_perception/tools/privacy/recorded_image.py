@@ -9,8 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_perception.core.errors import BadImage
-from camera_perception.image.encodings import decode_compressed, decode_image
+from camera_perception.core.errors import UnknownEncoding
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.encodings import decode_image
+from camera_perception.image.files import decode_file
 from camera_perception.io.cdr import serialize
 from camera_perception.io.ros_types import COMPRESSED_IMAGE, deserialize, fields_from_message
 from camera_perception.tools.privacy.cover import cover, planes_of_message, planes_of_pixels
@@ -40,6 +42,8 @@ class RecordedImage:
         message = self.message
         if self.kind == COMPRESSED_IMAGE:
             return decode_compressed(message.data, message.format)
+        if message.encoding.lower() == "16uc1":
+            raise UnknownEncoding("image encoding '16UC1' is depth or heat, in which no head or plate is recognised")
         return decode_image(*_layout(message), message.data)
 
     def covered(self, regions: Sequence[Region], settings: Settings) -> bytes:
@@ -67,9 +71,7 @@ def covered_file(
     turn    apply the EXIF orientation, as viewers do; images in recordings are used as they are stored
     """
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if turn and is_jpeg(raw) else cv2.IMREAD_UNCHANGED
-    image = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
-    if image is None:
-        raise BadImage(f"an image of {len(raw)} bytes cannot be decoded: check the camera link")
+    image = decode_file(raw, flags)
     cover(planes_of_pixels(image), regions, settings.how)
     suffix = suffix or (".jpg" if is_jpeg(raw) else ".png")
     options = [QUALITY[suffix], settings.quality] if suffix in QUALITY else []

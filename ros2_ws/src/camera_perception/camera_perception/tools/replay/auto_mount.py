@@ -10,7 +10,7 @@ from camera_perception.core.errors import BadImage, CalibrationError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Engine
 from camera_perception.pipeline import Pipeline
-from camera_perception.tools.calibrate import mounting
+from camera_perception.tools.calibration.calibrate import mounting
 from camera_perception.tools.replay.source import Source
 
 IMAGES = 300

@@ -30,6 +30,8 @@ from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.perception_frame import failed_fields, perception_fields
 from camera_perception.io.ros_types import PERCEPTION_FRAME
 from camera_perception.io.video_file import SUFFIXES, browser_suffix
+from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.replay.export import PICTURES, WRITERS, write_picture, write_tables
 from camera_perception.tools.replay.metrics import stamp_ns_of
@@ -39,6 +41,7 @@ from camera_perception.tools.replay.video import FrameRate, Samples, VideoWriter
 
 FILMS = tuple(f"overlay{suffix}" for suffix in SUFFIXES)
 OUTPUTS = ("perception.mcap", *FILMS, "report.html", *(file for file, _ in WRITERS.values()))
+Ignored = IgnoredRegion | LearnedRegion
 ANNOTATED = "annotated"  # folder of pictures
 LEAST_WIDTH = 960  # pixels; smaller images are enlarged in the film, so that its text is legible and small
 
@@ -101,10 +104,12 @@ def replay(
     limit: int = 0,
     video: bool = True,
     formats: Collection[str] = (),
+    ignored: Ignored | None = None,
     progress: bool = True,
 ) -> Result:
     """Run every image (or the first `limit`) of the source and write the results into the folder `out`.
 
+    ignored  part of the image in which nothing is reported
     formats  names of tools.replay.export.WRITERS, and "pictures" for annotated pictures
     A source of separate images gives annotated pictures instead of a film.
     BagError when `out` already holds a replay or cannot be written, EngineError when the engine fails.
@@ -118,7 +123,7 @@ def replay(
         VideoWriter(result.folder / f"overlay{browser_suffix()}", film) as video_file,
     ):
         rate = FrameRate()
-        images = run(source, spec, engine, limit)
+        images = run(source, spec, engine, limit, ignored)
         for seen in tqdm(images, total=total or None, unit="img", disable=None if progress else True):
             stamp_ns = stamp_ns_of(seen.fields)
             bag.write_fields(f"/{source.camera}/perception", PERCEPTION_FRAME, stamp_ns, seen.fields)
@@ -151,12 +156,19 @@ def replay(
     return result
 
 
-def run(source: Source, spec: ModelSpec, engine: Engine, limit: int = 0) -> Iterator[Seen]:
+def run(
+    source: Source,
+    spec: ModelSpec,
+    engine: Engine,
+    limit: int = 0,
+    ignored: Ignored | None = None,
+) -> Iterator[Seen]:
     """What becomes of each image, in order."""
-    pipeline = Pipeline(spec, engine, source.calibration)
+    pipeline = Pipeline(spec, engine, source.calibration, ignored=ignored)
     for seq, arrival in enumerate(islice(source.arrivals, limit or None)):
         if source.separate and seq:
-            pipeline = Pipeline(spec, engine, source.calibration)  # nothing is remembered from the last picture
+            # Nothing is remembered from the last picture.
+            pipeline = Pipeline(spec, engine, source.calibration, ignored=ignored)
         try:
             perception = perceive(pipeline, arrival)
         except BadImage as error:

@@ -33,6 +33,7 @@ export class BirdsEye {
   draw() {
     if (!this.view) return;
     const { canvas, context } = this, dpr = window.devicePixelRatio || 1;
+    canvas.parentElement.classList.toggle("low", Boolean(this.view.why)); // changes its height
     const width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !height) return;
     canvas.width = Math.round(width * dpr);
@@ -44,14 +45,14 @@ export class BirdsEye {
     this.style = getComputedStyle(canvas);
     context.fillStyle = this.color("ground");
     context.fillRect(0, 0, width, height);
-    canvas.parentElement.classList.toggle("low", Boolean(this.view.why));
     if (this.view.why) return this.message(this.view.why);
     const metric = this.frames.filter((frame) => frame.perception.base_frame);
     if (this.view.layers.road) for (const frame of metric) this.road(frame.perception.road);
     this.rings();
     if (this.view.layers.lanes) for (const frame of metric) frame.perception.lanes.forEach((lane) => this.lane(lane));
     this.car();
-    const objects = metric.flatMap((frame) => frame.perception.objects.filter((object) => object.footprint).map((object) => ({ ...object, camera: frame.camera })));
+    const objects = metric.flatMap((frame) => frame.perception.objects.filter((object) => object.footprint).map((object) => ({ ...object, camera: object.camera ?? frame.camera })));
+    canvas.dataset.objects = objects.length; // for whoever watches the page itself
     for (const object of objects) this.object(object);
     this.ringLabels(this.labels(objects));
   }

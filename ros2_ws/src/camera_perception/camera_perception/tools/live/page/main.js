@@ -25,6 +25,7 @@ const layers = { ...Object.fromEntries(Object.entries(LAYERS).map(([name, [, on]
 const tiles = new Map();
 const classes = new Set();
 let hello = null, state = {}, selected = null, last = null, waiting = 0, painted = 0;
+let fused = null, fuse = kept("fuse", true);
 const histories = new Histories();
 const send = (message) => connection.send(message);
 const timeline = new Timeline(send);
@@ -33,7 +34,7 @@ const birdsEye = new BirdsEye($("birds-eye"), pick);
 // Messages
 
 const connection = new Connection({
-  text: (message) => (message.type === "hello" ? greet(message) : follow(message)),
+  text: (message) => ({ hello: greet, fused: takeFused })[message.type]?.(message) ?? (message.type === "state" && follow(message)),
   frame: take,
   closed: (text) => {
     $("connection").className = "chip bad";
@@ -44,6 +45,7 @@ const connection = new Connection({
 
 function greet(message) {
   hello = message;
+  showFuseButton(null);
   $("source").textContent = hello.source.split("/").filter(Boolean).at(-1) || hello.source;
   $("source").title = hello.source;
   document.title = `${$("source").textContent} – camera perception`;
@@ -79,6 +81,28 @@ function take(head, blob, done) {
   tile.take(head, blob, done);
 }
 
+// The cameras as one, from a fusion node or the server; drawn with the next image.
+function takeFused(message) {
+  showFuseButton(message);
+}
+
+function showFuseButton(message) {
+  fused = message;
+  $("fused").hidden = !fused;
+  $("fused").setAttribute("aria-pressed", fuse);
+  $("fused").textContent = fuse ? "Fused" : "Each camera";
+}
+
+// As a frame of the bird's-eye view. An object is picked as that of a camera which sees it, the selected one first.
+function fusedFrame() {
+  const objects = fused.perception.objects.map((object) => {
+    const seen = object.cameras.map((index, row) => ({ camera: fused.names[index], track_id: object.camera_track_ids[row] }));
+    const one = seen.find((each) => isSelected(each, selected)) || seen[0] || { camera: "", track_id: 0 };
+    return { ...object, ...one, range: Math.hypot(object.position.x, object.position.y) };
+  });
+  return { camera: "", perception: { ...fused.perception, objects, base_frame: "fused" } };
+}
+
 function tileOf(name) {
   if (!tiles.has(name)) {
     const tile = new Tile(name, { pick, enlarge });
@@ -109,11 +133,12 @@ function repaintPanels() {
   const objects = frames.flatMap((frame) => frame.perception.objects.map((object) => ({ ...object, camera: frame.camera })));
   const found = objects.find((object) => isSelected(object, selected));
   last = found || last;
-  birdsEye.show(frames, { ...view, why: whyEmpty(frames) });
+  const above = fused && fuse ? [fusedFrame()] : frames;
+  birdsEye.show(above, { ...view, why: whyEmpty(above) });
   showList(objects, selected, hello.palette, pick);
   showInspector(selected ? last : null, !found, selected ? histories.of(selected.camera, selected.track_id) : [], hello.palette, () => pick(null));
-  showLane(frames);
-  showFree(frames);
+  showLane(above);
+  showFree(above);
 }
 
 function whyEmpty(frames) {
@@ -158,6 +183,13 @@ function setLayer(name, on) {
   repaint();
 }
 
+function setFused(on) {
+  fuse = on;
+  keep("fuse", fuse);
+  showFuseButton(fused);
+  repaintPanels();
+}
+
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   keep("theme", theme);
@@ -178,6 +210,7 @@ const KEYS = {
   "+": () => birdsEye.zoom(-1),
   "=": () => birdsEye.zoom(-1),
   "-": () => birdsEye.zoom(1),
+  c: () => setFused(!fuse),
   n: () => pickNext(1),
   p: () => pickNext(-1),
   f: () => enlarge([...tiles.values()].find((tile) => tile.element.classList.contains("large")) || [...tiles.values()][0]),
@@ -198,6 +231,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 $("theme").onclick = KEYS.t;
+$("fused").onclick = KEYS.c;
 $("help").onclick = KEYS["?"];
 $("closer").onclick = KEYS["+"];
 $("farther").onclick = KEYS["-"];

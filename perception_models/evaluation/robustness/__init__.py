@@ -1,0 +1,1 @@
+"""Robustness of a model to adversarial perturbations and to corrupted images."""

@@ -1,0 +1,34 @@
+"""Image files, decoded with a limit on their size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from camera_perception.core.errors import BadImage
+from camera_perception.image.compressed_size import compressed_size
+from camera_perception.image.encodings import MAX_PIXELS, check_pixels
+
+
+def decode_file(data: Any, flags: int = cv2.IMREAD_COLOR, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The pixels of an image file, as cv2.imdecode returns them for these flags.
+
+    data    the bytes of the file
+    raises  BadImage when it cannot be decoded, or its header announces more than max_pixels, before memory is taken
+    """
+    raw = bytes(data)
+    size = compressed_size(raw) if raw else None
+    if size is None:
+        raise BadImage(f"an image file of {len(raw)} bytes has no size in its header: fix or remove it")
+    check_pixels(*size, max_pixels)
+    try:
+        image = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
+    except cv2.error as error:
+        raise BadImage(
+            f"an image file of {len(raw)} bytes cannot be decoded ({error.err}): fix or remove it"
+        ) from error
+    if image is None:
+        raise BadImage(f"an image file of {len(raw)} bytes cannot be decoded: fix or remove it")
+    return np.asarray(image)

@@ -1,0 +1,101 @@
+"""Intact rosbag2 recordings, read with their index by rosbags."""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from camera_perception.core.errors import BagError
+from camera_perception.io.recording.mcap_records import sound_summary
+from camera_perception.io.recording.message import Contents, RawMessage, Select
+from camera_perception.io.recording.storage import MCAP
+
+MOST_METADATA = 1 << 24  # characters
+
+
+class Unusable(Exception):
+    """The index of a recording is missing, damaged, or contradicts its files; the messages may still be readable."""
+
+
+def read_indexed(path: Path) -> tuple[Contents, Select, Callable[[], None]]:
+    """Contents, messages and `close` of a rosbag2 folder or file; Unusable when rosbags cannot be relied on."""
+    try:
+        from rosbags.rosbag2 import Reader
+    except ImportError as error:
+        raise BagError(f"recordings need the '{error.name}' package: pip install rosbags") from error
+    try:
+        _check_metadata(path / "metadata.yaml")
+        reader = Reader(path)
+        reader.open()
+    except Exception as error:  # a damaged file fails in struct, sqlite, yaml or rosbags, or asks for endless memory
+        raise Unusable(f"{type(error).__name__}: {str(error)[:200]}") from error
+    try:
+        _check(reader)
+        # rosbags reads the splits as metadata.yaml lists them, and tools that rewrite that file sort by name.
+        if isinstance(splits := getattr(reader.storage, "storages", None), list):
+            splits.sort(key=lambda split: split.metadata.start_time)
+        return _contents(reader), lambda topics, from_ns: _messages(reader, path, topics, from_ns), reader.close
+    except Exception as error:
+        reader.close()
+        raise Unusable(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _check_metadata(file: Path) -> None:
+    """Raise for a metadata.yaml of another form; rosbags needs minutes for some of them."""
+    if file.is_file():
+        text = file.read_text("utf-8")
+        if len(text) > MOST_METADATA or not yaml.load(text, Loader=yaml.CSafeLoader)["rosbag2_bagfile_information"]:
+            raise Unusable("metadata.yaml has another form")
+
+
+def _check(reader: Any) -> None:
+    """Raise Unusable for an index with a wrong checksum, or a metadata.yaml under which rosbags would skip messages."""
+    storages = getattr(reader.storage, "storages", [reader.storage])
+    for storage in storages:
+        if storage.path.suffix == MCAP and not _sound_index(storage.path):
+            raise Unusable(f"{storage.path.name} has no sound index")
+    listed = {(each.topic, each.msgtype) for each in reader.connections}
+    for storage in storages:
+        for each in storage.connections:
+            if each.msgcount and (each.topic, each.msgtype) not in listed:
+                raise Unusable(f"metadata.yaml does not list {each.topic}")
+    if not all(_offers_the_same(reader, each) for storage in storages for each in storage.connections):
+        raise Unusable("metadata.yaml and the files offer different QoS")
+
+
+def _offers_the_same(reader: Any, connection: Any) -> bool:
+    return any(each.topic == connection.topic and each.ext == connection.ext for each in reader.connections)
+
+
+def _sound_index(path: Path) -> bool:
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return sound_summary(data)
+
+
+def _contents(reader: Any) -> Contents:
+    topics = {connection.topic: connection.msgtype for connection in reader.connections}
+    counts = Counter[str]()
+    for connection in reader.connections:
+        counts[connection.topic] += connection.msgcount
+    definitions = {c.msgtype: c.msgdef.data for c in reader.connections if c.msgdef.data}
+    qos = {c.topic: list(c.ext.offered_qos_profiles) for c in reader.connections}
+    return Contents(topics, counts, reader.start_time, reader.end_time, definitions, qos)
+
+
+def _messages(reader: Any, path: Path, topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:
+    connections = [connection for connection in reader.connections if connection.topic in topics]
+    if not connections:
+        return
+    try:
+        for connection, stamp_ns, data in reader.messages(connections, start=from_ns):
+            yield RawMessage(connection.topic, connection.msgtype, stamp_ns, bytes(data))
+    except GeneratorExit:
+        raise
+    except Exception as error:  # a damaged chunk fails in the decompressor, in sqlite or in rosbags
+        text = f"{path} is damaged ({str(error)[:200]}): run `camera-perception repair-bag {path}`"
+        raise BagError(text) from error

@@ -1,0 +1,45 @@
+"""Options of several commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", "-m", help="Model folder: model.onnx, model.json. Default: the shipped one.", show_default=False
+    ),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        "-e",
+        help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
+    ),
+]
+Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
+ImageTopic = Annotated[
+    str | None,
+    typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),
+]
+Rotate = Annotated[int, typer.Option(help="Turn every image clockwise by 0, 90, 180 or 270 degrees.")]
+Mirror = Annotated[bool, typer.Option("--mirror", help="Swap left and right of every image, before turning it.")]
+Range16 = Annotated[
+    str,
+    typer.Option(
+        help="Samples of 16-bit images that become black and white: LOW,HIGH such as 0,4095 (12 bits), full, or auto: "
+        "from percentiles where an image uses less than a quarter of the range."
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Region in which nothing is reported, such as the own bonnet: a PNG in which it is white, or a polygon "
+        "'0,0.9 0.5,0.8 1,0.9 1,1 0,1' in fractions of width and height, or auto: learned from what never moves; "
+        "repeatable."
+    ),
+]

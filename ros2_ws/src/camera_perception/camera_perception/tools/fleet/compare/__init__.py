@@ -1,0 +1,1 @@
+"""Which drives got better and which worse between two runs."""

@@ -1,0 +1,1 @@
+"""Frames worth labelling."""

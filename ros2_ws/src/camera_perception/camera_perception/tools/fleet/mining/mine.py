@@ -1,0 +1,108 @@
+"""Write the frames worth labelling: pictures, a table that says why each was chosen, and a sheet to look at."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from camera_perception.tools.fleet.compare.frames import FrameKey, objects_by_frame
+from camera_perception.tools.fleet.images import draw_rows, read_images, sheet
+from camera_perception.tools.fleet.mining.choose import Choice, choose
+from camera_perception.tools.fleet.mining.signals import load_pool, signals_of
+from camera_perception.tools.fleet.store.storage import Storage, StoreError
+from camera_perception.tools.privacy.report import Report
+
+COLORS = (60, 200, 255)  # BGR
+SHEET = 24  # pictures of the sheet
+
+
+@dataclass(frozen=True)
+class Mining:
+    """What is mined.
+
+    gap         seconds
+    anonymized  refuse frames of recordings that were not written by `anonymize`
+    """
+
+    signals: Sequence[str]
+    count: int = 100
+    gap: float = 2.0
+    seed: int = 0
+    anonymized: bool = False
+    against: Storage | None = None
+    reference: Storage | None = None
+
+
+def mine(storage: Storage, out: Path, mining: Mining) -> list[dict[str, Any]]:
+    """Write OUT/images, OUT/frames.csv, OUT/mining.json and OUT/sheet.jpg; returns the rows of the table."""
+    if (out / "frames.csv").exists():
+        raise StoreError(f"{out} holds mined frames already: give another --out")
+    pool = load_pool(storage, mining.against, mining.reference)
+    if mining.anonymized:
+        check_anonymized({row["recording"] for row in pool.rows})
+    values = signals_of(pool, mining.signals)
+    choices = choose(pool.rows, pool.embeddings, values, mining.count, mining.gap, mining.seed)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    rows = [_row(choice, pool.rows[choice.index], values) for choice in choices]
+    found = objects_by_frame(storage)
+    tiles = _write_images(out, rows, found)
+    rows = [row for row in rows if row["image"] in tiles]
+    with (out / "frames.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["image"])
+        writer.writeheader()
+        writer.writerows(rows)
+    settings = {"store": storage.address, "signals": list(mining.signals), "count": mining.count, "gap": mining.gap}
+    (out / "mining.json").write_text(json.dumps({**settings, "seed": mining.seed}, indent=1), "utf-8")
+    cv2.imwrite(str(out / "sheet.jpg"), sheet([tiles[row["image"]] for row in rows[:SHEET]]))
+    return rows
+
+
+def _row(choice: Choice, frame: dict[str, Any], values: dict[str, np.ndarray]) -> dict[str, Any]:
+    name = f"{frame['recording_id']}_{frame['camera']}_{frame['frame']:06d}.jpg"
+    row = {"image": name.replace("/", "_").replace(" ", "_"), "why": choice.why, "score": round(choice.score, 4)}
+    row |= {key: frame[key] for key in ("recording", "recording_id", "camera", "frame", "stamp_ns", "file")}
+    for signal, rank in choice.ranks.items():
+        row |= {signal: _rounded(values[signal][choice.index]), f"{signal}_rank": round(rank, 3)}
+    return row
+
+
+def _rounded(value: float) -> float | str:
+    return round(float(value), 4) if np.isfinite(value) else ""
+
+
+def _write_images(
+    out: Path, rows: Sequence[dict[str, Any]], found: dict[FrameKey, list[dict[str, Any]]]
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Image name: title and tile for the sheet, of the pictures that could be read and written."""
+    by_camera: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_camera[row["recording"], row["camera"]].append(row)
+    tiles = {}
+    for (recording, camera), some in tqdm(by_camera.items(), unit="camera", disable=None):
+        images = read_images(recording, camera, {row["frame"] for row in some})
+        for row in some:
+            image = images.get(row["frame"])
+            if image is not None:
+                cv2.imwrite(str(out / "images" / row["image"]), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+                objects = found.get((row["recording_id"], camera, row["frame"]), [])
+                title = f"{Path(recording).name} {camera} {row['frame']}\n{row['why']}"
+                tiles[row["image"]] = title, draw_rows(image, objects, COLORS, 320)
+    return tiles
+
+
+def check_anonymized(recordings: set[str]) -> None:
+    """StoreError when a recording has no report of `anonymize` beside it."""
+    bare = sorted(each for each in recordings if not Report(Path(each)).paths[0].is_file())
+    if bare:
+        raise StoreError(
+            f"{bare[0]} and {len(bare) - 1} other recordings were not anonymised: run `fleet anonymize` and replay that"
+        )

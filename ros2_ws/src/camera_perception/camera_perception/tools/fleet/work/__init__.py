@@ -1,0 +1,1 @@
+"""Units of work, and the pools of processes or Ray actors that do them."""

@@ -1,0 +1,39 @@
+"""What to tell the user when no decoder fits a network."""
+
+from __future__ import annotations
+
+from camera_perception.engines import Tensor
+from camera_perception.tools.models.network import Network
+
+PAGE = "docs/own_decoder.md"
+CLASSIFIER = "classification networks have no boxes, lanes or maps"
+
+
+def nearest(net: Network) -> str:
+    """The nearest decoder, why it does not fit, and where to read how to write one."""
+    if net.task == "classify":
+        return f"no decoder fits: {CLASSIFIER}; write one like {PAGE}"
+    kind, why = _nearest(net, max(net.outputs.values(), key=_information))
+    return f"no decoder fits; nearest is '{kind}', but {why}; write one like {PAGE}"
+
+
+def _information(output: Tensor) -> tuple[int, int]:
+    return len(output.shape), -abs(output.shape[-1] - 85) if output.shape else 0
+
+
+def _nearest(net: Network, output: Tensor) -> tuple[str, str]:
+    """Kind, and its difference to the output that looks most like boxes."""
+    shape = list(output.shape)
+    if len(shape) == 4:
+        return "mask_logits", f"'{output.name}' {shape} is not a map [B, C, h, w] of at least 16 x 16 cells"
+    if len(shape) != 3:
+        return "efficient_nms", f"'{output.name}' {shape} comes without boxes [B, N, 4]"
+    rows, columns = shape[1:]
+    if columns > rows:
+        rows, columns = columns, rows
+    cells, strides = min(net.pyramids.items(), key=lambda pair: min(abs(pair[0] - rows), abs(3 * pair[0] - rows)))
+    kind = "yolop_boxes" if abs(3 * cells - rows) < abs(cells - rows) else "ultralytics"
+    grid = (
+        f"an input of {net.size[1]}x{net.size[0]} has {cells} grid cells at the strides {', '.join(map(str, strides))}"
+    )
+    return kind, f"'{output.name}' {shape} has {rows} rows of {columns}, and {grid}"

@@ -1,0 +1,1 @@
+"""Faults and long runs of the nodes: `make faults` and `make soak`. Not part of installed packages."""

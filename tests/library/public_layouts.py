@@ -1,0 +1,315 @@
+"""ONNX files with the outputs of public networks: the same two objects, encoded as each network's authors publish it.
+
+The objects are at fixed places of a 160x128 image; the graph returns them whatever the image shows. Where networks
+return any number of boxes, a black image has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from tiny_models import OPSET, Graph, value
+
+WIDTH, HEIGHT = 160, 128
+OBJECTS = (  # x0 y0 x1 y1, score, class
+    ((20.0, 30.0, 60.0, 70.0), 0.8, 2),
+    ((100.0, 40.0, 140.0, 100.0), 0.6, 0),
+)
+BOXES = np.array([box for box, _, _ in OBJECTS])
+SCORES = np.array([score for _, score, _ in OBJECTS])
+CLASSES = np.array([number for _, _, number in OBJECTS])
+NAMES = "{'0': 'person', '1': 'tram', '2': 'car'}"  # keys as JSON writes them
+COCO, OWN = 80, 3
+
+
+@dataclass
+class Layout:
+    """What a network returns, and how it has to be read.
+
+    outputs  name: array with batch; dynamic: rows of any number, of those objects above a threshold
+    inputs   besides the image: name: (shape, type)
+    kind     of the decoder
+    """
+
+    kind: str
+    outputs: dict[str, np.ndarray]
+    metadata: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, tuple[list[Any], int]] = field(default_factory=dict)
+    dynamic: bool = False
+    scaled_by: str = ""  # input with which the output boxes is multiplied
+    boxes: np.ndarray = field(default_factory=lambda: BOXES)
+
+
+def grid(strides: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(column, row, stride) of all cells, cut ones at the border included."""
+    return [
+        (column, row, stride)
+        for stride in strides
+        for row in range(-(-HEIGHT // stride))
+        for column in range(-(-WIDTH // stride))
+    ]
+
+
+def middle_and_size() -> np.ndarray:
+    return np.hstack(((BOXES[:, :2] + BOXES[:, 2:]) / 2, BOXES[:, 2:] - BOXES[:, :2]))
+
+
+def one_hot(count: int) -> np.ndarray:
+    scores = np.zeros((len(CLASSES), count))
+    scores[np.arange(len(CLASSES)), CLASSES] = SCORES
+    return scores
+
+
+def ultralytics(count: int, strides: tuple[int, ...], extra: np.ndarray | None = None) -> np.ndarray:
+    """(1, 4 + C + E, cells): the objects are in some of the cells."""
+    rows = np.hstack([middle_and_size(), one_hot(count), *([] if extra is None else [extra])])
+    output = np.zeros((rows.shape[1], len(grid(strides))))
+    output[:, [17, 300]] = rows.T
+    return output[None]
+
+
+def yolox(count: int, strides: tuple[int, ...]) -> np.ndarray:
+    cells = grid(strides)
+    output = np.full((len(cells), 5 + count), -9.0)
+    output[:, 4:] = 0
+    for (x, y, w, h), number, score in zip(middle_and_size(), CLASSES, SCORES):
+        index = cells.index((int(x // 16), int(y // 16), 16))
+        output[index, :5] = x / 16 - x // 16, y / 16 - y // 16, np.log(w / 16), np.log(h / 16), score
+        output[index, 5 + number] = 1
+    return output[None]
+
+
+def nanodet(count: int) -> np.ndarray:
+    """Distances are expectations over the bins 0 to 7, in strides."""
+    cells = grid((8, 16, 32, 64))
+    output = np.zeros((len(cells), count + 32))
+    for (x0, y0, x1, y1), score, number in OBJECTS:
+        column, row = int((x0 + x1) / 2 // 16), int((y0 + y1) / 2 // 16)
+        sides = np.array([column * 16 - x0, row * 16 - y0, x1 - column * 16, y1 - row * 16]) / 16
+        bins = np.full((4, 8), -30.0)
+        for side, distance in enumerate(sides):
+            low = int(distance)
+            bins[side, low] = np.log(max(1 - (distance - low), 1e-9))
+            bins[side, low + 1] = np.log(max(distance - low, 1e-9))
+        index = cells.index((column, row, 16))
+        output[index, number] = score
+        output[index, count:] = bins.ravel()
+    return output[None]
+
+
+def fastestdet(count: int) -> np.ndarray:
+    output = np.zeros((5 + count, HEIGHT // 16, WIDTH // 16))
+    output[5:] = 1 / count
+    for (x, y, w, h), number, score in zip(middle_and_size(), CLASSES, SCORES):
+        column, row = int(x // 16), int(y // 16)
+        share = np.array([w / WIDTH, h / HEIGHT])
+        output[0, row, column] = score
+        output[1:3, row, column] = np.arctanh([x / 16 - column, y / 16 - row])
+        output[3:5, row, column] = np.log(share / (1 - share))
+        output[5:, row, column] = np.eye(count)[number]
+    return output[None]
+
+
+def queries(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes as fractions and scores of 30 queries."""
+    boxes, scores = np.full((1, 30, 4), 0.5), np.zeros((1, 30, count))
+    boxes[0, 4:6], scores[0, 4:6] = middle_and_size() / (WIDTH, HEIGHT, WIDTH, HEIGHT), one_hot(count)
+    return boxes, scores
+
+
+def logits(scores: np.ndarray) -> np.ndarray:
+    inside = scores.clip(1e-4, 1 - 1e-4)
+    return np.log(inside / (1 - inside))
+
+
+def final(rows: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Count, boxes, scores, classes; after the first rows there is something that must not be read."""
+    boxes, scores, classes = np.full((1, rows, 4), 33.0), np.full((1, rows), 0.99), np.full((1, rows), 1)
+    boxes[0, :2], scores[0, :2], classes[0, :2] = BOXES, SCORES, CLASSES
+    boxes[0, 2:, 2:] = 66
+    return np.array([[2]], np.int32), boxes, scores, classes.astype(np.int32)
+
+
+def candidates(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes as corners and scores of all cells."""
+    cells = len(grid((8, 16, 32)))
+    boxes, scores = np.zeros((1, cells, 4)), np.zeros((1, cells, count))
+    boxes[0, [9, 30]], scores[0, [9, 30]] = BOXES, one_hot(count)
+    return boxes, scores
+
+
+def columns(names: str) -> np.ndarray:
+    """(2, columns): a row per object; names: b batch, x box, c class, s score."""
+    parts = {"b": np.zeros((2, 1)), "x": BOXES, "c": CLASSES[:, None], "s": SCORES[:, None]}
+    return np.hstack([parts[name] for name in names])
+
+
+def segment() -> Layout:
+    """The first weight is 1: the mask of each object is where the first prototype is positive, its upper half."""
+    weights = np.zeros((2, 32))
+    weights[:, 0] = 1
+    protos = np.full((1, 32, HEIGHT // 4, WIDTH // 4), -1.0)
+    protos[0, 0, 8:12, 5:15] = 1  # the upper 16 pixels of the first box
+    outputs = {"output0": ultralytics(OWN, (8, 16, 32), weights), "output1": protos}
+    return Layout("ultralytics", outputs, {"task": "segment", "names": NAMES})
+
+
+def turned() -> Layout:
+    """Boxes turned by a quarter: width and height change places."""
+    rows = ultralytics(OWN, (8, 16, 32), np.full((2, 1), np.pi / 2))
+    rows[0, [2, 3]] = rows[0, [3, 2]]
+    return Layout("ultralytics", {"output0": rows}, {"task": "obb", "names": NAMES})
+
+
+def detr_two_inputs() -> Layout:
+    """Boxes are multiplied by the size that the second input gives, as in RT-DETR's post-processing."""
+    _, boxes, scores, classes = final(30)
+    scores[0, 2:] = 0
+    boxes = boxes / (WIDTH, HEIGHT, WIDTH, HEIGHT)
+    inputs = {"orig_target_sizes": (["N", 2], TensorProto.INT64)}
+    outputs = {"labels": classes.astype(np.int64), "boxes": boxes, "scores": scores}
+    return Layout("efficient_nms", outputs, inputs=inputs, scaled_by="orig_target_sizes")
+
+
+def nas_batch() -> Layout:
+    count, boxes, scores, classes = final()
+    names = ("graph2_num_predictions", "graph2_pred_boxes", "graph2_pred_scores", "graph2_pred_classes")
+    return Layout("efficient_nms", dict(zip(names, (count.astype(np.int64), boxes, scores, classes.astype(np.int64)))))
+
+
+def efficient_nms() -> Layout:
+    return Layout("efficient_nms", dict(zip(("num_dets", "det_boxes", "det_scores", "det_classes"), final())))
+
+
+def rf_detr() -> Layout:
+    """91 classes, of which 1 is a person and 3 a car."""
+    boxes, scores = queries(91)
+    scores = np.zeros_like(scores)
+    scores[0, 4, 3], scores[0, 5, 1] = SCORES
+    return Layout("detr", {"dets": boxes, "labels": logits(scores)})
+
+
+def yolov5_p6() -> Layout:
+    rows = np.zeros((1, 3 * len(grid((8, 16, 32, 64))), 85))
+    rows[0, [9, 30]] = np.hstack((middle_and_size(), SCORES[:, None], np.eye(80)[CLASSES]))
+    return Layout("yolop_boxes", {"output": rows})
+
+
+def rt_detr() -> Layout:
+    metadata = {"description": "Ultralytics rtdetr-l model", "task": "detect", "names": NAMES}
+    return Layout("detr", {"output0": np.concatenate(queries(OWN), 2)}, metadata)
+
+
+def of_paddle() -> Layout:
+    two = [1, 2], TensorProto.FLOAT
+    inputs = {"im_shape": two, "scale_factor": two}
+    return Layout("final_rows", {"multiclass_nms3_0.tmp_0": columns("csx")}, inputs=inputs, dynamic=True)
+
+
+def pose() -> Layout:
+    metadata = {"task": "pose", "kpt_shape": "[17, 3]", "names": NAMES}
+    return Layout("ultralytics", {"output0": ultralytics(OWN, (8, 16, 32), np.full((2, 51), 0.9))}, metadata)
+
+
+def dets_labels() -> Layout:
+    return Layout("dets_labels", {"dets": columns("xs")[None], "labels": CLASSES[None]}, dynamic=True)
+
+
+P5, P2, P6 = (8, 16, 32), (4, 8, 16, 32), (8, 16, 32, 64)
+DETECT = {"task": "detect", "names": NAMES}
+LAYOUTS: dict[str, Callable[[], Layout]] = {
+    "YOLOv8": lambda: Layout("ultralytics", {"output0": ultralytics(COCO, P5)}),
+    "YOLOv8 P2": lambda: Layout("ultralytics", {"output0": ultralytics(OWN, P2)}, DETECT),
+    "YOLOv8 P6": lambda: Layout("ultralytics", {"output0": ultralytics(COCO, P6)}),
+    "YOLOv8 transposed": lambda: Layout("ultralytics", {"o": ultralytics(OWN, P5).swapaxes(1, 2)}, DETECT),
+    "YOLO26 end to end": lambda: Layout("ultralytics", {"output0": np.pad(columns("xsc"), ((0, 298), (0, 0)))[None]}),
+    "YOLO11-seg": segment,
+    "YOLO11-pose": pose,
+    "YOLO11-obb": turned,
+    "YOLOX": lambda: Layout("yolox", {"output": yolox(COCO, P5)}),
+    "YOLOX P6": lambda: Layout("yolox", {"output": yolox(COCO, P6)}),
+    "YOLOv5 P6": yolov5_p6,
+    "YOLOv7 end2end": lambda: Layout("final_rows", {"output": columns("bxcs")}, dynamic=True),
+    "YOLO-NAS flat": lambda: Layout("final_rows", {"graph2_flat_predictions": columns("bxsc")}, dynamic=True),
+    "YOLO-NAS batch": nas_batch,
+    "YOLO-NAS raw": lambda: Layout("boxes_scores", dict(zip(("904", "913"), candidates(COCO)))),
+    "EfficientNMS": efficient_nms,
+    "mmdeploy": dets_labels,
+    "PaddleDetection": of_paddle,
+    "RT-DETR two inputs": detr_two_inputs,
+    "RT-DETR": rt_detr,
+    "RF-DETR": rf_detr,
+    "D-FINE": lambda: Layout("detr", dict(zip(("pred_boxes", "logits"), (queries(COCO)[0], logits(queries(COCO)[1]))))),
+    "NanoDet-plus": lambda: Layout("nanodet", {"output": nanodet(COCO)}),
+    "FastestDet": lambda: Layout("fastestdet", {"output": fastestdet(OWN)}, {"names": "person\ntram\ncar"}),
+}  # fmt: skip
+
+
+def write(path: Path, layout: Layout) -> Path:
+    """The ONNX file of a layout."""
+    model = graph_of(layout)
+    for key, text in layout.metadata.items():
+        model.metadata_props.add(key=key, value=text)
+    onnx.save(model, path)
+    return path
+
+
+def graph_of(layout: Layout) -> onnx.ModelProto:
+    g = Graph()
+    mean = g("ReduceMean", "images", keepdims=0)
+    nothing = g("Mul", mean, g.constant(0.0))
+    shown = (
+        g("Greater", g("Add", nothing, g.constant(SCORES)), g("Sub", g.constant(0.9), mean)) if layout.dynamic else ""
+    )
+    ports = []
+    for name, array in layout.outputs.items():
+        ports.append(add_output(g, name, array, nothing, shown, layout))
+    inputs = [value("images", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])]
+    inputs += [value(name, kind, shape) for name, (shape, kind) in layout.inputs.items()]
+    opset = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(
+        helper.make_graph(g.nodes, "public", inputs, ports, g.constants), opset_imports=opset, ir_version=8
+    )
+
+
+def add_output(g: Graph, name: str, array: np.ndarray, nothing: str, shown: str, layout: Layout) -> onnx.ValueInfoProto:
+    """One output; `shown`: condition of each row."""
+    whole = array.dtype.kind == "i"
+    kind = {np.dtype(np.int32): TensorProto.INT32, np.dtype(np.int64): TensorProto.INT64}.get(array.dtype)
+    kind = kind if whole and kind is not None else TensorProto.FLOAT
+    parts = [g("Add", g.constant(array.astype(np.float32)), nothing)]
+    shape: list[int | str] = list(array.shape)
+    if name == "boxes" and layout.scaled_by:
+        size = g.cast(layout.scaled_by, TensorProto.FLOAT)
+        parts = [g("Mul", parts[-1], g("Concat", size, size, axis=1))]
+    if shown:
+        axis = array.shape.index(len(SCORES))
+        parts = [g("Compress", parts[-1], shown, axis=axis)]
+        shape[axis] = "num_dets"
+    g.cast(parts[-1], kind, out=name)
+    return value(name, kind, shape)
+
+
+def with_plugin(path: Path) -> Path:
+    """YOLOv7's export for TensorRT: candidates with centre and size go into the plugin EfficientNMS_TRT."""
+    boxes, scores = candidates(COCO)
+    boxes[0, :, :2], boxes[0, :, 2:] = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2, boxes[0, :, 2:] - boxes[0, :, :2]
+    model = graph_of(Layout("", {"boxes_in": boxes, "scores_in": scores}))
+    names = ["num_dets", "det_boxes", "det_scores", "det_classes"]
+    settings = {"box_coding": [1], "background_class": [-1], "iou_threshold": 0.5, "score_threshold": 0.25}
+    more = {"max_output_boxes": 100, "plugin_version": "1", "score_activation": 0}
+    plugin = helper.make_node("EfficientNMS_TRT", ["boxes_in", "scores_in"], names, domain="TRT", **settings, **more)
+    model.graph.node.append(plugin)
+    del model.graph.output[:]
+    kinds = (TensorProto.INT32, TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.INT32)
+    shapes: tuple[list[int | str], ...] = ([1, 1], [1, 100, 4], [1, 100], [1, 100])
+    model.graph.output.extend(value(name, kind, shape) for name, kind, shape in zip(names, kinds, shapes))
+    model.opset_import.append(helper.make_opsetid("TRT", 1))
+    onnx.save(model, path)
+    return path

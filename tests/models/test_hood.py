@@ -1,0 +1,74 @@
+"""The own hood drawn over an image, and what it does to the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perception_models.data.augment import NONE, AugmentConfig, augment
+from perception_models.data.augment.hood import hood, outline
+from perception_models.data.labels import IGNORE, UNKNOWN
+from perception_models.data.sample import Boxes, Lane, Lanes, Sample
+
+SIZE = 96, 160
+
+
+def street(**labels: object) -> Sample:
+    image = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    return Sample("street", image, **labels)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_it_covers_the_bottom_and_nothing_above(seed):
+    cover = outline(SIZE, np.random.default_rng(seed))
+    assert not cover[: SIZE[0] // 2].any()
+    assert (np.diff(cover.astype(int), axis=0) >= 0).all()  # below a covered pixel everything is covered
+
+
+def test_only_covered_pixels_and_their_border_change():
+    sample = street()
+    after = hood(sample, np.random.default_rng(2))
+    cover = outline(SIZE, np.random.default_rng(2))
+    border = max(int(cover.any(1).argmax()) - 4, 0)
+    assert np.array_equal(after.image[:border], sample.image[:border])
+    assert (after.image[cover] != sample.image[cover]).mean() > 0.9
+    assert np.array_equal(sample.image, street().image)  # the input stays as it is
+
+
+def test_masks_say_no_road_and_no_class():
+    road = np.ones(SIZE, np.uint8)
+    after = hood(street(drivable=road, semantic=road), np.random.default_rng(3))
+    cover = outline(SIZE, np.random.default_rng(3))
+    assert cover.any()
+    assert (after.drivable[cover] == 0).all()
+    assert (after.drivable[~cover] == 1).all()
+    assert (after.semantic[cover] == IGNORE).all()
+    assert (after.semantic[~cover] == 1).all()
+
+
+def test_what_is_not_labelled_stays_unlabelled():
+    after = hood(street(), np.random.default_rng(4))
+    assert (after.drivable, after.semantic, after.boxes, after.lanes) == (None, None, None, None)
+
+
+def test_boxes_and_lines_behind_it_shrink_or_go():
+    boxes = Boxes([[10, 5, 40, 30], [60, 40, 100, 95], [70, 94, 90, 96]], [2, 2, 2], [0, 0, 0], [UNKNOWN] * 3)
+    lines = Lanes([Lane(np.array([[80, 95], [80, 60], [80, 40]])), Lane(np.array([[82, 95], [82, 94]]))])
+    after = hood(street(boxes=boxes, lanes=lines), np.random.default_rng(5))
+    cover = outline(SIZE, np.random.default_rng(5))
+    assert cover[94:, 60:100].all()
+    assert after.boxes.boxes.tolist()[0] == [10, 5, 40, 30]
+    assert after.boxes.boxes[1, 3] == np.flatnonzero(~cover[:, 60:100].all(1)).max() + 1
+    assert len(after.boxes) == 2
+    assert [line.points.tolist() for line in after.lanes.lines] == [[[80, 60], [80, 40]]]
+    assert after.lanes.labelled_positions == lines.labelled_positions
+
+
+def test_it_is_drawn_as_often_as_configured_and_never_changes_other_runs():
+    def views(share: float) -> list[np.ndarray]:
+        config = AugmentConfig(**{**vars(NONE), "hood": share})
+        return [augment(street(), SIZE, np.random.default_rng(seed), config).image for seed in range(40)]
+
+    original = views(0)[0]
+    assert all(np.array_equal(image, original) for image in views(0))
+    assert 8 < sum(not np.array_equal(image, original) for image in views(0.5)) < 32

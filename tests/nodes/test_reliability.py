@@ -1,0 +1,62 @@
+"""The commands behind `make faults` and `make soak`: their figures, and a short run of each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from driving import process_environment
+
+from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
+from camera_perception_ros.bench.reliability.outside import Flow
+from camera_perception_ros.bench.reliability.soak import Series, steady
+
+
+def test_an_image_that_was_replaced_by_a_newer_one_is_not_lost():
+    flow = Flow(sent=[1, 2, 3, 4, 5], answered={1: 0.0, 4: 0.5}, replaced={4: 1})
+    assert flow.lost(1, 4) == 1  # of 2 and 3 one was replaced
+    assert flow.lost(1, 5) == 2
+    assert Flow().lost(0, 9) == 0
+
+
+def test_what_a_dead_process_left_is_counted_by_its_names(tmp_path):
+    with (tmp_path / "fastrtps_0123456789abcdef_el").open("w"):
+        created = segments(os.getpid(), tmp_path)
+    assert created == {"fastrtps_0123456789abcdef"}
+    assert left_behind(created, tmp_path) == 0
+    (tmp_path / "fastrtps_0123456789abcdef").touch()
+    assert left_behind(created, tmp_path) == 1
+
+
+@pytest.mark.parametrize(("recovered", "left", "bad"), [(3, 0, False), (2, 0, True), (3, 1, True)])
+def test_a_fault_is_bad_when_a_round_is_not_survived_or_something_is_left(recovered, left, bad):
+    assert Outcome("fault", 3, recovered, 1.0, 0, left, Held(0.0, 0, 0)).bad is bad
+
+
+def test_the_slope_is_that_after_the_warm_up_in_mb_per_hour():
+    series = Series(os.getpid())
+    for second in range(90):
+        series.seconds.append(second)
+        series.held.append(Held(100.0 + (10.0 * second if second < 30 else 300.0 + second / 1800), 5, 3))
+    assert series.slope == pytest.approx(2.0)
+    assert not steady({"camera": series.slope})
+    assert steady({"camera": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("faults", "--rounds", "1", "--part", "parameters"), ("random parameters", "10 of 10 requests answered")),
+        (("soak", "--minutes", "0.1"), ("MB per hour", "fusion")),
+    ],
+    ids=["faults", "soak"],
+)
+def test_a_short_run_prints_its_table(repository, arguments, words):
+    command = [sys.executable, "-m", "camera_perception_ros.bench.reliability", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=400, cwd=repository, env=process_environment(), check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert all(word in done.stdout for word in words)
