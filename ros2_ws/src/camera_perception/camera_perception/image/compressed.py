@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import cv2
@@ -13,6 +10,7 @@ import numpy as np
 from camera_perception.core.errors import BadImage
 from camera_perception.image.compressed_size import JPEG, complete, compressed_size, is_known
 from camera_perception.image.encodings import ENCODINGS, MAX_PIXELS, Narrow, check_pixels, known_name
+from camera_perception.image.native_messages import native_messages_hidden
 from camera_perception.image.sample_range import full_range
 
 AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
@@ -105,21 +103,8 @@ def _truncated(raw: bytes, format: str) -> NoReturn:
 
 def _only_end_missing(raw: bytes) -> bool:
     """Whether a jpeg has all its pixels: what follows its last byte changes none of them."""
-    with _native_messages_hidden():
+    with native_messages_hidden():  # libjpeg prints a line about surplus bytes for every image
         ended, continued = (
             cv2.imdecode(np.frombuffer(raw + more + _JPEG_END, np.uint8), AS_STORED) for more in (b"", _OTHER_DATA)
         )
     return ended is not None and continued is not None and np.array_equal(ended, continued)
-
-
-@contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """libjpeg prints a line about surplus bytes straight to file 2, for every image."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

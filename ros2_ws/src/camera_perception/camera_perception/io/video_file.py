@@ -7,9 +7,6 @@ and manages one frame of 1600x1080 a second. OpenCV's .mp4 (MPEG-4 part 2) plays
 from __future__ import annotations
 
 import base64
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +16,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.errors import BagError
+from camera_perception.image.native_messages import native_messages_hidden
 
 SUFFIXES = (".mp4", ".webm")
 MIME = {".mp4": "video/mp4", ".webm": "video/webm"}
@@ -136,7 +134,7 @@ class _AvEncoder:
 
 class _CvEncoder:
     def __init__(self, path: Path, hz: float, size: tuple[int, int]) -> None:
-        with _native_messages_hidden():
+        with native_messages_hidden():  # OpenCV prints "tag VP80 is not supported", then writes the file correctly
             self._file = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*FOURCC[path.suffix]), hz, size)
         if not self._file.isOpened():
             raise BagError(f"{path} cannot be written: pip install av, or check that the disk is not full")
@@ -146,16 +144,3 @@ class _CvEncoder:
 
     def close(self) -> None:
         self._file.release()
-
-
-@contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """OpenCV prints "tag VP80 is not supported" straight to file 2, then writes the file correctly."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

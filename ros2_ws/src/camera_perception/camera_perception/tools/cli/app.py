@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.cli import trust
 from camera_perception.tools.cli.fleet import fleet
 from camera_perception.tools.cli.options import (
     Backend,
+    Group,
     Ignore,
     ImageTopic,
     Mirror,
@@ -22,20 +21,10 @@ from camera_perception.tools.cli.options import (
     Range16,
     Rotate,
     Threads,
+    examples,
+    model_or_shipped,
 )
 from camera_perception.tools.cli.trust import TrustedKeys
-
-
-class Group(TyperGroup):
-    """A command group that prints this library's errors as one sentence, with exit code 2 and without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except PerceptionError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            raise typer.Exit(2) from error
-
 
 DRIVES, MODELS, MACHINE = "Drives", "Models", "Cameras and machine"  # panels of --help
 
@@ -48,19 +37,6 @@ app = typer.Typer(
 calibrate = typer.Typer(no_args_is_help=True, help="Calibrate a lens from a board, a mounting from lane lines.")
 app.add_typer(calibrate, name="calibrate", rich_help_panel=MACHINE)
 app.add_typer(fleet, name="fleet", rich_help_panel=DRIVES)
-
-
-def examples(*lines: str) -> str:
-    """The end of a command's help: lines to paste."""
-    return "Examples:\n\n" + "\n\n".join(f"camera-perception {line}" for line in lines)
-
-
-def model_or_shipped(model: Path | None) -> Path:
-    """The model folder that was given, or a new one for an .onnx file; else the shipped one."""
-    from camera_perception.tools.models.on_the_fly import folder_of
-    from camera_perception.tools.models.shipped import shipped_model
-
-    return folder_of(model) if model else shipped_model()
 
 
 def _version(asked: bool) -> None:

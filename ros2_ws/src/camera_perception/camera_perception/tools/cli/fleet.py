@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from camera_perception.tools.cli.options import examples
+
 fleet = typer.Typer(
     no_args_is_help=True,
     help="Replay many recordings in parallel, query and compare the results, find frames worth labelling.",
@@ -21,7 +23,7 @@ Ray = Annotated[
 
 
 def _examples(*lines: str) -> str:
-    return "Examples:\n\n" + "\n\n".join(f"camera-perception fleet {line}" for line in lines)
+    return examples(*lines, command="camera-perception fleet")
 
 
 @fleet.command(

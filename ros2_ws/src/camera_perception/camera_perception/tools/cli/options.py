@@ -1,11 +1,15 @@
-"""Options of several commands."""
+"""What several commands share: options, examples, errors as one sentence."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperGroup
+
+from camera_perception.core.errors import PerceptionError
 
 ModelFolder = Annotated[
     Path | None,
@@ -43,3 +47,27 @@ Ignore = Annotated[
         "repeatable."
     ),
 ]
+
+
+class Group(TyperGroup):
+    """A command group that prints this library's errors as one sentence, with exit code 2 and without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PerceptionError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            raise typer.Exit(2) from error
+
+
+def examples(*lines: str, command: str = "camera-perception") -> str:
+    """The end of a command's help: lines to paste."""
+    return "Examples:\n\n" + "\n\n".join(f"{command} {line}" for line in lines)
+
+
+def model_or_shipped(model: Path | None) -> Path:
+    """The model folder that was given, or a new one for an .onnx file; else the shipped one."""
+    from camera_perception.tools.models.on_the_fly import folder_of
+    from camera_perception.tools.models.shipped import shipped_model
+
+    return folder_of(model) if model else shipped_model()
