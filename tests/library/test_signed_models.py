@@ -163,7 +163,7 @@ ENGINE_TAMPERINGS = {
 
 
 @pytest.mark.parametrize("tampering", ENGINE_TAMPERINGS)
-def test_a_changed_engine_is_never_deserialised(folder, trusted, monkeypatch, caplog, tampering):
+def test_a_changed_engine_is_never_deserialised(folder, trusted, monkeypatch, tampering):
     fake = install(monkeypatch)
     spec = load_trusted(folder, trusted)
     path = build_engine(spec).path
@@ -174,8 +174,7 @@ def test_a_changed_engine_is_never_deserialised(folder, trusted, monkeypatch, ca
     before = fake.deserialised
     with pytest.raises(EngineError) as caught:
         tensorrt.load(spec)
-    # A manifest that is no document is skipped with a warning, in which the path is shortened.
-    assert name in str(caught.value) or name[-20:] in caplog.text
+    assert name in str(caught.value)
     assert f"--trusted-key {spec.signed_by}" in str(caught.value)
     assert fake.deserialised == before
 

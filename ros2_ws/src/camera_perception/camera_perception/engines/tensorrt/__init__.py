@@ -15,7 +15,7 @@ from camera_perception.engines.select import cache_folder, median_ms
 from camera_perception.engines.tensorrt.manifest import EngineKey, Machine, Manifest
 from camera_perception.engines.tensorrt.package import RTX, STANDARD, backend, machine_version, unavailable, use
 from camera_perception.engines.tensorrt.seal import require_seal
-from camera_perception.engines.tensorrt.store import matching, near_misses, read_plan
+from camera_perception.engines.tensorrt.store import matching, near_misses, read_plan, unreadable
 from camera_perception.engines.validate import check_slots
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,10 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
         except EngineError as error:
             log.warning("%s", error)
             damaged.append(str(error))
-    reason = f": {damaged[0]}: " if damaged else f" is in {folder}{_nearest(eligible, here, folder)}: "
+    nearest = _nearest(eligible, here, folder)
+    if not nearest:
+        damaged += [f"{path} is not a usable engine manifest" for path in unreadable(folder)]
+    reason = f": {damaged[0]}: " if damaged else f" is in {folder}{nearest}: "
     raise EngineMissing(
         f"no TensorRT engine of model '{spec.name}' for this machine{reason}build one with `{command(spec, precision)}`"
     )

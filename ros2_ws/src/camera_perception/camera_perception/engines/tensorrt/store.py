@@ -26,13 +26,23 @@ MAGIC = b"ftrt", b"vtrt"  # of TensorRT, and of TensorRT for RTX
 HEADER = 28  # bytes of a plan file up to its version; undocumented, so only used as a hint
 
 
+def _manifest_paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*_trt*.json") if not path.name.endswith(LAYERS))
+
+
 def manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
     """Path and contents of the readable manifests of a folder, sorted by name; the others are logged."""
-    for path in sorted(path for path in folder.glob("*_trt*.json") if not path.name.endswith(LAYERS)):
+    for path in _manifest_paths(folder):
         try:
             yield path, read_manifest(path)
         except EngineError as error:
             log.warning("%s", error)
+
+
+def unreadable(folder: Path) -> list[Path]:
+    """The manifests of a folder that cannot be read, sorted by name."""
+    readable = {path for path, _ in manifests(folder)}
+    return [path for path in _manifest_paths(folder) if path not in readable]
 
 
 def matching(folder: Path, key: EngineKey) -> list[tuple[Path, Manifest]]:
