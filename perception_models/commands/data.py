@@ -57,6 +57,10 @@ def label(
     road: Annotated[
         bool, typer.Option(help="Add drivable masks of daylight images from road-segmentation-adas-0001.xml")
     ] = False,
+    road_model: Annotated[
+        Path | None,
+        typer.Option(help="With --road: model folder that must agree; labels whole roads, not only the corridor ahead"),
+    ] = None,
     score: Annotated[float, typer.Option(help="Minimum score of a label; other objects are ignored")] = 0.5,
     limit: Annotated[int | None, typer.Option(help="Maximum number of images; default: all", min=1)] = None,
 ) -> None:
@@ -65,11 +69,12 @@ def label(
         from perception_models.data.curation.agreement import Rules
         from perception_models.data.curation.label import LabelConfig
         from perception_models.data.curation.label import label as run
-        from perception_models.data.curation.road import RoadTeacher
+        from perception_models.data.curation.road import DrivableNetwork, RoadTeacher
         from perception_models.data.curation.teachers import load_teachers
 
         config = LabelConfig(Rules(score=score), widen, limit)
-        lanes = RoadTeacher(teachers / "road-segmentation-adas-0001.xml") if road else None
+        second = DrivableNetwork(road_model) if road_model else None
+        lanes = RoadTeacher(teachers / "road-segmentation-adas-0001.xml", second) if road else None
         counts = run(source, out, load_teachers(teachers), config, lanes)
     for name, number in counts.most_common():
         typer.echo(f"{number:6} {name}")

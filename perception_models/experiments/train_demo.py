@@ -38,7 +38,7 @@ RENDERED: dict[str, dict[str, Any]] = {
 # Real images to label: folder below `Recipe.pictures`, horizontal stretch, whether their roads are labelled as well.
 LABELLED: dict[str, tuple[str, float, bool]] = {
     "coco": ("coco_cc_by", 1.0, False),
-    "openimages": ("vehicles_openimages_ccby", 4 / 3, False),
+    "openimages": ("vehicles_openimages_ccby", 4 / 3, True),
     "driveai": ("driveai_sample", 1.0, True),
 }
 
@@ -119,13 +119,14 @@ def fine_tune(weights: Path, recipe: Recipe, echo: Echo) -> Path:
 def label_real(recipe: Recipe, echo: Echo) -> None:
     """Label real images with public detectors, and collect the credits of their authors in the model folder."""
     from perception_models.data.curation.label import LabelConfig, label
-    from perception_models.data.curation.road import RoadTeacher
+    from perception_models.data.curation.road import DrivableNetwork, RoadTeacher
     from perception_models.data.curation.teachers import load_teachers
 
     teachers = load_teachers(recipe.teachers)
+    second = DrivableNetwork(recipe.out) if (recipe.out / "model.json").is_file() else None  # of the last training
     for name, (source, widen, road) in LABELLED.items():
         echo(f"labelling {recipe.data / 'real' / name}")
-        lanes = RoadTeacher(recipe.teachers / "road-segmentation-adas-0001.xml") if road else None
+        lanes = RoadTeacher(recipe.teachers / "road-segmentation-adas-0001.xml", second) if road else None
         label(recipe.pictures / source, recipe.data / "real" / name, teachers, LabelConfig(widen=widen), lanes)
     write_credits(recipe)
 

@@ -17,7 +17,8 @@ from perception_models.network import PerceptionNet, of_size
 from perception_models.network.efficientnet import EfficientNetLite0, load_imagenet, package_weights
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
-from perception_models.training.distill import Teacher
+from perception_models.training.distill.imitation import Imitation
+from perception_models.training.distill.network import Teacher
 from perception_models.training.pretrain import MaskedPretraining
 from perception_models.training.validation import contact_sheet
 
@@ -74,7 +75,9 @@ def compile_parts(net: PerceptionNet) -> None:
 def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | MaskedPretraining:
     """Training on labels, with a teacher if configured, or masked pretraining."""
     if not config.pretrain.hidden:
-        return TrainingModule(net, Balancer(config.balance), config.loss, _teacher(config, net))
+        return TrainingModule(
+            net, Balancer(config.balance), config.loss, _teacher(config, net), _imitation(config, net)
+        )
     if isinstance(net.backbone, EfficientNetLite0):
         raise SettingsError("pretrain.hidden needs network.backbone=residual; efficientnet_lite0 has ImageNet weights")
     if not 0 < config.pretrain.hidden < 1:
@@ -88,15 +91,28 @@ def _teacher(config: TrainConfig, net: PerceptionNet) -> Teacher | None:
     return Teacher(config.distill, checkpoint.load_network(Path(config.distill.teacher))[0], net)
 
 
+def _imitation(config: TrainConfig, net: PerceptionNet) -> Imitation | None:
+    return Imitation(config.imitate, net) if config.imitate.network else None
+
+
 class TrainingModule(nn.Module):
     """Network, losses and balancing as one module, for a distribution strategy to wrap: batch to loss of every task.
 
-    teacher  adds the distillation loss of a larger network (training/distill.py)
+    teacher    adds the distillation loss of a larger network (training/distill/network.py)
+    imitation  adds the loss of imitating a foreign one (training/distill/imitation.py)
     """
 
-    def __init__(self, net: PerceptionNet, balancer: Balancer, config: LossConfig, teacher: Teacher | None = None):
+    def __init__(
+        self,
+        net: PerceptionNet,
+        balancer: Balancer,
+        config: LossConfig,
+        teacher: Teacher | None = None,
+        imitation: Imitation | None = None,
+    ):
         super().__init__()
-        self.net, self.balancer, self.config, self.teacher = net, balancer, config, teacher
+        self.net, self.balancer, self.config = net, balancer, config
+        self.teacher, self.imitation = teacher, imitation
 
     def forward(
         self, batch: dict[str, Tensor], tasks: tuple[str, ...], compare: bool = False
@@ -114,14 +130,17 @@ class TrainingModule(nn.Module):
         return sum(rest, start=total), {task: loss.detach() for task, loss in losses.items()}, statistics
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted loss by task, and with a teacher "distill"."""
+        """Weighted loss by task, and with teachers "distill"."""
         taught = self.teacher.predict(batch["images"]) if self.teacher is not None else None
+        maps = self.imitation.predict(batch["images"]) if self.imitation is not None else None
         pyramid = self.net.pyramid(batch["images"])
         outputs = self.net.outputs(pyramid)
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.balancer.weighted(task_losses(outputs, batch, self.config, self.net.config.strides))
             if self.teacher is not None:
                 losses["distill"] = self.teacher(taught, pyramid, outputs)
+            if self.imitation is not None:
+                losses["distill"] = losses.get("distill", 0) + self.imitation(maps, pyramid)
         # Pyramid levels that no head of this network uses stay connected as well.
         unused = cast(Tensor, 0 * sum(level.float().mean() for level in pyramid))
         return {task: loss + unused for task, loss in losses.items()}

@@ -132,6 +132,20 @@ class DistillConfig:
 
 
 @dataclass
+class ImitateConfig:
+    """Features of a foreign network that the pyramid learns to hold; see training.distill.imitation.
+
+    network  ONNX file with BGR images 0..255 as input, such as YOLOX; null: none
+    maps     names of its feature maps, at the strides 4, 8, 16 or 32; several of one stride are possible
+    weight   of the loss
+    """
+
+    network: str | None = None
+    maps: list[str] = field(default_factory=list)
+    weight: float = 1.0
+
+
+@dataclass
 class PretrainConfig:
     """Masked pretraining on unlabelled images; see perception_models.training.pretrain.
 
@@ -167,6 +181,7 @@ class TrainConfig:
     phases: list[PhaseConfig] = field(default_factory=list)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
+    imitate: ImitateConfig = field(default_factory=ImitateConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     accelerator: str = "auto"
     precision: str = "auto"

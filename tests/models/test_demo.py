@@ -297,12 +297,12 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
 
     monkeypatch.setattr("perception_models.data.curation.cutouts.cut.cut_all", cut_all)
     monkeypatch.setattr("perception_models.data.curation.label.label", label)
-    monkeypatch.setattr("perception_models.data.curation.road.RoadTeacher", lambda path: path)
+    monkeypatch.setattr("perception_models.data.curation.road.RoadTeacher", lambda path, second: path)
     monkeypatch.setattr("perception_models.data.curation.teachers.load_teachers", lambda folder: [])
     monkeypatch.setattr(train_demo, "run", train)
     assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
     assert labelled == [
-        ("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True),
+        ("coco", 1.0, False), ("openimages", 1.333, True), ("driveai", 1.0, True),
         ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
     ]  # fmt: skip
     credits = (recipe.out / "CREDITS.csv").read_text().splitlines()

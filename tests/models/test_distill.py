@@ -14,7 +14,7 @@ from perception_models.network import PerceptionNet, of_size
 from perception_models.training import checkpoint
 from perception_models.training.build import TrainingModule
 from perception_models.training.config import DistillConfig, TrainConfig
-from perception_models.training.distill import Teacher, divergence, feature_loss, object_loss, output_loss
+from perception_models.training.distill.network import Teacher, divergence, feature_loss, object_loss, output_loss
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 

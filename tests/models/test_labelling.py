@@ -12,7 +12,7 @@ from perception_models.data.curation.agreement import HYDRANT, Rules, fuse
 from perception_models.data.curation.boxes import TrueBox, Truth, hull, iou
 from perception_models.data.curation.label import LabelConfig, label
 from perception_models.data.curation.lights import lamp_state
-from perception_models.data.curation.road import corridor, mask_from
+from perception_models.data.curation.road import agreed, corridor, mask_from
 from perception_models.data.curation.rules import Label, crowds, label_objects, rides
 from perception_models.data.curation.sources import open_source
 from perception_models.data.curation.teachers import COCO_NAMES, Finding
@@ -287,6 +287,20 @@ def test_credits_name_the_licence_of_each_image(source, record, credit):
     _, picture, _ = open_source(source)
     assert credit.items() <= picture.credit.items()
     assert {box.box for box in picture.truth.boxes} <= {PERSON}
+
+
+def test_two_networks_that_agree_label_the_whole_road():
+    probabilities = np.zeros((100, 200, 4), np.float32)
+    probabilities[:50, :, 0] = 1
+    probabilities[50:, :, 1] = 0.7
+    kinds = np.zeros((100, 200), np.uint8)
+    kinds[60:, :100], kinds[60:, 100:] = 1, 2
+    kinds[30:40, 20:40] = 1  # a wall that only the second network takes for road
+    mask = agreed(probabilities, kinds, [(95, 75, 105, 85)])
+    assert mask[75, 20] == 1
+    assert mask[75, 180] == 2
+    assert mask[20, 100] == 0
+    assert mask[35, 30] == mask[55, 100] == mask[80, 100] == mask[98, 100] == 255
 
 
 @pytest.mark.parametrize("text", ["CC BY-NC 4.0", "for research use only", "Non-commercial", "PandaSet terms", None])

@@ -27,6 +27,7 @@ from perception_models.data.files import DataError, read_image
 from perception_models.data.readers.folder import LabelledFolder
 
 KEPT_LABELS = ("lane/lane.json", "drivable/masks", "sem_seg/masks")  # of a source that has them
+STREET = ("car", "truck", "bus", "motorcycle", "traffic light")  # objects that are found on streets
 CREDIT_COLUMNS = ("file_name", "id", "author", "url", "licence")
 
 
@@ -104,11 +105,19 @@ def _label_picture(
         image, truth = widened(image, truth, config.widen)
         cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
     labels = label_objects(fuse(find_in_views(list(teachers), image), config.rules), truth, image)
-    if road is not None and (mask := road.drivable(image, [label.box for label in labels])) is not None:
+    if (
+        road is not None
+        and (mask := road.drivable(image, [label.box for label in labels], _street(labels))) is not None
+    ):
         masks = out / "labels/drivable/masks"
         masks.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(masks / f"{picture.path.stem}.png"), mask)
     return frame(picture.path.name, labels, truth)
+
+
+def _street(labels: Sequence[Label]) -> bool:
+    """Whether a street is to be expected: real pictures of people may show a kitchen."""
+    return any(label.name in STREET and not label.ignore_reason for label in labels)
 
 
 def widened(image: np.ndarray, truth: Truth, factor: float) -> tuple[np.ndarray, Truth]:

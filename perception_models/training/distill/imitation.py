@@ -1,0 +1,98 @@
+"""Imitation of a foreign network: the pyramid learns to hold its feature maps, on images that nobody labelled.
+
+Hints for thin deep nets (Romero et al. 2015, arXiv 1412.6550), with more weight where the foreign network sees
+something, as in Chen et al. 2017 (NeurIPS, "Learning efficient object detection models with knowledge distillation").
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from perception_models.config import SettingsError
+from perception_models.network import PerceptionNet
+from perception_models.training.config import ImitateConfig
+
+PROBE = 128  # pixels; the side of the image that shows the strides of the maps
+
+
+class Imitation(nn.Module):
+    """Loss against feature maps of an ONNX file; an adapter per stride maps the pyramid to their channels.
+
+    Only adapters and statistics are part of the student's checkpoint. The network takes `B 3 H W` float32 images, BGR
+    0..255, of any size (as YOLOX does).
+    """
+
+    def __init__(self, config: ImitateConfig, student: PerceptionNet):
+        super().__init__()
+        self.config = config
+        self._session = open_maps(Path(config.network), config.maps)
+        probe = torch.zeros(1, PROBE, PROBE, 3, dtype=torch.uint8)
+        with torch.no_grad():
+            levels = {PROBE // level.shape[-1]: level.shape[1] for level in student.pyramid(probe)}
+        channels = {stride: maps.shape[1] for stride, maps in self.predict(probe).items()}
+        if unknown := sorted(set(channels) - set(levels)):
+            raise SettingsError(f"imitate.maps: strides {unknown} are not among the network's, {sorted(levels)}")
+        self.adapters = nn.ModuleDict({str(s): nn.Conv2d(levels[s], count, 1) for s, count in channels.items()})
+        self.scales = nn.ModuleDict({str(s): nn.BatchNorm2d(count, affine=False) for s, count in channels.items()})
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> dict[int, Tensor]:
+        """Maps B C H/stride W/stride by stride, of images B H W 3 uint8; maps of one stride along one axis."""
+        feed = {self._session.get_inputs()[0].name: images.permute(0, 3, 1, 2).float().contiguous().cpu().numpy()}
+        found: dict[int, list[Tensor]] = {}
+        for each in self._session.run(list(self.config.maps), feed):
+            found.setdefault(images.shape[2] // each.shape[-1], []).append(torch.from_numpy(each).to(images.device))
+        return {stride: torch.cat(maps, 1) for stride, maps in found.items()}
+
+    def forward(self, taught: dict[int, Tensor], pyramid: tuple[Tensor, ...]) -> Tensor:
+        """Weighted mean square of the difference in standard deviations of each channel, mean over the strides."""
+        by_width = {level.shape[-1]: level for level in pyramid}
+        losses = [
+            imitation_loss(self.adapters[str(stride)](by_width[maps.shape[-1]].float()), self._standard(stride, maps))
+            for stride, maps in taught.items()
+        ]
+        return self.config.weight * torch.stack(losses).mean()
+
+    @torch.no_grad()
+    def _standard(self, stride: int, maps: Tensor) -> Tensor:
+        """Zero mean and unit variance by channel over all images so far: one batch may show nothing."""
+        scale = self.scales[str(stride)]
+        scale.train()(maps)
+        standard: Tensor = scale.eval()(maps)
+        return standard
+
+
+def imitation_loss(student: Tensor, wanted: Tensor) -> Tensor:
+    """Scalar; student and wanted B C H W. Places weigh as much as the wanted features stand out there."""
+    weight = wanted.square().mean(1).sqrt()
+    weight = weight / weight.mean().clamp(min=1e-6)
+    return ((student - wanted).square().mean(1) * weight).mean()
+
+
+def open_maps(path: Path, maps: list[str]) -> Any:
+    """An ONNX Runtime session that gives the tensors `maps` of a network, for images of any size.
+
+    Raises SettingsError for a file that cannot be read or has no such tensors.
+    """
+    import onnx
+    import onnxruntime
+
+    if not path.is_file():
+        raise SettingsError(f"imitate.network: {path} does not exist; give the ONNX file of a detector")
+    model = onnx.load(str(path))
+    names = {name for node in model.graph.node for name in node.output}
+    if not maps or (missing := [name for name in maps if name not in names]):
+        wrong = ", ".join(missing[:5]) if maps else "none given"
+        raise SettingsError(f"imitate.maps: {wrong}; give names of tensors in {path}, as Netron shows them")
+    for dim, name in zip(model.graph.input[0].type.tensor_type.shape.dim, ("batch", None, "height", "width")):
+        if name:
+            dim.dim_param = name
+    del model.graph.value_info[:], model.graph.output[:]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in maps)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
