@@ -29,7 +29,7 @@ class Imitation(nn.Module):
     def __init__(self, config: ImitateConfig, student: PerceptionNet):
         super().__init__()
         self.config = config
-        self._session = open_maps(Path(config.network), config.maps)
+        self._session = open_maps(Path(config.network or ""), config.maps)
         probe = torch.zeros(1, PROBE, PROBE, 3, dtype=torch.uint8)
         with torch.no_grad():
             levels = {PROBE // level.shape[-1]: level.shape[1] for level in student.pyramid(probe)}
