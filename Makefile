@@ -9,7 +9,8 @@ PYTHON ?= python3
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 ENV := source ros2_ws/env.sh
 # The last argument is for ROS 2 from wheels; an installed ROS 2 ignores it.
-COLCON := cd ros2_ws && colcon --log-level error build --event-handlers console_cohesion- \
+# Its own -l (no new job while the load is high) makes a build on a busy machine take minutes longer; MAKEFLAGS replaces it.
+COLCON := cd ros2_ws && MAKEFLAGS=-j$(shell nproc) colcon --log-level error build --event-handlers console_cohesion- \
 	--cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON \
 	-DCMAKE_PROJECT_INCLUDE=$(CURDIR)/ros2_ws/cmake/ros_wheels_fix.cmake
 

@@ -14,7 +14,7 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import COMPRESSED_IMAGE
-from camera_perception.tools.cli.live import hello
+from camera_perception.tools.cli.drives.live import hello
 from camera_perception.tools.live.access import Access
 from camera_perception.tools.live.hello import HELLO
 from camera_perception.tools.live.hub import Hub
@@ -22,6 +22,7 @@ from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.player import Player
 from camera_perception.tools.live.recordings import open_recording
 from camera_perception.tools.live.server import LiveServer
+from camera_perception.tools.replay.view import View
 
 START_NS, PERIOD_NS = 1_700_000_000 * 10**9, 100_000_000
 CAR = (120, 100, 144, 120)  # x0 y0 x1 y1 in an image of 320x192, twice the tiny model's input: 120 of its pixels
@@ -61,12 +62,15 @@ def write_drive(folder: Path, count: int = 12, cameras: tuple[str, ...] = ("fron
 
 
 @contextmanager
-def player_of(model: Path, source: Path, hub: Hub, anonymize: bool = False, loop: bool = False) -> Iterator[Player]:
+def player_of(
+    model: Path, source: Path, hub: Hub, anonymize: bool = False, loop: bool = False, view: View | None = None
+) -> Iterator[Player]:
     """A player that is not running yet."""
     spec = load_spec(model)
     engine = load_engine(spec, "onnxruntime", threads=1)
-    recording = open_recording(source)
-    perceiver = Perceiver(spec, engine, recording.cameras, anonymize)
+    view = view or View()
+    recording = open_recording(source, view=view)
+    perceiver = Perceiver(spec, engine, recording.cameras, anonymize, view.region)
     hub.publish(HELLO, hello(recording, perceiver, tuning=True, anonymized=anonymize).text())
     try:
         yield Player(recording, perceiver, hub, loop=loop)

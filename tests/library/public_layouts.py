@@ -85,14 +85,17 @@ def yolox(count: int, strides: tuple[int, ...]) -> np.ndarray:
     return output[None]
 
 
-def nanodet(count: int) -> np.ndarray:
+def nanodet(
+    count: int, strides: tuple[int, ...] = (8, 16, 32, 64), number_of_bins: int = 8, offset: float = 0.0
+) -> np.ndarray:
     """Distances are expectations over the bins 0 to 7, in strides."""
-    cells = grid((8, 16, 32, 64))
-    output = np.zeros((len(cells), count + 32))
+    cells = grid(strides)
+    output = np.zeros((len(cells), count + 4 * number_of_bins))
     for (x0, y0, x1, y1), score, number in OBJECTS:
         column, row = int((x0 + x1) / 2 // 16), int((y0 + y1) / 2 // 16)
-        sides = np.array([column * 16 - x0, row * 16 - y0, x1 - column * 16, y1 - row * 16]) / 16
-        bins = np.full((4, 8), -30.0)
+        x, y = (column + offset) * 16, (row + offset) * 16
+        sides = np.array([x - x0, y - y0, x1 - x, y1 - y]) / 16
+        bins = np.full((4, number_of_bins), -30.0)
         for side, distance in enumerate(sides):
             low = int(distance)
             bins[side, low] = np.log(max(1 - (distance - low), 1e-9))
@@ -101,6 +104,45 @@ def nanodet(count: int) -> np.ndarray:
         output[index, number] = score
         output[index, count:] = bins.ravel()
     return output[None]
+
+
+def by_stride(whole: np.ndarray, strides: tuple[int, ...], parts: dict[str, slice], maps: bool) -> Layout:
+    """Columns of (1, N, columns) as outputs of each stride: rows, or maps."""
+    outputs, first = {}, 0
+    for stride in strides:
+        rows, columns = HEIGHT // stride, WIDTH // stride
+        level = whole[:, first : first + rows * columns]
+        first += rows * columns
+        for name, part in parts.items():
+            values = level[:, :, part]
+            outputs[f"{name}_stride_{stride}"] = values.swapaxes(1, 2).reshape(1, -1, rows, columns) if maps else values
+    return Layout("", outputs)
+
+
+def nanodet_by_stride() -> Layout:
+    """NanoDet before NanoDet-plus: scores and distances in two outputs per stride, grid points in the middle."""
+    parts = {"cls_pred": slice(0, COCO), "dis_pred": slice(COCO, None)}
+    layout = by_stride(nanodet(COCO, P5, offset=0.5), P5, parts, maps=False)
+    return Layout("nanodet", layout.outputs)
+
+
+def yolov8_by_stride(two: bool) -> Layout:
+    """64 + C planes per stride before the detection layer, scores as logits; or two maps, as for RKNN."""
+    whole = nanodet(OWN, P5, 16, 0.5)
+    scores, sides = logits(whole[:, :, :OWN]), whole[:, :, OWN:]
+    whole = np.concatenate((sides, scores), 2)
+    parts = {"reg": slice(0, 64), "cls": slice(64, None)} if two else {"output": slice(None)}
+    return Layout("nanodet", by_stride(whole, P5, parts, maps=True).outputs, DETECT)
+
+
+def yolox_by_stride(three: bool) -> Layout:
+    """Box, objectness and scores per stride, in one map or three; the three hold logits, as mmdeploy exports them."""
+    whole = yolox(COCO, P5)
+    parts = {"output": slice(None)}
+    if three:
+        whole[:, :, 4:] = logits(whole[:, :, 4:])
+        parts = {"cls": slice(5, None), "bbox": slice(0, 4), "objectness": slice(4, 5)}
+    return Layout("yolox", by_stride(whole, P5, parts, maps=True).outputs)
 
 
 def fastestdet(count: int) -> np.ndarray:
@@ -221,6 +263,35 @@ def dets_labels() -> Layout:
     return Layout("dets_labels", {"dets": columns("xs")[None], "labels": CLASSES[None]}, dynamic=True)
 
 
+def tensorflow() -> Layout:
+    """y, x, y, x as fractions, and COCO's numbers of categories: 1 is a person, 3 a car."""
+    _, boxes, scores, _ = final()
+    scores[0, 2:] = 0
+    boxes = (boxes / (WIDTH, HEIGHT, WIDTH, HEIGHT))[:, :, [1, 0, 3, 2]]
+    classes = np.ones((1, 100))
+    classes[0, 0] = 3
+    names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+    return Layout("efficient_nms", dict(zip(names, (boxes, scores, classes, np.array([100.0])))))
+
+
+def detr() -> Layout:
+    """91 classes and one for nothing, whose probabilities sum to 1."""
+    boxes, _ = queries(COCO)
+    scores = np.full((1, 30, 92), 1e-6)
+    scores[0, :, 91] = 1
+    scores[0, 4], scores[0, 5] = 1e-6, 1e-6
+    scores[0, 4, [3, 91]] = SCORES[0], 1 - SCORES[0]
+    scores[0, 5, [1, 91]] = SCORES[1], 1 - SCORES[1]
+    return Layout("detr", {"logits": np.log(scores), "pred_boxes": boxes})
+
+
+def yolov5_seg() -> Layout:
+    rows = np.full((1, 3 * len(grid(P5)), 117), 0.0)
+    rows[0, [9, 30], :85] = np.hstack((middle_and_size(), SCORES[:, None], np.eye(80)[CLASSES]))
+    rows[0, :, 85:] = 5
+    return Layout("yolop_boxes", {"output0": rows, "output1": np.zeros((1, 32, HEIGHT // 4, WIDTH // 4))})
+
+
 P5, P2, P6 = (8, 16, 32), (4, 8, 16, 32), (8, 16, 32, 64)
 DETECT = {"task": "detect", "names": NAMES}
 LAYOUTS: dict[str, Callable[[], Layout]] = {
@@ -235,6 +306,9 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
     "YOLOX": lambda: Layout("yolox", {"output": yolox(COCO, P5)}),
     "YOLOX P6": lambda: Layout("yolox", {"output": yolox(COCO, P6)}),
     "YOLOv5 P6": yolov5_p6,
+    "YOLOv5-seg": yolov5_seg,
+    "TensorFlow": tensorflow,
+    "DETR": detr,
     "YOLOv7 end2end": lambda: Layout("final_rows", {"output": columns("bxcs")}, dynamic=True),
     "YOLO-NAS flat": lambda: Layout("final_rows", {"graph2_flat_predictions": columns("bxsc")}, dynamic=True),
     "YOLO-NAS batch": nas_batch,
@@ -247,6 +321,11 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
     "RF-DETR": rf_detr,
     "D-FINE": lambda: Layout("detr", dict(zip(("pred_boxes", "logits"), (queries(COCO)[0], logits(queries(COCO)[1]))))),
     "NanoDet-plus": lambda: Layout("nanodet", {"output": nanodet(COCO)}),
+    "NanoDet per stride": nanodet_by_stride,
+    "YOLOv8 per stride": lambda: yolov8_by_stride(two=False),
+    "YOLOv8 per stride, two maps": lambda: yolov8_by_stride(two=True),
+    "YOLOX per stride": lambda: yolox_by_stride(three=False),
+    "YOLOX per stride, three maps": lambda: yolox_by_stride(three=True),
     "FastestDet": lambda: Layout("fastestdet", {"output": fastestdet(OWN)}, {"names": "person\ntram\ncar"}),
 }  # fmt: skip
 

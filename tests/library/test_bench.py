@@ -13,7 +13,7 @@ from camera_perception.tools.bench import report, statistics
 from camera_perception.tools.bench.components import Component, components_table, measure
 from camera_perception.tools.bench.report import Table, against, formatted
 from camera_perception.tools.bench.timing import time_in_turn
-from camera_perception.tools.cli.bench import main
+from camera_perception.tools.cli.machine.bench import main
 
 MS = 1_000_000
 

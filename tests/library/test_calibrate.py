@@ -10,7 +10,7 @@ from camera_perception.core.errors import CalibrationError
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.tools.calibration.boards import Board, board_from_yaml, find_board
 from camera_perception.tools.calibration.calibrate import calibrate_lens, camera_from_yaml, camera_info_yaml, mounting
-from camera_perception.tools.cli.calibrate import board_of
+from camera_perception.tools.cli.machine.calibrate import board_of
 
 K = np.array([[800.0, 0, 330], [0, 790, 235], [0, 0, 1]])
 LENS = np.array([-0.2, 0.05, 0.001, -0.0005, 0.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -245,3 +246,15 @@ def test_low_precision_is_a_candidate_only_with_a_reference(tmp_path, spec):
     assert precisions(mean_spec(tmp_path)) == {"fp32"}
     if "bf16" in backend_module("openvino").precisions():
         assert precisions(spec) == {"fp32", "bf16"}
+
+
+def test_openvino_reports_nothing_to_its_makers():
+    """`import openvino` would fork a process that reports it, in every node and command."""
+    pytest.importorskip("openvino")
+    program = (
+        "import camera_perception.engines.openvino as ours; assert ours.available() is None\n"
+        "from openvino.tools.ovc import telemetry_utils\n"
+        "print(telemetry_utils.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub"]

@@ -17,7 +17,7 @@ from camera_perception.core.model_spec import load_spec
 from camera_perception.decode.heads import check_all
 from camera_perception.engines.select import load_engine
 from camera_perception.tools.cli.app import app
-from camera_perception.tools.cli.inspect import parse_size
+from camera_perception.tools.cli.models.inspect import parse_size
 from camera_perception.tools.models.guess_heads import guess
 from camera_perception.tools.models.import_onnx import model_json, read_onnx, safe_name, write_folder
 

@@ -18,7 +18,7 @@ from camera_perception.core.types import Detections
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.cdr import serialize
 from camera_perception.io.ros_types import COMPRESSED_IMAGE
-from camera_perception.tools.cli.anonymize import summary
+from camera_perception.tools.cli.drives.anonymize import summary
 from camera_perception.tools.privacy.anonymize import anonymize
 from camera_perception.tools.privacy.limits import HEADS_OF_REAL_PEOPLE, recall_of
 from camera_perception.tools.privacy.regions import Settings

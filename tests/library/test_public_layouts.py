@@ -74,6 +74,34 @@ def test_boxes_of_any_number_become_a_fixed_number_of_rows_on_every_backend(tmp_
     assert_both_objects(spec, seen(spec, backend="openvino"))
 
 
+@pytest.mark.parametrize("name", ["NanoDet per stride", "YOLOv8 per stride, two maps"])
+def test_joined_outputs_are_the_same_on_every_backend(tmp_path, name):
+    spec, guessed = imported(write(tmp_path / "network.onnx", LAYOUTS[name]()), tmp_path / "model")
+    assert any("joined" in note for note in guessed.notes)
+    assert_both_objects(spec, seen(spec, backend="openvino"))
+
+
+def test_raw_outputs_that_need_anchors_are_refused_with_the_cure(tmp_path):
+    maps = {f"output{s}": np.zeros((1, 255, HEIGHT // s, WIDTH // s)) for s in (8, 16, 32)}
+    with pytest.raises(ModelError, match="anchors are not in the file: export it with the detection layer"):
+        examine(write(tmp_path / "network.onnx", Layout("", maps)))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "why"),
+    [
+        ({f"cls{s}": np.zeros((1, 80, 320 // s, 320 // s)) for s in (4, 8, 16)}, "looks like part of a detector"),
+        ({"hm": np.zeros((1, 80, 32, 40)), "wh": np.zeros((1, 2, 32, 40))}, "looks like part of a detector"),
+        ({"mask": np.zeros((1, 1, HEIGHT, WIDTH), np.int64)}, "export the scores before argmax"),
+        ({"scores": np.zeros((1, HEIGHT, WIDTH, 19))}, "classes last: transpose"),
+    ],
+)
+def test_maps_that_are_no_classes_of_pixels_are_not_taken_for_them(tmp_path, outputs, why):
+    _, guessed = examine(write(tmp_path / "network.onnx", Layout("", outputs)))
+    assert guessed.outputs == []
+    assert any(why in note for note in guessed.notes)
+
+
 def test_masks_become_the_semantic_map(tmp_path):
     layout = LAYOUTS["YOLO11-seg"]()
     spec, guessed = imported(write(tmp_path / "network.onnx", layout), tmp_path / "model")

@@ -26,7 +26,7 @@ from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from camera_perception.tools.calibration.calibrate import Lens, camera_from_yaml, camera_info_yaml
 from camera_perception.tools.cli.app import app
-from camera_perception.tools.cli.replay import parse_mount, verdict
+from camera_perception.tools.cli.drives.replay import parse_mount, verdict
 from camera_perception.tools.models.shipped import shipped_model
 from camera_perception.tools.replay.auto_mount import auto_mount
 from camera_perception.tools.replay.compare import compare_frames, table

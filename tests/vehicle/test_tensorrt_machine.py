@@ -110,7 +110,7 @@ def test_the_machine_is_known(spec, backend, record_property):
 
 @by_precision
 def test_the_variant_is_built_and_passes_its_gate(builds, precision, row, record_property):
-    from camera_perception.tools.cli.build_engine import summary
+    from camera_perception.tools.cli.models.build_engine import summary
 
     try:
         one = builds(precision)

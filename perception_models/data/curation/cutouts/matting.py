@@ -43,6 +43,9 @@ class PersonMatting:
                 f"{path}: no such file; unzip it from the wheel of mediapipe 0.10.14 "
                 "(pip download --no-deps mediapipe==0.10.14)"
             )
+        from camera_perception.engines.openvino import without_telemetry
+
+        without_telemetry()
         import openvino
 
         core = openvino.Core()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +23,17 @@ from camera_perception.engines.validate import (
 )
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours: OpenVINO's
+
+
+def without_telemetry() -> None:
+    """Call before `import openvino`: otherwise that forks a process, which reports the import to Google Analytics.
+
+    openvino uses its stub when the package openvino_telemetry cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
+
+
+without_telemetry()
 
 
 def available() -> str | None:

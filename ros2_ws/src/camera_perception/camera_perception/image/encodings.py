@@ -92,6 +92,8 @@ ENCODINGS: dict[str, Encoding] = {
     "8UC1": Encoding(1, _converter(cv2.COLOR_GRAY2BGR)),
     "8UC3": Encoding(3, _identity),
     "8UC4": Encoding(4, _converter(cv2.COLOR_BGRA2BGR)),
+    "16UC3": Encoding(3, _identity, np.uint16),
+    "16UC4": Encoding(4, _converter(cv2.COLOR_BGRA2BGR), np.uint16),
     "16UC1": Encoding(1, _converter(cv2.COLOR_GRAY2BGR), np.uint16),
     "yuv422": _UYVY,
     "uyvy": _UYVY,

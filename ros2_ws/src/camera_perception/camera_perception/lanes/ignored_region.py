@@ -57,6 +57,14 @@ class IgnoredRegion:
         inside: np.ndarray = self.mask[v.clip(0, rows - 1), u.clip(0, columns - 1)]
         return inside
 
+    def outlines(self) -> list[np.ndarray]:
+        """Its polygons, (N, 2) x y each, as fractions of width and height."""
+        padded = np.pad(self.mask.astype(np.uint8), 1)
+        found = cv2.findContours(padded, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+        size = self.mask.shape[::-1]
+        corners = [cv2.approxPolyDP(contour, 1.0, True)[:, 0] - 0.5 for contour in found]
+        return [(each / size).clip(0.0, 1.0) for each in corners]
+
     def _cells_per_pixel(self, image_size: tuple[int, int]) -> np.ndarray:
         return np.divide(self.mask.shape[::-1], image_size[::-1])
 

@@ -73,6 +73,15 @@ class LearnedRegion:
             self._add(small)
         return self.region
 
+    @property
+    def text(self) -> str:
+        """What was learned, as a sentence."""
+        if self.region is not None and self.region is not self.given:
+            return f"own bonnet found: with it, {self.region.mask.mean():.0%} of the image is ignored"
+        needed = self.limits.samples
+        few = f", {needed} are needed" if self.samples < needed else ""
+        return f"no own bonnet found in {self.samples} images of a changed world{few}: nothing more is ignored"
+
     def _add(self, small: np.ndarray) -> None:
         self._last, self.samples = small, self.samples + 1
         directions = gradient_directions(small)

@@ -23,7 +23,7 @@ from camera_perception.tools.bench.metadata import machine, model_metadata
 from camera_perception.tools.bench.report import Table, put_into, write
 from camera_perception.tools.bench.statistics import PREFIX
 from camera_perception.tools.bench.tensorrt_host import measure_tensorrt_host, tensorrt_host_table
-from camera_perception.tools.cli.bench import measure_components
+from camera_perception.tools.cli.machine.bench import measure_components
 from camera_perception_ros.bench import (
     cases_cameras,
     cases_components,

@@ -1,8 +1,9 @@
-"""Final boxes in the outputs of TensorRT's EfficientNMS; also RT-DETR with its post-processing, YOLO-NAS with its own.
+"""Final boxes in the outputs of TensorRT's EfficientNMS; RT-DETR and YOLO-NAS with their post-processing, TensorFlow.
 
 roles    boxes (N, 4) x0 y0 x1 y1; scores (N,) or (N, 1); classes (N,) or (N, 1), numbers of any type;
          count (1,), optional: rows after the first `count` are empty
 options  normalized: true when boxes are fractions of the network's input; default: false, network pixels
+         order: xyxy (default) or yxyx (TensorFlow)
          calibration, thresholds: scores.py
 nms_iou  null: no second suppression
 """
@@ -24,6 +25,8 @@ from camera_perception.image.letterbox import Letterbox
 def check(head: HeadSpec, shapes: Shapes) -> None:
     check_classes(head)
     expect_shape(head, shapes, "boxes", "N", 4)
+    order = head.options.get("order", "xyxy")
+    expect(order in ("xyxy", "yxyx"), head, f"option 'order' is {order}: expected xyxy or yxyx")
     rows = shapes["boxes"][1]
     for role in ("scores", "classes"):
         one_column = len(shapes.get(role, ())) == 3
@@ -37,6 +40,8 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     count = _count(arrays)
     boxes = arrays["boxes"][:count]
+    if head.options.get("order") == "yxyx":
+        boxes = boxes[:, [1, 0, 3, 2]]
     if head.options.get("normalized", False):
         boxes = scaled_to_pixels(boxes, letterbox.input_size)
     scores, classes = arrays["scores"].reshape(-1)[:count], arrays["classes"].reshape(-1)[:count]

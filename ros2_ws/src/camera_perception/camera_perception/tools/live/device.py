@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.core.types import EgoMotion
+from camera_perception.image.turn import Turn
 from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.player import STATE_PERIOD, Show
@@ -37,12 +39,15 @@ def open_video(source: str) -> cv2.VideoCapture | None:
 class Device:
     """The newest image of a camera. A thread of its own empties the driver's queue, and opens the stream again."""
 
-    def __init__(self, source: str, opened: Callable[[str], cv2.VideoCapture | None] = open_video) -> None:
+    def __init__(
+        self, source: str, opened: Callable[[str], cv2.VideoCapture | None] = open_video, turn: Turn | None = None
+    ) -> None:
         if "!" in source and "GStreamer:                   YES" not in cv2.getBuildInformation():
             raise PerceptionError(
                 "this OpenCV was built without GStreamer: use the system's python3-opencv, or give an rtsp:// address"
             )
         self.name, self._source, self._opened = redacted(source), source, opened
+        self._turn = turn or Turn()
         self._video = opened(source)
         if self._video is None:
             raise PerceptionError(
@@ -61,7 +66,7 @@ class Device:
                 return None
             stamp_ns, image = self._newest
             self._newest = None
-        return Picture("camera", stamp_ns, stamp_ns, "camera", lambda: image)
+        return Picture("camera", stamp_ns, stamp_ns, "camera", partial(self._turn, image))
 
     def close(self) -> None:
         self._closed.set()
@@ -131,7 +136,12 @@ class DevicePlayer:
 
     def _tell(self) -> None:
         self._told = time.monotonic()
-        state = {"type": "state", "thresholds": self.perceiver.thresholds, "error": self._device.error}
+        state = {
+            "type": "state",
+            "thresholds": self.perceiver.thresholds,
+            "ignored": self.perceiver.ignored,
+            "error": self._device.error,
+        }
         self._hub.publish(" state", to_json(state))
 
 

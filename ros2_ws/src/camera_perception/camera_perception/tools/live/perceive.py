@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from queue import SimpleQueue
 
@@ -15,6 +15,8 @@ from camera_perception.core.types import Frame, Status
 from camera_perception.engines import Engine
 from camera_perception.geometry.camera import Camera
 from camera_perception.io.perception_frame import failed_fields, perception_fields
+from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.live.protocol import LiveFrame
 from camera_perception.tools.live.recordings import Motion, Picture, jpeg, shown_file
@@ -30,22 +32,45 @@ class Perceiver:
     """The pipelines of all cameras, with one engine; used by one thread.
 
     anonymize  cover heads and number plates in the images that are sent
+    ignored    makes the region of one camera in which nothing is reported; None: there is none
     """
 
     def __init__(
-        self, spec: ModelSpec, engine: Engine, cameras: Mapping[str, Camera | None], anonymize: bool = False
+        self,
+        spec: ModelSpec,
+        engine: Engine,
+        cameras: Mapping[str, Camera | None],
+        anonymize: bool = False,
+        ignored: Callable[[], IgnoredRegion | LearnedRegion | None] = lambda: None,
     ) -> None:
-        self.spec, self.engine = spec, engine
+        self.spec, self.engine, self.cameras = spec, engine, dict(cameras)
         self.thresholds = {head.head: head.threshold for head in spec.heads}
-        self._pipelines = {name: Pipeline(spec, engine, camera) for name, camera in cameras.items()}
+        self.regions = {name: ignored() for name in cameras}
+        self._pipelines = self._new_pipelines()
         self._cover = PictureCover(PrivacyDetector(spec, engine)) if anonymize else None
         self._new_models: SimpleQueue[tuple[ModelSpec, Engine]] = SimpleQueue()
         self._last_ns: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
+    def _new_pipelines(self) -> dict[str, Pipeline]:
+        """What was learned of the own bonnet is kept."""
+        return {
+            name: Pipeline(self.spec, self.engine, camera, ignored=self.regions[name])
+            for name, camera in self.cameras.items()
+        }
+
     @property
-    def cameras(self) -> dict[str, Camera | None]:
-        return {name: pipeline.camera for name, pipeline in self._pipelines.items()}
+    def ignored(self) -> dict[str, dict[str, object]]:
+        """Of each camera with one, the region in which nothing is reported now: its outlines, and what was learned."""
+        out: dict[str, dict[str, object]] = {}
+        for name, region in self.regions.items():
+            now = region.region if isinstance(region, LearnedRegion) else region
+            if region is not None:
+                out[name] = {
+                    "outlines": now.outlines() if now else [],
+                    "text": region.text if isinstance(region, LearnedRegion) else "",
+                }
+        return out
 
     def tune(self, head: str, threshold: float) -> bool:
         """Set the minimum score of one head for all cameras; False when there is no such head or score."""
@@ -64,12 +89,12 @@ class Perceiver:
         """Change to the last model that was given; tracks continue, the engines before it are closed."""
         while not self._new_models.empty():
             spec, engine = self._new_models.get()
-            pipelines = {name: Pipeline(spec, engine, old.camera) for name, old in self._pipelines.items()}
-            for name, pipeline in pipelines.items():
-                pipeline.continue_from(self._pipelines[name])
-            self._pipelines = pipelines
-            self.engine.close()
-            self.spec, self.engine = spec, engine
+            former, self.spec = self.engine, spec
+            self.engine, before = engine, self._pipelines
+            self._pipelines = self._new_pipelines()
+            for name, pipeline in self._pipelines.items():
+                pipeline.continue_from(before[name])
+            former.close()
             self.thresholds = {head.head: head.threshold for head in spec.heads}
             if self._cover is not None:
                 self._cover = PictureCover(PrivacyDetector(spec, engine))
@@ -80,7 +105,7 @@ class Perceiver:
     def reset(self) -> None:
         """Forget everything, as after a jump in time that viewers asked for: new pipelines flag no CLOCK_JUMP."""
         self._last_ns.clear()
-        self._pipelines = {name: Pipeline(self.spec, self.engine, old.camera) for name, old in self._pipelines.items()}
+        self._pipelines = self._new_pipelines()
         for pipeline in self._pipelines.values():
             pipeline.tune(self.thresholds)
         if self._cover is not None:
@@ -116,7 +141,8 @@ class Perceiver:
         last_ns = self._last_ns.get(picture.camera)
         moved = None if last_ns is None else motion(last_ns, picture.stamp_ns)
         self._last_ns[picture.camera] = picture.stamp_ns
-        frame = Frame(image, picture.stamp_ns, picture.frame_id)
+        flags = int(picture.reader.flags) if picture.reader else 0
+        frame = Frame(image, picture.stamp_ns, picture.frame_id, flags)
         perception = self._pipelines[picture.camera].run(frame, moved)
         timing = replace(perception.timing, decode_ms=decode_ms)
         return perception_fields(

@@ -226,6 +226,7 @@ class Player:
             "rate": (len(self._walls) - 1) / span if span else 0.0,
             "behind": max(0.0, -self._due()) if self.playing else 0.0,
             "thresholds": self.perceiver.thresholds,
+            "ignored": self.perceiver.ignored,
             "error": self.error,
         }
         self._hub.publish(" state", to_json(state))

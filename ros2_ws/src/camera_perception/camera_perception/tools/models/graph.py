@@ -129,6 +129,24 @@ def with_fixed_rows(model: Any, outputs: Mapping[str, int], scores: str, column:
     graph.output.extend(kept)
 
 
+def with_joined_strides(model: Any, levels: Sequence[Sequence[tuple[str, int, int, bool]]], out: str) -> None:
+    """Join outputs per stride into one (1, N, columns), N cells by stride, row by row.
+
+    levels  per stride: (output, first column, last column + 1, whether a sigmoid is missing). An output is a map
+            (1, C, h, w) or has rows (1, N, C)
+    """
+    onnx = _onnx()
+    ports = {port.name: port for port in model.graph.output}
+    nodes = _Nodes(onnx, model.graph)
+    rows = [nodes("Concat", *(nodes.columns(ports[part[0]], *part[1:]) for part in level), axis=2) for level in levels]
+    nodes("Concat", *rows, axis=1, out=out)
+    used = {part[0] for level in levels for part in level}
+    kept = [port for port in model.graph.output if port.name not in used]
+    kind = ports[levels[0][0][0]].type.tensor_type.elem_type
+    del model.graph.output[:]
+    model.graph.output.extend([onnx.helper.make_tensor_value_info(out, kind, None), *kept])
+
+
 def _inner(name: str) -> str:
     return f"{name}__any_rows"
 
@@ -166,6 +184,16 @@ class _Nodes:
         zeros = np.zeros((rows, columns) if columns else (rows,), dtype)
         reshaped = self("Reshape", name, self.constant(np.array(flat, np.int64)))
         return self("Concat", reshaped, self.constant(zeros), axis=0)
+
+    def columns(self, port: Any, start: int, stop: int, logits: bool) -> str:
+        """(1, N, stop - start): columns of rows, or planes of a map."""
+        name = port.name
+        if len(port.type.tensor_type.shape.dim) == 4:
+            flat = self("Reshape", name, self.constant(np.array([0, 0, -1], np.int64)))
+            name = self("Transpose", flat, perm=[0, 2, 1])
+        bounds = [self.constant(np.array([value], np.int64)) for value in (start, stop, 2)]
+        part = self("Slice", name, *bounds)
+        return self("Sigmoid", part) if logits else part
 
     def best(self, padded: str, column: int | None, kind: int, rows: int) -> str:
         """Indices of the rows with the highest scores."""

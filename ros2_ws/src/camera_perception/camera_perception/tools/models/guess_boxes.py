@@ -224,14 +224,14 @@ def _add_candidates(net: Network, found: Guess, boxes: Tensor, scores: Tensor, c
 
 
 def _add_queries(net: Network, found: Guess, boxes: Tensor, scores: Tensor, count: int) -> bool:
-    softmax = bool(net.names) and count == len(net.names) + 1
+    softmax = count - 1 == len(net.names) or (not net.names and count - 1 == len(COCO) + len(COCO_GAPS))
     logits = net.within(scores, -1e-3, 1.001) is not True
     options: dict[str, object] = {"activation": "softmax" if softmax else "sigmoid"} if logits else {}
     if net.within(boxes, -1, 2) is False:
         options["normalized"] = False
     classes = named(net.metadata, count - softmax, found.notes)
     found.add("objects", "detr", {"boxes": boxes.name, "scores": scores.name}, classes, options=options)
-    text = f"'{boxes.name}' and '{scores.name}': {boxes.shape[1]} queries (RT-DETR, D-FINE, RF-DETR)"
+    text = f"'{boxes.name}' and '{scores.name}': {boxes.shape[1]} queries (DETR, RT-DETR, D-FINE, RF-DETR)"
     found.notes.append(f"{text}, activation {options.get('activation', 'none')}")
     if {"dets", "labels"} == {boxes.name, scores.name}:
         found.input = dict(IMAGENET)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from camera_perception.engines import Tensor
-from camera_perception.tools.models.class_names import named
+from camera_perception.tools.models.class_names import COCO, COCO_GAPS, named
 from camera_perception.tools.models.network import IMAGENET, Guess, Network
 
 YOLO_NAS = ["batch", "x0", "y0", "x1", "y1", "score", "class"]
 PADDLE = ["class", "score", "x0", "y0", "x1", "y1"]
 SSD = ["batch", "class", "score", "x0", "y0", "x1", "y1"]
+COCO_NUMBERS = len(COCO) + len(COCO_GAPS)
 CLASS_WORDS = ("class", "label", "cls", "ids")
 
 
@@ -30,7 +31,11 @@ def boxes_scores_classes(net: Network, found: Guess) -> bool:
         options: dict[str, Any] = {"normalized": True} if net.within(boxes, -0.5, 1.5) and rows > 1 else {}
         if (values := net.values.get(boxes.name)) is not None and not values.any():
             options = {}  # nothing was found on the black image
-        names = named(net.metadata, None, found.notes)
+        tensorflow = "detection_boxes" in boxes.name.lower()
+        if tensorflow:
+            options |= {"order": "yxyx"}
+            found.notes.append("named as TensorFlow's: assumed y, x, y, x, and COCO's numbers of categories")
+        names = named(net.metadata, COCO_NUMBERS if tensorflow and not net.names else None, found.notes)
         found.add("objects", "efficient_nms", tensors, names, options=options)
         found.notes.append(f"'{boxes.name}', '{scores.name}', '{classes.name}': final boxes (EfficientNMS, RT-DETR)")
         return True
@@ -60,7 +65,9 @@ def dets_labels(net: Network, found: Guess) -> bool:
 
 def rows(net: Network, found: Guess) -> bool:
     """Rows of 7 (YOLOv7 end2end, YOLO-NAS flat, OpenVINO's SSD) or of 6 (PaddleDetection)."""
-    for output in (o for o in net.outputs.values() if o.dtype.kind == "f" and o.shape[-1] in (6, 7)):
+    for output in (
+        o for o in net.outputs.values() if o.dtype.kind == "f" and len(o.shape) > 1 and o.shape[-1] in (6, 7)
+    ):
         lead = output.shape[:-1]
         columns = _columns(output, lead)
         if columns is None or (len(lead) == 2 and len(net.names) + 4 == output.shape[-1]):

@@ -12,6 +12,7 @@ from camera_perception.tools.models.nearest import nearest
 from camera_perception.tools.models.network import UNIT_RGB, Guess, Network
 
 DRIVABLE_NAMES, LANE_NAMES = ("drive", "drivable", "da"), ("lane", "ll", "line")
+HEAT_NAMES = ("hm", "heat", "heatmap", "heatmaps")  # CenterNet and its relatives
 OUR_OUTPUTS = {"boxes", "scores", "classes"}
 # Layouts of detectors, in the order of trying: those that several outputs identify come first.
 DETECTORS = (
@@ -41,8 +42,11 @@ def guess(
     if outputs.keys() >= OUR_OUTPUTS and image.dtype == np.uint8:
         result.notes.append("looks like an export of this project: copy its whole model folder, which has a model.json")
     any(layout(net, result) for layout in DETECTORS)
-    left = [output for output in net.of_rank(4) if output.name not in result.used]
+    first = [output for output in net.of_rank(4) if output.shape[1:3] != net.size]  # others have their classes last
+    left = [output for output in first if output.name not in result.used]
     maps = [o for o in left if o.shape[1] <= 256 and o.shape[2] >= 16 <= o.shape[3]]
+    if _of_a_detector(maps):
+        maps = []
     for output in maps:
         _guess_map(result, output, len(maps))
     ignored = [name for name in outputs if name not in result.used]
@@ -51,6 +55,12 @@ def guess(
     if not result.outputs:
         result.notes.append(nearest(net))
     return result
+
+
+def _of_a_detector(maps: list[Tensor]) -> bool:
+    """Maps of three sizes, or heat maps, belong to a detector that no decoder reads: they are no classes of pixels."""
+    heat = any(output.name.lower() in HEAT_NAMES for output in maps)
+    return heat or len({output.shape[2:] for output in maps}) >= 3
 
 
 def _guess_map(result: Guess, output: Tensor, maps: int) -> None:

@@ -27,7 +27,8 @@ from camera_perception.engines.validate import tensor
 from camera_perception.tools.models import graph
 from camera_perception.tools.models.guess_heads import guess
 from camera_perception.tools.models.nearest import nearest
-from camera_perception.tools.models.network import Guess, Network
+from camera_perception.tools.models.network import UNIT_RGB, Guess, Network
+from camera_perception.tools.models.per_stride import JOINED, PerStride, per_stride
 
 MOST_INLINE_BYTES = 1_900_000_000  # protobuf messages end at 2 GiB
 
@@ -166,10 +167,26 @@ def examine(
     Final boxes of any number become a fixed number of rows.
     """
     file = read_onnx(path, size)
+    strided = per_stride(_network(file)) if heads is None else None
+    if strided is not None:
+        file = _joined(file, strided)
+        guessed = Guess(input=dict(UNIT_RGB) if file.input.dtype.kind == "f" else {})
+        strided.describe(_network(file), guessed)
+        return file, guessed
     guessed = guess(file.input, file.outputs, file.metadata, file.values)
     if heads is not None:
         guessed = Guess(heads, guessed.input, [])
     return with_fixed_rows(file, guessed), guessed
+
+
+def _joined(file: OnnxFile, strided: PerStride) -> OnnxFile:
+    """The file with one output in place of those of its strides."""
+    model = graph.load(file.path) if file.content is None else graph.parsed(file.content)
+    levels = [[(part.name, part.start, part.stop, part.logits) for part in level] for level in strided.levels]
+    graph.with_joined_strides(model, levels, JOINED)
+    content = graph.serialized(model, file.path)
+    note = f"{sum(map(len, levels))} parts of outputs per stride are one output now"
+    return _run(file.path, _session(file.path, content), file.input, content, (*file.notes, note))
 
 
 FINAL = {"final_rows": "output", "dets_labels": "dets", "efficient_nms": "scores"}  # kind: role that holds the scores
@@ -291,7 +308,11 @@ def write_folder(file: OnnxFile, data: Mapping[str, Any], out: Path | str) -> Pa
 
 def nearest_of(file: OnnxFile) -> str:
     """What to do when no decoder fits."""
-    return nearest(Network(file.input, file.outputs, file.metadata, file.values))
+    return nearest(_network(file))
+
+
+def _network(file: OnnxFile) -> Network:
+    return Network(file.input, file.outputs, file.metadata, file.values)
 
 
 def _write_files(file: OnnxFile, data: Mapping[str, Any], folder: Path) -> None:

@@ -24,6 +24,12 @@ def _information(output: Tensor) -> tuple[int, int]:
 def _nearest(net: Network, output: Tensor) -> tuple[str, str]:
     """Kind, and its difference to the output that looks most like boxes."""
     shape = list(output.shape)
+    if len(shape) == 4 and shape[1] == 1 and output.dtype.kind in "iub":
+        return "mask_logits", f"'{output.name}' {shape} holds class numbers: export the scores before argmax"
+    if len(shape) == 4 and tuple(shape[1:3]) == net.size and shape[3] < 256:
+        return "mask_logits", f"'{output.name}' {shape} has its classes last: transpose it to [B, C, h, w]"
+    if len(shape) == 4 and min(shape[2:]) >= 16:
+        return "mask_logits", f"'{output.name}' {shape} looks like part of a detector, not like classes of pixels"
     if len(shape) == 4:
         return "mask_logits", f"'{output.name}' {shape} is not a map [B, C, h, w] of at least 16 x 16 cells"
     if len(shape) != 3:

@@ -69,6 +69,7 @@ class Result:
     names    of the image files, "" for other sources
     bad      why images could not be decoded: reason and number of images
     written  files and folders in `folder`
+    ignored  what was learned of the own bonnet, "" when nothing was to be
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Result:
     seconds: float = 0.0
     bad: Counter[str] = field(default_factory=Counter)
     written: list[str] = field(default_factory=list)
+    ignored: str = ""
 
     def add(self, seen: Seen) -> int:
         """Append what became of one image; returns its index."""
@@ -139,6 +141,7 @@ def replay(
                 picture = overlay(seen.perception.frame.image, seen.perception, spec, camera=seen.name)
                 write_picture(result.folder / ANNOTATED, seen.name, index, picture)
     result.seconds = (perf_counter_ns() - started) / 1e9
+    result.ignored = ignored.text if isinstance(ignored, LearnedRegion) else ""
     if not result.frames:
         raise BagError(f"{source.name} holds no images: record again or choose another topic")
     result.written = ["perception.mcap", "report.html"]
@@ -215,12 +218,14 @@ def draw_frame(perception: Perception, spec: ModelSpec, camera: Camera | None) -
 def report_facts(source: Source, spec: ModelSpec, engine: Engine, result: Result) -> dict[str, str]:
     """Name and value of each line at the top of the report."""
     rate = len(result.frames) / max(result.seconds, 1e-9)
+    ignored = {"Ignored": result.ignored} if result.ignored else {}
     return {
         "Source": source.name,
         "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",
         "Engine": f"{engine.info.name} ({engine.info.engine_id})",
         "Camera": _camera_text(source),
         "Images": images_text(result),
+        **ignored,
         "Replayed in": f"{result.seconds:.1f} s, {rate:.1f} images/s including drawing and writing",
     }
 

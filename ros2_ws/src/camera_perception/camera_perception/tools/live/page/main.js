@@ -66,6 +66,7 @@ function follow(message) {
   state = message;
   timeline.follow(state);
   followSliders(state.thresholds);
+  for (const tile of tiles.values()) tile.ignored = state.ignored?.[tile.name];
   $("notice").hidden = !state.error;
   $("notice").textContent = state.error || "";
 }

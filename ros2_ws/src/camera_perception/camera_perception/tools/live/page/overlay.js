@@ -57,6 +57,8 @@ function hiddenBehindVehicles(context, perception, view, draw) {
     const [x, y, width, height] = boxOf(object, view.scale);
     layer.clearRect(x, y, width, height);
   }
+  layer.globalCompositeOperation = "destination-out"; // nothing is reported in ignored regions
+  for (const corners of view.ignored) layer.fill(outline(corners, view.width, view.height));
   context.drawImage(spare, 0, 0);
 }
 
@@ -170,4 +172,25 @@ function label(context, item, text, color, view, taken) {
   context.fillStyle = "#f3f6f9";
   context.textBaseline = "middle";
   context.fillText(text, left + 1.35 * size, top + high / 2 + 0.04 * size);
+}
+
+// The region in which nothing is reported, such as the own bonnet: darker, with a dashed outline.
+export function drawIgnored(context, outlines, width, height, dpr) {
+  context.save();
+  context.fillStyle = "rgb(0 0 0 / 35%)";
+  context.strokeStyle = "rgb(255 255 255 / 70%)";
+  context.lineWidth = 1.5 * dpr;
+  context.setLineDash([6 * dpr, 5 * dpr]);
+  for (const path of outlines.map((corners) => outline(corners, width, height))) {
+    context.fill(path);
+    context.stroke(path);
+  }
+  context.restore();
+}
+
+function outline(corners, width, height) {
+  const path = new Path2D();
+  for (const [x, y] of corners) path.lineTo(x * width, y * height);
+  path.closePath();
+  return path;
 }

@@ -1,6 +1,6 @@
 // One camera: its image with the overlay, its name, status and flags above, its times below. No text on the scene.
 
-import { boxOf, drawOverlay } from "./overlay.js";
+import { boxOf, drawIgnored, drawOverlay } from "./overlay.js";
 
 const STATUS = [["good", "OK"], ["warn", "degraded"], ["bad", "invalid"]];
 const HINTS = { // flags in words
@@ -9,6 +9,7 @@ const HINTS = { // flags in words
   IMAGE_FROZEN: "frozen", IMAGE_BLOCKED: "blocked", WRONG_ENCODING: "wrong encoding", CLOCK_JUMP: "clock jump",
   THERMAL: "throttled by heat", BAD_IMAGE: "broken image", CALIBRATION_DRIFT: "calibration drifts",
   ENGINE_ERROR: "engine error", RESOLUTION_CHANGED: "new resolution",
+  RANGE_STRETCHED: "16 bits stretched", INTRINSICS_RESIZED: "calibrated at another size",
 };
 const STALE = 2000; // milliseconds without an image while playing
 
@@ -67,8 +68,9 @@ export class Tile {
     this.scale = canvas.width / (frame.perception.image_width || width);
     context.imageSmoothingQuality = "high";
     if (bitmap) context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    if (bitmap && this.ignored) drawIgnored(context, this.ignored.outlines, canvas.width, canvas.height, dpr);
     if (bitmap && frame.perception.image_width) {
-      drawOverlay(context, frame, { ...view, scale: this.scale, dpr, width: canvas.width, height: canvas.height });
+      drawOverlay(context, frame, { ...view, ignored: this.ignored?.outlines || [], scale: this.scale, dpr, width: canvas.width, height: canvas.height });
     }
     this.describe();
   }
@@ -94,10 +96,12 @@ export class Tile {
       "all steps": total ? `${total.toFixed(0)} ms` : "",
       age: perception.age_ms === null || perception.age_ms === undefined ? "" : duration(perception.age_ms),
       shown: span > 0 ? `${((this.arrivals.length - 1) * 1000 / span).toFixed(1)} /s` : "",
+      ignored: this.ignored?.text || "",
       dropped: perception.frames_dropped ? `${perception.frames_dropped}` : "",
     };
     this.foot.replaceChildren(...Object.entries(facts).filter(([, value]) => value).map(([name, value]) => {
       const fact = document.createElement("span");
+      fact.classList.toggle("sentence", name === "ignored");
       fact.append(`${name} `, Object.assign(document.createElement("b"), { textContent: value }));
       return fact;
     }));

@@ -1,8 +1,7 @@
-"""`camera-perception sign-model`, `verify-model` and `security-policy`: who may change what a vehicle runs."""
+"""`camera-perception sign-model` and `verify-model`: who may change what a vehicle runs."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,6 @@ SIGN = (
     "sign-model models/front --key ~/keys/vehicle.key",
 )
 VERIFY = ("verify-model models/front --trusted-key ~/keys/vehicle.pub",)
-POLICY = ("security-policy --rig rig.yaml --out policy.xml", "security-policy --namespace /camera/front > policy.xml")
 
 TrustedKeys = Annotated[
     list[str] | None,
@@ -61,25 +59,3 @@ def verify_model(
     spec = load_trusted(folder, trusted_key)
     count = len(verify(folder, trusted_key).stamps)
     typer.echo(f"{spec.name} {spec.version}: signed by {spec.signed_by}, {count} files and folders unchanged")
-
-
-def security_policy(
-    rig: Annotated[Path | None, typer.Option(help="Rig file: all its cameras and their fusion.")] = None,
-    namespace: Annotated[str, typer.Option(help="Without a rig: namespace of the one camera.")] = "/camera/front",
-    params: Annotated[
-        list[Path] | None, typer.Option(help="Parameter file of the camera nodes, for topics it names; repeatable.")
-    ] = None,
-    one_process: Annotated[bool, typer.Option("--one-process", help="The rig runs in one process.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="XML file. Default: printed.")] = None,
-) -> None:
-    """Write the SROS2 policy of the nodes: one enclave per process, with the topics and services it really uses."""
-    try:
-        policy = import_module("camera_perception_ros.nodes.policy")
-    except ImportError as error:
-        raise PerceptionError(f"policies need the ROS package: source its workspace first ({error})") from error
-    text = policy.policy_xml(rig, namespace, params or [], one_process)
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        out.write_text(text, "utf-8")
-        typer.echo(f"{out}: next, `ros2 security create_keystore KEYSTORE`, see docs/security.md")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import webbrowser
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ import typer
 from camera_perception.core.errors import CalibrationError, ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
-from camera_perception.tools.cli.replay import parse_mount
+from camera_perception.image.sample_range import AUTO
+from camera_perception.image.turn import Turn
+from camera_perception.tools.calibration.calibrate import camera_from_yaml
+from camera_perception.tools.cli.drives.replay import parse_mount
 from camera_perception.tools.live.access import Access, is_loopback, open_access
 from camera_perception.tools.live.device import Device, DevicePlayer, is_device
 from camera_perception.tools.live.hello import HELLO, Hello, camera_entries, tunable
@@ -23,6 +27,7 @@ from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.player import Player
 from camera_perception.tools.live.recordings import Recording, open_recording
 from camera_perception.tools.live.server import LiveServer
+from camera_perception.tools.replay.view import View
 
 TOPICS = "topics"
 
@@ -34,6 +39,7 @@ class LiveOptions:
     source: str
     model: Path | None = None
     camera: str | None = None
+    calibration: Path | None = None
     mount: str | None = None
     host: str = "127.0.0.1"
     port: int = 8080
@@ -45,6 +51,17 @@ class LiveOptions:
     loop: bool = False
     browser: bool = False
     foxglove: int = 0
+    turn: Turn = field(default_factory=Turn)
+    range16: str = AUTO
+    ignored: Sequence[str] = ()
+
+    def view(self) -> View:
+        """How images are read; refuses a mounting that would have to be found first."""
+        pose, height = parse_mount(self.mount)
+        if height is not None:
+            raise CalibrationError("live cannot find the mounting by itself: give --mount x,y,z,roll,pitch,yaw")
+        lens = camera_from_yaml(self.calibration) if self.calibration else None
+        return View(self.turn, self.range16, self.ignored, lens, pose)
 
 
 def live_command(options: LiveOptions) -> None:
@@ -55,14 +72,16 @@ def live_command(options: LiveOptions) -> None:
     access = open_access(options.host, options.token)
     if options.model is None:
         raise ModelError("no model is given: add --model, a folder with model.json and model.onnx")
-    spec = load_spec(options.model)
+    spec, view = load_spec(options.model), options.view()
+    view.region()  # BadImage before anything is opened
     source = (
-        Device(options.source)
+        Device(options.source, turn=view.turn)
         if is_device(options.source)
-        else open_recording(Path(options.source), options.camera, _pose(options.mount))
+        else open_recording(Path(options.source), options.camera, view)
     )
-    cameras = {"camera": None} if isinstance(source, Device) else source.cameras
-    perceiver = Perceiver(spec, load_engine(spec, options.engine, threads=options.threads), cameras, options.anonymize)
+    cameras = {"camera": view.camera()} if isinstance(source, Device) else source.cameras
+    engine = load_engine(spec, options.engine, threads=options.threads)
+    perceiver = Perceiver(spec, engine, cameras, options.anonymize, view.region)
     try:
         _play(source, perceiver, access, options)
     finally:
@@ -133,15 +152,12 @@ def _serve(hub: Hub, playing: Player | DevicePlayer, access: Access, options: Li
                 signal.signal(number, handler)
 
 
-def _pose(mount: str | None) -> tuple[float, ...] | None:
-    pose, height = parse_mount(mount)
-    if height is not None:
-        raise CalibrationError("live cannot find the mounting by itself: give --mount x,y,z,roll,pitch,yaw")
-    return pose
-
-
 def _watch_topics(options: LiveOptions) -> None:
     """The command of the ROS package, which this library does not know."""
+    if options.turn or options.range16 != AUTO or options.ignored or options.calibration or options.mount:
+        raise PerceptionError(
+            "`topics` shows what nodes perceive: set their parameters rotate, mirror, range16, ignore and camera_pose"
+        )
     found = list(entry_points(group="camera_perception.live"))
     if not found:
         raise PerceptionError("topics need ROS 2 and our nodes: source ros2_ws/env.sh, or your workspace's setup.bash")

@@ -179,6 +179,7 @@ def summary(result: Result, source: Source, engine_name: str) -> str:
         ],
     )
     why = "".join(f"no metres: {reason}\n\n" for reason in without_metres(result, source))
+    why += f"{result.ignored}\n\n" if result.ignored else ""
     files = f"{result.folder}: {', '.join(result.written)}"
     return f"{head}\n\n{images}\n\n{latency}\n\n{objects}\n\n{why}{files}"
 
