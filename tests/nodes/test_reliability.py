@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from driving import process_environment
@@ -19,6 +20,18 @@ def test_an_image_that_was_replaced_by_a_newer_one_is_not_lost():
     assert flow.lost(1, 4) == 1  # of 2 and 3 one was replaced
     assert flow.lost(1, 5) == 2
     assert Flow().lost(0, 9) == 0
+
+
+def test_an_answer_counts_by_the_time_its_image_was_sent_not_by_its_arrival():
+    flow = Flow()
+    flow.send(1)
+    began = time.monotonic()
+    flow.answer(1, 0)  # of a process that has ended, read only now
+    assert not flow.served_since(began)
+    flow.send(2)
+    assert not flow.served_since(began)
+    flow.answer(2, 0)
+    assert flow.served_since(began)
 
 
 def test_what_a_dead_process_left_is_counted_by_its_names(tmp_path):

@@ -5,17 +5,16 @@ from __future__ import annotations
 import mmap
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
+from camera_perception.core.documents.parsing import from_yaml, read_regular
 from camera_perception.core.errors import BagError
 from camera_perception.io.recording.mcap_records import sound_summary
 from camera_perception.io.recording.message import Contents, RawMessage, Select
 from camera_perception.io.recording.storage import MCAP
 
-MOST_METADATA = 1 << 24  # characters
+MOST_METADATA = 1 << 20  # bytes; rosbags reads 0.1 MB a second
 
 
 class Unusable(Exception):
@@ -46,11 +45,17 @@ def read_indexed(path: Path) -> tuple[Contents, Select, Callable[[], None]]:
 
 
 def _check_metadata(file: Path) -> None:
-    """Raise for a metadata.yaml of another form; rosbags needs minutes for some of them."""
-    if file.is_file():
-        text = file.read_text("utf-8")
-        if len(text) > MOST_METADATA or not yaml.load(text, Loader=yaml.CSafeLoader)["rosbag2_bagfile_information"]:
-            raise Unusable("metadata.yaml has another form")
+    """Raise for a metadata.yaml of another form: rosbags needs minutes for some of them, and cannot close others."""
+    if not file.exists():
+        return
+    content = from_yaml(read_regular(file, MOST_METADATA).decode("utf-8"))["rosbag2_bagfile_information"]
+    for name, kind in (("relative_file_paths", str), ("topics_with_message_count", dict), ("files", dict)):
+        entries = content.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+            raise Unusable(f"{name} in metadata.yaml has another form")
+    for each in map(PurePath, content["relative_file_paths"]):
+        if not (file.parent / each.name).is_file():
+            raise Unusable(f"{each.name[:100]} of metadata.yaml is not a file")
 
 
 def _check(reader: Any) -> None:

@@ -28,6 +28,7 @@ from camera_perception_ros.demo.processes import Processes
 
 START = 90.0  # seconds that a node may take to start on a busy machine
 SETTLE = 3.0  # seconds after which files of a killed process count as left behind
+DRAIN = 0.2  # seconds in which what a killed process has sent is read, lest it counts as sent by the next one
 WITNESS, UNDER_TEST = "left", "front"
 IMAGES = f"/{WITNESS}/image_raw"
 
@@ -66,7 +67,7 @@ class Killing:
         bag, rig = write_bag(self.out / "bag"), write_rig(self.out / "rig.yaml")
 
         def answers(*cameras: str) -> Callable[[float], bool]:
-            return lambda since: all(flows[camera].last_answer() > since for camera in cameras)
+            return lambda since: all(flows[camera].served_since(since) for camera in cameras)
 
         def recording(number: int) -> list[str]:
             return ros_arguments(output=self.out / f"killed_{number}", topics=f"[{IMAGES}]")
@@ -116,10 +117,12 @@ class Killing:
             self.outside.spin(random.uniform(0.2, 1.5))
             if number < rounds:
                 created |= segments(self.processes.pid(victim.node))
+                killed_ns = time.time_ns()
                 self.processes.kill(victim.node)
-                self._inspect(victim, number, remarks)
+                self.outside.spin(DRAIN)
+                self._inspect(victim, number, killed_ns, remarks)
         self.outside.spin(SETTLE)
-        lost = self.outside.flows[WITNESS].lost(first, time.time_ns() - SECOND)
+        lost = self.outside.lost_since(self.outside.flows[WITNESS], first)
         left, grown = left_behind(created), Held.by(witness).since(held)
         self.processes.stop(victim.node)
         return Outcome(f"kill -9 {victim.node}", rounds, recovered, slowest, lost, left, grown, remarks.text())
@@ -130,9 +133,9 @@ class Killing:
         module = "camera_perception_ros.nodes.main"
         self.processes.start_module(victim.node, module, victim.node, *own, "--ros-args", *ros)
 
-    def _inspect(self, victim: Victim, number: int, remarks: Remarks) -> None:
+    def _inspect(self, victim: Victim, number: int, killed_ns: int, remarks: Remarks) -> None:
         if victim.node == "bag_recorder_node":
-            remarks.recording(self.out / f"killed_{number}", IMAGES, time.time_ns())
+            remarks.recording(self.out / f"killed_{number}", IMAGES, killed_ns)
 
 
 class Remarks:
