@@ -89,6 +89,11 @@ def from_yaml(text: str) -> Any:
         raise error if isinstance(error, Malformed) else Malformed(f"it holds an impossible value ({error})") from error
 
 
+def read_yaml(path: Path | str, most_bytes: int = MOST_BYTES["yaml"]) -> Any:
+    """The value of a YAML file, see from_yaml; a ValueError says why it cannot be used."""
+    return from_yaml(read_regular(path, most_bytes).decode("utf-8-sig"))
+
+
 def _loader(yaml: Any) -> Any:
     """The loader over libyaml, ten times as fast, where PyYAML has it."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
