@@ -17,7 +17,8 @@ from camera_perception.core.errors import BadImage, EngineError, ModelError, Per
 from camera_perception.core.model_spec import load_spec
 from camera_perception.engines.select import load_engine
 from camera_perception.engines.serving.shared_engine import SharedEngine
-from camera_perception.image.files import read_file, size_of_file
+from camera_perception.image.compressed import decode_compressed
+from camera_perception.image.files import decode_file, read_file, size_of_file
 from camera_perception.lanes.ignored_region import ignored_region
 from camera_perception.tools.calibration.boards import board_from_yaml
 from camera_perception.tools.fleet.compare.criteria import read_criteria
@@ -153,3 +154,24 @@ def test_a_model_that_does_not_fit_leaves_the_old_one_and_is_closed(tmp_path):
     assert closed == ["unfit"]
     assert perceiver.engine is engine
     perceiver.close()
+
+
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes so many times more: 14 bytes and a pass over all pixels each."""
+    data = cv2.imencode(".jpg", np.zeros((64, 64), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    return data[:-2] + data[data.rfind(b"\xff\xda") : -2] * count + data[-2:]
+
+
+@pytest.mark.parametrize("decode", [decode_file, lambda data: decode_compressed(data, "jpeg")], ids=["file", "topic"])
+def test_a_jpeg_of_endless_scans_is_refused_and_a_progressive_one_is_not(decode):
+    assert decode(with_scans(0)).shape[:2] == (64, 64)
+    with pytest.raises(BadImage, match="scans"):
+        decode(with_scans(2000))
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\r", "\x07", "\x9b", "\u202e", "\u2066"])
+def test_names_from_outside_cannot_steer_a_terminal(character):
+    text = str(ModelError(f"model {character}[2J: no such file"))
+    assert character not in text
+    assert f"\\u{ord(character):04x}" in text
+    assert str(ModelError("a line\nand another")) == "a line\nand another"

@@ -11,7 +11,7 @@ import numpy as np
 from camera_perception.core.documents.parsing import Malformed, read_regular
 from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import BadImage
-from camera_perception.image.compressed_size import compressed_size
+from camera_perception.image.compressed_size import check_scans, compressed_size
 from camera_perception.image.encodings import MAX_PIXELS, check_pixels
 
 MOST_BYTES = 1 << 29  # of a file: an uncompressed image of MAX_PIXELS
@@ -43,6 +43,7 @@ def decode_file(data: Any, flags: int = cv2.IMREAD_COLOR, max_pixels: int = MAX_
     raises  BadImage when it cannot be decoded, or its header announces more than max_pixels, before memory is taken
     """
     raw = bytes(data)
+    check_scans(raw)
     size = compressed_size(raw) if raw else None
     if size is None:
         raise BadImage(f"an image file of {len(raw)} bytes has no size in its header: fix or remove it")

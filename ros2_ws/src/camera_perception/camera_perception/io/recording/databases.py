@@ -130,6 +130,16 @@ class _Database:
             self.start_ns, self.end_ns = min(self.start_ns, stamp_ns), max(self.end_ns, stamp_ns)
 
 
+def longest_profiles(path: Path) -> int:
+    """Bytes of the longest QoS profiles of a database; 0 where it has none, or cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            rows = database.execute("SELECT max(length(offered_qos_profiles)) FROM topics").fetchall()
+    except UNREADABLE:
+        return 0
+    return next((size for (size,) in rows if isinstance(size, int)), 0)
+
+
 def _optional(database: sqlite3.Connection, query: str) -> list[Any]:
     """Rows of a table or column that not every version of rosbag2 writes."""
     try:
