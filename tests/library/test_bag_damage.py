@@ -329,3 +329,18 @@ def test_a_pipe_in_place_of_metadata_is_not_waited_for(tmp_path):
     os.mkfifo(folder / "metadata.yaml")
     with Bag(folder) as bag:
         assert [message.topic for message in bag.messages()] == ["/a"]
+
+
+def test_a_file_that_unpacks_to_far_more_than_any_recording_does_not_fill_the_disk(tmp_path, monkeypatch):
+    import zstandard
+
+    monkeypatch.setattr("camera_perception.io.recording.storage.FREE_BYTES", 1 << 20)
+    packed = zstandard.ZstdCompressor().compress(by_us_bytes(tmp_path) + bytes(32 << 20))
+    path = tmp_path / "bomb.mcap.zstd"
+    path.write_bytes(packed)
+    with pytest.raises(BagError, match="unpacks to more than 200 times its size"):
+        Bag(path)
+
+
+def by_us_bytes(folder):
+    return next(one_pixel(folder).glob("*.mcap")).read_bytes()

@@ -64,7 +64,9 @@ def _check_metadata(file: Path) -> None:
 
 def _check_profiles(file: Path) -> None:
     """Raise Unusable for QoS profiles that rosbags would read for minutes, or a file without a sound index."""
-    if storage_of(file) == MCAP and file.suffix != PACKED:
+    if file.suffix == PACKED:
+        raise Unusable(f"{file.name} is compressed as a whole")  # rosbags would unpack it, however large it becomes
+    if storage_of(file) == MCAP:
         with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if not sound_summary(data):
                 raise Unusable(f"{file.name} has no sound index")
