@@ -11,7 +11,8 @@ import pytest
 from driving import process_environment
 
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
-from camera_perception_ros.bench.reliability.outside import Flow
+from camera_perception_ros.bench.reliability.kills import holds_an_image
+from camera_perception_ros.bench.reliability.outside import Flow, picture
 from camera_perception_ros.bench.reliability.soak import Series, steady
 
 
@@ -41,6 +42,14 @@ def test_what_a_dead_process_left_is_counted_by_its_names(tmp_path):
     assert left_behind(created, tmp_path) == 0
     (tmp_path / "fastrtps_0123456789abcdef").touch()
     assert left_behind(created, tmp_path) == 1
+
+
+def test_a_recording_is_killed_only_when_it_holds_an_image(tmp_path):
+    assert not holds_an_image(tmp_path / "not_yet")
+    (tmp_path / "a.mcap").write_bytes(b"only a header")
+    assert not holds_an_image(tmp_path)
+    (tmp_path / "a.mcap").write_bytes(picture(0).data.tobytes())
+    assert holds_an_image(tmp_path)
 
 
 @pytest.mark.parametrize(("recovered", "left", "bad"), [(3, 0, False), (2, 0, True), (3, 1, True)])

@@ -39,7 +39,7 @@ class SharedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._turn, self._joining = threading.Lock(), threading.Lock()
-        self._held: Slot | None = None  # the Turn of the camera whose turn it is
+        self._held: Turn | None = None  # of the camera that uses the engine
         self.users = 0
         self._closed = False
         self._use(engine)

@@ -19,6 +19,7 @@ from camera_perception.io.ros_types import IMAGE
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.outside import (
     SECOND,
+    SIZE,
     Outside,
     camera_arguments,
     fusion_arguments,
@@ -69,8 +70,11 @@ class Killing:
         def answers(*cameras: str) -> Callable[[float], bool]:
             return lambda since: all(flows[camera].served_since(since) for camera in cameras)
 
+        current: list[Path] = []
+
         def recording(number: int) -> list[str]:
-            return ros_arguments(output=self.out / f"killed_{number}", topics=f"[{IMAGES}]")
+            current[:] = [self.out / f"killed_{number}"]
+            return ros_arguments(output=current[0], topics=f"[{IMAGES}]")
 
         return {
             victim.node: victim
@@ -86,7 +90,7 @@ class Killing:
                     lambda number: fusion_arguments(WITNESS),
                     lambda since: bool(self.outside.fused) and self.outside.fused[-1] > since,
                 ),
-                Victim("bag_recorder_node", recording, lambda since: self._recording()),
+                Victim("bag_recorder_node", recording, lambda since: holds_an_image(current[0])),
                 Victim(
                     "bag_player_node",
                     lambda number: ros_arguments(bag=bag, loop="true"),
@@ -95,11 +99,6 @@ class Killing:
                 Victim("live_node", lambda number: ros_arguments(port=page), lambda since: _serves(page)),
             )
         }
-
-    def _recording(self) -> bool:
-        """Whether the latest recording has begun."""
-        newest = max(self.out.glob("killed_*"), key=lambda folder: folder.stat().st_mtime, default=None)
-        return newest is not None and any(file.stat().st_size for file in newest.glob("*.mcap"))
 
     def kill(self, victim: Victim, rounds: int) -> Outcome:
         """Start, let it work for a moment, kill; and once more after the last round."""
@@ -168,6 +167,11 @@ class Remarks:
             worst = f", at most {max(self._lost_s):.2f} s lost" if self._lost_s else ""
             texts.append(f"{self._recordings - self._unreadable} of {self._recordings} recordings readable{worst}")
         return "; ".join(texts)
+
+
+def holds_an_image(folder: Path) -> bool:
+    """Whether a recording has got so far: before, less than a second may be all there is to lose."""
+    return any(file.stat().st_size > SIZE[0] * SIZE[1] for file in folder.glob("*.mcap"))
 
 
 def write_bag(folder: Path) -> Path:
