@@ -70,11 +70,12 @@ class SharedEngine:
         self.current.wait(slot.slot)
 
     def release(self, slot: Any) -> None:
-        if self._held is not slot:  # the turn is that of another camera, or nobody's
+        held = self._held
+        if held is None or held is not slot:  # the turn is that of another camera, or nobody's
             raise EngineError(RELEASED_TWICE)
         self._held = None
         try:
-            self.current.release(slot.slot)
+            self.current.release(held.slot)
         finally:
             self._turn.release()
 
