@@ -50,7 +50,7 @@ def finite(points: Sequence[Any] | np.ndarray) -> np.ndarray:
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 BGR."""
-    if not _is_file(path):
+    if not is_file(path):
         raise DataError(f"{path}: no such image; add the file or remove its label")
     data = path.read_bytes()
     image = _decoded(data, cv2.IMREAD_COLOR, path)
@@ -60,7 +60,7 @@ def read_image(path: Path) -> np.ndarray:
     return image
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     """Also of a name that is too long for the file system, as a damaged list gives it."""
     try:
         return path.is_file()
@@ -77,7 +77,7 @@ def _decoded(data: bytes, flags: int, path: Path) -> np.ndarray:
 
 def read_mask(path: Path, classes: int | None, size: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 ids below `classes` or 255 (any byte if None), checked against the (height, width) of its image."""
-    if not _is_file(path):
+    if not is_file(path):
         raise DataError(f"{path}: no such mask; add the file or remove its label")
     mask = _decoded(path.read_bytes(), cv2.IMREAD_UNCHANGED, path)
     if mask.ndim != 2 or mask.dtype != np.uint8:

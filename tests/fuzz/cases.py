@@ -1,7 +1,7 @@
 """Inputs that are nearly right: seeds with a few changes.
 
-Every choice is a number between two bounds. Hypothesis draws the numbers, and so can shrink a case; a plain random
-generator draws them thirty times faster, for the variations between two cases of Hypothesis.
+Every choice is a number between two bounds. The tests let Hypothesis draw the numbers; `make fuzz` takes them from a
+plain random generator, which is many times as fast.
 """
 
 from __future__ import annotations

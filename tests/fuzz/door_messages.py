@@ -31,7 +31,9 @@ def seed(value: Any) -> bytes:
 
 
 def uint(value: Any, bits: int = 32) -> int:
-    return int(value) % (1 << bits) if isinstance(value, (int, float)) and math.isfinite(value) else 0
+    if isinstance(value, float):
+        value = int(value) if math.isfinite(value) else 0
+    return value % (1 << bits) if isinstance(value, int) else 0
 
 
 def text(value: Any) -> str:

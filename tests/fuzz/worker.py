@@ -17,72 +17,60 @@ from random import Random
 from cases import random
 from door import FINDINGS, MOST_BYTES, Door, Finding
 from doors import DOORS
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
-from hypothesis.errors import Flaky
 
-PER_ROUND = 50  # cases of one run of Hypothesis, which then starts with another seed
-VARIATIONS = 30  # after each of them
+SHRINKING = 10.0  # seconds for one finding
 
 
 class Worker:
+    """Draws cases from a seeded generator, many times as fast as Hypothesis, which the tests use."""
+
     def __init__(self, door: Door, scratch: Path, seconds: float) -> None:
         self.door, self.folder, self.current = door, scratch / "folder", scratch / "current.bin"
         self.progress = scratch / "progress"
         self.stop = time.monotonic() + seconds
         self.counts = {"cases": 0, "good": 0, "refused": 0}
-        self.known: dict[str, bytes] = {}  # place of a finding: the last case that showed it
+        self.known: set[str] = set()  # places of findings
         self.shown = time.monotonic()
         self.folder.mkdir(exist_ok=True)
 
-    def run(self, first_seed: int) -> None:
-        self.door.check(self.door.make(lambda low, high: low), self.folder)  # what is imported late counts as memory
+    def run(self, seed: int) -> None:
         limit_memory()
-        number = first_seed
+        rng = Random(seed)
         while time.monotonic() < self.stop:
-            self.round(number)
-            number += 1
+            case = random(self.door.make, rng)
+            self.counts["cases"] += 1
+            outcome, place = self.one(case)
+            if outcome:
+                self.counts[outcome] += 1
+            elif place not in self.known:
+                self.known.add(place)
+                keep(self.door.name, self.shrunk(case, place), place)
+            if time.monotonic() - self.shown > 1:
+                self.show()
         self.show()
 
-    def round(self, number: int) -> None:
-        before = set(self.known)
-
-        @seed(number)
-        @settings(
-            max_examples=PER_ROUND,
-            database=None,
-            deadline=None,
-            phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-            report_multiple_bugs=False,
-        )
-        @given(self.door.strategy, st.integers(0, 1 << 32))
-        def one(case: bytes, number: int) -> None:
-            self.one(case, before)
-            rng = Random(number)
-            for _ in range(VARIATIONS):
-                self.one(random(self.door.make, rng), before)
-
-        try:
-            one()
-        except (Finding, Flaky):
-            for place in self.known.keys() - before:
-                keep(self.door.name, self.known[place], place)
-
-    def one(self, case: bytes, ignored: set[str]) -> None:
-        if time.monotonic() > self.stop:
-            return
+    def one(self, case: bytes) -> tuple[str, str]:
+        """What came of a case and "", or "" and the place of the finding."""
         self.current.write_bytes(case)
-        self.counts["cases"] += 1
         try:
-            self.counts[self.door.check(case, self.folder)] += 1
+            return self.door.check(case, self.folder), ""
         except Finding as finding:
-            if finding.place not in ignored:
-                self.known[finding.place] = case
-                raise
-        if time.monotonic() - self.shown > 1:
-            self.show()
+            return "", finding.place
+
+    def shrunk(self, case: bytes, place: str) -> bytes:
+        """The case without blocks that the finding does not need, ever smaller ones."""
+        stop, size = time.monotonic() + SHRINKING, len(case) // 2
+        while size and time.monotonic() < stop:
+            at = 0
+            while at < len(case) and time.monotonic() < stop:
+                shorter = case[:at] + case[at + size :]
+                if self.one(shorter)[1] == place:
+                    case = shorter
+                else:
+                    at += size
+                self.show()
+            size //= 2
+        return case
 
     def show(self) -> None:
         self.shown = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from contextlib import closing
@@ -275,3 +276,71 @@ def test_what_cannot_be_read_is_one_sentence_without_a_circle(tmp_path, content,
         assert "repair-bag" not in str(caught.value)
         assert len(str(caught.value)) <= 500
     assert not (tmp_path / "bag_repaired").exists()
+
+
+def one_pixel(folder):
+    """A recording of one image."""
+    with BagWriter(folder / "bag") as writer:
+        image = {"encoding": "mono8", "height": 1, "width": 1, "step": 1, "data": [7]}
+        writer.write_fields("/a", IMAGE, 10**9, image)
+    return folder / "bag"
+
+
+def offered(folder, profiles):
+    """A recording of one topic with these QoS profiles."""
+    path = folder / "offered.mcap"
+    with path.open("wb") as stream:
+        writer = Writer(stream)
+        writer.start(profile="ros2")
+        schema = writer.register_schema("std_msgs/msg/Empty", "ros2msg", b"\n")
+        channel = writer.register_channel("/a", "cdr", schema, {"offered_qos_profiles": profiles})
+        writer.add_message(channel, 1, b"\0\1\0\0\0", 1)
+        writer.finish()
+    return path
+
+
+def test_endless_qos_profiles_are_not_read(tmp_path, monkeypatch):
+    """rosbags reads them with a parser that takes five seconds for 160 kB."""
+    import rosbags.rosbag2.storage_mcap as storage
+
+    read = []
+    monkeypatch.setattr(storage, "parse_qos", lambda text: read.append(len(text)) or [])
+    for count in (3, 20_000):
+        with Bag(offered(tmp_path, "- a: b\n" * count)) as bag:
+            assert [message.topic for message in bag.messages()] == ["/a"]
+    assert read == [21]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 60_000, "- " * 30_000, "rosbag2_bagfile_information: {relative_file_paths: x, files: n}", "a: b\n" * 60_000],
+    ids=["brackets", "dashes", "other form", "long"],
+)
+def test_a_hostile_metadata_file_neither_ends_the_process_nor_hides_the_messages(tmp_path, text):
+    folder = one_pixel(tmp_path)
+    (folder / "metadata.yaml").write_text(text)
+    with Bag(folder) as bag:
+        assert [message.topic for message in bag.messages()] == ["/a"]
+
+
+def test_a_pipe_in_place_of_metadata_is_not_waited_for(tmp_path):
+    folder = one_pixel(tmp_path)
+    (folder / "metadata.yaml").unlink()
+    os.mkfifo(folder / "metadata.yaml")
+    with Bag(folder) as bag:
+        assert [message.topic for message in bag.messages()] == ["/a"]
+
+
+def test_a_file_that_unpacks_to_far_more_than_any_recording_does_not_fill_the_disk(tmp_path, monkeypatch):
+    import zstandard
+
+    monkeypatch.setattr("camera_perception.io.recording.storage.FREE_BYTES", 1 << 20)
+    packed = zstandard.ZstdCompressor().compress(by_us_bytes(tmp_path) + bytes(32 << 20))
+    path = tmp_path / "bomb.mcap.zstd"
+    path.write_bytes(packed)
+    with pytest.raises(BagError, match="unpacks to more than 200 times its size"):
+        Bag(path)
+
+
+def by_us_bytes(folder):
+    return next(one_pixel(folder).glob("*.mcap")).read_bytes()

@@ -256,14 +256,14 @@ def test_a_missing_source_names_all_kinds(tmp_path):
 # Playing
 
 
-def play(player, *commands, seconds=30.0, until=None):
-    """Run the player with these commands until it has nothing to do."""
+def play(player, *commands, seconds=30.0, until=lambda: False):
+    """Run the player with these commands until it has nothing to do, or until the condition holds."""
     for command in commands:
         player.control(command)
     thread = threading.Thread(target=player.run, args=(False,))
     thread.start()
     deadline = time.monotonic() + seconds
-    while (player.playing or not player._commands.empty()) and time.monotonic() < deadline:
+    while (player.playing or not player._commands.empty()) and not until() and time.monotonic() < deadline:
         time.sleep(0.01)
     player.stop()
     thread.join(10)
@@ -352,7 +352,7 @@ def test_the_end_is_a_new_beginning_with_loop(tmp_path, tiny_model):
     with player_of(tiny_model, write_images(tmp_path / "images", 3), hub, loop=True) as player:
         frames = []
         player.show = frames.append
-        play(player, Command("speed", 16.0), seconds=1.5)
+        play(player, Command("speed", 16.0), until=lambda: len(frames) >= 4)
         assert [round(10 * frame.seconds) for frame in frames[:4]] == [0, 1, 2, 0]
 
 

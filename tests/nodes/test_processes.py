@@ -330,3 +330,25 @@ def test_help_and_a_misspelt_node_need_no_traceback(arguments, code, words):
     assert done.returncode == code
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_node_that_dds_refuses_ends_with_one_error_line(tmp_path):
+    enclave = tmp_path / "keys/enclaves"
+    enclave.mkdir(parents=True)
+    for name in ("identity_ca.cert.pem", "cert.pem", "key.pem", "permissions_ca.cert.pem"):
+        (enclave / name).write_text("no certificate")
+    for name in ("governance.p7s", "permissions.p7s"):
+        (enclave / name).write_text("no signature")
+    secured = {"ROS_SECURITY_KEYSTORE": str(tmp_path / "keys"), "ROS_SECURITY_ENABLE": "true"}
+    cases = [
+        ({**secured, "ROS_SECURITY_STRATEGY": "Enforce"}, "DDS refuses the node"),
+        ({"ROS_DOMAIN_ID": "300"}, "ROS_DOMAIN_ID is 300, and DDS has ports for 0 to 232"),
+    ]
+    for variables, words in cases:
+        command = [sys.executable, "-m", "camera_perception_ros.nodes.main", "fusion_node"]
+        env = {**process_environment(), **variables}
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        (line,) = [each for each in done.stderr.splitlines() if "[ERROR]" in each]
+        assert words in line

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from driving import process_environment
 
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
-from camera_perception_ros.bench.reliability.outside import Flow
+from camera_perception_ros.bench.reliability.kills import holds_an_image
+from camera_perception_ros.bench.reliability.outside import Flow, picture
 from camera_perception_ros.bench.reliability.soak import Series, steady
 
 
@@ -21,6 +23,18 @@ def test_an_image_that_was_replaced_by_a_newer_one_is_not_lost():
     assert Flow().lost(0, 9) == 0
 
 
+def test_an_answer_counts_by_the_time_its_image_was_sent_not_by_its_arrival():
+    flow = Flow()
+    flow.send(1)
+    began = time.monotonic()
+    flow.answer(1, 0)  # of a process that has ended, read only now
+    assert not flow.served_since(began)
+    flow.send(2)
+    assert not flow.served_since(began)
+    flow.answer(2, 0)
+    assert flow.served_since(began)
+
+
 def test_what_a_dead_process_left_is_counted_by_its_names(tmp_path):
     with (tmp_path / "fastrtps_0123456789abcdef_el").open("w"):
         created = segments(os.getpid(), tmp_path)
@@ -28,6 +42,14 @@ def test_what_a_dead_process_left_is_counted_by_its_names(tmp_path):
     assert left_behind(created, tmp_path) == 0
     (tmp_path / "fastrtps_0123456789abcdef").touch()
     assert left_behind(created, tmp_path) == 1
+
+
+def test_a_recording_is_killed_only_when_it_holds_an_image(tmp_path):
+    assert not holds_an_image(tmp_path / "not_yet")
+    (tmp_path / "a.mcap").write_bytes(b"only a header")
+    assert not holds_an_image(tmp_path)
+    (tmp_path / "a.mcap").write_bytes(picture(0).data.tobytes())
+    assert holds_an_image(tmp_path)
 
 
 @pytest.mark.parametrize(("recovered", "left", "bad"), [(3, 0, False), (2, 0, True), (3, 1, True)])

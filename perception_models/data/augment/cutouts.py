@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from camera_perception.core.errors import BadImage
+from camera_perception.image.files import read_file
 from perception_models.data.files import DataError, malformed_as_data_error, read_json
 from perception_models.data.labels import OBJECTS
 
@@ -120,8 +122,11 @@ def halvings(image: np.ndarray) -> list[np.ndarray]:
 
 
 def _read(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3 or image.shape[2] != 4:
+    try:
+        image = read_file(path, cv2.IMREAD_UNCHANGED)
+    except BadImage as error:
+        raise DataError(f"{error}; run perception-models cutouts again") from error
+    if image.ndim != 3 or image.shape[2] != 4:
         raise DataError(f"{path}: not an image with alpha; run perception-models cutouts again")
     return image
 

@@ -152,7 +152,7 @@ def turned(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return bool(image.getexif().get(ORIENTATION, 1) != 1)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False  # reported as broken when it is read
 
 

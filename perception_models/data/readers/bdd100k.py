@@ -20,6 +20,7 @@ import numpy as np
 
 from perception_models.data.files import (
     DataError,
+    is_file,
     list_images,
     malformed_as_data_error,
     read_image,
@@ -79,7 +80,7 @@ class Bdd100k:
         stems = "det_20/det", "bdd100k_labels_images", "lane/polygons/lane", "drivable/polygons/drivable"
         folders = [self._mask_folder(name) for name in MASKS]
         paths = [*map(self._path, stems), *folders, self.folder / "labels/100k" / self.split]
-        return [images, *(path for path in paths if path.exists())]
+        return [images, *(path for path in paths if is_file(path))]
 
     def __len__(self) -> int:
         return len(self.images)

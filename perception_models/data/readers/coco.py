@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perception_models.data.files import DataError, malformed_as_data_error, read_image, read_json
+from perception_models.data.files import DataError, is_file, malformed_as_data_error, read_image, read_json
 from perception_models.data.labels import LIGHT, LIGHT_STATES, OBJECTS, UNKNOWN, ClassNames, index
 from perception_models.data.readers.scalabel import checked_box
 from perception_models.data.sample import Boxes, BoxRow, Sample, boxes_from_rows
@@ -70,7 +70,7 @@ class CocoDetection:
 
     @property
     def files(self) -> list[Path]:
-        return [self.path, *(path for name in self.names if (path := self.folder / name).exists())]
+        return [self.path, *(path for name in self.names if is_file(path := self.folder / name))]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -108,7 +108,7 @@ def _image_folder(path: Path, names: list[str]) -> Path:
     above, split = path.parent.parent, path.stem.replace("instances_", "")
     folders = [above / split, above / "images" / split, path.parent / "images", above / "images"]
     found = next((folder for folder in folders if folder.is_dir()), None)
-    if found is None and any((path.parent / name).exists() for name in names[:20]):
+    if found is None and any(is_file(path.parent / name) for name in names[:20]):
         return path.parent
     if found is None:
         raise DataError(f"{path}: no folder of images found next to it; set the option images")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perception_models.data.files import DataError, finite, read_image, read_lines
+from perception_models.data.files import DataError, finite, is_file, read_image, read_lines
 from perception_models.data.readers.lane_positions import assign_positions
 from perception_models.data.sample import Lane, Lanes, Sample
 
@@ -28,7 +28,7 @@ class CuLane:
     def files(self) -> list[Path]:
         """The list and the labels; CULane images do not change."""
         labels = (self._labels(name) for name in self.names)
-        return [self.list_file, *(path for path in labels if path.exists())]
+        return [self.list_file, *(path for path in labels if is_file(path))]
 
     def __len__(self) -> int:
         return len(self.names)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from camera_perception.core.boxes import iou_matrix
+from camera_perception.core.documents.parsing import read_yaml
 from camera_perception.core.types import Frame, Objects, Perception, Task
 from camera_perception.fusion.objects import ObjectFuser
 from camera_perception.fusion.types import FusedObjects, camera_view
@@ -36,7 +36,7 @@ def handover_metrics(bag: Path, rig: Path) -> dict[str, float]:
 
 def read_rig_drive(bag: Path, rig: Path) -> list[list[Snapshot]]:
     """The ground truth beside a demo recording, frame by frame: one Snapshot per camera of the rig."""
-    cameras = yaml.safe_load(rig.read_text("utf-8"))["cameras"]
+    cameras = read_yaml(rig)["cameras"]
     drives = []
     for name, camera in cameras.items():
         lines = (bag / f"truth_{name}.jsonl").read_text("utf-8").splitlines()

@@ -13,6 +13,7 @@ import numpy as np
 from camera_perception.core.natural_order import natural_order
 from camera_perception.core.types import EgoMotion
 from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.image.files import size_of_file
 
 CLASSES = (
     "pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light",
@@ -65,7 +66,7 @@ def read_drive(folder: Path) -> list[Snapshot]:
     if not rows:
         raise ValueError(f"{folder} has no truth/truth.jsonl: give a folder that `perception-models render` wrote")
     images = [folder / "images" / row["name"] for row in rows]
-    snapshots = [snapshot_of(row, _size(image), image) for row, image in zip(rows, images)]
+    snapshots = [snapshot_of(row, size_of_file(image)[::-1], image) for row, image in zip(rows, images)]
     return sorted(snapshots, key=lambda snapshot: (snapshot.sequence, snapshot.stamp_ns))
 
 
@@ -86,13 +87,6 @@ def _actor(row: dict[str, Any]) -> Actor:
     box = np.array([row["box2d"][key] for key in ("x1", "y1", "x2", "y2")], float)
     position, size, velocity = (np.array(row[key], float) for key in ("position", "size", "velocity"))
     return Actor(row["track_id"], row["category"], position, row["yaw"], size, velocity, row["visible"], box)
-
-
-def _size(image: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(image) as opened:
-        return opened.size
 
 
 def synthetic_drive(seed: int, seconds: float = 8.0, rate: float = 20.0) -> Iterator[Snapshot]:

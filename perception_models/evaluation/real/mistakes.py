@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from camera_perception.core.boxes import iou_matrix
+from camera_perception.image.files import size_of_file
 from perception_models.evaluation.real.metrics import MATCH, REPORTED
 from perception_models.evaluation.real.output import Output
-from perception_models.evaluation.real.rows import LEAST_OBJECTS, MODEL, Outputs, Row, counted, of_set, size_of, truth
+from perception_models.evaluation.real.rows import LEAST_OBJECTS, MODEL, Outputs, Row, counted, of_set, truth
 from perception_models.evaluation.real.sets import RealSet
 
 BESIDE = 0.02  # of the image width: a line this far right of the last one is another line
@@ -63,7 +64,7 @@ def beyond_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterato
         return
     lanes, lines = [], []
     for picture, output in pairs:
-        size, last = size_of(picture.path), picture.last_line
+        size, last = size_of_file(picture.path), picture.last_line
         assert last is not None
         lanes.append(output.other_lane.size and other_lane_beyond(output.other_lane, last, size) > OTHER_LANE)
         painted = [points for points, paint in zip(output.lines or (), output.painted) if paint]

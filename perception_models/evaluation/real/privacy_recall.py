@@ -18,6 +18,7 @@ import typer
 from tqdm import tqdm
 
 from camera_perception.core.text_table import text_table
+from camera_perception.image.files import size_of_file
 from camera_perception.tools.privacy.anonymize import detect
 from camera_perception.tools.privacy.detector import Detector, open_detector
 from camera_perception.tools.privacy.regions import Region, Settings
@@ -25,7 +26,7 @@ from camera_perception.tools.privacy.temporal import plan_regions
 from perception_models.data.files import read_image
 from perception_models.evaluation.real import teachers
 from perception_models.evaluation.real.output import Output
-from perception_models.evaluation.real.rows import size_of, truth
+from perception_models.evaluation.real.rows import truth
 from perception_models.evaluation.real.run import teacher_outputs
 from perception_models.evaluation.real.sets import RealSet, evenly, read_sets
 
@@ -90,7 +91,7 @@ def measure(
     for path, heads in tqdm(people, desc=name, unit="picture", leave=False):
         regions = regions_of(path, detector)
         hits += [covered_fraction(head, regions) >= MIN_COVERED for head in heads]
-        height, width = size_of(path)
+        height, width = size_of_file(path)
         shares.append(100 * covered_fraction(np.array((0, 0, width, height)), regions))
     if not hits:
         return name, 0, 0, float("nan"), float("nan")

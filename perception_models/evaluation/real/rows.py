@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.boxes import nms
+from camera_perception.image.files import read_file, size_of_file
 from perception_models.data.labels import IGNORE, SEMANTIC
 from perception_models.evaluation.metrics.scores import iou_of
 from perception_models.evaluation.real import metrics, teachers
@@ -192,7 +193,7 @@ def _line_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator
         return
     jumps, phantoms = [], []
     for number, picture in enumerate(each.pictures):
-        size = size_of(picture.path)
+        size = size_of_file(picture.path)
         road = _road_for_lines(picture, found, number)
         for points in outputs[number].lines or ():
             jumps.append(metrics.jump(points, size[1]) > metrics.JUMP)
@@ -228,15 +229,7 @@ def counted(number: int, unit: str) -> str:
 @lru_cache(maxsize=1024)
 def mask_of(path: Path | None) -> np.ndarray | None:
     """(H, W) uint8, or None without file."""
-    return None if path is None else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """(height, width) without decoding."""
-    from PIL import Image
-
-    with Image.open(path) as opened:
-        return opened.size[1], opened.size[0]
+    return None if path is None else read_file(path, cv2.IMREAD_UNCHANGED)
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from camera_perception.image.files import size_of_file
 from perception_models.data.drawing import FONT, line_width, tile
 from perception_models.data.files import read_image
 from perception_models.evaluation.real import metrics
 from perception_models.evaluation.real.metrics import FALSE, REPORTED
 from perception_models.evaluation.real.output import KINDS, Output
-from perception_models.evaluation.real.rows import MODEL, mask_of, size_of, truth
+from perception_models.evaluation.real.rows import MODEL, mask_of, truth
 from perception_models.evaluation.real.sets import RealSet
 
 SHOWN, COLUMNS, SIZE = 12, 3, (360, 560)
@@ -47,7 +48,7 @@ def penalty(each: RealSet, number: int, found: Mapping[str, Sequence[Output]]) -
         judged = metrics.judge(*output.relative(kind), boxes, ignored[kind])
         total += (~judged.found(REPORTED) & (judged.heights >= LEAST_HEIGHT)).sum() + judged.false(REPORTED)
     if each.road_lines and output.lines:
-        width = size_of(picture.path)[1]
+        width = size_of_file(picture.path)[1]
         total += sum(metrics.jump(points, width) > metrics.JUMP for points in output.lines)
     if each.hood and output.road.size:
         own, pixels = metrics.hood_share(output.road, each.hood, mask_of(picture.semantic))

@@ -13,6 +13,7 @@ import yaml
 
 OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # base_from_camera of a level camera facing forward
 Distortion = tuple[float, float, float, float, float]
+MOST_BYTES = 64 << 10  # of a rig file
 NO_DISTORTION: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -169,16 +170,39 @@ def read_rig(path: Path) -> list[Camera]:
 
     Raises ValueError naming the camera and the missing entries.
     """
-    document, out = yaml.safe_load(Path(path).read_text()), []
+    document = _document(Path(path))
     if not isinstance(document, dict) or not isinstance(document.get("cameras"), dict):
         raise ValueError(f"{path}: a rig file starts with `cameras:` and their names; see rig_front.yaml")
-    for name, entry in document["cameras"].items():
-        missing = {"size", "intrinsics", "position"} - set(entry)
-        if missing:
-            raise ValueError(f"{path}: camera {name} needs {', '.join(sorted(missing))}")
-        width, height = entry["size"]
-        angles = np.radians(entry.get("yaw_pitch_roll", (0, 0, 0)))
-        pose = camera_pose(*entry["position"], *angles)
-        distortion = tuple(entry.get("distortion", NO_DISTORTION))
-        out.append(Camera(name, width, height, tuple(entry["intrinsics"]), distortion, pose))
-    return out
+    return [_camera_of(path, str(name), entry) for name, entry in document["cameras"].items()]
+
+
+def _camera_of(path: Path, name: str, entry: Any) -> Camera:
+    missing = {"size", "intrinsics", "position"} - set(entry if isinstance(entry, dict) else ())
+    if missing:
+        raise ValueError(f"{path}: camera {name[:80]} needs {', '.join(sorted(missing))}")
+    try:
+        width, height = map(int, entry["size"])
+        angles = np.radians(np.array(entry.get("yaw_pitch_roll", (0, 0, 0)), float))
+        position = np.array(entry["position"], float)
+        fx, fy, cx, cy = map(float, entry["intrinsics"])
+        k1, k2, p1, p2, k3 = map(float, entry.get("distortion", NO_DISTORTION))
+        pose = camera_pose(*position, *angles)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{path}: camera {name[:80]}: expected size of 2 numbers, intrinsics of 4, position and yaw_pitch_roll of "
+            "3, distortion of 5"
+        ) from error
+    return Camera(name, width, height, (fx, fy, cx, cy), (k1, k2, p1, p2, k3), pose)
+
+
+def _document(path: Path) -> Any:
+    """The contents of a small YAML file. ValueError for anything else, also aliases, which can expand without end."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MOST_BYTES + 1).decode()
+        if len(text) > MOST_BYTES or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise ValueError(f"{path}: expected at most {MOST_BYTES:,} bytes without aliases; see rig_front.yaml")
+        return yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: cannot be read as YAML ({reason}); see rig_front.yaml") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perception_models.data.files import IMAGE_SUFFIXES, DataError, read_image
+from perception_models.data.files import IMAGE_SUFFIXES, DataError, is_file, read_image
 from perception_models.data.labels import LIGHT, LIGHT_STATES, OBJECTS, UNKNOWN, ClassNames, index
 from perception_models.data.readers.scalabel import checked_box
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample, boxes_from_rows
@@ -63,8 +63,8 @@ class AnnotatedImages:
         classes: Mapping[str, Any] | None,
     ):
         self.where, self._names = where, ClassNames(classes)
-        self._labels = sorted((each for each in labels if each.image.is_file()), key=lambda each: str(each.image))
-        self.orphans = sorted(str(each.image) for each in labels if not each.image.is_file())
+        self._labels = sorted((each for each in labels if is_file(each.image)), key=lambda each: str(each.image))
+        self.orphans = sorted(str(each.image) for each in labels if not is_file(each.image))
         if not self._labels:
             missing = f", such as {self.orphans[0]}" if self.orphans else ""
             raise DataError(f"{where}: none of {len(labels)} labelled images exists{missing}; copy the images there")
@@ -84,7 +84,7 @@ class AnnotatedImages:
 
     @property
     def files(self) -> list[Path]:
-        return sorted({path for each in self._labels for path in (each.image, each.source) if path.is_file()})
+        return sorted({path for each in self._labels for path in (each.image, each.source) if is_file(path)})
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -132,7 +132,7 @@ def image_beside(source: Path, folders: Sequence[Path] = (), name: str = "") -> 
     names = [Path(name.replace("\\", "/")).name] if name else []
     names += [source.stem + suffix for each in IMAGE_SUFFIXES for suffix in (each, each.upper())]
     found = (folder / each for folder in folders for each in names)
-    return next((path for path in found if path.is_file()), folders[0] / names[0])
+    return next((path for path in found if is_file(path)), folders[0] / names[0])
 
 
 def bounds(points: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
-from perception_models.data.files import DataError, malformed_as_data_error, read_json
+from perception_models.data.files import DataError, is_file, malformed_as_data_error, read_json
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels
 
 UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
@@ -50,7 +50,7 @@ def _image(address: str, folder: Path) -> Path:
     parsed = urlparse(address)
     name = Path(unquote((parse_qs(parsed.query).get("d") or [parsed.path])[0])).name
     names = [name, UPLOAD.sub("", name)]
-    return next((folder / each for each in names if (folder / each).is_file()), folder / name)
+    return next((folder / each for each in names if is_file(folder / each)), folder / name)
 
 
 def _box(result: dict[str, Any]) -> Box:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from camera_perception.core.errors import BadImage
+from camera_perception.image.files import read_file
 from perception_models.data.files import DataError, read_json
 from perception_models.data.labels import LIGHT, LIGHT_STATES, LINE_COLORS, LINE_TYPES, OBJECTS, ROLES, UNKNOWN
 from perception_models.data.readers.scalabel import lanes_from_frame
@@ -43,20 +45,20 @@ class Labels:
 
 def read_labels(folder: Path) -> list[Labels]:
     """The labels of a folder in our layout, with the scores and doubts of `autolabel`."""
-    import cv2
-
     paths = [folder / "labels/det_20/det.json", folder / "labels/lane/lane.json"]
     if not any(path.is_file() for path in paths):
         raise DataError(f"{folder}: no labels/det_20/det.json: run `perception-models autolabel` first")
     frames, lines = ({f["name"]: f for f in read_json(path)} if path.is_file() else {} for path in paths)
     labels = []
     for name in sorted(frames.keys() | lines.keys()):
-        image = cv2.imread(str(folder / "images" / name))
-        if image is None:
-            raise DataError(f"{folder / 'images' / name}: not a readable image; restore it or remove its labels")
+        try:
+            size = read_file(folder / "images" / name).shape
+        except BadImage as error:
+            text = f"{folder / 'images' / name}: not a readable image; restore it or remove its labels"
+            raise DataError(text) from error
         boxes = [_box(label) for label in frames.get(name, {}).get("labels") or ()]
         lanes = lanes_from_frame(lines[name], paths[1]) if name in lines else []
-        labels.append(Labels(folder / "images" / name, (image.shape[0], image.shape[1]), boxes, lanes))
+        labels.append(Labels(folder / "images" / name, (size[0], size[1]), boxes, lanes))
     return labels
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.documents.parsing import read_yaml
 from perception_models.data.files import DataError, list_images, read_lines
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels, bounds
 
 LIST = "classes.txt"
 MOST_CLASSES = 100_000
+MOST_BYTES = 4 << 20  # of data.yaml: 20,000 names take half a megabyte
 
 
 class Yolo(AnnotatedImages):
@@ -38,15 +40,13 @@ class Yolo(AnnotatedImages):
 
 
 def _config(path: Path) -> dict[str, Any]:
-    import yaml
-
     files = [path] if path.is_file() else [path / name for name in ("data.yaml", "data.yml", "dataset.yaml")]
     found = next((file for file in files if file.is_file()), None)
     if found is None:
         return {}
     try:
-        config = yaml.safe_load(found.read_text("utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        config = read_yaml(found, MOST_BYTES)
+    except ValueError as error:
         raise DataError(f"{found}: cannot be read as YAML ({str(error)[:200]})") from error
     if not isinstance(config, dict):
         raise DataError(f"{found}: expected names and train, val or test")

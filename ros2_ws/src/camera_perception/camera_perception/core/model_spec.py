@@ -148,8 +148,14 @@ def onnx_sha256(path: Path) -> str:
 
 def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
     """Read and check a model folder; ModelError names the wrong file or field and what to do."""
-    folder = _folder_of(Path(folder))
+    given = Path(folder)
+    folder = _folder_of(given)
     spec = spec_from_json(read_json(folder), folder)
+    if given.suffix == ".onnx" and given.is_file() and not spec.onnx_path.samefile(given):
+        raise ModelError(
+            f"{given} is not the network of {folder / 'model.json'}, which names {spec.onnx_file}: give the folder to "
+            "run that one, or make a folder of this one with `camera-perception inspect-onnx FILE.onnx --out FOLDER`"
+        )
     if not spec.onnx_path.is_file():
         raise ModelError(f"{spec.onnx_path} is missing: copy the whole model folder, or export the model again")
     if check_hash and (actual := onnx_sha256(spec.onnx_path)) != spec.onnx_sha256:
@@ -169,7 +175,7 @@ def _folder_of(path: Path) -> Path:
     """The folder of a model, also when its model.onnx or model.json is named; ModelError for another file."""
     if not path.is_file():
         return path
-    if (path.parent / "model.json").is_file() and path.suffix in (".onnx", ".json"):
+    if (path.parent / "model.json").is_file() and (path.suffix == ".onnx" or path.name == "model.json"):
         return path.parent
     raise ModelError(
         f"{path} is a file: give a folder with model.json and model.onnx; "

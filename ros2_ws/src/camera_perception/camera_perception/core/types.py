@@ -68,6 +68,11 @@ class LineType(IntEnum):
     ROAD_EDGE = 8
     CURB = 9
 
+    @classmethod
+    def _missing_(cls, value: object) -> LineType:
+        """Of a message: senders may know more kinds than this version, or send nonsense."""
+        return cls.UNKNOWN
+
 
 class LineColor(IntEnum):
     """Colour of a lane line. Same numbers as LaneLine.color."""
@@ -77,6 +82,10 @@ class LineColor(IntEnum):
     YELLOW = 2
     BLUE = 3
     RED = 4
+
+    @classmethod
+    def _missing_(cls, value: object) -> LineColor:
+        return cls.UNKNOWN  # see LineType
 
 
 class Edge(IntFlag):

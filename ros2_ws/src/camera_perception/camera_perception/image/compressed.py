@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage
-from camera_perception.image.compressed_size import JPEG, complete, compressed_size, is_known
+from camera_perception.image.compressed_size import JPEG, check_scans, complete, compressed_size, is_known
 from camera_perception.image.encodings import ENCODINGS, MAX_PIXELS, Narrow, check_pixels, known_name
 from camera_perception.image.native_messages import native_messages_hidden
 from camera_perception.image.sample_range import full_range
@@ -34,6 +34,7 @@ def decode_compressed(
     _check_kind(raw, format)
     if raw.startswith(JPEG) and _JPEG_SCAN not in raw:
         _truncated(raw, format)
+    check_scans(raw)
     check_pixels(*(compressed_size(raw) or _no_size(raw, format)), max_pixels)
     return _bgr(_decoded(_whole(raw, format), format), format, narrow)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import struct
 
+from camera_perception.core.errors import BadImage
+
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 BMP = b"BM"
@@ -15,6 +17,7 @@ RIFF, WEBP = b"RIFF", b"WEBP"
 # Markers without a length: TEM, restart markers, start of image. C4, C8 and CC define tables, not frames.
 _BARE = {0x01, *range(0xD0, 0xD9)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+MOST_SCANS = 100  # progressive files have about 10
 _END, _SCAN = 0xD9, 0xDA
 _JPEG_SCAN, _JPEG_END, _PNG_END = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
 # Tags of TIFF, and its integer types.
@@ -25,6 +28,14 @@ _INTEGERS = {3: "H", 4: "I"}
 def is_known(raw: bytes) -> bool:
     """Whether a file is a jpeg, png, webp, tiff or bmp."""
     return raw.startswith((JPEG, PNG, BMP, *TIFF)) or _is_webp(raw)
+
+
+def check_scans(raw: bytes) -> None:
+    """BadImage for a JPEG of too many scans: each costs 14 bytes and makes the decoder pass over all pixels again."""
+    if raw.startswith(JPEG) and (count := raw.count(_JPEG_SCAN)) > MOST_SCANS:
+        raise BadImage(
+            f"a JPEG file of {len(raw)} bytes has {count} scans, more than {MOST_SCANS}: check where it comes from"
+        )
 
 
 def compressed_size(raw: bytes) -> tuple[int, int] | None:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from camera_perception.core.documents.parsing import from_yaml
+
 LATCHED = ("tf_static", "robot_description", "model_info")  # last part of a topic's name
+MOST_CHARACTERS = 64 << 10
 UNLIMITED = (9_223_372_036, 854_775_807)  # seconds and nanoseconds of rmw's infinite duration
 
 
@@ -37,8 +40,10 @@ def profiles_of(text: str) -> list[Any]:
 def _parsed(text: str) -> tuple[Any, ...]:
     from rosbags.rosbag2.metadata import parse_qos
 
+    if not isinstance(text, str) or len(text) > MOST_CHARACTERS:
+        return ()
     try:
-        return tuple(parse_qos(text))
+        return tuple(parse_qos(from_yaml(text) or []))
     except Exception:  # of a YAML reader, or of values of other kinds than expected
         return ()
 

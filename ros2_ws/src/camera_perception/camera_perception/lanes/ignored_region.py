@@ -9,8 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import BadImage
 from camera_perception.core.types import ClassMap, LaneLine, Observations
+from camera_perception.image.files import read_file
 from camera_perception.lanes.image_lines import BACKGROUND
 
 SIDE = 320  # longest side of a mask in cells
@@ -112,16 +114,25 @@ def ignored_region(descriptions: Iterable[str]) -> IgnoredRegion | None:
 
 def _described(text: str) -> np.ndarray:
     """(h, w) bool of one region."""
-    if "," in text and not Path(text).is_file():
+    if "," in text and not _is_file(text):
         return _polygon(text)
-    image = cv2.imread(text, cv2.IMREAD_GRAYSCALE) if Path(text).is_file() else None
-    if image is None:
+    try:
+        image = read_file(text, cv2.IMREAD_GRAYSCALE)
+    except BadImage as error:
         raise BadImage(
-            f"region '{text}' is no picture: give a PNG of the camera's image in which the ignored part is white, or "
-            "corners as fractions of width and height, such as '0,0.9 1,0.9 1,1 0,1'"
-        )
+            f"region '{shorten(text, 150)}' is no picture: give a PNG of the camera's image in which the ignored part "
+            "is white, or corners as fractions of width and height, such as '0,0.9 1,0.9 1,1 0,1'"
+        ) from error
     mask: np.ndarray = image > 0
     return mask
+
+
+def _is_file(text: str) -> bool:
+    """Corners of more than 255 characters are no name of a file at all."""
+    try:
+        return Path(text).is_file()
+    except OSError:
+        return False
 
 
 def _polygon(text: str) -> np.ndarray:

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
@@ -20,6 +17,7 @@ from camera_perception.tools.bench import synthetic_inputs
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.bench import names
 from camera_perception_ros.bench.endpoints.images import camera_info
+from camera_perception_ros.bench.endpoints.observer import Observer
 from camera_perception_ros.conversions.serialized import header_stamp_ns
 from camera_perception_ros.demo.cameras import write_params
 from camera_perception_ros.demo.processes import Processes
@@ -36,18 +34,15 @@ class Answer:
         return deserialize_message(self.data, PerceptionFrame)
 
 
-class Harness:
-    """One node and one thread.
+class Harness(Observer):
+    """Sends images and records answers.
 
     answers  camera -> stamp -> Answer
     echoes   stamp -> Answer
     """
 
     def __init__(self) -> None:
-        rclpy.init()
-        self.node = Node("bench", start_parameter_services=False, enable_rosout=False)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
+        super().__init__("bench")
         self.answers: dict[str, dict[int, Answer]] = {}
         self.echoes: dict[int, Answer] = {}
         self._record(Header, names.ECHO, self.echoes)
@@ -73,23 +68,6 @@ class Harness:
         infos.publish(camera_info())
         self.spin(0.2)
         return images
-
-    def wait(self, condition: Callable[[], object], seconds: float) -> bool:
-        """Spin until the condition holds; False after the given number of seconds."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            self._executor.spin_once(timeout_sec=0.02)
-        return True
-
-    def spin(self, seconds: float) -> None:
-        self.wait(lambda: False, seconds)
-
-    def close(self) -> None:
-        self._executor.shutdown(timeout_sec=0.5)
-        self.node.destroy_node()
-        rclpy.try_shutdown()
 
 
 class BenchError(PerceptionError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,12 @@ from camera_perception_msgs.msg import (
 from camera_perception_msgs.msg import LaneLine as LaneMessage
 from camera_perception_ros.conversions.messages import stamp_ns
 
+MOST_OBJECTS, MOST_LINES, MOST_POINTS = 300, 50, 1000  # of one frame that the fusion uses
+
 
 def view_from_frame(frame: PerceptionFrame) -> CameraView:
-    """The metric content of a frame."""
-    found, road = [each for each in frame.objects if each.has_position], frame.road
+    """The metric content of a frame; of too many objects and lines the best, as anybody may send frames."""
+    found, road = _best([each for each in frame.objects if each.has_position], MOST_OBJECTS), frame.road
     numbers = np.array([_numbers(each) for each in found], float).reshape(
         -1, 9
     )  # one array is faster to build than nine
@@ -38,8 +41,8 @@ def view_from_frame(frame: PerceptionFrame) -> CameraView:
         methods=methods.astype(int),
         ground_widths=widths,
         coasted=coasted.astype(bool),
-        lanes=tuple(lane_from_message(lane) for lane in frame.lanes if lane.has_ground),
-        polygon=np.array([(point.x, point.y) for point in road.ground], float).reshape(-1, 2),
+        lanes=ground_lines(frame.lanes),
+        polygon=np.array([(point.x, point.y) for point in road.ground[:MOST_POINTS]], float).reshape(-1, 2),
         free_distance=road.free_distance_ahead if road.has_ground else float("nan"),
     )
 
@@ -58,6 +61,19 @@ def _matrices(rows: list[np.ndarray]) -> np.ndarray:
 def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:
     """x and y in m/s; nan when unknown."""
     return (found.velocity.x, found.velocity.y) if found.has_velocity else (float("nan"), float("nan"))
+
+
+def _best(items: Sequence[Any], most: int) -> list[Any]:
+    """The items, or those with the highest scores if there are more; NaN counts as 0."""
+    if len(items) <= most:
+        return list(items)
+    return sorted(items, key=lambda item: item.score if item.score == item.score else 0.0, reverse=True)[:most]
+
+
+def ground_lines(lanes: Sequence[LaneMessage]) -> tuple[LaneLine, ...]:
+    """The lane lines with ground geometry, without those whose fields have different lengths."""
+    fitting = [lane for lane in lanes if lane.has_ground and len(lane.x) == len(lane.y) == len(lane.y_std)]
+    return tuple(lane_from_message(lane) for lane in _best(fitting, MOST_LINES) if len(lane.x) <= MOST_POINTS)
 
 
 def lane_from_message(message: LaneMessage) -> LaneLine:

@@ -13,7 +13,7 @@ from visualization_msgs.msg import MarkerArray
 from camera_perception.draw.scene import Surroundings
 from camera_perception.fusion.free_space import occupancy
 from camera_perception_msgs.msg import FusedPerception, TrafficLight, TrafficLightElement
-from camera_perception_ros.conversions.fused import lane_from_message, velocity_of
+from camera_perception_ros.conversions.fused import ground_lines, velocity_of
 from camera_perception_ros.outputs.markers import MarkerUpdates, markers
 from camera_perception_ros.outputs.publishers import Output
 
@@ -55,7 +55,7 @@ def surroundings_from_fused(message: FusedPerception, roads: Sequence[np.ndarray
         position_covs=np.array([each.position_cov for each in found], float).reshape(-1, 2, 2),
         velocities=np.array([velocity_of(each) for each in found], float).reshape(-1, 2),
         coasted=np.array([each.coasted for each in found], bool),
-        lanes=tuple(lane_from_message(lane) for lane in message.lanes if lane.has_ground),
+        lanes=ground_lines(message.lanes),
         roads=tuple(roads) if roads is not None else (ground,) if len(ground) >= 3 else (),
         free_distance=road.free_distance_ahead if road.has_ground else float("nan"),
         light=_own_light(message.traffic_lights),

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import yaml
-
+from camera_perception.core.documents.parsing import read_yaml
 from camera_perception.geometry.rig import read_rig
 from camera_perception_ros.fusion.outputs import fused_outputs
 from camera_perception_ros.launching import FUSION, NODE, RIG_ENCLAVE, rig_overrides
@@ -143,8 +142,8 @@ def _given(files: Sequence[Path]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for path in files:
         try:
-            values |= yaml.safe_load(path.read_text("utf-8"))["/**"]["ros__parameters"]
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+            values |= read_yaml(path)["/**"]["ros__parameters"]
+        except (ValueError, KeyError, TypeError) as error:
             raise ParameterError(f"{path} has nothing under /**: ros__parameters: give a file that has") from error
     return values
 

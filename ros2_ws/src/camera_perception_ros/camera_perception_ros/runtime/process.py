@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import PerceptionError
 from camera_perception.core.shared_memory import sweep
 from camera_perception_ros.params.params import CONFIGURATION_ERROR
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 EXIT_CONTEXT_LOST = 3  # exit code: the GPU's context is lost, a restarted process recovers
+MOST_DOMAIN = 232
 EXIT_TIMEOUT = 8.0  # seconds that the transport may take to close; ros2 launch kills after 10
 
 
@@ -61,9 +63,13 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
     import rclpy
     from rclpy.exceptions import NameValidationException
     from rclpy.executors import SingleThreadedExecutor
+    from rclpy.impl.implementation_singleton import rclpy_implementation
     from rclpy.signals import SignalHandlerOptions
 
     sweep()  # shared memory of killed nodes
+    if problem := domain_problem():
+        _log(problem)
+        return CONFIGURATION_ERROR
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # a type of its own for each kind of argument, several of them private
@@ -80,6 +86,9 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
         pass
     except (PerceptionError, NameValidationException) as error:
         _log(" ".join(str(error).split()))
+        stop.request(exit_code=CONFIGURATION_ERROR)
+    except rclpy_implementation.RCLError as error:
+        _log(refusal(error))
         stop.request(exit_code=CONFIGURATION_ERROR)
     finally:
         _shut_down(executor, nodes)
@@ -98,9 +107,33 @@ def spin(executor: Executor, stop: Stop) -> None:
             time.sleep(0.01)
 
 
+def domain_problem() -> str:
+    """One sentence about a domain for which DDS has no ports: Fast DDS ends the process without one."""
+    domain = os.environ.get("ROS_DOMAIN_ID", "")
+    if not domain.isdecimal() or int(domain[:9]) <= MOST_DOMAIN:
+        return ""  # rcl refuses what is not a number
+    return f"cannot start: ROS_DOMAIN_ID is {domain[:9]}, and DDS has ports for 0 to {MOST_DOMAIN}: choose another one"
+
+
+def refusal(error: Exception) -> str:
+    """One sentence about a node that DDS does not create."""
+    reason = shorten(_without_places(error), 200)
+    return (
+        f"cannot start: DDS refuses the node ({reason}); check the ROS_SECURITY_ variables and the DDS profile, then "
+        "start the node again"
+    )
+
+
+def _without_places(error: Exception) -> str:
+    """The text of an error of rcl on one line, without the places in its source."""
+    return re.sub(r", at /\S+:\d+", "", " ".join(str(error).split()))
+
+
 def command_line_problem(error: Exception) -> str:
     """One sentence about ROS arguments that rcl refuses, without the places in its source."""
-    text = re.sub(r", at /\S+:\d+|^failed to initialize rcl: ", "", " ".join(str(error).split()))
+    text = _without_places(error).removeprefix("failed to initialize rcl: ")
+    if text == "error not set":
+        text = "rcl gives no reason, often a ROS_SECURITY_ variable without its keystore"
     what, _, reason = text.partition(". Error: ")
     where = f" ({reason})" if reason else ""
     return f"cannot start: {what}{where}; correct the arguments or the parameter file, then start the node again"

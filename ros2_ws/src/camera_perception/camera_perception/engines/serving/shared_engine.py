@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from camera_perception.core.errors import EngineError
 from camera_perception.engines import Engine, Slot
 from camera_perception.engines.serving.model import Model
 
+if TYPE_CHECKING:
+    from camera_perception.image.letterbox import Letterbox
+
 RELEASED_TWICE = "a slot was released twice: release each acquired slot exactly once"
+
+
+class Turn:
+    """One acquire of a shared engine: its slot, which other cameras hold before and after. See engines.Slot."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot, self.images, self.outputs = slot, slot.images, slot.outputs
+
+    def load_image(self, image: np.ndarray) -> Letterbox | None:
+        return self.slot.load_image(image)
 
 
 class SharedEngine:
@@ -23,7 +39,7 @@ class SharedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._turn, self._joining = threading.Lock(), threading.Lock()
-        self._held: Slot | None = None
+        self._held: Turn | None = None  # of the camera that uses the engine
         self.users = 0
         self._closed = False
         self._use(engine)
@@ -41,24 +57,25 @@ class SharedEngine:
     def acquire(self) -> Slot:
         self._turn.acquire()
         try:
-            self._held = self.current.acquire()
+            self._held = held = Turn(self.current.acquire())
         except BaseException:
             self._turn.release()
             raise
-        return self._held
+        return held
 
-    def submit(self, slot: Slot) -> None:
-        self.current.submit(slot)
+    def submit(self, slot: Any) -> None:
+        self.current.submit(slot.slot)
 
-    def wait(self, slot: Slot) -> None:
-        self.current.wait(slot)
+    def wait(self, slot: Any) -> None:
+        self.current.wait(slot.slot)
 
-    def release(self, slot: Slot) -> None:
-        if self._held is not slot:  # the turn is that of another camera, or nobody's
+    def release(self, slot: Any) -> None:
+        held = self._held
+        if held is None or held is not slot:  # the turn is that of another camera, or nobody's
             raise EngineError(RELEASED_TWICE)
         self._held = None
         try:
-            self.current.release(slot)
+            self.current.release(held.slot)
         finally:
             self._turn.release()
 

@@ -17,6 +17,7 @@ from camera_perception.io.recording.message import Contents, RawMessage, Select
 ZSTD = b"\x28\xb5\x2f\xfd"  # begins messages of recordings that compress each of them; CDR never begins like this
 MOST_MESSAGE_BYTES = 1 << 28
 SINGLE_STEPS = 200  # rows skipped one by one; behind damage that is longer, the steps double
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # the second: SQLite quotes the damaged bytes in its message
 MOST_ROWS = 1 << 32  # where damage hides how many there are
 
 
@@ -56,7 +57,7 @@ def _with_log(path: Path, scratch: Path) -> Path:
     with closing(sqlite3.connect(copy)) as database:
         try:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error:
+        except UNREADABLE:
             return path  # without what the log holds
     return copy
 
@@ -80,7 +81,7 @@ class _Database:
                 self._read_topics(database)
                 for _, topic, stamp_ns, data in self._rows(database, "length(data)"):
                     self._count(topic, stamp_ns, data)
-        except sqlite3.Error:
+        except UNREADABLE:
             self.topics = {}
 
     def messages(self, topics: Collection[str], from_ns: int) -> Iterator[RawMessage]:
@@ -93,7 +94,9 @@ class _Database:
     def _connect(self) -> sqlite3.Connection:
         # Immutable: a recording on a read-only disk, or one whose recorder was killed, is read as it is.
         quoted = self.path.absolute().as_uri()
-        return sqlite3.connect(f"{quoted}?mode=ro&immutable=1", uri=True)
+        database = sqlite3.connect(f"{quoted}?mode=ro&immutable=1", uri=True)
+        database.text_factory = lambda data: data.decode("utf-8", "replace")  # of a damaged file
+        return database
 
     def _read_topics(self, database: sqlite3.Connection) -> None:
         rows = database.execute("SELECT id, name, type FROM topics WHERE serialization_format = 'cdr'").fetchall()
@@ -115,7 +118,7 @@ class _Database:
                     last, jump, steps = row[0], 1, 0
                     yield row
                 return
-            except sqlite3.Error:
+            except UNREADABLE:
                 if what != "data":  # in the first pass
                     self.lost += min(jump, end - last) if end < MOST_ROWS else 1
                 last, steps = last + jump, steps + 1
@@ -127,11 +130,21 @@ class _Database:
             self.start_ns, self.end_ns = min(self.start_ns, stamp_ns), max(self.end_ns, stamp_ns)
 
 
+def longest_profiles(path: Path) -> int:
+    """Bytes of the longest QoS profiles of a database; 0 where it has none, or cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            rows = database.execute("SELECT max(length(offered_qos_profiles)) FROM topics").fetchall()
+    except UNREADABLE:
+        return 0
+    return next((size for (size,) in rows if isinstance(size, int)), 0)
+
+
 def _optional(database: sqlite3.Connection, query: str) -> list[Any]:
     """Rows of a table or column that not every version of rosbag2 writes."""
     try:
         return database.execute(query).fetchall()
-    except sqlite3.Error:
+    except UNREADABLE:
         return []
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import mmap
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
+from camera_perception.core.documents.parsing import from_yaml, read_regular
 from camera_perception.core.errors import BagError
-from camera_perception.io.recording.mcap_records import sound_summary
+from camera_perception.io.recording.databases import longest_profiles
+from camera_perception.io.recording.mcap_records import longest_channel, sound_summary
 from camera_perception.io.recording.message import Contents, RawMessage, Select
-from camera_perception.io.recording.storage import MCAP
+from camera_perception.io.recording.storage import MCAP, PACKED, storage_files, storage_of
 
-MOST_METADATA = 1 << 24  # characters
+MOST_PROFILES = 1 << 16  # bytes for one topic
+MOST_METADATA = 1 << 18  # bytes; rosbags reads 0.05 MB a second
 
 
 class Unusable(Exception):
@@ -30,6 +31,8 @@ def read_indexed(path: Path) -> tuple[Contents, Select, Callable[[], None]]:
         raise BagError(f"recordings need the '{error.name}' package: pip install rosbags") from error
     try:
         _check_metadata(path / "metadata.yaml")
+        for file in storage_files(path):
+            _check_profiles(file)
         reader = Reader(path)
         reader.open()
     except Exception as error:  # a damaged file fails in struct, sqlite, yaml or rosbags, or asks for endless memory
@@ -46,19 +49,37 @@ def read_indexed(path: Path) -> tuple[Contents, Select, Callable[[], None]]:
 
 
 def _check_metadata(file: Path) -> None:
-    """Raise for a metadata.yaml of another form; rosbags needs minutes for some of them."""
-    if file.is_file():
-        text = file.read_text("utf-8")
-        if len(text) > MOST_METADATA or not yaml.load(text, Loader=yaml.CSafeLoader)["rosbag2_bagfile_information"]:
-            raise Unusable("metadata.yaml has another form")
+    """Raise for a metadata.yaml of another form: rosbags needs minutes for some of them, and cannot close others."""
+    if not file.exists():
+        return
+    content = from_yaml(read_regular(file, MOST_METADATA).decode("utf-8"))["rosbag2_bagfile_information"]
+    for name, kind in (("relative_file_paths", str), ("topics_with_message_count", dict), ("files", dict)):
+        entries = content.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+            raise Unusable(f"{name} in metadata.yaml has another form")
+    for each in map(PurePath, content["relative_file_paths"]):
+        if not (file.parent / each.name).is_file():
+            raise Unusable(f"{each.name[:100]} of metadata.yaml is not a file")
+
+
+def _check_profiles(file: Path) -> None:
+    """Raise Unusable for QoS profiles that rosbags would read for minutes, or a file without a sound index."""
+    if file.suffix == PACKED:
+        raise Unusable(f"{file.name} is compressed as a whole")  # rosbags would unpack it, however large it becomes
+    if storage_of(file) == MCAP:
+        with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if not sound_summary(data):
+                raise Unusable(f"{file.name} has no sound index")
+            longest = longest_channel(data)
+    else:
+        longest = longest_profiles(file)
+    if longest > MOST_PROFILES:
+        raise Unusable(f"{file.name} has QoS profiles of {longest:,} bytes")
 
 
 def _check(reader: Any) -> None:
     """Raise Unusable for an index with a wrong checksum, or a metadata.yaml under which rosbags would skip messages."""
     storages = getattr(reader.storage, "storages", [reader.storage])
-    for storage in storages:
-        if storage.path.suffix == MCAP and not _sound_index(storage.path):
-            raise Unusable(f"{storage.path.name} has no sound index")
     listed = {(each.topic, each.msgtype) for each in reader.connections}
     for storage in storages:
         for each in storage.connections:
@@ -70,11 +91,6 @@ def _check(reader: Any) -> None:
 
 def _offers_the_same(reader: Any, connection: Any) -> bool:
     return any(each.topic == connection.topic and each.ext == connection.ext for each in reader.connections)
-
-
-def _sound_index(path: Path) -> bool:
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return sound_summary(data)
 
 
 def _contents(reader: Any) -> Contents:

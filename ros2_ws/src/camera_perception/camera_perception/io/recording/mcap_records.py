@@ -172,6 +172,17 @@ def sound_summary(data: Data) -> bool:
     return not crc or zlib.crc32(data[start : end - 4]) == crc
 
 
+def longest_channel(data: Data) -> int:
+    """Bytes of the longest Channel record in the summary of a file whose summary is sound."""
+    limit = len(data) - len(MAGIC)
+    (at,) = struct.unpack_from("<Q", data, limit - 20)
+    longest = 0
+    while (found := prefix(data, at, limit)) is not None:
+        opcode, start, at = found
+        longest = max(longest, at - start) if opcode == CHANNEL else longest
+    return longest
+
+
 # Chunks
 
 

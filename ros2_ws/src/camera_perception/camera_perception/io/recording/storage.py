@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from camera_perception.core.errors import BagError
 from camera_perception.core.natural_order import natural_order
 
 MCAP, DATABASE, ROS1, PACKED = ".mcap", ".db3", ".bag", ".zstd"
 SUFFIXES = (MCAP, DATABASE, ROS1, MCAP + PACKED, DATABASE + PACKED)
+MOST_RATIO, FREE_BYTES = 200, 1 << 28  # of unpacked to packed bytes, beside what is always allowed
 ROS1_ACTIVE = ".active"  # added by a ROS 1 recorder that was killed
 
 
@@ -36,6 +37,18 @@ def unpacked_files(paths: Sequence[Path], scratch: Path) -> list[Path]:
     ]
 
 
+def _copy_within(packed: Any, plain: IO[bytes], most: int, path: Path) -> None:
+    """Copy a stream; BagError beyond a number of bytes: 100 kB can unpack to gigabytes and fill the disk."""
+    while block := packed.read(1 << 20):
+        most -= len(block)
+        if most < 0:
+            raise BagError(
+                f"{path} unpacks to more than {MOST_RATIO} times its size, as no recording does: if it is one, unpack "
+                f"it with `zstd -d {path.name}` and read the result"
+            )
+        plain.write(block)
+
+
 def _unpacked(path: Path, copy: Path) -> Path:
     try:
         import zstandard
@@ -44,7 +57,7 @@ def _unpacked(path: Path, copy: Path) -> Path:
     try:
         with path.open("rb") as packed, copy.open("wb") as plain:
             reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
-            shutil.copyfileobj(reader, plain, 1 << 20)
+            _copy_within(reader, plain, FREE_BYTES + MOST_RATIO * path.stat().st_size, path)
     except zstandard.ZstdError as error:
         if not copy.stat().st_size:
             raise BagError(f"{path} cannot be unpacked ({error}): copy it again from where it was recorded") from error

@@ -13,8 +13,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
+from camera_perception.core.documents.parsing import read_yaml
 from camera_perception.core.errors import CalibrationError
 
 CHESSBOARD, CHARUCO, APRILGRID = "chessboard", "charuco", "aprilgrid"
@@ -63,7 +63,7 @@ class Board:
 def board_from_yaml(path: Path) -> Board:
     """The target file of Kalibr: an AprilGrid or a chessboard."""
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        content = read_yaml(path)
         kind = content["target_type"]
         if kind == "aprilgrid":
             return Board(
@@ -71,7 +71,7 @@ def board_from_yaml(path: Path) -> Board:
             )
         if kind in ("checkerboard", "chessboard"):
             return Board(CHESSBOARD, int(content["targetCols"]), int(content["targetRows"]))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"{path} is not a target of Kalibr ({error!r}): give its aprilgrid.yaml") from error
     raise CalibrationError(f"{path} has the target_type '{kind}': expected aprilgrid or checkerboard")
 

@@ -1,18 +1,22 @@
-"""Who may watch: this machine alone, or whoever knows the token."""
+"""Who may watch: this machine alone, or whoever knows the token; and how many may connect, and say nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import secrets
 from dataclasses import dataclass
 from hmac import compare_digest
+from typing import Any
 from urllib.parse import urlsplit
 
 from camera_perception.core.errors import PerceptionError
 
 MIN_TOKEN = 12  # characters
 VARIABLE = "CAMERA_PERCEPTION_TOKEN"
+MOST_CONNECTIONS = 256
+SILENCE = 10.0  # seconds until a connection must have sent its first request
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +89,39 @@ def security_headers(host_header: str) -> dict[str, str]:
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-cache",
     }
+
+
+class Refused(asyncio.Protocol):
+    """A connection too many: ended at once."""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.abort()
+
+
+class Connections:
+    """Makes the protocols of an aiohttp server, and ends connections that stay silent.
+
+    server   makes one protocol per connection, and lists those that are open
+    """
+
+    def __init__(self, server: Any, most: int = MOST_CONNECTIONS, silence: float = SILENCE) -> None:
+        self._server, self._most, self._silence = server, most, silence
+        self._silent: dict[Any, asyncio.TimerHandle] = {}  # connections without a request, for as long as they may be
+
+    def protocol(self) -> Any:
+        """For a new connection."""
+        if len(self._server.connections) >= self._most:
+            return Refused()
+        made = self._server()
+        self._silent[made] = asyncio.get_running_loop().call_later(self._silence, self._end, made)
+        return made
+
+    def asked(self, protocol: Any) -> None:
+        """A connection has sent a whole request."""
+        if timer := self._silent.pop(protocol, None):
+            timer.cancel()
+
+    def _end(self, protocol: Any) -> None:
+        del self._silent[protocol]
+        if protocol.transport is not None:
+            protocol.transport.abort()

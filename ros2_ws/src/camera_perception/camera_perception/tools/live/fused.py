@@ -141,7 +141,7 @@ def view_from_fields(fields: Mapping[str, Any]) -> CameraView:
         methods=methods.astype(int),
         ground_widths=widths,
         coasted=coasted.astype(bool),
-        lanes=tuple(_line(lane) for lane in fields.get("lanes", ()) if lane["has_ground"]),
+        lanes=tuple(_line(lane) for lane in fields.get("lanes", ()) if _fits(lane)),
         polygon=np.array([(point["x"], point["y"]) for point in road["ground"]], float).reshape(-1, 2),
         free_distance=float(road["free_distance_ahead"]) if road["has_ground"] else float("nan"),
     )
@@ -149,6 +149,11 @@ def view_from_fields(fields: Mapping[str, Any]) -> CameraView:
 
 def _points(found: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([(item[name]["x"], item[name]["y"]) for item in found], float).reshape(-1, 2)
+
+
+def _fits(lane: Mapping[str, Any]) -> bool:
+    """Whether a line has ground geometry whose fields have one length."""
+    return bool(lane["has_ground"]) and len(lane["x"]) == len(lane["y"]) == len(lane["y_std"])
 
 
 def _line(lane: Mapping[str, Any]) -> LaneLine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 
@@ -46,16 +46,17 @@ class Perceiver:
         self.spec, self.engine, self.cameras = spec, engine, dict(cameras)
         self.thresholds = {head.head: head.threshold for head in spec.heads}
         self.regions = {name: ignored() for name in cameras}
-        self._pipelines = self._new_pipelines()
+        self._pipelines = self._new_pipelines(spec, engine)
         self._cover = PictureCover(PrivacyDetector(spec, engine)) if anonymize else None
-        self._new_models: SimpleQueue[tuple[ModelSpec, Engine]] = SimpleQueue()
+        self._new_models: list[tuple[ModelSpec, Engine]] = []
+        self._changing, self._closed = Lock(), False
         self._last_ns: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
-    def _new_pipelines(self) -> dict[str, Pipeline]:
+    def _new_pipelines(self, spec: ModelSpec, engine: Engine) -> dict[str, Pipeline]:
         """What was learned of the own bonnet is kept."""
         return {
-            name: Pipeline(self.spec, self.engine, camera, ignored=self.regions[name])
+            name: Pipeline(spec, engine, camera, ignored=self.regions[name])
             for name, camera in self.cameras.items()
         }
 
@@ -82,30 +83,53 @@ class Perceiver:
         return True
 
     def replace_model(self, spec: ModelSpec, engine: Engine) -> None:
-        """Use another model from the next image on, with its own thresholds; may be called from any thread."""
-        self._new_models.put((spec, engine))
+        """Use another model from the next image on, with its own thresholds; may be called from any thread.
+
+        Its engine belongs to this object from here on, and is closed at once where that has been closed.
+        """
+        with self._changing:
+            if not self._closed:
+                self._new_models.append((spec, engine))
+                return
+        engine.close()
 
     def _take_model(self) -> None:
         """Change to the last model that was given; tracks continue, the engines before it are closed."""
-        while not self._new_models.empty():
-            spec, engine = self._new_models.get()
-            former, self.spec = self.engine, spec
-            self.engine, before = engine, self._pipelines
-            self._pipelines = self._new_pipelines()
-            for name, pipeline in self._pipelines.items():
-                pipeline.continue_from(before[name])
-            former.close()
-            self.thresholds = {head.head: head.threshold for head in spec.heads}
-            if self._cover is not None:
-                self._cover = PictureCover(PrivacyDetector(spec, engine))
+        if not self._new_models:
+            return
+        *skipped, (spec, engine) = self._waiting()
+        for _, unused in skipped:
+            unused.close()
+        try:
+            pipelines = self._new_pipelines(spec, engine)
+            cover = PictureCover(PrivacyDetector(spec, engine)) if self._cover is not None else None
+        except BaseException:
+            engine.close()
+            raise
+        for name, pipeline in pipelines.items():
+            pipeline.continue_from(self._pipelines[name])
+        self.engine.close()
+        self._pipelines, self._cover, self.spec, self.engine = pipelines, cover, spec, engine
+        self.thresholds = {head.head: head.threshold for head in spec.heads}
+
+    def _waiting(self) -> list[tuple[ModelSpec, Engine]]:
+        """The models that were given since the last call; they are the caller's now."""
+        with self._changing:
+            waiting, self._new_models = self._new_models, []
+        return waiting
 
     def close(self) -> None:
-        self.engine.close()
+        """Close the engine, and those that were given and never used. Closing twice is safe."""
+        with self._changing:
+            closed, self._closed = self._closed, True
+        if not closed:
+            for engine in (*(engine for _, engine in self._waiting()), self.engine):
+                engine.close()
 
     def reset(self) -> None:
         """Forget everything, as after a jump in time that viewers asked for: new pipelines flag no CLOCK_JUMP."""
         self._last_ns.clear()
-        self._pipelines = self._new_pipelines()
+        self._pipelines = self._new_pipelines(self.spec, self.engine)
         for pipeline in self._pipelines.values():
             pipeline.tune(self.thresholds)
         if self._cover is not None:

@@ -10,13 +10,14 @@ from importlib.resources import files
 from typing import Any
 
 from camera_perception.core.errors import PerceptionError
-from camera_perception.tools.live.access import Access, security_headers
+from camera_perception.tools.live.access import Access, Connections, security_headers
 from camera_perception.tools.live.hub import Client, Hub
 from camera_perception.tools.live.protocol import Command, acknowledged, command_of, token_of
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MAX_TEXT = 4096  # bytes of a viewer's message
 MAX_VIEWERS = 64
+KEEP_ALIVE = 30.0  # seconds between two requests on one connection
 TOKEN_TIMEOUT = 5.0  # seconds
 WRONG_TOKEN, FULL = 4401, 4429  # close codes
 HOST = re.compile(r"[\w.\-\[\]:]{1,255}")
@@ -35,6 +36,8 @@ class LiveServer:
         self._started = threading.Event()
         self._failure: Exception | None = None
         self._runner: Any = None
+        self._listening: Any = None
+        self._connections: Any = None
         self._thread = threading.Thread(target=self._serve, name="live page", daemon=True)
 
     @property
@@ -75,6 +78,7 @@ class LiveServer:
         finally:
             self._started.set()
         self._loop.run_forever()
+        self._listening.close()
         self._loop.run_until_complete(self._runner.cleanup())
         self._loop.close()
 
@@ -87,14 +91,17 @@ class LiveServer:
         application = web.Application(middlewares=[web.middleware(guard)])
         application.router.add_get("/live", self._socket)
         application.router.add_get("/{name:.*}", self._page)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5, keepalive_timeout=KEEP_ALIVE)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._access.host, self._port)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
+        self._connections = Connections(self._runner.server)
+        self._listening = await self._loop.create_server(
+            self._connections.protocol, self._access.host, self._port, reuse_address=True
+        )
+        self._port = self._listening.sockets[0].getsockname()[1]
 
     async def _guarded(self, request: Any, handler: Any) -> Any:
         """Refuse foreign pages before anything else, and send the security headers with every answer."""
+        self._connections.asked(request.protocol)
         web, host = _aiohttp().web, request.headers.get("Host", "")
         reason = self._access.foreign(host, request.headers.get("Origin")) if HOST.fullmatch(host) else "no host"
         if reason:

@@ -9,6 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from camera_perception.core.errors import BadImage
+from camera_perception.image.files import read_file
+
 PAIRS = 8  # neighbours that are compared
 THUMBNAIL = 160, 90  # width and height
 # Medians: 0.59 to 0.99 of drives with 1 to 25 images a second (CamVid, PandaSet, Udacity), 0.19 of pictures from
@@ -23,7 +26,7 @@ def are_separate(files: Sequence[Path]) -> bool:
     """
     pairs = [*pairwise(files)]
     chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, min(PAIRS, len(pairs))).round().astype(int))]
-    images = [[cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in pair] for pair in chosen]
+    images = [[_grey(file) for file in pair] for pair in chosen]
     readable = [(first, second) for first, second in images if first is not None and second is not None]
     if not readable:
         return True
@@ -38,6 +41,14 @@ def likeness(first: np.ndarray, second: np.ndarray) -> float:
     height, width = fine.shape
     middle = fine[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return float(cv2.matchTemplate(other, middle, cv2.TM_CCOEFF_NORMED).max())
+
+
+def _grey(file: Path) -> np.ndarray | None:
+    """(H, W) uint8, None of a file that cannot be read."""
+    try:
+        return read_file(file, cv2.IMREAD_GRAYSCALE)
+    except BadImage:
+        return None
 
 
 def _details(image: np.ndarray) -> np.ndarray:

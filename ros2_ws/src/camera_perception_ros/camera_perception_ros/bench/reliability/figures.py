@@ -73,6 +73,10 @@ class Outcome:
             self.fault, self.rounds, self.recovered, round(self.slowest, 1), self.lost, self.left, *held, self.remark,
         )  # fmt: skip
 
+    def line(self) -> str:
+        """The row as one line of text."""
+        return ", ".join(f"{name} {value}" for name, value in zip(HEAD, self.row()) if value != "")
+
 
 def faults_table(outcomes: list[Outcome]) -> Table:
     return Table("Faults", HEAD, [outcome.row() for outcome in outcomes], NOTE)

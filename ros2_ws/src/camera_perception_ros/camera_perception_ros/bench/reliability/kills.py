@@ -19,6 +19,7 @@ from camera_perception.io.ros_types import IMAGE
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.outside import (
     SECOND,
+    SIZE,
     Outside,
     camera_arguments,
     fusion_arguments,
@@ -28,6 +29,7 @@ from camera_perception_ros.demo.processes import Processes
 
 START = 90.0  # seconds that a node may take to start on a busy machine
 SETTLE = 3.0  # seconds after which files of a killed process count as left behind
+DRAIN = 0.2  # seconds in which what a killed process has sent is read, lest it counts as sent by the next one
 WITNESS, UNDER_TEST = "left", "front"
 IMAGES = f"/{WITNESS}/image_raw"
 
@@ -66,10 +68,13 @@ class Killing:
         bag, rig = write_bag(self.out / "bag"), write_rig(self.out / "rig.yaml")
 
         def answers(*cameras: str) -> Callable[[float], bool]:
-            return lambda since: all(flows[camera].last_answer() > since for camera in cameras)
+            return lambda since: all(flows[camera].served_since(since) for camera in cameras)
+
+        current: list[Path] = []
 
         def recording(number: int) -> list[str]:
-            return ros_arguments(output=self.out / f"killed_{number}", topics=f"[{IMAGES}]")
+            current[:] = [self.out / f"killed_{number}"]
+            return ros_arguments(output=current[0], topics=f"[{IMAGES}]")
 
         return {
             victim.node: victim
@@ -85,7 +90,7 @@ class Killing:
                     lambda number: fusion_arguments(WITNESS),
                     lambda since: bool(self.outside.fused) and self.outside.fused[-1] > since,
                 ),
-                Victim("bag_recorder_node", recording, lambda since: self._recording()),
+                Victim("bag_recorder_node", recording, lambda since: holds_an_image(current[0])),
                 Victim(
                     "bag_player_node",
                     lambda number: ros_arguments(bag=bag, loop="true"),
@@ -94,11 +99,6 @@ class Killing:
                 Victim("live_node", lambda number: ros_arguments(port=page), lambda since: _serves(page)),
             )
         }
-
-    def _recording(self) -> bool:
-        """Whether the latest recording has begun."""
-        newest = max(self.out.glob("killed_*"), key=lambda folder: folder.stat().st_mtime, default=None)
-        return newest is not None and any(file.stat().st_size for file in newest.glob("*.mcap"))
 
     def kill(self, victim: Victim, rounds: int) -> Outcome:
         """Start, let it work for a moment, kill; and once more after the last round."""
@@ -116,10 +116,12 @@ class Killing:
             self.outside.spin(random.uniform(0.2, 1.5))
             if number < rounds:
                 created |= segments(self.processes.pid(victim.node))
+                killed_ns = time.time_ns()
                 self.processes.kill(victim.node)
-                self._inspect(victim, number, remarks)
+                self.outside.spin(DRAIN)
+                self._inspect(victim, number, killed_ns, remarks)
         self.outside.spin(SETTLE)
-        lost = self.outside.flows[WITNESS].lost(first, time.time_ns() - SECOND)
+        lost = self.outside.lost_since(self.outside.flows[WITNESS], first)
         left, grown = left_behind(created), Held.by(witness).since(held)
         self.processes.stop(victim.node)
         return Outcome(f"kill -9 {victim.node}", rounds, recovered, slowest, lost, left, grown, remarks.text())
@@ -130,9 +132,9 @@ class Killing:
         module = "camera_perception_ros.nodes.main"
         self.processes.start_module(victim.node, module, victim.node, *own, "--ros-args", *ros)
 
-    def _inspect(self, victim: Victim, number: int, remarks: Remarks) -> None:
+    def _inspect(self, victim: Victim, number: int, killed_ns: int, remarks: Remarks) -> None:
         if victim.node == "bag_recorder_node":
-            remarks.recording(self.out / f"killed_{number}", IMAGES, time.time_ns())
+            remarks.recording(self.out / f"killed_{number}", IMAGES, killed_ns)
 
 
 class Remarks:
@@ -165,6 +167,11 @@ class Remarks:
             worst = f", at most {max(self._lost_s):.2f} s lost" if self._lost_s else ""
             texts.append(f"{self._recordings - self._unreadable} of {self._recordings} recordings readable{worst}")
         return "; ".join(texts)
+
+
+def holds_an_image(folder: Path) -> bool:
+    """Whether a recording has got so far: before, less than a second may be all there is to lose."""
+    return any(file.stat().st_size > SIZE[0] * SIZE[1] for file in folder.glob("*.mcap"))
 
 
 def write_bag(folder: Path) -> Path:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from camera_perception_ros.bench.endpoints.observer import Observer
 from camera_perception_ros.conversions.messages import stamp_ns, time_from_ns
 
 RELIABLE = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 NEWEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 SIZE = (96, 160)
 SECOND = 1_000_000_000
+ENDLESS = 1 << 63
+ANSWER = 30.0  # seconds in which a node has to answer after a fault
 
 
 def picture(seed: int, size: tuple[int, int] = SIZE) -> Image:
@@ -49,6 +49,8 @@ class Flow:
     replaced  images that a node has replaced by a newer one, by the stamp of that one
     paused    no images are sent
     shift     added to the stamps, nanoseconds
+    served    monotonic time at which the latest image with an answer was sent; 0 without one
+    latest    stamp of that image
     """
 
     sent: list[int] = field(default_factory=list)
@@ -56,13 +58,25 @@ class Flow:
     replaced: dict[int, int] = field(default_factory=dict)
     paused: bool = False
     shift: int = 0
+    served: float = 0.0
+    latest: int = 0
+    _sent_at: dict[int, float] = field(default_factory=dict)
 
-    def last_answer(self) -> float:
-        """Monotonic time of the latest answer; 0 without one."""
-        return max(self.answered.values(), default=0.0)
+    def send(self, stamp: int) -> None:
+        self.sent.append(stamp)
+        self._sent_at[stamp] = time.monotonic()
 
-    def answers_since(self, began: float) -> bool:
-        return self.last_answer() > began
+    def answer(self, stamp: int, replaced: int) -> None:
+        self.answered[stamp], self.replaced[stamp] = time.monotonic(), replaced
+        if (sent_at := self._sent_at.get(stamp, 0.0)) > self.served:
+            self.served, self.latest = sent_at, stamp
+
+    def served_since(self, began: float) -> bool:
+        """Whether an image that was sent after this time has its answer.
+
+        The time of arrival says less: answers of a process that has ended may still wait to be read.
+        """
+        return self.served > began
 
     def lost(self, first: int, last: int) -> int:
         """Images with stamps in a range that were neither answered nor replaced by a newer one."""
@@ -70,14 +84,11 @@ class Flow:
         return max(0, unanswered - sum(count for stamp, count in self.replaced.items() if first <= stamp <= last))
 
 
-class Outside:
+class Outside(Observer):
     """A node that plays cameras, listens to all answers and calls services."""
 
     def __init__(self, rate: float = 10.0) -> None:
-        rclpy.init()
-        self.node = Node("outside", start_parameter_services=False, enable_rosout=False)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
+        super().__init__("outside")
         self.flows: dict[str, Flow] = {}
         self.fused: list[float] = []  # monotonic times of arrival
         self._pictures = [picture(seed) for seed in range(4)]
@@ -98,30 +109,22 @@ class Outside:
                 return
             message, stamp = self._pictures[len(flow.sent) % len(self._pictures)], time.time_ns() + flow.shift
             message.header.stamp = time_from_ns(stamp)
-            flow.sent.append(stamp)
+            flow.send(stamp)
             images.publish(message)
             if len(flow.sent) % 10 == 1:
                 infos.publish(calibration())
 
         def answered(frame: PerceptionFrame) -> None:
-            stamp = stamp_ns(frame.header.stamp)
-            flow.answered[stamp], flow.replaced[stamp] = time.monotonic(), frame.frames_dropped
+            flow.answer(stamp_ns(frame.header.stamp), frame.frames_dropped)
 
         self.node.create_timer(1 / self.rate, send)
         self.node.create_subscription(PerceptionFrame, f"/{camera}/{node}/perception", answered, RELIABLE)
         return flow
 
-    def wait(self, condition: Callable[[], object], seconds: float) -> bool:
-        """Spin until the condition holds; False after that many seconds."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            self._executor.spin_once(timeout_sec=0.02)
-        return True
-
-    def spin(self, seconds: float) -> None:
-        self.wait(lambda: False, seconds)
+    def lost_since(self, flow: Flow, first: int) -> int:
+        """Images of a flow, from that stamp on, that are lost; asked once all earlier ones must have their answer."""
+        served = self.wait(partial(flow.served_since, time.monotonic()), ANSWER)
+        return flow.lost(first, flow.latest if served else ENDLESS)
 
     def client(self, kind: Any, name: str, seconds: float = 60.0) -> Any:
         """A client that keeps many answers, once its service is there."""
@@ -133,11 +136,6 @@ class Outside:
         """Number of requests without an answer after that many seconds."""
         self.wait(lambda: all(future.done() for future in futures), seconds)
         return sum(not future.done() for future in futures)
-
-    def close(self) -> None:
-        self._executor.shutdown(timeout_sec=0.5)
-        self.node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def camera_arguments(camera: str, model: Path, **values: object) -> list[str]:

@@ -18,6 +18,7 @@ from camera_perception.io.bag_reader import Bag
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.kills import START
 from camera_perception_ros.bench.reliability.outside import (
+    ANSWER,
     NEWEST,
     SECOND,
     Flow,
@@ -30,7 +31,6 @@ from camera_perception_ros.demo.processes import Processes
 
 FLOOD_HZ, FLOOD_SIZE = 500.0, (48, 64)
 JUMPS = (3600.0, -3600.0, -86_400.0, 1e9, 0.0)  # seconds of the stamps against the clock
-ANSWER = 30.0  # seconds in which a node has to answer after a fault
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
@@ -110,10 +110,10 @@ class Pressure:
         for number in range(rounds):
             fault(number)
             began, first = time.monotonic(), time.time_ns() + self.flow.shift
-            recovered += self.outside.wait(partial(self.flow.answers_since, began), ANSWER)
-            slowest = max(slowest, self.flow.last_answer() - began)
+            recovered += self.outside.wait(partial(self.flow.served_since, began), ANSWER)
+            slowest = max(slowest, time.monotonic() - began)
             self.outside.spin(1.0)
-            lost += self.flow.lost(first, time.time_ns() + self.flow.shift - SECOND // 2)
+            lost += self.outside.lost_since(self.flow, first)
         grown = Held.by(self.processes.pid(self.camera)).since(held)
         created = segments(self.processes.pid(self.camera))
         self.processes.stop(self.camera)
@@ -126,7 +126,7 @@ class Pressure:
         self.processes.start_module(
             self.camera, module, "camera_node", "--ros-args", *camera_arguments(self.camera, self.model)
         )
-        if not self.outside.wait(lambda: self.flow.last_answer() > began, START):
+        if not self.outside.wait(lambda: self.flow.served_since(began), START):
             raise PerceptionError(f"the camera node does not answer: {self.processes.last_error(self.camera)}")
         self.outside.spin(1.0)
 

@@ -15,7 +15,8 @@ from rcl_interfaces.srv import SetParameters
 
 from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
-from camera_perception_ros.bench.reliability.pressure import ANSWER, Pressure
+from camera_perception_ros.bench.reliability.outside import ANSWER
+from camera_perception_ros.bench.reliability.pressure import Pressure
 
 LOADS = 50
 SEQUENCE = 10  # requests per round
@@ -115,7 +116,7 @@ class Requests:
                 request = SetParameters.Request(parameters=[Parameter(name="model", value=model)])
                 self._done(self._client(SetParameters, "set_parameters"), request)
             self._done(change, ChangeState.Request(transition=Transition(id=step)))
-        return self.pressure.outside.wait(lambda: flow.last_answer() > began, ANSWER)
+        return self.pressure.outside.wait(lambda: flow.served_since(began), ANSWER)
 
 
 def _transition() -> Transition:

@@ -55,7 +55,10 @@ def faults(
         if unknown := set(part or ()) - cases.keys():
             raise PerceptionError(f"there is no fault '{sorted(unknown)[0]}': give some of {', '.join(cases)}")
         chosen = [name for name in cases if not part or name in part]
-        outcomes = [cases[name](rounds) for name in tqdm(chosen, desc="faults", unit="fault", disable=None)]
+        outcomes = []
+        for name in tqdm(chosen, desc="faults", unit="fault", disable=None):
+            outcomes.append(cases[name](rounds))
+            tqdm.write(outcomes[-1].line())  # a run of hours may be stopped
         _print(faults_table(outcomes), f"make faults ROUNDS={rounds}", "faults", page)
         if bad := [outcome.fault for outcome in outcomes if outcome.bad]:
             raise PerceptionError(f"not survived without loss: {', '.join(bad)}; see the remarks in the table")

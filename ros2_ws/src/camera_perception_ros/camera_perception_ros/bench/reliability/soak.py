@@ -87,7 +87,7 @@ class Soak:
         for name, samples in series.items():
             flow = self.outside.flows.get(name)
             images = sum(stamp >= first for stamp in flow.sent) if flow else 0
-            rows.append(samples.row(name, images, flow.lost(first, time.time_ns() - 10**9) if flow else 0))
+            rows.append(samples.row(name, images, self.outside.lost_since(flow, first) if flow else 0))
         note = (
             f"{minutes:g} minutes, {self.outside.rate:g} images a second and camera; the slope, files and threads are "
             f"those after the first third. Subscribers of all outputs come and go every {VISIT:g} s. Wanted: at most "
@@ -105,7 +105,7 @@ class Soak:
 
         def works() -> bool:
             flows = self.outside.flows.values()
-            return all(flow.last_answer() > began for flow in flows) and bool(self.outside.fused)
+            return all(flow.served_since(began) for flow in flows) and bool(self.outside.fused)
 
         if not self.outside.wait(works, START):
             raise PerceptionError(f"the nodes do not answer: {self.processes.last_error(CAMERAS[0])}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.documents.parsing import read_yaml
 from camera_perception.tools.fleet.compare.figures import FIGURES, SLICES
 from camera_perception.tools.fleet.store.storage import StoreError
 
@@ -61,12 +62,10 @@ def read_criteria(path: Path | None) -> tuple[Criterion, ...]:
     """The criteria of a YAML file, `criteria: [{figure: flicker, slice: weather, worse: 0.02}, ...]`."""
     if path is None:
         return DEFAULTS
-    import yaml
-
     try:
-        rows = yaml.safe_load(path.read_text("utf-8"))["criteria"]
+        rows = read_yaml(path)["criteria"]
         criteria = tuple(Criterion(**row) for row in rows)
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: expected criteria: [{{figure: ..., worse: ...}}] ({str(error)[:200]})") from error
     for each in criteria:
         if each.figure not in BETTER or each.slice not in ("all", *SLICES):
