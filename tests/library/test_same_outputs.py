@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,12 @@ def drive(name: str) -> Iterator[tuple[Perception, bytes]]:
     for number in range(FRAMES):
         frame = Frame(images[number % 4], 10**9 + number * street.PERIOD_NS, "front")
         perception = replace(pipeline.run(frame, motion), timing=Timing())
-        yield perception, serialize(PERCEPTION_FRAME, perception_fields(perception, spec, camera_name="front"))
+        yield perception, message(perception)
+
+
+def message(perception: Perception, camera: str = "front", packed: bool = True) -> bytes:
+    fields = perception_fields(perception, street.spec(), camera_name=camera, packed=packed)
+    return serialize(PERCEPTION_FRAME, fields)
 
 
 def summary(perception: Perception) -> list[float]:
@@ -81,6 +87,13 @@ def test_messages_are_those_recorded(name):
         assert is_now == pytest.approx(was, rel=1e-3, abs=1e-2), f"frame {number}"
     if record["machine"] == machine():
         assert found["hashes"] == record[name]["hashes"]
+
+
+@pytest.mark.parametrize("name", DRIVES)
+@pytest.mark.parametrize("camera", ["front", "a", "bc", "def"])  # objects begin at other places of the message
+def test_packed_objects_have_the_bytes_of_those_written_field_by_field(name, camera):
+    for perception, _ in islice(drive(name), 4):
+        assert message(perception, camera) == message(perception, camera, packed=False)
 
 
 def main() -> None:

@@ -27,6 +27,17 @@ Write = Callable[[bytearray, Any], None]  # appends a value to the bytes before 
 Collect = Callable[[Mapping[str, Any], list[Any]], None]  # appends the numbers of a message to a row
 
 
+class Packed:
+    """A sequence of messages that writes its own elements, where one call for each field would take too long."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def write(self, body: bytearray) -> None:
+        """Append the elements, their count not included, to the bytes of a message."""
+        raise NotImplementedError
+
+
 def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
     """Bytes of a message of type "package/msg/Name" from a nested dict; missing fields are zero or empty.
 
@@ -180,8 +191,11 @@ def _string(body: bytearray, text: str) -> None:
     body += data + b"\0"
 
 
+PADDING = [bytes(count) for count in range(8)]
+
+
 def _count(body: bytearray, count: int) -> None:
-    body += bytes(-len(body) % 4) + count.to_bytes(4, "little")
+    body += PADDING[-len(body) & 3] + count.to_bytes(4, "little")
 
 
 def _all_float32(element: str) -> tuple[str, ...]:
@@ -193,8 +207,11 @@ def _all_float32(element: str) -> tuple[str, ...]:
 def _point_sequence(names: tuple[str, ...]) -> Write:
     point, known = itemgetter(*names), dict.fromkeys(names, 0.0)
 
-    def write(body: bytearray, items: Sequence[Mapping[str, float]]) -> None:
+    def write(body: bytearray, items: Sequence[Mapping[str, float]] | np.ndarray) -> None:
         _count(body, len(items))
+        if isinstance(items, np.ndarray):
+            body += items.astype("<f4", copy=False).tobytes()
+            return
         try:
             rows = [*map(point, items)]
         except KeyError:
@@ -205,11 +222,14 @@ def _point_sequence(names: tuple[str, ...]) -> Write:
 
 
 def _each(write: Write, length: int) -> Write:
-    def write_all(body: bytearray, items: Sequence[Any]) -> None:
+    def write_all(body: bytearray, items: Sequence[Any] | Packed) -> None:
         if not length:
             _count(body, len(items))
         elif len(items) != length:
             raise ValueError(f"expected {length} elements, got {len(items)}")
+        if isinstance(items, Packed):
+            items.write(body)
+            return
         for item in items:
             write(body, item)
 
@@ -218,10 +238,10 @@ def _each(write: Write, length: int) -> Write:
 
 def _number_sequence(dtype: np.dtype) -> Write:
     def write(body: bytearray, numbers: Any) -> None:
-        data = np.asarray(numbers, dtype).ravel()
-        _count(body, len(data))
-        if len(data):
-            body += bytes(-len(body) % dtype.itemsize) + data.tobytes()
+        data = np.asarray(numbers, dtype)
+        _count(body, data.size)
+        if data.size:
+            body += PADDING[-len(body) % dtype.itemsize] + data.tobytes()
 
     return write
 
