@@ -186,7 +186,7 @@ class Pipeline:
         perception = Perception(
             frame=frame,
             tasks=observations.tasks,
-            objects=replace(objects, relevances=relevances),
+            objects=objects.with_columns(relevances=relevances),
             lanes=lanes,
             road=locate_road(road, camera, size, noise) if road else None,
             drivable=observations.drivable,

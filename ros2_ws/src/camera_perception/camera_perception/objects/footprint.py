@@ -6,8 +6,6 @@ those of buses three.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from camera_perception.core.class_table import ClassTable
@@ -103,7 +101,7 @@ def near_sides(
     rows = np.flatnonzero(shift > 0)  # false for nan, where there is no position
     positions = objects.positions.copy()
     positions[rows, :2] -= from_camera[rows] * (shift[rows] / distance[rows])[:, None]
-    return replace(objects, positions=positions)
+    return objects.with_columns(positions=positions)
 
 
 def _visible_overhangs(
