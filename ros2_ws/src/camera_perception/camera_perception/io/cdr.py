@@ -53,21 +53,21 @@ def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
 def _writer(kind: str) -> Write:
     """Compile the writer of a message type: adjacent numbers become one call to struct."""
     types = field_types(kind)
-    steps: list[Write] = []
+    steps: list[tuple[str, Any, Write]] = []  # a field of variable size with its default, or "" for numbers
     for name, type_ in types.items():
         numbers = _numbers(name, type_)
         if numbers is None:
-            steps.append(_variable_size(name, type_))
-        elif steps and isinstance(before := steps[-1], _Numbers):
-            steps[-1] = _Numbers(before.codes + numbers.codes, [*before.fields, *numbers.fields])
+            steps.append((name, *_variable_size(type_)))
+        elif steps and isinstance(before := steps[-1][2], _Numbers):
+            steps[-1] = "", None, _Numbers(before.codes + numbers.codes, [*before.fields, *numbers.fields])
         else:
-            steps.append(numbers)
+            steps.append(("", None, numbers))
 
     def write(body: bytearray, values: Mapping[str, Any]) -> None:
         if not values.keys() <= types.keys():
             raise _unknown_field(kind, values, types)
-        for step in steps:
-            step(body, values)
+        for name, default, step in steps:
+            step(body, values.get(name, default) if name else values)
 
     return write
 
@@ -165,16 +165,12 @@ def _padded_format(codes: str, start: int) -> str:
 # Fields of variable size
 
 
-def _variable_size(name: str, type_: str) -> Write:
+def _variable_size(type_: str) -> tuple[Any, Write]:
+    """The default of a field of variable size, and what writes it."""
     element, length = _split(type_)
-    default: Any = {}
     if length is not None:
-        write, default = _sequence(element, length), ["" if element == "string" else {}] * length
-    elif element == "string":
-        write, default = _string, ""
-    else:
-        write = _writer(element)
-    return lambda body, values: write(body, values.get(name, default))
+        return ["" if element == "string" else {}] * length, _sequence(element, length)
+    return ("", _string) if element == "string" else ({}, _writer(element))
 
 
 def _sequence(element: str, length: int) -> Write:
@@ -237,11 +233,14 @@ def _each(write: Write, length: int) -> Write:
 
 
 def _number_sequence(dtype: np.dtype) -> Write:
+    size = dtype.itemsize
+
     def write(body: bytearray, numbers: Any) -> None:
         data = np.asarray(numbers, dtype)
-        _count(body, data.size)
-        if data.size:
-            body += PADDING[-len(body) % dtype.itemsize] + data.tobytes()
+        count = data.size
+        body += PADDING[-len(body) & 3] + count.to_bytes(4, "little")
+        if count:
+            body += PADDING[-len(body) % size] + data.tobytes() if size > 4 else data.tobytes()
 
     return write
 
