@@ -245,3 +245,21 @@ def test_low_precision_is_a_candidate_only_with_a_reference(tmp_path, spec):
     assert precisions(mean_spec(tmp_path)) == {"fp32"}
     if "bf16" in backend_module("openvino").precisions():
         assert precisions(spec) == {"fp32", "bf16"}
+
+
+@pytest.mark.parametrize(
+    ("line", "real"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile", True),
+        ("flags\t\t: fpu amx_bf16", True),
+        ("Features\t: fp asimd i8mm bf16", True),
+        ("flags\t\t: fpu avx2 avx512f avx512bw avx512_vnni", False),  # OpenVINO offers bf16 here, and emulates it
+        ("processor\t: 0", True),  # it does not tell
+    ],
+)
+def test_bf16_counts_only_where_the_processor_has_it(tmp_path, line, real):
+    from camera_perception.engines.openvino import has_bf16
+
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+    assert has_bf16(tmp_path / "cpuinfo") is real
+    assert has_bf16(tmp_path / "missing")
