@@ -30,7 +30,7 @@ class Costs:
         self.calls: Counter[str] = Counter()
         self.kilobytes: dict[str, list[float]] = defaultdict(list)
         self._open = [REST]
-        self._spent: Counter[str] = Counter()
+        self._spent: dict[str, int] = defaultdict(int)
         self._since = 0
         self.clock: Callable[[], int] = thread_time_ns
 
@@ -48,19 +48,18 @@ class Costs:
         self._spent[self._open[-1]] += now - self._since
         self._since = now
 
-    @contextmanager
-    def inside(self, step: str) -> Iterator[None]:
-        """Count what is done now under this step."""
+    def begin(self, step: str) -> int | None:
+        """Count what is done from now on under this step; returns the bytes it begins with while memory is traced."""
         self._switch()
         self._open.append(step)
-        before = _traced()
-        try:
-            yield
-        finally:
-            if before is not None:
-                self.kilobytes[step].append((tracemalloc.get_traced_memory()[1] - before) / 1024)
-            self._switch()
-            self._open.pop()
+        return _traced()
+
+    def end(self, before: int | None) -> None:
+        """Back to the step before; `before` is what `begin` has returned."""
+        self._switch()
+        step = self._open.pop()
+        if before is not None:
+            self.kilobytes[step].append((tracemalloc.get_traced_memory()[1] - before) / 1024)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -105,8 +104,11 @@ def measured(steps: Sequence[Step]) -> Iterator[Costs]:
 
 def _measuring(function: Callable[..., Any], costs: Costs, step: str) -> Callable[..., Any]:
     def run(*arguments: Any, **options: Any) -> Any:
-        with costs.inside(step):
+        before = costs.begin(step)
+        try:
             return function(*arguments, **options)
+        finally:
+            costs.end(before)
 
     return run
 
