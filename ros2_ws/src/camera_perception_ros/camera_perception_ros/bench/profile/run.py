@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tracemalloc
 from pathlib import Path
@@ -83,6 +84,8 @@ def use_cores(count: int) -> None:
 
 def timed(camera: ProfiledCamera, frames: int, milliseconds: float) -> dict[str, Any]:
     """CPU milliseconds of each step, medians over frames; and received to published, with the machine's noise."""
+    gc.collect()
+    gc.freeze()  # as an active camera does
     with measured(STEPS) as costs:
         camera.run(costs, WARM_UP)
         costs.milliseconds.clear()
