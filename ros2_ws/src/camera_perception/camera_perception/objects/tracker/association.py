@@ -44,7 +44,7 @@ def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns that belong together at minimum total cost; costs of INFEASIBLE and above never match."""
     cost = np.minimum(cost, INFEASIBLE)
     feasible = cost < INFEASIBLE
-    rows, columns = feasible.any(axis=1).nonzero()[0], feasible.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(feasible.any(axis=1)), np.flatnonzero(feasible.any(axis=0))
     found = unique_assignment(cost[rows[:, None], columns])
     if found is not None:
         rows, columns = rows[found[0]], columns[found[1]]

@@ -29,7 +29,7 @@ def find_duplicates(
     touching = same_class & (overlap > 0)
     np.fill_diagonal(touching, False)
     found = np.zeros(len(boxes), bool)
-    rows = touching.any(axis=1).nonzero()[0]  # few: all that follows is about these
+    rows = np.flatnonzero(touching.any(axis=1))  # few: all that follows is about these
     if not len(rows):
         return found
     weak_below = distinct_score if np.ndim(distinct_score) == 0 else np.asarray(distinct_score)[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import cycle
 from time import perf_counter_ns
 from typing import Any
@@ -79,7 +80,7 @@ class ProfiledCamera:
             calibration, node.get_clock(), "front", params, Settings({}), node.get_logger()
         )
         spec = street.spec()
-        engine = PlayedEngine(spec, list(street.outputs(FRAMES, objects)), milliseconds)
+        engine: Any = PlayedEngine(spec, list(street.outputs(FRAMES, objects)), milliseconds)
         request = ModelRequest("street")
         self._processor.serve(self._processor.tried(Model(spec, engine, request)))
         assert self._processor.serving is not None
@@ -87,7 +88,8 @@ class ProfiledCamera:
         self._publisher = node.create_publisher(PerceptionFrame, "profile/perception", 5)
         images = [message(synthetic_inputs.image(size, number)) for number in range(4)]
         self._images, self._number = cycle(images), 0
-        self._engine_ms, self.around_ms = milliseconds, []
+        self._engine_ms = milliseconds
+        self.around_ms: list[float] = []
 
     def next_bytes(self) -> bytes:
         """The message of the next image; not part of what is measured."""
@@ -96,7 +98,8 @@ class ProfiledCamera:
         at = self._number * street.PERIOD_NS
         image.header.stamp = time_from_ns(at)
         self._processor.odometry.add(at, 0.4 * self._number, 0.0, 0.0)
-        return serialize_message(image)
+        data: bytes = serialize_message(image)
+        return data
 
     def frame(self, data: bytes) -> None:
         started = perf_counter_ns()
@@ -109,4 +112,4 @@ class ProfiledCamera:
     def run(self, costs: Costs, frames: int) -> None:
         for _ in range(frames):
             data = self.next_bytes()
-            costs.frame(lambda data=data: self.frame(data))
+            costs.frame(partial(self.frame, data))
