@@ -90,10 +90,10 @@ def test_messages_are_those_recorded(name):
 
 
 @pytest.mark.parametrize("name", DRIVES)
-@pytest.mark.parametrize("camera", ["front", "a", "bc", "def"])  # objects begin at other places of the message
-def test_packed_objects_have_the_bytes_of_those_written_field_by_field(name, camera):
+def test_packed_objects_have_the_bytes_of_those_written_field_by_field(name):
     for perception, _ in islice(drive(name), 4):
-        assert message(perception, camera) == message(perception, camera, packed=False)
+        for camera in ("front", "a", "bc", "def"):  # objects begin at other places of the message
+            assert message(perception, camera) == message(perception, camera, packed=False)
 
 
 def main() -> None:
