@@ -63,6 +63,10 @@ check-images: setup ## names and pip layers of the Dockerfile, without Docker; A
 bench: setup ## measure the pipeline and the nodes, print tables; QUICK=1 for a minute, LONG=1 watches memory
 	@$(ENV) && python -m camera_perception_ros.bench $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)
 
+.PHONY: profile
+profile: setup ## CPU time, calls and memory of each step of a frame around a network that only waits; ARGS="--objects 50"
+	@$(ENV) && python -m camera_perception_ros.bench.profile $(ARGS)
+
 .PHONY: faults
 faults: setup ## kill, stop, flood and confuse the nodes, print what is lost and left; ROUNDS=1 ARGS="--part loads" for a minute
 	@$(ENV) && python -m camera_perception_ros.bench.reliability faults --rounds $(or $(ROUNDS),50) $(ARGS)

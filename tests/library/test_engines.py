@@ -258,3 +258,21 @@ def test_openvino_reports_nothing_to_its_makers():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub"]
+
+
+@pytest.mark.parametrize(
+    ("line", "real"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile", True),
+        ("flags\t\t: fpu amx_bf16", True),
+        ("Features\t: fp asimd i8mm bf16", True),
+        ("flags\t\t: fpu avx2 avx512f avx512bw avx512_vnni", False),  # OpenVINO offers bf16 here, and emulates it
+        ("processor\t: 0", True),  # it does not tell
+    ],
+)
+def test_bf16_counts_only_where_the_processor_has_it(tmp_path, line, real):
+    from camera_perception.engines.openvino import has_bf16
+
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+    assert has_bf16(tmp_path / "cpuinfo") is real
+    assert has_bf16(tmp_path / "missing")

@@ -152,6 +152,24 @@ def test_a_rig_becomes_a_node_per_camera_and_the_fusion():
     assert [action.node_executable for action in made] == ["camera_node", "camera_node", "fusion_node"]
 
 
+@pytest.mark.parametrize(
+    ("cores", "cameras", "threads"), [(8, 1, 0), (8, 2, 4), (8, 3, 2), (8, 9, 1), (1, 1, 0), (1, 2, 1)]
+)
+def test_the_cameras_of_a_rig_share_the_cores(monkeypatch, cores, cameras, threads):
+    monkeypatch.setattr(launching.os, "sched_getaffinity", lambda process: set(range(cores)))
+    assert launching.cpu_share(cameras) == threads
+
+
+@pytest.mark.parametrize(("given", "decides"), [("", "the launch file"), ("own.yaml", "the own file")])
+def test_an_own_parameter_file_decides_on_threads(monkeypatch, given, decides):
+    made: list[dict] = []
+    monkeypatch.setattr(launching, "node", lambda *arguments: made.append(arguments[3][-1]))
+    monkeypatch.setattr(launching, "views", lambda *arguments: [])
+    values = {**GIVEN, "rviz": "false", "params_file": given}
+    launching.many_cameras(values, read_rig(BRINGUP / "config" / "rig_example.yaml"), BRINGUP)
+    assert ("engine_threads" in made[0]) == (decides == "the launch file")
+
+
 def test_a_rig_in_one_process_is_one_node_and_the_fusion():
     pytest.importorskip("launch_ros.actions")
     values = {**GIVEN, "rviz": "false", "rig": str(BRINGUP / "config" / "rig_example.yaml"), "one_process": "true"}

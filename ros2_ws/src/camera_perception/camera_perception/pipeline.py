@@ -45,6 +45,8 @@ from camera_perception.objects.tracker.config import TrackerConfig
 from camera_perception.objects.tracker.tracker import ObjectTracker
 from camera_perception.objects.visibility import without_positions
 
+RESTARTS = int(Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED)  # operations of IntFlag take ten times as long
+
 
 class Pipeline:
     """The state of one camera between frames: tracks, input health, calibration.
@@ -67,6 +69,7 @@ class Pipeline:
     ) -> None:
         check_all(spec, {name: tensor.shape for name, tensor in engine.outputs.items()})
         self.spec = spec
+        self._classes, self._light_class = spec.classes, spec.light_class
         self.engine = engine
         self.camera = camera
         self.base_frame = base_frame
@@ -77,7 +80,7 @@ class Pipeline:
         self.localization_config = localization or LocalizationConfig(**spec.localization)
         self._preprocess = Preprocessor(spec.input)
         self._health = HealthMonitor()
-        self._object_tracker = ObjectTracker(spec.classes, self.tracker_config, self.localization_config)
+        self._object_tracker = ObjectTracker(self._classes, self.tracker_config, self.localization_config)
         self._lane_tracker = LaneTracker()
         self.calibration = OnlineCalibration()
         self._pitch = RoadPitch()
@@ -92,7 +95,7 @@ class Pipeline:
         """
         start = perf_counter_ns()
         observations, flags, preprocess_ms, inference_ms = self._infer(frame)
-        if flags & (Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED):
+        if int(flags) & RESTARTS:
             self.reset()
         perception = self._interpret(frame, observations, flags, motion, ranges)
         total_ms = (perf_counter_ns() - start) / 1e6
@@ -175,18 +178,18 @@ class Pipeline:
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = Objects.of(observations.detections)
-        objects = locate_objects(objects, camera, self.spec.classes, size, noise, self.localization_config)
+        objects = locate_objects(objects, camera, self._classes, size, noise, self.localization_config)
         if ranges is not None and camera is not None and mounted is not None:
-            objects = with_ranges(objects, ranges(frame, mounted), camera, self.spec.classes, self.localization_config)
+            objects = with_ranges(objects, ranges(frame, mounted), camera, self._classes, self.localization_config)
         road = self._road(observations.drivable, size) if observations.drivable else None
         lanes = self._lane_tracker.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
         objects = self._object_tracker.update(objects, frame.stamp_ns, motion, size, camera)
-        objects = near_sides(objects, camera, self.spec.classes, self.localization_config)
-        relevances = light_relevances(objects, self.spec.light_class, lanes, camera, self.localization_config)
+        objects = near_sides(objects, camera, self._classes, self.localization_config)
+        relevances = light_relevances(objects, self._light_class, lanes, camera, self.localization_config)
         perception = Perception(
             frame=frame,
             tasks=observations.tasks,
-            objects=replace(objects, relevances=relevances),
+            objects=objects.with_columns(relevances=relevances),
             lanes=lanes,
             road=locate_road(road, camera, size, noise) if road else None,
             drivable=observations.drivable,

@@ -177,6 +177,11 @@ def rig_overrides(camera: RigCamera) -> dict[str, Any]:
     return values | ({"camera_pose": list(camera.pose)} if camera.pose else {})
 
 
+def cpu_share(cameras: int) -> int:
+    """CPU threads of the engine of each camera; 0, all cores, for a single one."""
+    return 0 if cameras < 2 else max(1, len(os.sched_getaffinity(0)) // cameras)
+
+
 def play_command(bag: str, rate: str, loop: str) -> list[str]:
     """`ros2 bag play` with a clock."""
     return ["ros2", "bag", "play", bag, "--clock", "100", "--rate", rate, *(["--loop"] if typed("loop", loop) else [])]
@@ -292,6 +297,8 @@ def many_cameras(values: Mapping[str, str], cameras: Sequence[RigCamera], share:
     nodes = [whole_rig(values, share)] if typed("one_process", values.get("one_process", "false")) else []
     for camera in [] if nodes else cameras:
         own = {**overrides(COMMON, values), **rig_overrides(camera), "watched_fusion": FUSION}
+        if not values.get("params_file"):  # an own file says how many threads there are
+            own["engine_threads"] = cpu_share(len(cameras))
         nodes.append(node("camera_node", NODE, camera.namespace, [params_file(values, share), own], values, share))
     namespaces = {camera.name: camera.namespace for camera in cameras}
     return [*nodes, fusion(values, cameras, share), *views(values, share, "rig", namespaces)]

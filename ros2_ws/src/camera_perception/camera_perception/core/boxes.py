@@ -17,12 +17,12 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return iou
 
 
-def containment_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N, 4) and (M, 4) boxes -> (N, M) intersection over the smaller of the two."""
-    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (a, b)]
-    iou = iou_matrix(a, b)
-    inside = (areas[0][:, None] + areas[1][None]) * iou / (1 + iou)
-    containment: np.ndarray = inside / np.maximum(np.minimum(areas[0][:, None], areas[1][None]), 1e-9)
+def containment_matrix(boxes: np.ndarray, iou: np.ndarray) -> np.ndarray:
+    """(N, 4) boxes with their (N, N) intersection over union -> (N, N) intersection over the smaller of the two."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    area = size[:, 0] * size[:, 1]
+    inside = (area[:, None] + area) * iou / (1 + iou)
+    containment: np.ndarray = inside / np.maximum(np.minimum(area[:, None], area), 1e-9)
     return containment
 
 
@@ -41,7 +41,7 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
         same_class: np.ndarray = classes[a][:, None] == classes[b]
         return same_class & (iou_matrix(boxes[a], boxes[b]) > max_iou) if same_class.any() else same_class
 
-    order, kept = np.argsort(-scores, kind="stable")[:limit], [np.zeros(0, np.intp)]
+    order, kept = (-scores).argsort(kind="stable")[:limit], [np.zeros(0, np.intp)]
     while len(order):
         block, order = order[:BLOCK], order[BLOCK:]
         block = block[_greedy_keep(conflicts(block, block))]

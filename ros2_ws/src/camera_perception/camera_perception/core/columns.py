@@ -47,6 +47,10 @@ class Columns:
             columns[name][rows] = value
         return self._rebuilt(columns.values())
 
+    def with_columns(self: T, **columns: np.ndarray) -> T:
+        """A table with these whole columns instead; several times faster than dataclasses.replace."""
+        return self._rebuilt({**dict(zip(self._column_names, self._columns(self))), **columns}.values())
+
     def to_dicts(self, *names: str) -> list[dict[str, Any]]:
         """One dict of plain Python numbers and lists per row, with these columns; faster than reading numpy scalars."""
         lists = [getattr(self, name).tolist() for name in names]

@@ -201,6 +201,13 @@ class LaneLine:
     lane_id: int = 0
     ground: GroundLine | None = None
 
+    def on(self, ground: GroundLine | None) -> LaneLine:
+        """The same line with this course on the road; several times faster than dataclasses.replace."""
+        return LaneLine(
+            self.points, self.score, self.position, self.line_type, self.type_score, self.color, self.color_score,
+            self.lane_id, ground,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:

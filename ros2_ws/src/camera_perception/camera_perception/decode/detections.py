@@ -93,7 +93,7 @@ def best_classes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of candidates (N, C) whose best class is reported, its score, and its index."""
     best = class_scores.max(axis=1, initial=-np.inf)
-    rows = np.flatnonzero(best >= lowest_network_score(head, threshold))  # false for nan scores
+    rows = (best >= lowest_network_score(head, threshold)).nonzero()[0]  # false for nan scores
     classes = class_scores[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.intp)
     kept, scores = reported(best[rows], classes, head, threshold)
     return rows[kept], scores, classes[kept]

@@ -13,6 +13,7 @@ options  positions: L ints, -1 left and +1 right line of the ego lane, then outw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,27 +61,33 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
     present = row_scores >= head.options.get("row_threshold", 0.5)
     present &= inside_image(points, letterbox.image_size)
     points = points.astype(np.float32)
-    width = letterbox.image_size[1]
-    kept = [_smooth(*each, width, head.options) for each in zip(points, row_scores, present)]
+    width, weights = letterbox.image_size[1], np.minimum(np.maximum(row_scores, 0), 1)
+    kept = [_smooth(*each, width, head.options) for each in zip(points, weights, present)]
     lines = _lines(arrays, rows, kept, head.options)
     return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))
 
 
 def _smooth(
-    points: np.ndarray, row_scores: np.ndarray, present: np.ndarray, width: int, options: Mapping[str, Any]
+    points: np.ndarray, weights: np.ndarray, present: np.ndarray, width: int, options: Mapping[str, Any]
 ) -> np.ndarray:
     """(P, 2) the rows of one line that are present, as far as they are a smooth line."""
     max_jump, min_agreeing = options.get("max_jump", MAX_JUMP), options.get("min_agreeing", MIN_AGREEING)
     line = points[present]
-    return line if max_jump is None else smooth(line, row_scores[present].clip(0, 1), width, max_jump, min_agreeing)
+    return line if max_jump is None else smooth(line, weights[present], width, max_jump, min_agreeing)
 
 
 def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
     """(L, R) x in network pixels -> (L, R, 2) network pixels u v, from the bottom up."""
     points = np.empty((*x.shape, 2))
     points[..., 0] = x[:, ::-1]
-    points[..., 1] = ((np.arange(x.shape[1]) + 0.5) * height / x.shape[1])[::-1]
+    points[..., 1] = _rows_upwards(x.shape[1], height)
     return points
+
+
+@lru_cache(maxsize=8)
+def _rows_upwards(rows: int, height: int) -> np.ndarray:
+    """(R,) v of each row in network pixels."""
+    return ((np.arange(rows) + 0.5) * height / rows)[::-1]
 
 
 def _lines(

@@ -10,6 +10,9 @@ options  calibration: class -> [slope, offset]; the published score is sigmoid(s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from camera_perception.core.errors import some_of
@@ -35,8 +38,27 @@ def check_scores(head: HeadSpec) -> None:
         expect(0 <= score <= 1, head, f"option 'thresholds' gives {score} for '{name}': expected 0 to 1")
 
 
+_KEPT: dict[tuple[int, object], tuple[HeadSpec, Any]] = {}  # what follows from a head alone, and the head itself
+MOST_KEPT = 256
+
+
+def _kept(head: HeadSpec, what: object, make: Callable[[], Any]) -> Any:
+    """The result of make for this head, made once. A head is a document that has been read: it does not change."""
+    found = _KEPT.get((id(head), what))
+    if found is None or found[0] is not head:
+        if len(_KEPT) >= MOST_KEPT:
+            _KEPT.clear()
+        found = _KEPT[id(head), what] = head, make()
+    return found[1]
+
+
 def minimum_scores(head: HeadSpec, threshold: float) -> np.ndarray:
     """(C,) float32 minimum published score of each class when this threshold is asked for."""
+    least: np.ndarray = _kept(head, threshold, lambda: _minimum_scores(head, threshold))
+    return least
+
+
+def _minimum_scores(head: HeadSpec, threshold: float) -> np.ndarray:
     own = head.options.get("thresholds", {})
     if not own or head.threshold <= 0:
         return np.full(len(head.classes), threshold, np.float32)
@@ -53,6 +75,11 @@ def lowest_network_score(head: HeadSpec, threshold: float) -> float:
 
 def object_groups(head: HeadSpec) -> np.ndarray:
     """(C,) int64: equal numbers for classes that are alternatives for one object."""
+    groups: np.ndarray = _kept(head, "groups", lambda: _object_groups(head))
+    return groups
+
+
+def _object_groups(head: HeadSpec) -> np.ndarray:
     groups = np.arange(len(head.classes))
     for group in head.options.get("one_object", []):
         numbers = [head.classes.index(name) for name in group]
@@ -62,13 +89,18 @@ def object_groups(head: HeadSpec) -> np.ndarray:
 
 def calibrated(scores: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
     """(N,) published scores of network scores (N,) of these class indices; unchanged without calibration."""
-    pairs = head.options.get("calibration")
-    if not pairs or not len(scores):
+    if not head.options.get("calibration") or not len(scores):
         return scores
-    table = np.array([pairs.get(name, (1.0, 0.0)) for name in head.classes])
-    slope, offset = table[classes.clip(0, len(table) - 1)].T
-    inside = scores.clip(TINY, 1 - TINY).astype(float)
+    table = _kept(head, "calibration", lambda: _calibration_table(head))
+    slope, offset = table[np.minimum(np.maximum(classes, 0), len(table) - 1)].T
+    inside = np.minimum(np.maximum(scores, TINY), 1 - TINY).astype(float)
     return np.asarray(1 / (1 + np.exp(-slope * np.log(inside / (1 - inside)) - offset)), np.float32)
+
+
+def _calibration_table(head: HeadSpec) -> np.ndarray:
+    """(C, 2) slope and offset."""
+    pairs = head.options["calibration"]
+    return np.array([pairs.get(name, (1.0, 0.0)) for name in head.classes])
 
 
 def reported(
@@ -76,5 +108,6 @@ def reported(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of candidates (N,) that are published, and their scores."""
     published = calibrated(scores, classes, head)
-    rows = (published >= minimum_scores(head, threshold)[classes.clip(0, len(head.classes) - 1)]).nonzero()[0]
+    known = np.minimum(np.maximum(classes, 0), len(head.classes) - 1)
+    rows = (published >= minimum_scores(head, threshold)[known]).nonzero()[0]
     return rows, published[rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from camera_perception.engines.validate import (
     tensor,
 )
 
+CPUINFO = Path("/proc/cpuinfo")
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "svebf16"}  # of x86 and of Arm
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours: OpenVINO's
 
 
@@ -46,11 +49,25 @@ def available() -> str | None:
 
 
 def precisions(device: str = "CPU") -> tuple[str, ...]:
-    """Precisions that the device computes in hardware, the fastest first: bf16 where it is supported, and fp32."""
+    """Precisions that the device computes in hardware, the fastest first: bf16 where it is supported, and fp32.
+
+    OpenVINO names bf16 for every CPU with AVX512 and emulates it there, which is slower than fp32.
+    """
     import openvino
 
     capabilities = openvino.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
-    return tuple(p for p, name in (("bf16", "BF16"), ("fp32", "FP32")) if name in capabilities)
+    found = tuple(p for p, name in (("bf16", "BF16"), ("fp32", "FP32")) if name in capabilities)
+    return ("fp32",) if device == "CPU" and "bf16" in found and not has_bf16(CPUINFO) else found
+
+
+def has_bf16(cpuinfo: Path) -> bool:
+    """Whether the processor has instructions for bf16; true where its file in /proc does not tell."""
+    try:
+        lines = cpuinfo.read_text("utf-8").splitlines()
+    except OSError:
+        return True
+    flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), None)
+    return flags is None or not BF16_FLAGS.isdisjoint(flags)
 
 
 def load(

@@ -27,6 +27,17 @@ Write = Callable[[bytearray, Any], None]  # appends a value to the bytes before 
 Collect = Callable[[Mapping[str, Any], list[Any]], None]  # appends the numbers of a message to a row
 
 
+class Packed:
+    """A sequence of messages that writes its own elements, where one call for each field would take too long."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def write(self, body: bytearray) -> None:
+        """Append the elements, their count not included, to the bytes of a message."""
+        raise NotImplementedError
+
+
 def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
     """Bytes of a message of type "package/msg/Name" from a nested dict; missing fields are zero or empty.
 
@@ -42,21 +53,21 @@ def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
 def _writer(kind: str) -> Write:
     """Compile the writer of a message type: adjacent numbers become one call to struct."""
     types = field_types(kind)
-    steps: list[Write] = []
+    steps: list[tuple[str, Any, Write]] = []  # a field of variable size with its default, or "" for numbers
     for name, type_ in types.items():
         numbers = _numbers(name, type_)
         if numbers is None:
-            steps.append(_variable_size(name, type_))
-        elif steps and isinstance(before := steps[-1], _Numbers):
-            steps[-1] = _Numbers(before.codes + numbers.codes, [*before.fields, *numbers.fields])
+            steps.append((name, *_variable_size(type_)))
+        elif steps and isinstance(before := steps[-1][2], _Numbers):
+            steps[-1] = "", None, _Numbers(before.codes + numbers.codes, [*before.fields, *numbers.fields])
         else:
-            steps.append(numbers)
+            steps.append(("", None, numbers))
 
     def write(body: bytearray, values: Mapping[str, Any]) -> None:
         if not values.keys() <= types.keys():
             raise _unknown_field(kind, values, types)
-        for step in steps:
-            step(body, values)
+        for name, default, step in steps:
+            step(body, values.get(name, default) if name else values)
 
     return write
 
@@ -154,16 +165,12 @@ def _padded_format(codes: str, start: int) -> str:
 # Fields of variable size
 
 
-def _variable_size(name: str, type_: str) -> Write:
+def _variable_size(type_: str) -> tuple[Any, Write]:
+    """The default of a field of variable size, and what writes it."""
     element, length = _split(type_)
-    default: Any = {}
     if length is not None:
-        write, default = _sequence(element, length), ["" if element == "string" else {}] * length
-    elif element == "string":
-        write, default = _string, ""
-    else:
-        write = _writer(element)
-    return lambda body, values: write(body, values.get(name, default))
+        return ["" if element == "string" else {}] * length, _sequence(element, length)
+    return ("", _string) if element == "string" else ({}, _writer(element))
 
 
 def _sequence(element: str, length: int) -> Write:
@@ -180,8 +187,11 @@ def _string(body: bytearray, text: str) -> None:
     body += data + b"\0"
 
 
+PADDING = [bytes(count) for count in range(8)]
+
+
 def _count(body: bytearray, count: int) -> None:
-    body += bytes(-len(body) % 4) + count.to_bytes(4, "little")
+    body += PADDING[-len(body) & 3] + count.to_bytes(4, "little")
 
 
 def _all_float32(element: str) -> tuple[str, ...]:
@@ -193,8 +203,11 @@ def _all_float32(element: str) -> tuple[str, ...]:
 def _point_sequence(names: tuple[str, ...]) -> Write:
     point, known = itemgetter(*names), dict.fromkeys(names, 0.0)
 
-    def write(body: bytearray, items: Sequence[Mapping[str, float]]) -> None:
+    def write(body: bytearray, items: Sequence[Mapping[str, float]] | np.ndarray) -> None:
         _count(body, len(items))
+        if isinstance(items, np.ndarray):
+            body += items.astype("<f4", copy=False).tobytes()
+            return
         try:
             rows = [*map(point, items)]
         except KeyError:
@@ -205,11 +218,14 @@ def _point_sequence(names: tuple[str, ...]) -> Write:
 
 
 def _each(write: Write, length: int) -> Write:
-    def write_all(body: bytearray, items: Sequence[Any]) -> None:
+    def write_all(body: bytearray, items: Sequence[Any] | Packed) -> None:
         if not length:
             _count(body, len(items))
         elif len(items) != length:
             raise ValueError(f"expected {length} elements, got {len(items)}")
+        if isinstance(items, Packed):
+            items.write(body)
+            return
         for item in items:
             write(body, item)
 
@@ -217,11 +233,14 @@ def _each(write: Write, length: int) -> Write:
 
 
 def _number_sequence(dtype: np.dtype) -> Write:
+    size = dtype.itemsize
+
     def write(body: bytearray, numbers: Any) -> None:
-        data = np.asarray(numbers, dtype).ravel()
-        _count(body, len(data))
-        if len(data):
-            body += bytes(-len(body) % dtype.itemsize) + data.tobytes()
+        data = np.asarray(numbers, dtype)
+        count = data.size
+        body += PADDING[-len(body) & 3] + count.to_bytes(4, "little")
+        if count:
+            body += PADDING[-len(body) % size] + data.tobytes() if size > 4 else data.tobytes()
 
     return write
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import EgoLane, LaneLine, Objects, Perception, Road, Status
+from camera_perception.io.packed_objects import PackedObjects
 
 NAN = float("nan")
 LAST_NS = 2**31 * 10**9 - 1  # of builtin_interfaces/Time
@@ -50,14 +51,18 @@ def perception_fields(
     frames_dropped: int = 0,
     age_ms: float = NAN,
     velocity_over_ground: bool = False,
+    packed: bool = False,
 ) -> dict[str, Any]:
     """All fields of one PerceptionFrame.
 
     age_ms                time of publishing minus stamp, milliseconds; nan when not published live
     velocity_over_ground  the tracker knew the ego motion
+    packed                objects and the free road are for cdr.serialize alone, which writes them faster
     """
     frame, timing = perception.frame, perception.timing
     others, lights = _by_score(perception.objects, spec)
+    over_ground = velocity_over_ground or perception.velocity_over_ground
+    objects = PackedObjects(perception.objects, others, spec.classes, over_ground)
     return {
         "header": header_fields(frame.stamp_ns, frame.frame_id),
         "camera_name": camera_name,
@@ -77,10 +82,10 @@ def perception_fields(
         "status": status_of(perception.status_flags),
         "status_flags": int(perception.status_flags),
         "base_frame": perception.base_frame,
-        "objects": _objects(perception, others, spec, velocity_over_ground or perception.velocity_over_ground),
+        "objects": objects if packed else _objects(perception, others, spec.classes, over_ground),
         "lanes": [lane_fields(lane) for lane in _left_to_right(perception.lanes)],
         "ego_lane": ego_lane_fields(perception.ego_lane),
-        "road": _road(perception.road),
+        "road": _road(perception.road, packed),
         "traffic_lights": _traffic_lights(perception.objects, lights, spec),
         "scene": [{"name": s.name, "label": s.label, "score": s.score} for s in perception.scene],
     }
@@ -102,11 +107,11 @@ def status_of(flags: int) -> int:
 def _by_score(objects: Objects, spec: ModelSpec) -> tuple[list[int], list[int]]:
     """Rows of objects and of traffic lights, which have their own list, by falling score."""
     light = spec.light_class
-    classes, rows = objects.classes.tolist(), np.argsort(-objects.scores, kind="stable").tolist()
+    classes, rows = objects.classes.tolist(), (-objects.scores).argsort(kind="stable").tolist()
     return [row for row in rows if classes[row] != light], [row for row in rows if classes[row] == light]
 
 
-def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_ground: bool) -> list[dict[str, Any]]:
+def _objects(perception: Perception, rows: list[int], names: Sequence[str], over_ground: bool) -> list[dict[str, Any]]:
     if not rows:
         return []
     objects = perception.objects
@@ -115,16 +120,16 @@ def _objects(perception: Perception, rows: list[int], spec: ModelSpec, over_grou
         "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
         "velocities", "ground_widths",
     )  # fmt: skip
-    return [_object(values[row], spec, over_ground, position_covs[row], velocity_covs[row]) for row in rows]
+    return [_object(values[row], names, over_ground, position_covs[row], velocity_covs[row]) for row in rows]
 
 
 def _object(
-    row: Mapping[str, Any], spec: ModelSpec, over_ground: bool, position_cov: np.ndarray, velocity_cov: np.ndarray
+    row: Mapping[str, Any], names: Sequence[str], over_ground: bool, position_cov: np.ndarray, velocity_cov: np.ndarray
 ) -> dict[str, Any]:
     class_id = row["classes"]
     return {
         "class_id": class_id,
-        "class_name": spec.classes[class_id] if 0 <= class_id < len(spec.classes) else "",
+        "class_name": names[class_id] if 0 <= class_id < len(names) else "",
         "score": row["scores"],
         "alternatives": [],
         **_box(row["boxes"]),
@@ -173,13 +178,14 @@ def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[s
 
 
 def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
+    states = spec.light_states
     return [
         {
             **_box(lights.boxes[row]),
             "score": float(lights.scores[row]),
             "track_id": int(lights.track_ids[row]) & 0xFFFFFFFF,
             "relevance": int(lights.relevances[row]),
-            "elements": _lamps(lights.light_states[row], spec.light_states),
+            "elements": _lamps(lights.light_states[row], states),
         }
         for row in rows
     ]
@@ -235,17 +241,24 @@ def ego_lane_fields(lane: EgoLane | None) -> dict[str, Any]:
     return {"valid": lane is not None, **{name: getattr(lane, name) if lane else NAN for name in EGO_LANE}}
 
 
-def _road(road: Road | None) -> dict[str, Any]:
+def _road(road: Road | None, packed: bool = False) -> dict[str, Any]:
     boundary = road.boundary if road else np.zeros((0, 2), np.float32)
     polygon = road.polygon if road else np.zeros((0, 2), np.float32)
     return {
         "u": boundary[:, 0],
         "v": boundary[:, 1],
         "has_ground": len(polygon) > 0,
-        "ground": [{"x": x, "y": y, "z": 0.0} for x, y in polygon.tolist()],
+        "ground": _on_road(polygon) if packed else [{"x": x, "y": y, "z": 0.0} for x, y in polygon.tolist()],
         "free_distance_ahead": road.free_distance_ahead if road else NAN,
         "coverage": road.coverage if road else NAN,
     }
+
+
+def _on_road(polygon: np.ndarray) -> np.ndarray:
+    """(M, 2) -> (M, 3) float32 x y z."""
+    points = np.zeros((len(polygon), 3), np.float32)
+    points[:, :2] = polygon
+    return points
 
 
 def failed_fields(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +28,7 @@ def locate_lanes(
     if camera is None or not lanes:
         return lanes
     ground_lines = _ground_lines([lane.points for lane in lanes], camera, noise)
-    return tuple(replace(lane, ground=ground) for lane, ground in zip(lanes, ground_lines))
+    return tuple(lane.on(ground) for lane, ground in zip(lanes, ground_lines))
 
 
 def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT_NOISE) -> GroundLine | None:
@@ -45,8 +44,10 @@ def _ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNois
         return [None] * len(lines)
     span = points[np.maximum(ends - 1, 0), 0] - points[np.minimum(ends - counts, len(points) - 1), 0]
     long = (counts >= MIN_POINTS) & (span >= MIN_LENGTH)
-    rows = np.repeat(long, counts)
-    ground_lines = iter(_fit_lines(points[rows], cov[rows], counts[long]))
+    if not long.all():
+        rows = np.repeat(long, counts)
+        points, cov, counts = points[rows], cov[rows], counts[long]
+    ground_lines = iter(_fit_lines(points, cov, counts))
     return [next(ground_lines) if enough else None for enough in long.tolist()]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from camera_perception.core.class_table import class_mask
@@ -48,7 +46,7 @@ def riders_on_vehicles(objects: Objects, classes: tuple[str, ...]) -> Objects:
     apart = (b[1] > a[3]) | (b[3] < a[3]) | beside
     wheels = np.where(apart, np.inf, b[3]).min(axis=1)
     boxes[riders, 3] = np.where(np.isfinite(wheels), wheels, boxes[riders, 3])
-    return replace(objects, boxes=boxes)
+    return objects.with_columns(boxes=boxes)
 
 
 def clipped_slivers(objects: Objects, min_width: float) -> np.ndarray:

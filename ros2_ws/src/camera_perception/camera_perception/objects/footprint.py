@@ -6,8 +6,6 @@ those of buses three.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from camera_perception.core.class_table import ClassTable
@@ -96,14 +94,14 @@ def near_sides(
     """The objects with positions from boxes moved from the tyres to the nearest side of the body."""
     if camera is None or not len(objects):
         return objects
-    from_camera = objects.positions[:, :2] - camera.pose[:2, 3]
+    from_camera, methods = objects.positions[:, :2] - camera.pose[:2, 3], objects.position_methods
     distance = np.hypot(*from_camera.T)
     overhangs = _visible_overhangs(objects, distance, camera, classes, config)
-    shift = np.where(np.isin(objects.position_methods, BY_BOX), overhangs, 0.0)
-    rows = np.flatnonzero(shift > 0)  # false for nan, where there is no position
+    shift = np.where((methods == BY_BOX[0]) | (methods == BY_BOX[1]), overhangs, 0.0)
+    rows = (shift > 0).nonzero()[0]  # false for nan, where there is no position
     positions = objects.positions.copy()
     positions[rows, :2] -= from_camera[rows] * (shift[rows] / distance[rows])[:, None]
-    return replace(objects, positions=positions)
+    return objects.with_columns(positions=positions)
 
 
 def _visible_overhangs(

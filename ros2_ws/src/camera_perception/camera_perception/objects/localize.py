@@ -7,7 +7,6 @@ a reliable measurement there is no position.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -67,7 +66,7 @@ def locate_objects(
     """
     valid = valid_boxes(objects.boxes)
     objects = objects if valid.all() else objects[valid]
-    objects = replace(objects, truncated=edges_touched(objects.boxes, image_size, config.edge_margin))
+    objects = objects.with_columns(truncated=edges_touched(objects.boxes, image_size, config.edge_margin))
     if camera is None or not len(objects):
         return objects
     standing = riders_on_vehicles(objects, classes)
@@ -85,8 +84,7 @@ def locate_objects(
     slivers = clipped_slivers(objects, config.min_clipped_width * image_size[1])
     rejected = OVERHEAD.lookup(objects.classes, classes) | ~_usable(position, cov, camera, config) | slivers
     position[rejected], cov[rejected], method[rejected] = np.nan, np.nan, NONE
-    return replace(
-        objects,
+    return objects.with_columns(
         positions=_on_road(position),
         position_covs=cov.astype(np.float32),
         position_methods=method,

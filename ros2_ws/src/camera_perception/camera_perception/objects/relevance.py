@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -24,9 +25,9 @@ def light_relevances(
     rows = np.flatnonzero(objects.classes == light_class)
     if camera is None or not len(rows):
         return found
-    positions = light_positions(objects.boxes[rows].astype(float), camera, config.light_size)
-    for row, (x, y, z) in zip(rows, positions):
-        found[row] = _relevance(x, y, z, lanes, config)
+    positions = light_positions(objects.boxes[rows].astype(float), camera, config.light_size).tolist()
+    own = _own_lines(lanes)
+    found[rows] = [int(_relevance(x, y, z, own, config)) for x, y, z in positions]
     return found
 
 
@@ -42,10 +43,10 @@ def light_positions(
     return np.asarray(positions)
 
 
-def _relevance(x: float, y: float, z: float, lanes: Sequence[LaneLine], config: LocalizationConfig) -> Relevance:
-    if not np.isfinite(x) or not config.min_light_height < z < config.max_light_height + 0.05 * x:
+def _relevance(x: float, y: float, z: float, own: Mapping[int, LaneLine], config: LocalizationConfig) -> Relevance:
+    if not isfinite(x) or not config.min_light_height < z < config.max_light_height + 0.05 * x:
         return Relevance.UNKNOWN
-    left, right = lane_edges(lanes, x, config.lane_range)
+    left, right = _edges_at(own, x, config.lane_range)
     outside = max(y - left, right - y)
     if outside < config.ego_light_margin:
         return Relevance.EGO
@@ -54,7 +55,15 @@ def _relevance(x: float, y: float, z: float, lanes: Sequence[LaneLine], config: 
 
 def lane_edges(lanes: Sequence[LaneLine], x: float, lane_range: float) -> tuple[float, float]:
     """Left and right edge of the ego lane x metres ahead; straight ahead of the car without lines."""
-    own = {lane.position: lane for lane in lanes if abs(lane.position) == 1 and lane.ground is not None}
+    return _edges_at(_own_lines(lanes), x, lane_range)
+
+
+def _own_lines(lanes: Sequence[LaneLine]) -> dict[int, LaneLine]:
+    """The lines of the ego lane on the road: position, -1 or 1, to line."""
+    return {lane.position: lane for lane in lanes if abs(lane.position) == 1 and lane.ground is not None}
+
+
+def _edges_at(own: Mapping[int, LaneLine], x: float, lane_range: float) -> tuple[float, float]:
     edges = {side: _edge(line, x, lane_range) for side, line in own.items()}
     if not edges:
         return LANE_WIDTH / 2, -LANE_WIDTH / 2

@@ -10,8 +10,8 @@ import numpy as np
 from camera_perception.tools.bench import statistics
 from camera_perception.tools.bench.report import Table
 from camera_perception_ros.bench.cases_streams import Sender, Stream
+from camera_perception_ros.bench.endpoints.process_stats import computing_ms
 from camera_perception_ros.bench.harness import Nodes
-from camera_perception_ros.bench.process_stats import computing_ms
 
 
 def measure(

@@ -17,8 +17,8 @@ from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.bench.report import Table, against
 from camera_perception.tools.bench.statistics import around
 from camera_perception_ros.bench.endpoints.images import SentImages
+from camera_perception_ros.bench.endpoints.process_stats import computing_ms
 from camera_perception_ros.bench.harness import Answer, Harness
-from camera_perception_ros.bench.process_stats import computing_ms
 
 TIMEOUT = 3.0  # seconds until an answer counts as lost
 WARM_UP = 5  # rounds
@@ -154,10 +154,10 @@ def around_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
             "computing ms",
         ),
         rows,
-        "One camera, 1280x720 bgr8; node, echo and listener are separate processes. Medians over rounds; "
-        "around = published to received - engine - hop of the same round. The same difference in CPU time ("
-        "computing) holds on a "
-        "busy machine, too.",
+        "One camera, 1280x720 bgr8. Published to received: from sending an image until its answer arrives. Engine "
+        "alone: the network on the same image in this process. Bare hop: the image to a process that answers with its "
+        "header at once. Around: the first less the other two, each round by itself; ratio: the first over the engine. "
+        "Computing: the same difference in CPU time, which other programs disturb less. Medians and p95 over rounds.",
     )
 
 

@@ -15,8 +15,8 @@ from camera_perception.tools.bench import statistics
 from camera_perception.tools.bench.report import Table, against
 from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.bench import names
+from camera_perception_ros.bench.endpoints.process_stats import Samples
 from camera_perception_ros.bench.harness import Answer, Harness
-from camera_perception_ros.bench.process_stats import Samples
 from camera_perception_ros.demo.processes import Processes
 
 LIMIT_AGE = 2.5  # engine times

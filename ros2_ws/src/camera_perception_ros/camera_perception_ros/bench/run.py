@@ -34,8 +34,8 @@ from camera_perception_ros.bench import (
 from camera_perception_ros.bench.cases_latency import Lockstep
 from camera_perception_ros.bench.cases_streams import Sender
 from camera_perception_ros.bench.endpoints.images import SentImages
+from camera_perception_ros.bench.endpoints.process_stats import Samples
 from camera_perception_ros.bench.harness import BenchError, Harness, Nodes
-from camera_perception_ros.bench.process_stats import Samples
 from camera_perception_ros.demo.processes import Processes, environment
 from camera_perception_ros.demo.run import default_model
 

@@ -19,7 +19,9 @@ from camera_perception_ros.conversions.messages import pose_from_odometry
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.runtime.worker import Taken, Worker
 
-YIELD = 5e-5  # seconds that a callback sleeps, for the worker to start
+# Seconds that a callback sleeps, for the worker to start. The median time to the worker is 81 us with it, 497 without,
+# 106 with a sleep of 0 s, and 93 with a lock that the worker frees (two shared AMD cores).
+YIELD = 5e-5
 STOP_TIMEOUT = 3.0  # seconds for the frame at hand to finish
 
 

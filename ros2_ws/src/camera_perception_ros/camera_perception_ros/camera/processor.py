@@ -299,6 +299,7 @@ class FrameProcessor:
             serving.model.spec,
             engine_id=serving.model.engine.info.engine_id,
             velocity_over_ground=self._motion is not None,
+            packed=True,
             **common,
         )
 
@@ -341,5 +342,5 @@ def tested_pipeline(model: Model, base_frame: str, settings: Settings) -> Pipeli
     grey = np.full((*model.spec.input.size, 3), 128, np.uint8)
     configs = settings.of(model.spec)
     perception = Pipeline(model.spec, model.engine, base_frame=base_frame, **configs).run(Frame(grey, 0))
-    serialize(PERCEPTION_FRAME, perception_fields(perception, model.spec))
+    serialize(PERCEPTION_FRAME, perception_fields(perception, model.spec, packed=True))
     return Pipeline(model.spec, model.engine, base_frame=base_frame, **configs)

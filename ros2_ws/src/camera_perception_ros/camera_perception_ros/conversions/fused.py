@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import Point, Vector3
 
 from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType
 from camera_perception.fusion.types import AGE, ID, METHOD, SCORE, WIDTH, CameraView, FusedObjects
@@ -19,6 +20,7 @@ from camera_perception_msgs.msg import LaneLine as LaneMessage
 from camera_perception_ros.conversions.messages import stamp_ns
 
 MOST_OBJECTS, MOST_LINES, MOST_POINTS = 300, 50, 1000  # of one frame that the fusion uses
+NAN = float("nan")
 
 
 def view_from_frame(frame: PerceptionFrame) -> CameraView:
@@ -49,8 +51,8 @@ def view_from_frame(frame: PerceptionFrame) -> CameraView:
 
 def _numbers(found: DetectedObject) -> tuple[float, ...]:
     at = found.position
-    plain = (found.score, found.track_id, found.position_method, found.ground_width, found.coasted, at.x, at.y)
-    return (*plain, *velocity_of(found))
+    vx, vy = velocity_of(found)
+    return found.score, found.track_id, found.position_method, found.ground_width, found.coasted, at.x, at.y, vx, vy
 
 
 def _matrices(rows: list[np.ndarray]) -> np.ndarray:
@@ -60,7 +62,8 @@ def _matrices(rows: list[np.ndarray]) -> np.ndarray:
 
 def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:
     """x and y in m/s; nan when unknown."""
-    return (found.velocity.x, found.velocity.y) if found.has_velocity else (float("nan"), float("nan"))
+    velocity = found.velocity
+    return (velocity.x, velocity.y) if found.has_velocity else (NAN, NAN)
 
 
 def _best(items: Sequence[Any], most: int) -> list[Any]:
@@ -95,40 +98,65 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 
 def message_from_fused(fused: FusedObjects, class_ids: Mapping[str, int]) -> list[FusedObject]:
     """One message per object, in the same order; class_ids maps class names to indices in the model's head."""
-    messages = [FusedObject(class_name=name, class_id=class_ids.get(name, 0)) for name in fused.names]
     moving = fused.moving
-    columns = {
-        "score": fused.numbers[:, SCORE],
-        "track_id": fused.counts[:, ID] & 0xFFFFFFFF,
-        "track_age": np.minimum(fused.counts[:, AGE], 0xFFFF),
-        "coasted": fused.coasted,
-        "position_method": fused.counts[:, METHOD],
-        "ground_width": fused.numbers[:, WIDTH],
-        "has_velocity": moving,
-        "velocity_over_ground": moving & fused.over_ground,
-    }
-    for name, values in columns.items():
-        for message, value in zip(messages, values.tolist()):
-            setattr(message, name, value)
-    _set_positions(messages, fused, moving)
-    _set_cameras(messages, fused)
-    return messages
+    columns = (
+        fused.names,
+        fused.numbers[:, SCORE].tolist(),
+        (fused.counts[:, ID] & 0xFFFFFFFF).tolist(),
+        np.minimum(fused.counts[:, AGE], 0xFFFF).tolist(),
+        fused.coasted.tolist(),
+        fused.counts[:, METHOD].tolist(),
+        fused.positions.tolist(),
+        fused.position_covs.astype(np.float32).reshape(-1, 4),
+        fused.numbers[:, WIDTH].tolist(),
+        moving.tolist(),
+        fused.velocities.tolist(),
+        (moving & fused.over_ground).tolist(),
+        fused.velocity_covs.astype(np.float32).reshape(-1, 4),
+        fused.rows.tolist(),
+        fused.camera_ids.tolist(),
+    )
+    return [_fused_message(class_ids, *row) for row in zip(*columns)]
 
 
-def _set_positions(messages: list[FusedObject], fused: FusedObjects, moving: np.ndarray) -> None:
-    heights = np.where(moving, 0.0, np.nan).tolist()
-    for message, (x, y), (vx, vy), vz in zip(messages, fused.positions.tolist(), fused.velocities.tolist(), heights):
-        message.position.x, message.position.y = x, y
-        message.velocity.x, message.velocity.y, message.velocity.z = vx, vy, vz
-    covs = (values.astype(np.float32).reshape(-1, 4) for values in (fused.position_covs, fused.velocity_covs))
-    for message, position_cov, velocity_cov in zip(messages, *covs):
-        message.position_cov, message.velocity_cov = position_cov, velocity_cov
-
-
-def _set_cameras(messages: list[FusedObject], fused: FusedObjects) -> None:
-    for message, rows, ids in zip(messages, fused.rows.tolist(), fused.camera_ids.tolist()):
-        cameras = [camera for camera, row in enumerate(rows) if row >= 0]
-        message.cameras, message.camera_track_ids = cameras, [ids[camera] for camera in cameras]
+def _fused_message(
+    class_ids: Mapping[str, int],
+    name: str,
+    score: float,
+    track_id: int,
+    age: int,
+    coasted: bool,
+    method: int,
+    at: list[float],
+    position_cov: np.ndarray,
+    width: float,
+    moving: bool,
+    velocity: list[float],
+    over_ground: bool,
+    velocity_cov: np.ndarray,
+    rows: list[int],
+    ids: list[int],
+) -> FusedObject:
+    """All fields in one call: setting them one by one takes twice as long. rows: of each camera, -1 without."""
+    cameras = [camera for camera, row in enumerate(rows) if row >= 0]
+    return FusedObject(
+        class_id=class_ids.get(name, 0),
+        class_name=name,
+        score=score,
+        track_id=track_id,
+        track_age=age,
+        coasted=coasted,
+        position_method=method,
+        position=Point(x=at[0], y=at[1]),
+        position_cov=position_cov,
+        ground_width=width,
+        has_velocity=moving,
+        velocity=Vector3(x=velocity[0], y=velocity[1], z=0.0 if moving else NAN),
+        velocity_over_ground=over_ground,
+        velocity_cov=velocity_cov,
+        cameras=cameras,
+        camera_track_ids=[ids[camera] for camera in cameras],
+    )
 
 
 def lane_message(lane: LaneLine) -> LaneMessage:

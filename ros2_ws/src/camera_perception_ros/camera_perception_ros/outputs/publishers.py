@@ -12,6 +12,7 @@ from typing import Any
 from nav_msgs.msg import Path
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import PublisherEventCallbacks  # in rclpy.qos_event before Iron
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
@@ -26,13 +27,18 @@ from camera_perception_ros.conversions import messages
 from camera_perception_ros.outputs.markers import MarkerUpdates, lane_path, markers
 
 
-def overridable_publisher(node: LifecycleNode, kind: type, topic: str, qos: QoSProfile) -> Any:
+def overridable_publisher(
+    node: LifecycleNode, kind: type, topic: str, qos: QoSProfile, events: PublisherEventCallbacks | None = None
+) -> Any:
     """A publisher whose QoS parameters change: qos_overrides.TOPIC.publisher.reliability, .depth and .history.
 
     rclpy writes them into the profile that it is given: other publishers must not share it.
+    events  None: warnings about subscribers that do not fit
     """
     options = QoSOverridingOptions.with_default_policies()
-    return node.create_lifecycle_publisher(kind, topic, copy(qos), qos_overriding_options=options)
+    return node.create_lifecycle_publisher(
+        kind, topic, copy(qos), qos_overriding_options=options, event_callbacks=events
+    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,12 @@ class OutputPublishers:
 
     def __init__(self, node: LifecycleNode, outputs: list[Output], qos: QoSProfile) -> None:
         self._node = node
-        self._publishers = [(output, overridable_publisher(node, output.type, output.topic, qos)) for output in outputs]
+        # A subscriber that does not fit logs that itself. Two events for each output would double what the executor
+        # waits for, and its wait set is built again for every image.
+        quiet = PublisherEventCallbacks(use_default_callbacks=False)
+        self._publishers = [
+            (output, overridable_publisher(node, output.type, output.topic, qos, quiet)) for output in outputs
+        ]
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""

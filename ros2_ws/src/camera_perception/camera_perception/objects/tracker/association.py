@@ -13,6 +13,8 @@ from camera_perception.core.types import Edge, Objects
 from camera_perception.objects.tracker.config import TrackerConfig
 from camera_perception.objects.tracker.tracks import Tracks
 
+# Plain numbers: with members of an enum, numpy takes ten times as long.
+LEFT, RIGHT, SIDES = int(Edge.LEFT), int(Edge.RIGHT), int(Edge.LEFT | Edge.RIGHT)
 INFEASIBLE = 1e6  # cost of pairs that must not match
 # Networks confuse classes of one group, and no others.
 CONFUSABLE = (
@@ -43,7 +45,7 @@ def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cost = np.minimum(cost, INFEASIBLE)
     feasible = cost < INFEASIBLE
     rows, columns = np.flatnonzero(feasible.any(axis=1)), np.flatnonzero(feasible.any(axis=0))
-    found = unique_assignment(cost[np.ix_(rows, columns)])
+    found = unique_assignment(cost[rows[:, None], columns])
     if found is not None:
         rows, columns = rows[found[0]], columns[found[1]]
     else:  # the whole matrix, since the order of all rows and columns breaks ties
@@ -67,13 +69,15 @@ def associate(
     size        (height, width) of the image, when known
     """
     cost, overlap = _matching_cost(tracks, objects, config, compatible, size)
-    high = np.flatnonzero(objects.scores >= high_score)
-    rows, columns = match(cost[:, high])
+    is_high, is_low = objects.scores >= high_score, objects.scores < high_score
+    high, low = is_high.nonzero()[0], is_low.nonzero()[0]
+    rows, columns = match(cost if len(high) == len(objects) else cost[:, high])
     columns = high[columns]
-    low = np.flatnonzero(objects.scores < high_score)
     if not len(low):
         return rows, columns
-    free = np.setdiff1d(np.arange(len(tracks)), rows)
+    unmatched = np.ones(len(tracks), bool)
+    unmatched[rows] = False
+    free = unmatched.nonzero()[0]
     cost[overlap < config.low_score_min_iou] = INFEASIBLE
     more_rows, more_columns = match(cost[np.ix_(free, low)])
     return np.concatenate((rows, free[more_rows])), np.concatenate((columns, low[more_columns]))
@@ -83,16 +87,19 @@ def _matching_cost(
     tracks: Tracks, objects: Objects, config: TrackerConfig, compatible: np.ndarray, size: tuple[int, int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T, N) costs, and (T, N) overlaps."""
-    overlap = _overlap(tracks.boxes, objects, config, size)
-    young = np.flatnonzero(tracks.hits <= config.image_motion_hits)  # it may move along with us, or be stationary
+    boxes, count = tracks.boxes, len(tracks)
+    young = (tracks.hits <= config.image_motion_hits).nonzero()[0]  # it may move along with us, or be stationary
+    overlap = _overlap(np.concatenate((boxes, tracks.last_box[young])), objects, config, size)
     if len(young):
-        overlap[young] = np.maximum(overlap[young], _overlap(tracks.last_box[young], objects, config, size))
+        overlap, of_young = overlap[:count], overlap[count:]
+        overlap[young] = np.maximum(overlap[young], of_young)
     positions, covs = objects.positions.astype(float), objects.position_covs.astype(float)
     distance = mahalanobis(tracks.state, tracks.position_covs, positions, covs)
     known = np.isfinite(distance)
     distance = np.where(known, distance, config.unknown_distance)
-    close = known & (distance < config.gate) & _similar_boxes(tracks.boxes, objects.boxes.astype(float))
-    classes, other_classes = tracks.classes[:, None], np.clip(objects.classes, 0, len(compatible) - 1)[None]
+    close = known & (distance < config.gate) & _similar_boxes(boxes, objects.boxes.astype(float))
+    classes = tracks.classes[:, None]
+    other_classes = np.minimum(np.maximum(objects.classes, 0), len(compatible) - 1)
     cost = 1 - overlap + 0.05 * np.minimum(distance, 20.0) + config.class_change_cost * (classes != other_classes)
     possible = (close | (overlap > config.min_iou)) & compatible[classes, other_classes]
     possible &= (distance < config.max_gate) | (overlap > 0.5)
@@ -102,9 +109,10 @@ def _matching_cost(
 def _similar_boxes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, M) bool: boxes of about one size whose centres are less than two sizes apart."""
     a_size, b_size = (np.sqrt(np.maximum((c[:, 2] - c[:, 0]) * (c[:, 3] - c[:, 1]), 1e-6)) for c in (a, b))
-    u, v = ((a[:, i] + a[:, j])[:, None] / 2 - (b[:, i] + b[:, j])[None] / 2 for i, j in ((0, 2), (1, 3)))
-    small, large = np.minimum(a_size[:, None], b_size[None]), np.maximum(a_size[:, None], b_size[None])
-    return np.asarray((u * u + v * v < 4 * large * large) & (large < 1.7 * small))
+    a_middle, b_middle = ((c[:, :2] + c[:, 2:]) / 2 for c in (a, b))
+    offset = np.square(a_middle[:, None] - b_middle)
+    small, large = np.minimum(a_size[:, None], b_size), np.maximum(a_size[:, None], b_size)
+    return np.asarray((offset[..., 0] + offset[..., 1] < 4 * large * large) & (large < 1.7 * small))
 
 
 def _overlap(boxes: np.ndarray, objects: Objects, config: TrackerConfig, size: tuple[int, int] | None) -> np.ndarray:
@@ -114,7 +122,7 @@ def _overlap(boxes: np.ndarray, objects: Objects, config: TrackerConfig, size: t
         return iou_matrix(boxes, others)
     height, width = size
     overlap = iou_matrix(np.clip(boxes, 0, (width, height, width, height)), others)
-    cut = np.flatnonzero(objects.truncated & (Edge.LEFT | Edge.RIGHT))
+    cut = (objects.truncated & SIDES).nonzero()[0]
     if len(cut):
         at_border = _border_overlap(boxes, others[cut], objects.truncated[cut], width, config.border_overlap)
         overlap[:, cut] = np.maximum(overlap[:, cut], at_border)
@@ -138,5 +146,5 @@ def _near_border(boxes: np.ndarray, width: int, truncated: np.ndarray) -> np.nda
     margin = boxes[:, 2] - boxes[:, 0]
     left = (boxes[:, 0] < margin) & (boxes[:, 2] > -margin)
     right = (boxes[:, 2] > width - margin) & (boxes[:, 0] < width + margin)
-    at_left, at_right = (truncated & Edge.LEFT) != 0, (truncated & Edge.RIGHT) != 0
+    at_left, at_right = (truncated & LEFT) != 0, (truncated & RIGHT) != 0
     return np.asarray((left[:, None] & at_left) | (right[:, None] & at_right))

@@ -26,21 +26,30 @@ def find_duplicates(
     """
     boxes = boxes.astype(float)
     overlap = iou_matrix(boxes, boxes)
-    weak = (scores[:, None] < config.weak_score_ratio * scores[None]) | (scores < distinct_score)[:, None]
-    loose = (overlap > config.weak_duplicate_iou) | _parts(boxes, config)
-    clash = same_class & ((overlap > config.duplicate_iou) | (weak & loose))
-    np.fill_diagonal(clash, False)
+    touching = same_class & (overlap > 0)
+    np.fill_diagonal(touching, False)
     found = np.zeros(len(boxes), bool)
-    rows = np.flatnonzero(clash.any(axis=1))
-    for row in rows[np.argsort(rank[rows], kind="stable")]:
-        better = (rank < rank[row]) & ~found
-        found[row] = (clash[row] & better).any()
+    rows = np.flatnonzero(touching.any(axis=1))  # few: all that follows is about these
+    if not len(rows):
+        return found
+    weak_below = distinct_score if np.ndim(distinct_score) == 0 else np.asarray(distinct_score)[rows]
+    boxes, scores, rank = boxes[rows], scores[rows], rank[rows].tolist()
+    overlap, touching = overlap[rows[:, None], rows], touching[rows[:, None], rows]
+    weak = (scores[:, None] < config.weak_score_ratio * scores) | (scores < weak_below)[:, None]
+    loose = (overlap > config.weak_duplicate_iou) | _parts(boxes, overlap, config)
+    clash = touching & ((overlap > config.duplicate_iou) | (weak & loose))
+    gone: set[int] = set()
+    others = [each.nonzero()[0].tolist() for each in clash]
+    for row in sorted((row for row, each in enumerate(others) if each), key=rank.__getitem__):
+        if any(rank[other] < rank[row] and other not in gone for other in others[row]):
+            gone.add(row)
+    found[rows[list(gone)]] = True
     return found
 
 
-def _parts(boxes: np.ndarray, config: TrackerConfig) -> np.ndarray:
+def _parts(boxes: np.ndarray, overlap: np.ndarray, config: TrackerConfig) -> np.ndarray:
     """(N, N) bool: one box lies in the other, and both stand at one height."""
     height = boxes[:, 3] - boxes[:, 1]
-    offset = np.abs(boxes[:, 3, None] - boxes[None, :, 3])
-    aligned = offset < config.part_alignment * np.minimum(height[:, None], height[None])
-    return np.asarray(aligned & (containment_matrix(boxes, boxes) > config.part_overlap))
+    offset = np.abs(boxes[:, 3, None] - boxes[:, 3])
+    aligned = offset < config.part_alignment * np.minimum(height[:, None], height)
+    return np.asarray(aligned & (containment_matrix(boxes, overlap) > config.part_overlap))

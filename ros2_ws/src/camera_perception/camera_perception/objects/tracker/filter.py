@@ -49,9 +49,10 @@ def predict(
         rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
         if len(rows):
             _predict_boxes_from_ground(tracks, rows, before[rows], camera, seconds, config.min_depth)
-    size = tracks.box[:, 2:, 0].mean(axis=1)
-    box_accel_std = np.repeat(config.box_accel_std * size[:, None], 4, axis=1)
-    tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std)
+    box_accel_std = (
+        config.box_accel_std * (tracks.box[:, 2, 0] + tracks.box[:, 3, 0]) / 2
+    )  # one for all four numbers of a box
+    tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std[:, None])
     tracks.ages = tracks.ages + (seconds > 0)
 
 
@@ -88,22 +89,21 @@ def _image_motion(tracks: Tracks, rows: np.ndarray, before: np.ndarray, camera: 
 
 def update_boxes(tracks: Tracks, rows: np.ndarray, objects: Objects, config: TrackerConfig) -> None:
     """Update tracks at rows with the boxes of their detections."""
-    value = center_and_size(objects.boxes)
-    var = (config.box_std_pixels + config.box_std_ratio * np.tile(value[:, 2:], 2)) ** 2
-    squared, predicted_var = np.square(value - tracks.box[rows, :, 0]), tracks.box_cov[rows, :, 0, 0]
-    nis = ((squared - predicted_var) / var).mean(axis=1)
+    value, box, cov = center_and_size(objects.boxes), tracks.box[rows], tracks.box_cov[rows]
+    var = np.square(config.box_std_pixels + config.box_std_ratio * value[:, [2, 3, 2, 3]])
+    nis = np.add.reduce((np.square(value - box[..., 0]) - cov[..., 0, 0]) / var, axis=1) / 4
     bounds = config.box_noise_min, config.box_noise_max
     noise = _learned(tracks.box_noise[rows], nis, config.noise_learning_rate, bounds)
     # A box that grows out of the image border has a large innovation, and is right.
-    tracks.box_noise[rows] = np.where(objects.truncated == 0, noise, config.box_noise_min)
-    sigma = np.sqrt(var * tracks.box_noise[rows, None])
-    tracks.box[rows], tracks.box_cov[rows] = update_scalars(tracks.box[rows], tracks.box_cov[rows], value, sigma)
+    noise = np.where(objects.truncated == 0, noise, config.box_noise_min)
+    tracks.box_noise[rows] = noise
+    tracks.box[rows], tracks.box_cov[rows] = update_scalars(box, cov, value, np.sqrt(var * noise[:, None]))
     tracks.last_box[rows] = objects.boxes
 
 
 def _learned(noise: np.ndarray, nis: np.ndarray, rate: float, bounds: tuple[float, float]) -> np.ndarray:
     """The noise factor after one more normalised innovation squared."""
-    return np.asarray(np.clip(noise + rate * (nis - noise), *bounds))
+    return np.asarray(np.minimum(np.maximum(noise + rate * (nis - noise), bounds[0]), bounds[1]))
 
 
 # Measurement updates on the road
@@ -125,10 +125,12 @@ def update_positions(
     known = np.isfinite(objects.positions[:, 0]) & np.isfinite(objects.position_covs).all(axis=(1, 2))
     rows, objects = (rows, objects) if known.all() else (rows[known], objects[known])
     first = ~np.isfinite(tracks.state[rows, 0])
-    if first.any():
+    if not first.any():
+        _update(tracks, rows, objects, stamp_ns, camera_position, config)
+    else:
         _initialise(tracks, rows[first], objects[first], camera_position, config)
-    if not first.all():
-        _update(tracks, rows[~first], objects[~first], stamp_ns, camera_position, config)
+        if not first.all():
+            _update(tracks, rows[~first], objects[~first], stamp_ns, camera_position, config)
     tracks.bias[rows] = config.bias_fraction * objects.position_covs
     tracks.last_position_ns[rows], tracks.position_methods[rows] = stamp_ns, objects.position_methods
 
@@ -155,7 +157,8 @@ def _update(
     config: TrackerConfig,
 ) -> None:
     reacquired = rows[stamp_ns - tracks.last_position_ns[rows] > 1e9 * config.reacquire_gap]
-    tracks.state_cov[reacquired, 2:4, 2:4] += config.reacquire_velocity_std**2 * np.eye(2)
+    if len(reacquired):
+        tracks.state_cov[reacquired, 2:4, 2:4] += config.reacquire_velocity_std**2 * np.eye(2)
     scale = _outlier_scale(tracks, rows, objects, config)
     by_height, direction, position, white_cov = _ground_measurements(objects, camera_position, config)
     white_cov *= scale[:, None, None]
@@ -174,10 +177,12 @@ def _outlier_scale(tracks: Tracks, rows: np.ndarray, objects: Objects, config: T
     innovation, predicted_cov = position - tracks.state[rows, :2], tracks.state_cov[rows, :2, :2]
     nis = np.einsum("ni,nij,nj->n", innovation, inverse(predicted_cov + white_cov), innovation) / 2
     bounds = config.position_noise_min, config.position_noise_max
-    tracks.position_noise[rows] = _learned(tracks.position_noise[rows], nis, config.noise_learning_rate, bounds)
-    outliers = rows[nis > config.outlier_nis * tracks.position_noise[rows]]
-    tracks.state_cov[outliers, 2:4, 2:4] += config.outlier_velocity_std**2 * np.eye(2)
-    scale = np.maximum(tracks.position_noise[rows], nis / config.outlier_nis)
+    noise = _learned(tracks.position_noise[rows], nis, config.noise_learning_rate, bounds)
+    tracks.position_noise[rows] = noise
+    outliers = rows[nis > config.outlier_nis * noise]
+    if len(outliers):
+        tracks.state_cov[outliers, 2:4, 2:4] += config.outlier_velocity_std**2 * np.eye(2)
+    scale = np.maximum(noise, nis / config.outlier_nis)
     return np.asarray(np.where(objects.truncated != 0, config.truncated_variance_factor * scale, scale))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from camera_perception.core.types import Detections, Objects
@@ -22,27 +20,34 @@ def with_track_state(
     """
     age_ns = stamp_ns - tracks.last_position_ns[rows]
     known = np.isfinite(tracks.state[rows, 0]) & (age_ns <= 1e9 * config.max_coast)
-    at, row = np.flatnonzero(known), rows[known]
-    objects = objects.with_rows(
-        slice(None),
-        track_ids=tracks.ids[rows],
-        ages=tracks.ages[rows],
-        classes=tracks.classes[rows],
-        light_states=published_light_scores(tracks)[rows],
+    at, row = known.nonzero()[0], rows[known]
+    state, bias = tracks.state[row], tracks.bias[row]
+    positions, position_covs = objects.positions.copy(), objects.position_covs.copy()
+    methods, all_velocities, velocity_covs = (
+        column.copy() for column in (objects.position_methods, objects.velocities, objects.velocity_covs)
     )
-    objects = objects.with_rows(
-        at,
-        positions=np.column_stack((tracks.state[row, :2], np.zeros(len(row)))),
-        position_covs=tracks.position_covs[row],
-        position_methods=tracks.position_methods[row],
-    )
-    velocities, covs = tracks.state[row, 2:4], tracks.velocity_covs(config.bias_time_constant)[row]
-    precise = np.trace(covs, axis1=1, axis2=2) < 2 * config.max_velocity_std**2
+    positions[at, :2], positions[at, 2] = state[:, :2], 0.0
+    position_covs[at], methods[at] = tracks.state_cov[row, :2, :2] + bias, tracks.position_methods[row]
+    # A position bias that changes over the time constant looks like a velocity.
+    velocities, covs = state[:, 2:4], tracks.state_cov[row, 2:4, 2:4] + bias / config.bias_time_constant**2
+    precise = covs[:, 0, 0] + covs[:, 1, 1] < 2 * config.max_velocity_std**2
     valid = (tracks.hits[row] >= config.min_velocity_hits) & precise
     if over_ground:
         prior_std = tracks.speed_prior_std[row]
         velocities, covs = shrink_stationary_velocities(velocities, covs, prior_std, config.stationary_prior)
-    return objects.with_rows(at[valid], velocities=velocities[valid], velocity_covs=covs[valid])
+    moving = at[valid]
+    all_velocities[moving], velocity_covs[moving] = velocities[valid], covs[valid]
+    return objects.with_columns(
+        track_ids=tracks.ids[rows],
+        ages=tracks.ages[rows].astype(np.int32),
+        classes=tracks.classes[rows].astype(np.int32),
+        light_states=published_light_scores(tracks)[rows].astype(np.float32),
+        positions=positions,
+        position_covs=position_covs,
+        position_methods=methods,
+        velocities=all_velocities,
+        velocity_covs=velocity_covs,
+    )
 
 
 def shrink_stationary_velocities(
@@ -82,4 +87,4 @@ def coasted_objects(tracks: Tracks, stamp_ns: int, config: TrackerConfig) -> Obj
         tracks.light_scores.astype(np.float32),
     )
     coasted, widths = np.ones(len(tracks), bool), tracks.ground_widths
-    return replace(Objects.of(predicted), coasted=coasted, truncated=tracks.truncated, ground_widths=widths)
+    return Objects.of(predicted).with_columns(coasted=coasted, truncated=tracks.truncated, ground_widths=widths)

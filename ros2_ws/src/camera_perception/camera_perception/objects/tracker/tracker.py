@@ -102,7 +102,7 @@ class ObjectTracker:
         )
         row_of[columns] = rows
         self._update_matched(tracks, rows, objects[columns], stamp_ns, camera)
-        new = np.flatnonzero((row_of < 0) & (objects.scores >= self._init_threshold(objects.classes)))
+        new = ((row_of < 0) & (objects.scores >= self._init_threshold(objects.classes))).nonzero()[0]
         if len(new):
             row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
             tracks = Tracks.concatenate((tracks, self._create(objects[new], stamp_ns, motion, camera)))
@@ -137,7 +137,7 @@ class ObjectTracker:
         config, speed = self.config, np.hypot(*tracks.state[:, 2:4].T)
         pedestrian = self._is_pedestrian[tracks.classes]
         accel_std = np.where(pedestrian, config.pedestrian_accel_std, config.accel_std)
-        accel_std *= np.clip(speed / config.full_accel_speed, config.min_accel_factor, 1.0)
+        accel_std *= np.minimum(np.maximum(speed / config.full_accel_speed, config.min_accel_factor), 1.0)
         return accel_std if motion is not None else np.hypot(accel_std, config.relative_accel_std)
 
     def _change_velocity_reference(self, tracks: Tracks, motion: EgoMotion | None, seconds: float) -> None:
@@ -156,11 +156,11 @@ class ObjectTracker:
         young = tracks.hits < self.config.merge_hits
         if not young.any():
             return tracks
-        classes, rank = tracks.classes, np.argsort(np.argsort(-tracks.hits))
+        classes, rank = tracks.classes, (-tracks.hits).argsort().argsort()
         lost = tracks.last_update_ns < tracks.last_update_ns.max()
-        weak = lost & (tracks.scores < self._distinct_score(tracks.classes))
+        weak = lost & (tracks.scores < self._distinct_score(classes))
         scores = np.where(weak, 0.0, tracks.scores)  # an object that scored high and is hidden now is no duplicate
-        same_class = self._may_be_duplicates[classes[:, None], classes[None]]
+        same_class = self._may_be_duplicates[classes[:, None], classes]
         duplicates = young & find_duplicates(tracks.boxes, same_class, rank, scores, 0.0, self.config)
         return tracks[~duplicates] if duplicates.any() else tracks
 
@@ -168,10 +168,10 @@ class ObjectTracker:
         """Without detections whose object a better detection shows already."""
         if len(objects) < 2:
             return objects
-        classes = np.clip(objects.classes, 0, len(self._may_be_duplicates) - 1)
+        classes = np.minimum(np.maximum(objects.classes, 0), len(self._may_be_duplicates) - 1)
         rank = np.empty(len(objects), int)
-        rank[np.argsort(-objects.scores, kind="stable")] = np.arange(len(objects))
-        same_class = self._may_be_duplicates[classes[:, None], classes[None]]
+        rank[(-objects.scores).argsort(kind="stable")] = np.arange(len(objects))
+        same_class = self._may_be_duplicates[classes[:, None], classes]
         distinct = self._distinct_score(objects.classes)
         duplicates = find_duplicates(objects.boxes, same_class, rank, objects.scores, distinct, self.config)
         return objects[~duplicates] if duplicates.any() else objects
@@ -210,8 +210,9 @@ class ObjectTracker:
         update_boxes(tracks, rows, objects, self.config)
         update_positions(tracks, rows, objects, stamp_ns, _camera_position(camera), self.config)
         update_lights(tracks, rows, objects, stamp_ns, self.config)
+        classes = np.minimum(np.maximum(objects.classes, 0), len(self._compatible) - 1)
         tracks.votes[rows] *= self.config.class_vote_decay
-        tracks.votes[rows, np.clip(objects.classes, 0, len(self._compatible) - 1)] += objects.scores
+        tracks.votes[rows, classes] += objects.scores
         tracks.last_update_ns[rows], tracks.scores[rows] = stamp_ns, objects.scores
         tracks.truncated[rows], tracks.ground_widths[rows] = objects.truncated, objects.ground_widths
         tracks.hits[rows] += 1
@@ -221,7 +222,7 @@ class ObjectTracker:
         config, age = self.config, (stamp_ns - tracks.last_update_ns) / 1e9
         slow = np.hypot(*tracks.state[:, 2:4].T) < config.full_accel_speed
         max_std = np.where(slow, config.max_position_std_stationary, config.max_position_std)
-        located = motion_known & (np.trace(tracks.state_cov[:, :2, :2], axis1=1, axis2=2) < max_std**2)
+        located = motion_known & (tracks.state_cov[:, 0, 0] + tracks.state_cov[:, 1, 1] < max_std**2)
         max_age = np.where(located, config.max_age_3d, config.max_age)
         confirmed = tracks.hits >= config.min_hits
         return np.asarray(age <= np.where(confirmed, max_age, config.tentative_lifetime))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from camera_perception.core.shared_memory import SHM
 from camera_perception.tools.bench.report import Table
-from camera_perception_ros.bench.process_stats import memory_mb
+from camera_perception_ros.bench.endpoints.process_stats import memory_mb
 
 SEGMENT = re.compile(r"fast(?:rtps|dds)_[0-9a-f]{16}_el")  # ports are opened by whoever sends to them
 HEAD = (

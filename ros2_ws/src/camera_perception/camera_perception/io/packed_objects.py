@@ -1,0 +1,82 @@
+"""The objects of a PerceptionFrame as bytes at once: a dict for every object takes four times as long to write.
+
+perception_frame.py and cdr.py write the same bytes from dicts; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import atan2, hypot, isfinite, nan
+from typing import Any
+
+import numpy as np
+
+from camera_perception.core.types import Objects
+from camera_perception.io.cdr import Packed
+
+# Of DetectedObject in order, with the length of a text in characters in front of "s"; "I" before it is its size, and
+# the one after the score counts the alternatives, of which there are none.
+CODES = "H I {}s f I ffff B I H ? ? B ddd ffff f f f ? ddd ? ffff"
+
+
+@dataclass(frozen=True)
+class PackedObjects(Packed):
+    """Rows of objects in the order in which they are published; see perception_frame.perception_fields.
+
+    names        by class index
+    over_ground  velocities are over the ground
+    """
+
+    objects: Objects
+    rows: Sequence[int]
+    names: Sequence[str]
+    over_ground: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def write(self, body: bytearray) -> None:
+        texts = [name.encode() + b"\0" for name in self.names]
+        for class_id, numbers in self._numbers():
+            text = texts[class_id] if 0 <= class_id < len(texts) else b"\0"
+            body += _packer(len(text), len(body) & 7)(class_id, len(text), text, *numbers)
+
+    def _numbers(self) -> Iterator[tuple[int, list[Any]]]:
+        """Class index, and all numbers behind the name, of each object."""
+        o, order = self.objects, np.array(self.rows, np.intp)
+        boxes = o.boxes.take(order, axis=0).astype(float)
+        low, high = boxes[:, :2], boxes[:, 2:]
+        shapes = np.concatenate(((low + high) / 2, high - low), axis=1).tolist()
+        singles = (o.classes, o.scores, o.truncated, o.track_ids & 0xFFFFFFFF, o.ages, o.coasted, o.position_methods)
+        tables = o.positions, o.position_covs.reshape(-1, 4), o.velocities, o.velocity_covs.reshape(-1, 4)
+        columns = (column.take(order).tolist() for column in (*singles, o.ground_widths))
+        rows = (table.take(order, axis=0).tolist() for table in tables)
+        for class_id, score, cut, track, age, coasted, method, width, shape, at, at_cov, speed, speed_cov in zip(
+            *columns, shapes, *rows
+        ):
+            x, y, _ = at
+            known, moving = isfinite(x) and isfinite(y), isfinite(speed[0]) and isfinite(speed[1])
+            yield (
+                class_id,
+                [
+                    score, 0, *shape, cut, track, min(age, 0xFFFF), coasted,
+                    known, method if known else 0, *at, *at_cov, width, hypot(x, y), atan2(y, x),
+                    moving, *speed, 0.0 if moving else nan, moving and self.over_ground, *speed_cov,
+                ],
+            )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _packer(text: int, start: int) -> Callable[..., bytes]:
+    """Pack of one object whose name has `text` bytes and which begins `start` bytes (modulo 8) into the message."""
+    layout, offset = "<", start
+    for group in CODES.format(text).split():
+        for code in [group] if group.endswith("s") else group:
+            size = text if code == group and group.endswith("s") else struct.calcsize(code)
+            gap = 0 if code.endswith("s") else -offset % size
+            layout += f"{gap}x{code}"
+            offset += gap + size
+    return struct.Struct(layout).pack
