@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,17 @@ class Plan:
     added       frames that are added for each network after it
     first       factor on the views of the configuration for the first network
     seeds       of choosing and training; one pair of networks each
+    workers     trainings at the same time
     """
 
     pool: tuple[Path, ...]
     test: tuple[Path, ...]
     start: int = 150
     added: int = 150
-    first: int = 2
+    first: int = 3
     seeds: tuple[int, ...] = (0, 1, 2)
     signals: tuple[str, ...] = SIGNALS
+    workers: int = 1
 
 
 def compare_mining(plan: Plan, out: Path, overrides: Sequence[str] = (), echo: Echo = print) -> Figures:
@@ -58,14 +62,17 @@ def compare_mining(plan: Plan, out: Path, overrides: Sequence[str] = (), echo: E
     best = launch.run(_first(config, plan, known), out / "first")
     figures = {"first": headlines(best, list(plan.test), out / "first/evaluation")}
     store = replayed(plan, best, out)
-    for seed in plan.seeds:
-        for how in ("random", "mined"):
-            chosen = _chosen(how, plan, store, names, known, seed)
-            run = with_data(replace(config, seed=seed), [*known, *chosen])
-            run.transfer.weights = str(best)
-            folder = out / f"{how}_{seed}"
-            figures[folder.name] = headlines(launch.run(run, folder), list(plan.test), folder / "evaluation")
-            echo(f"{folder.name}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures[folder.name].items()))
+    out.mkdir(parents=True, exist_ok=True)
+    runs = {}
+    for how, seed in product(("random", "mined"), plan.seeds):
+        chosen = _chosen(how, plan, store, names, known, seed)
+        runs[f"{how}_{seed}"] = run = with_data(replace(config, seed=seed), [*known, *chosen])
+        run.transfer.weights = str(best)
+    with ThreadPoolExecutor(plan.workers) as threads:  # each training is a process
+        trained = threads.map(lambda name: launch.run(runs[name], out / name), runs)
+        for name, checkpoint in zip(runs, trained):
+            figures[name] = headlines(checkpoint, list(plan.test), out / name / "evaluation")
+            echo(f"{name}: " + ", ".join(f"{figure} {value:.3f}" for figure, value in figures[name].items()))
             (out / "figures.json").write_text(json.dumps(figures, indent=1), "utf-8")
     (out / "table.md").write_text(table(figures), "utf-8")
     return figures
