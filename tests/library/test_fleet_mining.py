@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.bench.fleet import simulate
+from camera_perception.tools.bench.fleet_work import seconds_per_unit
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.fleet.compare.criteria import Criterion, judge, read_criteria
 from camera_perception.tools.fleet.compare.figures import figures
@@ -311,6 +312,13 @@ def test_the_page_of_a_run_is_served(tmp_path):
         running.shutdown()
     assert "2 units ok, 0 failed, 20 images" in text
     assert "flicker" in text
+
+
+@pytest.mark.parametrize(
+    ("ends", "workers", "expected"), [([5, 7, 9, 11], 1, 2.0), ([5, 6, 7, 8, 9, 10], 2, 1.0), ([9, 10, 10, 11], 2, 0.5)]
+)
+def test_seconds_per_unit_leave_out_the_start_of_each_worker(ends, workers, expected):
+    assert seconds_per_unit(ends, workers) == expected
 
 
 @pytest.mark.parametrize(
