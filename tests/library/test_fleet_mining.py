@@ -30,6 +30,7 @@ from camera_perception.tools.fleet.mining.choose import choose, ranks
 from camera_perception.tools.fleet.mining.mine import Mining, check_anonymized, mine
 from camera_perception.tools.fleet.mining.signals import load_pool, signals_of
 from camera_perception.tools.fleet.serve import server
+from camera_perception.tools.fleet.status import duration
 from camera_perception.tools.fleet.store.schema import DATA_TABLES, arrow_table, parquet_bytes
 from camera_perception.tools.fleet.store.storage import open_storage
 
@@ -312,6 +313,11 @@ def test_the_page_of_a_run_is_served(tmp_path):
         running.shutdown()
     assert "2 units ok, 0 failed, 20 images" in text
     assert "flicker" in text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (599, "599 s"), (3600, "60 min"), (90_000, "25.0 h")])
+def test_durations_have_a_fitting_unit(seconds, text):
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
