@@ -25,7 +25,7 @@ from camera_perception.tools.cli.app import app
 from camera_perception.tools.fleet.compare.criteria import Criterion, judge, read_criteria
 from camera_perception.tools.fleet.compare.figures import figures
 from camera_perception.tools.fleet.compare.frames import agreement
-from camera_perception.tools.fleet.compare.page import BEFORE, drawn_pair, verdict_rows
+from camera_perception.tools.fleet.compare.page import BEFORE, drawn_pair, heading, shown_slices, verdict_rows
 from camera_perception.tools.fleet.mining.choose import choose, ranks
 from camera_perception.tools.fleet.mining.mine import Mining, check_anonymized, mine
 from camera_perception.tools.fleet.mining.signals import load_pool, signals_of
@@ -118,6 +118,12 @@ def test_a_page_names_what_is_broken_and_sums_up_what_passed():
     ]  # fmt: skip
     assert "worse by more than 0.1" in rows[0][4]
     assert "passed, and 1 more" in rows[1][4]
+
+
+def test_slices_of_which_nothing_is_known_are_not_shown():
+    found = {"all": {"all": {}}, "speed": {"unknown": {}}, "weather": {"unknown": {}, "rainy": {}}, "camera": {}}
+    assert [heading(name) for name in shown_slices(found)] == ["All images", "By weather"]
+    assert heading("timeofday") == "By time of day"
 
 
 def test_what_both_runs_see_is_grey():

@@ -61,7 +61,7 @@ def _page(
         parts.append(f"<p class='bad'>in one run only: {escape(', '.join(alone))}</p>")
     meanings = "".join(f"<li><b>{f.name}</b>: {escape(f.text)}" for f in FIGURES)
     parts.append(f"<h2>Figures</h2><ul>{meanings}</ul>")
-    for name in SHOWN:
+    for name in shown_slices(new):
         parts.append(f"<h3>{heading(name)}</h3>{_slice_table(old.get(name, {}), new.get(name, {}))}")
     parts.append("<h2>Images that changed most</h2><p>Left: before; right: after. Grey: in both.</p>")
     parts += [f"<figure><img src='{escape(f)}'><figcaption>{escape(text)}</figcaption></figure>" for f, text in shown]
@@ -71,7 +71,12 @@ def _page(
 
 def heading(slice_name: str) -> str:
     """Title of the table of a slice."""
-    return "All images" if slice_name == "all" else f"By {slice_name}"
+    return "All images" if slice_name == "all" else f"By {slice_name.replace('timeofday', 'time of day')}"
+
+
+def shown_slices(found: Figures) -> list[str]:
+    """The slices worth a table: those of which something is known."""
+    return [name for name in SHOWN if set(found.get(name, {})) - {"unknown"}]
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
