@@ -108,6 +108,30 @@ def compare(
         typer.echo((out / "costs.md").read_text("utf-8"))
 
 
+def compare_mining(
+    pool: Annotated[list[Path], typer.Argument(help="Labelled folders to choose frames from; the first one is known")],
+    test: Annotated[list[Path], typer.Option("--test", help="Labelled folder to measure on; repeatable")],
+    out: Out,
+    words: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="Override of configs/mining.yaml, key=value; repeatable")
+    ] = None,
+    start: Annotated[int, typer.Option(help="Frames of the first folder that are known", min=1)] = 150,
+    added: Annotated[int, typer.Option(help="Frames to add", min=1)] = 150,
+    seeds: Annotated[int, typer.Option(help="Number of seeds; two trainings each", min=1)] = 3,
+    workers: Annotated[int, typer.Option(help="Trainings at the same time", min=1)] = 1,
+) -> None:
+    """Train small networks on mined frames and on as many random ones: figures.json, table.md. Rerun to resume.
+
+    perception-models compare-mining data/train data/city --test data/test --out runs/mining
+    """
+    with plain_errors():
+        from perception_models.experiments.mining import Plan, table
+        from perception_models.experiments.mining import compare_mining as run
+
+        plan = Plan(tuple(pool), tuple(test), start, added, seeds=tuple(range(seeds)), workers=workers)
+        typer.echo(table(run(plan, out, words or [], typer.echo)))
+
+
 def train_demo(
     overrides: Overrides = None,
     out: Out = Path("perception_models/zoo/demo"),
@@ -186,4 +210,4 @@ def _echo_once(text: str) -> None:
         typer.echo(text)
 
 
-COMMANDS = (train, distill, pretrain, search, compare, loop, train_demo)
+COMMANDS = (train, distill, pretrain, search, compare, compare_mining, loop, train_demo)

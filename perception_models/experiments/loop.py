@@ -55,6 +55,7 @@ class LoopConfig:
     store     run of the parent over the pool, from `camera-perception fleet replay`
     out       folder of this turn; the new model folder is OUT/model
     teachers  model folders that pre-label the mined frames
+    key       private key that signs the new model folder, from `camera-perception sign-model --new-key`; "": none
     people    wait for OUT/people, the labels that `perception-models import-labels` writes; else teachers are enough
     tool      format for people: cvat, label-studio, coco or yolo
     train     configuration of the training, and key=value overrides
@@ -70,6 +71,7 @@ class LoopConfig:
     engine: str = "onnxruntime"
     workers: int = 1
     teachers: list[str] = field(default_factory=list)
+    key: str = ""
     people: bool = False
     tool: str = "cvat"
     train: str = ""
@@ -116,6 +118,10 @@ def check(config: LoopConfig) -> None:
             raise SettingsError(f"{name}: is empty: give it in the configuration of the loop")
     if not (Path(config.parent) / "model.json").is_file():
         raise SettingsError(f"parent: {config.parent} is no model folder: give the folder that holds model.json")
+    if config.key:
+        from camera_perception.engines.serving.signature import private_key
+
+        private_key(Path(config.key))
     if not config.gates.val and not config.gates.drives:
         raise SettingsError("gates: neither val nor drives: nothing would show that the new model is better")
     if not config.teachers and not config.people:
@@ -203,6 +209,10 @@ def install(config: LoopConfig, candidate: Path, hard: Path, out: Path, gates: S
             f"\n## Descent\nParent: {parent['name']} {parent['version']}, ONNX {parent['onnx']['sha256'][:16]}. "
             f"Added: {frames} mined frames, listed in added_frames.csv.\n\nGates passed:\n{rows}\n"
         )
+    if config.key:
+        from camera_perception.engines.serving.signature import private_key, sign
+
+        sign(part, private_key(Path(config.key)))
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     return out

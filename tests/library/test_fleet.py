@@ -74,7 +74,9 @@ def test_a_broken_recording_is_a_row_with_its_reason(finished):
     _, found = query(finished, "select recording, reason, frames from runs where status = 'failed'")
     assert [(row[0].endswith("broken_0.mcap"), row[2]) for row in found] == [(True, 0)]
     assert "no complete message" in found[0][1]
-    assert "3 units ok, 1 failed, 18 images" in status_text(finished)
+    text = status_text(finished)
+    assert "3 units ok, 1 failed, 18 images" in text
+    assert text.splitlines()[-1] == f"failed: {found[0][0]}: {found[0][1]}"
 
 
 def test_a_finished_run_does_nothing_again(finished, model, drives, monkeypatch):

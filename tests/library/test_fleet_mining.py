@@ -20,14 +20,17 @@ from typer.testing import CliRunner
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.bench.fleet import simulate
+from camera_perception.tools.bench.fleet_work import seconds_per_unit
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.fleet.compare.criteria import Criterion, judge, read_criteria
 from camera_perception.tools.fleet.compare.figures import figures
 from camera_perception.tools.fleet.compare.frames import agreement
+from camera_perception.tools.fleet.compare.page import BEFORE, drawn_pair, heading, shown_slices, verdict_rows
 from camera_perception.tools.fleet.mining.choose import choose, ranks
 from camera_perception.tools.fleet.mining.mine import Mining, check_anonymized, mine
 from camera_perception.tools.fleet.mining.signals import load_pool, signals_of
 from camera_perception.tools.fleet.serve import server
+from camera_perception.tools.fleet.status import duration
 from camera_perception.tools.fleet.store.schema import DATA_TABLES, arrow_table, parquet_bytes
 from camera_perception.tools.fleet.store.storage import open_storage
 
@@ -88,6 +91,52 @@ def test_figures_by_hand(tmp_path):
     assert found["timeofday"]["night"]["images"] == 1
     assert found["timeofday"]["night"]["det_seg"] == 0.5
     assert found["all"]["all"]["images"] == 20
+
+
+def test_slices_by_speed_also_of_a_store_that_lacks_it(tmp_path):
+    fast = [frame("one", n, speed_mps=20.0, objects=2) for n in range(4)] + [frame("one", 4, speed_mps=0.1)]
+    storage = write_store(tmp_path / "run", frames=fast)
+    found = figures(storage)["speed"]
+    assert {value: row["images"] for value, row in found.items()} == {
+        "60 to 100 km/h": 4, "standing": 1, "unknown": 15,
+    }  # fmt: skip
+    assert found["60 to 100 km/h"]["objects"] == 2
+    for key in ("one", "two"):  # as an older version wrote it
+        old = arrow_table("frames", [frame(key, n) for n in range(IMAGES)]).drop_columns(["speed_mps"])
+        storage.write(f"frames/{key}.parquet", parquet_bytes(old))
+    assert figures(storage)["speed"]["unknown"]["images"] == 20
+
+
+def test_a_page_names_what_is_broken_and_sums_up_what_passed():
+    rule = Criterion("flicker", "recording", worse=0.1)
+    values = {"a/x": 0.2, "a/y": 0.25, "a/z": 0.5}
+    old, new = ({"recording": {k: {"images": 100, "flicker": v} for k, v in each.items()}} for each in (
+        dict.fromkeys(values, 0.2), values))  # fmt: skip
+    rows = verdict_rows(judge((rule,), old, new))
+    assert [row[:4] for row in rows] == [
+        ("flicker", "recording z", "0.200", "0.500"), ("flicker", "recording y", "0.200", "0.250"),
+    ]  # fmt: skip
+    assert "worse by more than 0.1" in rows[0][4]
+    assert "passed, and 1 more" in rows[1][4]
+
+
+def test_slices_of_which_nothing_is_known_are_not_shown():
+    found = {"all": {"all": {}}, "speed": {"unknown": {}}, "weather": {"unknown": {}, "rainy": {}}, "camera": {}}
+    assert [heading(name) for name in shown_slices(found)] == ["All images", "By weather"]
+    assert heading("timeofday") == "By time of day"
+
+
+def test_what_both_runs_see_is_grey():
+    image = np.zeros((360, 640, 3), np.uint8)
+    same = {"class_name": "car", "score": 0.5, "x0": 100.0, "y0": 100.0, "x1": 200.0, "y1": 200.0}
+    lost = {**same, "x0": 300.0, "x1": 400.0}
+    pair = drawn_pair(image, [same, lost], [same])
+    assert pair.shape == (360, 1280, 3)
+    left, right, changed = (pair[150, x].tolist() for x in (100, 740, 300))
+    assert left == right
+    assert left[0] == left[1] == left[2] > 100
+    assert np.argsort(changed).tolist() == np.argsort(BEFORE).tolist()
+    assert not pair[150, 940].any()
 
 
 @pytest.mark.parametrize(
@@ -270,6 +319,18 @@ def test_the_page_of_a_run_is_served(tmp_path):
         running.shutdown()
     assert "2 units ok, 0 failed, 20 images" in text
     assert "flicker" in text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (599, "599 s"), (3600, "60 min"), (90_000, "25.0 h")])
+def test_durations_have_a_fitting_unit(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "workers", "expected"), [([5, 7, 9, 11], 1, 2.0), ([5, 6, 7, 8, 9, 10], 2, 1.0), ([9, 10, 10, 11], 2, 0.5)]
+)
+def test_seconds_per_unit_leave_out_the_start_of_each_worker(ends, workers, expected):
+    assert seconds_per_unit(ends, workers) == expected
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,5 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch):
     sys.modules["ray"].init = fails
     with pytest.raises(ray_pool.StoreError, match="--ray auto: no cluster answers"):
         list(ray_pool.run_ray(iter([unit("a")]), Job("m", "e"), "out", 1, 60.0, "auto"))
+    with pytest.raises(ray_pool.StoreError, match="Ray did not start here .nobody there.: run again"):
+        list(ray_pool.run_ray(iter([unit("a")]), Job("m", "e"), "out", 1, 60.0, "local"))

@@ -78,7 +78,7 @@ def test_what_is_doubtful_goes_to_people_with_its_reason(labelled, tmp_path):
     path.write_text(json.dumps(frames))
     with zipfile.ZipFile(export_labels(labelled, tmp_path / "cvat", "cvat")) as archive:
         text = archive.read("annotations.xml").decode()
-    assert '<attribute name="doubt">low score</attribute>' in text
+    assert '<attribute name="reason">low score</attribute>' in text
     assert '<attribute name="score">0.400</attribute>' in text
     export_labels(labelled, tmp_path / "yolo", "yolo")
     assert len((tmp_path / "yolo/labels/a.txt").read_text().splitlines()) == 2

@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from camera_perception.core.errors import ModelError
 from perception_models.cli import app
 from perception_models.config import SettingsError, load_settings
 from perception_models.experiments import loop as module
@@ -68,6 +69,23 @@ def test_a_model_that_passes_is_made_and_names_its_parent_and_frames(config, ste
     assert "Parent: old 3, ONNX abababababababab. Added: 2 mined frames" in card
     assert "gate 1: 0.1 -> 0.2" in card
     assert (model / "added_frames.csv").read_text().splitlines()[1] == "a.jpg"
+
+
+def test_a_new_model_is_signed_where_a_key_is_given(config, steps, monkeypatch):
+    pytest.importorskip("cryptography", reason="needs cryptography: make setup")
+    from camera_perception.engines.serving.signature import new_key, verify
+
+    gates(monkeypatch, True)
+    public, model = new_key(config.parent / "loop.key"), config.parent / "out/model"
+    done = CliRunner().invoke(app, ["loop", str(config), f"key={config.parent / 'loop.key'}"])
+    assert done.exit_code == 0, done.output
+    verify(model, [str(public)])
+    (model / "MODEL_CARD.md").write_text("another\n")
+    with pytest.raises(ModelError, match=r"MODEL_CARD\.md"):
+        verify(model, [str(public)])
+    refused = CliRunner().invoke(app, ["loop", str(config), "key=nothing.key"])
+    assert refused.exit_code == 1
+    assert steps == ["mine", "label", "train", "export"]  # it was refused before the long part
 
 
 def test_a_model_that_a_gate_refuses_is_not_made(config, steps, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -23,6 +25,7 @@ from perception_models.training.search import run as searching
 from perception_models.training.search import trial as search_trial
 from perception_models.training.search.config import SearchConfig, read_plan
 from perception_models.training.search.run import open_study, search
+from perception_models.training.search.shared import ALIVE, exclusive
 from perception_models.training.search.trial import objective_history, train_trial
 
 # A fake training of four validations, best at lr 0.003; behaves by its name. Without site packages it starts at once.
@@ -50,6 +53,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> None:
     real = launch.command
     monkeypatch.setattr(launch, "command", command)
     monkeypatch.setattr(search_trial, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(searching, "WAIT", 0.02)
 
 
 def plan_file(folder: Path, **changes: object) -> Path:
@@ -100,6 +104,41 @@ def test_a_restarted_search_continues_and_repeats_interrupted_trials(tmp_path, m
     assert {t.user_attrs["folder"] for t in done} == {f"trial_{i:03d}" for i in range(4)}
     assert {t.params["optimizer.lr"] for t in done[2:]} == wanted
     assert len({t.params["optimizer.lr"] for t in done}) == 4  # the sampler does not repeat itself
+
+
+def test_workers_share_the_trials_of_a_search(tmp_path):
+    config, out = plan_file(tmp_path, pruner="none", trials=6), tmp_path / "out"
+    messages: dict[int, list[str]] = {0: [], 1: []}
+    with ThreadPoolExecutor(2) as workers:  # locks of files are between open files, not between processes
+        found = [workers.submit(search, config, out, [], messages[n].append) for n in messages]
+        assert len({each.result() for each in found}) == 1
+    trials = open_study(SearchConfig(), out).trials
+    assert {t.user_attrs["folder"] for t in trials} == {f"trial_{i:03d}" for i in range(6)}
+    assert {t.state for t in trials} == {optuna.trial.TrialState.COMPLETE}
+    assert len({t.params["optimizer.lr"] for t in trials}) == 6
+    assert sum(len(each) for each in messages.values()) == 2 + 6
+    assert len((out / "table.md").read_text().splitlines()) == 2 + 6
+
+
+def test_a_trial_of_a_living_worker_is_left_to_it(tmp_path):
+    config, out = plan_file(tmp_path, pruner="none", trials=2), tmp_path / "out"
+    out.mkdir()
+    study = open_study(SearchConfig(), out)
+    other = study.ask({"optimizer.lr": optuna.distributions.FloatDistribution(1e-5, 1.0, log=True)})
+    other.set_user_attr("folder", "trial_000")
+    messages: list[str] = []
+    with ThreadPoolExecutor(1) as worker:
+        with exclusive(out / "trial_000" / ALIVE):
+            mine = worker.submit(search, config, out, [], messages.append)
+            while len(messages) < 2:
+                time.sleep(0.02)
+            time.sleep(0.1)
+            assert not mine.done()
+            assert open_study(SearchConfig(), out).trials[0].state is optuna.trial.TrialState.RUNNING
+        mine.result()  # the other one died: its trial is resumed
+    done = [t for t in open_study(SearchConfig(), out).trials if t.state is optuna.trial.TrialState.COMPLETE]
+    assert {t.user_attrs["folder"] for t in done} == {"trial_000", "trial_001"}
+    assert other.params["optimizer.lr"] in {t.params["optimizer.lr"] for t in done}
 
 
 def test_a_pruned_training_is_stopped_at_once(tmp_path):

@@ -42,6 +42,7 @@ class SearchConfig:
     trials     number of trainings, including those stopped early
     pruner     stops bad trials: median (worse than the median at the same step), hyperband, none
     start      random trials before the sampler and the median pruner take over
+    storage    database of Optuna for workers on several machines; "": out/study.db, for those of one machine
     space      key of the training configuration: Range
     """
 
@@ -53,6 +54,7 @@ class SearchConfig:
     pruner: str = "median"
     start: int = 6
     seed: int = 0
+    storage: str = ""
     space: dict[str, Range] = field(default_factory=dict)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import optuna
@@ -13,37 +14,76 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from perception_models.training.search.config import Plan, SearchConfig, read_plan, suggest
 from perception_models.training.search.report import report
+from perception_models.training.search.shared import ALIVE, exclusive, is_held
 from perception_models.training.search.trial import Points, train_trial
+
+LOCK = "lock"  # held by the worker that takes the next trial
+WAIT = 1.0  # seconds, while other workers have all trials that are left
 
 
 def search(path: Path, out: Path, overrides: list[str], echo: Callable[[str], None] = print) -> Path:
     """Run all trials, then write table.md, search.png and best.yaml; returns best.yaml.
 
-    `out` holds study.db and one run folder per trial. Started again, the search continues where it stopped.
+    `out` holds study.db and one run folder per trial. Started again, the search continues where it stopped. Started
+    several times at once, on one machine or on a shared folder, the workers share the trials; those of a killed worker
+    are resumed by the others.
     """
     plan = read_plan(path, overrides)
     out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(plan.config, out)
-    _retry(study)
+    with exclusive(out / LOCK):
+        study = open_study(plan.config, out)
     echo(f"{_done(study)} of {plan.config.trials} trials done; each writes {out}/trial_NNN/output.txt")
     while _done(study) < plan.config.trials:
-        study.optimize(partial(_run_trial, plan=plan, out=out), n_trials=1)
-        echo(trial_line(study.trials[-1], plan.config.trials))
-    report(study, plan.config.objective, out)
+        with ExitStack() as stack:
+            trial = _claim(study, plan, out, stack)
+            if trial is None:
+                time.sleep(WAIT)
+                continue
+            _tell(study, trial, plan, out)
+        echo(trial_line(study.trials[trial.number], plan.config.trials))
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise RuntimeError(f"no training was completed: see {out}/trial_*/output.txt and search smaller ranges")
-    return write_best(study, plan, out)
+    with exclusive(out / LOCK):
+        report(study, plan.config.objective, out)
+        return write_best(study, plan, out)
+
+
+def _claim(study: optuna.Study, plan: Plan, out: Path, stack: ExitStack) -> Trial | None:
+    """The next trial, its folder locked until the stack ends; None when others have all that are left."""
+    with exclusive(out / LOCK):
+        _retry(study, out)
+        if _done(study) + _running(study) >= plan.config.trials:
+            return None
+        # Neither a restarted sampler nor that of another worker may repeat draws: the seed depends on their number.
+        seed = plan.config.seed + len(study.trials)
+        study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=plan.config.start, seed=seed, multivariate=True, constant_liar=True
+        )
+        trial = study.ask()
+        folder = trial.user_attrs.get("folder", f"trial_{trial.number:03d}")
+        stack.enter_context(exclusive(out / folder / ALIVE))
+        trial.set_user_attr("folder", folder)
+    return trial
+
+
+def _tell(study: optuna.Study, trial: Trial, plan: Plan, out: Path) -> None:
+    """Run a trial and record its result."""
+    try:
+        study.tell(trial, _run_trial(trial, plan, out))
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except BaseException:
+        study.tell(trial, state=TrialState.FAIL)  # it is tried again with the same values
+        raise
 
 
 def open_study(config: SearchConfig, out: Path) -> optuna.Study:
-    """The study in out/study.db, new or existing."""
-    # A restarted sampler must not repeat its draws, so its seed depends on the number of trials.
+    """The study in out/study.db, or in the database of the configuration; new or existing."""
     direction = optuna.study.StudyDirection[config.direction.upper()]
-    storage = f"sqlite:///{(out / 'study.db').resolve()}"
-    study = optuna.create_study(storage=storage, study_name="search", direction=direction, load_if_exists=True)
-    seed = config.seed + len(study.trials)
-    study.sampler = optuna.samplers.TPESampler(n_startup_trials=config.start, seed=seed, multivariate=True)
+    storage = config.storage or f"sqlite:///{(out / 'study.db').resolve()}"
+    name = out.resolve().name if config.storage else "search"
+    study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
     study.pruner = _pruner(config)
     return study
 
@@ -75,9 +115,7 @@ def _pruner(config: SearchConfig) -> optuna.pruners.BasePruner:
 
 def _run_trial(trial: Trial, plan: Plan, out: Path) -> float:
     config = plan.training(suggest(trial, plan.config.space))
-    folder = out / trial.user_attrs.get("folder", f"trial_{trial.number:03d}")
-    trial.set_user_attr("folder", folder.name)
-
+    folder = out / trial.user_attrs["folder"]
     reported = 0
 
     def should_stop(points: Points) -> bool:
@@ -96,17 +134,27 @@ def _run_trial(trial: Trial, plan: Plan, out: Path) -> float:
     return points[-1][1]
 
 
-def _retry(study: optuna.Study) -> None:
-    """Enqueue interrupted trials again, with the same values and the same folder."""
-    study_trials, dead = study.trials, (TrialState.RUNNING, TrialState.FAIL)
-    alive = {t.user_attrs.get("folder") for t in study_trials if t.state not in dead}
-    for trial in study_trials:
+def _retry(study: optuna.Study, out: Path) -> None:
+    """Enqueue trials whose worker was killed again, with the same values and the same folder."""
+    dead = [trial for trial in study.trials if trial.state is TrialState.FAIL or _is_dead(trial, out)]
+    numbers = {trial.number for trial in dead}
+    alive = {trial.user_attrs.get("folder") for trial in study.trials if trial.number not in numbers}
+    for trial in dead:
         if trial.state is TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
         folder = trial.user_attrs.get("folder")
-        if trial.state in dead and folder and folder not in alive:
+        if folder and folder not in alive:
             study.enqueue_trial(trial.params, user_attrs={"folder": folder})
             alive.add(folder)
+
+
+def _is_dead(trial: FrozenTrial, out: Path) -> bool:
+    folder = trial.user_attrs.get("folder")
+    return trial.state is TrialState.RUNNING and not (folder and is_held(out / folder / ALIVE))
+
+
+def _running(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
 def _done(study: optuna.Study) -> int:

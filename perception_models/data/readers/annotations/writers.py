@@ -24,13 +24,13 @@ LANE = "lane"
 
 @dataclass(frozen=True)
 class Box:
-    """One label: x0 y0 x1 y1 pixels, state of a traffic light or "", why it is doubtful or ""."""
+    """One label: x0 y0 x1 y1 pixels, state of a traffic light or "", reason why it is doubtful or ""."""
 
     name: str
     sides: tuple[float, float, float, float]
     score: float = 1.0
     state: str = ""
-    doubt: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Labels:
 
 
 def read_labels(folder: Path) -> list[Labels]:
-    """The labels of a folder in our layout, with the scores and doubts of `autolabel`."""
+    """The labels of a folder in our layout, with the scores and reasons of `autolabel`."""
     paths = [folder / "labels/det_20/det.json", folder / "labels/lane/lane.json"]
     if not any(path.is_file() for path in paths):
         raise DataError(f"{folder}: no labels/det_20/det.json: run `perception-models autolabel` first")
@@ -64,10 +64,10 @@ def read_labels(folder: Path) -> list[Labels]:
 
 def _box(label: Mapping[str, Any]) -> Box:
     attributes, sides = label.get("attributes") or {}, label["box2d"]
-    doubt = str(attributes.get("reason") or "doubtful") if attributes.get("ignored") else ""
+    reason = str(attributes.get("reason") or "doubtful") if attributes.get("ignored") else ""
     box = tuple(float(sides[side]) for side in ("x1", "y1", "x2", "y2"))
     score = float(attributes.get("score", 1.0))
-    return Box(str(label["category"]), box, score, str(attributes.get("trafficLightColor") or ""), doubt)  # type: ignore[arg-type]
+    return Box(str(label["category"]), box, score, str(attributes.get("trafficLightColor") or ""), reason)  # type: ignore[arg-type]
 
 
 # Out
@@ -90,7 +90,7 @@ def export_labels(folder: Path, out: Path, form: str) -> Path:
 
 
 def write_coco(labels: Sequence[Labels], out: Path) -> Path:
-    """COCO's JSON, with score and doubt of each annotation as further keys."""
+    """COCO's JSON, with score and reason of each annotation as further keys."""
     images: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for number, each in enumerate(labels, 1):
@@ -152,7 +152,7 @@ def write_label_studio(labels: Sequence[Labels], out: Path) -> Path:
             }
             value |= {"width": 100 * (x1 - x0) / width, "height": 100 * (y1 - y0) / height}
             result: dict[str, Any] = {"id": f"{each.image.stem}-{number}", "type": "rectanglelabels", "value": value}
-            result |= {"from_name": "label", "to_name": "image", "score": box.score, "meta": {"text": [box.doubt]}}
+            result |= {"from_name": "label", "to_name": "image", "score": box.score, "meta": {"text": [box.reason]}}
             results.append({**result, "original_width": width, "original_height": height})
         data = {"image": f"/data/local-files/?d=images/{each.image.name}"}
         tasks.append({"data": data, "predictions": [{"model_version": "autolabel", "result": results}]})
@@ -171,7 +171,7 @@ def write_yolo(labels: Sequence[Labels], out: Path) -> Path:
         for box in each.boxes:
             x0, y0, x1, y1 = box.sides
             row = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height
-            lines += [] if box.doubt else [f"{OBJECTS.index(box.name)} {' '.join(f'{v:.6f}' for v in row)}\n"]
+            lines += [] if box.reason else [f"{OBJECTS.index(box.name)} {' '.join(f'{v:.6f}' for v in row)}\n"]
         (out / "labels" / f"{each.image.stem}.txt").write_text("".join(lines), "utf-8")
     names = "".join(f"  {number}: {name}\n" for number, name in enumerate(OBJECTS))
     (out / "data.yaml").write_text(f"path: .\ntrain: images\nval: images\nnames:\n{names}", "utf-8")
@@ -187,7 +187,7 @@ WRITERS: dict[str, Callable[[Sequence[Labels], Path], Path]] = {
 
 
 def _attributes(box: Box) -> dict[str, str]:
-    named = {"trafficLightColor": box.state, "doubt": box.doubt}
+    named = {"trafficLightColor": box.state, "reason": box.reason}
     return {name: value for name, value in named.items() if value}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from camera_perception.tools.fleet.store.storage import StoreError, is_remote, o
 from camera_perception.tools.replay.source import camera_name, open_source
 
 Color = tuple[int, int, int]
+GREY = 190, 190, 190
 FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.38
 
 
@@ -48,14 +49,22 @@ def _topic(path: Path, camera: str) -> str | None:
         return next((topic for topic in bag.image_topics if camera_name(topic) == camera), camera)
 
 
-def draw_rows(image: np.ndarray, rows: Iterable[dict[str, Any]], color: Color, width: int = 640) -> np.ndarray:
-    """The image at this width with boxes; class and score stand where there is room, at large objects first."""
+def draw_rows(
+    image: np.ndarray, rows: Sequence[dict[str, Any]], color: Color, width: int = 640, faint: Collection[int] = ()
+) -> np.ndarray:
+    """The image at this width with boxes; class and score stand where there is room, at large objects first.
+
+    faint  indices of rows that are only shown as grey boxes
+    """
     scale = width / image.shape[1]
     drawn = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     labels: list[tuple[int, int, int]] = []  # left, baseline, right
-    for row in sorted(rows, key=lambda row: row["y0"] - row["y1"]):
+    for i in sorted(range(len(rows)), key=lambda i: (i not in faint, rows[i]["y0"] - rows[i]["y1"])):
+        row = rows[i]
         x0, y0, x1, y1 = (round(row[side] * scale) for side in ("x0", "y0", "x1", "y1"))
-        cv2.rectangle(drawn, (x0, y0), (x1, y1), color, 1, cv2.LINE_AA)
+        cv2.rectangle(drawn, (x0, y0), (x1, y1), GREY if i in faint else color, 1, cv2.LINE_AA)
+        if i in faint:
+            continue
         text, baseline = f"{row['class_name']} {row['score']:.2f}", max(y0 - 3, 9)
         end = x0 + cv2.getTextSize(text, FONT, FONT_SCALE, 1)[0][0]
         if all(end < left or x0 > right or abs(baseline - other) > 11 for left, other, right in labels):

@@ -8,18 +8,16 @@ from pathlib import Path
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.fleet.compare.figures import FIGURES, figures
-from camera_perception.tools.fleet.compare.page import STYLE
+from camera_perception.tools.fleet.compare.page import STYLE, heading, shown_slices
 from camera_perception.tools.fleet.status import status_text
 from camera_perception.tools.fleet.store.storage import Storage
-
-SLICES = ("all", "timeofday", "weather", "scene", "camera", "recording")
 
 
 def page(storage: Storage) -> str:
     """The HTML of a run."""
     found = figures(storage)
     parts = [f"<h1>{escape(storage.address)}</h1><pre>{escape(status_text(storage))}</pre>"]
-    parts += [f"<h3>by {name}</h3>{_table(found.get(name, {}))}" for name in SLICES]
+    parts += [f"<h3>{heading(name)}</h3>{_table(found.get(name, {}))}" for name in shown_slices(found)]
     parts.append("<ul>" + "".join(f"<li><b>{f.name}</b>: {escape(f.text)}" for f in FIGURES) + "</ul>")
     head = f"<meta charset='utf-8'><meta http-equiv='refresh' content='10'><title>Fleet</title><style>{STYLE}</style>"
     return f"<!doctype html><html lang='en'>{head}{''.join(parts)}</html>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 
-from camera_perception.core.text_table import text_table
 from camera_perception.tools.fleet.store.query import connect
 from camera_perception.tools.fleet.store.storage import Storage
 from camera_perception.tools.fleet.work.replay import STATUS, read_run
@@ -21,18 +20,26 @@ def status_text(storage: Storage) -> str:
         lines.append(_driver(json.loads(storage.read(STATUS))))
     connection = connect(storage)
     totals = connection.execute(TOTALS).fetchone()
-    lines.append("{} units ok, {} failed, {} images, {:.2f} h of driving, {:.2f} core hours, {:.1f} MB".format(*totals))
+    done, bad, images, driven, cpu, size = totals
+    times = f"{duration(driven)} of driving, {duration(cpu)} of CPU time"
+    lines.append(f"{done} units ok, {bad} failed, {images} images, {times}, {size:.1f} MB")
     failed = connection.execute(FAILED).fetchall()
-    if failed:
-        lines += ["", text_table(("recording", "part", "reason"), failed)]
+    lines += [f"failed: {name}{f' part {part}' if parts > 1 else ''}: {reason}" for name, part, parts, reason in failed]
     return "\n".join(lines)
 
 
 TOTALS = """select count(*) filter (status = 'ok'), count(*) filter (status != 'ok'), coalesce(sum(frames), 0),
-coalesce(sum(drive_seconds), 0) / 3600, coalesce(sum(cpu_seconds), 0) / 3600, coalesce(sum(bytes_out), 0) / 1e6
+coalesce(sum(drive_seconds), 0), coalesce(sum(cpu_seconds), 0), coalesce(sum(bytes_out), 0) / 1e6
 from runs"""
-FAILED = f"""select recording, part, reason from runs where status != 'ok'
+FAILED = f"""select recording, part, parts, reason from runs where status != 'ok'
 order by recording, part limit {FAILED_ROWS}"""
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, by their number."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 36_000 else f"{seconds / 3600:.1f} h"
 
 
 def _driver(status: dict[str, object]) -> str:

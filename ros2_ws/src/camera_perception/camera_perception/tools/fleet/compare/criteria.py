@@ -20,7 +20,7 @@ class Criterion:
     """One row of the file.
 
     figure        a name of FIGURES
-    slice         all, recording, camera, weather, scene or timeofday: the limit holds for each of its values
+    slice         all, recording, camera, weather, scene, timeofday or speed: the limit holds for each of its values
     value         only for this value of the slice; "": for all
     maximum       limit of the new run; minimum likewise
     worse         largest change in the bad direction, absolute

@@ -35,13 +35,18 @@ FIGURES = (
     Figure("det_seg", -1, "mean disagreement of boxes and segmentation"),
     Figure("height_error", -1, "median |log(height / typical height)| of objects with a position"),
 )
-SLICES = ("recording", "camera", "weather", "scene", "timeofday")
+SLICES = ("recording", "camera", "weather", "scene", "timeofday", "speed")
 
 _TALL = " ".join(f"when class_name = '{name}' then {height}" for name, height in HEIGHTS.items())
+# Standing; to 30 km/h; to 60 km/h; to 100 km/h.
+_SPEED = """case when f.speed_mps is null then 'unknown' when f.speed_mps < 0.5 then 'standing'
+  when f.speed_mps < 8.3 then 'below 30 km/h' when f.speed_mps < 16.7 then '30 to 60 km/h'
+  when f.speed_mps < 27.8 then '60 to 100 km/h' else 'above 100 km/h' end"""
 _PREPARE = f"""
 create temp table image as
 select f.unit, f.recording_id, f.recording, f.camera, f.frame, coalesce(f.weather, 'unknown') weather,
-  coalesce(f.scene, 'unknown') scene, coalesce(f.timeofday, 'unknown') timeofday, (f.error != '')::int as undecodable,
+  coalesce(f.scene, 'unknown') scene, coalesce(f.timeofday, 'unknown') timeofday, {_SPEED} speed,
+  (f.error != '')::int as undecodable,
   coalesce(f.objects, 0) objects, f.det_seg,
   coalesce(l.pair, 0) ego_lane
 from frames f left join (

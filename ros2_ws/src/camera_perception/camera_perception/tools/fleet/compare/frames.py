@@ -39,15 +39,23 @@ def agreements(before: Storage, after: Storage) -> dict[FrameKey, Agreement]:
 
 
 def agreement(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Agreement:
-    """Greedy matching by overlap of objects of one class."""
-    pairs = sorted(_overlaps(before, after), reverse=True)
-    old, new, both = set(range(len(before))), set(range(len(after))), 0.0
-    for _, i, j in pairs:
-        if i in old and j in new:
-            old.remove(i)
-            new.remove(j)
-            both += (before[i]["score"] + after[j]["score"]) / 2
-    return Agreement(both, sum(before[i]["score"] for i in old), sum(after[j]["score"] for j in new))
+    """Of the objects of one image."""
+    pairs = matches(before, after)
+    both = sum((before[i]["score"] + after[j]["score"]) / 2 for i, j in pairs.items())
+    old = (row["score"] for i, row in enumerate(before) if i not in pairs)
+    new = (row["score"] for j, row in enumerate(after) if j not in pairs.values())
+    return Agreement(both, sum(old), sum(new))
+
+
+def matches(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[int, int]:
+    """Index before: index after. Greedy matching by overlap of objects of one class."""
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, i, j in sorted(_overlaps(before, after), reverse=True):
+        if i not in found and j not in taken:
+            found[i] = j
+            taken.add(j)
+    return found
 
 
 def _overlaps(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[tuple[float, int, int]]:

@@ -76,11 +76,14 @@ def files_of(index: Index, table: str) -> list[str]:
 
 
 def _view(connection: Any, table: str, paths: list[str]) -> None:
-    if paths:
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        connection.execute(f"create view {table} as select * from read_parquet([{listed}])")
-    else:
+    """Files that an older version wrote lack columns: these are null."""
+    if not paths:
         connection.register(table, arrow_table(table, []))
+        return
+    connection.register(f"no_{table}", arrow_table(table, []))
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    files = f"read_parquet([{listed}], union_by_name = true)"
+    connection.execute(f"create view {table} as select * from {files} union all by name select * from no_{table}")
 
 
 def query(storage: Storage, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -31,6 +31,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "weather": ("string", "label of the scene head; null without it"),
         "scene": ("string", "label of the scene head, such as highway"),
         "timeofday": ("string", "label of the scene head, such as night"),
+        "speed_mps": ("float32", "speed of the vehicle by the recording's odometry, m/s; null without it"),
         "luminance": ("float32", "mean grey value of the image, 0..255"),
         "det_seg": ("float32", "disagreement of boxes and segmentation, 0..1; null without both heads"),
         "uncertainty": ("float32", "sum over detections of the entropy of their score, rare classes weigh more"),

@@ -24,14 +24,15 @@ from camera_perception.decode.heads import decode_all
 from camera_perception.engines import Engine
 from camera_perception.engines.select import load_engine
 from camera_perception.image.letterbox import Letterbox
-from camera_perception.io.bag_reader import Bag, is_bag
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.fleet.store.rows import Rows, rows_of
 from camera_perception.tools.fleet.store.schema import DATA_TABLES, arrow_table, parquet_bytes
 from camera_perception.tools.fleet.store.storage import StoreError, is_remote, open_storage
 from camera_perception.tools.fleet.work.embedding import OUTPUT, thumbnail, unit_vector
+from camera_perception.tools.fleet.work.sources import Speeds, camera_topics, opened
 from camera_perception.tools.fleet.work.units import Job, Unit
-from camera_perception.tools.replay.source import Arrival, Source, camera_name, open_source
+from camera_perception.tools.replay.replay import untracked
+from camera_perception.tools.replay.source import Arrival, Source
 
 DONE = "done"  # folder of the markers: a unit without one has not been done
 WARM_UP = 30  # images before a slice that only warm up the tracker
@@ -93,8 +94,9 @@ class Performer:
 
     def _rows(self, unit: Unit, path: Path) -> Rows:
         rows: Rows = {table: [] for table in DATA_TABLES}
+        speeds = Speeds(path)
         for topic in camera_topics(path, self.job.camera):
-            source = open_source(path, topic)
+            source = opened(path, topic)
             key = {"unit": unit.key, "recording": unit.recording.address}
             key |= {"recording_id": unit.recording.fingerprint, "camera": source.camera}
             for some in self._camera_rows(source, unit, key):
@@ -102,6 +104,8 @@ class Performer:
                     rows[table] += more
         if not rows["frames"]:
             raise ValueError("the recording holds no images")
+        for frame in rows["frames"]:
+            frame["speed_mps"] = speeds.at(frame["stamp_ns"])
         return rows
 
     def _camera_rows(self, source: Source, unit: Unit, key: Mapping[str, Any]) -> Iterator[Rows]:
@@ -115,8 +119,10 @@ class Performer:
             if number < first - WARM_UP:
                 continue
             if source.separate:
-                pipeline.reset()
-            rows = _image_rows(pipeline, tap, arrival, {**key, "frame": number, "stamp_ns": arrival.stamp_ns})
+                pipeline = Pipeline(self.spec, self.engine, source.calibration)
+                pipeline.on_outputs = tap
+            named = {**key, "frame": number, "stamp_ns": arrival.stamp_ns}
+            rows = _image_rows(pipeline, tap, arrival, named, source.separate)
             if number >= first:
                 yield rows
 
@@ -144,27 +150,15 @@ class Tap:
         return [float(value) for value in vector]
 
 
-def _image_rows(pipeline: Pipeline, tap: Tap, arrival: Arrival, key: Mapping[str, Any]) -> Rows:
+def _image_rows(pipeline: Pipeline, tap: Tap, arrival: Arrival, key: Mapping[str, Any], separate: bool) -> Rows:
     try:
         seen = pipeline.run(arrival.frame())
     except BadImage as error:
         return {"frames": [{**key, "file": arrival.name, "width": 0, "height": 0, "error": str(error)}]}
+    seen = untracked(seen) if separate else seen
     rows = rows_of(key, arrival.name, seen, pipeline.spec, tap.candidates)
     rows["frames"][0]["embedding"] = tap.embedding_of(seen.frame.image)
     return rows
-
-
-def camera_topics(path: Path, camera: str | None) -> list[str | None]:
-    """The image topics to process: the one asked for, else one per camera; [None] where there are no topics."""
-    if not is_bag(path):
-        return [None]
-    if camera is not None:
-        return [camera]
-    with Bag(path) as bag:
-        by_name = {camera_name(topic): topic for topic in reversed(bag.image_topics)}  # raw before compressed
-    if not by_name:
-        raise ValueError("the recording has no image topic")
-    return [by_name[name] for name in sorted(by_name)]
 
 
 def part_of(length: int, part: int, parts: int) -> tuple[int, int]:

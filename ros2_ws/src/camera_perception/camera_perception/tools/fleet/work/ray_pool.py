@@ -80,6 +80,8 @@ def connect(address: str, cpus: int) -> Any:
         ray.init(**options)
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, by its version
         reason = str(error)[:200]
+        if address == "local":
+            raise StoreError(f"Ray did not start here ({reason}): run again when the machine is less busy") from error
         raise StoreError(f"--ray {address}: no cluster answers ({reason}): start one, or --ray local") from error
     return ray
 

@@ -21,7 +21,8 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v")
 EDGE = 1 << 16  # bytes at both ends of a file that go into its fingerprint: an mcap file ends with its index
 # What decides the results: a change there makes a new run.
 CODE = ("core", "geometry", "image", "lanes", "engines", "io", "objects", "decode", "pipeline.py",
-        "tools/replay/source.py", "tools/fleet/store/rows.py", "tools/fleet/work/perform.py")  # fmt: skip
+        "tools/replay/source.py", "tools/replay/independence.py", "tools/fleet/store/rows.py",
+        "tools/fleet/work/perform.py", "tools/fleet/work/sources.py")  # fmt: skip
 
 
 @dataclass(frozen=True)
