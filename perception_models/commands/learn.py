@@ -10,7 +10,6 @@ import typer
 
 from perception_models.commands.options import (
     Config,
-    Data,
     Limit,
     Out,
     Overrides,
@@ -94,8 +93,10 @@ def compare(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="List of runs, such as perception_models/configs/compare_tasks.yaml")
     ],
-    data: Data,
     out: Out,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Labelled data to evaluate on; repeatable. Default: `test` of the file")
+    ] = None,
     overrides: Overrides = None,
     limit: Limit = None,
 ) -> None:
@@ -104,7 +105,7 @@ def compare(
         from perception_models.experiments.compare import compare as run
         from perception_models.experiments.compare import table
 
-        typer.echo(table(run(config, data, out, overrides or [], typer.echo, limit)))
+        typer.echo(table(run(config, data or [], out, overrides or [], typer.echo, limit)))
         typer.echo((out / "costs.md").read_text("utf-8"))
 
 

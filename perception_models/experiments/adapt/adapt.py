@@ -179,6 +179,7 @@ def adapt(
     report |= {name: asdict(figures) for name, figures in pairs.items() if figures is not None}
     (out / "report.json").write_text(json.dumps(report, indent=1), "utf-8")
     if not found.share:
+        shutil.rmtree(out / "model", ignore_errors=True)
         return None
     save(found, parent, out)
     return write_model(out / "adapted.safetensors", out, parent, about or {}, card(parent, task, found), echo)

@@ -203,12 +203,11 @@ def section(data: Path, sets: Sequence[RealSet], chosen: Sequence[Failure], fold
     ]
     counts = ", ".join(f"{len(each.pictures)} of {each.name}" for each in sets)
     return (
-        f"{HEADING}\nThe worst real pictures, the worst of each set in turn, of {counts}, without crowds and portraits. "
-        "Those of COCO and Open Images were held out of training, those of drive.ai were not. Green: found; yellow: "
-        "missed; red: reported, but not there; blue-grey: kinds that are not labelled in this set; white: lane lines; "
-        "tinted: drivable. The mosaic over heads and plates was added for this card.\n\n| picture | what is wrong | credit |\n|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
+        f"{HEADING}\nThe worst real pictures, the worst of each set in turn, of {counts}, without crowds and "
+        "portraits. Those of COCO and Open Images were held out of training, those of drive.ai were not. Green: found; "
+        "yellow: missed; red: reported, but not there; blue-grey: kinds that are not labelled in this set; white: lane "
+        "lines; tinted: drivable. The mosaic over heads and plates was added for this card.\n\n"
+        "| picture | what is wrong | credit |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 
