@@ -107,8 +107,8 @@ def in_words(each: RealSet, number: int, outputs: Sequence[Output]) -> str:
         judged = metrics.judge(*output.relative(kind), boxes, ignored[kind])
         large = judged.heights >= LEAST_HEIGHT
         missed, false = int((~judged.found(REPORTED) & large).sum()), judged.false(REPORTED)
-        parts += [f"{missed} of {int(large.sum())} {NAMES[kind][large.sum() > 1]} missed"] if missed else []
-        parts += [f"{false} false {NAMES[kind][false > 1]}"] if false else []
+        parts += [f"{missed} of {int(large.sum())} {NAMES[kind][int(large.sum() > 1)]} missed"] if missed else []
+        parts += [f"{false} false {NAMES[kind][int(false > 1)]}"] if false else []
     width = size_of(each.pictures[number].path)[1]
     jumping = sum(metrics.jump(points, width) > metrics.JUMP for points in output.lines or ()) if each.road_lines else 0
     parts += [f"{jumping} lines that jump"] if jumping else []

@@ -104,7 +104,7 @@ def adapt_network(parent: Parent, task: Task, settings: Settings, run: Path, ech
     judge = Judge(parent.spec, samples_of(task.held))
     judge_old = Judge(parent.spec, evenly(samples_of(task.before), MOST_OLD), "old images") if task.before else None
     start, old_start = judge(parent.net), judge_old(parent.net) if judge_old else None
-    echo(f"held out, {len(judge.samples)} images: {in_words(start)}")
+    echo(f"on {len(judge.samples)} held-out image{'s' * (len(judge.samples) != 1)}: {in_words(start)}")
     tuned = fine_tuned(parent, task, settings, run)
     share, net, end, refused = 0.0, parent.net, start, ""
     for retreat in RETREATS:
