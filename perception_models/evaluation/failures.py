@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from camera_perception.tools.privacy.detector import CASCADES, detect_faces
+from camera_perception.tools.privacy.detector import CASCADES, cascade, detect_faces
 from camera_perception.tools.privacy.regions import Region, Settings, region_of
 from perception_models.data.curation.sources import open_source
 from perception_models.data.files import DataError, read_image
@@ -157,8 +157,7 @@ def regions_of(
         for kind, name in (("person", "person"), ("vehicle", "car")):
             rows, scores = output.of(kind)
             boxes += [(box, name) for box in rows[scores >= COVERED]]
-    cascades = [cv2.CascadeClassifier(f"{cv2.data.haarcascades}{name}") for name in CASCADES]
-    boxes += [(box, "face") for box in detect_faces(image, cascades)]
+    boxes += [(box, "face") for box in detect_faces(image, [cascade(name) for name in CASCADES])]
     whole = replace(settings, whole=True)
     chosen = [whole if name == "person" and _lies(box) else settings for box, name in boxes]
     regions = [region_of(box, name, size, each) for (box, name), each in zip(boxes, chosen)]
