@@ -210,6 +210,22 @@ def adapt(
     typer.echo(f"{model}: load it on the vehicle with the service ~/load_model, or launch with model:={model}")
 
 
+def adapt_study(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Study, such as perception_models/configs/school/adapt_settings.yaml")
+    ],
+    out: Out,
+    overrides: Overrides = None,
+    runs: Annotated[int, typer.Option(help="Maximum adaptations to make now; 0: all that are missing", min=0)] = 0,
+) -> None:
+    """Adapt with few images again and again and measure on others: table.md. Rerun to resume."""
+    with plain_errors():
+        from perception_models.config import load_settings
+        from perception_models.experiments.adapt.study import StudyConfig, study
+
+        typer.echo(study(load_settings(StudyConfig, config, overrides), out, runs, typer.echo))
+
+
 def _train(
     overrides: list[str] | None,
     config: Path | None,
@@ -235,4 +251,4 @@ def _echo_once(text: str) -> None:
         typer.echo(text)
 
 
-COMMANDS = (train, adapt, distill, pretrain, search, compare, loop, train_demo)
+COMMANDS = (train, adapt, adapt_study, distill, pretrain, search, compare, loop, train_demo)

@@ -1,9 +1,4 @@
-"""What a few labelled images bring, and which settings bring most: adaptation as a table over held-out sets.
-
-python -m perception_models.experiments.adapt.study perception_models/configs/school/adapt_settings.yaml -o OUT
-
-Every result is kept in OUT; run again to resume.
-"""
+"""perception-models adapt-study: what a few labelled images bring, and which settings bring most, as a table."""
 
 from __future__ import annotations
 
@@ -12,12 +7,10 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
-from perception_models.commands.options import Overrides, plain_errors
 from perception_models.config import SettingsError, load_settings
 from perception_models.data.registry import open_dataset
 from perception_models.experiments.adapt.adapt import (
@@ -87,23 +80,11 @@ class Case:
         return f"{self.camera}_{self.setting}_{self.count}_{self.seed}".replace(" ", "_")
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.command()
-def main(
-    config: Annotated[Path, typer.Argument(help="Study, such as perception_models/configs/school/adapt_settings.yaml")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder; holds the results so far")],
-    overrides: Overrides = None,
-    runs: Annotated[int, typer.Option(help="Maximum adaptations to make now; 0: all that are missing", min=0)] = 0,
-) -> None:
-    """Adapt a network with few images again and again, and measure it on others: table.md."""
-    with plain_errors():
-        typer.echo(study(load_settings(StudyConfig, config, overrides), out, runs, typer.echo))
-
-
 def study(config: StudyConfig, out: Path, most: int = 0, echo: Echo = print) -> str:
-    """Make the missing adaptations, at most `most` (0: all); write and return the table of those that are there."""
+    """Adapt a network with few images again and again, and measure it on others.
+
+    Make the missing adaptations, at most `most` (0: all); write and return the table of those that are there.
+    """
     parent = _parent(config, out, echo)
     judges = _Judges(config, parent)
     made = 0
@@ -250,7 +231,3 @@ def _cell(values: list[float]) -> str:
 def _old(results: list[dict[str, Any]], part: str) -> str:
     values = [each["forgotten"][part]["mean"] for each in results if "forgotten" in each]
     return _cell(values) if values else ""
-
-
-if __name__ == "__main__":
-    app()
