@@ -133,7 +133,7 @@ def failures(
     Covering misses some heads: look at every picture before you publish it.
     """
     with plain_errors():
-        from perception_models.evaluation.failures import failures as run
+        from perception_models.experiments.failures import failures as run
 
         for path in run(model, data, teachers or data / "teachers", engine=engine):
             typer.echo(path)

@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("openvino", reason="needs openvino: make setup")
 
 from perception_models.data.files import DataError
-from perception_models.evaluation import failures as module
-from perception_models.evaluation.failures import Failure, choose, hide, in_words, regions_of, replace_section
 from perception_models.evaluation.real.output import Output
 from perception_models.evaluation.real.sets import Picture, RealSet, box_array
+from perception_models.experiments import failures as module
+from perception_models.experiments.failures import Failure, choose, hide, in_words, regions_of, replace_section
 
 SIZE = (200, 300)
 PERSON, CAR = [20, 60, 50, 150], [100, 80, 220, 160]

@@ -52,11 +52,7 @@ def mask(folder: Path, name: str, values: np.ndarray) -> Path:
 
 def value(each: RealSet, found: dict, measure: str, column: str = MODEL) -> float:
     outputs = {name: {each.name: out} for name, out in found.items()}
-    table = [
-        *rows.table_rows([each], outputs),
-        *mistakes.mistake_rows([each], outputs),
-        *heads.head_rows([each], outputs),
-    ]
+    table = [*rows.table_rows([each], outputs), *mistakes.mistake_rows([each], outputs)]
     return next(row.values[column] for row in table if row.measure == measure)
 
 

@@ -23,7 +23,7 @@ from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.temporal import plan_regions
 from perception_models.data.files import read_image
 from perception_models.evaluation.real import teachers
-from perception_models.evaluation.real.heads import MIN_COVERED, covered_fraction, heads_of, held_out
+from perception_models.evaluation.real.mistakes import MIN_COVERED, covered_fraction, heads_of, held_out
 from perception_models.evaluation.real.output import Output
 from perception_models.evaluation.real.rows import size_of, truth
 from perception_models.evaluation.real.run import teacher_outputs

@@ -20,7 +20,6 @@ from perception_models.data.readers.traffic_lights import LightCrops
 from perception_models.evaluation.metrics.lights import record_crop, summarise
 from perception_models.evaluation.model import MIN_SCORES, Predictor, open_model
 from perception_models.evaluation.real import teachers
-from perception_models.evaluation.real.heads import head_rows
 from perception_models.evaluation.real.mistakes import mistake_rows
 from perception_models.evaluation.real.output import Network, Output, from_observations
 from perception_models.evaluation.real.pandaset import pandaset_drive
@@ -74,8 +73,7 @@ def realbench(
     with open_model(model, engine, {"objects": MIN_SCORES["objects"]}) as opened:
         network = model_network(opened)
         outputs = {MODEL: {each.name: run_set(network, each, "model") for each in sets}, **outputs}
-        rows = table_rows(sets, outputs) + mistake_rows(sets, outputs) + head_rows(sets, outputs)
-        rows += crop_rows(opened, data / CROPS)
+        rows = table_rows(sets, outputs) + mistake_rows(sets, outputs) + crop_rows(opened, data / CROPS)
         metadata["model"] = model_metadata(opened.spec)
     rows += drive_rows(data / PANDASET, model, engine)
     sheets = [path for each in sets for path in _sheets(out, each, outputs)]
