@@ -13,17 +13,7 @@ pytest.importorskip("openvino", reason="needs openvino: make setup")
 pytest.importorskip("trackeval", reason="needs trackeval: make setup")
 
 from camera_perception.core.types import Detections
-from perception_models.evaluation.real import (
-    heads,
-    metrics,
-    mistakes,
-    pandaset,
-    privacy_recall,
-    rows,
-    run,
-    sets,
-    teachers,
-)
+from perception_models.evaluation.real import metrics, mistakes, pandaset, privacy_recall, rows, run, sets, teachers
 from perception_models.evaluation.real.output import KINDS, Output, objects_only
 from perception_models.evaluation.real.rows import MODEL
 from perception_models.evaluation.real.sets import Picture, RealSet, box_array
