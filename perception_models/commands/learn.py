@@ -10,7 +10,6 @@ import typer
 
 from perception_models.commands.options import (
     Config,
-    Data,
     Limit,
     Out,
     Overrides,
@@ -94,8 +93,10 @@ def compare(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="List of runs, such as perception_models/configs/compare_tasks.yaml")
     ],
-    data: Data,
     out: Out,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Labelled data to evaluate on; repeatable. Default: `test` of the file")
+    ] = None,
     overrides: Overrides = None,
     limit: Limit = None,
 ) -> None:
@@ -104,7 +105,7 @@ def compare(
         from perception_models.experiments.compare import compare as run
         from perception_models.experiments.compare import table
 
-        typer.echo(table(run(config, data, out, overrides or [], typer.echo, limit)))
+        typer.echo(table(run(config, data or [], out, overrides or [], typer.echo, limit)))
         typer.echo((out / "costs.md").read_text("utf-8"))
 
 
@@ -185,6 +186,70 @@ def loop(
     typer.echo(f"{model}: load it on the vehicle with the service ~/load_model, or launch with model:={model}")
 
 
+def adapt(
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Labelled images of your camera, as for train; repeatable. 20 are a start"),
+    ],
+    out: Out,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Other settings than those that proved best, key=value: steps=240"),
+    ] = None,
+    parent: Annotated[Path, typer.Option(help="Model folder to adapt")] = Path("perception_models/zoo/demo"),
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint from which --parent was exported")] = Path(
+        "perception_models/zoo/checkpoints/demo.safetensors"
+    ),
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labelled images of before, to mix in against forgetting, and to measure it; repeatable"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the new model")] = "adapted",
+    version: Annotated[str, typer.Option(help="Version of the new model")] = "0.1.0",
+    license: Annotated[str, typer.Option(help="Licence of the new weights, by that of your images")] = "not stated",
+) -> None:
+    """Adapt a model to a new camera with a few labelled images, in minutes: OUT/model. Run again to resume.
+
+    The last quarter of the images is held out. The new model is written only if nothing is worse on them than with the
+    old one; otherwise exit status 1, and the old model remains the better one. OUT/report.json has the figures.
+
+    Examples:
+
+    perception-models adapt --data pictures/roof_camera --out models/roof
+
+    perception-models adapt --data labels/roof --replay data/old --name roof --license MIT --out models/roof
+    """
+    with plain_errors():
+        from perception_models.config import load_settings
+        from perception_models.experiments.adapt.adapt import adapt as run
+        from perception_models.experiments.adapt.adapt import open_parent
+        from perception_models.experiments.adapt.settings import Settings
+
+        settings = load_settings(Settings, None, overrides or [])
+        about = {"name": name, "version": version, "license": license}
+        model = run(data, out, open_parent(parent, checkpoint), settings, replay or [], about, typer.echo)
+    if model is None:
+        typer.echo(f"nothing better was found on the held-out images: keep using {parent}, or label more images")
+        raise typer.Exit(1)
+    typer.echo(f"{model}: load it on the vehicle with the service ~/load_model, or launch with model:={model}")
+
+
+def adapt_study(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Study, such as perception_models/configs/school/adapt_settings.yaml")
+    ],
+    out: Out,
+    overrides: Overrides = None,
+    runs: Annotated[int, typer.Option(help="Maximum adaptations to make now; 0: all that are missing", min=0)] = 0,
+) -> None:
+    """Adapt with few images again and again and measure on others: table.md. Rerun to resume."""
+    with plain_errors():
+        from perception_models.config import load_settings
+        from perception_models.experiments.adapt.study import StudyConfig, study
+
+        typer.echo(study(load_settings(StudyConfig, config, overrides), out, runs, typer.echo))
+
+
 def _train(
     overrides: list[str] | None,
     config: Path | None,
@@ -210,4 +275,4 @@ def _echo_once(text: str) -> None:
         typer.echo(text)
 
 
-COMMANDS = (train, distill, pretrain, search, compare, compare_mining, loop, train_demo)
+COMMANDS = (train, adapt, adapt_study, distill, pretrain, search, compare, compare_mining, loop, train_demo)

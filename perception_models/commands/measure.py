@@ -120,4 +120,24 @@ def realbench(
             publish(out, page)
 
 
-COMMANDS = (evaluate, attack, explain, realbench)
+def failures(
+    model: Annotated[Path, typer.Option(help="Model folder")] = Path("perception_models/zoo/demo"),
+    data: Annotated[Path, typer.Option(help="Folder with pictures/")] = SHARED,
+    teachers: Annotated[
+        Path | None, typer.Option(help="Folder with yolox_nano.onnx, which covers people; default: teachers/ in --data")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Inference engine, as in evaluate")] = "onnxruntime",
+) -> None:
+    """Put the ten worst real pictures into MODEL/failures and into the model card: small, heads and plates covered.
+
+    Covering misses some heads: look at every picture before you publish it.
+    """
+    with plain_errors():
+        from perception_models.experiments.failures import failures as run
+
+        for path in run(model, data, teachers or data / "teachers", engine=engine):
+            typer.echo(path)
+        typer.echo(f"{model / 'MODEL_CARD.md'} names them: look at all of them before you publish them")
+
+
+COMMANDS = (evaluate, attack, explain, realbench, failures)

@@ -42,9 +42,11 @@ class Mix:
 def open_mix(
     entries: Sequence[Mapping[str, Any]], cache_dir: Path | str | None = None, cache_size: tuple[int, int] = (384, 640)
 ) -> Mix:
-    """Data sets from a configuration; each entry has kind, path and, optionally, weight, only, repeat, reader options.
+    """Data sets from a configuration; each entry has kind, path and, optionally, weight, rows, only, repeat, reader
+    options.
 
     weight     relative to the other entries; default: its number of images
+    rows       indices of the images to use, in any data set; default: all
     only       labels to keep, see LabelSubset
     repeat     draws images of rare objects more often, see Repeated
     cache_dir  where decoded copies of at most cache_size (height, width) are kept; None: read the files every time
@@ -59,7 +61,7 @@ def open_mix(
 
 def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple[int, int]) -> tuple[Samples, float]:
     text = repr(sorted(entry.items()))
-    weight, only, repeat = (entry.pop(name, None) for name in ("weight", "only", "repeat"))
+    weight, rows, only, repeat = (entry.pop(name, None) for name in ("weight", "rows", "only", "repeat"))
     try:
         kind, path = entry.pop("kind"), entry.pop("path")
     except KeyError as error:
@@ -67,11 +69,13 @@ def _open_entry(entry: dict[str, Any], cache_dir: Path | str | None, size: tuple
     samples = open_dataset(kind, path, **entry)
     if orphans := list(getattr(samples, "orphans", ())):
         logging.getLogger(__name__).warning("%s: %d labels without image, such as %s", path, len(orphans), orphans[0])
-    weight = float(len(samples) if weight is None else weight)
+    weight = float(len(samples if rows is None else rows) if weight is None else weight)
     if cache_dir is not None:
         samples = cached(samples, Path(cache_dir), size, repr(non_default_options(kind, entry)))
     else:
         samples = Tolerant(samples)
+    if rows is not None:
+        samples = Rows(samples, rows)
     if repeat:
         samples = Repeated(samples, repeat)
     return (LabelSubset(samples, only) if only else samples), weight
@@ -94,6 +98,25 @@ class Tolerant:
             except DataError as error:
                 self._skipped.add(index, error)
                 index = (index + 1) % len(self.samples)
+
+
+class Rows:
+    """Some images of a data set, by index."""
+
+    def __init__(self, samples: Samples, rows: Sequence[int]):
+        if not rows or min(rows) < 0 or max(rows) >= len(samples):
+            raise DataError(f"rows={list(rows)[:5]}...: expected indices of 0 to {len(samples) - 1}")
+        self.samples, self.rows, self.files = samples, list(rows), samples.files
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [self.samples.names[row] for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[self.rows[index]]
 
 
 class LabelSubset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
@@ -79,12 +79,14 @@ def _reader(kind: str) -> Any:
     return getattr(import_module(f"perception_models.data.readers.{module}"), name)
 
 
-def find_datasets(*folders: Path | str, split: str = "val") -> dict[str, tuple[str, Samples]]:
-    """(kind, data set) by name, of folders or of their children.
+def find_datasets(*folders: Path | str | Mapping[str, Any], split: str = "val") -> dict[str, tuple[str, Samples]]:
+    """(kind, data set) by name, of folders or of their children, or of entries {kind, path, options of the reader}.
 
     split  the part of data sets that have several
     """
-    entries = [entry for folder in folders for entry in find_entries(folder, split)]
+    entries: list[dict[str, Any]] = []
+    for folder in folders:
+        entries += [dict(folder)] if isinstance(folder, Mapping) else find_entries(folder, split)
     return {name: (e["kind"], open_dataset(**e)) for name, e in name_entries(entries).items()}
 
 
@@ -155,10 +157,10 @@ def _annotations(folder: Path, split: str) -> Path:
     return matching[0]
 
 
-def name_entries(entries: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+def name_entries(entries: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Entries by the name of their folder or file, with as many parent folders as needed to be unique."""
     paths = {Path(entry["path"].removesuffix(".json")).resolve(): entry for entry in entries}
-    named: dict[str, dict[str, str]] = {}
+    named: dict[str, dict[str, Any]] = {}
     for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):
         named = {"/".join(path.parts[-depth:]): entry for path, entry in paths.items()}
         if len(named) == len(paths):

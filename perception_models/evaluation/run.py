@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ PROTOCOLS = ("own", "yolop")
 
 def evaluate(
     model: Path | str,
-    data: Sequence[Path | str],
+    data: Sequence[Path | str | Mapping[str, Any]],
     out: Path | str,
     protocol: str = "own",
     limit: int | None = None,
@@ -35,7 +35,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a model folder, ONNX file or checkpoint on labelled data; write and return the metrics.
 
-    data      labelled folders, traffic_light_crops, KITTI, or parents of such
+    data      labelled folders, traffic_light_crops, KITTI, or parents of such, or entries as of data.val
     protocol  "own", or "yolop": adds the metrics that papers on BDD100K report
     limit     maximum images per data set, evenly spaced
     mirrored  flip every image horizontally

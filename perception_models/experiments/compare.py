@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from perception_models.training.checkpoint import load_network
 from perception_models.training.config import TrainConfig
 
 Metrics = dict[str, dict[str, float]]  # run: headline: value
+Data = Path | str | Mapping[str, Any]  # folder, or entry as of data.val
 
 
 @dataclass
@@ -26,12 +27,17 @@ class CompareConfig:
     base   configuration of every run, a file beside this one
     words  key=value overrides for every run
     runs   name of the run: its own key=value overrides, in which {out} is the folder of all runs, so that a run can use
-           the checkpoint of an earlier one; the others are compared with the first run
+           the checkpoint of an earlier one; the others are compared with the first run. Runs that pretrain
+           (pretrain.hidden) have no figures
+    test   data to evaluate on, entries as of data.val; default: --data
+    attack adds the figures on images attacked by FGSM with these strengths, grey levels of 255
     """
 
     base: str = "demo.yaml"
     words: list[str] = field(default_factory=list)
     runs: dict[str, list[str]] = field(default_factory=dict)
+    test: list[dict[str, Any]] = field(default_factory=list)
+    attack: list[float] = field(default_factory=list)
 
 
 def compare(
@@ -46,23 +52,30 @@ def compare(
     config = load_settings(CompareConfig, path)
     if not config.runs:
         raise SettingsError(f"{path}: runs is empty: give each run a name and its key=value overrides")
+    sets: list[Data] = [*data] or [*config.test]
+    if not sets:
+        raise SettingsError(f"{path}: no data to evaluate on: give --data FOLDER, or the entries of `test`")
     metrics: Metrics = {}
     checkpoints: dict[str, Path] = {}
     for name, words in config.runs.items():
         echo(f"run {name}")
         run_words = [word.replace("{out}", str(out)) for word in (*config.words, *words, *overrides)]
-        checkpoints[name] = best = launch.run(
-            load_settings(TrainConfig, path.parent / config.base, run_words), out / name
-        )
-        metrics[name] = headlines(best, data, out / name / "evaluation", limit)
+        settings = load_settings(TrainConfig, path.parent / config.base, run_words)
+        best = launch.run(settings, out / name)
+        if settings.pretrain.hidden:
+            continue
+        checkpoints[name] = best
+        metrics[name] = headlines(best, sets, out / name / "evaluation", limit, config.attack)
         (out / "figures.json").write_text(json.dumps(metrics, indent=1), "utf-8")
         (out / "table.md").write_text(table(metrics), "utf-8")
     (out / "costs.md").write_text(cost_table(costs(checkpoints)), "utf-8")
     return metrics
 
 
-def headlines(best: Path, data: list[Path], out: Path, limit: int | None = None) -> dict[str, float]:
-    """Headline metrics over all data sets, evaluated once per checkpoint."""
+def headlines(
+    best: Path, data: Sequence[Data], out: Path, limit: int | None = None, strengths: Sequence[float] = ()
+) -> dict[str, float]:
+    """Headline metrics over all data sets, evaluated once per checkpoint; if attacked: "METRIC, fgsm STRENGTH"."""
     cache, stamp = out / "headlines.json", best.stat().st_mtime_ns
     if cache.exists() and (known := json.loads(cache.read_text("utf-8")))["checkpoint"] == stamp:
         return dict(known["figures"])
@@ -70,6 +83,11 @@ def headlines(best: Path, data: list[Path], out: Path, limit: int | None = None)
 
     sets = evaluate(best, data, out, limit=limit)["datasets"]
     metrics: dict[str, float] = sets.get("all", next(iter(sets.values())))["headlines"]
+    if strengths:
+        from perception_models.evaluation.robustness.attack import attack
+
+        attacked = attack(best, data, out, strengths, steps=1, limit=limit)
+        metrics |= {f"{name}, {row}": value for row, figures in attacked.items() for name, value in figures.items()}
     cache.write_text(json.dumps({"checkpoint": stamp, "figures": metrics}, indent=1), "utf-8")
     return metrics
 

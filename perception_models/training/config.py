@@ -86,16 +86,18 @@ class OptimizerConfig:
 class PhaseConfig:
     """A part of the run with a subset of tasks or frozen parts; without phases everything is trained throughout.
 
-    until      end of the phase, as a fraction 0..1 of all views
-    tasks      tasks to train; empty: all
-    frozen     prefixes of parameters to freeze, such as backbone or heads.lanes
-    alternate  train one task per step, in turn
+    until       end of the phase, as a fraction 0..1 of all views
+    tasks       tasks to train; empty: all
+    frozen      prefixes of parameters to freeze, such as backbone or heads.lanes
+    alternate   train one task per step, in turn
+    hold_norms  batch norms keep and use the statistics they have: those of a few images are poor
     """
 
     until: float = 1.0
     tasks: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     alternate: bool = False
+    hold_norms: bool = False
 
 
 @dataclass

@@ -22,7 +22,7 @@ from perception_models.training.config import TrainConfig
 from perception_models.training.loader import TrainingBatches, loader
 from perception_models.training.log import RunLogger
 from perception_models.training.optimization.average import AveragedNetwork
-from perception_models.training.optimization.optimizer import build_optimizer, freeze, set_learning_rate
+from perception_models.training.optimization.optimizer import build_optimizer, freeze, hold_norms, set_learning_rate
 from perception_models.training.optimization.precision import choose
 from perception_models.training.optimization.schedule import (
     Step,
@@ -113,6 +113,8 @@ class Trainer:
         phase = phase_at(self.config.phases, step.progress)
         self.wrapped.train()
         freeze(self.net, phase.frozen)
+        if phase.hold_norms:
+            hold_norms(self.net)
         set_learning_rate(self.optimizer, learning_rate(self.config.optimizer, step))
         batch = harden(self.net, batch, self.config.adversarial)
         losses = self._backward(batch, tasks_at(phase, TASKS, step.number), step)

@@ -447,3 +447,14 @@ def test_heads_that_anonymize_covers_are_counted(tmp_path):
     name, heads, covered, recall, pixels = privacy_recall.measure(each.name, found, First())
     assert (name, heads, covered, recall) == ("set", 2, 1, 0.5)
     assert 2 < pixels < 8
+
+
+@pytest.mark.parametrize(("name", "share"), [("a set", 3 / 6), ("COCO people", 3 / 5)])
+def test_the_benchmark_counts_covered_heads(name, share, tmp_path):
+    """Two people are found, a vehicle covers the head of another, one is below the score; of COCO only names with 7."""
+    people = [[30 * i, 10, 30 * i + 20, 70] for i in range(5)]
+    other = picture(tmp_path, "000006", size=(100, 160), targets={"person": box_array(people[:1])})
+    each = RealSet(name, (picture(tmp_path, "000007", size=(100, 160), targets={"person": box_array(people)}), other))
+    boxes = [*people[:2], [88, -30, 114, 40], people[4]]
+    seen = objects_only(boxes, [0.9, 0.9, 0.9, 0.1], ["person", "person", "car", "person"])
+    assert value(each, {MODEL: [seen, output()]}, "heads that anonymize covers") == pytest.approx(share)

@@ -8,8 +8,7 @@ it, in the middle. CamVid's people are those that tiled YOLOX confirms (sets.py)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,16 +24,13 @@ from camera_perception.tools.privacy.regions import Region, Settings
 from camera_perception.tools.privacy.temporal import plan_regions
 from perception_models.data.files import read_image
 from perception_models.evaluation.real import teachers
+from perception_models.evaluation.real.mistakes import MIN_COVERED, covered_fraction, heads_of, held_out
 from perception_models.evaluation.real.output import Output
 from perception_models.evaluation.real.rows import truth
 from perception_models.evaluation.real.run import teacher_outputs
 from perception_models.evaluation.real.sets import RealSet, evenly, read_sets
 
 SETS = ("CamVid day", "CamVid dusk", "PandaSet front", "COCO people")
-MIN_HEIGHT = 48.0  # pixels of a person; below, nobody can be recognised
-HEAD_HEIGHT, HEAD_WIDTH = 1 / 8, 1 / 2  # of a person's box
-MIN_COVERED = 0.9  # of the pixels of a head
-HELD_OUT = "7"  # last character of the names of COCO pictures that no model is trained on
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -60,13 +56,6 @@ def main(
     rows = [measure(each.name, evenly(people_of(each, outputs), most), detector) for each, outputs in zip(sets, found)]
     detector.close()
     typer.echo(text_table(("set", "heads", "covered", "recall", "pixels covered, %"), rows))
-
-
-def held_out(each: RealSet) -> RealSet:
-    """The set; of COCO only the pictures that are for validation."""
-    if each.name != "COCO people":
-        return each
-    return replace(each, pictures=tuple(p for p in each.pictures if p.name.endswith(HELD_OUT)))
 
 
 def people_of(each: RealSet, confirmed: Sequence[Output] | None) -> list[tuple[Path, list[np.ndarray]]]:
@@ -102,23 +91,6 @@ def regions_of(path: Path, detector: Detector) -> list[Region]:
     """What anonymize covers in a single picture."""
     detected = detect(lambda: read_image(path), 0, detector)
     return plan_regions([detected], detector.names, Settings(hold=0.0))[0] or []
-
-
-def heads_of(people: np.ndarray) -> Iterator[np.ndarray]:
-    """(4,) box of the head of each person that is high enough; people (N, 4) x0 y0 x1 y1."""
-    for x0, y0, x1, y1 in people.astype(float):
-        if y1 - y0 >= MIN_HEIGHT:
-            side = (1 - HEAD_WIDTH) / 2 * (x1 - x0)
-            yield np.array((x0 + side, y0, x1 - side, y0 + HEAD_HEIGHT * (y1 - y0)))
-
-
-def covered_fraction(box: np.ndarray, regions: Sequence[Region]) -> float:
-    """Fraction of the pixels of a box that any region covers."""
-    x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
-    mask = np.zeros((max(y1 - y0, 1), max(x1 - x0, 1)), bool)
-    for region in regions:
-        mask[max(region.y0 - y0, 0) : max(region.y1 - y0, 0), max(region.x0 - x0, 0) : max(region.x1 - x0, 0)] = True
-    return float(mask.mean())
 
 
 if __name__ == "__main__":

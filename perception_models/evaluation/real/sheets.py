@@ -56,10 +56,15 @@ def penalty(each: RealSet, number: int, found: Mapping[str, Sequence[Output]]) -
     return float(total + (each.dry and output.weather in ("rainy", "snowy")))
 
 
-def draw(each: RealSet, number: int, found: Mapping[str, Sequence[Output]]) -> np.ndarray:
-    """(H, W, 3) uint8 BGR overlay of the model's output on one picture."""
+def draw(
+    each: RealSet, number: int, found: Mapping[str, Sequence[Output]], pixels: np.ndarray | None = None
+) -> np.ndarray:
+    """(H, W, 3) uint8 BGR overlay of the model's output on one picture.
+
+    pixels  drawn over instead of those of the file, such as a copy whose faces are covered
+    """
     output, picture = found[MODEL][number], each.pictures[number]
-    image = read_image(picture.path)
+    image = read_image(picture.path) if pixels is None else pixels.copy()
     if output.road.size:
         road = cv2.resize(output.road, image.shape[1::-1], interpolation=cv2.INTER_NEAREST) == 1
         image[road] = (image[road] * 0.65 + np.array((70, 150, 40)) * 0.35).astype(np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from perception_models.training.checkpoint import load_network
 
 def attack(
     checkpoint: Path,
-    data: Sequence[Path],
+    data: Sequence[Path | str | Mapping[str, Any]],
     out: Path,
     strengths: Sequence[float],
     steps: int = 10,
@@ -53,7 +53,9 @@ def attack(
     return metrics
 
 
-def _samples(data: Sequence[Path], limit: int | None, size: tuple[int, int]) -> Iterator[Sample]:
+def _samples(
+    data: Sequence[Path | str | Mapping[str, Any]], limit: int | None, size: tuple[int, int]
+) -> Iterator[Sample]:
     """Evenly spaced samples of labelled data at the input size; crops of single traffic lights are skipped."""
     for name, (kind, samples) in find_datasets(*data).items():
         if kind != "traffic_light_crops":

@@ -48,3 +48,10 @@ def freeze(net: nn.Module, prefixes: list[str]) -> None:
     for name, module in net.named_modules():
         if name.startswith(tuple(prefixes)):
             module.eval()
+
+
+def hold_norms(net: nn.Module) -> None:
+    """Keep and use the statistics of all batch norms, until the next `net.train()`."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

@@ -47,7 +47,7 @@ class PrivacyDetector:
         self.names, self.min_score = (*spec.classes, "face"), min_score
         self._thresholds = {"objects": min_score}
         self._preprocess = Preprocessor(spec.input)
-        self._cascades = [_cascade(name) for name in CASCADES] if faces else []
+        self._cascades = [cascade(name) for name in CASCADES] if faces else []
 
     def __call__(self, image: np.ndarray) -> Detections:
         """(H, W, 3) uint8 BGR -> detections; classes are indices into `names`, light states are left out."""
@@ -162,7 +162,8 @@ def detect_faces(image: np.ndarray, cascades: list[Any]) -> np.ndarray:
     return np.array(corners, np.float32).reshape(-1, 4)
 
 
-def _cascade(name: str) -> Any:
+def cascade(name: str) -> Any:
+    """A face detector of OpenCV by the name of its file; ModelError where it is not installed."""
     folder = getattr(getattr(cv2, "data", None), "haarcascades", "/usr/share/opencv4/haarcascades/")
     path = Path(folder) / name
     if not path.is_file():
