@@ -102,6 +102,13 @@ runpy.run_module("perception_models", run_name="__main__")
 """
 
 
+def test_onnx_on_a_vehicle_is_that_of_the_tests_with_the_packages_of_ubuntu_22_04(repository):
+    """There NumPy is 1.21: newer versions of onnx would have pip replace it."""
+    files = repository / "requirements/quantize.txt", repository / "tests/nvidia/ubuntu_22_04.txt"
+    here, there = ({line for line in file.read_text().splitlines() if line.startswith("onnx==")} for file in files)
+    assert here == there != set()
+
+
 def test_quantize_runs_with_a_vehicle_s_packages_and_frames_of_a_recording(model, tmp_path, repository):
     bag = write_drive(tmp_path / "drive", 4)
     names = {line.partition("==")[0] for line in (repository / "requirements/vehicle.txt").read_text().split()}
