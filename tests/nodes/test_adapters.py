@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from dataclasses import replace
 
@@ -10,7 +11,16 @@ import message_packages
 import numpy as np
 import pytest
 import yaml
-from driving import RELIABLE, Listener, camera_info, image_message, parameters, ros_arguments, start_node
+from driving import (
+    RELIABLE,
+    Listener,
+    camera_info,
+    image_message,
+    parameters,
+    process_environment,
+    ros_arguments,
+    start_node,
+)
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
@@ -277,12 +287,16 @@ def test_other_processes_receive_what_a_camera_process_publishes(
 
     values = {"model": tiny_model, "engine": "onnxruntime", "autostart": "true", "camera_pose": POSE}
     arguments = ros_arguments(**values, adapters="[autoware, vision_msgs]")
-    log = tmp_path / "camera.log"
-    process = start_node("camera_node", "-r", "__ns:=/camera/front", *arguments, log=log)
+    log, env = tmp_path / "camera.log", {**process_environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = start_node("camera_node", "-r", "__ns:=/camera/front", *arguments, log=log, env=env)
+
+    def ended() -> bool:
+        return process.poll() is not None or "[ERROR]" in log.read_text()
+
     try:
         timer = outside.create_timer(0.05, send)
-        spin_until(lambda: all(each.messages for each in found) or process.poll() is not None, what="both messages")
-        assert process.poll() is None, log.read_text()
+        spin_until(lambda: all(each.messages for each in found) or ended(), what="both messages")
+        assert not ended(), log.read_text()
         assert [each.messages[-1].header.frame_id for each in found] == ["base_link"] * 2
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         labels = Listener(outside, LabelInfo, f"{name}/label_info", latched)
