@@ -2,6 +2,7 @@
 
     python deploy/check_images.py                 # names, and every pip layer resolved for its platform: a minute
     python deploy/check_images.py --build         # also installs the layers and runs the library there
+    python deploy/check_images.py --build --stage fleet
     python deploy/check_images.py --offline       # names only
 
 Ends with a table of what was checked how; exit status 1 when something is wrong. Needs PyYAML.
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,7 @@ PLATFORMS = {
     "x86-tensorrt": ("3.12", "x86_64"),
     "jetson": ("3.10", "aarch64"),
     "jetson-7": ("3.12", "aarch64"),
+    "fleet": ("3.12", "x86_64"),
 }
 # Stubs on PyPI that fetch the libraries from NVIDIA's own index when they are installed.
 STUBS = ("tensorrt-cu12",)
@@ -61,11 +64,26 @@ def apt_names(body: str) -> list[str]:
     return [word.partition("=")[0] for call in calls for word in call.split() if not word.startswith("-")]
 
 
+def chain(stage: str, found: dict[str, tuple[str, str]]) -> list[str]:
+    """The stage and those it stands on, lowest first."""
+    base = found[stage][0]
+    return [*(chain(base, found) if base in found else []), stage]
+
+
+def image_of(stage: str, found: dict[str, tuple[str, str]]) -> str:
+    """The image from a registry at the bottom of a stage."""
+    return found[chain(stage, found)[0]][0]
+
+
+def pip_calls(body: str) -> list[list[str]]:
+    """Arguments of each `pip install` of a stage."""
+    return [call.split() for call in re.findall(r"pip install ([^&\n]*)", body)]
+
+
 def pip_requirements(body: str, repository: Path) -> list[str]:
     """Requirements that a stage installs from the registry: those of files, and those named."""
     found: list[str] = []
-    for call in re.findall(r"pip install ([^&]*)", body):
-        words = call.split()
+    for words in pip_calls(body):
         for index, word in enumerate(words):
             if words[index - 1] == "-r":
                 lines = (repository / "requirements" / Path(word).name).read_text("utf-8").splitlines()
@@ -84,7 +102,8 @@ def check_names(text: str, known: dict[str, dict[str, object]]) -> list[Row]:
     for stage, (base, body) in found.items():
         if base not in found:
             rows.append(_base_row(stage, base, known))
-        rows += [_apt_row(stage, name, known) for name in apt_names(body)]
+        debian = "bookworm" in image_of(stage, found)
+        rows += [_apt_row(stage, name, debian, known) for name in apt_names(body)]
     return rows
 
 
@@ -96,9 +115,10 @@ def _base_row(stage: str, base: str, known: dict[str, dict[str, object]]) -> Row
     return Row(stage, f"FROM {base}", WRONG, f"no such image in {KNOWN.name}")
 
 
-def _apt_row(stage: str, name: str, known: dict[str, dict[str, object]]) -> Row:
+def _apt_row(stage: str, name: str, debian: bool, known: dict[str, dict[str, object]]) -> Row:
     ros = re.match(r"ros-(\w+)-(.+)", name)
-    lists = [(ros[1], ros[2])] if ros else [("ubuntu", name), ("nvidia", name)]
+    others = [("debian", name)] if debian else [("ubuntu", name), ("nvidia", name)]
+    lists = [(ros[1], ros[2])] if ros else others
     for source, short in lists:
         if source in known and short in known[source]["names"]:  # type: ignore[operator]
             result = SKIPPED if source == "nvidia" else OK
@@ -109,17 +129,17 @@ def _apt_row(stage: str, name: str, known: dict[str, dict[str, object]]) -> Row:
 # pip
 
 
-def check_pip(text: str) -> list[Row]:
+def check_pip(text: str, names: Collection[str] = PLATFORMS) -> list[Row]:
     """Every pip layer, resolved with its dependencies for the Python and machine of its stage; nothing is installed."""
     return [
         resolved(stage, pip_requirements(body, REPOSITORY), *PLATFORMS[stage])
         for stage, (_, body) in stages(text).items()
-        if stage in PLATFORMS
+        if stage in names
     ]
 
 
 def resolved(stage: str, requirements: list[str], python: str, machine: str) -> Row:
-    stubs = [each for each in requirements if each.partition("==")[0] in STUBS]
+    stubs = [each for each in requirements if _is_stub(each)]
     wheels = [matched for each in requirements if each not in stubs and (matched := marked(each, python, machine))]
     what = f"pip, {len(wheels)} packages for Python {python} on {machine}"
     platforms = [f"--platform=manylinux_2_{version}_{machine}" for version in (17, 24, 26, 27, 28, 31, 34, 35)]
@@ -154,12 +174,14 @@ def _has_version(requirement: str) -> bool:
 # Building
 
 TRY = """
+import sys; sys.path[:0] = {sources}
 import cv2, numpy, camera_perception.pipeline
 from camera_perception import Perception
 seen = Perception.load({model!r}, engine="onnxruntime")(numpy.full((384, 640, 3), 128, numpy.uint8))
 print(numpy.__version__, cv2.__version__)
 """
-# From Ubuntu's packages in the images: here from PyPI, as close as its wheels come.
+TRY_CUDA = "import cuda.bindings.driver, cuda.bindings.nvrtc, cuda.bindings.runtime, pynvml"
+# From Ubuntu's packages in the images on ROS: here from PyPI, as close as its wheels come.
 FROM_APT = (
     "jinja2",
     "jsonschema",
@@ -172,42 +194,81 @@ FROM_APT = (
 )
 
 
-def check_builds(text: str, keep: Path | None = None) -> list[Row]:
-    """The pip layers of the stages with each Python, installed into a clean environment, in which the library runs."""
+def check_builds(text: str, names: Collection[str] = PLATFORMS) -> list[Row]:
+    """The pip calls of every stage, as they are written, in a clean environment of its Python: the library runs there.
+
+    Machine code is that of this machine: what a Jetson loads is only resolved, by check_pip.
+    """
     found = stages(text)
-    return [build(python, pip_requirements(found[stage][1], REPOSITORY), keep) for stage, python in BUILDS.items()]
+    return [build(stage, [found[each][1] for each in chain(stage, found)]) for stage in found if stage in names]
 
 
-BUILDS = {"jetson": "3.10", "x86-cpu": "3.12"}
-
-
-def build(python: str, requirements: list[str], keep: Path | None = None) -> Row:
-    what = f"pip layer in a clean Python {python}"
+def build(stage: str, bodies: list[str]) -> Row:
+    """bodies  of the stages that this one stands on, and its own."""
+    python = PLATFORMS[stage][0]
+    what = f"pip layers in a clean Python {python}"
     interpreter = find_python(python)
     if interpreter is None:
-        return Row("build", what, SKIPPED, f"no Python {python}: `uv python install {python}`, or pyenv")
+        return Row(stage, what, SKIPPED, f"no Python {python}: `uv python install {python}`, or pyenv")
     with tempfile.TemporaryDirectory() as work:
-        folder = (keep or Path(work)) / python
-        done = run([interpreter, "-m", "venv", folder])
-        own = str(folder / "bin/python")
-        install = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]
-        sources = str(REPOSITORY / "ros2_ws/src/camera_perception")
-        model = str(REPOSITORY / "perception_models/zoo/demo")
-        steps = [
-            [*install, *FROM_APT, *requirements],
-            [own, "-m", "pip", "check"],
-            [own, "-c", TRY.format(model=model)],
-        ]
-        env = {**clean_environment(), "PYTHONPATH": sources}
-        for step in steps if not done.returncode else []:
-            done = run(step, env)
-            if done.returncode:
-                break
+        done = _first_failure(_build_steps(Path(work), interpreter, bodies), clean_environment())
     if done.returncode:
-        return Row("build", what, WRONG, last_error(done.stderr or done.stdout))
-    return Row(
-        "build", what, OK, f"installed, consistent, the shipped model runs (NumPy, OpenCV {done.stdout.strip()})"
-    )
+        return Row(stage, what, WRONG, last_error(done.stderr or done.stdout))
+    left = [word for body in bodies for words in pip_calls(body) for word in words if _is_stub(word)]
+    note = f"; without {', '.join(left)}" if left else ""
+    versions = f"NumPy, OpenCV {done.stdout.strip()}"
+    return Row(stage, what, OK, f"installed, consistent, the shipped model runs ({versions}){note}")
+
+
+def _build_steps(work: Path, interpreter: str, bodies: list[str]) -> list[list[object]]:
+    """Commands; the last one prints the versions of NumPy and OpenCV."""
+    for body in bodies:
+        lay_copies(body, work / "image")
+    own: list[object] = [work / "venv/bin/python"]
+    install = [*own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]
+    on_ros = any("requirements/locked/vehicle.txt" in body for body in bodies)
+    pins = REPOSITORY / "requirements/vehicle.txt"
+    apt = [[*install, "--constraint", pins, *FROM_APT]] if on_ros else []
+    calls = [[*install, *_here(words, work / "image")] for body in bodies for words in pip_calls(body)]
+    cuda = [[*own, "-c", TRY_CUDA]] if any("cuda-" in " ".join(call) for b in bodies for call in pip_calls(b)) else []
+    sources = [str(REPOSITORY / "ros2_ws/src/camera_perception")] if on_ros else []  # there colcon installs it
+    program = TRY.format(sources=sources, model=str(REPOSITORY / "perception_models/zoo/demo"))
+    venv: list[object] = [interpreter, "-m", "venv", work / "venv"]
+    return [venv, *apt, *calls, [*own, "-m", "pip", "check"], *cuda, [*own, "-c", program]]
+
+
+def _first_failure(steps: list[list[object]], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The step that failed, or the last one."""
+    for step in steps:
+        done = run(step, env)
+        if done.returncode:
+            break
+    return done
+
+
+def lay_copies(body: str, root: Path) -> None:
+    """What COPY takes from the repository, under root instead of /."""
+    for call in re.findall(r"^COPY (.*)$", body, re.M):
+        *sources, target = [word for word in call.split() if not word.startswith("--chmod")]
+        for source in sources if not sources[0].startswith("--from") else []:
+            into = root / target.lstrip("/") / (Path(source).name if target.endswith("/") else "")
+            into.parent.mkdir(parents=True, exist_ok=True)
+            path = REPOSITORY / source
+            if path.is_dir():
+                shutil.copytree(path, into, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+            else:
+                shutil.copy(path, into)
+
+
+def _here(words: list[str], root: Path) -> list[str]:
+    """Arguments of pip with the image's files under root, and without what needs NVIDIA's own index."""
+    own = ("--no-cache-dir",)  # for the size of an image
+    kept = [word for word in words if word not in own and not _is_stub(word)]
+    return [str(root / word.lstrip("/")) if word.startswith("/") else word for word in kept]
+
+
+def _is_stub(word: str) -> bool:
+    return word.partition("==")[0] in STUBS
 
 
 def find_python(version: str) -> str | None:
@@ -256,12 +317,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--offline", action="store_true", help="names only, ask no registry")
     parser.add_argument("--build", action="store_true", help="install the pip layers into clean environments")
+    parser.add_argument("--stage", action="append", choices=PLATFORMS, help="pip layers of this one; repeatable")
     parser.add_argument("--dockerfile", type=Path, default=REPOSITORY / "Dockerfile")
     chosen = parser.parse_args()
     text = chosen.dockerfile.read_text("utf-8")
     rows = check_names(text, yaml.safe_load(KNOWN.read_text("utf-8")))
-    rows += [] if chosen.offline else check_pip(text)
-    rows += check_builds(text) if chosen.build and not chosen.offline else []
+    rows += [] if chosen.offline else check_pip(text, chosen.stage or PLATFORMS)
+    rows += check_builds(text, chosen.stage or PLATFORMS) if chosen.build and not chosen.offline else []
     print(table(rows))
     wrong = sum(row.result == WRONG for row in rows)
     print(f"{len(rows)} checked, {wrong} wrong, {sum(row.result == SKIPPED for row in rows)} could not be checked")

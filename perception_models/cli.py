@@ -58,7 +58,8 @@ def _use_objects(text: str) -> None:
 for command in (*learn.COMMANDS, *models.COMMANDS, *measure.COMMANDS, *data.COMMANDS):
     app.command()(command)
 
-if find_spec("driving_scenes"):
+# In a clone without an installation, the folder driving_scenes looks like a package without a file.
+if (found := find_spec("driving_scenes")) and found.origin:
     from driving_scenes.cli import app as render
 
     app.add_typer(render, name="render")

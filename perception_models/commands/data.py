@@ -125,7 +125,9 @@ def autolabel(
         str, typer.Option("--format", help="For people: cvat, label-studio, coco or yolo; folder: ours only")
     ] = "folder",
     score: Annotated[float, typer.Option(help="Minimum score of a label; less certain objects are doubtful")] = 0.5,
-    engine: Annotated[str, typer.Option(help="Backend of model folders: auto, onnxruntime, openvino")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="Engine of model folders: auto, onnxruntime, openvino, tensorrt or tensorrt_rtx")
+    ] = "auto",
     licence: Annotated[
         str, typer.Option(help="Licence of the images, where the folder has no LICENCE.txt")
     ] = "own recordings",

@@ -20,7 +20,8 @@ def evaluate(
     limit: Limit = None,
     mirrored: Annotated[bool, typer.Option(help="Evaluate horizontally flipped images")] = False,
     engine: Annotated[
-        str, typer.Option(help="Inference engine: auto, onnxruntime, openvino or tensorrt, or NAME:PRECISION")
+        str,
+        typer.Option(help="Inference engine: auto, onnxruntime, openvino, tensorrt or tensorrt_rtx, or NAME:PRECISION"),
     ] = "onnxruntime",
     split: Split = "val",
     corruptions: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -46,6 +47,9 @@ def test_all_names_of_the_dockerfile_are_known(subject, monkeypatch, capsys, tex
         ("ros:jazzy-ros-core-noble", "ros:jazzy-core", "FROM ros:jazzy-core"),
         ("ros-jazzy-tf2-ros", "ros-jazzy-tf3-ros", "apt ros-jazzy-tf3-ros"),
         ("python3-tqdm", "python3-tkdm", "apt python3-tkdm"),
+        ("rsync wget", "rsync wgett", "apt wgett"),
+        ("rsync wget", "rsync python3-libnvinfer", "apt python3-libnvinfer"),  # not in Debian
+        ("slim-bookworm", "slim-bookwurm", "FROM python:3.12-slim-bookwurm"),
     ],
 )
 def test_a_wrong_name_fails(subject, monkeypatch, capsys, tmp_path, text, old, new, named):
@@ -61,7 +65,7 @@ def test_pip_layers_hold_what_their_files_and_lines_say(subject, repository, tex
     gpu = subject.pip_requirements(found["x86-tensorrt"][1], repository)
     assert "tensorrt-cu12==10.16.1.11" in gpu
     assert found["x86-tensorrt"][0] == "x86-cpu"
-    assert set(subject.PLATFORMS) | {"fleet"} == {name for name, (_, body) in found.items() if "pip install" in body}
+    assert set(subject.PLATFORMS) == {name for name, (_, body) in found.items() if "pip install" in body}
 
 
 @pytest.mark.parametrize(
@@ -87,5 +91,34 @@ def test_a_layer_that_pip_cannot_resolve_is_wrong_with_pip_s_own_words(subject, 
 
 def test_without_an_interpreter_a_build_is_skipped_with_a_clear_line(subject, monkeypatch):
     monkeypatch.setattr(subject, "find_python", lambda version: None)
-    row = subject.build("3.10", [])
+    row = subject.build("jetson", [""])
     assert (row.result, row.note) == (subject.SKIPPED, "no Python 3.10: `uv python install 3.10`, or pyenv")
+
+
+@pytest.mark.parametrize(
+    ("stage", "calls"),
+    [
+        ("x86-cpu", ["--require-hashes -r tmp/vehicle.txt"]),
+        ("x86-tensorrt", ["--require-hashes -r tmp/vehicle.txt", "cuda-bindings==12.9.10 nvidia-cuda-nvrtc-cu12"]),
+        ("jetson", ["--require-hashes -r tmp/vehicle.txt", "cuda-python==12.6.2.post1 nvidia-ml-py"]),
+        ("fleet", ["-r tmp/requirements/run.txt -r tmp/requirements/fleet.txt", "--no-deps tmp/camera_perception"]),
+    ],
+)
+def test_a_build_runs_the_pip_calls_of_the_stage_and_of_those_below(subject, text, tmp_path, stage, calls):
+    found = subject.stages(text)
+    steps = subject._build_steps(tmp_path, "python3", [found[each][1] for each in subject.chain(stage, found)])
+    installs = [" ".join(map(str, step)).replace(f"{tmp_path}/image/", "") for step in steps if "install" in step]
+    installs = [step for step in installs if "--constraint" not in step]
+    assert len(installs) == len(calls)
+    assert all(f"--prefer-binary {call}" in step for step, call in zip(installs, calls)), installs
+    assert not [step for step in installs if "tensorrt-cu12" in step]
+    given = [word for step in steps for word in step if str(word).startswith(f"{tmp_path}/image/")]
+    assert given
+    assert all(os.path.exists(path) for path in given)
+    assert any(subject.TRY_CUDA in step for step in steps) == (stage in ("x86-tensorrt", "jetson"))
+
+
+def test_the_first_step_that_fails_is_the_result(subject):
+    steps = [[sys.executable, "-c", f"import sys; print({code}); sys.exit({code})"] for code in (0, 3, 4)]
+    done = subject._first_failure(steps, subject.clean_environment())
+    assert (done.returncode, done.stdout) == (3, "3\n")

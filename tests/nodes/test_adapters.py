@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from dataclasses import replace
 
@@ -10,9 +11,20 @@ import message_packages
 import numpy as np
 import pytest
 import yaml
-from driving import Listener, camera_info, image_message, parameters
+from driving import (
+    RELIABLE,
+    Listener,
+    camera_info,
+    image_message,
+    parameters,
+    process_environment,
+    ros_arguments,
+    start_node,
+)
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from camera_perception.core.types import Detections, Frame, Objects, Perception, Task
@@ -182,6 +194,7 @@ def test_every_value_of_our_lamps_has_one_in_both_packages(packages):
 
     assert sorted(NAMES) == list(range(1, 17))
     assert all(hasattr(kind, name) for kind in (Autoware, Tier4) for name in CONSTANTS)
+    assert (Autoware.CROSS, Tier4.CROSS, TrafficLightElement.CROSS) == (10, 14, 12)  # as the message says: by name
 
 
 def test_tier4_gets_boxes_in_the_image_cut_at_its_edges(packages, tiny_model):
@@ -249,6 +262,51 @@ def test_a_camera_publishes_what_its_adapters_say(packages, make_camera):
     assert found[0].messages[0].header.frame_id == "base_link"
     assert found[1].messages[0].header.frame_id == image_message(0).header.frame_id
     camera.spin_until(lambda: labels.messages, what="labels")
+
+
+def test_other_processes_receive_what_a_camera_process_publishes(
+    packages, context, executor, spin_until, tiny_model, tmp_path
+):
+    """Both ends load the built libraries; the names of the classes reach one that subscribes late."""
+    from autoware_perception_msgs.msg import DetectedObjects
+    from vision_msgs.msg import Detection3DArray, LabelInfo
+
+    outside = Node("outside", context=context, use_global_arguments=False)
+    executor.add_node(outside)
+    images = outside.create_publisher(Image, "/camera/front/image_raw", RELIABLE)
+    infos = outside.create_publisher(CameraInfo, "/camera/front/camera_info", RELIABLE)
+    name = "/camera/front/camera"
+    found = [Listener(outside, DetectedObjects, f"{name}/autoware/objects")]
+    found.append(Listener(outside, Detection3DArray, f"{name}/detections_3d"))
+
+    def send() -> None:
+        stamp = outside.get_clock().now().to_msg()
+        for publisher, message in ((infos, camera_info()), (images, image_message(0))):
+            message.header.stamp = stamp
+            publisher.publish(message)
+
+    values = {"model": tiny_model, "engine": "onnxruntime", "autostart": "true", "camera_pose": POSE}
+    arguments = ros_arguments(**values, adapters="[autoware, vision_msgs]")
+    log, env = tmp_path / "camera.log", {**process_environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = start_node("camera_node", "-r", "__ns:=/camera/front", *arguments, log=log, env=env)
+
+    def ended() -> bool:
+        return process.poll() is not None or "[ERROR]" in log.read_text()
+
+    try:
+        timer = outside.create_timer(0.05, send)
+        spin_until(lambda: all(each.messages for each in found) or ended(), what="both messages")
+        assert not ended(), log.read_text()
+        assert [each.messages[-1].header.frame_id for each in found] == ["base_link"] * 2
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        labels = Listener(outside, LabelInfo, f"{name}/label_info", latched)
+        spin_until(lambda: labels.messages, what="the names of the classes")
+        names = labels.messages[0].class_map
+        assert [each.class_id for each in names] == list(range(len(names))) != []
+        outside.destroy_timer(timer)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_without_adapters_a_camera_has_none_of_their_topics(packages, make_camera):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import yaml
 
+from camera_perception.engines import BACKENDS
 from camera_perception.geometry.rig import RigCamera, read_rig
 from camera_perception_ros import launching
 from camera_perception_ros.params.camera import CameraParams
@@ -33,6 +35,12 @@ def test_the_parameter_file_holds_every_parameter_with_its_default_and_a_comment
     ]
     assert len(named) == len(values)
     assert all(lines[index - 1].strip().startswith("#") for index in named)
+
+
+def test_the_comment_on_engines_names_every_one():
+    text = (BRINGUP / "config/perception.param.yaml").read_text()
+    comment = text[: text.index("    engine: auto")].rpartition("# Backend:")[2]
+    assert set(re.findall(r"\w+", comment)) >= {"auto", *BACKENDS}
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)

@@ -11,12 +11,20 @@ from rclpy.serialization import deserialize_message, serialize_message
 import camera_perception_msgs.msg
 import camera_perception_msgs.srv
 from camera_perception.core.types import Edge, LineColor, LineType, PositionMethod, Status, Task
+from camera_perception.engines import BACKENDS
+from camera_perception.engines.deviation import PRECISION_FACTORS
 from camera_perception_msgs.msg import DetectedObject, LaneLine, PerceptionFrame, TrafficLightElement
 
 PACKAGE = Path(__file__).parents[2] / "ros2_ws/src/camera_perception_msgs"
 FILES = sorted(PACKAGE.glob("msg/*.msg"))
 UNITS = r"(px|m|m/s|m\^2|m\^2/s\^2|1/m|rad|ms|Hz|0\.\.1)\b"
 FIELD = re.compile(r"^(?P<type>[\w/]+(\[\d*\])?) +(?P<name>[a-z]\w*)(?P<rest>.*)$")
+
+
+def test_the_engines_and_precisions_of_model_info_are_all_there_are():
+    lines = {name: comment for _, name, comment in fields((PACKAGE / "msg/ModelInfo.msg").read_text())}
+    assert re.findall(r'"(\w+)"', lines["backend"]) == list(BACKENDS)
+    assert re.findall(r'"(\w+)"', lines["precision"]) == list(PRECISION_FACTORS)
 
 
 def fields(text: str) -> list[tuple[str, str, str]]:
@@ -60,7 +68,7 @@ def test_every_service_field_has_a_comment_and_is_built(file):
         *(("SOLID_OFF", 13), ("SOLID_ON", 14), ("FLASHING", 15), ("UNKNOWN", 16)),
     ],
 )
-def test_a_lamp_has_the_numbers_of_autoware(name, number):
+def test_a_lamp_keeps_the_numbers_of_autoware_s_first_release(name, number):
     assert getattr(TrafficLightElement, name) == number
 
 

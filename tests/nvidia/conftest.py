@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import wheels
 
+from camera_perception.tools.bench.report import put_into
+
 REPOSITORY = Path(__file__).parents[2]
 ENGINES = REPOSITORY / "ros2_ws/src/camera_perception/camera_perception/engines"
 STUB = REPOSITORY / "typings/tensorrt.pyi"
@@ -23,6 +25,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--quick", action="store_true", help="two builds instead of all, and none where no source of theirs has changed"
     )
+
+    parser.addoption("--page", type=Path, help="Markdown page whose <!-- nvidia --> block receives the table")
 
 
 def pytest_configure(config):
@@ -41,6 +45,14 @@ def pytest_terminal_summary(terminalreporter, config):
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         for what, where, result in rows:
             terminalreporter.write_line(f"{what:{widths[0]}}  {where:{widths[1]}}  {result}")
+        if page := config.getoption("--page"):
+            put_into(page, markdown(rows), "nvidia")
+
+
+def markdown(rows):
+    """The rows of the terminal as a table of a page."""
+    lines = [("what", "for", "result"), ("---", "---", "---"), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def run_once(script, *arguments, packages):
