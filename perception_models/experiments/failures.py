@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from camera_perception.image.files import size_of_file
 from camera_perception.tools.privacy.detector import CASCADES, cascade, detect_faces
 from camera_perception.tools.privacy.regions import Region, Settings, region_of
 from perception_models.data.curation.sources import open_source
@@ -24,7 +25,7 @@ from perception_models.evaluation.model import MIN_SCORES, open_model
 from perception_models.evaluation.real import metrics, teachers
 from perception_models.evaluation.real.metrics import REPORTED
 from perception_models.evaluation.real.output import Network, Output
-from perception_models.evaluation.real.rows import MODEL, WET, size_of, truth
+from perception_models.evaluation.real.rows import MODEL, WET, truth
 from perception_models.evaluation.real.run import model_network, run_set
 from perception_models.evaluation.real.sets import MOST, READERS, RealSet
 from perception_models.evaluation.real.sheets import LEAST_HEIGHT, draw, penalty
@@ -96,7 +97,7 @@ def is_scene(each: RealSet, number: int) -> bool:
     """Whether something is left to see when the people are covered."""
     people = each.pictures[number].targets.get("person", np.zeros((0, 4)))
     tallest = (people[:, 3] - people[:, 1]).max(initial=0)
-    return len(people) <= MOST_PEOPLE and bool(tallest <= MOST_HEIGHT * size_of(each.pictures[number].path)[0])
+    return len(people) <= MOST_PEOPLE and bool(tallest <= MOST_HEIGHT * size_of_file(each.pictures[number].path)[0])
 
 
 def in_words(each: RealSet, number: int, outputs: Sequence[Output]) -> str:
@@ -109,7 +110,7 @@ def in_words(each: RealSet, number: int, outputs: Sequence[Output]) -> str:
         missed, false = int((~judged.found(REPORTED) & large).sum()), judged.false(REPORTED)
         parts += [f"{missed} of {int(large.sum())} {NAMES[kind][int(large.sum() > 1)]} missed"] if missed else []
         parts += [f"{false} false {NAMES[kind][int(false > 1)]}"] if false else []
-    width = size_of(each.pictures[number].path)[1]
+    width = size_of_file(each.pictures[number].path)[1]
     jumping = sum(metrics.jump(points, width) > metrics.JUMP for points in output.lines or ()) if each.road_lines else 0
     parts += [f"{jumping} lines that jump"] if jumping else []
     wet = each.dry and output.weather in WET

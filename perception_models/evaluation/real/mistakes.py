@@ -133,7 +133,7 @@ def _head_row(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Row | Non
     for number, picture in enumerate(each.pictures):
         heads = list(heads_of(truth(each, number, found)[0].get("person", np.zeros((0, 4)))))
         for name in columns if heads else ():
-            regions = regions_of(found[name][number], size_of(picture.path))
+            regions = regions_of(found[name][number], size_of_file(picture.path))
             hits[name] += [covered_fraction(head, regions) >= MIN_COVERED for head in heads]
     total = max(map(len, hits.values()), default=0)
     if total < LEAST_OBJECTS:

@@ -56,8 +56,7 @@ class Perceiver:
     def _new_pipelines(self, spec: ModelSpec, engine: Engine) -> dict[str, Pipeline]:
         """What was learned of the own bonnet is kept."""
         return {
-            name: Pipeline(spec, engine, camera, ignored=self.regions[name])
-            for name, camera in self.cameras.items()
+            name: Pipeline(spec, engine, camera, ignored=self.regions[name]) for name, camera in self.cameras.items()
         }
 
     @property
