@@ -38,7 +38,7 @@ RENDERED: dict[str, dict[str, Any]] = {
 # Real images to label: folder below `Recipe.pictures`, horizontal stretch, whether their roads are labelled as well.
 LABELLED: dict[str, tuple[str, float, bool]] = {
     "coco": ("coco_cc_by", 1.0, False),
-    "openimages": ("vehicles_openimages_ccby", 4 / 3, True),
+    "openimages": ("vehicles_openimages_ccby", 4 / 3, False),
     "driveai": ("driveai_sample", 1.0, True),
 }
 
