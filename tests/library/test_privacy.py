@@ -82,7 +82,7 @@ def expected_bytes(encoding: str, height: int, width: int, region: Region) -> np
     touched = np.repeat(mask, per_pixel, axis=1)
     if encoding.endswith("a8") or encoding == "8UC4":  # alpha
         touched[:, 3::4] = False
-    if encoding.endswith("a16"):
+    if encoding.endswith("a16") or encoding == "16UC4":
         touched[:, 6::8] = touched[:, 7::8] = False
     return touched
 

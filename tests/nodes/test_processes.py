@@ -204,9 +204,17 @@ def test_the_reason_why_a_player_cannot_play_is_given(play, values, words):
         play(**values)
 
 
+def target(link: Path) -> str:
+    """What an open file is; empty when the process has closed it meanwhile."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
+
+
 def segments(process: subprocess.Popen[bytes]) -> list[Path]:
     """The shared memory that a process created: it keeps the lock file open. It maps that of others, too."""
-    used = [link.resolve() for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+    used = [Path(name) for link in Path(f"/proc/{process.pid}/fd").iterdir() if (name := target(link))]
     return [path.with_name(path.name[:-3]) for path in used if path.parent == SHM and path.name.endswith("_el")]
 
 

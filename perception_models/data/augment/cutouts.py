@@ -125,7 +125,7 @@ def _read(path: Path) -> np.ndarray:
     try:
         image = read_file(path, cv2.IMREAD_UNCHANGED)
     except BadImage as error:
-        raise DataError(f"{error}; run perception-models cutouts again") from error
+        raise DataError(f"{path}: not an image with alpha ({error}); run perception-models cutouts again") from error
     if image.ndim != 3 or image.shape[2] != 4:
         raise DataError(f"{path}: not an image with alpha; run perception-models cutouts again")
     return image

@@ -80,7 +80,7 @@ class Bdd100k:
         stems = "det_20/det", "bdd100k_labels_images", "lane/polygons/lane", "drivable/polygons/drivable"
         folders = [self._mask_folder(name) for name in MASKS]
         paths = [*map(self._path, stems), *folders, self.folder / "labels/100k" / self.split]
-        return [images, *(path for path in paths if is_file(path))]
+        return [images, *(path for path in paths if path.is_dir() or is_file(path))]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,15 @@ class Turn:
     """One acquire of a shared engine: its slot, which other cameras hold before and after. See engines.Slot."""
 
     def __init__(self, slot: Slot) -> None:
-        self.slot, self.images, self.outputs = slot, slot.images, slot.outputs
+        self.slot = slot
+
+    @property
+    def images(self) -> np.ndarray:
+        return self.slot.images
+
+    @property
+    def outputs(self) -> Mapping[str, np.ndarray]:
+        return self.slot.outputs
 
     def load_image(self, image: np.ndarray) -> Letterbox | None:
         return self.slot.load_image(image)
