@@ -302,6 +302,14 @@ def test_an_automatic_mounting_needs_a_lens_and_lines(film, lens, tiny_model, tm
     assert not (tmp_path / "b").exists()
 
 
+def test_an_automatic_mounting_is_not_sought_with_the_lens_of_another_size(film, lens, tiny_model, tmp_path):
+    other = tmp_path / "other.yaml"
+    camera = camera_from_yaml(lens)
+    other.write_text(lens.read_text().replace(f"image_width: {camera.width}", f"image_width: {2 * camera.width}"))
+    found = command(film, "-o", tmp_path / "a", "--mount", "auto,1.3", "--calibration", other, model=tiny_model)
+    assert (found.exit_code, "calibrate at their size" in found.output) == (2, True), found.output
+
+
 def test_an_automatic_mounting_finds_the_pitch(monkeypatch, film, lens, spec, engine):
     """Lines of a straight road, seen by a camera 1.3 m high that looks 3 degrees down."""
     pose = (0.0, 0.0, 1.3, 0.0, np.radians(3), 0.0)
