@@ -19,15 +19,19 @@ LESS_IS_BETTER = ("false", "error", "jump", "phantom", "beyond", "taken for", "h
 Echo = Callable[[str], None]
 
 
+ADDED = "added_frames.csv"  # in a model folder that the loop made: the frames of its turn
+
+
 @dataclass
 class MineConfig:
-    """As the options of `camera-perception fleet mine`."""
+    """As the options of `camera-perception fleet mine`; frames that the parent's card names are known as well."""
 
     signals: str = "flicker,det-seg,rare,uncertainty,size"
     count: int = 200
     gap: float = 2.0
     seed: int = 0
     anonymized: bool = False
+    known: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -139,7 +143,9 @@ def mined(config: LoopConfig, out: Path, echo: Echo) -> Path:
 
         each = config.mine
         shutil.rmtree(out, ignore_errors=True)
-        mining = Mining(each.signals.split(","), each.count, each.gap, each.seed, each.anonymized)
+        earlier = Path(config.parent) / ADDED
+        known = [*map(Path, each.known), *([earlier] if earlier.is_file() else [])]
+        mining = Mining(each.signals.split(","), each.count, each.gap, each.seed, each.anonymized, known=known)
         echo(f"mined {len(mine(open_storage(config.store), out, mining))} frames: {out / 'sheet.jpg'}")
     return out
 
@@ -201,13 +207,13 @@ def install(config: LoopConfig, candidate: Path, hard: Path, out: Path, gates: S
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(candidate, part)
-    shutil.copyfile(hard / "frames.csv", part / "added_frames.csv")
+    shutil.copyfile(hard / "frames.csv", part / ADDED)
     rows = "\n".join(f"- {gate.name}: {gate.text}" for gate in gates)
     frames = len((hard / "frames.csv").read_text("utf-8").splitlines()) - 1
     with (part / "MODEL_CARD.md").open("a", encoding="utf-8") as card:
         card.write(
             f"\n## Descent\nParent: {parent['name']} {parent['version']}, ONNX {parent['onnx']['sha256'][:16]}. "
-            f"Added: {frames} mined frames, listed in added_frames.csv.\n\nGates passed:\n{rows}\n"
+            f"Added: {frames} mined frames, listed in {ADDED}.\n\nGates passed:\n{rows}\n"
         )
     if config.key:
         from camera_perception.engines.serving.signature import private_key, sign

@@ -302,6 +302,20 @@ def test_mined_frames_are_pictures_with_their_reasons(tmp_path):
         mine(storage, tmp_path / "hard", Mining(("size",)))
 
 
+def test_frames_of_an_earlier_turn_are_not_mined_again(tmp_path):
+    drives = [str(write_drive(tmp_path / name, i, IMAGES)) for i, name in enumerate(("a", "b"))]
+    storage = write_store(tmp_path / "run", drives, objects=[thing(drives[1], 3, 5, height_m=6.0)])
+    first = mine(storage, tmp_path / "first", Mining(("size", "flicker"), count=3, gap=0.2))
+    table = tmp_path / "first/frames.csv"
+    second = mine(storage, tmp_path / "second", Mining(("size", "flicker"), count=100, gap=0.2, known=[table]))
+    assert second
+    for old in first:
+        same = [row for row in second if (row["recording_id"], row["camera"]) == (old["recording_id"], old["camera"])]
+        assert all(abs(row["stamp_ns"] - old["stamp_ns"]) >= 0.2e9 for row in same)
+    with pytest.raises(PerceptionError, match=r"give a frames\.csv"):
+        mine(storage, tmp_path / "third", Mining(("size",), known=[tmp_path / "run"]))
+
+
 def test_recordings_that_were_not_anonymised_can_be_refused(tmp_path):
     covered, bare = write_drive(tmp_path / "covered", 0, 1), write_drive(tmp_path / "bare", 1, 1)
     (tmp_path / "covered.report.json").write_text("{}")

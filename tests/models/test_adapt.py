@@ -92,6 +92,16 @@ def test_a_model_that_is_worse_on_the_held_out_images_is_refused(after, reason):
     assert reason_against(BEFORE, after) == reason
 
 
+def test_a_size_of_objects_alone_does_not_refuse_a_model():
+    """Of the vehicles in 25 images, a handful is of medium size."""
+    before = Figures(
+        6.5, {"map50": 0.08, "vehicle_ap50": 0.42, "vehicle_ap50_medium": 0.55, "vehicle_ap50_large": 0.44}
+    )
+    after = Figures(5.7, {"map50": 0.38, "vehicle_ap50": 0.59, "vehicle_ap50_medium": 0.41, "vehicle_ap50_large": 0.9})
+    assert reason_against(before, after) == ""
+    assert "mean of the metrics" in reason_against(before, Figures(5.7, {**after.metrics, "vehicle_ap50_large": 0.0}))
+
+
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
     """A network of random weights for images of 256x128, as a checkpoint and as a model folder."""

@@ -178,6 +178,9 @@ def mine(
     anonymized: Annotated[
         bool, typer.Option("--require-anonymized", help="Refuse recordings that were not anonymised.")
     ] = False,
+    known: Annotated[
+        list[Path] | None, typer.Option(help="frames.csv of an earlier turn, not mined again. Repeatable.")
+    ] = None,
 ) -> None:
     """Choose the frames worth labelling; the table and the sheet say why each was chosen."""
     from collections import Counter
@@ -186,8 +189,10 @@ def mine(
     from camera_perception.tools.fleet.mining.mine import mine as run
     from camera_perception.tools.fleet.store.storage import open_storage
 
-    stores = [open_storage(each) if each else None for each in (against, reference)]
-    mining = Mining(signals.split(","), count, float(gap.removesuffix("s")), seed, anonymized, *stores)
+    other, before = (open_storage(each) if each else None for each in (against, reference))
+    mining = Mining(
+        signals.split(","), count, float(gap.removesuffix("s")), seed, anonymized, other, before, known or ()
+    )
     rows = run(open_storage(store), out, mining)
     for why, number in Counter(str(row["why"]) for row in rows).most_common():
         typer.echo(f"{number:6} {why}")

@@ -30,6 +30,7 @@ class Mining:
     """What is mined.
 
     gap         seconds
+    known       tables frames.csv of earlier turns: their frames, and those less than `gap` from them, are left out
     anonymized  refuse frames of recordings that were not written by `anonymize`
     """
 
@@ -40,6 +41,7 @@ class Mining:
     anonymized: bool = False
     against: Storage | None = None
     reference: Storage | None = None
+    known: Sequence[Path] = ()
 
 
 def mine(storage: Storage, out: Path, mining: Mining) -> list[dict[str, Any]]:
@@ -49,10 +51,12 @@ def mine(storage: Storage, out: Path, mining: Mining) -> list[dict[str, Any]]:
     pool = load_pool(storage, mining.against, mining.reference)
     if mining.anonymized:
         check_anonymized({row["recording"] for row in pool.rows})
-    values = signals_of(pool, mining.signals)
-    choices = choose(pool.rows, pool.embeddings, values, mining.count, mining.gap, mining.seed)
+    new = unknown(pool.rows, read_known(mining.known), mining.gap)
+    frames, values = [pool.rows[index] for index in new], signals_of(pool, mining.signals)
+    values = {name: each[new] for name, each in values.items()}
+    choices = choose(frames, pool.embeddings[new], values, mining.count, mining.gap, mining.seed)
     (out / "images").mkdir(parents=True, exist_ok=True)
-    rows = [_row(choice, pool.rows[choice.index], values) for choice in choices]
+    rows = [_row(choice, frames[choice.index], values) for choice in choices]
     found = objects_by_frame(storage)
     tiles = _write_images(out, rows, found)
     rows = [row for row in rows if row["image"] in tiles]
@@ -64,6 +68,29 @@ def mine(storage: Storage, out: Path, mining: Mining) -> list[dict[str, Any]]:
     (out / "mining.json").write_text(json.dumps({**settings, "seed": mining.seed}, indent=1), "utf-8")
     cv2.imwrite(str(out / "sheet.jpg"), sheet([tiles[row["image"]] for row in rows[:SHEET]]))
     return rows
+
+
+def read_known(tables: Sequence[Path]) -> dict[tuple[str, str], np.ndarray]:
+    """Stamps in nanoseconds, sorted, by recording and camera, of the frames in tables that `mine` wrote."""
+    stamps: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for table in tables:
+        try:
+            with table.open(encoding="utf-8", newline="") as stream:
+                for row in csv.DictReader(stream):
+                    stamps[row["recording_id"], row["camera"]].append(int(row["stamp_ns"]))
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise StoreError(f"{table} is no table of mined frames ({error!r}): give a frames.csv") from error
+    return {key: np.sort(np.array(values, np.int64)) for key, values in stamps.items()}
+
+
+def unknown(rows: Sequence[dict[str, Any]], known: dict[tuple[str, str], np.ndarray], gap: float) -> np.ndarray:
+    """Indices of the rows that are at least `gap` seconds from every known frame of their camera."""
+    return np.array([index for index, row in enumerate(rows) if not _is_known(row, known, gap * 1e9)], np.int64)
+
+
+def _is_known(row: dict[str, Any], known: dict[tuple[str, str], np.ndarray], gap_ns: float) -> bool:
+    stamps = known.get((row["recording_id"], row["camera"]))
+    return stamps is not None and bool((np.abs(stamps - row["stamp_ns"]) < max(gap_ns, 1)).any())
 
 
 def _row(choice: Choice, frame: dict[str, Any], values: dict[str, np.ndarray]) -> dict[str, Any]:
