@@ -7,6 +7,8 @@ import itertools
 import json
 import threading
 
+import cv2
+import numpy as np
 import pytest
 from driving import RELIABLE, header, image_message, jpeg_message, parameters
 from rclpy.node import Node
@@ -153,6 +155,35 @@ def test_thresholds_are_changed_only_where_that_is_allowed(context, executor, sp
         assert value() == 0.4
     node.close()
     camera.destroy_publisher(publisher)
+
+
+def test_images_are_turned_as_the_camera_node_turns_them(live, context, executor, spin_until):
+    node, outside = live
+    camera = Node("camera", namespace="/front", context=context, use_global_arguments=False)
+    executor.add_node(camera)
+    camera.declare_parameter("rotate", 90)
+    camera.declare_parameter("mirror", False)
+    frames = camera.create_publisher(PerceptionFrame, "~/perception", RELIABLE)
+    images = outside.create_publisher(CompressedImage, "/front/image_raw/compressed", RELIABLE)
+    upright = lambda viewer: any(image and size_of(image) == (160, 96) for _, image in viewer.frames)  # noqa: E731
+    viewer = Viewer(node.server.address, upright)
+    spin_until(lambda: images.get_subscription_count() and frames.get_subscription_count(), what="subscribed")
+    calls = itertools.count()
+
+    def publish() -> bool:
+        number, rest = divmod(next(calls), 8)
+        if rest == 0:
+            images.publish(jpeg_message(number))
+            frames.publish(perception(number))
+        return not viewer.is_alive()
+
+    spin_until(publish, what="the viewer has a turned image")
+    assert upright(viewer)
+
+
+def size_of(file: bytes) -> tuple[int, int]:
+    """(height, width)"""
+    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR).shape[:2]
 
 
 def test_without_a_model_nothing_is_anonymised(context):

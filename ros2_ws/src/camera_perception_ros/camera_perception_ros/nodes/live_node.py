@@ -10,12 +10,13 @@ from typing import Any
 
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from camera_perception.image.turn import Turn
 from camera_perception.io.bag_reader import RawMessage
 from camera_perception.io.ros_types import FUSED_PERCEPTION, PERCEPTION_FRAME, deserialize, fields_from_message
 from camera_perception.tools.live.access import open_access
@@ -68,6 +69,7 @@ class Watched:
         self.count = 0
         self.latched: Any = None
         self.subscriptions: list[Any] = []
+        self.settings: Any = None  # client that asks for the node's parameters, until it is answered
 
 
 class LiveNode(StrictParametersMixin, Node):
@@ -100,6 +102,8 @@ class LiveNode(StrictParametersMixin, Node):
                 self._subscribe(camera, topic, images, topics[images])
             elif not len(self.hub) and camera.subscriptions:
                 self._unsubscribe(camera)
+            if camera.settings is not None and camera.settings.service_is_ready():
+                self._ask_turn(camera)
 
     def _watch_fusion(self, topics: list[str]) -> None:
         if len(self.hub) and self._fusion is None and topics:
@@ -133,6 +137,20 @@ class LiveNode(StrictParametersMixin, Node):
             self.create_subscription(PerceptionFrame, topic, frame, NEWEST, raw=True),
             self.create_subscription(message_class(kind), images, image, NEWEST, raw=True),
         ]
+
+        camera.settings = self.create_client(GetParameters, f"{camera.node}/get_parameters")
+
+    def _ask_turn(self, camera: Watched) -> None:
+        """Images are turned as the node turns them: its results are pixels of turned images."""
+        client, camera.settings = camera.settings, None
+        client.call_async(GetParameters.Request(names=["rotate", "mirror"])).add_done_callback(
+            partial(self._on_turn, camera, client)
+        )
+
+    def _on_turn(self, camera: Watched, client: Any, future: Any) -> None:
+        self.destroy_client(client)
+        rotate, mirror = future.result().values or (ParameterValue(), ParameterValue())
+        camera.matcher.turn = Turn(int(rotate.integer_value), bool(mirror.bool_value))
 
     def _unsubscribe(self, camera: Watched) -> None:
         for subscription in camera.subscriptions:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception.image.reader import ImageReader
+from camera_perception.image.turn import Turn
 from camera_perception.io.bag_reader import RawMessage
 from camera_perception.io.ros_types import deserialize, fields_from_message
 from camera_perception.tools.live.protocol import LiveFrame
@@ -14,10 +16,13 @@ KEEP = 8  # images and frames that wait for each other
 
 
 class FrameMatcher:
-    """Pairs the images of one camera with its PerceptionFrames, whichever comes first; used by one thread."""
+    """Pairs the images of one camera with its PerceptionFrames, whichever comes first; used by one thread.
+
+    turn  what the node does to each image before it perceives it
+    """
 
     def __init__(self, camera: str) -> None:
-        self.camera = camera
+        self.camera, self.turn = camera, Turn()
         self._images: OrderedDict[int, RawMessage] = OrderedDict()
         self._frames: OrderedDict[int, RawMessage] = OrderedDict()
         self._start_ns: int | None = None
@@ -42,14 +47,14 @@ class FrameMatcher:
         if self._start_ns is None:
             self._start_ns = stamp_ns
         fields = fields_from_message(deserialize(frame.kind, frame.data))
-        file, mime = _shown(image, self.camera)
+        file, mime = _shown(image, self.camera, self.turn)
         return LiveFrame(self.camera, fields, file, mime, (stamp_ns - self._start_ns) / 1e9)
 
 
-def _shown(message: RawMessage, camera: str) -> tuple[bytes, str]:
+def _shown(message: RawMessage, camera: str, turn: Turn) -> tuple[bytes, str]:
     """(image file, its type); b"" for an image that cannot be decoded."""
     try:
-        return shown_file(picture_of(message, camera))
+        return shown_file(picture_of(message, camera, ImageReader(turn)))
     except PerceptionError:
         return b"", ""
 
