@@ -130,13 +130,18 @@ def _kind_of_file(path: Path) -> str | None:
 
 
 def _kind_by_content(folder: Path) -> str | None:
-    """Formats whose files have no fixed names: labelme, and a single export of Label Studio."""
+    """Formats whose files have no fixed names and lie beside the images or their folder: COCO, labelme, Pascal VOC."""
     from perception_models.data.readers.annotations.labelme import is_labelme
+    from perception_models.data.readers.annotations.voc import is_voc
+    from perception_models.data.readers.coco import is_coco
 
-    first = next(iter(sorted(folder.glob("*.json"))), None)
-    if first is None:
-        return None
-    return "labelme" if is_labelme(first) else None
+    first = {kind: next(iter(sorted(folder.glob(f"*.{kind}"))), None) for kind in ("json", "xml")}
+    kinds = (("json", "labelme", is_labelme), ("json", "coco", is_coco), ("xml", "voc", is_voc))
+    for ending, kind, is_kind in kinds:
+        path = first[ending]
+        if path is not None and is_kind(path):
+            return kind
+    return None
 
 
 def _entry(path: Path, kind: str, split: str) -> dict[str, str]:
@@ -146,7 +151,7 @@ def _entry(path: Path, kind: str, split: str) -> dict[str, str]:
 
 def _annotations(folder: Path, split: str) -> Path:
     """The COCO file with the boxes of this split, or the only file there is (COCO has one per split and label type)."""
-    patterns = ("annotations/instances*.json", "annotations/*.json", ROBOFLOW, f"*/{ROBOFLOW}")
+    patterns = ("annotations/instances*.json", "annotations/*.json", ROBOFLOW, f"*/{ROBOFLOW}", "*.json")
     files = natural_order(next(filter(None, ([*folder.glob(pattern)] for pattern in patterns)), []))
     splits = (split, OTHER_SPLITS.get(split, split))
     matching = [path for path in files if path.parent.name in splits or any(each in path.stem for each in splits)]

@@ -113,12 +113,28 @@ def roboflow_coco(root):
         )
 
 
+def coco_beside(root):
+    """As many tools export it: one file beside the folder of images."""
+    image(root / "images/a.jpg")
+    boxes = [(0, [16, 18, 32, 36]), (1, [64, 36, 32, 36])]
+    labels = [{"id": i, "image_id": 7, "category_id": c, "bbox": box} for i, (c, box) in enumerate(boxes)]
+    images = [{"id": 7, "file_name": "a.jpg", "height": 72, "width": 128}]
+    categories = [{"id": 0, "name": "car"}, {"id": 1, "name": "bus"}]
+    text(root / "annotations.json", {"images": images, "annotations": labels, "categories": categories})
+
+
+def voc_beside(root):
+    """As labelImg writes it: each file beside its image."""
+    image(root / "a.jpg")
+    text(root / "a.xml", VOC)
+
+
 FORMATS = {
     "yolo": [yolo, yolo_of_roboflow, yolo_of_labelimg],
-    "voc": [voc],
+    "voc": [voc, voc_beside],
     "labelme": [labelme],
     "cvat": [cvat],
-    "coco": [roboflow_coco],
+    "coco": [roboflow_coco, coco_beside],
 }
 
 

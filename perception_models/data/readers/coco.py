@@ -13,6 +13,18 @@ from perception_models.data.readers.scalabel import checked_box
 from perception_models.data.sample import Boxes, BoxRow, Sample, boxes_from_rows
 
 
+def is_coco(path: Path) -> bool:
+    """Whether a JSON file is of COCO."""
+    try:
+        return _has_parts(read_json(path))
+    except DataError:
+        return False
+
+
+def _has_parts(data: Any) -> bool:
+    return isinstance(data, dict) and {"images", "annotations", "categories"} <= data.keys()
+
+
 class CocoDetection:
     """Samples of an annotation file, including images without any object.
 
@@ -30,7 +42,7 @@ class CocoDetection:
     ):
         self.path, names = Path(annotations), ClassNames(classes)
         self._data = read_json(self.path)
-        if not isinstance(self._data, dict) or not {"images", "annotations", "categories"} <= self._data.keys():
+        if not _has_parts(self._data):
             raise DataError(f"{self.path}: expected COCO's images, annotations and categories")
         self._labels: dict[str, list[dict[str, Any]]] = defaultdict(list)
         with malformed_as_data_error(self.path):

@@ -35,6 +35,14 @@ class PascalVoc(AnnotatedImages):
         super().__init__(folder, read_each(files, partial(_read, folders), folders), None, classes)
 
 
+def is_voc(path: Path) -> bool:
+    """Whether an XML file is of Pascal VOC, as labelImg writes it beside each image."""
+    try:
+        return bool(read_xml(path).tag == "annotation")
+    except DataError:
+        return False
+
+
 def _read(folders: list[Path], path: Path) -> ImageLabels:
     root = read_xml(path)
     with malformed_as_data_error(path):
