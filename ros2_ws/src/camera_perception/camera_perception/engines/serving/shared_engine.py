@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class SharedEngine:
         except BaseException:
             self._turn.release()
             raise
-        return held
+        return cast(Slot, held)  # whose attributes nobody sets
 
     def submit(self, slot: Any) -> None:
         self.current.submit(slot.slot)
