@@ -7,11 +7,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 EXIT_INTERRUPTED = 130  # exit code of a program ended by Ctrl-C
+PATIENCE = 0.2  # seconds between looks for signals
 
 
 def run_with_progress_bar(work: Callable[[Callable[[str, float], bool]], T]) -> T:
@@ -40,7 +41,10 @@ def run_with_progress_bar(work: Callable[[Callable[[str, float], bool]], T]) -> 
 
         before = signal.signal(signal.SIGINT, on_signal)
         try:
-            return _in_thread(lambda: work(progress)).result()
+            done = _in_thread(lambda: work(progress))
+            while not done.done():  # a signal that came just before a wait without end would be noticed after it
+                wait([done], timeout=PATIENCE)
+            return done.result()
         finally:
             signal.signal(signal.SIGINT, before)
 
