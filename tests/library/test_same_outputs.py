@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def recorded(name: str) -> dict[str, Any]:
 
 def machine() -> str:
     """What the last bit of a float depends on: versions and vector instructions."""
-    features = sorted(name for name, found in np._core._multiarray_umath.__cpu_features__.items() if found)
+    core = import_module("numpy._core" if hasattr(np, "_core") else "numpy.core")
+    features = sorted(name for name, found in core._multiarray_umath.__cpu_features__.items() if found)
     return f"NumPy {np.__version__}, OpenCV {cv2.__version__}, {' '.join(features)}"
 
 
