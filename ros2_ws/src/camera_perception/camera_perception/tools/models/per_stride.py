@@ -168,7 +168,10 @@ def _yolox(net: Network, strides: tuple[int, ...], levels: Sequence[Sequence[Ten
 
 
 def _is_logits(net: Network, output: Tensor, first: int = 0) -> bool:
-    """Whether scores of a black image are outside 0..1; first: column or plane from which on there are scores."""
+    """Whether a black image gets scores below 0 or above 1, which are then logits.
+
+    first  index of the first score: a plane of a map, or a column of rows
+    """
     values = net.values.get(output.name)
     if values is None:
         return False

@@ -26,6 +26,8 @@ PANEL = "Drives"  # of --help
 drives = typer.Typer()
 drives.add_typer(fleet, name="fleet", rich_help_panel=PANEL)
 
+Lens = Annotated[Path | None, typer.Option(help="camera_info YAML of the lens. Default: the recording's CameraInfo.")]
+
 
 @drives.command(
     rich_help_panel=PANEL,
@@ -43,9 +45,7 @@ def replay(
     ],
     model: ModelFolder = None,
     camera: ImageTopic = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="camera_info YAML of the lens. Default: the recording's CameraInfo.")
-    ] = None,
+    calibration: Lens = None,
     mount: Annotated[
         str | None,
         typer.Option(
@@ -113,9 +113,7 @@ def live(
         Path | None, typer.Option("--model", "-m", help="Model folder; default: the shipped one. `topics` needs none.")
     ] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Image topic or name; default: all cameras.")] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="camera_info YAML of the lens. Default: the recording's CameraInfo.")
-    ] = None,
+    calibration: Lens = None,
     mount: Annotated[
         str | None,
         typer.Option(

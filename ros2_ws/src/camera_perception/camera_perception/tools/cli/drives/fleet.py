@@ -15,6 +15,10 @@ fleet = typer.Typer(
 )
 
 Store = Annotated[str, typer.Argument(help="Folder or s3:// address of a run: the --out of `fleet replay`.")]
+Sources = Annotated[list[str], typer.Argument(help="Recordings, videos, folders of them, patterns, s3:// addresses.")]
+ModelFolder = Annotated[
+    Path | None, typer.Option("--model", "-m", help="Model folder. Default: the shipped one.", show_default=False)
+]
 Workers = Annotated[int, typer.Option("--workers", "-w", help="Worker processes or Ray actors.", min=1)]
 Ray = Annotated[
     str | None,
@@ -30,13 +34,9 @@ def _examples(*lines: str) -> str:
     epilog=_examples("replay 'drives/*.mcap' --out runs/a", "replay 's3://drives/*.mcap' --out s3://runs/a --ray auto")
 )
 def replay(
-    sources: Annotated[
-        list[str], typer.Argument(help="Recordings, videos, folders of them, patterns, s3:// addresses.")
-    ],
+    sources: Sources,
     out: Annotated[str, typer.Option("--out", "-o", help="Store of the run: a folder, or s3://bucket/folder.")],
-    model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Model folder. Default: the shipped one.", show_default=False)
-    ] = None,
+    model: ModelFolder = None,
     workers: Workers = 1,
     ray: Ray = None,
     camera: Annotated[str | None, typer.Option(help="Image topic, or a name such as front. Default: all.")] = None,
@@ -201,13 +201,9 @@ def mine(
 
 @fleet.command(epilog=_examples("anonymize 'drives/*.mcap' --out drives_covered --workers 4"))
 def anonymize(
-    sources: Annotated[
-        list[str], typer.Argument(help="Recordings, videos, folders of them, patterns, s3:// addresses.")
-    ],
+    sources: Sources,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder or s3:// address of the covered copies.")],
-    model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Model folder. Default: the shipped one.", show_default=False)
-    ] = None,
+    model: ModelFolder = None,
     engine: Annotated[str, typer.Option("--engine", "-e", help="Backend of the detector.")] = "auto",
     workers: Workers = 1,
 ) -> None:
