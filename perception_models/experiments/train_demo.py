@@ -14,6 +14,7 @@ from perception_models.data.readers import udacity_highway
 from perception_models.evaluation import evaluate
 from perception_models.evaluation.real.rows import MODEL
 from perception_models.evaluation.real.run import realbench
+from perception_models.experiments.failures import failures
 from perception_models.export.export import ExportConfig, export
 from perception_models.training.config import TrainConfig
 from perception_models.training.launch import run
@@ -23,8 +24,11 @@ Echo = Callable[[str], None]
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 FINE_TUNE = CONFIG.with_name("real.yaml")
-DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
-VERSION = "0.7.0"
+DESCRIPTION = (
+    "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
+    " and permissively licensed real ones"
+)
+VERSION = "0.8.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 # Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
 # rear cameras show objects from angles that front cameras do not.
@@ -38,7 +42,7 @@ RENDERED: dict[str, dict[str, Any]] = {
 # Real images to label: folder below `Recipe.pictures`, horizontal stretch, whether their roads are labelled as well.
 LABELLED: dict[str, tuple[str, float, bool]] = {
     "coco": ("coco_cc_by", 1.0, False),
-    "openimages": ("vehicles_openimages_ccby", 4 / 3, False),
+    "openimages": ("vehicles_openimages_ccby", 4 / 3, True),
     "driveai": ("driveai_sample", 1.0, True),
 }
 
@@ -190,6 +194,7 @@ def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any
     for line in export(best, recipe.out, replace(config, metrics=str(path))):
         echo(line)
     calibrate(recipe)
+    show_failures(recipe, echo)
     echo(f"report: {report / 'report.html'}")
     return metrics
 
@@ -202,6 +207,13 @@ def calibrate(recipe: Recipe) -> None:
     if all((real / name).is_dir() for name in LABELLED):
         sources = [f"{real / 'coco'}:*7.jpg", f"{real / 'openimages'}:*f.jpg", str(real / "driveai")]
         calibrate_scores(recipe.out, sources, [str(rendered)], [str(real / "driveai")], limit=recipe.limit)
+
+
+def show_failures(recipe: Recipe, echo: Echo) -> None:
+    """Put the worst real pictures into the card, with heads and plates covered."""
+    if recipe.pictures.is_dir() and recipe.teachers.is_dir():
+        failures(recipe.out, recipe.pictures.parent, recipe.teachers)
+        echo(f"look at {recipe.out / 'failures'} before you publish it: covering misses some heads")
 
 
 def real_metrics(recipe: Recipe) -> dict[str, dict[str, float]]:

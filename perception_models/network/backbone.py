@@ -32,7 +32,7 @@ class Backbone(nn.Module):
 
 BACKBONES: dict[str, Callable[[NetworkConfig], Backbone | EfficientNetLite0 | HybridLite0]] = {
     "residual": Backbone,
-    "efficientnet_lite0": lambda config: EfficientNetLite0(),
+    "efficientnet_lite0": lambda config: EfficientNetLite0(config.deepest_blocks),
     "hybrid_lite0": HybridLite0,
 }
 

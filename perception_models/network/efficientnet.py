@@ -52,13 +52,17 @@ class EfficientNetLite0(nn.Module):
     """Images B 3 H W, BGR in units of 64, to feature maps of 24, 40, 112 and 192 channels at strides 4, 8, 16, 32.
 
     The batch norms always use their stored statistics: a batch of a few images tells less than ImageNet.
+
+    deepest  blocks at stride 32, at most 4; each has a fifth of all weights
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deepest: int = 4) -> None:
         super().__init__()
+        if not 1 <= deepest <= GROUPS[-1][-1]:
+            raise ValueError(f"network.deepest_blocks={deepest}: expected 1 to {GROUPS[-1][-1]}")
         self.stem = convolution(3, 32, 3, 2)
         groups, inputs = [], 32
-        for kernel, stride, expansion, outputs, count in GROUPS:
+        for kernel, stride, expansion, outputs, count in (*GROUPS[:-1], (*GROUPS[-1][:-1], deepest)):
             blocks = [InvertedResidual(inputs, outputs, kernel, stride, expansion)]
             blocks += [InvertedResidual(outputs, outputs, kernel, 1, expansion) for _ in range(count - 1)]
             groups.append(nn.Sequential(*blocks))

@@ -176,7 +176,7 @@ class TrainingModule(nn.Module):
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.balancer.weighted(task_losses(outputs, batch, self.config, self.net.config.strides))
             if self.teacher is not None:
-                losses["distill"] = self.teacher(taught, pyramid, outputs)
+                losses["distill"] = self.teacher(taught, pyramid, outputs, batch)
             if self.imitation is not None:
                 losses["distill"] = losses.get("distill", 0) + self.imitation(maps, pyramid)
         # Pyramid levels that no head of this network uses stay connected as well.

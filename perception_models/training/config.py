@@ -123,6 +123,9 @@ class DistillConfig:
     logits, features, objects  loss weights: of masks, lines and scene; of pyramid features; of objects
     temperature  softens both distributions
     confidence   minimum teacher confidence of masks, lines and boxes to learn from
+    unlabelled   learn masks, lines and scene only where there is no label: the teacher completes the labels, so that
+                 data with labels for some tasks does not make the network forget the others (Li and Hoiem 2016,
+                 arXiv 1606.09282)
     """
 
     teacher: str | None = None
@@ -131,6 +134,7 @@ class DistillConfig:
     objects: float = 1.0
     temperature: float = 2.0
     confidence: float = 0.6
+    unlabelled: bool = False
 
 
 @dataclass

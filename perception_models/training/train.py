@@ -22,7 +22,13 @@ from perception_models.training.config import TrainConfig
 from perception_models.training.loader import TrainingBatches, loader
 from perception_models.training.log import RunLogger
 from perception_models.training.optimization.average import AveragedNetwork
-from perception_models.training.optimization.optimizer import build_optimizer, freeze, hold_norms, set_learning_rate
+from perception_models.training.optimization.optimizer import (
+    build_optimizer,
+    freeze,
+    hold_norms,
+    set_learning_rate,
+    spare_backward,
+)
 from perception_models.training.optimization.precision import choose
 from perception_models.training.optimization.schedule import (
     Step,
@@ -81,6 +87,7 @@ class Trainer:
         self.module = build_module(config, self.net)
         self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
         self.wrapped, self.optimizer = fabric.setup(self.module, build_optimizer(self.module, config.optimizer))
+        self.learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         self.batches = TrainingBatches(config.data, config.seed, fabric.global_rank, fabric.world_size)
         self.start, self.validator = 0, Validator(config)
         self.log = RunLogger(folder, fabric.is_global_zero, config.wandb, asdict(config))
@@ -121,6 +128,8 @@ class Trainer:
         torch.manual_seed(hash((self.config.seed, step.number, self.fabric.global_rank)) % 2**63)
         phase = phase_at(self.config.phases, step.progress)
         self.wrapped.train()
+        if self.fabric.world_size == 1:
+            spare_backward(self.learned, phase.frozen)
         freeze(self.net, phase.frozen)
         if phase.hold_norms:
             hold_norms(self.net)

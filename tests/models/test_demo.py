@@ -302,7 +302,7 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
     monkeypatch.setattr(train_demo, "run", train)
     assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
     assert labelled == [
-        ("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True),
+        ("coco", 1.0, False), ("openimages", 1.333, True), ("driveai", 1.0, True),
         ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
     ]  # fmt: skip
     credits = (recipe.out / "CREDITS.csv").read_text().splitlines()
@@ -354,3 +354,19 @@ def test_the_card_of_a_network_trained_elsewhere_does_not_mention_rendered_image
     assert "rendered" not in card
     assert "MIT" not in card
     assert "Licence of the weights: not stated" in card
+
+
+def test_the_worst_pictures_are_shown_where_there_are_any(tmp_path, monkeypatch):
+    recipe, shown, said = (
+        train_demo.Recipe(out=tmp_path, pictures=tmp_path / "a/pictures", teachers=tmp_path / "t"),
+        [],
+        [],
+    )
+    monkeypatch.setattr(train_demo, "failures", lambda *folders: shown.append(folders))
+    train_demo.show_failures(recipe, said.append)
+    assert not shown
+    recipe.pictures.mkdir(parents=True)
+    recipe.teachers.mkdir()
+    train_demo.show_failures(recipe, said.append)
+    assert shown == [(tmp_path, tmp_path / "a", tmp_path / "t")]
+    assert "look at" in said[0]

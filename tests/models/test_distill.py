@@ -69,6 +69,26 @@ def test_masks_are_distilled_only_where_the_teacher_is_confident(pair):
     assert not mine["drivable"].grad[:, :, 4:].any()
 
 
+def test_what_has_a_label_is_not_distilled_where_the_teacher_only_completes_labels(pair, drawn_batch):
+    mine, theirs = pair
+    for name, unknown in (("drivable", 255), ("semantic", 255)):
+        drawn_batch[name][:, :4], drawn_batch[name][:, 4:] = unknown, 0
+    drawn_batch["lane_exists"][:], drawn_batch["lane_exists"][:, 2] = 1, -1
+    theirs["lane_exists"][:], theirs["lane_row"][:] = 9.0, 9.0
+    for name in ("weather", "scene", "timeofday"):
+        drawn_batch[name][:], drawn_batch[name][1] = 0, -1
+    output_loss(mine, theirs, 2.0, 0.0, drawn_batch).backward()
+    for name in ("drivable", "semantic"):
+        assert mine[name].grad[:, :, :4].any(), name
+        assert not mine[name].grad[:, :, 4:].any(), name
+    for name in ("lane_heat", "lane_row", "lane_type"):
+        assert mine[name].grad[:, 2].any(), name
+        assert not mine[name].grad[:, [0, 1, 3, 4, 5]].any(), name
+    for name in ("weather", "scene", "timeofday"):
+        assert mine[name].grad[1].any(), name
+        assert not mine[name].grad[[0, 2, 3]].any(), name
+
+
 def test_lines_that_the_teacher_does_not_detect_are_not_distilled(pair):
     mine, theirs = pair
     theirs["lane_exists"][:] = -9.0

@@ -123,3 +123,19 @@ def test_what_cannot_start_from_imagenet_is_refused(network, message, monkeypatc
 def test_an_unknown_backbone_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="residual, efficientnet_lite0"):
         PerceptionNet(of_size("t", backbone="vgg"))
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_fewer_blocks_at_the_deepest_stage_keep_the_weights_of_the_others(blocks, weights):
+    state, path = weights
+    backbone = EfficientNetLite0(blocks)
+    load_imagenet(backbone, path)
+    deepest = backbone.stages[3][0]
+    assert len(deepest) == blocks
+    torch.testing.assert_close(deepest[-1].body[2].conv.weight, state[f"_blocks.{10 + blocks}._project_conv.weight"])
+
+
+@pytest.mark.parametrize("blocks", [0, 5])
+def test_impossible_numbers_of_blocks_are_refused(blocks):
+    with pytest.raises(ValueError, match="deepest_blocks"):
+        EfficientNetLite0(blocks)

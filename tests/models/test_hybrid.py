@@ -257,7 +257,7 @@ def test_without_the_package_the_teacher_of_imagenet_is_refused_with_the_cure(te
 @pytest.mark.parametrize("name", ["hybrid_align", "hybrid"])
 def test_the_configurations_name_a_network_that_takes_the_weights_of_the_shipped_one(name):
     settings = load_settings(TrainConfig, CONFIGS / f"{name}.yaml")
-    shipped = CONFIGS.parent / "zoo/checkpoints/demo.safetensors"
+    shipped = CONFIGS.parent / "zoo/checkpoints/residual.safetensors"
     net = PerceptionNet(of_size(**settings.network))
     fresh = checkpoint.transfer(net, str(shipped), [])
     assert all(part.startswith(("backbone.stages.2.", "backbone.stages.3.", "backbone.outputs.")) for part in fresh)

@@ -401,3 +401,20 @@ def test_every_weight_of_a_network_with_one_task_gets_a_gradient(task, drawn_bat
     learner = TrainingModule(net, Balancer(TrainConfig().balance), TrainConfig().loss)
     learner(drawn_batch, (task,))[0].backward()
     assert [name for name, value in learner.named_parameters() if value.requires_grad and value.grad is None] == []
+
+
+def test_frozen_parts_get_no_gradients_until_their_phase_is_over(drawn_folder, tmp_path, monkeypatch):
+    """The backward pass ends where all further layers are frozen."""
+    seen = []
+    backward = training.Trainer._backward
+
+    def watched(self, batch, tasks, step):
+        losses = backward(self, batch, tasks, step)
+        seen.append((self.net.backbone.stem.conv.weight.grad, self.net.neck.down_to_p3.conv.weight.grad))
+        return losses
+
+    monkeypatch.setattr(training.Trainer, "_backward", watched)
+    phases = "phases=[{until: 0.5, frozen: [backbone]}, {until: 1.0}]"
+    training.train(small(drawn_folder, phases), tmp_path / "run")
+    assert [stem is None for stem, _ in seen] == [True, True, False, False]
+    assert all(neck is not None for _, neck in seen)

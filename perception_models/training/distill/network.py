@@ -57,12 +57,16 @@ class Teacher(nn.Module):
         pyramid = self._net[0].pyramid(images)
         return TeacherOutputs(pyramid, self._net[0].outputs(pyramid), (images.shape[1], images.shape[2]))
 
-    def forward(self, taught: TeacherOutputs, pyramid: tuple[Tensor, ...], outputs: dict[str, Tensor]) -> Tensor:
+    def forward(
+        self, taught: TeacherOutputs, pyramid: tuple[Tensor, ...], outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> Tensor:
         """Loss of the student's pyramid and raw outputs, over all images of the batch."""
         config, teacher = self.config, {name: value.float() for name, value in taught.outputs.items()}
         student = {name: value.float() for name, value in outputs.items()}
         loss = config.features * feature_loss(self.adapter(pyramid[LEVEL].float()), taught.pyramid[LEVEL].float())
-        loss = loss + config.logits * output_loss(student, teacher, config.temperature, config.confidence)
+        loss = loss + config.logits * output_loss(
+            student, teacher, config.temperature, config.confidence, batch if config.unlabelled else None
+        )
         grid = taught.size, self._net[0].config.strides
         for branch in ("many", "one"):
             if f"{branch}_classes" in student and f"{branch}_classes" in teacher:
@@ -77,19 +81,30 @@ def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def output_loss(
-    student: dict[str, Tensor], teacher: dict[str, Tensor], temperature: float, confidence: float
+    student: dict[str, Tensor],
+    teacher: dict[str, Tensor],
+    temperature: float,
+    confidence: float,
+    labelled: dict[str, Tensor] | None = None,
 ) -> Tensor:
-    """Masks, lines and scene: softened KL divergence (Hinton et al. 2015) where the teacher is confident."""
+    """Masks, lines and scene: softened KL divergence (Hinton et al. 2015) where the teacher is confident.
+
+    labelled  batch with labels; where it has some, the teacher is not asked
+    """
     loss = next(iter(student.values())).new_zeros(())
     for task in ("drivable", "semantic"):
         if task in student:
-            confident = (teacher[task].softmax(1).amax(1) >= confidence).float()
-            loss = loss + divergence(student[task].movedim(1, -1), teacher[task].movedim(1, -1), confident, temperature)
+            asked = (teacher[task].softmax(1).amax(1) >= confidence).float()
+            if labelled is not None:
+                asked = asked * (labelled[task] == labels.IGNORE)
+            loss = loss + divergence(student[task].movedim(1, -1), teacher[task].movedim(1, -1), asked, temperature)
     if "lane_heat" in student:
-        loss = loss + _lane_loss(student, teacher, temperature, confidence)
+        asked = torch.ones_like(teacher["lane_exists"]) if labelled is None else (labelled["lane_exists"] < 0).float()
+        loss = loss + _lane_loss(student, teacher, temperature, confidence, asked)
     for name in labels.SCENE:
         if name in student:
-            loss = loss + divergence(student[name], teacher[name], torch.ones_like(student[name][..., 0]), temperature)
+            asked = torch.ones_like(student[name][..., 0]) if labelled is None else (labelled[name] < 0).float()
+            loss = loss + divergence(student[name], teacher[name], asked, temperature)
     return loss
 
 
@@ -100,15 +115,21 @@ def divergence(student: Tensor, teacher: Tensor, weight: Tensor, temperature: fl
     return temperature**2 * (each * weight).sum() / weight.sum().clamp(min=1)
 
 
-def _lane_loss(student: dict[str, Tensor], teacher: dict[str, Tensor], temperature: float, confidence: float) -> Tensor:
+def _lane_loss(
+    student: dict[str, Tensor], teacher: dict[str, Tensor], temperature: float, confidence: float, asked: Tensor
+) -> Tensor:
+    """asked  B L: 1 for lines to learn, else 0"""
     exists, row = teacher["lane_exists"].sigmoid(), teacher["lane_row"].sigmoid()
-    lines = exists * (exists >= confidence)
+    lines = asked * exists * (exists >= confidence)
     rows = row * (row >= confidence) * lines.unsqueeze(-1)
     loss = divergence(student["lane_heat"], teacher["lane_heat"], rows, temperature)
     for name in ("lane_type", "lane_color"):
         loss = loss + divergence(student[name], teacher[name], lines, temperature)
-    for name, target in (("lane_exists", exists), ("lane_row", row)):
-        loss = loss + F.binary_cross_entropy_with_logits(student[name], target)
+    for name, target, weight in (
+        ("lane_exists", exists, asked), ("lane_row", row, asked.unsqueeze(-1).expand_as(row))
+    ):  # fmt: skip
+        each = F.binary_cross_entropy_with_logits(student[name], target, weight, reduction="sum")
+        loss = loss + each / weight.sum().clamp(min=1)
     return loss
 
 

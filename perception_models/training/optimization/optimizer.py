@@ -50,6 +50,16 @@ def freeze(net: nn.Module, prefixes: list[str]) -> None:
             module.eval()
 
 
+def spare_backward(parameters: dict[str, nn.Parameter], prefixes: list[str]) -> None:
+    """Compute gradients of these parameters only where their names do not start with a prefix.
+
+    Saves the backward pass through frozen first layers. Not for several devices, whose strategy expects the same
+    gradients in every step.
+    """
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(not name.startswith(tuple(prefixes)))
+
+
 def hold_norms(net: nn.Module) -> None:
     """Keep and use the statistics of all batch norms, until the next `net.train()`."""
     for module in net.modules():
