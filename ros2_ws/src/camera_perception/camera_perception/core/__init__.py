@@ -1,8 +1,8 @@
 """Values that travel through the pipeline, and `kernels`: the compiled twins of functions that a frame waits for.
 
-A function that has a twin begins with `if core.kernels is not None`; what follows is the same in NumPy, which runs where
-nothing was compiled. Sources: core/kernels, built by setup.py where there is a C compiler. CAMERA_PERCEPTION_COMPILED=0
-in the environment leaves them out.
+A function that has a twin begins with `if core.kernels is not None`; what follows is the same in NumPy, which runs
+where nothing was compiled. Sources: core/kernels, built by setup.py where there is a C compiler.
+CAMERA_PERCEPTION_COMPILED=0 in the environment leaves them out.
 """
 
 from __future__ import annotations

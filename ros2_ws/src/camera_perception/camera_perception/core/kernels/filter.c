@@ -56,6 +56,41 @@ KERNEL(predict_boxes) {
     DONE(a);
 }
 
+/* The pixel of a point on the road, and its depth, in a camera without distortion; false behind it. */
+static bool pixel_of(const double *point, const double *pose, const double *k, double *pixel) {
+    const double x = point[0] - pose[3], y = point[1] - pose[7], z = -pose[11];
+    double seen[3];
+    for (int i = 0; i < 3; i++) seen[i] = x * pose[i] + y * pose[4 + i] + z * pose[8 + i];
+    const double inverse = 1 / seen[2];
+    pixel[0] = seen[0] * inverse * k[0] + k[2], pixel[1] = seen[1] * inverse * k[1] + k[3];
+    return seen[2] > 1e-3;
+}
+
+/* Let boxes of young and lost tracks move as their positions on the road do. Filters of boxes (T, 4, 2), states (T, 5),
+ * positions before (T, 2), hits, stamps of the last detections; stamp; pose of the camera (16), focal lengths and centre,
+ * seconds, least depth, hits of young tracks. */
+KERNEL(follow_ground) {
+    TAKE(a, "wdT8 dT5 dT2 lT lT l1 dX23");
+    double *box = a.at[0];
+    const double *state = a.at[1], *before = a.at[2], *pose = a.at[6], *k = pose + 16, seconds = pose[20];
+    const int64_t *hits = a.at[3], *last_update_ns = a.at[4], stamp = *(int64_t *)a.at[5];
+    for (Py_ssize_t t = 0; t < a.count['T']; t++, box += 8, state += 5, before += 2) {
+        const bool lost = stamp - last_update_ns[t] > 1.5e9 * seconds;
+        if (!(hits[t] <= pose[22] || lost) || !isfinite(state[0])) continue;
+        double old[2], new[2];
+        const bool in_view = pixel_of(before, pose, k, old) & pixel_of(state, pose, k, new);
+        const double was = (before[0] - pose[3]) * pose[2] + (before[1] - pose[7]) * pose[6];
+        const double is = (state[0] - pose[3]) * pose[2] + (state[1] - pose[7]) * pose[6];
+        if (!in_view || !(was > pose[21] && is > pose[21])) continue;
+        const double growth = was / is - 1, width = growth * box[4], height = growth * box[6];
+        const double motion[4] = {new[0] - old[0], new[1] - old[1] - height / 2, width, height};
+        bool known = true; /* the lower edge stays on the road */
+        for (int i = 0; i < 4; i++) known = known && isfinite(motion[i]);
+        for (int i = 0; i < 4 && known; i++) box[2 * i + 1] = motion[i] / seconds;
+    }
+    DONE(a);
+}
+
 typedef struct {
     double box_std_pixels, box_std_ratio, noise_learning_rate, box_noise_min, box_noise_max, position_noise_min,
         position_noise_max, reacquire_gap, reacquire_velocity_std, bias_fraction, outlier_nis, outlier_velocity_std,

@@ -56,16 +56,30 @@ def predict(
             tracks.state, tracks.state_cov = compensate_ego_motion(tracks.state, tracks.state_cov, motion)
         tracks.state, tracks.state_cov = predict_ground(tracks.state, tracks.state_cov, seconds, accel_std)
     if camera is not None and motion is not None and seconds > 0:
-        young, lost = tracks.hits <= config.image_motion_hits, stamp_ns - tracks.last_update_ns > 1.5e9 * seconds
-        rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
-        if len(rows):
-            _predict_boxes_from_ground(tracks, rows, before[rows], camera, seconds, config.min_depth)
+        _follow_ground(tracks, before, stamp_ns, camera, seconds, config)
     if core.kernels is not None:
         core.kernels.predict_boxes(tracks.box, tracks.box_cov, seconds, config.box_accel_std)
     else:  # one process noise for all four numbers of a box
         box_accel_std = config.box_accel_std * (tracks.box[:, 2, 0] + tracks.box[:, 3, 0]) / 2
         tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std[:, None])
     tracks.ages = tracks.ages + (seconds > 0)
+
+
+def _follow_ground(
+    tracks: Tracks, before: np.ndarray, stamp_ns: int, camera: Camera, seconds: float, config: TrackerConfig
+) -> None:
+    """Let the boxes of young and lost tracks move as their positions on the road do; before (T, 2) positions."""
+    if core.kernels is not None and not camera.has_distortion:
+        k, limits = camera.pixel_from_camera, (seconds, config.min_depth, config.image_motion_hits)
+        core.kernels.follow_ground(
+            tracks.box, tracks.state, before, tracks.hits, tracks.last_update_ns, np.array([stamp_ns], np.int64),
+            np.array((*camera.pose.ravel(), k[0, 0], k[1, 1], k[0, 2], k[1, 2], *limits)),
+        )  # fmt: skip
+        return
+    young, lost = tracks.hits <= config.image_motion_hits, stamp_ns - tracks.last_update_ns > 1.5e9 * seconds
+    rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
+    if len(rows):
+        _predict_boxes_from_ground(tracks, rows, before[rows], camera, seconds, config.min_depth)
 
 
 def _predict_boxes_from_ground(
