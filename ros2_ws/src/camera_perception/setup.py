@@ -18,15 +18,8 @@ setup(
     packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={
         NAME: [
-            *(
-                "core/*.json",
-                "core/*.pyi",
-                "geometry/*.json",
-                "engines/*.json",
-                "engines/tensorrt/*.json",
-                "tools/drift/*.json",
-            ),
-            *("tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"),
+            *("core/*.json", "core/*.pyi", "geometry/*.json", "engines/*.json", "engines/tensorrt/*.json"),
+            *("tools/drift/*.json", "tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"),
         ]
     },  # io/msg is a link to camera_perception_msgs/msg
     # Compiled twins of slow functions. Optional: without a C compiler or Python's headers the NumPy twins are used. A

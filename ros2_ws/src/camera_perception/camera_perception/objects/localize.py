@@ -130,9 +130,7 @@ def _located_compiled(
 
 
 def _rays(objects: Objects, standing: Objects, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """(5 N, 3) rays and (5 N, 2, 2) Jacobians of where objects stand, and of the middles of the upper and the lower edge
-    and of the lower corners of their boxes.
-    """
+    """(5 N, 3) rays and (5 N, 2, 2) Jacobians: where objects stand, middles of upper and lower edges, lower corners."""
     (x0, y0, x1, y1), (left, _, right, low) = objects.boxes.T.astype(float), standing.boxes.T.astype(float)
     u = np.concatenate(((left + right) / 2, (x0 + x1) / 2, (x0 + x1) / 2, x0, x1))
     rays, jacobians = camera.rays_with_jacobians(np.stack((u, np.concatenate((low, y0, y1, y1, y1))), axis=1))

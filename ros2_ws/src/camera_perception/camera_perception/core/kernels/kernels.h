@@ -51,6 +51,7 @@ KERNEL(update_tracks);
 KERNEL(track_state);
 KERNEL(ground_with_covariance);
 KERNEL(pack_objects);
+KERNEL(serialize);
 KERNEL(fit_lines);
 KERNEL(locate_objects);
 KERNEL(near_sides);

@@ -5,7 +5,7 @@
 
 static PyMethodDef functions[] = {
     ENTRY(nms),           ENTRY(find_duplicates), ENTRY(matching_cost),          ENTRY(associate),    ENTRY(predict_ground),
-    ENTRY(predict_boxes), ENTRY(update_tracks),   ENTRY(track_state), ENTRY(ground_with_covariance), ENTRY(pack_objects), ENTRY(fit_lines), ENTRY(locate_objects), ENTRY(near_sides), ENTRY(follow_ground), ENTRY(smooth_lines), ENTRY(moved_cubics),
+    ENTRY(predict_boxes), ENTRY(update_tracks),   ENTRY(track_state), ENTRY(ground_with_covariance), ENTRY(pack_objects), ENTRY(serialize), ENTRY(fit_lines), ENTRY(locate_objects), ENTRY(near_sides), ENTRY(follow_ground), ENTRY(smooth_lines), ENTRY(moved_cubics),
     {NULL, NULL, 0, NULL},
 };
 
