@@ -66,8 +66,9 @@ static bool write_integer(Body *body, char code, PyObject *value) {
 static bool write_number(Body *body, char code, PyObject *value) {
     if (!align(body, size_of(code))) return false;
     if (code == '?') {
-        const char truth = value ? PyObject_IsTrue(value) : 0;
-        return truth >= 0 && append(body, &truth, 1);
+        const int found = value ? PyObject_IsTrue(value) : 0;
+        const uint8_t truth = found;
+        return found >= 0 && append(body, &truth, 1);
     }
     if (code == 'f' || code == 'd') {
         const double number = value ? PyFloat_AsDouble(value) : 0;
