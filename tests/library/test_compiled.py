@@ -349,3 +349,14 @@ def test_the_twins_run_where_nothing_is_compiled_or_wanted(monkeypatch):
 def test_settings_are_read_in_the_order_of_their_names():
     config = replace(TrackerConfig(), gate=3.0, max_gate=5.0)
     assert core.settings(config, "max_gate", "gate").tolist() == [5.0, 3.0]
+
+
+def test_decoders_may_return_numbers_of_other_types():
+    """A decoder of one's own may return float64 and views: located and tracked like others."""
+    boxes, classes = np.array([[100.0, 400, 200, 500], [400, 400, 500, 500]]), np.arange(2)[::-1]
+    detections = Detections(boxes, np.ones(2), classes, np.ones((2, 3)))
+    objects = locate_objects(Objects.of(detections), camera(), CLASSES, SIZE)
+    tracked = ObjectTracker(CLASSES).update(objects, 0, None, SIZE, camera())
+    assert len(tracked) == 2
+    assert tracked.boxes.dtype == np.float32
+    assert np.isfinite(tracked.positions).all()
