@@ -21,7 +21,8 @@ SBOM := .setup/tools/bin/cyclonedx-py
 
 # The files whose change calls for a new build. Python modules are linked, not copied, and need none.
 MESSAGES := $(shell find ros2_ws/src/camera_perception_msgs -type f) ros2_ws/cmake/ros_wheels_fix.cmake
-PACKAGES := $(wildcard ros2_ws/src/*/setup.* ros2_ws/src/*/package.xml) pyproject.toml driving_scenes/pyproject.toml
+KERNELS := $(wildcard ros2_ws/src/camera_perception/camera_perception/core/kernels/*)
+PACKAGES := $(KERNELS) $(wildcard ros2_ws/src/*/setup.* ros2_ws/src/*/package.xml) pyproject.toml driving_scenes/pyproject.toml
 BRINGUP := $(shell find launch -type f)
 
 .PHONY: help

@@ -1,6 +1,8 @@
 """Metadata lives here, not in pyproject.toml: the setuptools of ROS 2 Humble and colcon read only this."""
 
-from setuptools import find_packages, setup
+from glob import glob
+
+from setuptools import Extension, find_packages, setup
 
 NAME = "camera_perception"
 
@@ -16,10 +18,21 @@ setup(
     packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=["*.bench", "*.bench.*"]),
     package_data={
         NAME: [
-            *("core/*.json", "geometry/*.json", "engines/*.json", "engines/tensorrt/*.json", "tools/drift/*.json"),
-            *("tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"),
+            *("core/*.json", "core/*.pyi", "geometry/*.json", "engines/*.json", "engines/tensorrt/*.json"),
+            *("tools/drift/*.json", "tools/live/page/*", "tools/replay/*.html", "io/msg/*.msg", "py.typed"),
         ]
     },  # io/msg is a link to camera_perception_msgs/msg
+    # Compiled twins of slow functions. Optional: without a C compiler or Python's headers the NumPy twins are used. A
+    # product and a sum are rounded one after the other, as NumPy does, also on processors that could do both at once.
+    ext_modules=[
+        Extension(
+            f"{NAME}.core._kernels",
+            sorted(glob(f"{NAME}/core/kernels/*.c")),
+            depends=sorted(glob(f"{NAME}/core/kernels/*.h")),
+            extra_compile_args=["-O2", "-ffp-contract=off", "-fvisibility=hidden"],
+            optional=True,
+        )
+    ],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

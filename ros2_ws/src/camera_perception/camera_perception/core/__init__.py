@@ -1,0 +1,39 @@
+"""Values that travel through the pipeline, and `kernels`: the compiled twins of functions that a frame waits for.
+
+A function that has a twin begins with `if core.kernels is not None`; what follows is the same in NumPy, which runs
+where nothing was compiled. Sources: core/kernels, built by setup.py where there is a C compiler.
+CAMERA_PERCEPTION_COMPILED=0 in the environment leaves them out.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+VERSION = 1  # of the arguments of the kernels, as in kernels.h
+
+
+def _compiled() -> ModuleType | None:
+    if os.environ.get("CAMERA_PERCEPTION_COMPILED") == "0":
+        return None
+    try:
+        from camera_perception.core import _kernels
+    except ImportError:
+        return None
+    return _kernels if _kernels.VERSION == VERSION else None  # else built from other sources
+
+
+kernels: Any = _compiled()
+
+
+@lru_cache(maxsize=64)
+def settings(config: Any, *names: str) -> np.ndarray:
+    """(len(names),) float64: these fields of frozen settings, as kernels read them."""
+    return np.array(attrgetter(*names)(config), float)

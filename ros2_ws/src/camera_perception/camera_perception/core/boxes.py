@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception import core
+
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, 4) and (M, 4) boxes x0 y0 x1 y1 -> (N, M) intersection over union."""
@@ -36,6 +38,18 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
     Only the `limit` best rows are considered. Equal scores keep their order.
     """
     boxes = boxes.astype(np.float64)
+    if core.kernels is not None:
+        order = (-scores).argsort(kind="stable")[:limit]
+        kept = np.empty(len(order), np.int64)
+        count = core.kernels.nms(boxes.take(order, axis=0), classes.take(order).astype(np.int64), max_iou, kept)
+        return np.asarray(order.take(kept[:count]))
+    return _nms_in_blocks(boxes, scores, classes, max_iou, limit)
+
+
+def _nms_in_blocks(
+    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: float, limit: int
+) -> np.ndarray:
+    """nms, a block of boxes at a time."""
 
     def conflicts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         same_class: np.ndarray = classes[a][:, None] == classes[b]

@@ -295,11 +295,11 @@ class Objects(Columns):
     def of(detections: Detections) -> Objects:
         """Detections before tracking and localisation."""
         n = len(detections)
-        return Objects(
-            boxes=detections.boxes,
-            scores=detections.scores,
-            classes=detections.classes,
-            light_states=detections.light_states,
+        return Objects(  # compiled functions rely on the types
+            boxes=np.ascontiguousarray(detections.boxes, np.float32),
+            scores=np.ascontiguousarray(detections.scores, np.float32),
+            classes=np.ascontiguousarray(detections.classes, np.int32),
+            light_states=np.ascontiguousarray(detections.light_states, np.float32),
             track_ids=np.full(n, NO_TRACK, np.int64),
             ages=np.zeros(n, np.int32),
             coasted=np.zeros(n, bool),

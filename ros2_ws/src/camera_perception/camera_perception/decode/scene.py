@@ -10,6 +10,7 @@ An attribute whose most probable label is below its minimum score has the label 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 
 import numpy as np
 
@@ -43,5 +44,6 @@ def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbo
 def _attribute(name: str, labels: list[str], scores: np.ndarray, head: HeadSpec, factor: float) -> SceneAttribute:
     best = int(scores.argmax())
     own = head.options.get("thresholds", {}).get(name, {}).get(labels[best], head.threshold)
-    score = float(np.nan_to_num(scores[best]))
+    score = float(scores[best])
+    score = score if isfinite(score) else float(np.nan_to_num(scores[best]))  # which takes ten times as long
     return SceneAttribute(name, labels[best] if score >= factor * own else UNKNOWN_LABEL, score)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.geometry.camera import Camera
 
 
@@ -42,6 +43,13 @@ def ground_with_covariance(
     pose = camera.pose
     height = pose[2, 3]
     rays, jacobians = camera.rays_with_jacobians(pixels)
+    if core.kernels is not None:
+        found, covs = np.empty((len(rays), 2)), np.empty((len(rays), 2, 2))
+        values = np.concatenate((pose.ravel(), (noise.pitch, noise.roll, noise.height)))
+        core.kernels.ground_with_covariance(
+            rays, np.ascontiguousarray(jacobians), np.asarray(sigmas, float), values, found, covs
+        )
+        return found, covs
     x, y, _ = rays.T
     perturbed = np.zeros((5, 3, len(rays)))  # the ray, and its change by one sigma of u, v, pitch (x), roll (z)
     perturbed[0] = rays.T

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.io.ros_types import field_types
 
 LITTLE_ENDIAN = b"\x00\x01\x00\x00"
@@ -44,9 +45,32 @@ def serialize(kind: str, values: Mapping[str, Any]) -> bytes:
     raises KeyError for a field that the type does not have, struct.error for a number that does not fit its field,
     BagError for a type that is unknown here
     """
+    written = core.kernels.serialize(_plan(kind), values) if core.kernels is not None else None
+    if written is not None:
+        return bytes(written)
     body = bytearray()
     _writer(kind)(body, values)
     return LITTLE_ENDIAN + body
+
+
+NUMBER, NUMBERS, MESSAGE, TEXT, MESSAGES = range(5)
+Plan = tuple[tuple[str, int, int, int, Any], ...]
+
+
+@cache
+def _plan(kind: str) -> Plan:
+    """The fields of a message type for the compiled twin: name, kind, code of numbers, length, plan of messages."""
+    return tuple((name, *_planned(type_)) for name, type_ in field_types(kind).items())
+
+
+def _planned(type_: str) -> tuple[int, int, int, Any]:
+    element, length = _split(type_)
+    if element in CODES:
+        return NUMBER if length is None else NUMBERS, ord(CODES[element]), length or 0, None
+    inner = None if element == "string" else _plan(element)
+    if length is not None:
+        return MESSAGES, 0, length, inner
+    return TEXT if inner is None else MESSAGE, 0, 0, inner
 
 
 @cache

@@ -14,12 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import Objects
 from camera_perception.io.cdr import Packed
 
 # Of DetectedObject in order, with the length of a text in characters in front of "s"; "I" before it is its size, and
 # the one after the score counts the alternatives, of which there are none.
 CODES = "H I {}s f I ffff B I H ? ? B ddd ffff f f f ? ddd ? ffff"
+
+
+MOST_BYTES = 256  # of an object, its name not counted
+
+
+@lru_cache(maxsize=16)
+def _encoded(names: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(name.encode() for name in names)
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,23 @@ class PackedObjects(Packed):
         return len(self.rows)
 
     def write(self, body: bytearray) -> None:
+        if core.kernels is not None:
+            self._write_compiled(body)
+            return
         texts = [name.encode() + b"\0" for name in self.names]
         for class_id, numbers in self._numbers():
             text = texts[class_id] if 0 <= class_id < len(texts) else b"\0"
             body += _packer(len(text), len(body) & 7)(class_id, len(text), text, *numbers)
+
+    def _write_compiled(self, body: bytearray) -> None:
+        o, texts = self.objects, _encoded(tuple(self.names))
+        room = np.empty(len(self.rows) * (MOST_BYTES + max(map(len, texts), default=0)), np.uint8)
+        end = core.kernels.pack_objects(
+            np.array(self.rows, np.int64), o.boxes, o.scores, o.classes, o.truncated, o.track_ids, o.ages, o.coasted,
+            o.position_methods, o.ground_widths, o.positions, o.position_covs, o.velocities, o.velocity_covs, room,
+            len(body) & 7, self.over_ground, texts,
+        )  # fmt: skip
+        body += room[:end].tobytes()
 
     def _numbers(self) -> Iterator[tuple[int, list[Any]]]:
         """Class index, and all numbers behind the name, of each object."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
-from camera_perception.lanes.fit import fit_cubic, padded, powers
+from camera_perception.lanes.fit import PRIOR_INFORMATION, fit_cubic, padded, powers
 
 # Covariance added to c0..c3 per second, from one standard deviation of each: swerving, beginning curves.
 PROCESS_NOISE = np.diag(np.square([0.3, 0.02, 1e-3, 8e-6]))
@@ -49,8 +50,12 @@ REFIT_TERMS, REFIT_SCALES = powers(REFIT_X).T, REFIT_RANGE ** np.arange(4)
 
 def moved_cubic(poly: np.ndarray, motion: EgoMotion) -> np.ndarray:
     """Cubics y = c0 + c1 x + ... expressed in the frame of the moved car: (4,) or (T, 4)."""
-    along, left = REFIT_X - motion.x, poly @ REFIT_TERMS - motion.y
     c, s = math.cos(motion.yaw), math.sin(motion.yaw)
+    if core.kernels is not None:
+        moved = np.array(poly, float)
+        core.kernels.moved_cubics(moved, motion.x, motion.y, c, s, REFIT_X)
+        return moved
+    along, left = REFIT_X - motion.x, poly @ REFIT_TERMS - motion.y
     terms = powers((c * along + s * left) / REFIT_RANGE)
     rows = np.swapaxes(terms, -1, -2)
     scaled = np.linalg.solve(rows @ terms, rows @ (c * left - s * along)[..., None])[..., 0]
@@ -62,6 +67,9 @@ def correct(tracks: Sequence[Track]) -> Iterator[GroundLine]:
     grounds = [track.line.ground for track in tracks if track.line.ground is not None]
     if not grounds:
         return
+    if core.kernels is not None:
+        yield from _correct_compiled(tracks, grounds)
+        return
     counts = np.array([len(ground.points) for ground in grounds])
     rows = np.column_stack(
         (np.concatenate([g.points for g in grounds]), np.concatenate([g.y_std for g in grounds]))
@@ -72,6 +80,24 @@ def correct(tracks: Sequence[Track]) -> Iterator[GroundLine]:
     terms = powers(x)
     _update(tracks, grounds, terms, point_std, y)
     yield from _smoothed_lines(tracks, grounds, terms, y_std)
+
+
+FILTER = np.array((EFFECTIVE_POINTS, BIAS_FRACTION, *PRIOR_INFORMATION.diagonal()))
+
+
+def _correct_compiled(tracks: Sequence[Track], grounds: Sequence[GroundLine]) -> Iterator[GroundLine]:
+    new = np.array([track.mean is None for track in tracks])
+    means = np.array([np.zeros(4) if track.mean is None else track.mean for track in tracks])
+    covs = np.array([np.zeros((4, 4)) if track.cov is None else track.cov for track in tracks])
+    counts = [len(ground.points) for ground in grounds]
+    points, y_std = np.concatenate([g.points for g in grounds]), np.concatenate([g.y_std for g in grounds])
+    smooth, std, polys = np.empty_like(points), np.empty_like(y_std), np.empty((len(grounds), 4), np.float32)
+    fitted = np.array([ground.poly for ground in grounds])
+    core.kernels.smooth_lines(points, y_std, np.array(counts), fitted, new, means, covs, FILTER, smooth, std, polys)
+    end = 0
+    for track, ground, count, mean, cov, poly in zip(tracks, grounds, counts, means, covs, polys):
+        track.mean, track.cov, start, end = mean, cov, end, end + count
+        yield GroundLine(smooth[start:end], std[start:end], poly, ground.x_min, ground.x_max)
 
 
 def _update(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import GroundLine, LaneLine
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance
@@ -38,6 +39,8 @@ def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT
 
 def _ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> list[GroundLine | None]:
     """Cubics of image polylines (P, 2). All points are processed at once: the number of calls dominates."""
+    if core.kernels is not None:
+        return _compiled_ground_lines(lines, camera, noise)
     points, cov, counts = _reliable_points(lines, camera, noise)
     ends = np.cumsum(counts)
     if not len(points):
@@ -49,6 +52,24 @@ def _ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNois
         points, cov, counts = points[rows], cov[rows], counts[long]
     ground_lines = iter(_fit_lines(points, cov, counts))
     return [next(ground_lines) if enough else None for enough in long.tolist()]
+
+
+FIT = MAX_RANGE, MAX_RELATIVE_STD, MIN_POINTS, MIN_LENGTH, MIN_STD**2  # what the compiled twin reads first
+
+
+def _compiled_ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> list[GroundLine | None]:
+    ground, cov = ground_with_covariance(np.concatenate(lines), LINE_PIXEL_STD, camera, noise)
+    points, std = np.empty((len(ground), 2), np.float32), np.empty(len(ground), np.float32)
+    polys, ends = np.empty((len(lines), 4), np.float32), np.empty((len(lines), 2))
+    counts, used = np.array([len(line) for line in lines]), np.empty(len(lines), np.int64)
+    values = np.array((*FIT, camera.pose[0, 3], *PRIOR_INFORMATION.diagonal()))
+    core.kernels.fit_lines(ground, cov, counts, values, points, std, polys, ends, used)
+    found: list[GroundLine | None] = []
+    end = 0
+    for poly, (x_min, x_max), count in zip(polys, ends.tolist(), used.tolist()):
+        start, end = end, end + count
+        found.append(GroundLine(points[start:end], std[start:end], poly, x_min, x_max) if count else None)
+    return found
 
 
 def _reliable_points(

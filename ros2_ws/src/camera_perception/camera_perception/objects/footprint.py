@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.class_table import ClassTable
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
@@ -94,6 +95,13 @@ def near_sides(
     """The objects with positions from boxes moved from the tyres to the nearest side of the body."""
     if camera is None or not len(objects):
         return objects
+    if core.kernels is not None:
+        positions = objects.positions.copy()
+        at = (*camera.pose[:3, 3].tolist(), camera.pixel_from_camera[0, 0])
+        values = np.array((*at, config.overhang_min_pixels, config.overhang_full_pixels))
+        overhangs = OVERHANGS.lookup(objects.classes, classes)
+        core.kernels.near_sides(objects.boxes, objects.position_methods, overhangs, values, positions)
+        return objects.with_columns(positions=positions)
     from_camera, methods = objects.positions[:, :2] - camera.pose[:2, 3], objects.position_methods
     distance = np.hypot(*from_camera.T)
     overhangs = _visible_overhangs(objects, distance, camera, classes, config)

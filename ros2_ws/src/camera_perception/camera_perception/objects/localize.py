@@ -11,6 +11,7 @@ from math import sqrt
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.class_table import ClassTable
 from camera_perception.core.types import Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
@@ -70,6 +71,8 @@ def locate_objects(
     if camera is None or not len(objects):
         return objects
     standing = riders_on_vehicles(objects, classes)
+    if core.kernels is not None:
+        return _located_compiled(objects, standing, camera, classes, image_size, noise, config)
     ground, ground_cov = _by_ground(standing, camera, noise)
     ground_cov = ground_cov + np.square(CONTACT_STD.lookup(objects.classes, classes))[:, None, None] * np.eye(2)
     size, size_cov, height_cues = _by_size(objects, camera, classes, noise)
@@ -91,6 +94,47 @@ def locate_objects(
         ground_widths=visible_widths(objects, position, camera),
         cues=_cues(ground - camera.pose[:2, 3], ground_cov, height_cues, planar),
     )
+
+
+# What the compiled twin reads last, before the least width in pixels.
+SETTINGS = (
+    "occluded_range_std_ratio", "consistency_gate", "truncated_position_std", "max_range", "max_range_std_ratio",
+)  # fmt: skip
+
+
+def _located_compiled(
+    objects: Objects,
+    standing: Objects,
+    camera: Camera,
+    classes: tuple[str, ...],
+    image_size: tuple[int, int],
+    noise: GroundNoise,
+    config: LocalizationConfig,
+) -> Objects:
+    count, k = len(objects), camera.pixel_from_camera
+    positions, covs = np.empty((count, 3), np.float32), np.empty((count, 2, 2), np.float32)
+    methods, widths, cues = np.empty(count, np.uint8), np.empty(count, np.float32), np.empty((count, 4), np.float32)
+    of_lens = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
+    sigmas = noise.pitch, noise.roll, noise.height, *of_lens, noise.pixel, noise.box
+    settings = core.settings(config, *SETTINGS).tolist()
+    values = np.array((*camera.pose.ravel().tolist(), *sigmas, *settings, config.min_clipped_width * image_size[1]))
+    rays, jacobians = _rays(objects, standing, camera) if camera.has_distortion else (None, None)
+    core.kernels.locate_objects(
+        objects.boxes, standing.boxes, objects.truncated, CONTACT_STD.lookup(objects.classes, classes),
+        height_priors(objects.classes, classes), OVERHEAD.lookup(objects.classes, classes), rays, jacobians, values,
+        positions, covs, methods, widths, cues,
+    )  # fmt: skip
+    return objects.with_columns(
+        positions=positions, position_covs=covs, position_methods=methods, ground_widths=widths, cues=cues
+    )
+
+
+def _rays(objects: Objects, standing: Objects, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """(5 N, 3) rays and (5 N, 2, 2) Jacobians: where objects stand, middles of upper and lower edges, lower corners."""
+    (x0, y0, x1, y1), (left, _, right, low) = objects.boxes.T.astype(float), standing.boxes.T.astype(float)
+    u = np.concatenate(((left + right) / 2, (x0 + x1) / 2, (x0 + x1) / 2, x0, x1))
+    rays, jacobians = camera.rays_with_jacobians(np.stack((u, np.concatenate((low, y0, y1, y1, y1))), axis=1))
+    return rays, np.ascontiguousarray(np.broadcast_to(jacobians, (len(rays), 2, 2)))
 
 
 def _by_ground(objects: Objects, camera: Camera, noise: GroundNoise) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.assignment import linear_sum_assignment, unique_assignment
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Edge, Objects
@@ -68,6 +69,8 @@ def associate(
     compatible  (C, C) bool, classes that may be one object
     size        (height, width) of the image, when known
     """
+    if core.kernels is not None:
+        return _associate_compiled(tracks, objects, high_score, config, compatible, size)
     cost, overlap = _matching_cost(tracks, objects, config, compatible, size)
     is_high, is_low = objects.scores >= high_score, objects.scores < high_score
     high, low = is_high.nonzero()[0], is_low.nonzero()[0]
@@ -81,6 +84,34 @@ def associate(
     cost[overlap < config.low_score_min_iou] = INFEASIBLE
     more_rows, more_columns = match(cost[np.ix_(free, low)])
     return np.concatenate((rows, free[more_rows])), np.concatenate((columns, low[more_columns]))
+
+
+# What the compiled twin of the costs reads after the size of the image, in this order.
+SETTINGS = (
+    "image_motion_hits", "border_overlap", "unknown_distance", "gate", "max_gate", "min_iou", "class_change_cost",
+)  # fmt: skip
+
+
+def _associate_compiled(
+    tracks: Tracks,
+    objects: Objects,
+    high_score: float | np.ndarray,
+    config: TrackerConfig,
+    compatible: np.ndarray,
+    size: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    cost, overlap = np.empty((2, len(tracks), len(objects)))
+    values = np.concatenate((size or (-1.0, -1.0), core.settings(config, *SETTINGS)))
+    classes = np.minimum(np.maximum(objects.classes, 0), len(compatible) - 1).astype(np.int64)
+    core.kernels.matching_cost(
+        tracks.box, tracks.last_box, tracks.hits, tracks.classes, tracks.state, tracks.state_cov, tracks.bias,
+        objects.boxes, objects.positions, objects.position_covs, objects.truncated, classes, compatible, values,
+        cost, overlap,
+    )  # fmt: skip
+    object_of = np.empty(len(tracks), np.int64)
+    core.kernels.associate(object_of, objects.scores >= high_score, cost, overlap, config.low_score_min_iou)
+    rows = (object_of >= 0).nonzero()[0]
+    return rows, object_of[rows]
 
 
 def _matching_cost(

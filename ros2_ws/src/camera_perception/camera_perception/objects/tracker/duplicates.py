@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.boxes import containment_matrix, iou_matrix
 from camera_perception.objects.tracker.config import TrackerConfig
 
 
 def find_duplicates(
     boxes: np.ndarray,
-    same_class: np.ndarray,
-    rank: np.ndarray,
+    classes: np.ndarray,
+    same: np.ndarray,
+    order: np.ndarray,
     scores: np.ndarray,
-    distinct_score: float | np.ndarray,
+    distinct_score: np.ndarray,
     config: TrackerConfig,
 ) -> np.ndarray:
     """(N,) bool: boxes whose object a better box shows already.
 
     boxes          (N, 4) x0 y0 x1 y1
-    same_class     (N, N) bool, whether two classes may be one object
-    rank           (N,) smaller is better
+    classes        (N,) indices into the table `same`, (C, C) bool, which tells whether two classes may be one object
+    order          (N,) rows, better ones first
     scores         (N,) cars in a queue overlap as much as duplicates, but their scores are alike
-    distinct_score score above which a box is not weak, unless the other one scores much more; one, or one per box
+    distinct_score (N,) score above which a box is not weak, unless the other one scores much more
     """
     boxes = boxes.astype(float)
+    if core.kernels is not None:
+        gone, limits = np.empty(len(boxes), bool), (config.weak_score_ratio * scores).astype(float)
+        values = core.settings(config, *SETTINGS)
+        core.kernels.find_duplicates(
+            boxes, classes.astype(np.int64), same, order, scores.astype(float), limits, distinct_score.astype(float),
+            values, gone,
+        )  # fmt: skip
+        return gone
+    return _find_duplicates(boxes, same[classes[:, None], classes], order, scores, distinct_score, config)
+
+
+# What the compiled twin reads, in this order.
+SETTINGS = "duplicate_iou", "weak_duplicate_iou", "weak_score_ratio", "part_overlap", "part_alignment"
+
+
+def _find_duplicates(
+    boxes: np.ndarray,
+    same_class: np.ndarray,
+    order: np.ndarray,
+    scores: np.ndarray,
+    distinct_score: np.ndarray,
+    config: TrackerConfig,
+) -> np.ndarray:
+    """As find_duplicates, with same_class (N, N)."""
     overlap = iou_matrix(boxes, boxes)
     touching = same_class & (overlap > 0)
     np.fill_diagonal(touching, False)
@@ -32,16 +58,17 @@ def find_duplicates(
     rows = np.flatnonzero(touching.any(axis=1))  # few: all that follows is about these
     if not len(rows):
         return found
-    weak_below = distinct_score if np.ndim(distinct_score) == 0 else np.asarray(distinct_score)[rows]
-    boxes, scores, rank = boxes[rows], scores[rows], rank[rows].tolist()
+    rank = np.empty(len(boxes), int)
+    rank[order] = np.arange(len(boxes))
+    boxes, scores, ranks, weak_below = boxes[rows], scores[rows], rank[rows].tolist(), distinct_score[rows]
     overlap, touching = overlap[rows[:, None], rows], touching[rows[:, None], rows]
     weak = (scores[:, None] < config.weak_score_ratio * scores) | (scores < weak_below)[:, None]
     loose = (overlap > config.weak_duplicate_iou) | _parts(boxes, overlap, config)
     clash = touching & ((overlap > config.duplicate_iou) | (weak & loose))
     gone: set[int] = set()
     others = [each.nonzero()[0].tolist() for each in clash]
-    for row in sorted((row for row, each in enumerate(others) if each), key=rank.__getitem__):
-        if any(rank[other] < rank[row] and other not in gone for other in others[row]):
+    for row in sorted((row for row, each in enumerate(others) if each), key=ranks.__getitem__):
+        if any(ranks[other] < ranks[row] and other not in gone for other in others[row]):
             gone.add(row)
     found[rows[list(gone)]] = True
     return found

@@ -7,8 +7,12 @@ the weights of ground plane and size change on the way. As a state, it is correc
 
 from __future__ import annotations
 
+import math
+from operator import attrgetter
+
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import EgoMotion, Objects, PositionMethod
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.kalman import (
@@ -21,6 +25,7 @@ from camera_perception.geometry.kalman import (
     update_scalars,
 )
 from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.objects.tracker.light_states import update_lights
 from camera_perception.objects.tracker.tracks import Tracks, center_and_size
 
 UNINFORMATIVE = 1e4  # square metres along the line of sight where the ground plane gives no range
@@ -41,19 +46,40 @@ def predict(
 ) -> None:
     """Move tracks to the time stamp_ns, `seconds` after the previous frame; accel_std (T,) as in predict_ground."""
     before = tracks.state[:, :2].copy()
-    if motion is not None:
-        tracks.state, tracks.state_cov = compensate_ego_motion(tracks.state, tracks.state_cov, motion)
-    tracks.state, tracks.state_cov = predict_ground(tracks.state, tracks.state_cov, seconds, accel_std)
+    if core.kernels is not None:
+        x, y, yaw = (motion.x, motion.y, motion.yaw) if motion is not None else (0.0, 0.0, 0.0)
+        core.kernels.predict_ground(
+            tracks.state, tracks.state_cov, accel_std, seconds, x, y, math.cos(yaw), math.sin(yaw)
+        )
+    else:
+        if motion is not None:
+            tracks.state, tracks.state_cov = compensate_ego_motion(tracks.state, tracks.state_cov, motion)
+        tracks.state, tracks.state_cov = predict_ground(tracks.state, tracks.state_cov, seconds, accel_std)
     if camera is not None and motion is not None and seconds > 0:
-        young, lost = tracks.hits <= config.image_motion_hits, stamp_ns - tracks.last_update_ns > 1.5e9 * seconds
-        rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
-        if len(rows):
-            _predict_boxes_from_ground(tracks, rows, before[rows], camera, seconds, config.min_depth)
-    box_accel_std = (
-        config.box_accel_std * (tracks.box[:, 2, 0] + tracks.box[:, 3, 0]) / 2
-    )  # one for all four numbers of a box
-    tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std[:, None])
+        _follow_ground(tracks, before, stamp_ns, camera, seconds, config)
+    if core.kernels is not None:
+        core.kernels.predict_boxes(tracks.box, tracks.box_cov, seconds, config.box_accel_std)
+    else:  # one process noise for all four numbers of a box
+        box_accel_std = config.box_accel_std * (tracks.box[:, 2, 0] + tracks.box[:, 3, 0]) / 2
+        tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std[:, None])
     tracks.ages = tracks.ages + (seconds > 0)
+
+
+def _follow_ground(
+    tracks: Tracks, before: np.ndarray, stamp_ns: int, camera: Camera, seconds: float, config: TrackerConfig
+) -> None:
+    """Let the boxes of young and lost tracks move as their positions on the road do; before (T, 2) positions."""
+    if core.kernels is not None and not camera.has_distortion:
+        k, limits = camera.pixel_from_camera, (seconds, config.min_depth, config.image_motion_hits)
+        core.kernels.follow_ground(
+            tracks.box, tracks.state, before, tracks.hits, tracks.last_update_ns, np.array([stamp_ns], np.int64),
+            np.array((*camera.pose.ravel(), k[0, 0], k[1, 1], k[0, 2], k[1, 2], *limits)),
+        )  # fmt: skip
+        return
+    young, lost = tracks.hits <= config.image_motion_hits, stamp_ns - tracks.last_update_ns > 1.5e9 * seconds
+    rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
+    if len(rows):
+        _predict_boxes_from_ground(tracks, rows, before[rows], camera, seconds, config.min_depth)
 
 
 def _predict_boxes_from_ground(
@@ -82,6 +108,66 @@ def _image_motion(tracks: Tracks, rows: np.ndarray, before: np.ndarray, camera: 
     growth = (scale[:, None] - 1) * size
     center = new - old - np.column_stack((np.zeros(len(rows)), growth[:, 1] / 2))  # the lower edge stays on the road
     return np.concatenate((center, growth), axis=1)
+
+
+# Measurement updates
+
+# What the compiled twin of the updates reads, in this order.
+BEFORE_VOTES = "last_update_ns", "last_position_ns", "hits", "votes", "scores", "light_scores", "stable_state"
+FILTERS = "last_box", "box", "box_cov", "state", "state_cov", "speed_prior_std", "height_prior", "bias", "box_noise"
+COPIED = "position_noise", "position_methods", "truncated", "ground_widths"
+SETTINGS = (
+    "box_std_pixels", "box_std_ratio", "noise_learning_rate", "box_noise_min", "box_noise_max", "position_noise_min",
+    "position_noise_max", "reacquire_gap", "reacquire_velocity_std", "bias_fraction", "outlier_nis",
+    "outlier_velocity_std", "truncated_variance_factor", "height_variance_factor", "height_gate", "class_vote_decay",
+    "light_time_constant", "light_switch_margin",
+)  # fmt: skip
+_track_columns = attrgetter(*BEFORE_VOTES, *FILTERS, *COPIED)
+
+
+def update_tracks(
+    tracks: Tracks,
+    rows: np.ndarray,
+    objects: Objects,
+    stamp_ns: int,
+    camera_position: np.ndarray | None,
+    config: TrackerConfig,
+) -> None:
+    """Update tracks at rows with their detections, in the same order."""
+    if core.kernels is not None:
+        _update_compiled(tracks, rows, objects, stamp_ns, camera_position, config, False)
+        return
+    update_boxes(tracks, rows, objects, config)
+    update_positions(tracks, rows, objects, stamp_ns, camera_position, config)
+    update_lights(tracks, rows, objects, stamp_ns, config)
+    tracks.votes[rows] *= config.class_vote_decay
+    tracks.votes[rows, _known_classes(tracks, objects)] += objects.scores
+    tracks.last_update_ns[rows], tracks.scores[rows] = stamp_ns, objects.scores
+    tracks.truncated[rows], tracks.ground_widths[rows] = objects.truncated, objects.ground_widths
+    tracks.hits[rows] += 1
+
+
+def _known_classes(tracks: Tracks, objects: Objects) -> np.ndarray:
+    """(N,) class indices within those that tracks vote for."""
+    return np.minimum(np.maximum(objects.classes, 0), tracks.votes.shape[1] - 1)
+
+
+def _update_compiled(
+    tracks: Tracks,
+    rows: np.ndarray,
+    objects: Objects,
+    stamp_ns: int,
+    camera_position: np.ndarray | None,
+    config: TrackerConfig,
+    only_positions: bool,
+) -> None:
+    o = objects
+    core.kernels.update_tracks(
+        rows, *_track_columns(tracks), o.boxes, o.scores, _known_classes(tracks, o).astype(np.int64), o.light_states,
+        o.positions, o.position_covs, o.position_methods, o.truncated, o.cues, o.ground_widths,
+        None if camera_position is None else np.ascontiguousarray(camera_position), core.settings(config, *SETTINGS),
+        np.array([stamp_ns], np.int64), only_positions,
+    )  # fmt: skip
 
 
 # Measurement updates in the image
@@ -122,6 +208,9 @@ def update_positions(
     rows             (N,) of tracks, in the order of objects
     camera_position  (2,) in base_link; without it, positions are used as they are
     """
+    if core.kernels is not None:
+        _update_compiled(tracks, rows, objects, stamp_ns, camera_position, config, True)
+        return
     known = np.isfinite(objects.positions[:, 0]) & np.isfinite(objects.position_covs).all(axis=(1, 2))
     rows, objects = (rows, objects) if known.all() else (rows[known], objects[known])
     first = ~np.isfinite(tracks.state[rows, 0])

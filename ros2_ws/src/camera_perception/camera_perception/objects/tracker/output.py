@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import Detections, Objects
 from camera_perception.geometry.kalman import inverse
 from camera_perception.objects.tracker.config import TrackerConfig
@@ -18,14 +19,38 @@ def with_track_state(
 
     over_ground  whether velocities are over the ground, where many objects are stationary, or relative to the car
     """
+    metric = [getattr(objects, name).copy() for name in METRIC]
+    if core.kernels is not None:
+        values = core.settings(config, *SETTINGS)
+        core.kernels.track_state(
+            rows, tracks.last_position_ns, tracks.state, tracks.state_cov, tracks.bias, tracks.position_methods,
+            tracks.hits, tracks.speed_prior_std, *metric, np.array([stamp_ns], np.int64), values, over_ground,
+        )  # fmt: skip
+    else:
+        _write_track_state(metric, rows, tracks, stamp_ns, config, over_ground)
+    return objects.with_columns(
+        track_ids=tracks.ids[rows],
+        ages=tracks.ages[rows].astype(np.int32),
+        classes=tracks.classes[rows].astype(np.int32),
+        light_states=published_light_scores(tracks)[rows].astype(np.float32),
+        **dict(zip(METRIC, metric)),
+    )
+
+
+METRIC = "positions", "position_covs", "position_methods", "velocities", "velocity_covs"
+# What the compiled twin reads, in this order.
+SETTINGS = "max_coast", "bias_time_constant", "max_velocity_std", "min_velocity_hits", "stationary_prior"
+
+
+def _write_track_state(
+    metric: list[np.ndarray], rows: np.ndarray, tracks: Tracks, stamp_ns: int, config: TrackerConfig, over_ground: bool
+) -> None:
+    """Write positions and velocities of the tracks at rows (N,) into the columns METRIC of objects."""
+    positions, position_covs, methods, all_velocities, velocity_covs = metric
     age_ns = stamp_ns - tracks.last_position_ns[rows]
     known = np.isfinite(tracks.state[rows, 0]) & (age_ns <= 1e9 * config.max_coast)
     at, row = known.nonzero()[0], rows[known]
     state, bias = tracks.state[row], tracks.bias[row]
-    positions, position_covs = objects.positions.copy(), objects.position_covs.copy()
-    methods, all_velocities, velocity_covs = (
-        column.copy() for column in (objects.position_methods, objects.velocities, objects.velocity_covs)
-    )
     positions[at, :2], positions[at, 2] = state[:, :2], 0.0
     position_covs[at], methods[at] = tracks.state_cov[row, :2, :2] + bias, tracks.position_methods[row]
     # A position bias that changes over the time constant looks like a velocity.
@@ -37,17 +62,6 @@ def with_track_state(
         velocities, covs = shrink_stationary_velocities(velocities, covs, prior_std, config.stationary_prior)
     moving = at[valid]
     all_velocities[moving], velocity_covs[moving] = velocities[valid], covs[valid]
-    return objects.with_columns(
-        track_ids=tracks.ids[rows],
-        ages=tracks.ages[rows].astype(np.int32),
-        classes=tracks.classes[rows].astype(np.int32),
-        light_states=published_light_scores(tracks)[rows].astype(np.float32),
-        positions=positions,
-        position_covs=position_covs,
-        position_methods=methods,
-        velocities=all_velocities,
-        velocity_covs=velocity_covs,
-    )
 
 
 def shrink_stationary_velocities(

@@ -15,8 +15,7 @@ from camera_perception.objects.localize import tracking_height_priors
 from camera_perception.objects.tracker.association import DUPLICATE, associate, compatible_classes
 from camera_perception.objects.tracker.config import DEFAULT_TRACKER, VULNERABLE_ROAD_USERS, TrackerConfig
 from camera_perception.objects.tracker.duplicates import find_duplicates
-from camera_perception.objects.tracker.filter import predict, update_boxes, update_positions
-from camera_perception.objects.tracker.light_states import update_lights
+from camera_perception.objects.tracker.filter import predict, update_positions, update_tracks
 from camera_perception.objects.tracker.output import coasted_objects, with_track_state
 from camera_perception.objects.tracker.tracks import Tracks
 from camera_perception.objects.visibility import drop_invisible_positions
@@ -101,7 +100,7 @@ class ObjectTracker:
             tracks, objects, self._high_score_of(objects.classes), self.config, self._compatible, image_size
         )
         row_of[columns] = rows
-        self._update_matched(tracks, rows, objects[columns], stamp_ns, camera)
+        update_tracks(tracks, rows, objects[columns], stamp_ns, _camera_position(camera), self.config)
         new = ((row_of < 0) & (objects.scores >= self._init_threshold(objects.classes))).nonzero()[0]
         if len(new):
             row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
@@ -156,12 +155,14 @@ class ObjectTracker:
         young = tracks.hits < self.config.merge_hits
         if not young.any():
             return tracks
-        classes, rank = tracks.classes, (-tracks.hits).argsort().argsort()
+        classes, order = tracks.classes, (-tracks.hits).argsort()
         lost = tracks.last_update_ns < tracks.last_update_ns.max()
         weak = lost & (tracks.scores < self._distinct_score(classes))
         scores = np.where(weak, 0.0, tracks.scores)  # an object that scored high and is hidden now is no duplicate
-        same_class = self._may_be_duplicates[classes[:, None], classes]
-        duplicates = young & find_duplicates(tracks.boxes, same_class, rank, scores, 0.0, self.config)
+        distinct = np.zeros(len(tracks))
+        duplicates = young & find_duplicates(
+            tracks.boxes, classes, self._may_be_duplicates, order, scores, distinct, self.config
+        )
         return tracks[~duplicates] if duplicates.any() else tracks
 
     def _without_duplicates(self, objects: Objects) -> Objects:
@@ -169,11 +170,10 @@ class ObjectTracker:
         if len(objects) < 2:
             return objects
         classes = np.minimum(np.maximum(objects.classes, 0), len(self._may_be_duplicates) - 1)
-        rank = np.empty(len(objects), int)
-        rank[(-objects.scores).argsort(kind="stable")] = np.arange(len(objects))
-        same_class = self._may_be_duplicates[classes[:, None], classes]
-        distinct = self._distinct_score(objects.classes)
-        duplicates = find_duplicates(objects.boxes, same_class, rank, objects.scores, distinct, self.config)
+        order, distinct = (-objects.scores).argsort(kind="stable"), self._distinct_score(objects.classes)
+        duplicates = find_duplicates(
+            objects.boxes, classes, self._may_be_duplicates, order, objects.scores, distinct, self.config
+        )
         return objects[~duplicates] if duplicates.any() else objects
 
     def _distinct_score(self, classes: np.ndarray) -> np.ndarray:
@@ -202,20 +202,6 @@ class ObjectTracker:
         pedestrian = self._is_pedestrian[np.clip(classes, 0, len(self._is_pedestrian) - 1)]
         oncoming = np.hypot(config.speed_prior_std, self._ego_speed)  # other cars are as fast as we are
         return np.where(pedestrian, config.pedestrian_speed_prior_std, oncoming)
-
-    def _update_matched(
-        self, tracks: Tracks, rows: np.ndarray, objects: Objects, stamp_ns: int, camera: Camera | None
-    ) -> None:
-        """Update tracks at rows with their detections, in the same order."""
-        update_boxes(tracks, rows, objects, self.config)
-        update_positions(tracks, rows, objects, stamp_ns, _camera_position(camera), self.config)
-        update_lights(tracks, rows, objects, stamp_ns, self.config)
-        classes = np.minimum(np.maximum(objects.classes, 0), len(self._compatible) - 1)
-        tracks.votes[rows] *= self.config.class_vote_decay
-        tracks.votes[rows, classes] += objects.scores
-        tracks.last_update_ns[rows], tracks.scores[rows] = stamp_ns, objects.scores
-        tracks.truncated[rows], tracks.ground_widths[rows] = objects.truncated, objects.ground_widths
-        tracks.hits[rows] += 1
 
     def _alive(self, tracks: Tracks, stamp_ns: int, motion_known: bool) -> np.ndarray:
         """(T,) bool: tracks that are kept after this frame."""

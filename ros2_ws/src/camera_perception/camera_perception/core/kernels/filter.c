@@ -1,0 +1,317 @@
+/* Twins of objects/tracker/filter.py and light_states.py with geometry/kalman.py: tracks, one at a time. */
+#include "kernels.h"
+
+enum { POSITION_METHOD_GROUND = 1, POSITION_METHOD_SIZE = 2 };
+
+/* x y vx vy height: turned by the car's turn, moved by its motion, then by its own velocity. */
+static void move_state(double *s, double seconds, double mx, double my, double c, double sn) {
+    const double x = s[0] - mx, y = s[1] - my, vx = s[2], vy = s[3];
+    s[2] = c * vx - sn * vy, s[3] = sn * vx + c * vy;
+    s[0] = c * x - sn * y + seconds * s[2], s[1] = sn * x + c * y + seconds * s[3];
+}
+
+/* One row or column of a covariance: its five numbers, `step` apart, as a state without motion of the car. */
+static void move_line(double *p, int step, double seconds, double c, double sn) {
+    const double x = p[0], y = p[step], vx = p[2 * step], vy = p[3 * step];
+    p[2 * step] = c * vx - sn * vy, p[3 * step] = sn * vx + c * vy;
+    p[0] = c * x - sn * y + seconds * p[2 * step], p[step] = sn * x + c * y + seconds * p[3 * step];
+}
+
+/* States (T, 5), covariances (T, 5, 5), process noise (T,), seconds; x, y, cosine and sine of the car's motion. */
+KERNEL(predict_ground) {
+    TAKE(a, "wdT5 wdT25 dT s s s s s");
+    double *state = a.at[0], *cov = a.at[1];
+    const double *accel_std = a.at[2], dt = a.number[3], c = a.number[6], s = -a.number[7];
+    const double near = dt * dt * dt / 3, cross = dt * dt / 2;
+    for (Py_ssize_t t = 0; t < a.count['T']; t++, state += 5, cov += 25) {
+        const double q = accel_std[t] * accel_std[t];
+        move_state(state, dt, a.number[4], a.number[5], c, s);
+        for (int column = 0; column < 5; column++) move_line(cov + column, 5, dt, c, s);
+        for (int row = 0; row < 5; row++) move_line(cov + 5 * row, 1, dt, c, s);
+        for (int axis = 0; axis < 2; axis++) {
+            cov[6 * axis] += q * near, cov[6 * axis + 12] += q * dt;
+            cov[6 * axis + 2] += q * cross, cov[6 * axis + 10] += q * cross;
+        }
+    }
+    DONE(a);
+}
+
+/* Filters of boxes (T, 4, 2) with covariances (T, 4, 2, 2), seconds, process noise in box sizes. */
+KERNEL(predict_boxes) {
+    TAKE(a, "wdT8 wdT16 s s");
+    double *box = a.at[0], *cov = a.at[1];
+    const double dt = a.number[2];
+    for (Py_ssize_t t = 0; t < a.count['T']; t++) {
+        const double accel = a.number[3] * (box[8 * t + 4] + box[8 * t + 6]) / 2, q = accel * accel;
+        for (int i = 0; i < 4; i++) {
+            double *mean = box + 8 * t + 2 * i, *p = cov + 16 * t + 4 * i;
+            mean[0] += dt * mean[1];
+            const double p00 = p[0] + dt * p[2], p01 = p[1] + dt * p[3];
+            p[0] = p00 + dt * p01 + q * (dt * dt * dt / 3);
+            p[1] = p01 + q * (dt * dt / 2);
+            p[2] = p[2] + dt * p[3] + q * (dt * dt / 2);
+            p[3] += q * dt;
+        }
+    }
+    DONE(a);
+}
+
+/* The pixel of a point on the road, and its depth, in a camera without distortion; false behind it. */
+static bool pixel_of(const double *point, const double *pose, const double *k, double *pixel) {
+    const double x = point[0] - pose[3], y = point[1] - pose[7], z = -pose[11];
+    double seen[3];
+    for (int i = 0; i < 3; i++) seen[i] = x * pose[i] + y * pose[4 + i] + z * pose[8 + i];
+    const double inverse = 1 / seen[2];
+    pixel[0] = seen[0] * inverse * k[0] + k[2], pixel[1] = seen[1] * inverse * k[1] + k[3];
+    return seen[2] > 1e-3;
+}
+
+/* Let boxes of young and lost tracks move as their positions on the road do. Filters of boxes (T, 4, 2), states (T, 5),
+ * positions before (T, 2), hits, stamps of the last detections; stamp; pose of the camera (16), focal lengths and centre,
+ * seconds, least depth, hits of young tracks. */
+KERNEL(follow_ground) {
+    TAKE(a, "wdT8 dT5 dT2 lT lT l1 dX23");
+    double *box = a.at[0];
+    const double *state = a.at[1], *before = a.at[2], *pose = a.at[6], *k = pose + 16, seconds = pose[20];
+    const int64_t *hits = a.at[3], *last_update_ns = a.at[4], stamp = *(int64_t *)a.at[5];
+    for (Py_ssize_t t = 0; t < a.count['T']; t++, box += 8, state += 5, before += 2) {
+        const bool lost = stamp - last_update_ns[t] > 1.5e9 * seconds;
+        if (!(hits[t] <= pose[22] || lost) || !isfinite(state[0])) continue;
+        double old[2], new[2];
+        const bool in_view = pixel_of(before, pose, k, old) & pixel_of(state, pose, k, new);
+        const double was = (before[0] - pose[3]) * pose[2] + (before[1] - pose[7]) * pose[6];
+        const double is = (state[0] - pose[3]) * pose[2] + (state[1] - pose[7]) * pose[6];
+        if (!in_view || !(was > pose[21] && is > pose[21])) continue;
+        const double growth = was / is - 1, width = growth * box[4], height = growth * box[6];
+        const double motion[4] = {new[0] - old[0], new[1] - old[1] - height / 2, width, height};
+        bool known = true; /* the lower edge stays on the road */
+        for (int i = 0; i < 4; i++) known = known && isfinite(motion[i]);
+        for (int i = 0; i < 4 && known; i++) box[2 * i + 1] = motion[i] / seconds;
+    }
+    DONE(a);
+}
+
+typedef struct {
+    double box_std_pixels, box_std_ratio, noise_learning_rate, box_noise_min, box_noise_max, position_noise_min,
+        position_noise_max, reacquire_gap, reacquire_velocity_std, bias_fraction, outlier_nis, outlier_velocity_std,
+        truncated_variance_factor, height_variance_factor, height_gate, class_vote_decay, light_time_constant,
+        light_switch_margin;
+} Config;
+
+/* An object, in float64. */
+typedef struct {
+    double box[4], at[2], cov[4], cues[4];
+    int method, truncated;
+} Object;
+
+/* One track: pointers to its rows. */
+typedef struct {
+    double *box, *box_cov, *box_noise, *state, *cov, *position_noise, *bias;
+    const double *speed_prior_std, *height_prior;
+} Track;
+
+static double learned(double noise, double nis, double rate, double low, double high) {
+    return least(most(noise + rate * (nis - noise), low), high);
+}
+
+static void update_box(Track *t, const Object *o, const Config *config) {
+    const double *b = o->box;
+    const double value[4] = {(b[0] + b[2]) / 2, (b[1] + b[3]) / 2, b[2] - b[0], b[3] - b[1]};
+    double var[4], nis = 0;
+    for (int i = 0; i < 4; i++) {
+        const double std = config->box_std_pixels + config->box_std_ratio * value[2 + i % 2];
+        const double innovation = value[i] - t->box[2 * i];
+        var[i] = std * std;
+        nis += (innovation * innovation - t->box_cov[4 * i]) / var[i];
+    }
+    double noise = learned(*t->box_noise, nis / 4, config->noise_learning_rate, config->box_noise_min,
+                           config->box_noise_max);
+    if (o->truncated) noise = config->box_noise_min; /* it grows out of the border: a large innovation, and right */
+    *t->box_noise = noise;
+    for (int i = 0; i < 4; i++) {
+        double *mean = t->box + 2 * i, *p = t->box_cov + 4 * i;
+        const double sigma = sqrt(var[i] * noise), scale = p[0] + sigma * sigma, innovation = value[i] - mean[0];
+        const double gain[2] = {p[0] / scale, p[2] / scale}, first[2] = {p[0], p[1]};
+        for (int row = 0; row < 2; row++) {
+            mean[row] += gain[row] * innovation;
+            for (int column = 0; column < 2; column++) p[2 * row + column] -= gain[row] * first[column];
+        }
+    }
+}
+
+/* A measurement by the ground plane alone: what the object size has contributed is taken out again. */
+typedef struct {
+    bool by_height;
+    double direction[2], at[2], cov[4];
+} Measurement;
+
+static Measurement ground_measurement(const Object *o, const double *camera, double white) {
+    Measurement m = {false, {0, 0}, {o->at[0], o->at[1]}, {o->cov[0], o->cov[1], o->cov[2], o->cov[3]}};
+    const bool by_camera = o->method == POSITION_METHOD_GROUND || o->method == POSITION_METHOD_SIZE;
+    m.by_height = camera && by_camera && !o->truncated && isfinite(o->cues[2]);
+    if (m.by_height) {
+        double *d = m.direction, x = o->at[0] - camera[0], y = o->at[1] - camera[1];
+        const double distance = sqrt(x * x + y * y), range = o->cues[0], sigma = o->cues[1];
+        d[0] = x / distance, d[1] = y / distance;
+        const double along = isnan(sigma) ? 1e4 : sigma * sigma; /* square metres where the road gives no range */
+        const double before = d[0] * o->cov[0] * d[0] + d[0] * o->cov[1] * d[1] + d[1] * o->cov[2] * d[0] +
+                              d[1] * o->cov[3] * d[1];
+        for (int i = 0; i < 2; i++) {
+            m.at[i] += ((isnan(range) ? distance : range) - distance) * d[i];
+            for (int j = 0; j < 2; j++) m.cov[2 * i + j] += (along - before) * d[i] * d[j];
+        }
+    }
+    for (int i = 0; i < 4; i++) m.cov[i] *= white;
+    return m;
+}
+
+static void invert(double xx, double xy, double yy, double *found) {
+    const double scale = 1 / (xx * yy - xy * xy);
+    found[0] = yy * scale, found[1] = found[2] = -xy * scale, found[3] = xx * scale;
+}
+
+static double outlier_scale(Track *t, const Object *o, const Config *config) {
+    const double x = o->at[0] - t->state[0], y = o->at[1] - t->state[1], white = 1 - config->bias_fraction;
+    double s[4];
+    invert(t->cov[0] + white * o->cov[0], t->cov[1] + white * o->cov[1], t->cov[6] + white * o->cov[3], s);
+    const double nis = (x * s[0] * x + x * s[1] * y + y * s[2] * x + y * s[3] * y) / 2;
+    const double noise = learned(*t->position_noise, nis, config->noise_learning_rate, config->position_noise_min,
+                                 config->position_noise_max);
+    *t->position_noise = noise;
+    if (nis > config->outlier_nis * noise) {
+        const double more = config->outlier_velocity_std * config->outlier_velocity_std;
+        t->cov[12] += more, t->cov[18] += more;
+    }
+    const double scale = most(noise, nis / config->outlier_nis);
+    return o->truncated ? config->truncated_variance_factor * scale : scale;
+}
+
+static void update_ground(Track *t, const Measurement *m) {
+    double s[4], gain[5][2], reduced[25], x = m->at[0] - t->state[0], y = m->at[1] - t->state[1];
+    invert(t->cov[0] + m->cov[0], t->cov[1] + m->cov[1], t->cov[6] + m->cov[3], s);
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 2; j++) gain[i][j] = t->cov[5 * i] * s[j] + t->cov[5 * i + 1] * s[2 + j];
+    for (int i = 0; i < 5; i++) {
+        t->state[i] += gain[i][0] * x + gain[i][1] * y;
+        for (int j = 0; j < 5; j++)
+            reduced[5 * i + j] = t->cov[5 * i + j] - (gain[i][0] * t->cov[j] + gain[i][1] * t->cov[5 + j]);
+    }
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 5; j++) t->cov[5 * i + j] = (reduced[5 * i + j] + reduced[5 * j + i]) / 2;
+}
+
+/* The apparent height ties range to the height of the object. */
+static void update_range(Track *t, const Object *o, const Measurement *m, const double *camera, double factor,
+                         double gate) {
+    const double per_height = o->cues[2], *d = m->direction, std = o->cues[3] * per_height * t->state[4];
+    const double along = d[0] * (t->state[0] - camera[0]) + d[1] * (t->state[1] - camera[1]);
+    const double innovation = per_height * t->state[4] - along;
+    double projected[5], gain[5];
+    for (int i = 0; i < 5; i++)
+        projected[i] = t->cov[5 * i] * d[0] + t->cov[5 * i + 1] * d[1] - t->cov[5 * i + 4] * per_height;
+    const double var = projected[0] * d[0] + projected[1] * d[1] - projected[4] * per_height + factor * (std * std);
+    if (!(innovation * innovation < gate * var)) return;
+    for (int i = 0; i < 5; i++) gain[i] = 1 / var * projected[i];
+    for (int i = 0; i < 5; i++) {
+        t->state[i] += gain[i] * innovation;
+        for (int j = 0; j < 5; j++) t->cov[5 * i + j] -= gain[i] * projected[j];
+    }
+}
+
+static void start_position(Track *t, const Object *o, const double *camera, const Config *config) {
+    const Measurement m = ground_measurement(o, camera, 1 - config->bias_fraction);
+    const double speed = *t->speed_prior_std, height_std = t->height_prior[1];
+    memset(t->cov, 0, 25 * sizeof(double));
+    t->state[0] = m.at[0], t->state[1] = m.at[1], t->state[2] = t->state[3] = 0, t->state[4] = t->height_prior[0];
+    t->cov[0] = m.cov[0], t->cov[1] = m.cov[1], t->cov[5] = m.cov[2], t->cov[6] = m.cov[3];
+    t->cov[12] = t->cov[18] = speed * speed, t->cov[24] = height_std * height_std;
+    if (m.by_height) update_range(t, o, &m, camera, config->height_variance_factor, config->height_gate);
+}
+
+static void update_position(Track *t, const Object *o, const double *camera, bool reacquired, const Config *config) {
+    if (reacquired) {
+        const double more = config->reacquire_velocity_std * config->reacquire_velocity_std;
+        t->cov[12] += more, t->cov[18] += more;
+    }
+    const double scale = outlier_scale(t, o, config);
+    Measurement m = ground_measurement(o, camera, 1 - config->bias_fraction);
+    for (int i = 0; i < 4; i++) m.cov[i] *= scale;
+    update_ground(t, &m);
+    if (m.by_height) update_range(t, o, &m, camera, config->height_variance_factor * scale, config->height_gate);
+}
+
+static Py_ssize_t largest(const double *scores, Py_ssize_t count) {
+    Py_ssize_t best = 0;
+    for (Py_ssize_t i = 1; i < count && !isnan(scores[best]); i++)
+        if (scores[i] > scores[best] || isnan(scores[i])) best = i;
+    return best;
+}
+
+/* Smooth the scores of S states over time; the stable state changes only when another one leads clearly. */
+static void update_lights(double *scores, int64_t *stable, const float *measured, Py_ssize_t states, double age_ns,
+                          const Config *config) {
+    const double weight = 1 - exp(-most(age_ns / 1e9, 1e-3) / config->light_time_constant);
+    for (Py_ssize_t i = 0; i < states; i++) {
+        const double fresh = isfinite(measured[i]) ? measured[i] : scores[i];
+        scores[i] = (1 - weight) * scores[i] + weight * fresh;
+    }
+    const Py_ssize_t best = largest(scores, states);
+    const double lead = scores[best] - (*stable >= 0 ? scores[*stable] : -1.0);
+    if (lead > config->light_switch_margin && scores[best] > 0) *stable = best;
+}
+
+static bool all_finite(const float *values, int count) {
+    for (int i = 0; i < count; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
+/* The rows of tracks (R,) that objects update; columns of Tracks (T, ...) and of Objects (R, ...) in the order of
+ * filter.py; position of the camera (2,) or None, settings, stamp. With only_positions nothing else is updated. */
+KERNEL(update_tracks) {
+    TAKE(a, "lR wlT wlT wlT wdTC wdT wdTS wlT wdT4 wdT8 wdT16 wdT5 wdT25 dT dT2 wdT4 wdT wdT wBT wBT wfT "
+            "fR4 fR lR fRS fR3 fR4 BR BR fR4 fR odX2 dY18 l1 s");
+    const int64_t *rows = a.at[0], *classes = a.at[23], stamp = *(int64_t *)a.at[33];
+    int64_t *last_update_ns = a.at[1], *last_position_ns = a.at[2], *hits = a.at[3], *stable_state = a.at[7];
+    double *votes = a.at[4], *scores = a.at[5], *light_scores = a.at[6], *last_box = a.at[8], *box = a.at[9];
+    double *box_cov = a.at[10], *state = a.at[11], *cov = a.at[12], *speed_prior = a.at[13], *height_prior = a.at[14];
+    double *bias = a.at[15], *box_noise = a.at[16], *position_noise = a.at[17];
+    uint8_t *position_methods = a.at[18], *truncated = a.at[19], *methods = a.at[27], *edges = a.at[28];
+    float *ground_widths = a.at[20], *boxes = a.at[21], *object_scores = a.at[22], *lights = a.at[24];
+    float *positions = a.at[25], *covs = a.at[26], *cues = a.at[29], *widths = a.at[30];
+    const double *camera = a.at[31];
+    const Config *config = a.at[32];
+    const bool only_positions = a.number[34] != 0;
+    const Py_ssize_t kinds = a.count['C'], states = a.count['S'];
+    for (Py_ssize_t r = 0; r < a.count['R']; r++) {
+        const int64_t row = rows[r];
+        if (row < 0 || row >= a.count['T'] || classes[r] < 0 || classes[r] >= kinds) continue;
+        Track t = {box + 8 * row, box_cov + 16 * row, box_noise + row, state + 5 * row, cov + 25 * row,
+                   position_noise + row, bias + 4 * row, speed_prior + row, height_prior + 2 * row};
+        Object o = {.method = methods[r], .truncated = edges[r]};
+        for (int i = 0; i < 4; i++)
+            o.box[i] = boxes[4 * r + i], o.cov[i] = covs[4 * r + i], o.cues[i] = cues[4 * r + i];
+        o.at[0] = positions[3 * r], o.at[1] = positions[3 * r + 1];
+        if (!only_positions) {
+            update_box(&t, &o, config);
+            for (int i = 0; i < 4; i++) last_box[4 * row + i] = o.box[i];
+        }
+        if (isfinite(o.at[0]) && all_finite(covs + 4 * r, 4)) {
+            const bool reacquired = stamp - last_position_ns[row] > 1e9 * config->reacquire_gap;
+            if (isfinite(t.state[0])) update_position(&t, &o, camera, reacquired, config);
+            else start_position(&t, &o, camera, config);
+            for (int i = 0; i < 4; i++) t.bias[i] = (float)config->bias_fraction * covs[4 * r + i];
+            last_position_ns[row] = stamp, position_methods[row] = methods[r];
+        }
+        if (only_positions) continue;
+        if (states)
+            update_lights(light_scores + states * row, stable_state + row, lights + states * r, states,
+                          stamp - last_update_ns[row], config);
+        for (Py_ssize_t kind = 0; kind < kinds; kind++) votes[kinds * row + kind] *= config->class_vote_decay;
+        votes[kinds * row + classes[r]] += object_scores[r];
+        last_update_ns[row] = stamp, scores[row] = object_scores[r];
+        truncated[row] = edges[r], ground_widths[row] = widths[r];
+        hits[row]++;
+    }
+    DONE(a);
+}

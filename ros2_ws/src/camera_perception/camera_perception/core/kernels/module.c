@@ -1,0 +1,20 @@
+/* The Python module of the compiled twins. */
+#include "kernels.h"
+
+#define ENTRY(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
+
+static PyMethodDef functions[] = {
+    ENTRY(nms),           ENTRY(find_duplicates), ENTRY(matching_cost),          ENTRY(associate),    ENTRY(predict_ground),
+    ENTRY(predict_boxes), ENTRY(update_tracks),   ENTRY(track_state), ENTRY(ground_with_covariance), ENTRY(pack_objects), ENTRY(serialize), ENTRY(fit_lines), ENTRY(locate_objects), ENTRY(near_sides), ENTRY(follow_ground), ENTRY(smooth_lines), ENTRY(moved_cubics),
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_kernels", "Compiled twins of NumPy functions.", -1, functions, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__kernels(void) {
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_AddIntConstant(module, "VERSION", KERNELS_VERSION) < 0) Py_CLEAR(module);
+    return module;
+}

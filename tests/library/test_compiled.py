@@ -1,0 +1,362 @@
+"""Compiled functions and their NumPy twins do the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from camera_perception import core
+from camera_perception.core.boxes import nms
+from camera_perception.core.types import Detections, Edge, EgoMotion, LaneLine, Objects, PositionMethod
+from camera_perception.geometry.camera import Camera, optical_from_rpy
+from camera_perception.geometry.ground import GroundNoise, ground_with_covariance
+from camera_perception.io.cdr import serialize
+from camera_perception.io.packed_objects import PackedObjects
+from camera_perception.io.ros_types import PERCEPTION_FRAME
+from camera_perception.lanes.fit import locate_lanes
+from camera_perception.lanes.tracker import LaneTracker
+from camera_perception.objects.config import LocalizationConfig
+from camera_perception.objects.footprint import near_sides
+from camera_perception.objects.localize import locate_objects
+from camera_perception.objects.tracker.association import associate, compatible_classes
+from camera_perception.objects.tracker.config import TrackerConfig
+from camera_perception.objects.tracker.duplicates import find_duplicates
+from camera_perception.objects.tracker.tracker import ObjectTracker
+
+pytestmark = pytest.mark.skipif(core.kernels is None, reason="nothing is compiled: make setup, with a C compiler")
+SIZE = 720, 1280
+CLASSES = ("car", "truck", "bus", "pedestrian", "rider", "bicycle", "motorcycle", "traffic light", "barrier")
+LENSES = {"straight": np.zeros(5), "distorted": np.array([-0.28, 0.07, 0.0002, -0.0001, 0.0])}
+STEP = 50_000_000
+
+
+def both(run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """What the compiled functions return, and what their twins do."""
+    compiled = run()
+    monkeypatch.setattr(core, "kernels", None)
+    twin = run()
+    monkeypatch.undo()
+    return compiled, twin
+
+
+def camera(lens: str = "straight") -> Camera:
+    k = np.array([[900.0, 0, 640], [0, 880, 360], [0, 0, 1]])
+    return Camera(1280, 720, k, LENSES[lens], base_from_camera=optical_from_rpy((1.6, 0.1, 1.4), (0.01, 0.03, 0.02)))
+
+
+def odd(kind: type) -> Any:
+    """Settings that differ from the defaults, each by another factor: two that are mixed up change the result."""
+    names = [field.name for field in fields(kind)]
+    factors = np.random.default_rng(1).uniform(0.85, 1.15, len(names))
+    values = {name: getattr(kind(), name) for name in names}
+    return kind(**{n: v if isinstance(v, int) else v * f for (n, v), f in zip(values.items(), factors)})
+
+
+def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(N, 4) float32 of which many overlap and some reach beyond the image or touch its border."""
+    middles, halves = rng.uniform((0, 330), (1280, 700), (count, 2)), rng.uniform(6, 110, (count, 2))
+    boxes = np.concatenate((middles - halves, middles + halves), axis=1)
+    return np.clip(boxes, -1, (1280, 720, 1280, 720)).astype(np.float32)
+
+
+def random_objects(rng: np.random.Generator, count: int) -> Objects:
+    scores, classes = rng.uniform(0.1, 1, count), rng.integers(0, len(CLASSES), count)
+    lights = rng.uniform(0, 1, (count, 4)).astype(np.float32)
+    lights[rng.random(count) < 0.1] = np.nan
+    return Objects.of(Detections(random_boxes(rng, count), scores.astype(np.float32), classes.astype(np.int32), lights))
+
+
+def assert_same(a: Any, b: Any, rtol: float = 1e-5) -> None:
+    """Tables are the same: exact but for floats, which agree up to rounding."""
+    assert len(a) == len(b)
+    for name in a._column_names:
+        one, other = getattr(a, name), getattr(b, name)
+        assert one.dtype == other.dtype, name
+        if one.dtype.kind == "f":
+            np.testing.assert_allclose(one, other, rtol, 1e-7, err_msg=name)
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_suppression_keeps_the_same_boxes(count, monkeypatch):
+    rng = np.random.default_rng(0)
+    boxes, scores, classes = random_boxes(rng, count), rng.integers(0, 40, count) / 40, rng.integers(0, 3, count)
+    compiled, twin = both(lambda: nms(boxes, scores, classes, 0.45, limit=200), monkeypatch)
+    assert compiled.tolist() == twin.tolist()
+    assert len(twin) < count or count < 2
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_the_same_boxes_are_duplicates(count, monkeypatch):
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(10):
+        boxes = np.repeat(random_boxes(rng, count // 2), 2, axis=0)
+        boxes += rng.uniform(-4, 4, boxes.shape).astype(np.float32)
+        scores, distinct = rng.uniform(0, 1, count).astype(np.float32), rng.uniform(0.2, 0.8, count)
+        order, apart = (-scores).argsort(kind="stable"), rng.random((3, 3)) < 0.1
+        arguments = boxes, rng.integers(0, 3, count), ~(apart | apart.T), order, scores, distinct, odd(TrackerConfig)
+        compiled, twin = both(lambda: find_duplicates(*arguments), monkeypatch)  # noqa: B023
+        assert compiled.tolist() == twin.tolist()
+        found += twin.sum()
+    assert 0 < found < 10 * count
+
+
+def located(rng: np.random.Generator, objects: Objects) -> Objects:
+    """With positions of which some are missing, and made by all methods."""
+    count = len(objects)
+    spread = rng.uniform(-1, 1, (count, 2, 2))
+    covs = (spread @ spread.transpose(0, 2, 1) + 0.1 * np.eye(2)).astype(np.float32)
+    positions = np.column_stack((rng.uniform((5, -10), (60, 10), (count, 2)), np.zeros(count))).astype(np.float32)
+    positions[rng.random(count) < 0.15] = np.nan
+    cues = rng.uniform((5, 0.1, 3, 0.02), (60, 3, 30, 0.2), (count, 4)).astype(np.float32)
+    cues[rng.random(count) < 0.3, :2] = np.nan
+    cues[rng.random(count) < 0.3, 2:] = np.nan
+    edges = np.where(rng.random(count) < 0.2, rng.choice([Edge.LEFT, Edge.RIGHT, Edge.TOP], count), 0)
+    return objects.with_columns(
+        positions=positions, position_covs=covs, cues=cues, truncated=edges.astype(np.uint8),
+        position_methods=rng.integers(0, len(PositionMethod), count).astype(np.uint8),
+        ground_widths=rng.uniform(0, 3, count).astype(np.float32),
+    )  # fmt: skip
+
+
+def scenes(seed: int, frames: int, count: int) -> Iterator[Objects]:
+    """Objects that move a little from frame to frame; some are missed."""
+    rng = np.random.default_rng(seed)
+    objects = located(rng, random_objects(rng, count))
+    for _ in range(frames):
+        seen = located(rng, objects)
+        boxes = objects.boxes + rng.normal(0, 2, objects.boxes.shape).astype(np.float32)
+        positions = objects.positions + rng.normal(0, 0.3, objects.positions.shape).astype(np.float32)
+        seen = seen.with_columns(boxes=boxes, positions=np.where(np.isnan(seen.positions), np.nan, positions))
+        yield seen[rng.random(count) < 0.85]
+
+
+@pytest.mark.parametrize(("size", "high"), [(SIZE, 0.4), (None, 0.0)])
+def test_the_same_tracks_and_objects_belong_together(size, high, monkeypatch):
+    tracker, config, compatible = ObjectTracker(CLASSES), odd(TrackerConfig), compatible_classes(CLASSES)
+    for number, objects in enumerate(scenes(3, 12, 30)):
+        tracks = tracker._tracks
+        if tracks is not None:
+            pairs = both(lambda: associate(tracks, objects, high, config, compatible, size), monkeypatch)  # noqa: B023
+            compiled, twin = (sorted(zip(*(column.tolist() for column in each))) for each in pairs)
+            assert compiled == twin
+            assert len(twin) > 5
+        tracker.update(objects, number * STEP, None, SIZE)
+
+
+def test_ties_are_broken_in_the_same_way(monkeypatch):
+    """Costs of a few values: the order of rows and columns decides."""
+    monkeypatch.setattr(
+        "camera_perception.objects.tracker.association._matching_cost", lambda *rest: (costs.copy(), overlaps)
+    )
+    rng = np.random.default_rng(0)
+    for rows, columns in product((0, 1, 4, 7, 9), repeat=2):
+        costs = rng.integers(0, 3, (rows, columns)).astype(float)
+        costs[rng.random(costs.shape) < 0.3] = 1e6
+        overlaps, scores = rng.random(costs.shape), rng.random(columns).astype(np.float32)
+        objects = random_objects(rng, columns).with_columns(scores=scores)
+        tracks = ObjectTracker(CLASSES)._new_tracks(random_objects(rng, rows), 0, None)
+        found = np.empty(rows, np.int64)
+        core.kernels.associate(found, scores >= 0.4, costs.copy(), overlaps, 0.4)
+        with pytest.MonkeyPatch.context() as without:
+            without.setattr(core, "kernels", None)
+            config = TrackerConfig(low_score_min_iou=0.4)
+            pairs = associate(tracks, objects, 0.4, config, np.ones((9, 9), bool), SIZE)
+        expected = np.full(rows, -1)
+        expected[pairs[0]] = pairs[1]
+        assert found.tolist() == expected.tolist(), (rows, columns)
+
+
+@pytest.mark.parametrize(("lens", "motion"), [*product(LENSES, (None, EgoMotion(0.5, 0.01, 0.01)))])
+@pytest.mark.parametrize("config", [TrackerConfig(), odd(TrackerConfig)], ids=["default", "odd"])
+def test_tracks_are_the_same(lens, motion, config, monkeypatch):
+    def drive() -> tuple[ObjectTracker, list[Objects]]:
+        tracker, at = ObjectTracker(CLASSES, config), camera(lens)
+        outputs = [
+            tracker.update(
+                objects, number * STEP * (30 if number == 20 else 1), motion, SIZE, at if number % 9 else None
+            )
+            for number, objects in enumerate(scenes(5, 28, 25))
+        ]
+        return tracker, outputs
+
+    (compiled, outputs), (twin, expected) = both(drive, monkeypatch)
+    for found, wanted in zip(outputs, expected):
+        assert_same(found, wanted)
+    assert_same(compiled._tracks, twin._tracks, 1e-9)
+    assert any(objects.coasted.any() and np.isfinite(objects.velocities).any() for objects in expected)
+
+
+@pytest.mark.parametrize("lens", LENSES)
+@pytest.mark.parametrize("config", [LocalizationConfig(), odd(LocalizationConfig)], ids=["default", "odd"])
+def test_objects_stand_at_the_same_places(lens, config, monkeypatch):
+    rng, noise, methods = np.random.default_rng(2), GroundNoise(1.3, 0.02, 0.008, 0.006, 0.03), []
+    for count in (0, 1, 40, 40, 40):
+        objects = random_objects(rng, count)
+        uphill = objects.boxes[::5]  # where the ground plane says little, and the size of a car much
+        uphill[:, 1], uphill[:, 3], objects.classes[::5] = 280, np.linspace(336, 350, len(uphill)), 0
+
+        def run(objects: Objects = objects) -> Objects:
+            found = locate_objects(objects, camera(lens), CLASSES, SIZE, noise, config)
+            return near_sides(found, camera(lens), CLASSES, config)
+
+        compiled, twin = both(run, monkeypatch)
+        assert_same(compiled, twin)
+        methods += twin.position_methods.tolist()
+    assert {*methods} == {PositionMethod.NONE, PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR}
+
+
+@pytest.mark.parametrize(("lens", "one_sigma"), [*product(LENSES, (True, False))])
+def test_pixels_lie_at_the_same_places_on_the_road(lens, one_sigma, monkeypatch):
+    rng = np.random.default_rng(0)
+    pixels, sigmas = rng.uniform((0, 200), (1280, 720), (50, 2)), rng.uniform(0.5, 3, (1 if one_sigma else 50, 2))
+    compiled, twin = both(lambda: ground_with_covariance(pixels, sigmas, camera(lens)), monkeypatch)
+    np.testing.assert_allclose(compiled[0], twin[0], 1e-9)
+    np.testing.assert_allclose(compiled[1], twin[1], 1e-9, 1e-12)
+    assert 5 < np.isnan(twin[0][:, 0]).sum() < 45
+
+
+def lines_of(number: int) -> tuple[LaneLine, ...]:
+    """Four lines, of which the last is too short now and then, and one that crosses the horizon."""
+    rng, found = np.random.default_rng(number), []
+    for y in (5.2, 1.7, -1.8, -5.4):
+        ahead = np.linspace(4, 9 if y < -5 and number % 3 == 0 else 70, 40)
+        road = np.column_stack((ahead, y + 0.0006 * ahead**2, np.zeros(40)))
+        pixels = camera().pixels_from_base(road) + rng.normal(0, 0.8, (40, 2))
+        found.append(LaneLine(pixels[np.isfinite(pixels).all(axis=1)].astype(np.float32), 0.9))
+    sky = np.column_stack((np.linspace(300, 320, 8), np.linspace(340, 300, 8))).astype(np.float32)
+    return (*found, LaneLine(sky, 0.8))
+
+
+@pytest.mark.parametrize("motion", [None, EgoMotion(0.7, -0.02, 0.015)])
+def test_lane_lines_are_the_same(motion, monkeypatch):
+    def drive() -> list[tuple[LaneLine, ...]]:
+        tracker = LaneTracker()
+        return [tracker.update(locate_lanes(lines_of(n), camera()), n * STEP, motion) for n in range(12)]
+
+    for compiled, twin in zip(*both(drive, monkeypatch)):
+        assert [line.lane_id for line in compiled] == [line.lane_id for line in twin]
+        for one, other in zip(compiled, twin):
+            assert (one.ground is None) == (other.ground is None)
+            if one.ground is not None and other.ground is not None:
+                np.testing.assert_allclose(one.ground.points, other.ground.points, 1e-6)
+                np.testing.assert_allclose(one.ground.y_std, other.ground.y_std, 1e-6)
+                np.testing.assert_allclose(one.ground.poly, other.ground.poly, 1e-5, 1e-9)
+                ends = [(ground.x_min, ground.x_max) for ground in (one.ground, other.ground)]
+                assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+
+
+LANE = {"lane_id": 3, "u": np.zeros((4, 2), np.float32)[:, 0], "v": [1.0, 2.0], "poly": np.ones(4, np.float32)}
+GROUND = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"camera_name": "Süd", "header": {"stamp": {"sec": -1}, "frame_id": "a"}, "status": np.uint8(2)},
+        {"lanes": [LANE, {}, LANE], "scene": [{"name": "weather", "label": "", "score": 1}]},
+        {"road": {"u": np.zeros(3), "ground": GROUND}, "camera_name": "ab"},
+        {"road": {"ground": [{"x": 1.0, "z": float("nan")}], "has_ground": 1}},
+        {"traffic_lights": [{"elements": [{"color": 3, "confidence": float("inf")}]}]},
+        {"objects": [{"class_name": "car", "position": {"x": 1.5}, "position_cov": [1.0, 2.0, 3.0, 4.0]}]},
+    ],
+)
+def test_messages_are_the_same(values, monkeypatch):
+    compiled, twin = both(lambda: serialize(PERCEPTION_FRAME, values), monkeypatch)
+    assert compiled == twin
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"what": 1},
+        {"road": {"what": 1}},
+        {"status": 256},
+        {"image_width": -1},
+        {"image_width": 1.5},
+        {"camera_name": 3},
+        {"age_ms": 1e300},
+        {"lanes": [{"poly": [1.0]}]},
+        {"lanes": 3},
+    ],
+)
+def test_what_is_no_message_is_refused_in_the_same_way(values, monkeypatch):
+    def error() -> tuple[type, str]:
+        with pytest.raises(Exception) as found:
+            serialize(PERCEPTION_FRAME, values)
+        return found.type, str(found.value)
+
+    compiled, twin = both(error, monkeypatch)
+    assert compiled == twin
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abcdefg"])
+def test_objects_are_packed_in_the_same_way(before, monkeypatch):
+    rng = np.random.default_rng(0)
+    objects = located(rng, random_objects(rng, 20))
+    objects = objects.with_columns(track_ids=np.arange(20) + 2**33, ages=np.full(20, 70_000, np.int32))
+    velocities = np.where(rng.random((20, 1)) < 0.5, np.nan, objects.velocities + 1).astype(np.float32)
+    objects = objects.with_columns(velocities=np.where(velocities != velocities, 2, velocities).astype(np.float32))
+    packed = PackedObjects(objects, rng.permutation(20)[:15].tolist(), (*CLASSES[:4], "Fußgänger"), True)
+    compiled, twin = both(lambda: serialize(PERCEPTION_FRAME, {"camera_name": before, "objects": packed}), monkeypatch)
+    assert compiled == twin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), TypeError),
+        ((np.zeros((2, 4)), np.zeros(2, np.int64), 0.5), TypeError),
+        ((np.zeros((2, 4)), np.zeros(3, np.int64), 0.5, np.zeros(2, np.int64)), ValueError),
+        ((np.zeros((2, 3)), np.zeros(2, np.int64), 0.5, np.zeros(2, np.int64)), ValueError),
+        ((np.zeros((2, 4), np.float32), np.zeros(2, np.int64), 0.5, np.zeros(2, np.int64)), TypeError),
+        ((np.zeros((4, 2)).T, np.zeros(2, np.int64), 0.5, np.zeros(2, np.int64)), TypeError),
+        ((np.zeros((2, 4)), np.zeros(2, np.int64), "much", np.zeros(2, np.int64)), TypeError),
+        (([[0.0] * 4], np.zeros(1, np.int64), 0.5, np.zeros(1, np.int64)), TypeError),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(arguments, error):
+    with pytest.raises((error, ValueError, BufferError)):
+        core.kernels.nms(*arguments)
+
+
+def test_what_may_not_be_written_is_refused():
+    kept = np.zeros(2, np.int64)
+    kept.flags.writeable = False
+    with pytest.raises((TypeError, ValueError, BufferError)):
+        core.kernels.nms(np.zeros((2, 4)), np.zeros(2, np.int64), 0.5, kept)
+
+
+def test_the_twins_run_where_nothing_is_compiled_or_wanted(monkeypatch):
+    program = "from camera_perception import core; print(core.kernels)"
+    environment = {**os.environ, "CAMERA_PERCEPTION_COMPILED": "0"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
+    monkeypatch.setattr(core, "VERSION", -1)
+    assert core._compiled() is None, "built from other sources"
+
+
+def test_settings_are_read_in_the_order_of_their_names():
+    config = replace(TrackerConfig(), gate=3.0, max_gate=5.0)
+    assert core.settings(config, "max_gate", "gate").tolist() == [5.0, 3.0]
+
+
+def test_decoders_may_return_numbers_of_other_types():
+    """A decoder of one's own may return float64 and views: located and tracked like others."""
+    boxes, classes = np.array([[100.0, 400, 200, 500], [400, 400, 500, 500]]), np.arange(2)[::-1]
+    detections = Detections(boxes, np.ones(2), classes, np.ones((2, 3)))
+    objects = locate_objects(Objects.of(detections), camera(), CLASSES, SIZE)
+    tracked = ObjectTracker(CLASSES).update(objects, 0, None, SIZE, camera())
+    assert len(tracked) == 2
+    assert tracked.boxes.dtype == np.float32
+    assert np.isfinite(tracked.positions).all()
