@@ -16,7 +16,7 @@ FOLDERS = ("JPEGImages", "images")
 
 
 class PascalVoc(AnnotatedImages):
-    """Samples of DIR/Annotations/*.xml (or DIR/*.xml) with images in DIR/JPEGImages, DIR/images or beside.
+    """Samples of DIR/Annotations/*.xml (or annotations/, or DIR/*.xml) with images in JPEGImages/, images/ or beside.
 
     split    names in ImageSets/Main/SPLIT.txt, where that file exists; else all
     classes  our classes for the names, see ClassNames
@@ -24,7 +24,7 @@ class PascalVoc(AnnotatedImages):
 
     def __init__(self, folder: Path | str, split: str = "", classes: Mapping[str, Any] | None = None):
         folder = Path(folder)
-        files = sorted(folder.glob("Annotations/*.xml")) or sorted(folder.glob("*.xml"))
+        files = sorted(folder.glob("[Aa]nnotations/*.xml")) or sorted(folder.glob("*.xml"))
         if not files:
             raise DataError(f"{folder}: no Annotations/*.xml here")
         chosen = folder / "ImageSets/Main" / f"{split}.txt"
