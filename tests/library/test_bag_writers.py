@@ -148,3 +148,13 @@ def test_a_recording_with_calibration_alone_says_so(tmp_path):
         writer.write_fields("/front/camera_info", CAMERA_INFO, 1, {"width": 32})
     with pytest.raises(BagError, match="no image topic, only /front/camera_info"):
         open_source(tmp_path / "bag")
+
+
+def test_a_lens_that_is_not_known_is_named(tmp_path, caplog):
+    lens = {"width": 32, "height": 24, "k": [30.0, 0, 16, 0, 30, 12, 0, 0, 1], "d": [0.1, 0.5]}
+    messages = [
+        ("/front/camera_info", CAMERA_INFO, 1, {**lens, "distortion_model": "double_sphere"}),
+        ("/front/image_raw", IMAGE, 1, image(1)),
+    ]
+    assert open_source(mcap(tmp_path / "drive.mcap", messages)).calibration is None
+    assert "/front/camera_info: distortion model 'double_sphere' is unknown" in caplog.text

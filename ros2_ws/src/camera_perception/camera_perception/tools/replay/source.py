@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from camera_perception.image.video_packets import VideoDecoder, VideoImage
 from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting, recordings_inside
 from camera_perception.io.ros_types import CAMERA_INFO, VIDEO, deserialize
 
+log = logging.getLogger(__name__)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 TRANSPORTS = ("compressed", "ffmpeg", "foxglove")  # last part of a topic of image_transport
 NO_IMAGES = ("/compressedDepth", "/theora")  # transports that are not read
@@ -230,7 +232,8 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
     pose = optical_from_rpy(mount[:3], mount[3:]) if mount else mounting(bag, ros.header.frame_id)
     try:
         return camera_from_info(ros, pose, rectified="image_rect" in topic)
-    except CalibrationError:
+    except CalibrationError as error:
+        log.warning("%s: %s: %s; no metres without --calibration", bag.path, info, error)
         return None
 
 
