@@ -200,6 +200,16 @@ def test_weights_in_a_second_file_are_written_into_the_model(tmp_path):
         examine(path)
 
 
+def test_an_image_without_a_batch_gets_one(tmp_path):
+    """As torchvision and Detectron2 are exported with a list of images."""
+    model = onnx.load(write(tmp_path / "network.onnx", LAYOUTS["torchvision"]()))
+    del model.graph.input[0].type.tensor_type.shape.dim[0]
+    onnx.save(model, tmp_path / "network.onnx")
+    spec, guessed = imported(tmp_path / "network.onnx", tmp_path / "model")
+    assert_both_objects(spec, seen(spec))
+    assert_both_objects(spec, seen(spec, backend="openvino"))
+
+
 def test_a_failed_import_leaves_no_folder(tmp_path):
     file, guessed = examine(write(tmp_path / "network.onnx", LAYOUTS["YOLOv8"]()))
     data = model_json(file, guessed, "imported")
