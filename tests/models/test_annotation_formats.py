@@ -234,6 +234,21 @@ def test_cvat_has_lanes_and_lights(tmp_path):
     assert sample.lanes.labelled_positions == {-1}
 
 
+def test_images_of_a_set_are_in_natural_order(tmp_path):
+    for number in (1, 2, 10):
+        image(tmp_path / f"JPEGImages/frame_{number}.jpg")
+        text(tmp_path / f"Annotations/frame_{number}.xml", VOC.replace("a.jpg", f"frame_{number}.jpg"))
+    assert open_dataset("voc", tmp_path).names == ["frame_1.jpg", "frame_2.jpg", "frame_10.jpg"]
+
+
+def test_the_test_set_of_tusimple_is_read(tmp_path):
+    image(tmp_path / "clips/0530/1/20.jpg")
+    lanes = {"lanes": [[-2, 60, 40], [-2, 70, 90]], "h_samples": [20, 40, 60], "raw_file": "clips/0530/1/20.jpg"}
+    text(tmp_path / "test_label.json", lanes)
+    ((kind, samples),) = find_datasets(tmp_path).values()
+    assert (kind, len(samples[0].lanes.lines)) == ("tusimple", 2)
+
+
 def test_a_turned_box_of_cvat_becomes_the_upright_one_around_it(tmp_path):
     cvat(tmp_path)
     text(tmp_path / "annotations.xml", CVAT.replace('ybr="54"', 'ybr="54" rotation="90.0"'))
@@ -293,6 +308,13 @@ def test_labels_without_image_are_counted(tmp_path):
     (counts,) = check(tmp_path).values()
     assert counts.images == 1
     assert "gone.jpg" in table(counts)
+
+
+def test_label_files_of_yolo_without_image_are_counted(tmp_path):
+    yolo_beside(tmp_path)
+    text(tmp_path / "gone.txt", "0 0.25 0.5 0.25 0.5\n")
+    (counts,) = check(tmp_path).values()
+    assert [name.rpartition("/")[2] for name in counts.orphans] == ["gone.txt"]
 
 
 def coco(root, images, labels):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, malformed_as_data_error, read_lines
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels, image_beside, read_each
 from perception_models.data.readers.annotations.xml_files import read_xml, text
@@ -24,7 +25,7 @@ class PascalVoc(AnnotatedImages):
 
     def __init__(self, folder: Path | str, split: str = "", classes: Mapping[str, Any] | None = None):
         folder = Path(folder)
-        files = sorted(folder.glob("[Aa]nnotations/*.xml")) or sorted(folder.glob("*.xml"))
+        files = natural_order(folder.glob("[Aa]nnotations/*.xml")) or natural_order(folder.glob("*.xml"))
         if not files:
             raise DataError(f"{folder}: no Annotations/*.xml here")
         chosen = folder / "ImageSets/Main" / f"{split}.txt"

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from camera_perception.core.documents.parsing import read_yaml
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, is_file, list_images, read_lines
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels, bounds
 
 LIST = "classes.txt"
+NO_LABELS = ("classes", "train.", "val.", "valid.", "test.", "readme")  # beginnings of other text files
 LISTS = (LIST, f"labels/{LIST}", "obj.names")
 MOST_CLASSES = 100_000
 MOST_BYTES = 4 << 20  # of data.yaml: 20,000 names take half a megabyte
@@ -32,9 +34,8 @@ class Yolo(AnnotatedImages):
         folder = path if path.is_dir() else path.parent
         config = _config(path)
         names = _names(config, folder)
-        images = _listed(config, folder, split)
-        if not images:
-            images = [image for each in _image_folders(config, folder, split) for image in list_images(each)]
+        listed = _listed(config, folder, split)
+        images = listed or [image for each in _image_folders(config, folder, split) for image in list_images(each)]
         labels = [_read(image, names, bool(config.get("kpt_shape"))) for image in images]
         if not any(each.source.is_file() for each in labels):
             expected = labels[0].source
@@ -42,6 +43,8 @@ class Yolo(AnnotatedImages):
                 f"{folder}: no label file for any of {len(images)} images; expected files such as {expected}"
             )
         super().__init__(folder, labels, names, classes)
+        if not listed:
+            self.orphans += _without_image(labels)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -74,6 +77,13 @@ def _names(config: dict[str, Any], folder: Path) -> list[str]:
     if not isinstance(names, list) or not names:
         raise DataError(f"{folder}: no class names; add data.yaml with names: [...] or {LIST}")
     return list(map(str, names))
+
+
+def _without_image(labels: Sequence[ImageLabels]) -> list[str]:
+    """Label files beside those of the images."""
+    read = {each.source for each in labels}
+    found = {path for folder in {source.parent for source in read} for path in folder.glob("*.txt")}
+    return [str(path) for path in natural_order(found - read) if not path.name.lower().startswith(NO_LABELS)]
 
 
 def _listed(config: dict[str, Any], folder: Path, split: str) -> list[Path]:
