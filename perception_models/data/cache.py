@@ -6,13 +6,11 @@ a killed run leaves no incomplete cache. Changed label files or images change th
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from perception_models.data.files import DataError
+from perception_models.data.files import DataError, exclusive
 from perception_models.data.labels import OBJECTS, TEN
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 from perception_models.data.warp import letterbox, warp
@@ -48,7 +46,7 @@ def cached(samples: Samples, folder: Path, size: tuple[int, int], tag: str = "")
     tag  whatever else determines the content, such as the options of the data set
     """
     path = Path(folder) / _key(samples, size, tag)
-    with _lock(path):
+    with exclusive(path.with_suffix(".lock")):  # of two processes that need the same cache, one makes it
         if not path.is_dir():
             _write(samples, path, size)
     return Cached(path)
@@ -169,12 +167,3 @@ def _key(samples: Samples, size: tuple[int, int], tag: str) -> str:
         stat = path.stat()
         digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Of two processes that need the same cache, one makes it and the other waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

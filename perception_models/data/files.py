@@ -1,7 +1,8 @@
-"""Reading of files that may be broken: every failure is a DataError that names the file and the problem."""
+"""Reading of files that may be broken: every failure is a DataError that names the file and the problem. Locks."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -128,3 +129,12 @@ def list_images(folder: Path) -> list[Path]:
     if not paths:
         raise DataError(f"{folder}: no .jpg or .png images here")
     return paths
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[int]:
+    """Hold the lock of this file until the end, also of the process; wait for whoever has it. Its descriptor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()

@@ -43,7 +43,7 @@ LAYOUTS = {
     "culane": ("list", "driver_*"),
     "coco": ("annotations/*.json",),
     "yolo": ("data.y*ml",),
-    "voc": ("Annotations/*.xml",),
+    "voc": ("[Aa]nnotations/*.xml",),
     "cvat": ("annotations.xml",),
     "labelled": ("images",),
 }
@@ -115,6 +115,9 @@ def kind_of(folder: Path) -> str | None:
         return _kind_by_content(folder) or kind
     if kind == "labelled" and any(folder.glob("labels/**/*.txt")):
         return "yolo"
+    lists = ("classes.txt", "obj.names")  # of labelImg and CVAT, with labels beside the images
+    if kind is None and any((folder / each).is_file() for each in lists):
+        return "yolo"
     return kind or _kind_by_content(folder)
 
 
@@ -130,13 +133,19 @@ def _kind_of_file(path: Path) -> str | None:
 
 
 def _kind_by_content(folder: Path) -> str | None:
-    """Formats whose files have no fixed names and lie beside the images or their folder: COCO, labelme, Pascal VOC."""
+    """Formats whose files have no fixed names and lie beside the images or their folder."""
+    from perception_models.data.readers.annotations.label_studio import is_export_file
     from perception_models.data.readers.annotations.labelme import is_labelme
     from perception_models.data.readers.annotations.voc import is_voc
     from perception_models.data.readers.coco import is_coco
 
     first = {kind: next(iter(sorted(folder.glob(f"*.{kind}"))), None) for kind in ("json", "xml")}
-    kinds = (("json", "labelme", is_labelme), ("json", "coco", is_coco), ("xml", "voc", is_voc))
+    kinds = (
+        ("json", "labelme", is_labelme),
+        ("json", "coco", is_coco),
+        ("json", "label_studio", is_export_file),
+        ("xml", "voc", is_voc),
+    )
     for ending, kind, is_kind in kinds:
         path = first[ending]
         if path is not None and is_kind(path):

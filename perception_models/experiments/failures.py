@@ -133,7 +133,7 @@ def write_pictures(
     for place, failure in enumerate(tqdm(chosen, "covering", unit="picture", leave=False, disable=None), 1):
         each, outputs = by_name[failure.set], found[failure.set]
         image = read_image(each.pictures[failure.number].path)
-        hide(image, regions_of(image, each, failure.number, outputs, detector(image)))
+        hide(image, regions_to_hide(image, each, failure.number, outputs, detector(image)))
         drawn = draw(each, failure.number, {MODEL: outputs}, image)
         scale = WIDTH / drawn.shape[1]
         small = cv2.resize(
@@ -146,7 +146,7 @@ def write_pictures(
     return paths
 
 
-def regions_of(
+def regions_to_hide(
     image: np.ndarray, each: RealSet, number: int, outputs: Sequence[Output], second: Output
 ) -> list[Region]:
     """What is covered in one picture: heads, plates, and whole people who do not stand upright."""

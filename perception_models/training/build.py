@@ -21,7 +21,7 @@ from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
 from perception_models.training.distill.imitation import Imitation
 from perception_models.training.distill.network import Teacher
-from perception_models.training.pretrain import FeatureMimicry, MaskedPretraining
+from perception_models.training.pretrain import BackboneAlignment, MaskedPretraining
 from perception_models.training.validation import contact_sheet
 
 
@@ -84,10 +84,10 @@ def compile_parts(net: PerceptionNet) -> None:
         part.compile(dynamic=False)
 
 
-def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | MaskedPretraining | FeatureMimicry:
-    """Training on labels, with a teacher if configured, or masked pretraining, or feature mimicry."""
-    if config.mimic.teacher:
-        return _mimicry(config, net)
+def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | MaskedPretraining | BackboneAlignment:
+    """Training on labels, with a teacher if configured, or masked pretraining, or alignment of a backbone."""
+    if config.align.teacher:
+        return _alignment(config, net)
     if not config.pretrain.hidden:
         teachers = _teacher(config, net), _imitation(config, net)
         return TrainingModule(net, Balancer(config.balance), config.loss, *teachers)
@@ -98,22 +98,22 @@ def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | Ma
     return MaskedPretraining(net, config.pretrain.hidden)
 
 
-def _mimicry(config: TrainConfig, net: PerceptionNet) -> FeatureMimicry:
+def _alignment(config: TrainConfig, net: PerceptionNet) -> BackboneAlignment:
     """SettingsError if the features cannot be compared."""
-    mimic = config.mimic
+    align = config.align
     if config.pretrain.hidden or config.distill.teacher:
-        raise SettingsError("mimic.teacher trains the backbone alone: remove pretrain.hidden and distill.teacher")
-    teacher = checkpoint.load_network(Path(mimic.teacher or ""))[0]
+        raise SettingsError("align.teacher trains the backbone alone: remove pretrain.hidden and distill.teacher")
+    teacher = checkpoint.load_network(Path(align.teacher or ""))[0]
     if teacher.config.channels != net.config.channels:
-        raise SettingsError(f"{mimic.teacher} has other channels: use the same network.size and widths for both")
+        raise SettingsError(f"{align.teacher} has other channels: use the same network.size and widths for both")
     _freeze_throughout(net, config)
-    if not mimic.imagenet:
-        return FeatureMimicry(net, teacher.backbone)
+    if not align.imagenet:
+        return BackboneAlignment(net, teacher.backbone)
     if not isinstance(net.backbone, HybridLite0):
-        raise SettingsError("mimic.imagenet compares features of network.backbone=hybrid_lite0 only: set it to 0")
+        raise SettingsError("align.imagenet compares features of network.backbone=hybrid_lite0 only: set it to 0")
     lite0 = EfficientNetLite0()
-    load_imagenet(lite0, _imagenet("mimic.imagenet"))
-    return FeatureMimicry(net, teacher.backbone, lite0, mimic.imagenet)
+    load_imagenet(lite0, _imagenet("align.imagenet"))
+    return BackboneAlignment(net, teacher.backbone, lite0, align.imagenet)
 
 
 def _freeze_throughout(net: PerceptionNet, config: TrainConfig) -> None:

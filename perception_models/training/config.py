@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import perception_models
 from perception_models.config import SettingsError
@@ -162,10 +162,10 @@ class PretrainConfig:
 
 
 @dataclass
-class MimicConfig:
-    """Feature mimicry on unlabelled images: a new backbone for a trained neck and heads; see pretrain/mimicry.py.
+class AlignConfig:
+    """Alignment of a new backbone with a trained neck and heads, on unlabelled images; see pretrain/alignment.py.
 
-    teacher   checkpoint whose backbone is imitated, with the same channels; null: train on labels
+    teacher   checkpoint whose backbone features are the target, with the same channels; null: train on labels
     imagenet  loss weight of the features of EfficientNet-Lite0 with its ImageNet weights, for hybrid_lite0
     solve     batches from which the layers between own and ImageNet layers are computed by least squares before the
               first step; 0: they start at random
@@ -190,6 +190,8 @@ class TrainConfig:
     patience     validations without a better score before the run stops; 0: no early stopping
     """
 
+    renamed: ClassVar = {"mimic": "align"}  # earlier: now
+
     name: str = "run"
     seed: int = 0
     network: dict[str, Any] = field(default_factory=lambda: {"size": "n"})
@@ -204,7 +206,7 @@ class TrainConfig:
     distill: DistillConfig = field(default_factory=DistillConfig)
     imitate: ImitateConfig = field(default_factory=ImitateConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    mimic: MimicConfig = field(default_factory=MimicConfig)
+    align: AlignConfig = field(default_factory=AlignConfig)
     accelerator: str = "auto"
     precision: str = "auto"
     compile: bool = False
@@ -272,7 +274,7 @@ def _paths(config: TrainConfig) -> Iterator[tuple[str, Path, str]]:
     checkpoints = {
         "transfer.weights": config.transfer.weights,
         "distill.teacher": config.distill.teacher,
-        "mimic.teacher": config.mimic.teacher,
+        "align.teacher": config.align.teacher,
     }
     for key, value in checkpoints.items():
         if value:

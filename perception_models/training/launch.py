@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
 import yaml
 
+from perception_models.data.files import exclusive
 from perception_models.training.config import TrainConfig
 from perception_models.training.optimization.schedule import total_steps
 
@@ -42,16 +41,12 @@ def run(config: TrainConfig, folder: Path) -> Path:
     return folder / "best.safetensors"
 
 
-@contextmanager
-def run_lock(folder: Path) -> Iterator[int]:
+def run_lock(folder: Path) -> AbstractContextManager[int]:
     """File descriptor of an exclusive lock on the folder of a run.
 
     A training may outlive its killed parent command; the command that resumes it waits here until it has ended.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
+    return exclusive(folder / "lock")
 
 
 def command(config: TrainConfig, folder: Path) -> list[str]:

@@ -39,7 +39,7 @@ from perception_models.training.optimization.schedule import (
     tasks_at,
     total_steps,
 )
-from perception_models.training.pretrain import FeatureMimicry
+from perception_models.training.pretrain import BackboneAlignment
 from perception_models.training.validation import Validator
 
 
@@ -101,8 +101,8 @@ class Trainer:
         remaining = list(steps(self.config.stages, world, self.start))
         if self.fabric.is_global_zero:
             self.validator.prepare(self.fabric.to_device)
-        if not self.start and isinstance(self.module, FeatureMimicry):
-            self._solve(self.module, remaining[: self.config.mimic.solve])
+        if not self.start and isinstance(self.module, BackboneAlignment):
+            self._solve(self.module, remaining[: self.config.align.solve])
         batches = loader(self.batches, remaining, self.config.data.workers)
         bar = tqdm(
             zip(remaining, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
@@ -116,7 +116,7 @@ class Trainer:
         self.save(number)
         self.log.close()
 
-    def _solve(self, module: FeatureMimicry, first: list[Step]) -> None:
+    def _solve(self, module: BackboneAlignment, first: list[Step]) -> None:
         """Start from a least-squares solution, the same on all devices."""
         batches = TrainingBatches(self.config.data, self.config.seed, 0, 1)
         views = (batches.batch(step.number * step.batch, step.batch, step.size) for step in first)

@@ -292,6 +292,50 @@ def yolov5_seg() -> Layout:
     return Layout("yolop_boxes", {"output0": rows, "output1": np.zeros((1, 32, HEIGHT // 4, WIDTH // 4))})
 
 
+def torchvision(names: tuple[str, str, str], first: int) -> Layout:
+    """No batch; torchvision's and COCO's numbers of categories begin at 1, Detectron2's classes at 0."""
+    numbers = CLASSES.astype(np.int64) + first
+    return Layout("efficient_nms", dict(zip(names, (BOXES, numbers, SCORES))), dynamic=True)
+
+
+def mask_rcnn() -> Layout:
+    layout = torchvision(("boxes", "labels", "scores"), 1)
+    layout.outputs["masks"] = np.ones((2, 1, HEIGHT, WIDTH))
+    return layout
+
+
+def ultraface() -> Layout:
+    """Decoded boxes as fractions, and probabilities of which the first is for no object."""
+    boxes, classes = candidates(OWN)
+    scores = np.concatenate((1 - classes.sum(axis=2, keepdims=True), classes), 2)
+    outputs = {"scores": scores, "boxes": boxes / (WIDTH, HEIGHT, WIDTH, HEIGHT)}
+    return Layout("boxes_scores", outputs, {"names": NAMES})
+
+
+def yolov4() -> Layout:
+    """Boxes (N, 1, 4) as fractions."""
+    boxes, scores = np.zeros((1, 3 * len(grid(P5)), 1, 4)), np.zeros((1, 3 * len(grid(P5)), COCO))
+    boxes[0, [9, 30], 0], scores[0, [9, 30]] = BOXES / (WIDTH, HEIGHT, WIDTH, HEIGHT), one_hot(COCO)
+    return Layout("boxes_scores", {"boxes": boxes, "confs": scores})
+
+
+def centres() -> Layout:
+    """Candidates as centre and size, without metadata that says so."""
+    boxes, scores = candidates(COCO)
+    column, row, stride = np.array(grid(P5)).T
+    boxes[0] = np.column_stack(((column + 0.5) * stride, (row + 0.5) * stride, 3 * stride, 3 * stride))
+    boxes[0, [9, 30]] = middle_and_size()
+    return Layout("boxes_scores", {"boxes": boxes, "scores": scores})
+
+
+def prior_offsets(rows: int, names: tuple[str, str], classes: int, **more: np.ndarray) -> Layout:
+    """What SSDs return before decoding: offsets around zero, and scores with a background."""
+    offsets = np.random.default_rng(0).normal(0, 1, (1, rows, 4))
+    scores = np.full((1, rows, classes), 0.1 / (classes - 1))
+    scores[:, :, 0] = 0.9
+    return Layout("", {**dict(zip(names, (offsets, scores))), **more})
+
+
 P5, P2, P6 = (8, 16, 32), (4, 8, 16, 32), (8, 16, 32, 64)
 DETECT = {"task": "detect", "names": NAMES}
 LAYOUTS: dict[str, Callable[[], Layout]] = {
@@ -326,6 +370,13 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
     "YOLOv8 per stride, two maps": lambda: yolov8_by_stride(two=True),
     "YOLOX per stride": lambda: yolox_by_stride(three=False),
     "YOLOX per stride, three maps": lambda: yolox_by_stride(three=True),
+    "torchvision": lambda: torchvision(("boxes", "labels", "scores"), 1),
+    "torchvision, numbered": lambda: torchvision(("6379", "6381", "6383"), 1),
+    "torchvision Mask R-CNN": mask_rcnn,
+    "Detectron2": lambda: torchvision(("pred_boxes", "pred_classes", "scores"), 0),
+    "UltraFace": ultraface,
+    "YOLOv4": yolov4,
+    "candidates as centres": centres,
     "FastestDet": lambda: Layout("fastestdet", {"output": fastestdet(OWN)}, {"names": "person\ntram\ncar"}),
 }  # fmt: skip
 

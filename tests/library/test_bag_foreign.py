@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_repair import repair_bag
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.cdr import serialize
+from camera_perception.io.recording.foxglove import foxglove_translation
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, deserialize, typestore
 from camera_perception.tools.replay.source import open_source
 
@@ -146,6 +148,7 @@ MESSAGES = {
         "rotation": "Quaternion",
     },
     "CompressedVideo": {"timestamp": "Time", "frame_id": "string", "data": "bytes", "format": "string"},
+    "Log": {"timestamp": "Time", "message": "string"},
 }  # fmt: skip
 
 
@@ -199,7 +202,7 @@ def foxglove_messages(raw):
     pose = {"translation": {"x": 1.0, "y": 0.0, "z": 1.5}, "rotation": {"x": -0.5, "y": 0.5, "z": -0.5, "w": 0.5}}
     frames = {"parent_frame_id": "base_link", "child_frame_id": "front"}
     yield "/tf", "foxglove.FrameTransform", 1, {"timestamp": {"sec": 1, "nsec": 0}, **frames, **pose}
-    yield "/film", "foxglove.CompressedVideo", 1, {"timestamp": {"sec": 1, "nsec": 0}, "data": b"", "format": "h264"}
+    yield "/log", "foxglove.Log", 1, {"timestamp": {"sec": 1, "nsec": 0}, "message": "started"}
 
 
 def foxglove_file(path, encoding, raw=False):
@@ -227,7 +230,41 @@ def test_foxglove_recordings_are_replayed(tmp_path, encoding, raw):
     with Bag(path) as bag:
         assert bag.contents.complete
         assert bag.topics["/front/image"] == (IMAGE if raw else COMPRESSED_IMAGE)
-        assert list(bag.contents.unread) == ["/film"]
+        assert list(bag.contents.unread) == ["/log"]
+
+
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+def test_a_video_of_foxglove_is_replayed(tmp_path, encoding):
+    av = pytest.importorskip("av", reason="needs PyAV")
+    codec = av.CodecContext.create("libx264", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 64, 48, "yuv420p", Fraction(1, 10)
+    codec.options = {"tune": "zerolatency"}
+    images = [av.VideoFrame.from_ndarray(PICTURE, format="bgr24") for _ in range(COUNT)]
+    packets = [bytes(packet) for each in (*images, None) for packet in codec.encode(each)]
+    path = tmp_path / "drive.mcap"
+    with path.open("wb") as stream:
+        writer = Writer(stream)
+        writer.start()
+        name, is_json = "foxglove.CompressedVideo", encoding == "json"
+        data = b"{}" if is_json else file_set().SerializeToString()
+        schema = writer.register_schema(name, "jsonschema" if is_json else "protobuf", data)
+        channel = writer.register_channel("/front/video", encoding, schema)
+        for second, packet in enumerate(packets, 1):
+            fields = {"timestamp": {"sec": second, "nsec": 0}, "frame_id": "front", "data": packet, "format": "h264"}
+            content = (json_bytes if is_json else protobuf_bytes)(name, fields)
+            writer.add_message(channel, second, content, second)
+        writer.finish()
+    frames = [arrival.frame() for arrival in open_source(path).arrivals]
+    assert [frame.stamp_ns for frame in frames] == [10**9 * (1 + number) for number in range(COUNT)]
+    assert {frame.image.shape for frame in frames} == {PICTURE.shape}
+
+
+def test_times_of_json_may_be_texts():
+    translation = foxglove_translation("foxglove.CompressedImage", "json", b"{}")
+    stamp = deserialize(
+        COMPRESSED_IMAGE, translation.convert(b'{"timestamp": "2024-01-01T00:00:02.500000000Z"}')
+    ).header.stamp
+    assert (stamp.sec, stamp.nanosec) == (1704067202, 500_000_000)
 
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
@@ -235,7 +272,7 @@ def test_a_repaired_foxglove_recording_is_one_of_ros_2(tmp_path, encoding):
     path = foxglove_file(tmp_path / "drive.mcap", encoding)
     path.write_bytes(path.read_bytes()[:-50])
     repaired = repair_bag(path)
-    assert "foxglove.CompressedVideo" in repaired.unread["/film"]
+    assert "foxglove.Log" in repaired.unread["/log"]
     check_replay(repaired.folder)
 
 
@@ -354,9 +391,9 @@ def test_a_recording_whose_images_cannot_be_read_says_why(tmp_path):
     with path.open("wb") as stream:
         writer = Writer(stream)
         writer.start()
-        for topic, kind in (("/film", "foxglove.CompressedVideo"), ("/tf", "foxglove.FrameTransforms")):
+        for topic, kind in (("/log", "foxglove.Log"), ("/tf", "foxglove.FrameTransforms")):
             schema = writer.register_schema(kind, "jsonschema", b"{}")
             writer.add_message(writer.register_channel(topic, "json", schema), 1, b"{}", 1)
         writer.finish()
-    with pytest.raises(BagError, match="no image topic, only /tf; /film is foxglove.CompressedVideo in json"):
+    with pytest.raises(BagError, match="no image topic, only /tf; /log is foxglove.Log in json"):
         open_source(path)

@@ -121,7 +121,16 @@ def test_another_aspect_ratio_is_another_camera(size):
 
 @pytest.mark.parametrize(
     ("name", "model", "count"),
-    [("fisheye", "equidistant", 4), ("Fisheye", "equidistant", 4), ("none", "plumb_bob", 0), ("NONE", "plumb_bob", 0)],
+    [
+        ("fisheye", "equidistant", 4),
+        ("Fisheye", "equidistant", 4),
+        ("none", "plumb_bob", 0),
+        ("NONE", "plumb_bob", 0),
+        ("radtan", "plumb_bob", 4),
+        ("brown_conrady", "plumb_bob", 4),
+        ("plumb-bob", "plumb_bob", 4),
+        ("kannala_brandt4", "equidistant", 4),
+    ],
 )
 def test_names_of_distortion_models_that_drivers_write(name, model, count):
     found = camera(name, (0.1, 0.2, 0.3, 0.4))

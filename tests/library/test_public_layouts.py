@@ -10,7 +10,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from public_layouts import BOXES, HEIGHT, LAYOUTS, OBJECTS, SCORES, WIDTH, Layout, with_plugin, write
+from public_layouts import (
+    BOXES,
+    HEIGHT,
+    LAYOUTS,
+    OBJECTS,
+    SCORES,
+    WIDTH,
+    Layout,
+    prior_offsets,
+    with_plugin,
+    write,
+)
 from typer.testing import CliRunner
 
 from camera_perception.core.errors import ModelError
@@ -65,7 +76,7 @@ def test_a_public_layout_is_recognised_and_finds_its_objects(tmp_path, name):
     assert_both_objects(spec, observations)
 
 
-@pytest.mark.parametrize("name", ["YOLOv7 end2end", "mmdeploy", "PaddleDetection"])
+@pytest.mark.parametrize("name", ["YOLOv7 end2end", "mmdeploy", "PaddleDetection", "torchvision Mask R-CNN"])
 def test_boxes_of_any_number_become_a_fixed_number_of_rows_on_every_backend(tmp_path, name):
     layout = LAYOUTS[name]()
     spec, _ = imported(write(tmp_path / "network.onnx", layout), tmp_path / "model")
@@ -94,12 +105,63 @@ def test_raw_outputs_that_need_anchors_are_refused_with_the_cure(tmp_path):
         ({"hm": np.zeros((1, 80, 32, 40)), "wh": np.zeros((1, 2, 32, 40))}, "looks like part of a detector"),
         ({"mask": np.zeros((1, 1, HEIGHT, WIDTH), np.int64)}, "export the scores before argmax"),
         ({"scores": np.zeros((1, HEIGHT, WIDTH, 19))}, "classes last: transpose"),
+        ({"output": np.zeros((1, 1, HEIGHT, WIDTH))}, "nothing says what the plane 'output' .* shows"),
+        (
+            {
+                f"{name}{s}": np.zeros((1, n, 128 // s, 160 // s))
+                for s in (8, 16, 32)
+                for name, n in (("cls", 810), ("box", 36))
+            },
+            "looks like part of a detector",
+        ),  # EfficientDet
+        (
+            {
+                f"{name}{s}": np.zeros((1, n, -(-128 // s), -(-160 // s)))
+                for s in (8, 16, 32, 64, 128)
+                for name, n in (("cls", 80), ("box", 4), ("centre", 1))
+            },
+            "looks like part of a detector",
+        ),  # FCOS, whose distances are no boxes of YOLOX
     ],
 )
 def test_maps_that_are_no_classes_of_pixels_are_not_taken_for_them(tmp_path, outputs, why):
     _, guessed = examine(write(tmp_path / "network.onnx", Layout("", outputs)))
     assert guessed.outputs == []
-    assert any(why in note for note in guessed.notes)
+    assert any(re.search(why, note) for note in guessed.notes)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        prior_offsets(840, ("loc", "conf"), 2, landms=np.zeros((1, 840, 10))),  # RetinaFace
+        prior_offsets(8732, ("locations", "scores"), 21),  # SSD300
+        prior_offsets(1917, ("boxes", "scores"), 91),  # SSD with MobileNet
+    ],
+)
+def test_offsets_to_prior_boxes_are_not_taken_for_boxes(tmp_path, layout):
+    path = write(tmp_path / "network.onnx", layout)
+    done = CliRunner().invoke(app, ["inspect-onnx", str(path), "--out", str(tmp_path / "model")])
+    assert done.exit_code == 2
+    message = " ".join(done.output.split())
+    assert "no decoder fits" in message
+    assert "offsets to prior boxes, which are not in the file" in message
+    assert "write one like docs/own_decoder.md" in message
+
+
+def test_maps_beside_offsets_to_prior_boxes_are_read(tmp_path):
+    """HybridNets: its boxes need anchors, its map of classes does not."""
+    layout = prior_offsets(3780, ("regression", "classification"), 2, segmentation=np.zeros((1, 3, HEIGHT, WIDTH)))
+    _, guessed = examine(write(tmp_path / "network.onnx", layout))
+    assert [head["head"] for head in guessed.outputs] == ["semantic"]
+    assert any("offsets to prior boxes" in note for note in guessed.notes)
+
+
+def test_of_several_maps_of_classes_the_first_is_read(tmp_path):
+    """DeepLab, BiSeNet: the others are for training."""
+    maps = {name: np.zeros((1, 19, HEIGHT, WIDTH)) for name in ("out", "aux")}
+    _, guessed = examine(write(tmp_path / "network.onnx", Layout("", maps)))
+    assert [head["tensors"] for head in guessed.outputs] == [{"logits": "out"}]
+    assert "not used: aux" in guessed.notes
 
 
 def test_masks_become_the_semantic_map(tmp_path):
@@ -136,6 +198,16 @@ def test_weights_in_a_second_file_are_written_into_the_model(tmp_path):
     assert_both_objects(spec, seen(spec))
     with pytest.raises(ModelError, match="needs its weights in network.onnx.data, missing in .*: copy all files"):
         examine(path)
+
+
+def test_an_image_without_a_batch_gets_one(tmp_path):
+    """As torchvision and Detectron2 are exported with a list of images."""
+    model = onnx.load(write(tmp_path / "network.onnx", LAYOUTS["torchvision"]()))
+    del model.graph.input[0].type.tensor_type.shape.dim[0]
+    onnx.save(model, tmp_path / "network.onnx")
+    spec, guessed = imported(tmp_path / "network.onnx", tmp_path / "model")
+    assert_both_objects(spec, seen(spec))
+    assert_both_objects(spec, seen(spec, backend="openvino"))
 
 
 def test_a_failed_import_leaves_no_folder(tmp_path):

@@ -47,6 +47,37 @@ def yolo_of_labelimg(root):
     text(root / "labels/classes.txt", "car\nbus\n")
 
 
+def yolo_beside(root):
+    """As labelImg writes it by default."""
+    image(root / "a.jpg")
+    text(root / "a.txt", "0 0.25 0.5 0.25 0.5\n1 0.625 0.75 0.25 0.5")
+    text(root / "classes.txt", "car\nbus\n")
+
+
+def yolo_of_cvat(root):
+    """CVAT's export "YOLO 1.1", whose lists have the paths of its server."""
+    image(root / "obj_train_data/sub/a.jpg")
+    text(root / "obj_train_data/sub/a.txt", "0 0.25 0.5 0.25 0.5\n1 0.625 0.75 0.25 0.5")
+    text(root / "obj.names", "car\nbus\n")
+    text(root / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n")
+    text(root / "train.txt", "data/obj_train_data/sub/a.jpg\n")
+
+
+def yolo_with_list(root):
+    yolo(root)
+    image(root / "images/train/unlisted.jpg")
+    text(root / "data.yaml", "names: {0: Car, 1: bus}\ntrain: train.txt\n")
+    text(root / "train.txt", "./images/train/a.jpg\n")
+
+
+def yolo_pose(root):
+    """Two keypoints of two numbers each look like a polygon."""
+    yolo(root)
+    text(root / "data.yaml", "names: {0: Car, 1: bus}\ntrain: images/train\nkpt_shape: [2, 2]\n")
+    rows = "0 0.25 0.5 0.25 0.5 0.9 0.9 0.1 0.1\n1 0.625 0.75 0.25 0.5 0 0 0 0\n"
+    text(root / "labels/train/a.txt", rows)
+
+
 VOC = """<annotation><filename>a.jpg</filename><size><width>128</width><height>72</height></size>
 <object><name>car</name><difficult>0</difficult>
 <bndbox><xmin>16</xmin><ymin>18</ymin><xmax>48</xmax><ymax>54</ymax></bndbox></object>
@@ -81,6 +112,33 @@ def label_studio(root):
     ]
     task = {"data": {"image": "/data/upload/1/0123abcd-a.jpg"}, "annotations": [{"result": results}]}
     text(root / "export.json", [task])
+
+
+def label_studio_min(root):
+    """JSON_MIN: a task is one annotation, and its regions have the name of the label's control."""
+    image(root / "images/a.jpg")
+    regions = [
+        {
+            **dict(zip(("x", "y", "width", "height"), sides)),
+            "rotation": 0,
+            "rectanglelabels": [n],
+            "original_width": 128,
+        }
+        for n, sides in (("car", (12.5, 25, 25, 50)), ("bus", (50, 50, 25, 50)))
+    ]
+    task = {"weather": "sunny", "image": "/data/upload/1/0123abcd-a.jpg", "id": 1, "annotation_id": 5}
+    text(root / "export.json", [{**task, "label": regions}, {**task, "annotation_id": 6, "label": regions[:1]}])
+
+
+def label_studio_polygons(root):
+    label_studio(root)
+    tasks = json.loads((root / "export.json").read_text("utf-8"))
+    points = [[50, 50], [75, 50], [60, 100]]
+    tasks[0]["annotations"][0]["result"][1:] = [
+        {"type": "polygonlabels", "value": {"points": points, "polygonlabels": ["bus"]}},
+        {"type": "choices", "value": {"choices": ["sunny"]}},
+    ]
+    text(root / "export.json", tasks)
 
 
 CVAT = """<annotations><meta><task><labels><label><name>car</name></label><label><name>bus</name></label>
@@ -129,9 +187,15 @@ def voc_beside(root):
     text(root / "a.xml", VOC)
 
 
+def voc_of_kaggle(root):
+    image(root / "images/a.jpg")
+    text(root / "annotations/a.xml", VOC)
+
+
 FORMATS = {
-    "yolo": [yolo, yolo_of_roboflow, yolo_of_labelimg],
-    "voc": [voc, voc_beside],
+    "yolo": [yolo, yolo_of_roboflow, yolo_of_labelimg, yolo_beside, yolo_of_cvat, yolo_with_list, yolo_pose],
+    "voc": [voc, voc_beside, voc_of_kaggle],
+    "label_studio": [label_studio, label_studio_min, label_studio_polygons],
     "labelme": [labelme],
     "cvat": [cvat],
     "coco": [roboflow_coco, coco_beside],
@@ -143,6 +207,7 @@ def test_a_folder_of_each_tool_is_found_and_read(tmp_path, kind, write):
     write(tmp_path / "set")
     ((found, samples),) = find_datasets(tmp_path / "set", split="train").values()
     assert found == kind
+    assert len(samples) == 1
     sample = samples[0]
     assert sample.boxes.classes.tolist()[:2] == [CAR, BUS]
     assert np.allclose(sample.boxes.boxes[:2], [[16, 18, 48, 54], [64, 36, 96, 72]])
@@ -167,6 +232,34 @@ def test_cvat_has_lanes_and_lights(tmp_path):
     assert (line.position, LINE_TYPES[line.line_type], LINE_COLORS[line.line_color]) == (-1, "dashed", "yellow")
     assert line.points[0].tolist() == [40, 70]
     assert sample.lanes.labelled_positions == {-1}
+
+
+def test_images_of_a_set_are_in_natural_order(tmp_path):
+    for number in (1, 2, 10):
+        image(tmp_path / f"JPEGImages/frame_{number}.jpg")
+        text(tmp_path / f"Annotations/frame_{number}.xml", VOC.replace("a.jpg", f"frame_{number}.jpg"))
+    assert open_dataset("voc", tmp_path).names == ["frame_1.jpg", "frame_2.jpg", "frame_10.jpg"]
+
+
+def test_the_test_set_of_tusimple_is_read(tmp_path):
+    image(tmp_path / "clips/0530/1/20.jpg")
+    lanes = {"lanes": [[-2, 60, 40], [-2, 70, 90]], "h_samples": [20, 40, 60], "raw_file": "clips/0530/1/20.jpg"}
+    text(tmp_path / "test_label.json", lanes)
+    ((kind, samples),) = find_datasets(tmp_path).values()
+    assert (kind, len(samples[0].lanes.lines)) == ("tusimple", 2)
+
+
+def test_a_turned_box_of_cvat_becomes_the_upright_one_around_it(tmp_path):
+    cvat(tmp_path)
+    text(tmp_path / "annotations.xml", CVAT.replace('ybr="54"', 'ybr="54" rotation="90.0"'))
+    assert np.allclose(open_dataset("cvat", tmp_path)[0].boxes.boxes[0], [14, 20, 50, 52])
+
+
+def test_boxes_that_are_corners_where_coco_has_sizes_are_reported(tmp_path):
+    label = {"id": 1, "image_id": 5, "category_id": 3, "bbox": [100, 18, 120, 54]}
+    coco(tmp_path, [{"id": 5, "file_name": "a.png"}], [label])
+    (counts,) = check(tmp_path).values()
+    assert "1 boxes are outside the image" in counts.broken[0]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -215,6 +308,13 @@ def test_labels_without_image_are_counted(tmp_path):
     (counts,) = check(tmp_path).values()
     assert counts.images == 1
     assert "gone.jpg" in table(counts)
+
+
+def test_label_files_of_yolo_without_image_are_counted(tmp_path):
+    yolo_beside(tmp_path)
+    text(tmp_path / "gone.txt", "0 0.25 0.5 0.25 0.5\n")
+    (counts,) = check(tmp_path).values()
+    assert [name.rpartition("/")[2] for name in counts.orphans] == ["gone.txt"]
 
 
 def coco(root, images, labels):

@@ -14,7 +14,7 @@ from perception_models.data.files import DataError
 from perception_models.evaluation.real.output import Output
 from perception_models.evaluation.real.sets import Picture, RealSet, box_array
 from perception_models.experiments import failures as module
-from perception_models.experiments.failures import Failure, choose, hide, in_words, regions_of, replace_section
+from perception_models.experiments.failures import Failure, choose, hide, in_words, regions_to_hide, replace_section
 
 SIZE = (200, 300)
 PERSON, CAR = [20, 60, 50, 150], [100, 80, 220, 160]
@@ -66,7 +66,7 @@ def test_heads_and_plates_of_labelled_and_of_detected_objects_are_unrecognisable
     found = output([PERSON], [CAR], score=0.15)
     model, second = (found if seen == name else output() for name in ("model", "second detector"))
     image = cv2.imread(str(pictures[0].path))
-    hide(image, regions_of(image, each, 0, [model], second))
+    hide(image, regions_to_hide(image, each, 0, [model], second))
     head, plate = image[66:74, 26:44], image[125:155, 130:190]
     assert cv2.Laplacian(head, cv2.CV_64F).std() < 120 < cv2.Laplacian(image[:40, 260:], cv2.CV_64F).std()
     assert len(np.unique(plate.reshape(-1, 3), axis=0)) < 80  # of 1,800 pixels of noise
@@ -77,7 +77,7 @@ def test_a_person_who_does_not_stand_is_covered_whole(pictures):
     lying = [20, 100, 140, 160]
     each = RealSet("set", (Picture(pictures[0].path, {"person": box_array([lying])}),))
     image = cv2.imread(str(pictures[0].path))
-    region = regions_of(image, each, 0, [output()], output())[0]
+    region = regions_to_hide(image, each, 0, [output()], output())[0]
     assert (region.x0, region.y0) <= (20, 100)
     assert (region.x1, region.y1) >= (140, 160)
 

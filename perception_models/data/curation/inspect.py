@@ -77,7 +77,8 @@ class Counts:
         self.objects.update(OBJECTS[class_id] for class_id in counted.classes)
         if outside := boxes_outside(sample):
             self.broken.append(
-                f"{sample.name}: {outside} boxes are outside the image: do they belong to an image of another size?"
+                f"{sample.name}: {outside} boxes are outside the image: do they belong to an image of another size, or "
+                "are they corners where width and height are expected?"
             )
         self.light_states.update(LIGHT_STATES[state] for state in counted.light_states if state >= 0)
 
@@ -93,12 +94,13 @@ def _name(names: Sequence[str], index: int) -> str:
 
 
 def boxes_outside(sample: Sample) -> int:
-    """Number of boxes that share no pixel with the image."""
+    """Number of boxes of which more than half is outside the image."""
     if sample.boxes is None:
         return 0
-    x0, y0, x1, y1 = sample.boxes.boxes.T
     height, width = sample.size
-    return int(((x1 < 0) | (y1 < 0) | (x0 >= width) | (y0 >= height)).sum())
+    inside = sample.boxes.boxes.clip(0, (width, height, width, height))
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (inside, sample.boxes.boxes)]
+    return int((areas[0] < areas[1] / 2).sum())
 
 
 def check(folder: Path | str, out: Path | str | None = None, split: str = "val") -> dict[str, Counts]:

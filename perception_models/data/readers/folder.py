@@ -73,7 +73,7 @@ class LabelledFolder:
     def unread(self) -> list[str]:
         """Folders below labels/ that this reader does not know."""
         known = {"/".join(pattern.split("/")[:2]) for pattern in READ} | set(SIDECARS)
-        found = sorted(path for path in self.folder.glob("labels/*") if path.is_dir())
+        found = natural_order(path for path in self.folder.glob("labels/*") if path.is_dir())
         return [f"labels/{path.name}" for path in found if f"labels/{path.name}" not in known]
 
     @property

@@ -133,7 +133,7 @@ def _head_row(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Row | Non
     for number, picture in enumerate(each.pictures):
         heads = list(heads_of(truth(each, number, found)[0].get("person", np.zeros((0, 4)))))
         for name in columns if heads else ():
-            regions = regions_of(found[name][number], size_of_file(picture.path))
+            regions = output_regions(found[name][number], size_of_file(picture.path))
             hits[name] += [covered_fraction(head, regions) >= MIN_COVERED for head in heads]
     total = max(map(len, hits.values()), default=0)
     if total < LEAST_OBJECTS:
@@ -142,7 +142,7 @@ def _head_row(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Row | Non
     return Row("heads that anonymize covers", each.name, counted(total, "head"), values)
 
 
-def regions_of(output: Output, size: tuple[int, int]) -> list[Region]:
+def output_regions(output: Output, size: tuple[int, int]) -> list[Region]:
     """What is covered in a picture of size (height, width) with these findings."""
     named = [(box, name) for kind, name in CLASSES.items() for box, score in zip(*output.of(kind)) if score >= LEAST]
     regions = [region_of(box, name, size, Settings()) for box, name in named]

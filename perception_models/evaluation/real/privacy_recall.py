@@ -78,7 +78,7 @@ def measure(
     """Name of the set, heads, covered heads, their ratio, and the mean percentage of covered pixels."""
     hits, shares = [], []
     for path, heads in tqdm(people, desc=name, unit="picture", leave=False):
-        regions = regions_of(path, detector)
+        regions = covered_regions(path, detector)
         hits += [covered_fraction(head, regions) >= MIN_COVERED for head in heads]
         height, width = size_of_file(path)
         shares.append(100 * covered_fraction(np.array((0, 0, width, height)), regions))
@@ -87,7 +87,7 @@ def measure(
     return name, len(hits), sum(hits), float(np.mean(hits)), float(np.mean(shares))
 
 
-def regions_of(path: Path, detector: Detector) -> list[Region]:
+def covered_regions(path: Path, detector: Detector) -> list[Region]:
     """What anonymize covers in a single picture."""
     detected = detect(lambda: read_image(path), 0, detector)
     return plan_regions([detected], detector.names, Settings(hold=0.0))[0] or []

@@ -1,6 +1,6 @@
-"""Training without labels: reconstruction of masked images, and mimicry of the features of frozen networks."""
+"""Training without labels: reconstruction of masked images, and alignment of a backbone with a frozen one."""
 
-from perception_models.training.pretrain.mimicry import FeatureMimicry
+from perception_models.training.pretrain.alignment import BackboneAlignment
 from perception_models.training.pretrain.module import MaskedPretraining
 
-__all__ = ["FeatureMimicry", "MaskedPretraining"]
+__all__ = ["BackboneAlignment", "MaskedPretraining"]

@@ -12,9 +12,10 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from perception_models.data.files import exclusive
 from perception_models.training.search.config import Plan, SearchConfig, read_plan, suggest
 from perception_models.training.search.report import report
-from perception_models.training.search.shared import ALIVE, exclusive, is_held
+from perception_models.training.search.shared import ALIVE, is_held
 from perception_models.training.search.trial import Points, train_trial
 
 LOCK = "lock"  # held by the worker that takes the next trial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import cos, radians, sin
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,7 +22,8 @@ class Cvat(AnnotatedImages):
     """Samples of an export: annotations.xml, or the folder that holds it, with the images in images/ or beside.
 
     Attributes of boxes: trafficLightColor. Polylines whose label contains "lane" are lane lines; their attributes are
-    those of DATA.md: role, lineType, lineColor. Polygons become boxes; outside, tracks and other shapes are left out.
+    those of DATA.md: role, lineType, lineColor. Polygons and turned boxes become upright boxes; outside, tracks and
+    other shapes are left out.
     """
 
     def __init__(self, path: Path | str, classes: Mapping[str, Any] | None = None):
@@ -50,10 +52,20 @@ def _read(element: ElementTree.Element, path: Path, with_lines: bool) -> ImageLa
 
 def _box(element: ElementTree.Element) -> Box:
     if element.tag == "box":
-        sides = tuple(float(element.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
+        sides = _upright(element)
     else:
         sides = bounds(_points(element))
     return Box(element.attrib["label"], sides, state=_attributes(element).get("trafficLightColor", ""))
+
+
+def _upright(element: ElementTree.Element) -> tuple[float, ...]:
+    """x0 y0 x1 y1 around a box that may be turned about its centre (attribute rotation, degrees)."""
+    x0, y0, x1, y1 = (float(element.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
+    turn = radians(float(element.attrib.get("rotation", 0)))
+    half_x = (abs((x1 - x0) * cos(turn)) + abs((y1 - y0) * sin(turn))) / 2
+    half_y = (abs((x1 - x0) * sin(turn)) + abs((y1 - y0) * cos(turn))) / 2
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return x - half_x, y - half_y, x + half_x, y + half_y
 
 
 def _lane(element: ElementTree.Element) -> Lane:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.natural_order import natural_key, natural_order
 from perception_models.data.files import IMAGE_SUFFIXES, DataError, is_file, read_image
 from perception_models.data.labels import LIGHT, LIGHT_STATES, OBJECTS, UNKNOWN, ClassNames, index
 from perception_models.data.readers.scalabel import checked_box
@@ -63,8 +64,10 @@ class AnnotatedImages:
         classes: Mapping[str, Any] | None,
     ):
         self.where, self._names = where, ClassNames(classes)
-        self._labels = sorted((each for each in labels if is_file(each.image)), key=lambda each: str(each.image))
-        self.orphans = sorted(str(each.image) for each in labels if not is_file(each.image))
+        self._labels = sorted(
+            (each for each in labels if is_file(each.image)), key=lambda each: natural_key(each.image)
+        )
+        self.orphans = natural_order(str(each.image) for each in labels if not is_file(each.image))
         if not self._labels:
             missing = f", such as {self.orphans[0]}" if self.orphans else ""
             raise DataError(f"{where}: none of {len(labels)} labelled images exists{missing}; copy the images there")
@@ -84,7 +87,7 @@ class AnnotatedImages:
 
     @property
     def files(self) -> list[Path]:
-        return sorted({path for each in self._labels for path in (each.image, each.source) if is_file(path)})
+        return natural_order({path for each in self._labels for path in (each.image, each.source) if is_file(path)})
 
     def __len__(self) -> int:
         return len(self._labels)

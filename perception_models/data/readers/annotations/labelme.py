@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, malformed_as_data_error, read_json
 from perception_models.data.readers.annotations.images import (
     AnnotatedImages,
@@ -24,7 +25,7 @@ class LabelMe(AnnotatedImages):
 
     def __init__(self, folder: Path | str, classes: Mapping[str, Any] | None = None):
         folder = Path(folder)
-        files = sorted(folder.glob("*.json"))
+        files = natural_order(folder.glob("*.json"))
         if not files:
             raise DataError(f"{folder}: no *.json here")
         super().__init__(folder, read_each(files, _read), None, classes)

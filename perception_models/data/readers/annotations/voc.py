@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from camera_perception.core.natural_order import natural_order
 from perception_models.data.files import DataError, malformed_as_data_error, read_lines
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels, image_beside, read_each
 from perception_models.data.readers.annotations.xml_files import read_xml, text
@@ -16,7 +17,7 @@ FOLDERS = ("JPEGImages", "images")
 
 
 class PascalVoc(AnnotatedImages):
-    """Samples of DIR/Annotations/*.xml (or DIR/*.xml) with images in DIR/JPEGImages, DIR/images or beside.
+    """Samples of DIR/Annotations/*.xml (or annotations/, or DIR/*.xml) with images in JPEGImages/, images/ or beside.
 
     split    names in ImageSets/Main/SPLIT.txt, where that file exists; else all
     classes  our classes for the names, see ClassNames
@@ -24,7 +25,7 @@ class PascalVoc(AnnotatedImages):
 
     def __init__(self, folder: Path | str, split: str = "", classes: Mapping[str, Any] | None = None):
         folder = Path(folder)
-        files = sorted(folder.glob("Annotations/*.xml")) or sorted(folder.glob("*.xml"))
+        files = natural_order(folder.glob("[Aa]nnotations/*.xml")) or natural_order(folder.glob("*.xml"))
         if not files:
             raise DataError(f"{folder}: no Annotations/*.xml here")
         chosen = folder / "ImageSets/Main" / f"{split}.txt"

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from camera_perception.core.documents.parsing import read_yaml
-from perception_models.data.files import DataError, list_images, read_lines
+from camera_perception.core.natural_order import natural_order
+from perception_models.data.files import DataError, is_file, list_images, read_lines
 from perception_models.data.readers.annotations.images import AnnotatedImages, Box, ImageLabels, bounds
 
 LIST = "classes.txt"
+NO_LABELS = ("classes", "train.", "val.", "valid.", "test.", "readme")  # beginnings of other text files
+LISTS = (LIST, f"labels/{LIST}", "obj.names")
 MOST_CLASSES = 100_000
 MOST_BYTES = 4 << 20  # of data.yaml: 20,000 names take half a megabyte
 
 
 class Yolo(AnnotatedImages):
-    """Samples of a data.yaml, or of a folder with images/, labels/ and classes.txt. An image without file is empty.
+    """Samples of a data.yaml, or of a folder with images/, labels/ and classes.txt (or obj.names, as CVAT writes it).
+
+    Label files may lie beside their images; an image without one is empty. Keypoints are left out.
 
     split    entry of data.yaml or subfolder: train, val or test
     classes  our classes for the names, see ClassNames
@@ -29,14 +34,17 @@ class Yolo(AnnotatedImages):
         folder = path if path.is_dir() else path.parent
         config = _config(path)
         names = _names(config, folder)
-        images = [image for each in _image_folders(config, folder, split) for image in list_images(each)]
-        labels = [_read(image, names) for image in images]
+        listed = _listed(config, folder, split)
+        images = listed or [image for each in _image_folders(config, folder, split) for image in list_images(each)]
+        labels = [_read(image, names, bool(config.get("kpt_shape"))) for image in images]
         if not any(each.source.is_file() for each in labels):
             expected = labels[0].source
             raise DataError(
                 f"{folder}: no label file for any of {len(images)} images; expected files such as {expected}"
             )
         super().__init__(folder, labels, names, classes)
+        if not listed:
+            self.orphans += _without_image(labels)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -65,11 +73,31 @@ def _names(config: dict[str, Any], folder: Path) -> list[str]:
             raise DataError(f"{folder}: names has a number above {MOST_CLASSES}; number the classes from 0")
         names = [numbers.get(number, "") for number in range(max(numbers, default=-1) + 1)]
     if not names:
-        lists = [folder / LIST, folder / "labels" / LIST]
-        names = next((read_lines(path) for path in lists if path.is_file()), None)
+        names = next((read_lines(folder / each) for each in LISTS if (folder / each).is_file()), None)
     if not isinstance(names, list) or not names:
         raise DataError(f"{folder}: no class names; add data.yaml with names: [...] or {LIST}")
     return list(map(str, names))
+
+
+def _without_image(labels: Sequence[ImageLabels]) -> list[str]:
+    """Label files beside those of the images."""
+    read = {each.source for each in labels}
+    found = {path for folder in {source.parent for source in read} for path in folder.glob("*.txt")}
+    return [str(path) for path in natural_order(found - read) if not path.name.lower().startswith(NO_LABELS)]
+
+
+def _listed(config: dict[str, Any], folder: Path, split: str) -> list[Path]:
+    """The images that a text file of data.yaml or train.txt names, by paths that may be those of another machine."""
+    entry = config.get(split) or f"{split}.txt"
+    path = folder / str(config.get("path", "")) / entry if isinstance(entry, str) else folder
+    if path.suffix != ".txt" or not path.is_file():
+        return []
+    images = []
+    for line in read_lines(path):
+        parts = Path(line.strip()).parts
+        tails = (folder.joinpath(*parts[first:]) for first in range(len(parts)))
+        images.append(next((each for each in tails if is_file(each)), folder / line.strip()))
+    return images
 
 
 def _image_folders(config: dict[str, Any], folder: Path, split: str) -> Sequence[Path]:
@@ -80,10 +108,13 @@ def _image_folders(config: dict[str, Any], folder: Path, split: str) -> Sequence
     # Roboflow writes ../train/images beside data.yaml and means train/images.
     named = [root / str(each).removeprefix("../") for each in entries for root in roots]
     usual = [folder / each for name in alternatives for each in (f"images/{name}", f"{name}/images", name)]
-    found = [path for path in named if _is_dir(path)] or [path for path in [*usual, folder / "images"] if path.is_dir()]
-    if not found:
-        raise DataError(f"{folder}: no folder of images for the split {split}; looked for {usual[0]} and {usual[1]}")
-    return list(dict.fromkeys(path.resolve() for path in found)) if entries else found[:1]
+    if found := [path for path in named if _is_dir(path)]:
+        return list(dict.fromkeys(path.resolve() for path in found))
+    usual += [folder / "images", folder / "obj_train_data"]
+    usual += [folder] * any((folder / each).is_file() for each in LISTS)
+    if found := [path for path in usual if path.is_dir()]:
+        return found[:1]
+    raise DataError(f"{folder}: no folder of images for the split {split}; looked for {usual[0]} and {usual[1]}")
 
 
 def _is_dir(path: Path) -> bool:
@@ -103,22 +134,23 @@ def label_file(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _read(image: Path, names: Sequence[str]) -> ImageLabels:
+def _read(image: Path, names: Sequence[str], keypoints: bool) -> ImageLabels:
     source = label_file(image)
     if not source.is_file():
         return ImageLabels(image, source)
     try:
-        return ImageLabels(image, source, [_box(line, names, source) for line in read_lines(source)])
+        return ImageLabels(image, source, [_box(line, names, source, keypoints) for line in read_lines(source)])
     except DataError as error:
         return ImageLabels(image, source, error=str(error))
 
 
-def _box(line: str, names: Sequence[str], source: Path) -> Box:
+def _box(line: str, names: Sequence[str], source: Path, keypoints: bool) -> Box:
     try:
         class_id, *values = map(float, line.split())
         name = names[int(class_id)] if class_id >= 0 else names[len(names)]
     except (ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{source}: {line[:60]!r}: expected a class below {len(names)} and numbers") from error
+    values = values[:4] if keypoints else values
     if len(values) in (4, 5):  # with a confidence
         cx, cy, w, h = values[:4]
         sides: tuple[float, ...] = cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2

@@ -13,10 +13,11 @@ Name = TypeVar("Name", bound="str | PurePath")
 
 def natural_order(names: Iterable[Name]) -> list[Name]:
     """Names or paths folder by folder, numbers in them by value; equal ones (01, 1) by their text."""
-    return sorted(names, key=_key)
+    return sorted(names, key=natural_key)
 
 
-def _key(name: str | PurePath) -> tuple[list[list[str | int]], str]:
+def natural_key(name: str | PurePath) -> tuple[list[list[str | int]], str]:
+    """To sort what has a name."""
     # Texts and numbers take turns, starting with a text, so that only like is compared with like.
     parts = [[int(p) if i % 2 else p for i, p in enumerate(NUMBER.split(part))] for part in PurePath(name).parts]
     return parts, str(name)

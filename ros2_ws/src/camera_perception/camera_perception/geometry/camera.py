@@ -18,7 +18,11 @@ import numpy as np
 from camera_perception.core.errors import CalibrationError
 
 PLUMB_BOB, RATIONAL, FISHEYE = "plumb_bob", "rational_polynomial", "equidistant"
-MODEL_NAMES = {"fisheye": FISHEYE, "none": PLUMB_BOB, "": PLUMB_BOB}  # other names that drivers write
+# Other names that drivers and calibration tools write.
+MODEL_NAMES = {
+    **dict.fromkeys(("fisheye", "kannala_brandt", "kannala_brandt4"), FISHEYE),
+    **dict.fromkeys(("none", "", "plumb-bob", "radtan", "brown_conrady"), PLUMB_BOB),
+}
 COEFFICIENTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 8, 12, 14), FISHEYE: (0, 4)}  # allowed counts
 IDENTITY, ORIGIN = np.eye(3), np.zeros(3)
 # Of the iterative inversion of the distortion.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from camera_perception.core.errors import BagError
+from camera_perception.core.natural_order import natural_order
 from camera_perception.geometry.transforms import TfTree
 from camera_perception.io.recording.databases import read_databases
 from camera_perception.io.recording.front_to_back import read_front_to_back
@@ -58,7 +59,8 @@ class Bag:
     def messages(self, topics: Collection[str] | None = None, from_ns: int = 0) -> Iterator[RawMessage]:
         """Messages of these topics (None = all) recorded at or after from_ns, oldest first."""
         chosen = self.topics.keys() if topics is None else topics
-        return self._messages([topic for topic in chosen if topic in self.topics], from_ns)
+        # A generator of this object: unpacked files stay on the disk while somebody reads, even without the Bag.
+        yield from self._messages([topic for topic in chosen if topic in self.topics], from_ns)
 
     def close(self) -> None:
         self._close_reader()
@@ -135,6 +137,14 @@ def is_bag(path: Path) -> bool:
     return bool(storage_of(path))
 
 
+def recordings_inside(path: Path) -> str:
+    """The first recordings in the folders of a folder, as text; "" without any."""
+    names = (
+        [each.name for each in natural_order(path.iterdir()) if each.is_dir() and is_bag(each)] if path.is_dir() else []
+    )
+    return ", ".join(name[:80] for name in names[:3]) + ", ..." * (len(names) > 3)
+
+
 INPUTS = "a rosbag2 folder, or a .mcap, .db3 or .bag file"
 ADVICE = f"give {INPUTS} (`camera-perception replay` takes films and pictures, too)"
 KINDS = {"image": "a picture", "video": "a film", "text": "a text file", "audio": "a sound"}
@@ -142,6 +152,8 @@ KINDS = {"image": "a picture", "video": "a film", "text": "a text file", "audio"
 
 def _kind(path: Path) -> str:
     """What a file or folder is by its name: "a film"."""
+    if inside := recordings_inside(path):
+        return f"a folder of recordings ({inside}: give one of them)"
     if path.is_dir():
         return "a folder without a metadata.yaml, .mcap or .db3 file"
     return KINDS.get((guess_type(path.name)[0] or "").partition("/")[0], f"a {path.suffix or 'nameless kind of'} file")

@@ -46,11 +46,21 @@ def read_databases(paths: Sequence[Path], scratch: Path) -> tuple[Contents, Sele
     return contents, lambda topics, from_ns: (m for file in files for m in file.messages(topics, from_ns))
 
 
+def has_log(path: Path) -> bool:
+    """Whether messages of a killed recorder may be in the write-ahead log beside its database."""
+    log = _log_of(path)
+    return log.is_file() and log.stat().st_size > 0
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def _with_log(path: Path, scratch: Path) -> Path:
-    """The database, or a copy into which the write-ahead log of a killed recorder is merged."""
-    log = path.with_name(path.name + "-wal")
-    if not log.is_file() or not log.stat().st_size:
+    """The database, or a copy into which its log is merged."""
+    if not has_log(path):
         return path
+    log = _log_of(path)
     copy = scratch / path.name
     shutil.copy(path, copy)
     shutil.copy(log, copy.with_name(log.name))

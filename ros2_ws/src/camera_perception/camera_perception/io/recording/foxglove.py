@@ -11,7 +11,7 @@ import numpy as np
 
 from camera_perception.io.cdr import serialize
 from camera_perception.io.recording.translation import Translation
-from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, COMPRESSED_VIDEO, IMAGE
 
 Fields = dict[str, Any]
 Parse = Callable[[bytes], Any]  # to a protobuf message or a dict
@@ -72,10 +72,22 @@ def _get(message: Any, *names: str, default: Any = None) -> Any:
 
 
 def _header(message: Any) -> Fields:
+    return {"stamp": _stamp(message), "frame_id": _get(message, "frame_id", "parent_frame_id", default="")}
+
+
+def _stamp(message: Any) -> Fields:
+    """In JSON a timestamp is an object, or a text such as 2024-01-01T00:00:00.5Z, as protobuf writes it."""
     stamp = _get(message, "timestamp", default={})
-    seconds, nanoseconds = _get(stamp, "sec", "seconds", default=0), _get(stamp, "nsec", "nanos", default=0)
-    frame = _get(message, "frame_id", "parent_frame_id", default="")
-    return {"stamp": {"sec": int(seconds), "nanosec": int(nanoseconds)}, "frame_id": frame}
+    if isinstance(stamp, str):
+        seconds, nanoseconds = divmod(int(np.datetime64(stamp.rstrip("Z"), "ns").astype(np.int64)), 10**9)
+    else:
+        seconds, nanoseconds = _get(stamp, "sec", "seconds", default=0), _get(stamp, "nsec", "nanos", default=0)
+    return {"sec": int(seconds), "nanosec": int(nanoseconds)}
+
+
+def _video(message: Any) -> Fields:
+    named = {name: _get(message, name, default="") for name in ("frame_id", "format")}
+    return {"timestamp": _stamp(message), "data": _bytes(message), **named}
 
 
 def _bytes(message: Any) -> np.ndarray:
@@ -136,6 +148,7 @@ def _transform(message: Any) -> Fields:
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 TYPES: dict[str, tuple[str, Callable[[Any], Fields]]] = {
     f"{PREFIX}CompressedImage": (COMPRESSED_IMAGE, _compressed_image),
+    f"{PREFIX}CompressedVideo": (COMPRESSED_VIDEO, _video),
     f"{PREFIX}RawImage": (IMAGE, _image),
     f"{PREFIX}CameraCalibration": (CAMERA_INFO, _camera_info),
     f"{PREFIX}FrameTransform": (TRANSFORMS, _one_transform),

@@ -10,10 +10,10 @@ from typing import Any
 
 from camera_perception.core.documents.parsing import from_yaml, read_regular
 from camera_perception.core.errors import BagError
-from camera_perception.io.recording.databases import longest_profiles
-from camera_perception.io.recording.mcap_records import longest_channel, sound_summary
+from camera_perception.io.recording.databases import has_log, longest_profiles
+from camera_perception.io.recording.mcap_records import indexes_messages, longest_channel, sound_summary
 from camera_perception.io.recording.message import Contents, RawMessage, Select
-from camera_perception.io.recording.storage import MCAP, PACKED, storage_files, storage_of
+from camera_perception.io.recording.storage import MCAP, is_packed, storage_files, storage_of
 
 MOST_PROFILES = 1 << 16  # bytes for one topic
 MOST_METADATA = 1 << 18  # bytes; rosbags reads 0.05 MB a second
@@ -64,14 +64,16 @@ def _check_metadata(file: Path) -> None:
 
 def _check_profiles(file: Path) -> None:
     """Raise Unusable for QoS profiles that rosbags would read for minutes, or a file without a sound index."""
-    if file.suffix == PACKED:
+    if is_packed(file):
         raise Unusable(f"{file.name} is compressed as a whole")  # rosbags would unpack it, however large it becomes
     if storage_of(file) == MCAP:
         with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if not sound_summary(data):
+            if not sound_summary(data) or not indexes_messages(data):
                 raise Unusable(f"{file.name} has no sound index")
             longest = longest_channel(data)
     else:
+        if has_log(file):
+            raise Unusable(f"{file.name} has messages in its write-ahead log")
         longest = longest_profiles(file)
     if longest > MOST_PROFILES:
         raise Unusable(f"{file.name} has QoS profiles of {longest:,} bytes")

@@ -172,15 +172,25 @@ def sound_summary(data: Data) -> bool:
     return not crc or zlib.crc32(data[start : end - 4]) == crc
 
 
-def longest_channel(data: Data) -> int:
-    """Bytes of the longest Channel record in the summary of a file whose summary is sound."""
+def _summary(data: Data, opcode: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the records of one kind in the summary of a file whose summary is sound."""
     limit = len(data) - len(MAGIC)
     (at,) = struct.unpack_from("<Q", data, limit - 20)
-    longest = 0
     while (found := prefix(data, at, limit)) is not None:
-        opcode, start, at = found
-        longest = max(longest, at - start) if opcode == CHANNEL else longest
-    return longest
+        kind, start, at = found
+        if kind == opcode:
+            yield start, at
+
+
+def longest_channel(data: Data) -> int:
+    """Bytes of the longest Channel record in a sound summary."""
+    return max((stop - start for start, stop in _summary(data, CHANNEL)), default=0)
+
+
+def indexes_messages(data: Data) -> bool:
+    """Whether a sound summary names the chunks, and the messages in each; writers can leave out either."""
+    named = [int.from_bytes(data[start + 32 : start + 36], "little") for start, _ in _summary(data, CHUNK_INDEX)]
+    return bool(named) and all(named)
 
 
 # Chunks

@@ -17,7 +17,7 @@ ROS1_ACTIVE = ".active"  # added by a ROS 1 recorder that was killed
 
 def storage_of(path: Path) -> str:
     """MCAP, DATABASE or ROS1 by the name of a file, also of a compressed one; "" for another file."""
-    name = path.name.removesuffix(PACKED).removesuffix(ROS1_ACTIVE)
+    name = path.name.lower().removesuffix(PACKED).removesuffix(ROS1_ACTIVE)
     return next((suffix for suffix in (MCAP, DATABASE, ROS1) if name.endswith(suffix)), "")
 
 
@@ -27,14 +27,17 @@ def storage_files(path: Path) -> list[Path]:
         return [path]
     found = natural_order(each for each in path.iterdir() if storage_of(each) and each.is_file())
     names = {each.name for each in found}
-    return [each for each in found if each.suffix != PACKED or each.name.removesuffix(PACKED) not in names]
+    return [each for each in found if not is_packed(each) or each.stem not in names]
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed as a whole."""
+    return path.suffix.lower() == PACKED
 
 
 def unpacked_files(paths: Sequence[Path], scratch: Path) -> list[Path]:
     """The files themselves, or unpacked copies of compressed ones in `scratch`; of a truncated one, what is there."""
-    return [
-        _unpacked(path, scratch / path.name.removesuffix(PACKED)) if path.suffix == PACKED else path for path in paths
-    ]
+    return [_unpacked(path, scratch / path.stem) if is_packed(path) else path for path in paths]
 
 
 def _copy_within(packed: Any, plain: IO[bytes], most: int, path: Path) -> None:

@@ -81,6 +81,19 @@ def with_constants(model: Any, values: Mapping[str, np.ndarray]) -> None:
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in values.items())
 
 
+def with_batch(model: Any, name: str) -> None:
+    """Put a batch of one before the axes of an input: torchvision and Detectron2 take single images."""
+    onnx = _onnx()
+    port = next(port for port in model.graph.input if port.name == name)
+    nodes = _Nodes(onnx, model.graph)
+    nodes("Gather", batch := f"{name}_with_batch", nodes.constant(np.array(0, np.int64)), out=name, axis=0)
+    model.graph.node.insert(0, model.graph.node.pop())
+    tensor = port.type.tensor_type
+    shape = [1, *(dim.dim_param or dim.dim_value for dim in tensor.shape.dim)]
+    model.graph.input.remove(port)
+    model.graph.input.insert(0, onnx.helper.make_tensor_value_info(batch, tensor.elem_type, shape))
+
+
 def without_nms_plugin(model: Any) -> bool:
     """Output the boxes and scores that go into TensorRT's plugin instead of what it returns; False without plugin.
 
@@ -163,7 +176,8 @@ class _Nodes:
     """Adds nodes at the end of a graph; every call returns the name of the result."""
 
     def __init__(self, onnx: Any, graph: Any) -> None:
-        self.onnx, self.graph, self.count = onnx, graph, 0
+        self.onnx, self.graph = onnx, graph
+        self.count = len(graph.node) + len(graph.initializer)  # names of an earlier change are not used again
 
     def __call__(self, operation: str, *inputs: str, out: str = "", results: int = 1, **attributes: Any) -> str:
         self.count += 1

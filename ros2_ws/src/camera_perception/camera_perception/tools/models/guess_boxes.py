@@ -191,36 +191,55 @@ def fastestdet(net: Network, found: Guess) -> bool:
 
 
 def pairs(net: Network, found: Guess) -> bool:
-    """Two outputs: boxes (N, 4), and scores (N, C) or (C, N)."""
-    for boxes in (o for o in _three(net) if o.shape[2] == 4 and o.shape[1] > 4):
+    """Two outputs: boxes (N, 4) or (N, 1, 4), and scores (N, C) or (C, N)."""
+    single = [o for o in net.of_rank(4) if o.shape[2:] == (1, 4) and o.dtype.kind == "f"]
+    candidates = [o for o in (*_three(net), *single) if o.shape[-1] == 4 and o.shape[1] > 4]
+    for boxes in sorted(candidates, key=_is_named_scores):  # of four classes they have as many columns
         rows = boxes.shape[1]
         scores = next((o for o in _three(net) if o.name != boxes.name and rows in o.shape[1:]), None)
         if scores is None:
             continue
         count = prod(scores.shape[1:]) // rows
-        if rows > MOST_QUERIES or _is_grid(net, rows):
+        if rows > MOST_QUERIES or _is_grid(net, rows) or boxes in single:
             return _add_candidates(net, found, boxes, scores, count)
         if scores.shape[1] == rows:
             return _add_queries(net, found, boxes, scores, count)
     return False
 
 
+def _is_named_scores(output: Tensor) -> bool:
+    return any(word in output.name.lower() for word in ("score", "conf", "cls", "class", "prob", "logit", "label"))
+
+
 def _add_candidates(net: Network, found: Guess, boxes: Tensor, scores: Tensor, count: int) -> bool:
-    options = {}
-    if net.metadata.get("nms.box_coding") == "1":
+    options: dict[str, object] = {}
+    if net.metadata.get("nms.box_coding") == "1" or net.are_boxes(boxes, "corners") is False:
         options["boxes"] = "center"
     if net.metadata.get("nms.score_activation") == "1" or net.within(scores, -1e-3, 1.001) is False:
         options["activation"] = "sigmoid"
+    if net.within(boxes, -1, 2) and net.values[boxes.name].any():
+        options["normalized"] = True
+    if background := _background(net, scores, count):
+        options["background"] = background
+        found.notes.append(f"the scores of a row sum to 1: the {background} of them is for no object")
     iou = net.metadata.get("nms.iou_threshold")
-    classes = named(net.metadata, count, found.notes)
+    classes = named(net.metadata, count - bool(background), found.notes)
     tensors = {"boxes": boxes.name, "scores": scores.name}
     more = {"nms_iou": round(float(iou), 4) if iou else None, "options": options}
     found.add("objects", "boxes_scores", tensors, classes, **more)
     found.notes.append(
         f"'{boxes.name}' and '{scores.name}': boxes and scores of {boxes.shape[1]} candidates; assumed boxes are "
-        f"{options.get('boxes', 'corners')}"
+        f"{options.get('boxes', 'corners')}{', fractions of the input' * ('normalized' in options)}"
     )
     return True
+
+
+def _background(net: Network, scores: Tensor, count: int) -> str:
+    """Which of the scores (N, C) of a black image, after softmax, is for no object: "first", "last" or ""."""
+    values = net.values.get(scores.name)
+    if values is None or count < 2 or scores.shape[2] != count or abs(values.sum(axis=2, dtype=float) - 1).max() > 0.01:
+        return ""
+    return {0: "first", count - 1: "last"}.get(int(values.mean(axis=(0, 1)).argmax()), "")
 
 
 def _add_queries(net: Network, found: Guess, boxes: Tensor, scores: Tensor, count: int) -> bool:

@@ -16,10 +16,11 @@ CLASS_WORDS = ("class", "label", "cls", "ids")
 
 
 def boxes_scores_classes(net: Network, found: Guess) -> bool:
-    """boxes (N, 4), scores (N,), classes (N,) and perhaps their count (1,)."""
-    for boxes in (o for o in net.of_rank(3) if o.shape[2] == 4):
-        rows = boxes.shape[1]
-        columns = [o for o in net.outputs.values() if o.shape[1:] in ((rows,), (rows, 1)) and o.name != boxes.name]
+    """boxes (N, 4), scores (N,), classes (N,) and perhaps their count (1,); of torchvision without a batch."""
+    batchless = [o for o in net.of_rank(2) if o.shape[1] == 4 and o.shape[0] != 1 and o.dtype.kind == "f"]
+    for boxes in (*(o for o in net.of_rank(3) if o.shape[2] == 4), *batchless):
+        rows, lead = boxes.shape[-2], boxes.shape[:-2]
+        columns = [o for o in net.outputs.values() if o.shape in ((*lead, rows), (*lead, rows, 1)) and o != boxes]
         classes = next((o for o in columns if _is_class(o)), None)
         scores = next((o for o in columns if o is not classes and o.dtype.kind == "f"), None)
         if classes is None or scores is None:
@@ -35,7 +36,11 @@ def boxes_scores_classes(net: Network, found: Guess) -> bool:
         if tensorflow:
             options |= {"order": "yxyx"}
             found.notes.append("named as TensorFlow's: assumed y, x, y, x, and COCO's numbers of categories")
-        names = named(net.metadata, COCO_NUMBERS if tensorflow and not net.names else None, found.notes)
+        torchvision = boxes in batchless and "pred_" not in classes.name
+        if torchvision:
+            found.notes.append("without a batch, as torchvision: assumed that classes begin at 1 (Detectron2: at 0)")
+        numbers = (tensorflow or torchvision) and not net.names
+        names = named(net.metadata, COCO_NUMBERS if numbers else None, found.notes)
         found.add("objects", "efficient_nms", tensors, names, options=options)
         found.notes.append(f"'{boxes.name}', '{scores.name}', '{classes.name}': final boxes (EfficientNMS, RT-DETR)")
         return True

@@ -8,7 +8,7 @@ import numpy as np
 
 from camera_perception.engines import Tensor
 from camera_perception.tools.models import guess_boxes, guess_final
-from camera_perception.tools.models.nearest import nearest
+from camera_perception.tools.models.nearest import nearest, offsets_to_priors
 from camera_perception.tools.models.network import UNIT_RGB, Guess, Network
 
 DRIVABLE_NAMES, LANE_NAMES = ("drive", "drivable", "da"), ("lane", "ll", "line")
@@ -41,18 +41,21 @@ def guess(
     result = Guess(input=dict(UNIT_RGB) if image.dtype.kind == "f" else {})
     if outputs.keys() >= OUR_OUTPUTS and image.dtype == np.uint8:
         result.notes.append("looks like an export of this project: copy its whole model folder, which has a model.json")
-    any(layout(net, result) for layout in DETECTORS)
+    if (offsets := offsets_to_priors(net)) is not None:
+        result.notes.append(nearest(net))
+    else:
+        any(layout(net, result) for layout in DETECTORS)
     first = [output for output in net.of_rank(4) if output.shape[1:3] != net.size]  # others have their classes last
     left = [output for output in first if output.name not in result.used]
     maps = [o for o in left if o.shape[1] <= 256 and o.shape[2] >= 16 <= o.shape[3]]
-    if _of_a_detector(maps):
+    if _of_a_detector(left):
         maps = []
     for output in maps:
         _guess_map(result, output, len(maps))
     ignored = [name for name in outputs if name not in result.used]
     if ignored:
         result.notes.append(f"not used: {', '.join(ignored)}")
-    if not result.outputs:
+    if not result.outputs and offsets is None:
         result.notes.append(nearest(net))
     return result
 
@@ -74,6 +77,8 @@ def _guess_map(result: Guess, output: Tensor, maps: int) -> None:
         why = "drivable road, by its name"
     elif planes <= 2 and maps == 2 and output.dtype.kind == "f":
         why = _guess_pair(result, output)
+    elif planes > 2 and any(head["head"] == "semantic" for head in result.outputs):
+        why = "is a second map of classes, as used in training: left out"
     elif planes > 2:
         _add_map(result, "semantic", output, [f"class_{i}" for i in range(planes)])
         why = f"{planes} planes: a class per pixel; replace class_0 ... in model.json"

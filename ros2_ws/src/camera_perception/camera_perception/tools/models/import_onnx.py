@@ -94,7 +94,7 @@ def _open(path: Path) -> tuple[Any, bytes | None, list[str]]:
         content = graph.serialized(graph.load(path), path)
         return _session(path, content), content, ["weights of further files are now in model.onnx"]
     try:
-        return _session(path), None, []
+        return _with_batch(path, _session(path))
     except ModelError as error:
         if graph.NMS_PLUGIN not in str(error):
             raise
@@ -104,6 +104,16 @@ def _open(path: Path) -> tuple[Any, bytes | None, list[str]]:
     content = graph.serialized(model, path)
     text = f"TensorRT's plugin {graph.NMS_PLUGIN} was cut off: boxes are suppressed after the network, on any backend"
     return _session(path, content), content, [text]
+
+
+def _with_batch(path: Path, session: Any) -> tuple[Any, bytes | None, list[str]]:
+    ports = session.get_inputs()
+    if len(ports) != 1 or len(ports[0].shape) != 3 or ports[0].shape[0] != 3:
+        return session, None, []
+    model = graph.load(path)
+    graph.with_batch(model, ports[0].name)
+    content = graph.serialized(model, path)
+    return _session(path, content), content, ["the input was an image without a batch: it has a batch of 1 now"]
 
 
 def _session(path: Path, content: bytes | None = None) -> Any:

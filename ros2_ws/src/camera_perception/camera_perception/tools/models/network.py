@@ -15,6 +15,7 @@ from camera_perception.tools.models.class_names import names_in
 
 UNIT_RGB = {"color": "rgb", "scale": 1 / 255}
 IMAGENET = {**UNIT_RGB, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+MOST_INVERTED = 0.02  # of the rows of boxes
 # Strides of detectors; P2 adds small objects, P6 and P7 large ones.
 PYRAMIDS = (
     (8, 16, 32),
@@ -98,6 +99,17 @@ class Network:
     def of_rank(self, rank: int) -> list[Tensor]:
         """Outputs with this number of axes, batch included."""
         return [output for output in self.outputs.values() if len(output.shape) == rank]
+
+    def are_boxes(self, output: Tensor, coding: str) -> bool | None:
+        """Whether (nearly) all rows (..., 4) of the run are boxes of a size >= 0; None when they are not known.
+
+        coding  corners: x0 y0 x1 y1; center: centre x y, width, height
+        """
+        values = self.values.get(output.name)
+        if values is None or not values.size:
+            return None
+        inverted = values[..., 2:] < (values[..., :2] if coding == "corners" else 0)
+        return bool(inverted.any(axis=-1).mean() <= MOST_INVERTED)
 
     def within(self, output: Tensor, low: float, high: float) -> bool | None:
         """Whether all values of the run lie in this range; None when they are not known."""

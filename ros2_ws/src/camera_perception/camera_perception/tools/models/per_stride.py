@@ -72,6 +72,8 @@ def per_stride(net: Network) -> PerStride | None:
             continue
         if sum(map(len, levels)) != len({output.name for level in levels for output in level}):
             continue
+        if 128 in strides and count == 3:
+            return None  # FCOS, ATSS: distances to the sides, or offsets to anchors, with a centreness
         found = _distances(net, strides, levels) or _yolox(net, strides, levels)
         if found is None and count == 1:
             _refuse_anchors(net, levels[0][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,11 +21,13 @@ from camera_perception.geometry.camera_views import turned
 from camera_perception.image.files import decode_file
 from camera_perception.image.reader import ImageReader
 from camera_perception.image.video_packets import VideoDecoder, VideoImage
-from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting
+from camera_perception.io.bag_reader import Bag, RawMessage, is_bag, mounting, recordings_inside
 from camera_perception.io.ros_types import CAMERA_INFO, VIDEO, deserialize
 
+log = logging.getLogger(__name__)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 TRANSPORTS = ("compressed", "ffmpeg", "foxglove")  # last part of a topic of image_transport
+NO_IMAGES = ("/compressedDepth", "/theora")  # transports that are not read
 IMAGE_FOLDER_RATE = 10.0  # Hz, assumed for image files, which have no stamps
 
 
@@ -112,10 +115,11 @@ def image_files(path: Path) -> list[Path]:
 def choose_topic(bag: Bag, topic: str | None) -> str:
     """The image topic of this name, or of the camera with this short name; BagError lists the choices."""
     topics = bag.image_topics + [name for name, kind in bag.topics.items() if kind in VIDEO]
+    topics = [name for name in topics if not name.endswith(NO_IMAGES)] or topics
     if not topics:
         raise BagError(f"{bag.path} has no image topic, only {_topics_text(bag)}")
-    if topic is None and len(topics) == 1:
-        return topics[0]
+    if topic is None and len(set(map(_without_transport, topics))) == 1:
+        return topics[0]  # raw before compressed
     if topic is None:
         raise BagError(f"{bag.path} has several cameras, choose one with --camera: {', '.join(topics)}")
     named = [each for each in topics if topic in (each, camera_name(each))]
@@ -165,11 +169,15 @@ def camera_name(topic: str) -> str:
     return parts[-2] if len(parts) > 1 else parts[-1]
 
 
-def info_topic(topic: str) -> str:
-    """The camera_info beside an image topic."""
+def _without_transport(topic: str) -> str:
     for transport in TRANSPORTS:
         topic = topic.removesuffix(f"/{transport}")
-    return topic.rpartition("/")[0] + "/camera_info"
+    return topic
+
+
+def info_topic(topic: str) -> str:
+    """The camera_info beside an image topic."""
+    return _without_transport(topic).rpartition("/")[0] + "/camera_info"
 
 
 def _info_topic(bag: Bag, topic: str) -> str | None:
@@ -224,7 +232,8 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
     pose = optical_from_rpy(mount[:3], mount[3:]) if mount else mounting(bag, ros.header.frame_id)
     try:
         return camera_from_info(ros, pose, rectified="image_rect" in topic)
-    except CalibrationError:
+    except CalibrationError as error:
+        log.warning("%s: %s: %s; no metres without --calibration", bag.path, info, error)
         return None
 
 
@@ -244,6 +253,8 @@ def _load(file: Path) -> np.ndarray:
 
 
 def _from_video(path: Path) -> Source:
+    if inside := recordings_inside(path):
+        raise BagError(f"{path} is a folder of recordings: give one of them ({inside})")
     video = cv2.VideoCapture(str(path)) if path.is_file() else None
     if video is None or not video.isOpened():
         raise BagError(

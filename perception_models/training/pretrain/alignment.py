@@ -1,4 +1,4 @@
-"""Feature mimicry: a new backbone learns the feature maps of a frozen one, so that a trained neck and heads fit it.
+"""Backbone alignment: a new backbone learns the feature maps of a frozen one, so that a trained neck and heads fit it.
 
 Channels are compared in units of their own deviation, as in FitNets (Romero et al. 2015, arXiv 1412.6550) with the
 normalisation of Shu et al.: a loss of 1 is what the mean of the channel would reach, 0 is perfect.
@@ -24,11 +24,11 @@ from perception_models.training.validation import contact_sheet
 FLOOR = 0.01  # of the mean variance of a map: channels that hardly change would otherwise dominate
 
 
-class FeatureMimicry(nn.Module):
-    """A batch to the mimicry loss; replaces training.build.TrainingModule in a run. Only the backbone is trained.
+class BackboneAlignment(nn.Module):
+    """A batch to the alignment loss; replaces training.build.TrainingModule in a run. Only the backbone is trained.
 
-    teacher   backbone whose maps at strides 4, 8, 16, 32 are imitated
-    lite0     ImageNet network whose groups a HybridLite0 imitates as well, with loss weight `imagenet`
+    teacher   backbone whose maps at strides 4, 8, 16, 32 are the target
+    lite0     ImageNet network whose groups a HybridLite0 is compared with as well, with loss weight `imagenet`
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FeatureMimicry(nn.Module):
         # In a list, to be neither parameters nor submodules: the teachers keep their own files.
         self._frozen = [part.eval().requires_grad_(False) for part in (teacher, lite0) if part is not None]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureMimicry:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BackboneAlignment:
         for part in self._frozen:
             part._apply(fn)  # type: ignore[no-untyped-call]  # to the same device and memory layout
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch has no types for it
