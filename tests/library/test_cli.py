@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, write_folder
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from camera_perception.core.text_table import text_table
@@ -50,6 +51,20 @@ def test_help_imports_nothing_heavy():
         "bench",
     ):
         assert command in done.stdout
+
+
+def commands(command, words=()):
+    """The words of a command and of all below it."""
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*words, name))
+
+
+def test_no_word_of_the_help_is_cut_off_in_a_narrow_terminal():
+    for words in commands(get_command(app)):
+        output = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).output
+        assert "Usage" in output
+        assert "…" not in output, words
 
 
 def test_help_explains_arguments_too():
@@ -190,4 +205,9 @@ def test_doctor_counts_files_of_killed_processes(monkeypatch, tmp_path):
 def test_tables_align_numbers_to_the_right():
     lines = text_table(("name", "ms"), [("a", 1.5), ("longer", 123456)]).splitlines()
     assert lines == ["name        ms", "------  ------", "a          1.5", "longer  123456"]
+    assert [line.strip() for line in text_table(("ms",), [(2214.3,), (999.7,), (0.0123,)]).splitlines()[2:]] == [
+        "2214",
+        "1000",
+        "0.0123",
+    ]
     assert text_table(("name", "ms"), []).splitlines() == ["name  ms", "----  --"]
