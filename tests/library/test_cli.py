@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -95,6 +96,22 @@ def test_the_version_and_examples_are_shown():
     assert run("--version").output.startswith("camera-perception ")
     for command in ("replay", "anonymize", "profile", "repair-bag", "inspect-onnx", "check-model", "build-engine"):
         assert f"camera-perception {command} " in " ".join(run(command, "--help").output.split())
+
+
+def test_every_progress_bar_is_quiet_without_a_terminal(repository):
+    sources = [
+        file for folder in ("ros2_ws/src", "perception_models", "driving_scenes/src", "bags")
+        for file in (repository / folder).rglob("*.py") if "build" not in file.parts
+    ]  # fmt: skip
+    bars = [
+        (file.relative_to(repository), call.lineno, {word.arg for word in call.keywords})
+        for file in sources
+        if "tqdm(" in (text := file.read_text("utf-8"))
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "tqdm"
+    ]
+    assert len(bars) > 10
+    assert [bar for bar in bars if "disable" not in bar[2]] == []
 
 
 def test_completion_can_be_installed():
