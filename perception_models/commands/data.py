@@ -47,15 +47,13 @@ def cache_data(
 
 def label(
     source: Annotated[Path, typer.Option(help="Folder of real images with their licence; existing labels are used")],
-    teachers: Annotated[
-        Path, typer.Option(help="Folder of yolox_nano.onnx and person-vehicle-bike-detection-2002.xml")
-    ],
+    teachers: Annotated[Path, typer.Option(help="Folder of the detectors")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Labelled folder to write; run again to resume")],
     widen: Annotated[
         float, typer.Option(help="Horizontal stretch, for images that were squeezed to squares (Open Images: 1.333)")
     ] = 1.0,
     road: Annotated[
-        bool, typer.Option(help="Add drivable masks of daylight images from road-segmentation-adas-0001.xml")
+        bool, typer.Option(help="Add drivable masks of daylight images, from a segmentation network of --teachers")
     ] = False,
     road_model: Annotated[
         Path | None,
@@ -64,7 +62,11 @@ def label(
     score: Annotated[float, typer.Option(help="Minimum score of a label; other objects are ignored")] = 0.5,
     limit: Annotated[int | None, typer.Option(help="Maximum number of images; default: all", min=1)] = None,
 ) -> None:
-    """Label real images with public detectors: what two views agree on; uncertain objects are marked as ignored."""
+    """Label real images with public detectors: what two views agree on; uncertain objects are marked as ignored.
+
+    The folder of detectors holds yolox_nano.onnx, person-vehicle-bike-detection-2002.xml and, for --road,
+    road-segmentation-adas-0001.xml.
+    """
     with plain_errors():
         from perception_models.data.curation.agreement import Rules
         from perception_models.data.curation.label import LabelConfig

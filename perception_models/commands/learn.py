@@ -91,7 +91,8 @@ def search(
 
 def compare(
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="List of runs, such as perception_models/configs/compare_tasks.yaml")
+        Path,
+        typer.Option("--config", "-c", help="List of runs, such as compare_tasks.yaml of perception_models/configs"),
     ],
     out: Out,
     data: Annotated[
@@ -197,9 +198,9 @@ def adapt(
         typer.Argument(help="Other settings than those that proved best, key=value: steps=240"),
     ] = None,
     parent: Annotated[Path, typer.Option(help="Model folder to adapt")] = Path("perception_models/zoo/demo"),
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint from which --parent was exported")] = Path(
-        "perception_models/zoo/checkpoints/demo.safetensors"
-    ),
+    checkpoint: Annotated[
+        Path, typer.Option(help="Checkpoint from which --parent was exported", show_default="that of the shipped model")
+    ] = Path("perception_models/zoo/checkpoints/demo.safetensors"),
     replay: Annotated[
         list[Path] | None,
         typer.Option(help="Labelled images of before, to mix in against forgetting, and to measure it; repeatable"),
@@ -236,7 +237,8 @@ def adapt(
 
 def adapt_study(
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="Study, such as perception_models/configs/school/adapt_settings.yaml")
+        Path,
+        typer.Option("--config", "-c", help="Study, such as adapt_settings.yaml of perception_models/configs/school"),
     ],
     out: Out,
     overrides: Overrides = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, write_folder
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from camera_perception.core.text_table import text_table
@@ -52,6 +54,20 @@ def test_help_imports_nothing_heavy():
         assert command in done.stdout
 
 
+def commands(command, words=()):
+    """The words of a command and of all below it."""
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*words, name))
+
+
+def test_no_word_of_the_help_is_cut_off_in_a_narrow_terminal():
+    for words in commands(get_command(app)):
+        output = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).output
+        assert "Usage" in output
+        assert "…" not in output, words
+
+
 def test_help_explains_arguments_too():
     """Not every version of click does so with every version of typer: both are pinned."""
     result = run("replay", "--help")
@@ -80,6 +96,22 @@ def test_the_version_and_examples_are_shown():
     assert run("--version").output.startswith("camera-perception ")
     for command in ("replay", "anonymize", "profile", "repair-bag", "inspect-onnx", "check-model", "build-engine"):
         assert f"camera-perception {command} " in " ".join(run(command, "--help").output.split())
+
+
+def test_every_progress_bar_is_quiet_without_a_terminal(repository):
+    sources = [
+        file for folder in ("ros2_ws/src", "perception_models", "driving_scenes/src", "bags")
+        for file in (repository / folder).rglob("*.py") if "build" not in file.parts
+    ]  # fmt: skip
+    bars = [
+        (file.relative_to(repository), call.lineno, {word.arg for word in call.keywords})
+        for file in sources
+        if "tqdm(" in (text := file.read_text("utf-8"))
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "tqdm"
+    ]
+    assert len(bars) > 10
+    assert [bar for bar in bars if "disable" not in bar[2]] == []
 
 
 def test_completion_can_be_installed():
@@ -190,4 +222,9 @@ def test_doctor_counts_files_of_killed_processes(monkeypatch, tmp_path):
 def test_tables_align_numbers_to_the_right():
     lines = text_table(("name", "ms"), [("a", 1.5), ("longer", 123456)]).splitlines()
     assert lines == ["name        ms", "------  ------", "a          1.5", "longer  123456"]
+    assert [line.strip() for line in text_table(("ms",), [(2214.3,), (999.7,), (0.0123,)]).splitlines()[2:]] == [
+        "2214",
+        "1000",
+        "0.0123",
+    ]
     assert text_table(("name", "ms"), []).splitlines() == ["name  ms", "----  --"]

@@ -390,6 +390,15 @@ def test_the_legend_names_every_class_and_wraps():
     assert all(close(narrow, color).any() for _, color in entries)
 
 
+def test_the_legend_has_the_colours_of_all_drivable_areas():
+    names, colors = ("background", "road", "alternative"), ((0, 0, 0), (1, 2, 3), (4, 5, 6))
+    own = HeadSpec("drivable", "class_map", {}, names)
+    assert dict(legend_entries([], own))["drivable: alternative"] == ORANGE
+    entries = dict(legend_entries([], replace(own, colors=colors)))
+    assert (entries["drivable"], entries["drivable: alternative"]) == ((3, 2, 1), (6, 5, 4))
+    assert not any("background" in text for text in entries)
+
+
 def test_a_caption_has_its_own_rows_and_the_scene_keeps_its_place():
     scene = surroundings_of(perception(), SPEC)
     with_caption = bird_eye(scene, (720, 480), caption="fused from 2 cameras, 1.4 s old")

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -35,6 +36,7 @@ from camera_perception.tools.cli.app import app
 from camera_perception.tools.live import server as live_server
 from camera_perception.tools.live.access import Access, is_loopback, open_access, security_headers
 from camera_perception.tools.live.device import Device, DevicePlayer, is_device, redacted
+from camera_perception.tools.live.hello import tunable
 from camera_perception.tools.live.hub import Hub
 from camera_perception.tools.live.perceive import Perceiver
 from camera_perception.tools.live.protocol import (
@@ -106,6 +108,13 @@ def test_acknowledgements_and_tokens():
 def test_the_page_has_the_colours_of_the_drawn_pictures():
     blue, green, red = CLASS_COLORS["car"]
     assert palette(("car",))["classes"]["car"] == f"#{red:02x}{green:02x}{blue:02x}"
+
+
+@pytest.mark.parametrize(("options", "least"), [({"thresholds": {"car": 0.2}}, {"car": 0.2, "bus": 0.4}), ({}, {})])
+def test_a_slider_names_the_minimum_of_each_class(options, least):
+    head = SimpleNamespace(head="objects", classes=("car", "bus"), threshold=0.4, options=options)
+    (slider,) = tunable(SimpleNamespace(heads=(head,)))
+    assert (slider["threshold"], slider["least"]) == (0.4, pytest.approx(least))
 
 
 # Viewers

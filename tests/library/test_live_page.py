@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from live_drive import CAR, served, write_drive, write_images
 
@@ -99,6 +100,36 @@ def test_lane_lines_have_their_paint(standing_page):
     assert drawn(page, lane["u"][index], lane["v"][index], (255, 200, 40))
 
 
+# Rectangles of the labels of a crowd in front of a car, in a picture of 640x360.
+CROWD = """(async () => {
+  const { drawOverlay } = await import("/overlay.js"), context = document.createElement("canvas").getContext("2d");
+  const item = (class_name, cx, cy, width, height, track_id) =>
+    ({ class_name, cx, cy, width, height, track_id, range: 9 });
+  const people = [...Array(12).keys()].map((i) => item("pedestrian", 200 + 20 * i, 180, 18, 50, i + 1));
+  const objects = [...people, item("car", 320, 150, 200, 120, 20), item("car", 320, 240, 30, 20, 21)], labels = [];
+  context.roundRect = (...sides) => labels.push(sides);
+  const layers = { boxes: true, labels: true, lights: true };
+  drawOverlay(context, { perception: { objects, traffic_lights: [], lanes: [] } },
+    { scale: 1, dpr: 1, width: 640, height: 360, layers, palette: { classes: {} }, ignored: [] });
+  const boxes = objects.map((o) => [o.cx - o.width / 2, o.cy - o.height / 2, o.width, o.height]);
+  return [labels.map((sides) => sides.slice(0, 4)), boxes];
+})()"""
+
+
+def test_labels_hide_neither_objects_nor_each_other(standing_page):
+    page, _, _ = standing_page
+    labels, boxes = page.evaluate(CROWD)
+
+    def shared(a, b):
+        sides = (min(a[i] + a[i + 2], b[i] + b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+        return np.prod([max(side, 0) for side in sides])
+
+    assert len(labels) >= 4
+    for number, label in enumerate(labels):
+        assert max(shared(label, box) / (box[2] * box[3]) for box in boxes) <= 0.1, label
+        assert all(shared(label, other) == 0 for other in labels[:number])
+
+
 def test_a_click_on_an_object_shows_its_numbers_and_history(standing_page):
     page, player, _ = standing_page
     x0, y0, x1, y1 = box_in_message(player)
@@ -168,6 +199,30 @@ def test_a_phone_needs_no_sideways_scrolling(page, tmp_path, tiny_model):
         small = """[...document.querySelectorAll('#play, .icon:not(.small), #list button')]
           .filter(e => e.offsetWidth && e.offsetHeight < 34).length"""
         assert page.evaluate(small) == 0
+
+
+def test_the_whole_image_is_visible_on_a_phone_that_lies(page, tmp_path, tiny_model):
+    with served(tiny_model, write_drive(tmp_path / "drive"), loop=True) as (server, _, _):
+        page.open(server.address, 844, 390, 2.0, phone=True)
+        page.wait("document.querySelectorAll('.tile:not(.empty)').length == 2")
+        page.wait("document.querySelector('.tile canvas').offsetHeight < 390 - 150")
+        width, height = page.evaluate(
+            "(({ width, height }) => [width, height])(document.querySelector('.tile canvas'))"
+        )
+        assert width / height == pytest.approx(320 / 192, abs=0.01)
+
+
+def test_minimums_of_classes_are_shown_as_a_factor(page):
+    hub = Hub()
+    heads = [{"name": "objects", "threshold": 0.4, "least": {"car": 0.2}}, {"name": "lanes", "threshold": 0.5}]
+    entries = [{"name": "front", "no_metres": ""}]
+    hub.publish(HELLO, Hello("a drive", "tiny", "cpu", entries, ("car",), 10.0, heads).text())
+    with LiveServer(hub, lambda command: None, Access("127.0.0.1"), port=0) as server:
+        page.open(server.address)
+        page.wait("document.querySelectorAll('#sliders output').length == 2")
+        shown = page.evaluate("[...document.querySelectorAll('#sliders output')].map((each) => each.textContent)")
+        assert shown == ["×1.00", "0.50"]
+        assert "car 0.20" in page.evaluate("document.querySelector('#sliders label').title")
 
 
 def test_a_camera_without_an_end_has_no_timeline(page):

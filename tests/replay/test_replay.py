@@ -263,6 +263,12 @@ def test_a_calibrated_film_without_mounting_says_what_is_missing(film, lens, tin
     assert "mounting unknown: give --mount or TF" in (tmp_path / "out/report.html").read_text()
 
 
+def test_a_film_without_lens_says_how_it_gets_metres(film, tiny_model, tmp_path):
+    done = command(film, "-o", tmp_path / "out", "--limit", 1, "--no-video", model=tiny_model)
+    assert "no metres: not calibrated: give --calibration" in " ".join(done.output.split()), done.output
+    assert done.output.startswith("1 image in ")
+
+
 def test_a_lens_for_another_size_is_named(film, lens, tiny_model, tmp_path):
     other = tmp_path / "lens.yaml"
     other.write_text(lens.read_text().replace(f"image_width: {WIDTH}", "image_width: 640"))
@@ -410,6 +416,7 @@ def test_a_replay_without_a_decoded_image_fails_with_the_reason(tmp_path, tiny_m
     assert done.exit_code == 1, done.output
     assert "no image was decoded" in done.output
     assert "is not an image that OpenCV can read" in done.output
+    assert "fix or remove it" not in done.output  # one cure
     assert re.search(r"not decoded +2", done.output)
 
 

@@ -77,7 +77,7 @@ def measure(
 ) -> tuple[str, int, int, float, float]:
     """Name of the set, heads, covered heads, their ratio, and the mean percentage of covered pixels."""
     hits, shares = [], []
-    for path, heads in tqdm(people, desc=name, unit="picture", leave=False):
+    for path, heads in tqdm(people, desc=name, unit="picture", leave=False, disable=None):
         regions = covered_regions(path, detector)
         hits += [covered_fraction(head, regions) >= MIN_COVERED for head in heads]
         height, width = size_of_file(path)

@@ -17,7 +17,7 @@ def make_people(workers: int = 1) -> str:
     todo = [one for one in everyone if not path_of(*one).is_file()]
     with (
         multiprocessing.get_context("spawn").Pool(workers) as pool,
-        tqdm(total=len(everyone), initial=len(everyone) - len(todo), unit="person") as bar,
+        tqdm(total=len(everyone), initial=len(everyone) - len(todo), unit="person", disable=None) as bar,
     ):
         for _ in pool.imap_unordered(_keep, todo):
             bar.update()

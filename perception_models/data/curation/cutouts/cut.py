@@ -67,7 +67,7 @@ def cut_all(sources: Sequence[Path], out: Path, config: CutConfig = CutConfig())
         for folder in sources:
             source = _Source(folder, outlines, _credits(folder))
             samples = LabelledFolder(folder, exclude=config.exclude)
-            for index in tqdm(range(len(samples)), desc=folder.name, unit="image"):
+            for index in tqdm(range(len(samples)), desc=folder.name, unit="image", disable=None):
                 image = f"{folder.name}/{samples.names[index]}"
                 if image not in done:
                     done[image] = _cut_image(image, samples[index], source, out, config)

@@ -21,4 +21,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 
 
 def _text(cell: object) -> str:
-    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
+    """Three digits, but never an exponent for a large number: 2214, not 2.21e+03."""
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.0f}" if 999.5 <= abs(cell) < 1e9 else f"{cell:.3g}"

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import LineColor
+from camera_perception.decode.class_map import class_colors
 from camera_perception.draw.colors import GREEN, LIGHT, LIGHT_COLORS, LINE_COLORS, NIGHT, PURPLE, Color, class_color
 from camera_perception.draw.primitives import blend_mask, draw_text, round_mask, text_mask
+from camera_perception.lanes.image_lines import BACKGROUND
 
 # Classes of one colour share an entry.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -19,7 +22,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "bicycle, motorcycle": ("bicycle", "motorcycle"),
     "traffic sign": ("traffic sign",),
 }
-ROAD = ("drivable", GREEN)
 LINES: tuple[tuple[str, Color], ...] = (
     ("white line", LINE_COLORS[LineColor.WHITE]),
     ("yellow line", LINE_COLORS[LineColor.YELLOW]),
@@ -27,8 +29,11 @@ LINES: tuple[tuple[str, Color], ...] = (
 )
 
 
-def legend_entries(classes: Iterable[str]) -> list[tuple[str, Color]]:
-    """(text, colour) of the classes of a model, of traffic lights by state, of the road and of lane lines."""
+def legend_entries(classes: Iterable[str], drivable: HeadSpec | None = None) -> list[tuple[str, Color]]:
+    """(text, colour) of the classes of a model, of traffic lights by state, of the road and of lane lines.
+
+    drivable  head of the model whose areas are drawn; without one, the road has the usual colour
+    """
     names = list(classes)
     grouped = {name for members in GROUPS.values() for name in members}
     entries = [
@@ -37,7 +42,17 @@ def legend_entries(classes: Iterable[str]) -> list[tuple[str, Color]]:
     entries += [(name, class_color(name)) for name in names if name not in grouped and name != "traffic light"]
     if "traffic light" in names:
         entries += [(f"{state} light", LIGHT_COLORS[state]) for state in ("red", "yellow", "green")]
-    return [*entries, ROAD, *LINES]
+    return [*entries, *(_areas(drivable) if drivable else [("drivable", GREEN)]), *LINES]
+
+
+def _areas(head: HeadSpec) -> list[tuple[str, Color]]:
+    """The classes that are drawn: the first is the road, others are named."""
+    areas = [
+        (name, (int(blue), int(green), int(red)))
+        for name, (red, green, blue) in zip(head.classes, class_colors(head))
+        if name != BACKGROUND
+    ]
+    return [("drivable" if row == 0 else f"drivable: {name}", color) for row, (name, color) in enumerate(areas)]
 
 
 def legend_strip(width: int, entries: Iterable[tuple[str, Color]], size: int) -> np.ndarray:

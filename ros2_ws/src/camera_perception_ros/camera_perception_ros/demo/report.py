@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 
 from camera_perception.io.video_file import data_url
+from camera_perception.tools.replay.plots import COLORS
 from camera_perception_ros.demo.result import STAGES, CameraResult, as_json
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
@@ -29,7 +30,7 @@ border-radius:8px;margin:1rem 0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:a
 td,th{padding:.3em .9em;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th{color:var(--soft);font-weight:500}td:first-child,th:first-child{text-align:left;padding-left:0}
 img.plot{background:#fff}
-.frames{display:grid;grid-template-columns:repeat(auto-fill,minmax(420px,1fr));gap:.8rem}
+.frames{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(420px,100%),1fr));gap:.8rem}
 </style></head><body>
 <h1>Camera perception demo</h1>
 <p>A recorded drive went through the nodes, which ran as separate processes over DDS on this machine.</p>
@@ -91,15 +92,17 @@ def _plot(result: CameraResult) -> str:
     seconds = (np.array(result.stamps_ns) - (result.stamps_ns[0] if result.stamps_ns else 0)) / 1e9
     times.plot(seconds, result.ages_ms, color="#222", label="age at publication")
     stages = [np.nan_to_num(result.stages_ms.get(stage, [])) for stage in STAGES]
-    times.stackplot(seconds, *stages, labels=[stage.removesuffix("_ms") for stage in STAGES], alpha=0.8)
+    times.stackplot(seconds, *stages, labels=[stage.removesuffix("_ms") for stage in STAGES], colors=COLORS, alpha=0.8)
     times.set(ylabel="ms", ylim=(0, None))
-    counts.step(seconds, result.objects_by_frame, where="post", label="objects")
-    counts.step(seconds, result.lanes_by_frame, where="post", label="lane lines")
-    counts.step(seconds, result.replaced_by_frame, where="post", label="replaced images", color="#c33")
+    rows = (result.objects_by_frame, result.lanes_by_frame, result.replaced_by_frame)
+    for values, label, color in zip(rows, ("objects", "lane lines", "replaced images"), COLORS[:2] + COLORS[4:]):
+        counts.step(seconds, values, where="post", label=label, color=color)
     counts.set(xlabel="seconds", ylabel="per frame", ylim=(0, None))
     for axes in (times, counts):
         axes.legend(loc="upper right", ncols=5, fontsize=8, frameon=False)
         axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.01)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -238,7 +238,7 @@ def _write_files(
     (out / "summary.json").write_text(json.dumps(facts, indent=1), "utf-8")
     film = out / f"overlay{browser_suffix()}"
     rate = min(max(needed_speed(settings.bag, cameras), 5.0), 30.0)
-    frames = write_video(settings.recording, Canvas(cameras, spec.classes), film, rate)
+    frames = write_video(settings.recording, Canvas(cameras, spec), film, rate)
     texts = {
         "Recording": f"{settings.bag}, {_seconds(settings.bag):.1f} s",
         "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from camera_perception.core.model_spec import ModelSpec
 from camera_perception.draw import bird_eye, image_grid, legend_entries, legend_strip, side_by_side
 from camera_perception.image.files import decode_file
 from camera_perception.io.bag_reader import Bag
@@ -31,10 +32,10 @@ OLD_NS = 250_000_000  # a fused scene older than this has its age beside it
 class Canvas:
     """The latest image of each camera and the latest fused scene, composed into one video frame."""
 
-    def __init__(self, cameras: list[DemoCamera], classes: Sequence[str] = ()) -> None:
+    def __init__(self, cameras: list[DemoCamera], spec: ModelSpec | None = None) -> None:
         self._images: dict[str, np.ndarray | None] = {camera.output("overlay/compressed"): None for camera in cameras}
         self._taken_ns = dict.fromkeys(self._images, 0)
-        self._legend = legend_entries(classes)
+        self._legend = legend_entries(spec.classes, spec.head("drivable")) if spec else legend_entries(())
         self._fused: Any = None
 
     @property

@@ -25,7 +25,7 @@ Backend = Annotated[
         help="auto, onnxruntime, openvino, openvino:fp32, openvino:bf16, tensorrt, tensorrt_rtx or recorded.",
     ),
 ]
-Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0)]
+Threads = Annotated[int, typer.Option(help="CPU threads of the engine; 0: all cores.", min=0, metavar="N")]
 ImageTopic = Annotated[
     str | None,
     typer.Option("--camera", help="Image topic, or a name such as front; required if a recording has several."),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
-from camera_perception.core.model_spec import ModelSpec
+from camera_perception.core.model_spec import HeadSpec, ModelSpec
+from camera_perception.decode.scores import minimum_scores
 from camera_perception.geometry.camera import Camera
 from camera_perception.tools.live.protocol import VERSION, palette, to_json, vocabulary
 
@@ -42,9 +43,18 @@ def why_no_metres(camera: Camera | None) -> str:
 
 
 def tunable(spec: ModelSpec) -> list[dict[str, object]]:
-    """The heads with a minimum score: those that decide between finding something and nothing."""
+    """The heads with a minimum score: those that decide between finding something and nothing.
+
+    least  class -> its own minimum, which the threshold scales; empty where all classes have the threshold
+    """
     return [
-        {"name": head.head, "threshold": head.threshold}
+        {"name": head.head, "threshold": head.threshold, "least": own_minimums(head)}
         for head in spec.heads
         if head.head in ("objects", "lanes", "drivable", "scene")
     ]
+
+
+def own_minimums(head: HeadSpec) -> dict[str, float]:
+    if head.head != "objects" or not head.options.get("thresholds"):
+        return {}
+    return dict(zip(head.classes, minimum_scores(head, head.threshold).tolist()))

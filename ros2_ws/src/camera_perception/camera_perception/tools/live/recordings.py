@@ -11,11 +11,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from camera_perception.core.errors import BadImage, BagError
+from camera_perception.core.errors import BagError
 from camera_perception.core.types import EgoMotion
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.odometry import Odometry, yaw_from_quaternion
-from camera_perception.image.files import decode_file
 from camera_perception.image.reader import ImageReader
 from camera_perception.image.turn import Turn
 from camera_perception.image.video_packets import VideoDecoder, VideoImage
@@ -27,6 +26,7 @@ from camera_perception.tools.replay.source import (
     camera_name,
     header_of,
     image_files,
+    load_image,
     open_source,
 )
 from camera_perception.tools.replay.view import View
@@ -222,10 +222,7 @@ class FolderRecording(_Unmoved):
 
 
 def _load(file: Path, turn: Turn) -> np.ndarray:
-    try:
-        return turn(decode_file(file.read_bytes()))
-    except (BadImage, OSError) as error:
-        raise BadImage(f"{file} is not an image that OpenCV can read ({error}): remove it or save it as png") from error
+    return turn(load_image(file))
 
 
 class FilmRecording(_Unmoved):

@@ -212,7 +212,8 @@ def draw_frame(perception: Perception, spec: ModelSpec, camera: Camera | None) -
         height, scene = len(drawn), surroundings_of(perception, spec)
         scene = scene if camera.metric else replace(scene, why_empty="mounting unknown: give --mount or TF")
         drawn = side_by_side(drawn, bird_eye(scene, (height, height * 2 // 3)))
-    return np.vstack((drawn, legend_strip(drawn.shape[1], legend_entries(spec.classes), text_size(drawn))))
+    entries = legend_entries(spec.classes, spec.head("drivable"))
+    return np.vstack((drawn, legend_strip(drawn.shape[1], entries, text_size(drawn))))
 
 
 def report_facts(source: Source, spec: ModelSpec, engine: Engine, result: Result) -> dict[str, str]:
@@ -236,6 +237,7 @@ def images_text(result: Result) -> str:
     return text + "".join(f"; {count} not: {reason}" for reason, count in result.bad.most_common(3))
 
 
+NOT_CALIBRATED = "not calibrated: give --calibration lens.yaml (`camera-perception calibrate intrinsics`) and --mount"
 MOUNTING_UNKNOWN = "mounting unknown: give --mount or TF, or run `camera-perception calibrate extrinsics`"
 
 

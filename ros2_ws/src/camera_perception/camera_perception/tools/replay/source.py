@@ -240,16 +240,20 @@ def _calibration(bag: Bag, topic: str, mount: tuple[float, ...] | None) -> Camer
 def _from_images(path: Path, images: list[Path]) -> Source:
     period_ns = round(1e9 / IMAGE_FOLDER_RATE)
     arrivals = (
-        Arrival(i * period_ns, path.stem, lambda file=file: _load(file), file.name) for i, file in enumerate(images)
+        Arrival(row * period_ns, path.stem, partial(load_image, file), file.name) for row, file in enumerate(images)
     )
     return Source(str(path), path.stem, len(images), arrivals)
 
 
-def _load(file: Path) -> np.ndarray:
+def load_image(file: Path) -> np.ndarray:
+    """(H, W, 3) uint8 BGR, or what the file holds; BadImage with the reason."""
     try:
         return decode_file(file.read_bytes())
     except (BadImage, OSError) as error:
-        raise BadImage(f"{file} is not an image that OpenCV can read ({error}): remove it or save it as png") from error
+        reason = str(error).partition(": ")[0]  # without the advice for images of other sources
+        raise BadImage(
+            f"{file} is not an image that OpenCV can read ({reason}): remove it or save it as png"
+        ) from error
 
 
 def _from_video(path: Path) -> Source:

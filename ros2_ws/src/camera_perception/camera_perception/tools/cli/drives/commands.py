@@ -63,7 +63,7 @@ def replay(
     engine: Backend = "auto",
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier replay in --out.")] = False,
-    limit: Annotated[int, typer.Option(help="Maximum number of images; 0: all.", min=0)] = 0,
+    limit: Annotated[int, typer.Option(help="Maximum number of images; 0: all.", min=0, metavar="N")] = 0,
     video: Annotated[bool, typer.Option(help="Write the film, or the pictures of --independent.")] = True,
     write: Annotated[
         list[str] | None,
@@ -72,7 +72,9 @@ def replay(
     compare: Annotated[
         Path | None, typer.Option(help="perception.mcap of an earlier replay; exit code 1 on a difference.")
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="Factor on the tolerances of --compare.", min=0.0)] = 1.0,
+    tolerance: Annotated[
+        float, typer.Option(help="Factor on the tolerances of --compare.", min=0.0, metavar="X")
+    ] = 1.0,
     rotate: Rotate = 0,
     mirror: Mirror = False,
     range16: Range16 = "auto",
@@ -121,10 +123,10 @@ def live(
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to serve; any but loopback needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the page; 0: any free one.", min=0, max=65535)] = 8080,
-    token: Annotated[
-        str, typer.Option(help="Token of viewers; CAMERA_PERCEPTION_TOKEN sets it, too. Default: a new one.")
-    ] = "",
+    port: Annotated[
+        int, typer.Option(help="Port of the page; 0: any free one.", min=0, max=65535, metavar="PORT")
+    ] = 8080,
+    token: Annotated[str, typer.Option(help="Token of viewers. Default: that of the environment, or a new one.")] = "",
     tuning: Annotated[
         bool | None,
         typer.Option("--tuning/--no-tuning", help="Viewers may change thresholds. Default: yes, but not for `topics`."),
@@ -134,7 +136,9 @@ def live(
     ] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end of a recording.")] = False,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in this machine's browser.")] = False,
-    foxglove: Annotated[int, typer.Option(help="Also serve Foxglove on this port, e.g. 8765.", min=0, max=65535)] = 0,
+    foxglove: Annotated[
+        int, typer.Option(help="Also serve Foxglove on this port, e.g. 8765.", min=0, max=65535, metavar="PORT")
+    ] = 0,
     engine: Backend = "auto",
     threads: Threads = 0,
     rotate: Rotate = 0,
@@ -142,7 +146,10 @@ def live(
     range16: Range16 = "auto",
     ignore: Ignore = None,
 ) -> None:
-    """Watch a drive, a camera or running nodes in the browser, on http://127.0.0.1:8080."""
+    """Watch a drive, a camera or running nodes in the browser, on http://127.0.0.1:8080.
+
+    The environment variable CAMERA_PERCEPTION_TOKEN sets the token of viewers.
+    """
     from camera_perception.image.turn import Turn
     from camera_perception.tools.cli.drives.live import LiveOptions, live_command
 

@@ -19,7 +19,7 @@ Sources = Annotated[list[str], typer.Argument(help="Recordings, videos, folders 
 ModelFolder = Annotated[
     Path | None, typer.Option("--model", "-m", help="Model folder. Default: the shipped one.", show_default=False)
 ]
-Workers = Annotated[int, typer.Option("--workers", "-w", help="Worker processes or Ray actors.", min=1)]
+Workers = Annotated[int, typer.Option("--workers", "-w", help="Worker processes or Ray actors.", min=1, metavar="N")]
 Ray = Annotated[
     str | None,
     typer.Option(help="auto: the running cluster; local: start Ray here; or its address. Default: worker processes."),
@@ -35,19 +35,23 @@ def _examples(*lines: str) -> str:
 )
 def replay(
     sources: Sources,
-    out: Annotated[str, typer.Option("--out", "-o", help="Store of the run: a folder, or s3://bucket/folder.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Store of the run: a folder, or an s3:// address.")],
     model: ModelFolder = None,
     workers: Workers = 1,
     ray: Ray = None,
     camera: Annotated[str | None, typer.Option(help="Image topic, or a name such as front. Default: all.")] = None,
     engine: Annotated[str, typer.Option("--engine", "-e", help="Backend; auto chooses once, for all units.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads of each worker.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of each worker.", min=1, metavar="N")] = 1,
     min_score: Annotated[
-        float, typer.Option(help="Minimum score of candidates kept for mining.", min=0.0, max=1.0)
+        float, typer.Option(help="Minimum score of candidates kept for mining.", min=0.0, max=1.0, metavar="X")
     ] = 0.1,
     embedding: Annotated[bool, typer.Option(help="Keep a feature vector per frame, for mining.")] = True,
-    slice_mb: Annotated[int, typer.Option(help="Cut larger recordings into parts, MB; 0: never.", min=0)] = 0,
-    deadline: Annotated[float, typer.Option(help="Seconds after which a unit counts as hanging.", min=1.0)] = 3600.0,
+    slice_mb: Annotated[
+        int, typer.Option(help="Cut larger recordings into parts, MB; 0: never.", min=0, metavar="MB")
+    ] = 0,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds after which a unit counts as hanging.", min=1.0, metavar="S")
+    ] = 3600.0,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed units again.")] = False,
 ) -> None:
     """Run all images of many recordings through the pipeline, into a store. Run again to resume.
@@ -168,11 +172,15 @@ def mine(
     store: Store,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for images, frames.csv and sheet.jpg.")],
     signals: Annotated[
-        str, typer.Option(help="Comma-separated: flicker, disagree, det-seg, size, rare, uncertainty, drift.")
+        str,
+        typer.Option(
+            help="Comma-separated: flicker, disagree, det-seg, size, rare, uncertainty, drift.",
+            show_default="all but disagree, drift",
+        ),
     ] = "flicker,det-seg,rare,uncertainty,size",
-    count: Annotated[int, typer.Option(help="Number of frames; a tenth of them is random.", min=1)] = 100,
+    count: Annotated[int, typer.Option(help="Number of frames; a tenth of them is random.", min=1, metavar="N")] = 100,
     gap: Annotated[str, typer.Option(help="Minimum time between frames of a camera, seconds.")] = "2",
-    seed: Annotated[int, typer.Option(help="Of the random draws.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random draws.", min=0, metavar="N")] = 0,
     against: Annotated[str | None, typer.Option(help="Another run over the same drives, for disagree.")] = None,
     reference: Annotated[str | None, typer.Option(help="A run over drives that the model knows, for drift.")] = None,
     anonymized: Annotated[
@@ -224,7 +232,8 @@ def anonymize(
 
 @fleet.command(epilog=_examples("serve runs/a"))
 def serve(
-    store: Store, port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8090
+    store: Store,
+    port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535, metavar="PORT")] = 8090,
 ) -> None:
     """Show a run in the browser of this machine: progress, figures per drive and slice, failures."""
     from camera_perception.tools.fleet.serve import page, server

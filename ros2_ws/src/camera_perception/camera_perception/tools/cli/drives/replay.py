@@ -27,7 +27,7 @@ from camera_perception.tools.replay.compare import Difference, compare_frames, t
 from camera_perception.tools.replay.export import check_formats
 from camera_perception.tools.replay.independence import are_separate
 from camera_perception.tools.replay.metrics import latency_table, object_table, read_frames, stamp_ns_of
-from camera_perception.tools.replay.replay import ANNOTATED, MOUNTING_UNKNOWN, OUTPUTS, Result, replay
+from camera_perception.tools.replay.replay import ANNOTATED, MOUNTING_UNKNOWN, NOT_CALIBRATED, OUTPUTS, Result, replay
 from camera_perception.tools.replay.source import Source, image_files, open_source
 
 
@@ -167,7 +167,8 @@ def summary(result: Result, source: Source, engine_name: str) -> str:
     )
     objects = text_table(("class", "detections", "tracks"), object_table(result.frames))
     rate = len(result.frames) / max(result.seconds, 1e-9)
-    head = f"{len(result.frames)} images in {result.seconds:.1f} s ({rate:.1f}/s) on {engine_name}"
+    count = f"{len(result.frames)} image{'s' if len(result.frames) != 1 else ''}"
+    head = f"{count} in {result.seconds:.1f} s ({rate:.1f}/s) on {engine_name}"
     status = Counter(int(frame["status"]) for frame in result.frames)
     images = text_table(
         ("images", "number"),
@@ -185,10 +186,10 @@ def summary(result: Result, source: Source, engine_name: str) -> str:
 
 
 def without_metres(result: Result, source: Source) -> list[str]:
-    """Why a calibrated camera gives no metres, and what to do."""
+    """Why the camera of a drive gives no metres, and what to do."""
     camera = source.calibration
     if camera is None:
-        return []
+        return [] if source.separate or not result.decoded else [NOT_CALIBRATED]
     if not camera.metric:
         return [MOUNTING_UNKNOWN]
     sizes = {(frame["image_width"], frame["image_height"]) for frame in result.frames if frame.get("image_width")}

@@ -13,15 +13,15 @@ export function drawOverlay(context, frame, view) {
   const perception = frame.perception;
   if (view.layers.road) hiddenBehindVehicles(context, perception, view, (layer) => drawRoad(layer, perception.road, view));
   if (view.layers.lanes) hiddenBehindVehicles(context, perception, view, (layer) => drawLanes(layer, perception.lanes, view));
-  const taken = [];
   const objects = view.layers.boxes ? perception.objects : [];
   const lights = view.layers.lights ? perception.traffic_lights : [];
   for (const object of [...objects].sort((a, b) => a.height - b.height)) drawObject(context, object, view);
   for (const light of lights) drawLight(context, light, view);
   if (!view.layers.labels) return;
-  for (const light of lights) label(context, light, lampName(light) + (light.relevance === EGO ? " · own lane" : ""), lampColor(light, view), view, taken);
+  const place = placesBeside([...objects, ...lights].map((item) => boxOf(item, view.scale)), view);
+  for (const light of lights) label(context, light, [lampName(light) + (light.relevance === EGO ? " · own lane" : ""), lampName(light)], lampColor(light, view), view, place);
   for (const object of [...objects].sort((a, b) => b.height - a.height)) {
-    label(context, object, labelText(object), classColor(object.class_name, view.palette), view, taken);
+    label(context, object, labelTexts(object), classColor(object.class_name, view.palette), view, place);
   }
 }
 
@@ -144,23 +144,44 @@ function drawLight(context, light, view) {
   stroke(context, lampColor(light, view), line);
 }
 
-function labelText(object) {
-  const track = object.track_id ? ` #${object.track_id}` : "";
-  return `${object.class_name}${track}${object.range === null ? "" : `  ${object.range.toFixed(0)} m`}`;
+// The full text, and a short one for when space is limited.
+function labelTexts(object) {
+  const track = object.track_id ? ` #${object.track_id}` : "", range = object.range === null ? "" : `${object.range.toFixed(0)} m`;
+  return [`${object.class_name}${track}  ${range}`.trimEnd(), range || object.class_name];
 }
 
-// Above the box, below it or inside, wherever no other label is; small boxes far away get none.
-function label(context, item, text, color, view, taken) {
+const MOST_COVERED = 0.1; // of a box: a label in the corner of a near bus hides nothing of it
+
+// A function that finds the first free corner for a label; labels cover neither each other nor the boxes.
+function placesBeside(boxes, view) {
+  const taken = [];
+  const hides = (left, top, wide, high) => boxes.some(([x, y, width, height]) => {
+    const covered = Math.max(0, Math.min(x + width, left + wide) - Math.max(x, left)) * Math.max(0, Math.min(y + height, top + high) - Math.max(y, top));
+    return covered > MOST_COVERED * width * height;
+  });
+  return (left, tops, wide, high) => {
+    left = Math.max(0, Math.min(left, view.width - wide));
+    const top = tops.find((top) => top >= 0 && top + high <= view.height && !hides(left, top, wide, high)
+      && !taken.some((t) => left < t[2] && t[0] < left + wide && top < t[3] && t[1] < top + high));
+    if (top === undefined) return null;
+    taken.push([left, top, left + wide, top + high]);
+    return [left, top];
+  };
+}
+
+// Above the box, below it or inside; small boxes far away get none.
+function label(context, item, texts, color, view, place) {
   const [x, y, width, height] = boxOf(item, view.scale), size = Math.max(9.5, Math.min(13, view.width / view.dpr / 55)) * view.dpr;
   if (height < 1.1 * size && width < 2 * size) return;
   context.font = `500 ${size}px system-ui, "DejaVu Sans", sans-serif`;
-  const wide = context.measureText(text).width + 1.9 * size, high = 1.5 * size;
-  const left = Math.max(0, Math.min(x, view.width - wide));
-  const top = [y - high - 2 * view.dpr, y + height + 3 * view.dpr, y + 3 * view.dpr].find(
-    (top) => top >= 0 && top + high <= view.height && !taken.some((t) => left < t[2] && t[0] < left + wide && top < t[3] && t[1] < top + high),
-  );
-  if (top === undefined) return;
-  taken.push([left, top, left + wide, top + high]);
+  const high = 1.5 * size, tops = [y - high - 2 * view.dpr, y + height + 3 * view.dpr, y + 3 * view.dpr];
+  for (const text of texts) {
+    const wide = context.measureText(text).width + 1.9 * size, corner = place(x, tops, wide, high);
+    if (corner) return drawLabel(context, text, color, size, ...corner, wide, high);
+  }
+}
+
+function drawLabel(context, text, color, size, left, top, wide, high) {
   context.fillStyle = "rgba(18,22,27,.82)";
   context.beginPath();
   context.roundRect(left, top, wide, high, 0.32 * size);

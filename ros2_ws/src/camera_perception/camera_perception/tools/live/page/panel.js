@@ -174,17 +174,23 @@ export function buildLayers(layers, changed) {
   }));
 }
 
+// A score; a factor where each class has a minimum of its own.
+const minimum = (input, value) => (input.own ? `×${(value / input.own).toFixed(2)}` : value.toFixed(2));
+
 export function buildSliders(heads, tune) {
   $("tuning").hidden = !heads.length;
   $("sliders").replaceChildren(...heads.map((head) => {
     const label = document.createElement("label"), input = document.createElement("input"), output = document.createElement("output");
+    const own = Object.entries(head.least || {});
+    if (own.length) label.title = `Times the model’s own minimum: ${own.map(([name, score]) => `${name} ${score.toFixed(2)}`).join(", ")}`;
+    input.own = own.length ? head.threshold : 0;
     Object.assign(input, { type: "range", min: 0.01, max: 0.99, step: 0.01, value: head.threshold, id: `threshold-${head.name}` });
-    output.textContent = head.threshold.toFixed(2);
+    output.textContent = minimum(input, head.threshold);
     let waiting = 0;
     input.oninput = () => {
       const value = Number(input.value);
       input.moved = performance.now();
-      output.textContent = value.toFixed(2);
+      output.textContent = minimum(input, value);
       clearTimeout(waiting);
       waiting = setTimeout(() => tune(head.name, value), 80);
     };
@@ -200,19 +206,19 @@ export function followSliders(thresholds) {
     const input = $(`threshold-${head}`);
     if (!input || performance.now() - (input.moved || -1e9) < 1000) continue;
     input.value = value;
-    input.nextElementSibling.textContent = value.toFixed(2);
+    input.nextElementSibling.textContent = minimum(input, value);
   }
 }
 
-const dashes = (color, dash) => {
+const drawn = (shape, color, dash, width) => {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), line = document.createElementNS(svg.namespaceURI, "path");
   svg.setAttribute("class", "swatch");
   svg.setAttribute("viewBox", "0 0 15 11");
-  line.setAttribute("d", "M0 5.5h15");
-  for (const [key, value] of Object.entries({ stroke: color, "stroke-width": 2.6, "stroke-dasharray": dash })) line.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ d: shape, fill: "none", stroke: color, "stroke-width": width, "stroke-dasharray": dash })) line.setAttribute(key, value);
   svg.append(line);
   return svg;
 };
+const dashes = (color, dash) => drawn("M0 5.5h15", color, dash, 2.6);
 
 // What each colour is: the classes seen so far, and the kinds of lines.
 export function showLegend(classes, palette) {
@@ -228,7 +234,7 @@ export function showLegend(classes, palette) {
   }
   $("legend").replaceChildren(
     ...[...byColor].map(([color, names]) => entry(swatch(color), names.join(", "))),
-    entry(dashes("currentColor", "4 3"), "predicted"),
+    entry(drawn("M1 1h13v9H1z", "currentColor", "2.5 2", 1.6), "predicted"),
     entry(swatch("#009e73"), "free road"),
     entry(dashes("#ffc828", "none"), "lane line in its paint"),
     entry(dashes("currentColor", "6 3"), "dashed line"),
