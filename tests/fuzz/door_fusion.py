@@ -95,7 +95,8 @@ def fused_seeds() -> list[bytes]:
         corners = [{"x": x, "y": y, "z": 0.0} for x, y in ((2.0, -3.0), (20.0, -3.0), (20.0, 3.0), (2.0, 3.0))]
         return {
             "header": {"stamp": stamp, "frame_id": "optical"}, "base_frame": "base_link", "status_flags": 0,
-            "objects": [found], "status": 0, "tasks_valid": 31, "frames_dropped": 0, "lanes": [line, {**line, "position": 1}],
+            "objects": [found], "status": 0, "tasks_valid": 31, "frames_dropped": 0,
+            "lanes": [line, {**line, "position": 1}],
             "road": {"has_ground": True, "ground": corners, "free_distance_ahead": 20.0},
             "traffic_lights": [{"score": 0.7, "relevance": 1}],
             "scene": [{"name": "weather", "label": "rainy", "score": 0.6}],
