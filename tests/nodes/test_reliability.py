@@ -82,6 +82,21 @@ def test_rounds_that_have_ended_count_also_when_the_run_is_cut_short(seconds, as
     assert rounds.done == done
 
 
+def test_the_first_ctrl_c_leaves_the_node_that_measures_alive():
+    program = """
+import os, signal
+from camera_perception_ros.bench.endpoints.observer import Observer
+from camera_perception_ros.bench.reliability.rounds import Stop
+stop, node = Stop(), Observer("a")
+os.kill(os.getpid(), signal.SIGTERM)
+node.spin(0.2)
+print("asked:", stop.asked)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=process_environment(), check=False)
+    assert "asked: True" in done.stdout, done.stderr[-500:]
+
+
 def test_slices_of_a_fault_add_up(tmp_path):
     results = Results(tmp_path / "out/faults.jsonl")
     assert results.of("rig_node") is None
