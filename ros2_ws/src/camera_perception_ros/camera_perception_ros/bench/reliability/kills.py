@@ -27,7 +27,7 @@ from camera_perception_ros.bench.reliability.rounds import Rounds
 from camera_perception_ros.demo.processes import Processes
 
 START = 90.0  # seconds that a node may take to start on a busy machine
-SETTLE = 3.0  # seconds after which files of a killed process count as left behind
+SETTLE = 6.0  # seconds after which files of a killed process count as left behind
 DRAIN = 0.2  # seconds in which what a killed process has sent is read, lest it counts as sent by the next one
 WITNESS, UNDER_TEST = "left", "front"
 IMAGES = f"/{WITNESS}/image_raw"
