@@ -19,6 +19,7 @@ import typer
 import yaml
 from tqdm import tqdm
 
+from camera_perception.image.files import read_file
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE
 
@@ -93,7 +94,7 @@ def messages(
     drive: Path, name: str, row: dict, stamp_ns: int, quality: int, first: bool
 ) -> Iterator[tuple[str, str, dict]]:
     """(topic, type, fields) of one camera frame; the first camera's frames carry the odometry."""
-    image = cv2.imread(str(drive / name / "images" / row["name"]))
+    image = read_file(drive / name / "images" / row["name"])
     header = {"stamp": stamp(stamp_ns), "frame_id": optical_frame(name)}
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].ravel()
     yield (

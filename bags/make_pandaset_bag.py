@@ -22,6 +22,7 @@ from make_bag import camera_info, odometry_of, optical_frame, rig_of, stamp, sta
 from tqdm import tqdm
 
 from camera_perception.core.natural_order import natural_order
+from camera_perception.image.files import read_file
 from camera_perception.io.bag_writer import BagWriter
 from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE
 
@@ -172,10 +173,9 @@ def _write_image(bag: BagWriter, name: str, camera: CameraDrive, at: int, path: 
 
 def _jpeg(path: Path, width: int) -> tuple[np.ndarray, tuple[int, int], float]:
     """JPEG bytes, width and height, and the factor by which the image was shrunk."""
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_COLOR)
+    image = read_file(path)
     if not width or width >= image.shape[1]:
-        return raw, (image.shape[1], image.shape[0]), 1.0
+        return np.fromfile(path, np.uint8), (image.shape[1], image.shape[0]), 1.0
     scale = width / image.shape[1]
     small = cv2.resize(image, (width, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
     data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].ravel()

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from camera_perception.core import shared_memory
 from camera_perception.core.shared_memory import MIN_AGE, UNLOCKED_MIN_AGE, files_of, sweep
 
 SEGMENT, PORT = "fastrtps_05a2d9d755d0593a", "fastrtps_port7411"
@@ -84,3 +85,13 @@ def test_a_dry_run_removes_nothing(shm):
     folder = shm(*OF_SEGMENT, age=1e6)
     assert set(sweep(folder, remove=False)) == OF_SEGMENT == names(folder)
     assert set(files_of(folder)) == {folder / name for name in OF_SEGMENT}
+
+
+def test_what_is_too_young_at_the_start_goes_soon_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_memory, "MIN_AGE", 0.2)
+    for suffix in ("", "_el"):
+        (tmp_path / f"fastrtps_0123456789abcdef{suffix}").touch()
+    again = shared_memory.sweep_twice(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    again.join()
+    assert not list(tmp_path.iterdir())

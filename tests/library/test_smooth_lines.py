@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camera_perception.lanes.smooth import smooth
+from camera_perception.lanes.smooth import _bases, smooth
 
 WIDTH, HORIZON = 640.0, 180.0
 TOLERANCE, AGREEING = 5 / 640, 0.6
@@ -70,3 +70,8 @@ def test_lines_without_agreement_are_refused(points):
 def test_the_same_line_always_gives_the_same_curve():
     seen = road_line(1.8, 0.002) + np.random.default_rng(2).normal(0, 6, (len(ROWS), 1)) * (1, 0)
     np.testing.assert_array_equal(smoothed(seen.copy()), smoothed(seen.copy()))
+
+
+def test_what_is_remembered_of_lines_is_small():
+    rows = np.linspace(0.3, 0.7, 72)
+    assert _bases.cache_info().maxsize * _bases(rows.tobytes()).nbytes < 2_000_000

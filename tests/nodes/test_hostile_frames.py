@@ -72,6 +72,11 @@ def test_a_hostile_frame_of_one_camera_leaves_the_other(hostile):
     surroundings_from_fused(fused, merger.roads)
 
 
+@pytest.mark.parametrize(("method", "used"), [(1, 1), (4, 4), (5, 0), (255, 0)])
+def test_unknown_ways_to_measure_a_position_are_none(method, used):
+    assert view_from_frame(frame([detected(1, position_method=method)])).methods.tolist() == [used]
+
+
 def test_of_too_many_objects_and_lines_the_best_are_used():
     many = [detected(number, score=number / 10_000) for number in range(3000)]
     view = view_from_frame(frame(many, [line() for _ in range(1000)], [(float(x), 0.0) for x in range(5000)]))

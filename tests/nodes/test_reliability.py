@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from driving import process_environment
 
+from camera_perception.core.errors import PerceptionError
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.kills import holds_an_image
 from camera_perception_ros.bench.reliability.outside import Flow, picture
+from camera_perception_ros.bench.reliability.rounds import Results, Rounds
 from camera_perception_ros.bench.reliability.soak import Series, steady
 
 
@@ -65,6 +68,48 @@ def test_the_slope_is_that_after_the_warm_up_in_mb_per_hour():
     assert series.slope == pytest.approx(2.0)
     assert not steady({"camera": series.slope})
     assert steady({"camera": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked_in", "done"), [(60.0, 9, 3), (60.0, 1, 2), (0.0, 9, 0)], ids=["all", "Ctrl-C", "time is over"]
+)
+def test_rounds_that_have_ended_count_also_when_the_run_is_cut_short(seconds, asked_in, done):
+    stop = SimpleNamespace(asked=False)
+    rounds = Rounds(3, seconds, stop)
+    for number in rounds:
+        stop.asked = number == asked_in
+        time.sleep(0.001)
+    assert rounds.done == done
+
+
+def test_the_first_ctrl_c_leaves_the_node_that_measures_alive():
+    program = """
+import os, signal
+from camera_perception_ros.bench.endpoints.observer import Observer
+from camera_perception_ros.bench.reliability.rounds import Stop
+stop, node = Stop(), Observer("a")
+os.kill(os.getpid(), signal.SIGTERM)
+node.spin(0.2)
+print("asked:", stop.asked)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=process_environment(), check=False)
+    assert "asked: True" in done.stdout, done.stderr[-500:]
+
+
+def test_slices_of_a_fault_add_up(tmp_path):
+    results = Results(tmp_path / "out/faults.jsonl")
+    assert results.of("rig_node") is None
+    results.add("rig_node", Outcome("kill -9 rig_node", 20, 20, 3.0, 1, 0, Held(1.5, 0, 0), "slow"))
+    results.add("live_node", Outcome("kill -9 live_node", 1, 0, 9.0, 0, 0, Held(0.0, 0, 0)))
+    both = results.add("rig_node", Outcome("kill -9 rig_node", 30, 29, 5.0, 2, 0, Held(0.5, 1, 0), "slow"))
+    assert both == Outcome("kill -9 rig_node", 50, 49, 5.0, 3, 0, Held(1.5, 1, 0), "slow")
+
+
+def test_a_file_that_holds_no_results_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("[1]\n")
+    with pytest.raises(PerceptionError, match=r"notes\.txt does not hold results"):
+        Results(tmp_path / "notes.txt").of("rig_node")
 
 
 @pytest.mark.parametrize(

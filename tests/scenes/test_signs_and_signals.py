@@ -49,6 +49,15 @@ def test_without_pictures_boards_are_painted(folder):
         assert Material.PICTURE not in sign.traffic_sign(np.random.default_rng(seed)).whole().materials
 
 
+def test_a_picture_that_announces_gigabytes_is_not_decoded(folder):
+    disc, _ = disc_and_cross()
+    cv2.imwrite(str(folder / "0.png"), disc)
+    cv2.imwrite(str(folder / "1.png"), np.zeros((1025, 1024, 1), np.uint8))
+    assert sign_pictures._picture(folder / "0.png").shape == (128, 128, 4)
+    assert sign_pictures._picture(folder / "1.png") is None
+    assert len(sign_pictures.sign_pictures()) == 1
+
+
 def test_a_picture_becomes_a_tile_with_the_outline_of_its_plate(folder):
     for number, picture in enumerate(disc_and_cross()):
         cv2.imwrite(str(folder / f"{number}.png"), picture)

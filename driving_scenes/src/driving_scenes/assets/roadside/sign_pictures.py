@@ -18,6 +18,7 @@ FOLDER = Path(os.environ.get("DRIVING_SCENES_ASSETS", "../shared/data/assets")).
 TILE, COLUMNS = 96, 32  # pixels of a tile, tiles in a row of the atlas
 MOST = 896  # pictures: 28 rows
 CORNERS = 16  # most corners of an outline
+MOST_PIXELS = 1 << 20  # of a picture, by its header, before it is decoded
 SOLID = 0.95  # least share of its convex outline that a picture fills: no crosses
 
 
@@ -47,7 +48,7 @@ def sign_pictures() -> SignPictures | None:
     tiles: list[np.ndarray] = []
     outlines, shapes = [], []
     for file in files[:: max(len(files) // (MOST + MOST // 4), 1)]:
-        picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        picture = _picture(file)
         found = None if picture is None else _tile(picture)
         if picture is not None and found is not None and len(tiles) < MOST:
             tiles.append(found[0])
@@ -59,6 +60,14 @@ def sign_pictures() -> SignPictures | None:
     return SignPictures(
         np.ascontiguousarray(grid.swapaxes(1, 2).reshape(rows * TILE, -1, 3)), outlines, np.array(shapes)
     )
+
+
+def _picture(file: Path) -> np.ndarray | None:
+    """(H, W, C) of a PNG; None for one that cannot be read, or whose header announces more than MOST_PIXELS."""
+    data = file.read_bytes()
+    if int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big") > MOST_PIXELS:
+        return None
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
 
 
 def _tile(picture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Timer
 
 SHM = Path("/dev/shm")
 FILE = re.compile(r"(?:sem\.)?(fast(?:rtps|dds)_(?:port\d+|[0-9a-f]{16}))(_el|_sl|_mutex)?")
@@ -30,6 +31,15 @@ def sweep(folder: Path = SHM, remove: bool = True) -> list[str]:
     for path in files_of(folder):
         stems.setdefault(FILE.sub(r"\1", path.name), []).append(path)
     return [name for files in stems.values() for name in _sweep(files, remove)]
+
+
+def sweep_twice(folder: Path = SHM) -> Timer:
+    """Sweep now and once more soon: files may be too young yet, or another starting process is looking at them."""
+    sweep(folder)
+    timer = Timer(2 * MIN_AGE, sweep, [folder])
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _sweep(files: list[Path], remove: bool) -> list[str]:

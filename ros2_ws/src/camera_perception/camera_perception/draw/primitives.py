@@ -25,7 +25,7 @@ def text_size(canvas: np.ndarray) -> int:
     return max(round(width * 0.0085), SMALLEST_TEXT)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)  # 5 kB each in a large image
 def text_mask(text: str, size: int) -> np.ndarray:
     """(h, w) uint8 coverage of a text with capitals of `size` pixels; h depends on size only."""
     text = text.encode("ascii", "replace").decode()
@@ -39,7 +39,7 @@ def text_mask(text: str, size: int) -> np.ndarray:
     return cv2.resize(fine, size_out, interpolation=cv2.INTER_AREA)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def round_mask(width: int, height: int, radius: int) -> np.ndarray:
     """(h, w) uint8 coverage of a rounded rectangle."""
     w, h = width * OVERSAMPLE, height * OVERSAMPLE

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Point, Vector3
 
-from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType
+from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType, PositionMethod
 from camera_perception.fusion.types import AGE, ID, METHOD, SCORE, WIDTH, CameraView, FusedObjects
 from camera_perception_msgs.msg import (
     DetectedObject,
@@ -40,7 +40,7 @@ def view_from_frame(frame: PerceptionFrame) -> CameraView:
         velocities=numbers[:, 7:],
         velocity_covs=_matrices([each.velocity_cov for each in found]),
         over_ground=any(each.velocity_over_ground for each in found),
-        methods=methods.astype(int),
+        methods=np.where(methods < len(PositionMethod), methods, PositionMethod.NONE).astype(int),
         ground_widths=widths,
         coasted=coasted.astype(bool),
         lanes=ground_lines(frame.lanes),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import PerceptionError
-from camera_perception.core.shared_memory import sweep
+from camera_perception.core.shared_memory import sweep_twice
 from camera_perception_ros.params.params import CONFIGURATION_ERROR
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(create: Callable[[Stop], Sequence[Node]]) -> int:
     from rclpy.impl.implementation_singleton import rclpy_implementation
     from rclpy.signals import SignalHandlerOptions
 
-    sweep()  # shared memory of killed nodes
+    sweep_twice()  # shared memory of killed nodes
     if problem := domain_problem():
         _log(problem)
         return CONFIGURATION_ERROR

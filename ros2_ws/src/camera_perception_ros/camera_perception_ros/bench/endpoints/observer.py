@@ -8,13 +8,14 @@ from collections.abc import Callable
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 
 class Observer:
     """One node and one thread; its callbacks run while it waits."""
 
     def __init__(self, name: str) -> None:
-        rclpy.init()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # otherwise Ctrl-C ends this node before the rest
         self.node = Node(name, start_parameter_services=False, enable_rosout=False)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)

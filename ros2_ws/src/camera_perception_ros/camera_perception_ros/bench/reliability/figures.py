@@ -42,6 +42,10 @@ class Held:
         """Growth since then."""
         return Held(self.rss_mb - before.rss_mb, self.files - before.files, self.threads - before.threads)
 
+    def most(self, other: Held) -> Held:
+        """The larger of two growths."""
+        return Held(max(self.rss_mb, other.rss_mb), max(self.files, other.files), max(self.threads, other.threads))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -61,6 +65,20 @@ class Outcome:
     left: int
     grown: Held
     remark: str = ""
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Two runs of one fault as one; of the growths, the larger one."""
+        remarks = dict.fromkeys(text for text in (self.remark, other.remark) if text)
+        return Outcome(
+            self.fault,
+            self.rounds + other.rounds,
+            self.recovered + other.recovered,
+            max(self.slowest, other.slowest),
+            self.lost + other.lost,
+            self.left + other.left,
+            self.grown.most(other.grown),
+            "; ".join(remarks),
+        )
 
     @property
     def bad(self) -> bool:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from camera_perception.core.errors import PerceptionError
 from camera_perception.io.bag_reader import Bag
 from camera_perception.io.bag_writer import BagWriter
@@ -25,10 +23,11 @@ from camera_perception_ros.bench.reliability.outside import (
     fusion_arguments,
     ros_arguments,
 )
+from camera_perception_ros.bench.reliability.rounds import Rounds
 from camera_perception_ros.demo.processes import Processes
 
 START = 90.0  # seconds that a node may take to start on a busy machine
-SETTLE = 3.0  # seconds after which files of a killed process count as left behind
+SETTLE = 6.0  # seconds after which files of a killed process count as left behind
 DRAIN = 0.2  # seconds in which what a killed process has sent is read, lest it counts as sent by the next one
 WITNESS, UNDER_TEST = "left", "front"
 IMAGES = f"/{WITNESS}/image_raw"
@@ -100,31 +99,35 @@ class Killing:
             )
         }
 
-    def kill(self, victim: Victim, rounds: int) -> Outcome:
-        """Start, let it work for a moment, kill; and once more after the last round."""
+    def kill(self, victim: Victim, rounds: Rounds) -> Outcome:
+        """Start it and wait until it works, then again and again: kill, start, wait."""
         created, witness = set[str](), self.processes.pid(WITNESS)
         held, first = Held.by(witness), time.time_ns()
-        recovered, slowest, remarks = 0, 0.0, Remarks()
-        for number in tqdm(range(rounds + 1), desc=f"kill -9 {victim.node}", unit="kill", disable=None):
-            began = time.monotonic()
-            self.start(victim, number)
-            works = self.outside.wait(partial(victim.works, began), START)
-            slowest = max(slowest, time.monotonic() - began)
-            recovered += works and number > 0
-            if not works:
-                remarks.add(f"round {number}: {self.processes.last_error(victim.node)}")
+        recovered, slowest, remarks = 0, self._started(victim, 0), Remarks()
+        for number in rounds:
             self.outside.spin(random.uniform(0.2, 1.5))
-            if number < rounds:
-                created |= segments(self.processes.pid(victim.node))
-                killed_ns = time.time_ns()
-                self.processes.kill(victim.node)
-                self.outside.spin(DRAIN)
-                self._inspect(victim, number, killed_ns, remarks)
+            created |= segments(self.processes.pid(victim.node))
+            killed_ns = time.time_ns()
+            self.processes.kill(victim.node)
+            self.outside.spin(DRAIN)
+            self._inspect(victim, number, killed_ns, remarks)
+            seconds = self._started(victim, number + 1)
+            slowest = max(slowest, seconds)
+            recovered += seconds < START
+            if seconds >= START:
+                remarks.add(f"round {number}: {self.processes.last_error(victim.node)}")
         self.outside.spin(SETTLE)
         lost = self.outside.lost_since(self.outside.flows[WITNESS], first)
         left, grown = left_behind(created), Held.by(witness).since(held)
         self.processes.stop(victim.node)
-        return Outcome(f"kill -9 {victim.node}", rounds, recovered, slowest, lost, left, grown, remarks.text())
+        return Outcome(f"kill -9 {victim.node}", rounds.done, recovered, slowest, lost, left, grown, remarks.text())
+
+    def _started(self, victim: Victim, number: int) -> float:
+        """Seconds from the start of the node until it works; START when it does not."""
+        began = time.monotonic()
+        self.start(victim, number)
+        works = self.outside.wait(partial(victim.works, began), START)
+        return min(time.monotonic() - began, START) if works else START
 
     def start(self, victim: Victim, number: int) -> None:
         given = victim.arguments(number)

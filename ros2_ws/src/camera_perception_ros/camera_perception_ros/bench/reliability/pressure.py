@@ -27,6 +27,7 @@ from camera_perception_ros.bench.reliability.outside import (
     picture,
     ros_arguments,
 )
+from camera_perception_ros.bench.reliability.rounds import Rounds
 from camera_perception_ros.demo.processes import Processes
 
 FLOOD_HZ, FLOOD_SIZE = 500.0, (48, 64)
@@ -53,7 +54,7 @@ class Pressure:
     def flow(self) -> Flow:
         return self.outside.flows[self.camera]
 
-    def stopped(self, rounds: int) -> Outcome:
+    def stopped(self, rounds: Rounds) -> Outcome:
         """SIGSTOP for a second, then SIGCONT."""
 
         def fault(number: int) -> None:
@@ -63,7 +64,7 @@ class Pressure:
 
         return self._repeated("SIGSTOP for 1 s", rounds, fault)
 
-    def clock_jumps(self, rounds: int) -> Outcome:
+    def clock_jumps(self, rounds: Rounds) -> Outcome:
         """Stamps that jump by hours and years, forwards and back: every image is answered."""
 
         def fault(number: int) -> None:
@@ -74,7 +75,7 @@ class Pressure:
         self.flow.shift = 0
         return outcome
 
-    def flood(self, rounds: int) -> Outcome:
+    def flood(self, rounds: Rounds) -> Outcome:
         """500 small images a second for two seconds; the newest one is answered soon after."""
         publisher = self.outside.node.create_publisher(Image, f"/{self.camera}/image_raw", NEWEST)
         small = picture(9, FLOOD_SIZE)
@@ -89,7 +90,7 @@ class Pressure:
         self.outside.node.destroy_publisher(publisher)
         return outcome
 
-    def twins(self, rounds: int) -> Outcome:
+    def twins(self, rounds: Rounds) -> Outcome:
         """A second node of the same name comes and is killed: the first one goes on."""
 
         def fault(number: int) -> None:
@@ -102,12 +103,12 @@ class Pressure:
 
         return self._repeated("a twin of the same name, killed", rounds, fault)
 
-    def _repeated(self, name: str, rounds: int, fault: Callable[[int], None]) -> Outcome:
+    def _repeated(self, name: str, rounds: Rounds, fault: Callable[[int], None]) -> Outcome:
         """Rounds of a fault at a camera node that works before; it has to answer an image that was sent after each."""
         self.start()
         held, recovered, slowest = Held.by(self.processes.pid(self.camera)), 0, 0.0
         lost = 0
-        for number in range(rounds):
+        for number in rounds:
             fault(number)
             began, first = time.monotonic(), time.time_ns() + self.flow.shift
             recovered += self.outside.wait(partial(self.flow.served_since, began), ANSWER)
@@ -117,7 +118,7 @@ class Pressure:
         grown = Held.by(self.processes.pid(self.camera)).since(held)
         created = segments(self.processes.pid(self.camera))
         self.processes.stop(self.camera)
-        return Outcome(name, rounds, recovered, slowest, lost, left_behind(created), grown)
+        return Outcome(name, rounds.done, recovered, slowest, lost, left_behind(created), grown)
 
     def start(self) -> None:
         """Start the camera node and wait for answers."""
@@ -130,10 +131,10 @@ class Pressure:
             raise PerceptionError(f"the camera node does not answer: {self.processes.last_error(self.camera)}")
         self.outside.spin(1.0)
 
-    def full_disk(self, rounds: int) -> Outcome:
+    def full_disk(self, rounds: Rounds) -> Outcome:
         """A recording that hits the largest size of a file: one clear line, and what was counted can be read."""
         good, slowest, lost, remark = 0, 0.0, 0, ""
-        for number in range(rounds):
+        for number in rounds:
             folder, began = self.out / f"full_{number}", time.monotonic()
             arguments = ros_arguments(output=folder, topics=f"[/{self.camera}/image_raw]")
             self.processes.start_program("recorder", LIMITED, "--ros-args", *arguments)
@@ -144,7 +145,7 @@ class Pressure:
             lost += max(0, counted - read)
             good += code == 1 and "make room" in log and "Traceback" not in log and read > 0
             remark = f"log counts {counted} messages, {read} can be read"
-        return Outcome("disk full while recording", rounds, good, slowest, lost, 0, Held(0, 0, 0), remark)
+        return Outcome("disk full while recording", rounds.done, good, slowest, lost, 0, Held(0, 0, 0), remark)
 
 
 def _counted(log: str) -> int:

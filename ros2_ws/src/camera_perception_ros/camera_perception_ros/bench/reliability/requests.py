@@ -17,6 +17,7 @@ from camera_perception_msgs.srv import LoadModel
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.outside import ANSWER
 from camera_perception_ros.bench.reliability.pressure import Pressure
+from camera_perception_ros.bench.reliability.rounds import Rounds
 
 LOADS = 50
 SEQUENCE = 10  # requests per round
@@ -41,7 +42,7 @@ class Requests:
 
     pressure: Pressure
 
-    def lifecycle(self, rounds: int) -> Outcome:
+    def lifecycle(self, rounds: Rounds) -> Outcome:
         """Random transitions, one after the other, then back to active."""
         change = self._client(ChangeState, "change_state")
 
@@ -50,7 +51,7 @@ class Requests:
 
         return self._measured("random transitions", rounds, ask)
 
-    def parameters(self, rounds: int) -> Outcome:
+    def parameters(self, rounds: Rounds) -> Outcome:
         """Random parameters with random values of random types, all at once."""
         client = self._client(SetParameters, "set_parameters")
 
@@ -59,7 +60,7 @@ class Requests:
 
         return self._measured("random parameters", rounds, ask)
 
-    def loads(self, rounds: int) -> Outcome:
+    def loads(self, rounds: Rounds) -> Outcome:
         """Fifty callers of load_model at once; every second asks for a folder that does not exist."""
         client, folder = self._client(LoadModel, "load_model"), str(self.pressure.model)
 
@@ -85,13 +86,13 @@ class Requests:
         self.pressure.outside.wait(future.done, ANSWER)
         return future
 
-    def _measured(self, name: str, rounds: int, ask: Callable[[int], list[Any]]) -> Outcome:
+    def _measured(self, name: str, rounds: Rounds, ask: Callable[[int], list[Any]]) -> Outcome:
         """Rounds of requests; after each, the node has to become active again and answer an image."""
         outside, processes, camera = self.pressure.outside, self.pressure.processes, self.pressure.camera
         self.pressure.start()
         held = Held.by(processes.pid(camera))
         recovered, slowest, unanswered, asked = 0, 0.0, 0, 0
-        for number in range(rounds):
+        for number in rounds:
             futures = ask(number)
             asked += len(futures)
             unanswered += outside.unanswered(futures, ANSWER)
@@ -102,7 +103,7 @@ class Requests:
         created = segments(processes.pid(camera))
         processes.stop(camera)
         remark = f"{asked - unanswered} of {asked} requests answered"
-        return Outcome(name, rounds, recovered, slowest, unanswered, left_behind(created), grown, remark)
+        return Outcome(name, rounds.done, recovered, slowest, unanswered, left_behind(created), grown, remark)
 
     def _revived(self, began: float) -> bool:
         """Lead the node back to active; whether it answers an image then."""

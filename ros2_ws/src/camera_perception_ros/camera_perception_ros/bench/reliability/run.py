@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -22,12 +20,13 @@ from camera_perception_ros.bench.reliability.kills import WITNESS, Killing
 from camera_perception_ros.bench.reliability.outside import Outside, camera_arguments
 from camera_perception_ros.bench.reliability.pressure import Pressure
 from camera_perception_ros.bench.reliability.requests import Requests
+from camera_perception_ros.bench.reliability.rounds import Results, Rounds, Stop
 from camera_perception_ros.bench.reliability.soak import Soak, steady
 from camera_perception_ros.demo.processes import Processes, environment
 from camera_perception_ros.demo.run import default_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-Cases = dict[str, Callable[[int], Outcome]]
+Cases = dict[str, Callable[[Rounds], Outcome]]
 KILLED = ("camera_node", "rig_node", "fusion_node", "bag_recorder_node", "bag_player_node", "live_node")
 OTHERS = ("sigstop", "disk", "clock", "flood", "twins", "lifecycle", "parameters", "loads")
 Page = Annotated[
@@ -43,22 +42,37 @@ def faults(
     part: Annotated[
         list[str] | None, typer.Option(help=f"Only this fault (repeatable): {', '.join((*KILLED, *OTHERS))}.")
     ] = None,
+    minutes: Annotated[
+        float, typer.Option(help="Minutes after which a fault gets no further rounds.", min=0.1)
+    ] = 600.0,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="File to which each fault is added; a later run does the rounds that are missing."),
+    ] = None,
     model: Model = None,
     page: Page = None,
 ) -> None:
     """Kill, stop, flood and confuse the nodes; print what was lost and what is left.
 
     make faults ROUNDS=50, or the short form: make faults ROUNDS=1 ARGS="--part fusion_node --part loads"
+
+    In slices, until no round is missing: make faults ARGS="--part rig_node --minutes 8 --results out/faults.jsonl"
     """
-    with _reported("faults"), _world(model) as (outside, processes, folder, out):
+    chosen = [name for name in (*KILLED, *OTHERS) if not part or name in part]
+    if unknown := set(part or ()) - {*KILLED, *OTHERS}:
+        raise typer.BadParameter(f"there is no fault '{sorted(unknown)[0]}': give some of {', '.join(KILLED + OTHERS)}")
+    stored = Results(results)
+    with _reported("faults") as stop, _world(model) as (outside, processes, folder, out):
         cases = _cases(outside, processes, folder, out)
-        if unknown := set(part or ()) - cases.keys():
-            raise PerceptionError(f"there is no fault '{sorted(unknown)[0]}': give some of {', '.join(cases)}")
-        chosen = [name for name in cases if not part or name in part]
         outcomes = []
         for name in tqdm(chosen, desc="faults", unit="fault", disable=None):
-            outcomes.append(cases[name](rounds))
-            tqdm.write(outcomes[-1].line())  # a run of hours may be stopped
+            before = stored.of(name)
+            left = Rounds(rounds - (before.rounds if before else 0), 60 * minutes, stop)
+            if left.most > 0 and not stop.asked:
+                before = stored.add(name, cases[name](left))
+            if before is not None:
+                outcomes.append(before)
+                tqdm.write(before.line())
         _print(faults_table(outcomes), f"make faults ROUNDS={rounds}", "faults", page)
         if bad := [outcome.fault for outcome in outcomes if outcome.bad]:
             raise PerceptionError(f"not survived without loss: {', '.join(bad)}; see the remarks in the table")
@@ -72,8 +86,8 @@ def soak(
     page: Page = None,
 ) -> None:
     """Run one camera node, and two cameras with fusion; print the growth of their memory in MB per hour."""
-    with _reported("soak"), _world(model, rate) as (outside, processes, folder, out):
-        table, slopes = Soak(outside, processes, folder).run(minutes)
+    with _reported("soak") as stop, _world(model, rate) as (outside, processes, folder, out):
+        table, slopes = Soak(outside, processes, folder, stop).run(minutes)
         _print(table, f"make soak MINUTES={minutes:g}", "soak", page)
         if minutes >= 10 and not steady(slopes):  # a slope over seconds says nothing about hours
             raise PerceptionError("memory grows: see the slopes in the table")
@@ -91,7 +105,7 @@ def _cases(outside: Outside, processes: Processes, model: Path, out: Path) -> Ca
     killing, pressure = Killing(outside, processes, model, out), Pressure(outside, processes, model, out)
     requests, victims = Requests(pressure), killing.victims()
 
-    def kill(name: str) -> Callable[[int], Outcome]:
+    def kill(name: str) -> Callable[[Rounds], Outcome]:
         return lambda rounds: killing.kill(victims[name], rounds)
 
     others = (
@@ -118,21 +132,16 @@ def _world(model: Path | None, rate: float = 10.0) -> Iterator[tuple[Outside, Pr
 
 
 @contextmanager
-def _reported(command: str) -> Iterator[None]:
+def _reported(command: str) -> Iterator[Stop]:
     """Errors as one line and exit code 1."""
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        yield Stop()
     except PerceptionError as error:
         typer.echo(f"{command}: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(f"{command}: interrupted, all processes stopped", err=True)
         raise typer.Exit(130) from None
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _print(table: Table, command: str, mark: str, page: Path | None) -> None:

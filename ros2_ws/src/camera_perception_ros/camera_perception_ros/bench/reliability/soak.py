@@ -19,6 +19,7 @@ from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.bench.reliability.figures import Held
 from camera_perception_ros.bench.reliability.kills import START
 from camera_perception_ros.bench.reliability.outside import NEWEST, Outside, camera_arguments, fusion_arguments
+from camera_perception_ros.bench.reliability.rounds import Stop
 from camera_perception_ros.demo.processes import Processes
 
 LIMIT = 1.0  # MB per hour
@@ -76,6 +77,7 @@ class Soak:
     outside: Outside
     processes: Processes
     model: Path
+    stop: Stop
 
     def run(self, minutes: float) -> tuple[Table, dict[str, float]]:
         """The table, and MB per hour of each process."""
@@ -114,7 +116,7 @@ class Soak:
         began, visit = time.monotonic(), 0
         visitors: list[Any] = []
         with tqdm(total=round(seconds), desc="soak", unit="s", disable=None) as bar:
-            while (now := time.monotonic() - began) < seconds:
+            while (now := time.monotonic() - began) < seconds and not self.stop.asked:
                 bar.update(round(now) - bar.n)
                 for samples in series.values():
                     samples.take(now)
