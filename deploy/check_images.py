@@ -142,6 +142,7 @@ def resolved(stage: str, requirements: list[str], python: str, machine: str) -> 
     stubs = [each for each in requirements if _is_stub(each)]
     wheels = [matched for each in requirements if each not in stubs and (matched := marked(each, python, machine))]
     what = f"pip, {len(wheels)} packages for Python {python} on {machine}"
+    print(f"{stage}: resolving {what}", file=sys.stderr, flush=True)
     platforms = [f"--platform=manylinux_2_{version}_{machine}" for version in (17, 24, 26, 27, 28, 31, 34, 35)]
     tags = [f"--platform=manylinux2014_{machine}", *platforms, "--implementation=cp"]
     with tempfile.TemporaryDirectory() as folder:
@@ -210,6 +211,7 @@ def build(stage: str, bodies: list[str]) -> Row:
     interpreter = find_python(python)
     if interpreter is None:
         return Row(stage, what, SKIPPED, f"no Python {python}: `uv python install {python}`, or pyenv")
+    print(f"{stage}: installing {what}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as work:
         done = _first_failure(_build_steps(Path(work), interpreter, bodies), clean_environment())
     if done.returncode:
