@@ -315,18 +315,30 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: list[Row]) -> str:
+    """The verdicts on pip layers as a table of a page."""
+    lines = [("stage", "what", "result"), ("---", "---", "---")]
+    lines += [(row.where, row.what, f"{row.result}: {row.note}") for row in rows if row.what.startswith("pip")]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--offline", action="store_true", help="names only, ask no registry")
     parser.add_argument("--build", action="store_true", help="install the pip layers into clean environments")
     parser.add_argument("--stage", action="append", choices=PLATFORMS, help="pip layers of this one; repeatable")
     parser.add_argument("--dockerfile", type=Path, default=REPOSITORY / "Dockerfile")
+    parser.add_argument("--page", type=Path, help="Markdown page whose <!-- images --> block receives the pip layers")
     chosen = parser.parse_args()
     text = chosen.dockerfile.read_text("utf-8")
     rows = check_names(text, yaml.safe_load(KNOWN.read_text("utf-8")))
     rows += [] if chosen.offline else check_pip(text, chosen.stage or PLATFORMS)
     rows += check_builds(text, chosen.stage or PLATFORMS) if chosen.build and not chosen.offline else []
     print(table(rows))
+    if chosen.page:
+        from camera_perception.tools.bench.report import put_into
+
+        put_into(chosen.page, markdown(rows), "images")
     wrong = sum(row.result == WRONG for row in rows)
     print(f"{len(rows)} checked, {wrong} wrong, {sum(row.result == SKIPPED for row in rows)} could not be checked")
     return 1 if wrong else 0
