@@ -142,6 +142,7 @@ def resolved(stage: str, requirements: list[str], python: str, machine: str) -> 
     stubs = [each for each in requirements if _is_stub(each)]
     wheels = [matched for each in requirements if each not in stubs and (matched := marked(each, python, machine))]
     what = f"pip, {len(wheels)} packages for Python {python} on {machine}"
+    print(f"{stage}: resolving {what}", file=sys.stderr, flush=True)
     platforms = [f"--platform=manylinux_2_{version}_{machine}" for version in (17, 24, 26, 27, 28, 31, 34, 35)]
     tags = [f"--platform=manylinux2014_{machine}", *platforms, "--implementation=cp"]
     with tempfile.TemporaryDirectory() as folder:
@@ -210,6 +211,7 @@ def build(stage: str, bodies: list[str]) -> Row:
     interpreter = find_python(python)
     if interpreter is None:
         return Row(stage, what, SKIPPED, f"no Python {python}: `uv python install {python}`, or pyenv")
+    print(f"{stage}: installing {what}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as work:
         done = _first_failure(_build_steps(Path(work), interpreter, bodies), clean_environment())
     if done.returncode:
@@ -313,18 +315,30 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: list[Row]) -> str:
+    """The verdicts on pip layers as a table of a page."""
+    lines = [("stage", "what", "result"), ("---", "---", "---")]
+    lines += [(row.where, row.what, f"{row.result}: {row.note}") for row in rows if row.what.startswith("pip")]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--offline", action="store_true", help="names only, ask no registry")
     parser.add_argument("--build", action="store_true", help="install the pip layers into clean environments")
     parser.add_argument("--stage", action="append", choices=PLATFORMS, help="pip layers of this one; repeatable")
     parser.add_argument("--dockerfile", type=Path, default=REPOSITORY / "Dockerfile")
+    parser.add_argument("--page", type=Path, help="Markdown page whose <!-- images --> block receives the pip layers")
     chosen = parser.parse_args()
     text = chosen.dockerfile.read_text("utf-8")
     rows = check_names(text, yaml.safe_load(KNOWN.read_text("utf-8")))
     rows += [] if chosen.offline else check_pip(text, chosen.stage or PLATFORMS)
     rows += check_builds(text, chosen.stage or PLATFORMS) if chosen.build and not chosen.offline else []
     print(table(rows))
+    if chosen.page:
+        from camera_perception.tools.bench.report import put_into
+
+        put_into(chosen.page, markdown(rows), "images")
     wrong = sum(row.result == WRONG for row in rows)
     print(f"{len(rows)} checked, {wrong} wrong, {sum(row.result == SKIPPED for row in rows)} could not be checked")
     return 1 if wrong else 0

@@ -122,3 +122,13 @@ def test_the_first_step_that_fails_is_the_result(subject):
     steps = [[sys.executable, "-c", f"import sys; print({code}); sys.exit({code})"] for code in (0, 3, 4)]
     done = subject._first_failure(steps, subject.clean_environment())
     assert (done.returncode, done.stdout) == (3, "3\n")
+
+
+def test_the_verdicts_on_pip_layers_become_a_table_of_a_page(subject, monkeypatch, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- images -->\n<!-- /images -->\nb\n")
+    rows = [subject.Row("fleet", "pip layers in a clean Python 3.12", subject.OK, "installed")]
+    monkeypatch.setattr(subject, "check_pip", lambda text, names: rows)
+    assert run_main(subject, monkeypatch, "--page", page) == 0
+    assert "| fleet | pip layers in a clean Python 3.12 | ok: installed |" in page.read_text()
+    assert "FROM" not in page.read_text()

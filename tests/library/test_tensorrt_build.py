@@ -23,6 +23,7 @@ from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.build.gates import MAX_POINTS_LOST, check_points_lost
 from camera_perception.engines.build.locate_deviation import Probe, describe
 from camera_perception.engines.cuda import runtime
+from camera_perception.engines.select import load_engine
 from camera_perception.engines.tensorrt.manifest import BuildOptions, read_manifest
 from camera_perception.tools.cli.app import app
 
@@ -388,14 +389,49 @@ def half(spec, tmp_path):
     return load_spec(tmp_path / "model")
 
 
-def test_the_fastest_accepted_variant_is_opened(fake, half, folder):
-    both = [build_engine(variant) for variant in tensorrt.variants(half)]
-    fastest = min(both, key=lambda built: built.manifest.milliseconds)
-    assert tensorrt.load(half).info.precision == fastest.manifest.key.precision
+def build_both(half, monkeypatch, fp32_ms, fp16_ms):
+    """Engines of both precisions that took these times when they were built; the manifests, fp32 first."""
+    built = []
+    for variant, ms in zip(tensorrt.variants(half), (fp32_ms, fp16_ms)):
+        with monkeypatch.context() as patch:
+            patch.setattr("camera_perception.engines.build.build.median_ms", lambda engine, ms=ms: ms)
+            built.append(build_engine(variant).manifest)
+    return built
+
+
+def refuse(monkeypatch, *precisions):
+    """The reference check fails for engines of these precisions."""
+
+    def require(engine, spec):
+        if spec.precision in precisions:
+            raise EngineError(f"{spec.precision} differs from its reference")
+
+    monkeypatch.setattr("camera_perception.engines.select.require", require)
+
+
+@pytest.mark.parametrize(("fp32_ms", "fp16_ms", "fastest"), [(2.0, 1.0, "fp16"), (1.0, 2.0, "fp32")])
+def test_the_fastest_accepted_variant_is_opened(fake, half, monkeypatch, fp32_ms, fp16_ms, fastest):
+    _, other = build_both(half, monkeypatch, fp32_ms, fp16_ms)
+    assert tensorrt.load(half).info.precision == fastest
+    assert load_engine(half).info.precision == fastest
     info = tensorrt.load(half, precision="fp16").info
     assert (info.name, info.device) == ("tensorrt fp16 NVIDIA Orin", "NVIDIA Orin")
     assert (info.backend_version, info.cuda_version) == ("10.3.0", "12")
-    assert info.built_at == both[1].manifest.built_at
+    assert info.built_at == other.built_at
+
+
+@pytest.mark.parametrize("backend", ["auto", "tensorrt"])
+@pytest.mark.parametrize(("refused", "opened"), [([], "fp16"), (["fp16"], "fp32"), (["fp16", "fp32"], None)])
+def test_the_fastest_engine_of_the_gpu_that_passes_is_opened(fake, half, monkeypatch, backend, refused, opened):
+    build_both(half, monkeypatch, 2.0, 1.0)
+    refuse(monkeypatch, *refused)  # backends of the CPU run fp32
+    for _ in range(2):  # the second time from the cached choice
+        if opened is None:
+            with pytest.raises(EngineError, match="fp16 differs from its reference"):
+                load_engine(half, backend, threads=1)
+        else:
+            info = load_engine(half, backend, threads=1).info
+            assert (info.backend, info.precision) == ("tensorrt", opened)
 
 
 def test_a_missing_variant_is_explained(spec):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from driving import image_message
 
 from camera_perception.core.telemetry import GpuReading
 from camera_perception.core.types import Status
@@ -153,3 +154,12 @@ def test_two_publishers_of_one_image_topic_are_a_warning():
     doubled = unconfigured(input=InputState(publishers=2))["Input"]
     assert doubled.level == DiagnosticStatus.WARN
     assert "2 nodes publish the images" in doubled.message
+
+
+def test_a_warning_that_repeats_with_every_image_is_logged_once(make_camera, capfd):
+    camera = make_camera()
+    camera.activate()
+    for number in range(4):
+        camera.send(image_message(number, encoding="yuv444p10"))
+        assert camera.answers(number + 1)[-1].status_flags & Status.WRONG_ENCODING
+    assert capfd.readouterr().err.count("yuv444p10") == 1

@@ -168,7 +168,16 @@ def test_the_cameras_of_a_rig_share_the_cores(monkeypatch, cores, cameras, threa
     assert launching.cpu_share(cameras) == threads
 
 
-@pytest.mark.parametrize(("given", "decides"), [("", "the launch file"), ("own.yaml", "the own file")])
+def test_a_parameter_file_that_is_missing_is_named_and_nothing_starts_with_defaults(tmp_path):
+    values = {**GIVEN, "params_file": str(tmp_path / "missing.yaml")}
+    with pytest.raises(ValueError, match="argument 'params_file' is '.*missing.yaml', which is not a file"):
+        launching.one_camera(values, BRINGUP)
+
+
+OWN = str(BRINGUP / "config/perception.param.yaml")
+
+
+@pytest.mark.parametrize(("given", "decides"), [("", "the launch file"), (OWN, "the own file")])
 def test_an_own_parameter_file_decides_on_threads(monkeypatch, given, decides):
     made: list[dict] = []
     monkeypatch.setattr(launching, "node", lambda *arguments: made.append(arguments[3][-1]))

@@ -159,3 +159,26 @@ def test_images_and_camera_info_of_different_frames_are_named(followed):
     assert followed.mismatch == ""
     followed.at(SECOND, "front_link")
     assert "images are of frame 'front_link', CameraInfo of 'front_optical_frame'" in followed.mismatch
+
+
+def test_tf2_is_asked_for_the_time_of_the_frame_then_for_the_latest_and_closed_at_the_end(monkeypatch):
+    asked, closed = [], []
+    known = tf("base_link", "camera", (1.5, 0, 1.4), LEVEL).transforms[0]
+
+    class Buffer:
+        def can_transform(self, base, frame, time):
+            asked.append(time.nanoseconds)
+            return time.nanoseconds == 0  # of that moment nothing is known
+
+        def lookup_transform(self, base, frame, time):
+            return known
+
+    def listener(buffer, node):
+        return SimpleNamespace(unregister=lambda: closed.append(buffer))
+
+    monkeypatch.setitem(sys.modules, "tf2_ros", SimpleNamespace(Buffer=Buffer, TransformListener=listener))
+    calibration = Calibration(QuietNode(), CameraParams())
+    assert calibration._transforms.base_from("base_link", "camera", 7 * SECOND)[2, 3] == 1.4
+    assert asked == [7 * SECOND, 0]
+    calibration.close()
+    assert len(closed) == 1

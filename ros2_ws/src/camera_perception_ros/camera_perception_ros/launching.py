@@ -258,7 +258,11 @@ def after_exit(event: Any, context: Any) -> list[Any]:
 
 
 def params_file(values: Mapping[str, str], share: Path) -> str:
-    return values.get("params_file") or str(share / "config" / "perception.param.yaml")
+    """The parameter file of the camera nodes; ValueError for one that is missing, which launch_ros would leave out."""
+    given = values.get("params_file") or ""
+    if given and not Path(given).is_file():
+        raise ValueError(f"argument 'params_file' is '{given}', which is not a file: correct the path")
+    return given or str(share / "config" / "perception.param.yaml")
 
 
 def views(values: Mapping[str, str], share: Path, view: str, cameras: Mapping[str, str]) -> list[Any]:

@@ -58,7 +58,7 @@ def load_engine(spec: ModelSpec, backend: str = "auto", *, check: bool = True, *
     """
     if backend == "auto":
         return load_fastest(spec, **options)
-    return open_checked(spec, parse(backend), check=check, **options)
+    return open_best(spec, parse(backend), check=check, **options)
 
 
 def load_fastest(spec: ModelSpec, **options: Any) -> Engine:
@@ -67,7 +67,7 @@ def load_fastest(spec: ModelSpec, **options: Any) -> Engine:
     path = cache_path(spec, tried, options)
     if cached := read_choice(path, tried):
         try:
-            return open_checked(spec, cached, **options)
+            return open_best(spec, cached, **options)
         except (EngineError, ModelError) as error:
             log.warning("%s was the fastest engine and now fails: %s", cached.text, error)
     engine, chosen, milliseconds = _fastest(spec, tried, options)
@@ -98,6 +98,24 @@ def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, *
         engine.close()
         raise
     return engine
+
+
+def open_best(spec: ModelSpec, candidate: Candidate, *, check: bool = True, **options: Any) -> Engine:
+    """As open_checked; of a GPU, where no precision is asked for, the fastest built engine that passes."""
+    named = {"precision", "folder", "device_id"} & {*candidate.options, *options}
+    each_alone = candidate.backend in GPU_BACKENDS and not named
+    failed: Exception | None = None
+    for precision in backend_module(candidate.backend).built_precisions(spec) if each_alone else ():
+        try:
+            return open_checked(spec, Candidate(candidate.backend, {"precision": precision}), check=check, **options)
+        except EngineMissing:
+            continue  # damaged
+        except (EngineError, ModelError) as error:
+            log.warning("engine %s:%s is not used: %s", candidate.backend, precision, error)
+            failed = failed or error
+    if failed:
+        raise failed
+    return open_checked(spec, candidate, check=check, **options)
 
 
 def candidates(spec: ModelSpec) -> list[Candidate]:
@@ -137,7 +155,7 @@ def _fastest(
     reasons = []
     for candidate in tried:
         try:
-            engine = open_checked(spec, candidate, **options)
+            engine = open_best(spec, candidate, **options)
         except (EngineError, ModelError) as error:
             reasons.append(f"{candidate.text}: {error}")
             level = logging.WARNING if isinstance(error, EngineMissing) else logging.INFO

@@ -88,9 +88,8 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision '{precision}' for tensorrt: expected auto, {', '.join(PRECISIONS)}")
     eligible = [v for v in variants(spec) if precision in ("auto", v.precision)]
-    found = [(v, *engine) for v in eligible for engine in matching(folder, EngineKey.of(v, here))]
     damaged = []
-    for variant, path, manifest in sorted(found, key=lambda engine: engine[2].milliseconds):
+    for variant, path, manifest in _fitting(eligible, here, folder):
         try:
             require_seal(path, manifest, variant.signed_by)
             return variant, manifest, read_plan(folder, manifest)
@@ -104,6 +103,22 @@ def find(spec: ModelSpec, precision: str, here: Machine, folder: Path) -> tuple[
     raise EngineMissing(
         f"no TensorRT engine of model '{spec.name}' for this machine{reason}build one with `{command(spec, precision)}`"
     )
+
+
+def _fitting(eligible: list[ModelSpec], here: Machine, folder: Path) -> list[tuple[ModelSpec, Path, Manifest]]:
+    """Variant, path of the manifest and manifest of each engine for this machine, the fastest first."""
+    found = [(v, *engine) for v in eligible for engine in matching(folder, EngineKey.of(v, here))]
+    return sorted(found, key=lambda engine: engine[2].milliseconds)
+
+
+def built_precisions(spec: ModelSpec, package: str = STANDARD) -> list[str]:
+    """Precisions of the engines for this machine, the fastest first; empty where the package cannot be used."""
+    try:
+        use(package)
+        found = _fitting(variants(spec), machine(runtime.use_device(0)), engine_folder())
+    except EngineError:
+        return []
+    return list(dict.fromkeys(variant.precision for variant, _, _ in found))
 
 
 def _nearest(eligible: list[ModelSpec], here: Machine, folder: Path) -> str:

@@ -17,3 +17,8 @@ def available() -> str | None:
 def load(spec: ModelSpec, **options: Any) -> Engine:
     """As tensorrt.load."""
     return tensorrt.load(spec, package=RTX, **options)
+
+
+def built_precisions(spec: ModelSpec) -> list[str]:
+    """As tensorrt.built_precisions."""
+    return tensorrt.built_precisions(spec, RTX)
