@@ -25,7 +25,8 @@ from perception_models.training import launch
 from perception_models.training.config import PACKAGE, StageConfig, TrainConfig
 
 CONFIG = PACKAGE / "configs/mining.yaml"
-SIGNALS = ("det-seg", "rare", "uncertainty")  # the pictures have neither time nor calibration
+SIGNALS = ("drift", "uncertainty")  # the pictures have neither time nor calibration
+FIGURES = ("map50", "lane_f1", "drivable_iou", "semantic_miou")  # one of each task that has labels in all pictures
 Frame = tuple[str, str]  # labelled folder, name of the image
 Figures = dict[str, dict[str, float]]  # name of the run: headline: value
 Echo = Callable[[str], None]
@@ -120,6 +121,7 @@ def mined(store: Path, plan: Plan, known: set[Frame], seed: int) -> list[Frame]:
     pool = load_pool(open_storage(store))
     frames = [(str(Path(row["recording"]).parent), Path(row["file"]).name) for row in pool.rows]
     free = np.array([frame not in known for frame in frames])
+    pool.known = pool.embeddings[~free]
     rows = [row for row, each in zip(pool.rows, free) if each]
     values = {name: each[free] for name, each in signals_of(pool, plan.signals).items()}
     choices = choose(rows, pool.embeddings[free], values, plan.added, 0.0, seed)

@@ -235,3 +235,28 @@ def test_the_ray_job_asks_for_what_its_workers_have(repository):
     command = typer.main.get_command(app).commands["fleet"].commands["replay"]
     known = {option for each in command.params for option in each.opts}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+CRD = os.environ.get("KUBERAY_CRD", "")  # ray-operator/config/crd/bases/ray.io_rayjobs.yaml of ray-project/kuberay
+
+
+@pytest.mark.skipif(not CRD, reason="needs KUBERAY_CRD=ray.io_rayjobs.yaml, from github.com/ray-project/kuberay")
+def test_the_ray_job_fits_kuberays_schema(repository):
+    versions = yaml.load(Path(CRD).read_text("utf-8"), yaml.CSafeLoader)["spec"]["versions"]
+    schema = closed(next(each for each in versions if each["name"] == "v1")["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}  # any, which Kubernetes itself knows
+    jsonschema.validate(yaml.safe_load((repository / "docs/fleet/rayjob.yaml").read_text()), schema)
+
+
+def closed(schema):
+    """A schema of Kubernetes in which unknown keys are errors, and that plain JSON Schema understands."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {name: closed(value) for name, value in schema.items()}
+    if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
+        out.setdefault("additionalProperties", False)
+    if schema.get("x-kubernetes-int-or-string"):
+        out.pop("type", None)
+    return out
