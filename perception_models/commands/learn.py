@@ -120,6 +120,10 @@ def compare_mining(
     start: Annotated[int, typer.Option(help="Frames of the first folder that are known", min=1)] = 150,
     added: Annotated[int, typer.Option(help="Frames to add", min=1)] = 150,
     seeds: Annotated[int, typer.Option(help="Number of seeds; two trainings each", min=1)] = 3,
+    first_seed: Annotated[int, typer.Option(help="Least seed; choose signals by other seeds than you report")] = 0,
+    signals: Annotated[
+        str, typer.Option(help="Comma-separated: drift (from the known frames), uncertainty, rare, det-seg")
+    ] = "drift,uncertainty",
     workers: Annotated[int, typer.Option(help="Trainings at the same time", min=1)] = 1,
 ) -> None:
     """Train small networks on mined frames and on as many random ones: figures.json, table.md. Rerun to resume.
@@ -130,7 +134,8 @@ def compare_mining(
         from perception_models.experiments.mining import Plan, table
         from perception_models.experiments.mining import compare_mining as run
 
-        plan = Plan(tuple(pool), tuple(test), start, added, seeds=tuple(range(seeds)), workers=workers)
+        numbers = tuple(range(first_seed, first_seed + seeds))
+        plan = Plan(tuple(pool), tuple(test), start, added, 3, numbers, tuple(signals.split(",")), workers)
         typer.echo(table(run(plan, out, words or [], typer.echo)))
 
 

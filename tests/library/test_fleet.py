@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
+import cv2
 import pytest
 
 pytest.importorskip("pyarrow", reason="needs pyarrow: make setup-fleet")
@@ -77,6 +78,12 @@ def test_a_broken_recording_is_a_row_with_its_reason(finished):
     text = status_text(finished)
     assert "3 units ok, 1 failed, 18 images" in text
     assert text.splitlines()[-1] == f"failed: {found[0][0]}: {found[0][1]}"
+
+
+def test_a_worker_keeps_to_its_threads(finished):
+    cv2.setNumThreads(3)
+    Performer(replace(JOB, threads=1), finished.address).close()
+    assert cv2.getNumThreads() == 1
 
 
 def test_a_finished_run_does_nothing_again(finished, model, drives, monkeypatch):

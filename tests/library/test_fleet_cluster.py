@@ -27,9 +27,12 @@ pytest.importorskip("duckdb", reason="needs duckdb: make setup-fleet")
 from fleet_drives import write_drives
 from test_fleet import JOB, TABLES, rows, start_driver
 from tiny_models import write_tiny_model
+from typer.testing import CliRunner
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.cli.app import app
+from camera_perception.tools.fleet.mining.mine import check_anonymized
+from camera_perception.tools.fleet.serve import page
 from camera_perception.tools.fleet.store.query import compact, query
 from camera_perception.tools.fleet.store.storage import Storage, StoreError, open_storage
 from camera_perception.tools.fleet.work.replay import Settings, replay_fleet
@@ -144,6 +147,31 @@ def test_an_object_store_holds_what_a_folder_holds(bucket, film, model, tmp_path
         replay_fleet([f"{bucket}/drives"], model, out, replace(JOB, min_score=0.5), Settings(), progress=False)
 
 
+def test_every_command_runs_on_an_object_store(bucket, film, model, tmp_path):
+    import s3fs
+
+    s3fs.S3FileSystem().put(str(film), f"{bucket}/site/{film.name}")
+    drives, run, hard = f"{bucket}/covered/*.mp4", f"{bucket}/runs/b", tmp_path / "hard"
+    network = ["--model", str(model), "--engine", "onnxruntime"]
+    commands = [
+        ["anonymize", f"{bucket}/site/*.avi", "--out", f"{bucket}/covered", *network],
+        ["replay", drives, "--out", run, *network],
+        ["status", run],
+        ["compact", run],
+        ["query", run, "select count(*) images from frames"],
+        ["compare", run, run, "--out", str(tmp_path / "page")],
+        ["mine", run, "--count", "3", "--gap", "0.2s", "--require-anonymized", "--out", str(hard)],
+    ]
+    for words in commands:
+        done = CliRunner().invoke(app, ["fleet", *words])
+        assert done.exit_code == 0, (words, done.output)
+    assert len(list((hard / "images").iterdir())) == 3
+    assert (tmp_path / "page/index.html").is_file()
+    assert run in page(open_storage(run))
+    with pytest.raises(PerceptionError, match="fleet anonymize"):
+        check_anonymized({f"{bucket}/site/{film.name}"})
+
+
 def test_an_object_store_that_fails_is_asked_again(bucket, monkeypatch):
     storage = open_storage(f"{bucket}/shaky")
     monkeypatch.setattr("camera_perception.tools.fleet.store.storage.FIRST_PAUSE", 0.001)
@@ -170,21 +198,25 @@ def test_a_download_that_ends_early_is_no_recording(bucket, tmp_path, monkeypatc
 
 
 DRIVES = int(os.environ.get("FLEET_KILL_DRIVES", "5"))  # more of them: more kills
+LONG = pytest.mark.skipif("FLEET_KILL_DRIVES" not in os.environ, reason="takes minutes: give FLEET_KILL_DRIVES=12")
 
 
 @pytest.mark.slow
-def test_killed_at_random_nothing_is_lost_and_nothing_counts_twice(model, tmp_path):
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("pool", [(), pytest.param(("--ray", "local"), marks=LONG)], ids=["processes", "ray"])
+def test_killed_at_random_nothing_is_lost_and_nothing_counts_twice(model, tmp_path, pool):
     drives, out, calm, chance, kills = tmp_path / "drives", tmp_path / "run", tmp_path / "calm", random.Random(0), 0
     drives.mkdir()
     write_drives(drives, DRIVES, broken=1)
     while len(list(out.glob("done/*.json"))) <= DRIVES:
         goal = len(list(out.glob("done/*.json"))) + chance.randint(0, 3)
-        driver = start_driver(drives, model, out, "--workers", "2")
+        driver = start_driver(drives, model, out, "--workers", "2", *pool)
         while driver.poll() is None and len(list(out.glob("done/*.json"))) < goal:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.3))
-        if chance.random() < 0.5:  # its workers first: the driver starts others
-            kills += sum(map(kill, children_of(driver.pid)))
+        if chance.random() < 0.5:  # its workers first, or any part of Ray: raylet, GCS server, actor
+            below = descendants(driver.pid)
+            kills += sum(map(kill, chance.sample(below, min(len(below), 1)) if pool else below))
             time.sleep(chance.uniform(0, 1))
         kills += kill(driver.pid)
         driver.wait()
@@ -202,6 +234,11 @@ def children_of(pid):
         return [int(each) for each in open(f"/proc/{pid}/task/{pid}/children").read().split()]
     except OSError:
         return []
+
+
+def descendants(pid):
+    children = children_of(pid)
+    return children + [each for child in children for each in descendants(child)]
 
 
 def kill(pid):
@@ -235,3 +272,28 @@ def test_the_ray_job_asks_for_what_its_workers_have(repository):
     command = typer.main.get_command(app).commands["fleet"].commands["replay"]
     known = {option for each in command.params for option in each.opts}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+CRD = os.environ.get("KUBERAY_CRD", "")  # ray-operator/config/crd/bases/ray.io_rayjobs.yaml of ray-project/kuberay
+
+
+@pytest.mark.skipif(not CRD, reason="needs KUBERAY_CRD=ray.io_rayjobs.yaml, from github.com/ray-project/kuberay")
+def test_the_ray_job_fits_kuberays_schema(repository):
+    versions = yaml.load(Path(CRD).read_text("utf-8"), yaml.CSafeLoader)["spec"]["versions"]
+    schema = closed(next(each for each in versions if each["name"] == "v1")["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}  # any, which Kubernetes itself knows
+    jsonschema.validate(yaml.safe_load((repository / "docs/fleet/rayjob.yaml").read_text()), schema)
+
+
+def closed(schema):
+    """A schema of Kubernetes in which unknown keys are errors, and that plain JSON Schema understands."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {name: closed(value) for name, value in schema.items()}
+    if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
+        out.setdefault("additionalProperties", False)
+    if schema.get("x-kubernetes-int-or-string"):
+        out.pop("type", None)
+    return out

@@ -30,14 +30,15 @@ def plan(tmp_path):
     return Plan((tmp_path / "known", tmp_path / "city"), (tmp_path / "test",), 4, 5, seeds=(0, 1), signals=("rare",))
 
 
-def write_store(folder, plan, doubtful):
-    """A run over the pool whose network is uncertain on the doubtful frames."""
+def write_store(folder, plan, doubtful, features=None):
+    """A run over the pool whose network is uncertain on the doubtful frames. features: embeddings of some frames."""
     storage = open_storage(folder)
     storage.write("run.json", json.dumps({"run": "r", "model": {"name": "m", "version": "1"}, "job": {}}).encode())
     for pool in plan.pool:
         key = {"unit": pool.name, "recording": str(pool / "images"), "recording_id": pool.name, "camera": "images"}
         frames = [
-            {**key, "frame": n, "stamp_ns": n * 10**8, "error": "", "file": f"{n:02d}.png", "embedding": [1.0, 0.0]}
+            {**key, "frame": n, "stamp_ns": n * 10**8, "error": "", "file": f"{n:02d}.png"}
+            | {"embedding": (features or {}).get((pool.name, n), [1.0, 0.0])}
             | {"uncertainty": 9.0 if (pool.name, n) in doubtful else 0.1 * n / IMAGES}
             for n in range(IMAGES)
         ]
@@ -88,6 +89,21 @@ def test_the_table_counts_the_seeds_in_which_mining_won():
     values = {"first": 0.1, "random_0": 0.2, "mined_0": 0.3, "random_1": 0.4, "mined_1": 0.3}
     text = table({name: {"IoU": value} for name, value in values.items()})
     assert "| IoU | 0.100 | 0.300 ± 0.141 | 0.300 ± 0.000 | 1 of 2 |" in text
+
+
+def test_the_last_line_counts_the_figures_that_decide():
+    pairs = {"map50": (0.3, 0.4), "lane_f1": (0.5, 0.5), "scene": (0.1, 0.9), "drivable_iou": (0.6, 0.7)}
+    row = dict.fromkeys(pairs, 0.0)
+    runs = {how: {name: pair[i] for name, pair in pairs.items()} for i, how in enumerate(("random_0", "mined_0"))}
+    assert table({"first": row, **runs}).endswith("better in 2 of 3: map50, lane_f1, drivable_iou.\n")
+
+
+def test_drift_is_measured_from_the_known_frames(plan, tmp_path):
+    far = {("city", n) for n in (0, 5, 9)}
+    store = write_store(tmp_path / "store", plan, set(), {key: [0.0, 1.0] for key in far})
+    known = {(str(plan.pool[0]), f"{n:02d}.png") for n in range(4)}
+    chosen = mined(store, Plan(plan.pool, plan.test, 4, 5, signals=("drift",)), known, 0)
+    assert len({(str(plan.pool[1]), f"{n:02d}.png") for _, n in far} & set(chosen)) >= 2  # others are for diversity
 
 
 @pytest.mark.parametrize(

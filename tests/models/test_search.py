@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import cv2
 import pytest
@@ -119,6 +120,29 @@ def test_workers_share_the_trials_of_a_search(tmp_path):
     assert len({t.params["optimizer.lr"] for t in trials}) == 6
     assert sum(len(each) for each in messages.values()) == 2 + 6
     assert len((out / "table.md").read_text().splitlines()) == 2 + 6
+
+
+def test_a_result_waits_while_another_worker_counts_trials(tmp_path, monkeypatch):
+    config, out = plan_file(tmp_path, pruner="none", trials=1), tmp_path / "out"
+    running, go = Event(), Event()
+
+    def run(*_: object) -> float:
+        running.set()
+        go.wait(200)
+        return 1.0
+
+    monkeypatch.setattr(searching, "_run_trial", run)
+    monkeypatch.setattr(searching, "report", lambda *_: None)
+    monkeypatch.setattr(searching, "write_best", lambda *_: None)
+    with ThreadPoolExecutor(1) as worker:
+        done = worker.submit(search, config, out, [], lambda _: None)
+        assert running.wait(200)
+        with exclusive(out / searching.LOCK):
+            go.set()
+            time.sleep(0.3)
+            assert [t.state for t in open_study(SearchConfig(), out).trials] == [optuna.trial.TrialState.RUNNING]
+        done.result()
+    assert [t.state for t in open_study(SearchConfig(), out).trials] == [optuna.trial.TrialState.COMPLETE]
 
 
 def test_a_trial_of_a_living_worker_is_left_to_it(tmp_path):

@@ -32,8 +32,8 @@ class CocoDetection:
 
     others   names of unknown categories, whose objects are left out
     orphans  annotations of images that the file does not list
-    images   folder of the images; by default the first of ../SPLIT, ../images/SPLIT, images, ../images that exists
-             relative to the file, where SPLIT is its name without "instances_", or the folder of the file
+    images   folder of the images; by default the first of ../SPLIT, ../images/SPLIT, images, ../images, relative to the
+             file, that holds them, where SPLIT is its name without "instances_", or the folder of the file
     classes  our classes for the categories, see ClassNames
     """
 
@@ -119,9 +119,8 @@ class CocoDetection:
 def _image_folder(path: Path, names: list[str]) -> Path:
     above, split = path.parent.parent, path.stem.replace("instances_", "")
     folders = [above / split, above / "images" / split, path.parent / "images", above / "images"]
-    found = next((folder for folder in folders if folder.is_dir()), None)
-    if found is None and any(is_file(path.parent / name) for name in names[:20]):
-        return path.parent
+    holding = (each for each in (*folders, path.parent) if any(is_file(each / name) for name in names[:20]))
+    found = next(holding, None) or next((folder for folder in folders if folder.is_dir()), None)
     if found is None:
         raise DataError(f"{path}: no folder of images found next to it; set the option images")
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
 import yaml
@@ -71,12 +72,18 @@ def _claim(study: optuna.Study, plan: Plan, out: Path, stack: ExitStack) -> Tria
 def _tell(study: optuna.Study, trial: Trial, plan: Plan, out: Path) -> None:
     """Run a trial and record its result."""
     try:
-        study.tell(trial, _run_trial(trial, plan, out))
+        result: dict[str, Any] = {"values": _run_trial(trial, plan, out)}
     except optuna.TrialPruned:
-        study.tell(trial, state=TrialState.PRUNED)
+        result = {"state": TrialState.PRUNED}
     except BaseException:
-        study.tell(trial, state=TrialState.FAIL)  # it is tried again with the same values
+        _record(study, trial, out, state=TrialState.FAIL)  # it is tried again with the same values
         raise
+    _record(study, trial, out, **result)
+
+
+def _record(study: optuna.Study, trial: Trial, out: Path, **result: Any) -> None:
+    with exclusive(out / LOCK):  # else a worker that is counting may count it neither as running nor as done
+        study.tell(trial, **result)
 
 
 def open_study(config: SearchConfig, out: Path) -> optuna.Study:

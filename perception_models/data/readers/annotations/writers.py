@@ -99,20 +99,26 @@ def write_coco(labels: Sequence[Labels], out: Path) -> Path:
         for box in each.boxes:
             x0, y0, x1, y1 = box.sides
             row: dict[str, Any] = {"id": len(rows) + 1, "image_id": number, "category_id": OBJECTS.index(box.name) + 1}
-            row |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0}
+            row |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
+            row |= {"iscrowd": 0, "segmentation": []}
             rows.append({**row, "score": box.score, "attributes": _attributes(box)})
     categories = [{"id": number, "name": name} for number, name in enumerate(OBJECTS, 1)]
-    return _write(out / "annotations/instances.json", {"images": images, "annotations": rows, "categories": categories})
+    return _write(
+        out / "annotations/instances_default.json", {"images": images, "annotations": rows, "categories": categories}
+    )
 
 
 def write_cvat(labels: Sequence[Labels], out: Path) -> Path:
-    """CVAT for images 1.1: boxes with attributes, polylines for lane lines; a zip to upload as annotations."""
+    """CVAT for images 1.1: boxes with attributes, polylines for lane lines; a zip to upload as annotations.
+
+    labels.json beside it declares labels and attributes for the raw constructor of a new task.
+    """
+    declared = cvat_labels(any(each.lanes for each in labels))
+    _write(out / "labels.json", declared)
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
-    listed = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "job"), "labels")
-    with_lanes = any(each.lanes for each in labels)
-    for name in (*OBJECTS, *((LANE,) if with_lanes else ())):
-        ElementTree.SubElement(ElementTree.SubElement(listed, "label"), "name").text = name
+    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    _elements(task, {"labels": [{"label": each} for each in declared]})
     for number, each in enumerate(labels):
         size = {"width": str(each.size[1]), "height": str(each.size[0])}
         image = ElementTree.SubElement(root, "image", {"id": str(number), "name": each.image.name, **size})
@@ -126,6 +132,36 @@ def write_cvat(labels: Sequence[Labels], out: Path) -> Path:
     with zipfile.ZipFile(out / "cvat.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(out / "annotations.xml", "annotations.xml")
     return out / "cvat.zip"
+
+
+def cvat_labels(with_lanes: bool) -> list[dict[str, Any]]:
+    """Labels of a CVAT task and their attributes, which CVAT drops unless they are declared."""
+    box = [_declared("score", "number", ("0", "1", "0.001")), _declared("reason", "text", ("",))]
+    light = _declared("trafficLightColor", "select", ("", *LIGHT_STATES))
+    names = {"role": tuple(ROLES), "lineType": ("", *LINE_TYPES), "lineColor": ("", *LINE_COLORS)}
+    lane = [_declared(name, "select", values) for name, values in names.items()]
+    rows = [(name, "rectangle", [*box, light] if number == LIGHT else box) for number, name in enumerate(OBJECTS)]
+    rows += [(LANE, "polyline", lane)] if with_lanes else []
+    return [{"name": name, "type": shape, "attributes": attributes} for name, shape, attributes in rows]
+
+
+def _declared(name: str, kind: str, values: Sequence[str]) -> dict[str, Any]:
+    return {"name": name, "mutable": False, "input_type": kind, "default_value": values[0], "values": list(values)}
+
+
+def _elements(parent: ElementTree.Element, values: Mapping[str, Any]) -> None:
+    """Nested elements; lists of mappings repeat elements, lists of text become lines, as in CVAT's own exports."""
+    for name, value in values.items():
+        child = ElementTree.SubElement(parent, name)
+        if name == "attributes":
+            value = [{"attribute": each} for each in value]
+        if isinstance(value, Mapping):
+            _elements(child, value)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for each in value:
+                _elements(child, each)
+        else:
+            child.text = "\n".join(value) if isinstance(value, list) else str(value)
 
 
 def _shape(

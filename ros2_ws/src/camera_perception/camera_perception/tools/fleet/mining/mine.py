@@ -18,7 +18,7 @@ from camera_perception.tools.fleet.compare.frames import FrameKey, objects_by_fr
 from camera_perception.tools.fleet.images import draw_rows, read_images, sheet
 from camera_perception.tools.fleet.mining.choose import Choice, choose
 from camera_perception.tools.fleet.mining.signals import load_pool, signals_of
-from camera_perception.tools.fleet.store.storage import Storage, StoreError
+from camera_perception.tools.fleet.store.storage import Storage, StoreError, is_remote, open_storage
 from camera_perception.tools.privacy.report import Report
 
 COLORS = (60, 200, 255)  # BGR
@@ -128,8 +128,15 @@ def _write_images(
 
 def check_anonymized(recordings: set[str]) -> None:
     """StoreError when a recording has no report of `anonymize` beside it."""
-    bare = sorted(each for each in recordings if not Report(Path(each)).paths[0].is_file())
+    bare = sorted(each for each in recordings if not _is_anonymized(each))
     if bare:
         raise StoreError(
             f"{bare[0]} and {len(bare) - 1} other recordings were not anonymised: run `fleet anonymize` and replay that"
         )
+
+
+def _is_anonymized(recording: str) -> bool:
+    report = Report(Path(recording)).paths[0]
+    if is_remote(recording):
+        return open_storage(recording.rpartition("/")[0]).exists(report.name)
+    return report.is_file()

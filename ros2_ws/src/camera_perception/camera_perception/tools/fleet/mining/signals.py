@@ -25,14 +25,14 @@ class Pool:
     rows        columns recording_id, recording, camera, frame, stamp_ns, file, det_seg, uncertainty
     embeddings  (N, C) float32 unit vectors; (N, 0) without
     against     another run over the same drives, for `disagree`
-    reference   a run over drives that the network knows, for `drift`
+    known       (M, C) features of frames that the network knows, for `drift`
     """
 
     storage: Storage
     rows: list[dict[str, Any]]
     embeddings: np.ndarray
     against: Storage | None = None
-    reference: Storage | None = None
+    known: np.ndarray | None = None
 
     @property
     def keys(self) -> list[FrameKey]:
@@ -40,11 +40,11 @@ class Pool:
 
 
 def load_pool(storage: Storage, against: Storage | None = None, reference: Storage | None = None) -> Pool:
-    """The frames of a store; StoreError when it has none."""
+    """The frames of a store; StoreError when it has none. reference: a run over drives that the network knows."""
     rows, embeddings = _frames(storage)
     if not rows:
         raise StoreError(f"{storage.address} holds no decoded image: replay recordings first")
-    return Pool(storage, rows, embeddings, against, reference)
+    return Pool(storage, rows, embeddings, against, _frames(reference)[1] if reference else None)
 
 
 def _frames(storage: Storage) -> tuple[list[dict[str, Any]], np.ndarray]:
@@ -145,15 +145,15 @@ def rare(pool: Pool) -> np.ndarray:
 
 
 def drift(pool: Pool) -> np.ndarray:
-    """Mahalanobis distance from the frames of a reference run, in the network's feature space.
+    """Mahalanobis distance from the frames that the network knows, in its feature space.
 
     "A Simple Unified Framework for Detecting Out-of-Distribution Samples" (Lee et al., 2018), without classes.
     """
-    if pool.reference is None:
+    if pool.known is None:
         raise StoreError("the signal drift needs a run over drives that the network knows: give it with --reference")
-    vectors, (_, known) = _embedded(pool, "drift"), _frames(pool.reference)
+    vectors, known = _embedded(pool, "drift"), pool.known
     if known.shape[1] != vectors.shape[1] or len(known) < 2:
-        raise StoreError(f"{pool.reference.address} has no such features: replay it with the same model")
+        raise StoreError("the run of --reference has no such features: replay it with the same model")
     centre, covariance = known.mean(axis=0), np.cov(known.T.astype(float))
     shrunk = covariance + np.eye(len(covariance)) * max(np.trace(covariance) / len(covariance), 1e-6)
     away = (vectors - centre).astype(float)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from camera_perception.core.errors import BadImage, EngineError
@@ -43,6 +44,7 @@ class Performer:
     """One engine and what it needs, in one process."""
 
     def __init__(self, job: Job, out: str, scratch: str | None = None) -> None:
+        cv2.setNumThreads(job.threads)  # its own default is all cores, for which other workers compete
         self.job, self.storage = job, open_storage(out)
         self._scratch = Path(tempfile.mkdtemp(prefix="fleet_", dir=scratch))
         self.spec = load_spec(self.storage.fetch("model", self._scratch))
