@@ -167,8 +167,8 @@ def _checked(spec: ModelSpec, part: Path, convs: int, labelled: Path | None, mos
         deviations = check(engine, variant)
         if bad := [str(deviation) for deviation in deviations if not deviation.ok]:
             raise ModelError(
-                f"the {variant.precision} variant does not reproduce its reference: {'; '.join(bad)}: if that is noise, "
-                "export again with images=FOLDER of road images"
+                f"the {variant.precision} variant does not reproduce its reference: {'; '.join(bad)}: if that is "
+                "noise, export again with images=FOLDER of road images"
             )
         lost = _lost(spec, variant, engine, labelled)
     finally:
