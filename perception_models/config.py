@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TypeVar, get_type_hints
 
 T = TypeVar("T")
 
@@ -16,10 +16,7 @@ class SettingsError(ValueError):
 
 
 def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] | None = None) -> T:
-    """A `cls` from its defaults, then a YAML file, then overrides such as optimizer.lr=0.001 (the last one wins).
-
-    Keys that had another name earlier, `cls.renamed` {old: new}, are read by either.
-    """
+    """A `cls` from its defaults, then a YAML file, then overrides such as optimizer.lr=0.001 (the last one wins)."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -27,8 +24,8 @@ def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] |
     try:
         merged = OmegaConf.structured(cls)
         if path is not None:
-            merged = OmegaConf.merge(merged, _with_new_names(cls, OmegaConf.load(path)))
-        merged = OmegaConf.merge(merged, _with_new_names(cls, OmegaConf.from_dotlist(overrides or [])))
+            merged = OmegaConf.merge(merged, OmegaConf.load(path))
+        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(overrides or []))
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist: give a file like perception_models/configs/demo.yaml") from None
@@ -39,13 +36,6 @@ def load_settings(cls: type[T], path: Path | None = None, overrides: list[str] |
         raise SettingsError(
             f"{where}{str(error).splitlines()[0]}: {hint or 'see the comments in perception_models/configs'}"
         ) from error
-
-
-def _with_new_names(cls: type, given: Any) -> Any:
-    for old, new in getattr(cls, "renamed", {}).items():
-        if isinstance(given, MutableMapping) and old in given:
-            given[new] = given.pop(old)
-    return given
 
 
 def _similar(cls: type, key: str) -> str:

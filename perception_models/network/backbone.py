@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from perception_models.network.blocks import Attention, ConvBlock, PositionEncoding, PyramidPool, Stage
 from perception_models.network.config import NetworkConfig
 from perception_models.network.efficientnet import EfficientNetLite0
-from perception_models.network.hybrid import HybridLite0
 
 
 class Backbone(nn.Module):
@@ -30,10 +29,9 @@ class Backbone(nn.Module):
         return maps
 
 
-BACKBONES: dict[str, Callable[[NetworkConfig], Backbone | EfficientNetLite0 | HybridLite0]] = {
+BACKBONES: dict[str, Callable[[NetworkConfig], Backbone | EfficientNetLite0]] = {
     "residual": Backbone,
     "efficientnet_lite0": lambda config: EfficientNetLite0(config.deepest_blocks),
-    "hybrid_lite0": HybridLite0,
 }
 
 

@@ -23,10 +23,8 @@ class NetworkConfig:
     branches         of the object head: many (ten anchors per object; the vehicle removes duplicates by NMS), one (one
                      anchor per object: no NMS, but it needs long training), or both, in this order
     side_towers      box regression gets a convolution of its own, separate from the one for classes
-    backbone         residual (stem, widths and depths apply), efficientnet_lite0 (network/efficientnet.py) or
-                     hybrid_lite0 (network/hybrid.py: stem, widths, the first two depths and lite_blocks apply)
+    backbone         residual (stem, widths and depths apply) or efficientnet_lite0 (network/efficientnet.py)
     deepest_blocks   of efficientnet_lite0: inverted residuals at stride 32, 1 to 4
-    lite_blocks      of hybrid_lite0: inverted residuals of 80, 112 and 192 channels; at most 2, 3, 4
     attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
     tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
@@ -43,7 +41,6 @@ class NetworkConfig:
     side_towers: bool = False
     backbone: str = "residual"
     deepest_blocks: int = 4
-    lite_blocks: list[int] = field(default_factory=lambda: [0, 1, 2])
     attention: bool = False
     tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
 

@@ -16,12 +16,11 @@ from perception_models.losses.balancing import Balancer, agreement, gradients, p
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.backbone import Backbone
 from perception_models.network.efficientnet import EfficientNetLite0, load_imagenet, package_weights
-from perception_models.network.hybrid import HybridLite0, load_imagenet_blocks
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
 from perception_models.training.distill.imitation import Imitation
 from perception_models.training.distill.network import Teacher
-from perception_models.training.pretrain import BackboneAlignment, MaskedPretraining
+from perception_models.training.pretrain import MaskedPretraining
 from perception_models.training.validation import contact_sheet
 
 
@@ -40,22 +39,12 @@ def build_network(config: TrainConfig) -> PerceptionNet:
 
 
 def _start_from_imagenet(net: PerceptionNet) -> None:
-    backbone = net.backbone
-    if isinstance(backbone, EfficientNetLite0):
-        load_imagenet(backbone, _imagenet("transfer.imagenet"))
-    elif isinstance(backbone, HybridLite0):
-        load_imagenet_blocks(backbone, _imagenet("transfer.imagenet"))
-    else:
-        raise SettingsError(
-            "transfer.imagenet needs network.backbone=efficientnet_lite0 or hybrid_lite0: set it to false"
-        )
-
-
-def _imagenet(setting: str) -> Path:
+    if not isinstance(net.backbone, EfficientNetLite0):
+        raise SettingsError("transfer.imagenet needs network.backbone=efficientnet_lite0: set it to false")
     try:
-        return package_weights()
+        load_imagenet(net.backbone, package_weights())
     except ModuleNotFoundError as error:
-        raise SettingsError(f"{setting}: {error}") from error
+        raise SettingsError(f"transfer.imagenet: {error}") from error
 
 
 def _prefixes(config: TrainConfig) -> dict[str, list[str]]:
@@ -84,43 +73,16 @@ def compile_parts(net: PerceptionNet) -> None:
         part.compile(dynamic=False)
 
 
-def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | MaskedPretraining | BackboneAlignment:
-    """Training on labels, with a teacher if configured, or masked pretraining, or alignment of a backbone."""
-    if config.align.teacher:
-        return _alignment(config, net)
+def build_module(config: TrainConfig, net: PerceptionNet) -> TrainingModule | MaskedPretraining:
+    """Training on labels, with a teacher if configured, or masked pretraining."""
     if not config.pretrain.hidden:
         teachers = _teacher(config, net), _imitation(config, net)
         return TrainingModule(net, Balancer(config.balance), config.loss, *teachers)
     if not isinstance(net.backbone, Backbone):
-        raise SettingsError("pretrain.hidden needs network.backbone=residual; the others have ImageNet weights")
+        raise SettingsError("pretrain.hidden needs network.backbone=residual; the other has ImageNet weights")
     if not 0 < config.pretrain.hidden < 1:
         raise SettingsError(f"pretrain.hidden={config.pretrain.hidden}: expected a fraction above 0 and below 1")
     return MaskedPretraining(net, config.pretrain.hidden)
-
-
-def _alignment(config: TrainConfig, net: PerceptionNet) -> BackboneAlignment:
-    """SettingsError if the features cannot be compared."""
-    align = config.align
-    if config.pretrain.hidden or config.distill.teacher:
-        raise SettingsError("align.teacher trains the backbone alone: remove pretrain.hidden and distill.teacher")
-    teacher = checkpoint.load_network(Path(align.teacher or ""))[0]
-    if teacher.config.channels != net.config.channels:
-        raise SettingsError(f"{align.teacher} has other channels: use the same network.size and widths for both")
-    _freeze_throughout(net, config)
-    if not align.imagenet:
-        return BackboneAlignment(net, teacher.backbone)
-    if not isinstance(net.backbone, HybridLite0):
-        raise SettingsError("align.imagenet compares features of network.backbone=hybrid_lite0 only: set it to 0")
-    lite0 = EfficientNetLite0()
-    load_imagenet(lite0, _imagenet("align.imagenet"))
-    return BackboneAlignment(net, teacher.backbone, lite0, align.imagenet)
-
-
-def _freeze_throughout(net: PerceptionNet, config: TrainConfig) -> None:
-    """Spare the backward pass through first layers that are frozen in all phases."""
-    for name, parameter in net.named_parameters():
-        if config.phases and all(name.startswith(tuple(phase.frozen)) for phase in config.phases):
-            parameter.requires_grad_(False)
 
 
 def _teacher(config: TrainConfig, net: PerceptionNet) -> Teacher | None:

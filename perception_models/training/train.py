@@ -39,7 +39,6 @@ from perception_models.training.optimization.schedule import (
     tasks_at,
     total_steps,
 )
-from perception_models.training.pretrain import BackboneAlignment
 from perception_models.training.validation import Validator
 
 
@@ -101,8 +100,6 @@ class Trainer:
         remaining = list(steps(self.config.stages, world, self.start))
         if self.fabric.is_global_zero:
             self.validator.prepare(self.fabric.to_device)
-        if not self.start and isinstance(self.module, BackboneAlignment):
-            self._solve(self.module, remaining[: self.config.align.solve])
         batches = loader(self.batches, remaining, self.config.data.workers)
         bar = tqdm(
             zip(remaining, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
@@ -115,12 +112,6 @@ class Trainer:
                 break
         self.save(number)
         self.log.close()
-
-    def _solve(self, module: BackboneAlignment, first: list[Step]) -> None:
-        """Start from a least-squares solution, the same on all devices."""
-        batches = TrainingBatches(self.config.data, self.config.seed, 0, 1)
-        views = (batches.batch(step.number * step.batch, step.batch, step.size) for step in first)
-        module.solve([cast(dict[str, Tensor], self.fabric.to_device({"images": each["images"]})) for each in views])
 
     def step(self, step: Step, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One optimiser step; the loss of each task before it."""
