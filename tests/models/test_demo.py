@@ -341,6 +341,9 @@ def test_the_card_names_data_licences_and_metrics():
     later = {**spec["training"]["config"], "transfer": {"weights": "runs/first/last.safetensors"}}
     card = model_card({**spec, "training": {"step": 9, "config": later}})
     assert "9 optimiser steps, initialised from `runs/first/last.safetensors`;" in card
+    later["transfer"]["imagenet"] = True
+    card = model_card({**spec, "training": {"step": 9, "config": later}})
+    assert "initialised from `runs/first/last.safetensors` and the ImageNet weights of EfficientNet-Lite0" in card
 
 
 def test_the_card_of_a_network_trained_elsewhere_does_not_mention_rendered_images():
