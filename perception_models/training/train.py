@@ -86,7 +86,8 @@ class Trainer:
         self.module = build_module(config, self.net)
         self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
         self.wrapped, self.optimizer = fabric.setup(self.module, build_optimizer(self.module, config.optimizer))
-        self.learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
+        shared = self.net.shared_layer  # gradients of tasks are compared there even if it is frozen
+        self.learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad and p is not shared}
         self.batches = TrainingBatches(config.data, config.seed, fabric.global_rank, fabric.world_size)
         self.start, self.validator = 0, Validator(config)
         self.log = RunLogger(folder, fabric.is_global_zero, config.wandb, asdict(config))

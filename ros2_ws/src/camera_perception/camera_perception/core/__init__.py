@@ -12,10 +12,10 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from types import ModuleType
+
+    import numpy as np
 
 VERSION = 1  # of the arguments of the kernels, as in kernels.h
 
@@ -36,4 +36,6 @@ kernels: Any = _compiled()
 @lru_cache(maxsize=64)
 def settings(config: Any, *names: str) -> np.ndarray:
     """(len(names),) float64: these fields of frozen settings, as kernels read them."""
+    import numpy as np  # here: `--help` imports this package and needs no arrays
+
     return np.array(attrgetter(*names)(config), float)
