@@ -149,7 +149,8 @@ def update_tracks(
 
 def _known_classes(tracks: Tracks, objects: Objects) -> np.ndarray:
     """(N,) class indices within those that tracks vote for."""
-    return np.minimum(np.maximum(objects.classes, 0), tracks.votes.shape[1] - 1)
+    known: np.ndarray = np.minimum(np.maximum(objects.classes, 0), tracks.votes.shape[1] - 1)
+    return known
 
 
 def _update_compiled(
