@@ -24,11 +24,8 @@ Echo = Callable[[str], None]
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 FINE_TUNE = CONFIG.with_name("real.yaml")
-DESCRIPTION = (
-    "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
-    " and permissively licensed real ones"
-)
-VERSION = "0.8.0"
+DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
+VERSION = "0.7.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 # Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
 # rear cameras show objects from angles that front cameras do not.
@@ -42,7 +39,7 @@ RENDERED: dict[str, dict[str, Any]] = {
 # Real images to label: folder below `Recipe.pictures`, horizontal stretch, whether their roads are labelled as well.
 LABELLED: dict[str, tuple[str, float, bool]] = {
     "coco": ("coco_cc_by", 1.0, False),
-    "openimages": ("vehicles_openimages_ccby", 4 / 3, True),
+    "openimages": ("vehicles_openimages_ccby", 4 / 3, False),
     "driveai": ("driveai_sample", 1.0, True),
 }
 

@@ -302,7 +302,7 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
     monkeypatch.setattr(train_demo, "run", train)
     assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
     assert labelled == [
-        ("coco", 1.0, False), ("openimages", 1.333, True), ("driveai", 1.0, True),
+        ("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True),
         ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
     ]  # fmt: skip
     credits = (recipe.out / "CREDITS.csv").read_text().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from perception_models.config import SettingsError
+from perception_models.config import SettingsError, load_settings
 from perception_models.export.export import deployable
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.efficientnet import EPSILON, EfficientNetLite0, load_imagenet
 from perception_models.training.build import build_network
+from perception_models.training.checkpoint import load_network
 from perception_models.training.config import TrainConfig, TransferConfig
+
+MODELS = Path(__file__).resolve().parents[2] / "perception_models"
 
 
 def package_state(backbone: EfficientNetLite0) -> dict[str, torch.Tensor]:
@@ -139,3 +143,12 @@ def test_fewer_blocks_at_the_deepest_stage_keep_the_weights_of_the_others(blocks
 def test_impossible_numbers_of_blocks_are_refused(blocks):
     with pytest.raises(ValueError, match="deepest_blocks"):
         EfficientNetLite0(blocks)
+
+
+def test_the_configuration_continues_from_the_checkpoint_in_the_zoo():
+    settings = load_settings(TrainConfig, MODELS / "configs/imagenet.yaml")
+    net, _ = load_network(MODELS / "zoo/checkpoints/imagenet.safetensors")
+    assert net.config == of_size(**settings.network)
+    names = [name for name, _ in net.named_parameters()]
+    for prefix in (part for phase in settings.phases for part in phase.frozen):
+        assert any(name.startswith(prefix) for name in names), prefix
