@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow", reason="needs pyarrow: make setup-fleet")
@@ -299,3 +301,13 @@ def test_two_drivers_and_a_killed_one_give_the_same_store(finished, model, drive
     assert [each.wait(250) for each in pair] == [0, 0]
     storage = open_storage(out)
     assert {table: rows(storage, table) for table in TABLES} == {table: rows(finished, table) for table in TABLES}
+
+
+def test_recordings_are_found_in_natural_order(tmp_path):
+    for number in (1, 2, 10):
+        picture = tmp_path / f"drives/drive_{number}/000.png"
+        picture.parent.mkdir(parents=True)
+        cv2.imwrite(str(picture), np.zeros((4, 4, 3), np.uint8))
+    wanted = ["drive_1", "drive_2", "drive_10"]
+    for source in ("drives", "drives/*"):
+        assert [Path(each.address).name for each in find_recordings([str(tmp_path / source)])] == wanted

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import camera_perception
+from camera_perception.core.natural_order import natural_order
 from camera_perception.io.bag_reader import is_bag
 from camera_perception.io.recording.storage import SUFFIXES, storage_files
 from camera_perception.tools.fleet.store.storage import StoreError, filesystem, is_remote
@@ -112,7 +113,8 @@ def find_recordings(sources: Sequence[str]) -> list[Recording]:
 
 
 def _local(source: str) -> Iterator[Recording]:
-    for path in map(Path, sorted(glob(source)) if has_magic(source) and not Path(source).exists() else [source]):
+    pattern = has_magic(source) and not Path(source).exists()
+    for path in natural_order(map(Path, glob(source) if pattern else [source])):
         for each in _recordings_below(path):
             files = storage_files(each) if is_bag(each) else image_files(each) if each.is_dir() else [each]
             yield Recording(str(each), sum(file.stat().st_size for file in files), fingerprint(files))
@@ -123,7 +125,7 @@ def _recordings_below(path: Path) -> list[Path]:
         return []
     if path.is_file() or (is_bag(path) and (path / "metadata.yaml").is_file()) or image_files(path):
         return [path]
-    children = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    children = natural_order(each for each in path.iterdir() if not each.name.startswith("."))
     return [each for each in children if is_bag(each) or each.suffix.lower() in VIDEO_SUFFIXES or _pictures(each)]
 
 
