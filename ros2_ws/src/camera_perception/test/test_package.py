@@ -33,7 +33,7 @@ def test_a_module_can_be_imported(name):
         pytest.skip(f"{error.name} is not installed")
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("._kernels")])  # that one is compiled
 def test_a_module_does_not_import_ros(name):
     spec = import_module("importlib.util").find_spec(name)
     tree = ast.parse(Path(spec.origin).read_text("utf-8"))
