@@ -53,7 +53,7 @@ class EfficientNetLite0(nn.Module):
 
     The batch norms always use their stored statistics: a batch of a few images tells less than ImageNet.
 
-    deepest  blocks at stride 32, at most 4; each has a fifth of all weights
+    deepest  blocks at stride 32, at most 4; each holds a fifth of the weights of this backbone
     """
 
     def __init__(self, deepest: int = 4) -> None:
