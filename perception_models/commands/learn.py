@@ -120,7 +120,9 @@ def compare_mining(
     start: Annotated[int, typer.Option(help="Frames of the first folder that are known", min=1)] = 150,
     added: Annotated[int, typer.Option(help="Frames to add", min=1)] = 150,
     seeds: Annotated[int, typer.Option(help="Number of seeds; two trainings each", min=1)] = 3,
-    first_seed: Annotated[int, typer.Option(help="Least seed; choose signals by other seeds than you report")] = 0,
+    first_seed: Annotated[
+        int, typer.Option(help="First of the seeds; report others than those you chose the signals by")
+    ] = 0,
     signals: Annotated[
         str, typer.Option(help="Comma-separated: drift (from the known frames), uncertainty, rare, det-seg")
     ] = "drift,uncertainty",
@@ -135,7 +137,8 @@ def compare_mining(
         from perception_models.experiments.mining import compare_mining as run
 
         numbers = tuple(range(first_seed, first_seed + seeds))
-        plan = Plan(tuple(pool), tuple(test), start, added, 3, numbers, tuple(signals.split(",")), workers)
+        chosen_by = tuple(signals.split(","))
+        plan = Plan(tuple(pool), tuple(test), start, added, seeds=numbers, signals=chosen_by, workers=workers)
         typer.echo(table(run(plan, out, words or [], typer.echo)))
 
 

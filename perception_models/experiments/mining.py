@@ -42,6 +42,7 @@ class Plan:
     added       frames that are added for each network after it
     first       factor on the views of the configuration for the first network
     seeds       of choosing and training; one pair of networks each
+    signals     by which frames are mined
     workers     trainings at the same time
     """
 
