@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-VERSION = 1  # of the arguments of the kernels, as in kernels.h
+VERSION = 2  # of the arguments of the kernels, as in kernels.h
 
 
 def _compiled() -> ModuleType | None:

@@ -12,12 +12,13 @@ options  positions: L ints, -1 left and +1 right line of the ego lane, then outw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import LaneLine, LineColor, LineType, Task
 from camera_perception.decode import Part
@@ -56,24 +57,47 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
     rows = (arrays["score"] >= threshold).nonzero()[0]
     if not len(rows):
         return Part(Task.LANES, lanes=())
-    points = letterbox.image_from_input(_near_to_far(arrays["x"][rows], letterbox.input_size[0]))
-    row_scores = arrays["row_score"][rows, ::-1]
-    present = row_scores >= head.options.get("row_threshold", 0.5)
-    present &= inside_image(points, letterbox.image_size)
-    points = points.astype(np.float32)
-    width, weights = letterbox.image_size[1], np.minimum(np.maximum(row_scores, 0), 1)
-    kept = [_smooth(*each, width, head.options) for each in zip(points, weights, present)]
+    compiled = core.kernels is not None and arrays["x"].dtype == arrays["row_score"].dtype == np.float32
+    kept = (_compiled_points if compiled else _points)(arrays, rows, letterbox, head.options)
     lines = _lines(arrays, rows, kept, head.options)
     return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))
 
 
-def _smooth(
-    points: np.ndarray, weights: np.ndarray, present: np.ndarray, width: int, options: Mapping[str, Any]
-) -> np.ndarray:
-    """(P, 2) the rows of one line that are present, as far as they are a smooth line."""
+def _points(arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """(P, 2) float32 source pixels of the smooth part of each of these lines, from the bottom up."""
+    points = letterbox.image_from_input(_near_to_far(arrays["x"][rows], letterbox.input_size[0]))
+    row_scores = arrays["row_score"][rows, ::-1]
+    present = row_scores >= options.get("row_threshold", 0.5)
+    present &= inside_image(points, letterbox.image_size)
+    points = points.astype(np.float32)
+    width, weights = letterbox.image_size[1], np.minimum(np.maximum(row_scores, 0), 1)
+    for line, weight, there in zip(points, weights, present):
+        yield _smooth(line[there], weight[there], width, options)
+
+
+def _compiled_points(
+    arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Mapping[str, Any]
+) -> Iterator[np.ndarray]:
+    x, row_scores = np.ascontiguousarray(arrays["x"]), np.ascontiguousarray(arrays["row_score"])
+    size, max_jump = len(rows) * x.shape[1], options.get("max_jump", MAX_JUMP)
+    points, weights = np.empty((size, 2), np.float32), np.empty(size, np.float32)
+    counts, is_smooth = np.empty(len(rows), np.int64), np.empty(len(rows), bool)
+    own = options.get("row_threshold", 0.5), -1.0 if max_jump is None else max_jump
+    core.kernels.decode_lines(
+        _rows_upwards(x.shape[1], letterbox.input_size[0]), x, row_scores, rows, np.append(letterbox.numbers, own),
+        points, weights, counts, is_smooth,
+    )  # fmt: skip
+    end = 0
+    for count, good in zip(counts.tolist(), is_smooth.tolist()):
+        start, end = end, end + count
+        line = points[start:end]
+        yield line if good else _smooth(line, weights[start:end], letterbox.image_size[1], options)
+
+
+def _smooth(points: np.ndarray, weights: np.ndarray, width: int, options: Mapping[str, Any]) -> np.ndarray:
+    """(P, 2) the points of one line as far as they are a smooth line."""
     max_jump, min_agreeing = options.get("max_jump", MAX_JUMP), options.get("min_agreeing", MIN_AGREEING)
-    line = points[present]
-    return line if max_jump is None else smooth(line, weights[present], width, max_jump, min_agreeing)
+    return points if max_jump is None else smooth(points, weights, width, max_jump, min_agreeing)
 
 
 def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
@@ -87,11 +111,11 @@ def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _rows_upwards(rows: int, height: int) -> np.ndarray:
     """(R,) v of each row in network pixels."""
-    return ((np.arange(rows) + 0.5) * height / rows)[::-1]
+    return np.ascontiguousarray(((np.arange(rows) + 0.5) * height / rows)[::-1])
 
 
 def _lines(
-    arrays: Arrays, rows: np.ndarray, points: Sequence[np.ndarray], options: Mapping[str, Any]
+    arrays: Arrays, rows: np.ndarray, points: Iterable[np.ndarray], options: Mapping[str, Any]
 ) -> Iterator[LaneLine]:
     """Lines for these rows of the network output, with the points of each."""
     types = _most_probable(arrays["type"][rows], options["line_types"])

@@ -89,18 +89,23 @@ def _object_groups(head: HeadSpec) -> np.ndarray:
 
 def calibrated(scores: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
     """(N,) published scores of network scores (N,) of these class indices; unchanged without calibration."""
-    if not head.options.get("calibration") or not len(scores):
+    table = calibration_table(head)
+    if table is None or not len(scores):
         return scores
-    table = _kept(head, "calibration", lambda: _calibration_table(head))
     slope, offset = table[np.minimum(np.maximum(classes, 0), len(table) - 1)].T
     inside = np.minimum(np.maximum(scores, TINY), 1 - TINY).astype(float)
     return np.asarray(1 / (1 + np.exp(-slope * np.log(inside / (1 - inside)) - offset)), np.float32)
 
 
-def _calibration_table(head: HeadSpec) -> np.ndarray:
-    """(C, 2) slope and offset."""
-    pairs = head.options["calibration"]
-    return np.array([pairs.get(name, (1.0, 0.0)) for name in head.classes])
+def calibration_table(head: HeadSpec) -> np.ndarray | None:
+    """(C, 2) slope and offset; None for scores that are published as they are."""
+    table: np.ndarray | None = _kept(head, "calibration", lambda: _calibration_table(head))
+    return table
+
+
+def _calibration_table(head: HeadSpec) -> np.ndarray | None:
+    pairs = head.options.get("calibration")
+    return np.array([pairs.get(name, (1.0, 0.0)) for name in head.classes], float) if pairs else None
 
 
 def reported(

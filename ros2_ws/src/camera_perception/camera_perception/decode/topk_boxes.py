@@ -13,12 +13,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.model_spec import HeadSpec
-from camera_perception.core.types import Task
+from camera_perception.core.types import Detections, Task
 from camera_perception.decode import Part
 from camera_perception.decode.detections import detections_from
 from camera_perception.decode.heads import Shapes, expect, expect_shape
-from camera_perception.decode.scores import check_scores, reported
+from camera_perception.decode.scores import calibration_table, check_scores, minimum_scores, object_groups, reported
 from camera_perception.image.letterbox import Letterbox
 
 WITH_LIGHTS = Task.OBJECTS | Task.TRAFFIC_LIGHTS
@@ -38,16 +39,41 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
+    tasks = WITH_LIGHTS if "light_states" in arrays else Task.OBJECTS
+    if core.kernels is not None and [arrays[role].dtype for role in COMPILED] == [*COMPILED.values()]:
+        return Part(tasks, detections=_decode_compiled(arrays, head, letterbox, threshold))
     rows, scores = reported(arrays["scores"], arrays["classes"], head, threshold)
-    states = arrays.get("light_states")
     classes = arrays["classes"][rows]
-    tasks = Task.OBJECTS if states is None else WITH_LIGHTS
-    lights = None if states is None else _light_states_only(states[rows], classes, head)
+    lights = _light_states(arrays, rows, classes, head)
     found = detections_from(arrays["boxes"][rows], scores, classes, head, letterbox, head.nms_iou, lights)
     return Part(tasks, detections=found)
 
 
-def _light_states_only(states: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.ndarray:
-    """The network outputs states for every row; zero for other classes than the light class."""
+COMPILED = {"boxes": np.dtype(np.float32), "scores": np.dtype(np.float32), "classes": np.dtype(np.int32)}
+
+
+def _decode_compiled(
+    arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float
+) -> Detections:
+    boxes, scores, classes = (np.ascontiguousarray(arrays[role]) for role in COMPILED)
+    in_image, published, rows = np.empty_like(boxes), np.empty_like(scores), np.empty(len(boxes), np.int64)
+    count = core.kernels.decode_boxes(
+        boxes, scores, classes, minimum_scores(head, threshold), object_groups(head), calibration_table(head),
+        letterbox.numbers, -1.0 if head.nms_iou is None else head.nms_iou, in_image, published, rows,
+    )  # fmt: skip
+    rows = rows[:count]
+    classes = classes.take(rows)
+    lights = _light_states(arrays, rows, classes, head)
+    lights[~np.isfinite(lights)] = 0
+    return Detections(in_image[:count], published[:count], classes, lights)
+
+
+def _light_states(
+    arrays: Mapping[str, np.ndarray], rows: np.ndarray, classes: np.ndarray, head: HeadSpec
+) -> np.ndarray:
+    """(N, S) states of these rows, whose classes are (N,); zero for other classes than the light class."""
+    states = arrays.get("light_states")
+    if states is None:
+        return np.zeros((len(rows), 0), np.float32)
     light = head.classes.index(head.options["light_class"])
-    return np.where((classes == light)[:, None], states, 0)
+    return np.where((classes == light)[:, None], states.take(rows, axis=0), np.float32(0))

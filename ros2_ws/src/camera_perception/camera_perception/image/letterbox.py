@@ -51,6 +51,11 @@ class Letterbox:
         return self.width / self.image_size[1], self.height / self.image_size[0]
 
     @property
+    def numbers(self) -> np.ndarray:
+        """(6,) float64 for compiled functions: left, top, scale in x and y, width and height of the image."""
+        return np.array((self.left, self.top, *self.scale, *self.image_size[::-1]), float)
+
+    @property
     def content(self) -> tuple[slice, slice]:
         """Rows and columns of the input that show the image."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)

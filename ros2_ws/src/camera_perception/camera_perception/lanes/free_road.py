@@ -6,11 +6,10 @@ the free space; isolated far columns, between two cars or past a speck of the ma
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import Road
 from camera_perception.geometry.camera import MIN_DESCENT, Camera
 from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, reliable_range
@@ -38,12 +37,23 @@ def locate_road(
         return road
     height = camera.height if image_size is None else image_size[0]
     max_range = min(MAX_RANGE, reliable_range(camera, noise, MAX_RELATIVE_STD))
+    if core.kernels is not None and not camera.has_distortion:
+        return _located_compiled(road, camera, height - 1.0, max_range)
     ends = _project_clipped(_outline_pixels(road.boundary, height - 1.0), camera, max_range)
     near, far = (edge[np.isfinite(edge[:, 0])] for edge in (ends[:BOTTOM_POINTS], ends[BOTTOM_POINTS:]))
     if min(len(near), len(far)) < 2:
         return road
     polygon = np.concatenate((near, far[::-1]))
-    return replace(road, polygon=polygon.astype(np.float32), free_distance_ahead=_free_distance(far, max_range))
+    return Road(road.boundary, polygon.astype(np.float32), _free_distance(far, max_range), road.coverage)
+
+
+def _located_compiled(road: Road, camera: Camera, bottom: float, max_range: float) -> Road:
+    k, polygon = camera.pixel_from_camera, np.empty((len(road.boundary) + BOTTOM_POINTS + 1, 2), np.float32)
+    view = np.array(
+        (*camera.pose.ravel(), k[0, 0], k[1, 1], k[0, 2], k[1, 2], bottom, max_range, MIN_DESCENT, HALF_WIDTH)
+    )
+    count, ahead = core.kernels.free_road(np.ascontiguousarray(road.boundary, np.float32), view, polygon)
+    return Road(road.boundary, polygon[:count], ahead, road.coverage) if count else road
 
 
 def _outline_pixels(boundary: np.ndarray, bottom: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from operator import itemgetter
 import cv2
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import ClassMap, LaneLine, LineColor, LineType, Road
 
 BACKGROUND = "background"
@@ -83,6 +84,12 @@ def resample(line: LaneLine, count: int) -> LaneLine:
 
 def left_to_right(lines: Iterable[LaneLine]) -> tuple[LaneLine, ...]:
     """Sort lines by where they cross the lowest row that any of them reaches."""
+    lines = tuple(lines)
+    if core.kernels is not None and lines:
+        counts, crossings = np.array([len(line.points) for line in lines]), np.empty(len(lines))
+        points = np.concatenate([line.points for line in lines]).astype(np.float32, copy=False)
+        core.kernels.lowest_crossings(points, counts, crossings)
+        return tuple(lines[row] for row in crossings.argsort(kind="stable").tolist())
     polylines = [(line, _downwards(line)) for line in lines]
     bottom = max((points[-1][1] for _, points in polylines), default=0.0)
     return tuple(line for line, _ in sorted(polylines, key=lambda each: _u_at(each[1], bottom)))
@@ -121,12 +128,37 @@ def road_from_drivable(
 
     ignored  (h, w) bool of the map's shape: cells that are neither drivable nor in the way, such as the own bonnet
     """
-    cells = drivable_cells(drivable)
-    free, visible = cells, cells.size
+    cells, visible = drivable.ids.size, drivable.ids.size
     if ignored is not None:
-        free, visible = cells | ignored, max(1, cells.size - int(np.count_nonzero(ignored)))
-    border, coverage = boundary(free, image_size, columns), cv2.countNonZero(cells.view(np.uint8)) / visible
-    return Road(border, np.zeros((0, 2), np.float32), float("nan"), coverage)
+        visible = max(1, cells - int(np.count_nonzero(ignored)))
+    border, count = (_drivable if core.kernels is None else _compiled_drivable)(drivable, image_size, columns, ignored)
+    return Road(border, np.zeros((0, 2), np.float32), float("nan"), count / visible)
+
+
+def _drivable(
+    drivable: ClassMap, image_size: tuple[int, int], columns: int, ignored: np.ndarray | None
+) -> tuple[np.ndarray, int]:
+    """The boundary, and the number of drivable cells."""
+    cells = drivable_cells(drivable)
+    border = boundary(cells if ignored is None else cells | ignored, image_size, columns)
+    return border, cv2.countNonZero(cells.view(np.uint8))
+
+
+def _compiled_drivable(
+    drivable: ClassMap, image_size: tuple[int, int], columns: int, ignored: np.ndarray | None
+) -> tuple[np.ndarray, int]:
+    rows, width = drivable.ids.shape
+    centers, window, u = _strip_geometry(width, min(columns, width), image_size[1])
+    lowest, border = np.empty(len(u), np.int64), np.empty((len(u), 2), np.float32)
+    ids, without = np.ascontiguousarray(drivable.ids), None
+    if ignored is not None:
+        without = np.ascontiguousarray(ignored, bool).view(np.uint8)
+    count = core.kernels.road_boundary(
+        np.empty(width, np.int64), ids, _drivable_ids(drivable.names), without, centers,
+        window.shape[1] // 2, lowest,
+    )  # fmt: skip
+    border[:, 0], border[:, 1] = u, lowest * (image_size[0] / rows)
+    return border, count
 
 
 def boundary(cells: np.ndarray, image_size: tuple[int, int], columns: int = 64) -> np.ndarray:

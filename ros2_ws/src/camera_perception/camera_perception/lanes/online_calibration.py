@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import LaneLine, Status
 from camera_perception.geometry.camera import Camera
 from camera_perception.lanes.roles import LANE_WIDTH
@@ -107,8 +108,7 @@ def measure_calibration(
     """Measure calibration errors with two lane lines (P, 2) in pixels; None unless both are long and straight."""
     if not (_is_long(left, camera) and _is_long(right, camera)):
         return None
-    rays = camera.rays_from_pixels(np.concatenate((left, right)))
-    normals = _line_planes(rays, len(left), max_bend)
+    normals = _line_planes(left, right, camera, max_bend)
     if normals is None:
         return None
     a, b = (normals @ camera.pose[:3, :3].T).tolist()
@@ -130,11 +130,21 @@ def _is_long(points: np.ndarray, camera: Camera) -> bool:
     return len(points) >= 8 and bool(points[:, 1].max() - points[:, 1].min() > 0.1 * camera.height)
 
 
-def _line_planes(rays: np.ndarray, first: int, max_bend: float) -> np.ndarray | None:
-    """(2, 3) normals of the planes spanned by the camera and each line; None when a line is curved or outside the lens.
-
-    rays  (N, 3) of both lines; the first `first` belong to the first line
+def _line_planes(left: np.ndarray, right: np.ndarray, camera: Camera, max_bend: float) -> np.ndarray | None:
+    """(2, 3) normals of the planes spanned by the camera and each line (P, 2); None when a line is curved or outside
+    the lens.
     """
+    if core.kernels is None:
+        return _planes_of_rays(camera.rays_from_pixels(np.concatenate((left, right))), len(left), max_bend)
+    rays = camera.rays_from_pixels(np.concatenate((left, right))) if camera.has_distortion else None
+    normals, k = np.empty((2, 3)), camera.pixel_from_camera
+    lens = np.array((k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
+    lines = (np.ascontiguousarray(line, np.float32) for line in (left, right))
+    return normals if core.kernels.line_planes(*lines, rays, lens, normals) < max_bend**2 else None
+
+
+def _planes_of_rays(rays: np.ndarray, first: int, max_bend: float) -> np.ndarray | None:
+    """The same of rays (N, 3), of which the first `first` belong to the first line."""
     rays = rays / np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
     scatter = np.array([line.T @ line / len(line) for line in (rays[:first], rays[first:])])
     if not np.isfinite(scatter).all():

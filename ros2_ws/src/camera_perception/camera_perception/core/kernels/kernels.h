@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS_VERSION 1 /* as in core/__init__.py; counted up when arguments change */
+#define KERNELS_VERSION 2 /* as in core/__init__.py; counted up when arguments change */
 #define MOST_ARGUMENTS 40
 
 /* The arguments of a call: arrays and numbers, in order. */
@@ -58,3 +58,9 @@ KERNEL(near_sides);
 KERNEL(follow_ground);
 KERNEL(smooth_lines);
 KERNEL(moved_cubics);
+KERNEL(decode_boxes);
+KERNEL(decode_lines);
+KERNEL(lowest_crossings);
+KERNEL(road_boundary);
+KERNEL(free_road);
+KERNEL(line_planes);
