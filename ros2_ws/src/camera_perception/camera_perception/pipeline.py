@@ -45,7 +45,9 @@ from camera_perception.objects.tracker.config import TrackerConfig
 from camera_perception.objects.tracker.tracker import ObjectTracker
 from camera_perception.objects.visibility import without_positions
 
-RESTARTS = int(Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED)  # operations of IntFlag take ten times as long
+# Plain numbers: operations of IntFlag take ten times as long.
+RESTARTS, RESIZED = int(Status.CLOCK_JUMP | Status.RESOLUTION_CHANGED), int(Status.INTRINSICS_RESIZED)
+UNCALIBRATED, FROZEN = int(Status.UNCALIBRATED), int(Status.IMAGE_FROZEN)
 
 
 class Pipeline:
@@ -95,7 +97,7 @@ class Pipeline:
         """
         start = perf_counter_ns()
         observations, flags, preprocess_ms, inference_ms = self._infer(frame)
-        if int(flags) & RESTARTS:
+        if flags & RESTARTS:
             self.reset()
         perception = self._interpret(frame, observations, flags, motion, ranges)
         total_ms = (perf_counter_ns() - start) / 1e6
@@ -130,7 +132,7 @@ class Pipeline:
         self.calibration.reset()
         self._pitch.reset()
 
-    def _infer(self, frame: Frame) -> tuple[Observations, Status, float, float]:
+    def _infer(self, frame: Frame) -> tuple[Observations, int, float, float]:
         """The observations of the network, the health of the image, milliseconds of preprocessing and of inference."""
         slot = self.engine.acquire()
         try:
@@ -150,7 +152,7 @@ class Pipeline:
                 observations = without_ignored(observations, self._region, letterbox.image_size)
         finally:
             self.engine.release(slot)
-        return observations, Status(health.flags | frame.flags), (submitted - started) / 1e6, (done - submitted) / 1e6
+        return observations, int(health.flags) | frame.flags, (submitted - started) / 1e6, (done - submitted) / 1e6
 
     def _decode_thresholds(self) -> dict[str, float]:
         """Minimum score of each head. Objects below theirs start no track, but continue one."""
@@ -167,14 +169,14 @@ class Pipeline:
         self,
         frame: Frame,
         observations: Observations,
-        flags: Status,
+        flags: int,
         motion: EgoMotion | None,
         ranges: RangeSource | None,
     ) -> Perception:
         """Geometry and tracking: from the observations of one image to its perception."""
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
         if mounted is not None and mounted is not self.camera:
-            flags |= Status.INTRINSICS_RESIZED
+            flags |= RESIZED
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
         objects = Objects.of(observations.detections)
@@ -195,7 +197,7 @@ class Pipeline:
             drivable=observations.drivable,
             semantic=observations.semantic,
             scene=observations.scene,
-            status_flags=int(flags),
+            status_flags=flags,
             base_frame=self.base_frame if camera else "",
             ego_lane=ego_lane(lanes, self._lane_tracker.lane_width),
             velocity_over_ground=motion is not None,
@@ -217,17 +219,17 @@ class Pipeline:
         return resized(self.camera, frame.image.shape[1], frame.image.shape[0])
 
     def _metric_camera(
-        self, mounted: Camera | None, observations: Observations, flags: Status, stamp_ns: int
-    ) -> tuple[Camera | None, Status]:
+        self, mounted: Camera | None, observations: Observations, flags: int, stamp_ns: int
+    ) -> tuple[Camera | None, int]:
         """The camera relative to the road in this frame, None when metres cannot be trusted; and all flags."""
         camera = mounted
         if camera is not None:
             estimate = self.calibration.update(observations.lanes, camera, stamp_ns)
-            flags |= estimate.flags
+            flags |= int(estimate.flags)
             camera = self._pitched_camera(camera, stamp_ns) if estimate.metric else None
         if camera is None:
-            flags |= Status.UNCALIBRATED
-        frozen = flags & Status.IMAGE_FROZEN  # it shows where objects were, not where they are
+            flags |= UNCALIBRATED
+        frozen = flags & FROZEN  # it shows where objects were, not where they are
         return None if frozen else camera, flags
 
     def _pitched_camera(self, camera: Camera, stamp_ns: int) -> Camera:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 
 import numpy as np
 
@@ -300,19 +301,26 @@ class Objects(Columns):
             scores=np.ascontiguousarray(detections.scores, np.float32),
             classes=np.ascontiguousarray(detections.classes, np.int32),
             light_states=np.ascontiguousarray(detections.light_states, np.float32),
-            track_ids=np.full(n, NO_TRACK, np.int64),
-            ages=np.zeros(n, np.int32),
-            coasted=np.zeros(n, bool),
-            truncated=np.zeros(n, np.uint8),
-            positions=np.full((n, 3), np.nan, np.float32),
-            position_covs=np.full((n, 2, 2), np.nan, np.float32),
-            position_methods=np.zeros(n, np.uint8),
-            velocities=np.full((n, 2), np.nan, np.float32),
-            velocity_covs=np.full((n, 2, 2), np.nan, np.float32),
-            ground_widths=np.full(n, np.nan, np.float32),
-            cues=np.full((n, 4), np.nan, np.float32),
-            relevances=np.zeros(n, np.uint8),
+            **{name: column.copy() for name, column in _unknown(n)},  # several times faster than np.full
         )
+
+
+@lru_cache(maxsize=256)
+def _unknown(n: int) -> tuple[tuple[str, np.ndarray], ...]:
+    """Names and columns of n objects of which only the box is known, to copy."""
+    bits, numbers = np.zeros(n, np.uint8), np.full((n, 4), np.nan, np.float32)
+    columns = {
+        "track_ids": np.full(n, NO_TRACK, np.int64),
+        "ages": np.zeros(n, np.int32),
+        "coasted": np.zeros(n, bool),
+        **dict.fromkeys(("truncated", "position_methods", "relevances"), bits),
+        "positions": np.full((n, 3), np.nan, np.float32),
+        **dict.fromkeys(("position_covs", "velocity_covs"), numbers.reshape(n, 2, 2)),
+        "velocities": np.full((n, 2), np.nan, np.float32),
+        "ground_widths": np.full(n, np.nan, np.float32),
+        "cues": numbers,
+    }
+    return tuple(columns.items())
 
 
 @dataclass(frozen=True, slots=True)

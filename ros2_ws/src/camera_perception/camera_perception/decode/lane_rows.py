@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from camera_perception.lanes.image_lines import inside_image, left_to_right
 from camera_perception.lanes.smooth import smooth
 
 Arrays = Mapping[str, np.ndarray]
+Label = TypeVar("Label", LineType, LineColor)
 MAX_JUMP, MIN_AGREEING = 5 / 640, 0.6
 
 
@@ -118,23 +120,30 @@ def _lines(
     arrays: Arrays, rows: np.ndarray, points: Iterable[np.ndarray], options: Mapping[str, Any]
 ) -> Iterator[LaneLine]:
     """Lines for these rows of the network output, with the points of each."""
-    types = _most_probable(arrays["type"][rows], options["line_types"])
-    colors = _most_probable(arrays["color"][rows], options["line_colors"])
+    types = _most_probable(arrays["type"][rows], LineType, tuple(options["line_types"]))
+    colors = _most_probable(arrays["color"][rows], LineColor, tuple(options["line_colors"]))
     columns = zip(rows.tolist(), points, arrays["score"][rows].tolist(), types, colors)
     for row, line, score, (line_type, type_score), (color, color_score) in columns:
         yield LaneLine(
             line,
             min(score, 1.0),
             position=int(options["positions"][row]),
-            line_type=LineType[line_type],
+            line_type=line_type,
             type_score=type_score,
-            color=LineColor[color],
+            color=color,
             color_score=color_score,
         )
 
 
-def _most_probable(probabilities: np.ndarray, names: list[str]) -> list[tuple[str, float]]:
-    """The most probable name of each row (L, C), in upper case, and its probability."""
-    best = zip(probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist())
+def _most_probable(probabilities: np.ndarray, kind: type[Label], names: tuple[str, ...]) -> list[tuple[Label, float]]:
+    """The most probable label of each row (L, C), and its probability."""
+    labels, best = _labels(kind, names), probabilities.argmax(axis=1).tolist()
     # argmax of a row with nan is the nan.
-    return [(names[index].upper(), score) if 0 <= score < np.inf else ("UNKNOWN", 0.0) for index, score in best]
+    scores = [row[index] for row, index in zip(probabilities.tolist(), best)]
+    return [(labels[index], score) if 0 <= score < inf else (labels[-1], 0.0) for index, score in zip(best, scores)]
+
+
+@lru_cache(maxsize=16)
+def _labels(kind: type[Label], names: tuple[str, ...]) -> tuple[Label, ...]:
+    """Members by name, and the unknown one."""
+    return tuple(kind[name.upper()] for name in (*names, "unknown"))

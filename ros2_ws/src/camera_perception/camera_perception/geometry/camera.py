@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import cv2
@@ -117,7 +116,9 @@ class Camera:
 
     def _posed(self, pose: np.ndarray) -> Camera:
         """The same intrinsics with a valid pose. Unchecked: it changes every frame, and checks would dominate."""
-        posed = copy(self)
+        posed = object.__new__(Camera)
+        for name in INTRINSICS:
+            object.__setattr__(posed, name, getattr(self, name))
         object.__setattr__(posed, "base_from_camera", pose)
         return posed
 
@@ -188,6 +189,9 @@ class Camera:
             distance = np.where(rays[:, 2] < -MIN_DESCENT, -origin[2] / rays[:, 2], np.nan)
         ground: np.ndarray = origin[:2] + distance[:, None] * rays[:, :2]
         return ground
+
+
+INTRINSICS = tuple(field.name for field in fields(Camera) if field.name != "base_from_camera")
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:

@@ -143,7 +143,7 @@ def _object(
 
 
 def _box(box: Sequence[float]) -> dict[str, float]:
-    x0, y0, x1, y1 = map(float, box)
+    x0, y0, x1, y1 = box
     return {"cx": (x0 + x1) / 2, "cy": (y0 + y1) / 2, "width": x1 - x0, "height": y1 - y0}
 
 
@@ -179,28 +179,32 @@ def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[s
 
 def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
     states = spec.light_states
-    return [
-        {
-            **_box(lights.boxes[row]),
-            "score": float(lights.scores[row]),
-            "track_id": int(lights.track_ids[row]) & 0xFFFFFFFF,
-            "relevance": int(lights.relevances[row]),
-            "elements": _lamps(lights.light_states[row], states),
-        }
-        for row in rows
-    ]
+    columns = (lights.boxes, lights.scores, lights.track_ids, lights.relevances, lights.light_states)
+    return (
+        [
+            {
+                **_box(box),
+                "score": score,
+                "track_id": track_id & 0xFFFFFFFF,
+                "relevance": relevance,
+                "elements": _lamps(scores, states),
+            }
+            for box, score, track_id, relevance, scores in zip(*(each.take(rows, axis=0).tolist() for each in columns))
+        ]
+        if rows
+        else []
+    )
 
 
-def _lamps(scores: np.ndarray, states: Any) -> list[dict[str, Any]]:
+def _lamps(scores: Sequence[float], states: Sequence[str]) -> list[dict[str, Any]]:
     """The lit lamp; empty when no lamp is lit or the state is uncertain."""
-    if not len(scores) or len(scores) != len(states) or not np.isfinite(scores).all():
+    if not scores or len(scores) != len(states) or not all(map(isfinite, scores)):
         return []
-    best = int(np.argmax(scores))
-    if states[best] not in LAMP_COLORS or scores[best] < MIN_LAMP_SCORE:
+    confidence = max(scores)
+    state = states[scores.index(confidence)]
+    if state not in LAMP_COLORS or confidence < MIN_LAMP_SCORE:
         return []
-    confidence = float(scores[best])
-    color = LAMP_COLORS[states[best]]
-    return [{"color": color, "shape": LAMP_UNKNOWN, "status": LAMP_SOLID_ON, "confidence": confidence}]
+    return [{"color": LAMP_COLORS[state], "shape": LAMP_UNKNOWN, "status": LAMP_SOLID_ON, "confidence": confidence}]
 
 
 def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:

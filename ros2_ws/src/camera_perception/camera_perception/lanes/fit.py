@@ -20,6 +20,7 @@ MIN_STD = 0.03  # metres, lower bound due to the width of the paint
 # Prior from typical roads, which dominates few or distant points: standard deviation of c0..c3.
 COEFFICIENT_STD = np.array([10.0, 0.5, 1 / 120, 1.5e-4])
 PRIOR_INFORMATION = np.diag(1 / COEFFICIENT_STD**2)
+PRIOR_DIAGONAL = PRIOR_INFORMATION.diagonal().tolist()
 
 
 def locate_lanes(
@@ -58,12 +59,18 @@ FIT = MAX_RANGE, MAX_RELATIVE_STD, MIN_POINTS, MIN_LENGTH, MIN_STD**2  # what th
 
 
 def _compiled_ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> list[GroundLine | None]:
-    ground, cov = ground_with_covariance(np.concatenate(lines), LINE_PIXEL_STD, camera, noise)
-    points, std = np.empty((len(ground), 2), np.float32), np.empty(len(ground), np.float32)
+    pixels, pose, k = np.concatenate(lines), camera.pose, camera.pixel_from_camera
+    points, std = np.empty((len(pixels), 2), np.float32), np.empty(len(pixels), np.float32)
     polys, ends = np.empty((len(lines), 4), np.float32), np.empty((len(lines), 2))
     counts, used = np.array([len(line) for line in lines]), np.empty(len(lines), np.int64)
-    values = np.array((*FIT, camera.pose[0, 3], *PRIOR_INFORMATION.diagonal()))
-    core.kernels.fit_lines(ground, cov, counts, values, points, std, polys, ends, used)
+    settings = np.array((*FIT, pose[0, 3], *PRIOR_DIAGONAL))
+    found_in = counts, settings, points, std, polys, ends, used
+    if camera.has_distortion or pixels.dtype != np.float32:
+        core.kernels.fit_lines(*ground_with_covariance(pixels, LINE_PIXEL_STD, camera, noise), *found_in)
+    else:
+        numbers = noise.pitch, noise.roll, noise.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2], *LINE_PIXEL_STD[0]
+        lens = np.array((*pose.ravel().tolist(), *numbers))
+        core.kernels.locate_lines(pixels, counts, lens, *found_in[1:])
     found: list[GroundLine | None] = []
     end = 0
     for poly, (x_min, x_max), count in zip(polys, ends.tolist(), used.tolist()):

@@ -20,12 +20,16 @@ def y_at(line: LaneLine, x: float) -> float:
     """y of the line at x, metres in base_link; extrapolated straight before its start. nan without ground."""
     if line.ground is None:
         return float("nan")
-    c0, c1, c2, c3 = line.ground.poly.tolist()
-    start = max(x, min(line.ground.x_min, MAX_START_X))
+    return y_on(line.ground.poly.tolist(), line.ground.x_min, x)
+
+
+def y_on(poly: Sequence[float], x_min: float, x: float) -> float:
+    """y at x of a line with coefficients c0..c3 that begins at x_min."""
+    c0, c1, c2, c3 = poly
+    start = max(x, min(x_min, MAX_START_X))
     value = c0 + start * (c1 + start * (c2 + start * c3))
     slope = c1 + start * (2 * c2 + start * 3 * c3)
-    y: float = value + slope * (x - start)
-    return y
+    return value + slope * (x - start)
 
 
 def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[LaneLine, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.assignment import linear_sum_assignment
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
 from camera_perception.lanes.filter import Track, correct, predict
@@ -56,9 +57,7 @@ class LaneTracker:
     def _match(self, lanes: Sequence[LaneLine]) -> list[Track]:
         """One track per line: the matching one, or a new one."""
         cost = _distances(self._tracks, lanes)
-        pairs = {}
-        if cost.size:
-            pairs = {row: column for row, column in zip(*linear_sum_assignment(cost)) if cost[row, column] < 1.0}
+        pairs = _pairs(cost) if cost.size else {}
         return [self._tracks[pairs[row]] if row in pairs else self._create(line) for row, line in enumerate(lanes)]
 
     def _create(self, line: LaneLine) -> Track:
@@ -76,17 +75,38 @@ class LaneTracker:
 def _distances(tracks: Sequence[Track], lanes: Sequence[LaneLine]) -> np.ndarray:
     """(L, T) mean distances in units of GATE; above 1 where lines do not match."""
     none = np.full(4, np.nan)
-    means = np.array([none if track.mean is None else track.mean for track in tracks]).reshape(-1, 4)
-    polys = np.array([none if line.ground is None else line.ground.poly for line in lanes]).reshape(-1, 4)
-    apart = np.abs((means[None] - polys[:, None]) @ PROBE_TERMS)  # L T probe
+    means = np.array([none if track.mean is None else track.mean for track in tracks], float).reshape(-1, 4)
+    polys = np.array([none if line.ground is None else line.ground.poly for line in lanes], float).reshape(-1, 4)
     ends = [(0.0, 0.0) if line.ground is None else (line.ground.x_min - 4, line.ground.x_max + 4) for line in lanes]
-    near, far = np.array(ends).reshape(-1, 2).T[:, :, None]
-    observed = ((near <= PROBE_X) & (PROBE_X <= far)).astype(float)[:, None]
-    distances: np.ndarray = (apart * observed).sum(axis=2) / np.maximum(observed.sum(axis=2), 1e-9) / GATE[0]
-    incomparable = np.isnan(distances) | (observed.sum(axis=2) == 0)
-    for row, column in np.argwhere(incomparable).tolist():
+    distances = _distances_on_road(means, polys, np.array(ends, float).reshape(-1, 2))
+    for row, column in np.argwhere(np.isnan(distances)).tolist():
         distances[row, column] = _distance_in_image(tracks[column].line.points, lanes[row].points)
     return distances
+
+
+def _distances_on_road(means: np.ndarray, polys: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(L, T) mean distances of cubics (T, 4) and (L, 4) from first to last x (L, 2); nan where there are none."""
+    if core.kernels is not None:
+        found = np.empty((len(polys), len(means)))
+        core.kernels.lane_distances(means, polys, ends, PROBE_X, GATE[0], found)
+        return found
+    apart = np.abs((means[None] - polys[:, None]) @ PROBE_TERMS)  # L T probe
+    near, far = ends.T[:, :, None]
+    observed = ((near <= PROBE_X) & (PROBE_X <= far)).astype(float)[:, None]
+    count = observed.sum(axis=2)
+    distances = (apart * observed).sum(axis=2) / np.maximum(count, 1e-9) / GATE[0]
+    return np.where(count == 0, np.nan, distances)
+
+
+def _pairs(cost: np.ndarray) -> dict[int, int]:
+    """Lines and the tracks that match them, of (L, T) distances."""
+    if core.kernels is None:
+        pairs = zip(*(each.tolist() for each in linear_sum_assignment(cost)))
+    else:
+        track_of = np.empty(len(cost), np.int64)
+        core.kernels.associate(track_of, np.ones(cost.shape[1], bool), cost, cost, 0.0)
+        pairs = zip(range(len(cost)), track_of.tolist())
+    return {row: column for row, column in pairs if column >= 0 and cost[row, column] < 1.0}
 
 
 def _distance_in_image(a: np.ndarray, b: np.ndarray) -> float:

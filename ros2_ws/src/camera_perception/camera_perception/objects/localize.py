@@ -65,9 +65,7 @@ def locate_objects(
 
     image_size  (height, width)
     """
-    valid = valid_boxes(objects.boxes)
-    objects = objects if valid.all() else objects[valid]
-    objects = objects.with_columns(truncated=edges_touched(objects.boxes, image_size, config.edge_margin))
+    objects = _valid_with_edges(objects, image_size, config.edge_margin)
     if camera is None or not len(objects):
         return objects
     standing = riders_on_vehicles(objects, classes)
@@ -94,6 +92,17 @@ def locate_objects(
         ground_widths=visible_widths(objects, position, camera),
         cues=_cues(ground - camera.pose[:2, 3], ground_cov, height_cues, planar),
     )
+
+
+def _valid_with_edges(objects: Objects, image_size: tuple[int, int], margin: float) -> Objects:
+    """The objects with a valid box, and the borders of the image that they touch."""
+    if core.kernels is not None:
+        edges = np.empty(len(objects), np.uint8)
+        if core.kernels.box_edges(objects.boxes, image_size[1], image_size[0], margin, edges):
+            return objects.with_columns(truncated=edges)
+    valid = valid_boxes(objects.boxes)
+    objects = objects if valid.all() else objects[valid]
+    return objects.with_columns(truncated=edges_touched(objects.boxes, image_size, margin))
 
 
 # What the compiled twin reads last, before the least width in pixels.

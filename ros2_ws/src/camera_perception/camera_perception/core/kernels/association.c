@@ -47,13 +47,6 @@ static bool alike(const double *a, const double *b, double a_size, double b_size
 
 static double size_of(const double *box) { return sqrt(most((box[2] - box[0]) * (box[3] - box[1]), 1e-6)); }
 
-/* Corners x0 y0 x1 y1 of the filter of a box: centre u v, width, height, each with its rate. */
-static void corners(const double *filter, double *box) {
-    const double half_width = most(filter[4], 1) / 2, half_height = most(filter[6], 1) / 2;
-    box[0] = filter[0] - half_width, box[1] = filter[2] - half_height;
-    box[2] = filter[0] + half_width, box[3] = filter[2] + half_height;
-}
-
 static void widen(const float *from, double *to, int count) {
     for (int i = 0; i < count; i++) to[i] = from[i];
 }

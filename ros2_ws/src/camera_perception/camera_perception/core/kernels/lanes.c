@@ -1,5 +1,6 @@
 /* Twins of lanes/fit.py and lanes/filter.py: lane lines as cubics on the road. */
 #include "kernels.h"
+#include "projection.h"
 
 typedef struct {
     double max_range, max_relative_std, min_points, min_length, min_variance, camera_x, prior[4];
@@ -98,40 +99,81 @@ static double lateral_std(const double *cov, double slope, double min_variance) 
     return sqrt(most(variance, 0) + min_variance);
 }
 
-/* Points of L lines one after the other, with covariances (N, 2, 2), and how many each has (L,); settings. Written: the
- * usable points of each line and their lateral sigmas (N,), cubics (L, 4), first and last x (L, 2), and how many points
- * each has (L,): 0 for lines that are too short. */
-KERNEL(fit_lines) {
-    TAKE(a, "dN2 dN4 lL dX10 wfN2 wfN wfL4 wdL2 wlL");
-    const double *points = a.at[0], *covs = a.at[1];
-    const int64_t *counts = a.at[2];
-    const Fit *fit = a.at[3];
-    float *found = a.at[4], *found_std = a.at[5], *polys = a.at[6];
-    double *ends = a.at[7], *room = PyMem_Malloc(4 * sizeof(double) * (a.count['N'] + 1));
-    int64_t *used = a.at[8], *rows = (int64_t *)room;
-    if (!room) {
-        give_back(&a);
-        return PyErr_NoMemory();
-    }
+/* Where the fits of lines go: points and their sigmas (N,), cubics (L, 4), first and last x (L, 2), how many points each
+ * line has (L,): 0 for lines that are too short. */
+typedef struct {
+    float *points, *std, *polys;
+    double *ends;
+    int64_t *used;
+} Fitted;
+
+/* Fit lines whose points, with covariances, come one after the other. room: 4 numbers for each of `total` points. */
+static void fit_all(const double *points, const double *covs, Py_ssize_t total, const int64_t *counts, Py_ssize_t lines,
+                    const Fit *fit, double *room, Fitted *to) {
+    int64_t *rows = (int64_t *)room;
+    double *x = room + total, *y = x + total, *std = y + total;
     Py_ssize_t end = 0, written = 0;
-    double *x = room + a.count['N'], *y = x + a.count['N'], *std = y + a.count['N'];
-    for (Py_ssize_t line = 0; line < a.count['L']; line++) {
+    for (Py_ssize_t line = 0; line < lines; line++) {
         const Py_ssize_t begin = end;
-        end = begin + counts[line] < a.count['N'] ? begin + counts[line] : a.count['N'];
+        end = begin + counts[line] < total ? begin + counts[line] : total;
         const Py_ssize_t count = usable(points, covs, begin, end, fit, rows);
-        used[line] = 0;
+        to->used[line] = 0;
         for (Py_ssize_t p = 0; p < count; p++) x[p] = points[2 * rows[p]], y[p] = points[2 * rows[p] + 1];
         if (count < fit->min_points || !(x[count - 1] - x[0] >= fit->min_length)) continue;
         for (Py_ssize_t p = 0; p < count; p++) {
             std[p] = lateral_std(covs + 4 * rows[p], slope_at(x, y, p, count), fit->min_variance);
-            found[2 * (written + p)] = x[p], found[2 * (written + p) + 1] = y[p], found_std[written + p] = std[p];
+            to->points[2 * (written + p)] = x[p], to->points[2 * (written + p) + 1] = y[p];
+            to->std[written + p] = std[p];
         }
         double poly[4], information[16];
         fit_cubic(x, y, std, count, fit->prior, poly, information);
-        for (int i = 0; i < 4; i++) polys[4 * line + i] = poly[i];
-        ends[2 * line] = x[0], ends[2 * line + 1] = x[count - 1];
-        used[line] = count, written += count;
+        for (int i = 0; i < 4; i++) to->polys[4 * line + i] = poly[i];
+        to->ends[2 * line] = x[0], to->ends[2 * line + 1] = x[count - 1];
+        to->used[line] = count, written += count;
     }
+}
+
+/* Points of L lines one after the other, with covariances (N, 2, 2), and how many each has (L,); settings. Written: see
+ * Fitted. */
+KERNEL(fit_lines) {
+    TAKE(a, "dN2 dN4 lL dX10 wfN2 wfN wfL4 wdL2 wlL");
+    double *room = PyMem_Malloc(4 * sizeof *room * (a.count['N'] + 1));
+    if (!room) {
+        give_back(&a);
+        return PyErr_NoMemory();
+    }
+    Fitted to = {a.at[4], a.at[5], a.at[6], a.at[7], a.at[8]};
+    fit_all(a.at[0], a.at[1], a.count['N'], a.at[2], a.count['L'], a.at[3], room, &to);
+    PyMem_Free(room);
+    DONE(a);
+}
+
+/* A camera without distortion, with its ground noise, and the sigma of u v of a line. */
+typedef struct {
+    Ground ground;
+    double focal[2], center[2], std[2];
+} Lens;
+
+/* The same of pixels (N, 2). */
+KERNEL(locate_lines) {
+    TAKE(a, "fN2 lL dX25 dX10 wfN2 wfN wfL4 wdL2 wlL");
+    const Py_ssize_t total = a.count['N'];
+    const float *pixels = a.at[0];
+    const Lens *lens = a.at[2];
+    double *room = PyMem_Malloc(10 * sizeof *room * (total + 1)), *points = room, *covs = room + 2 * total;
+    if (!room) {
+        give_back(&a);
+        return PyErr_NoMemory();
+    }
+    const double area = lens->focal[0] * lens->focal[1];
+    const double straight[4] = {lens->focal[1] / area, 0, 0, lens->focal[0] / area};
+    for (Py_ssize_t n = 0; n < total; n++) {
+        const double ray[3] = {(pixels[2 * n] - lens->center[0]) / lens->focal[0],
+                               (pixels[2 * n + 1] - lens->center[1]) / lens->focal[1], 1};
+        project(&lens->ground, ray, straight, lens->std, points + 2 * n, covs + 4 * n);
+    }
+    Fitted to = {a.at[4], a.at[5], a.at[6], a.at[7], a.at[8]};
+    fit_all(points, covs, total, a.at[1], a.count['L'], a.at[3], covs + 4 * total, &to);
     PyMem_Free(room);
     DONE(a);
 }
@@ -231,5 +273,23 @@ KERNEL(moved_cubics) {
         solve(sums, right, 1);
         for (int i = 0; i < 4; i++) poly[i] = right[i] / pow(range, i);
     }
+    DONE(a);
+}
+
+/* Cubics of tracks (T, 4) and of lines (L, 4), first and last x at which each line is compared (L, 2), metres ahead where
+ * (P,), unit of distances; mean distances (L, T) are written, nan where they cannot be compared. */
+KERNEL(lane_distances) {
+    TAKE(a, "dT4 dL4 dL2 dP s wdLT");
+    const double *tracks = a.at[0], *lines = a.at[1], *ends = a.at[2], *ahead = a.at[3];
+    double *found = a.at[5];
+    for (Py_ssize_t line = 0; line < a.count['L']; line++, lines += 4, ends += 2)
+        for (Py_ssize_t t = 0; t < a.count['T']; t++, found++) {
+            double apart = 0, difference[4];
+            Py_ssize_t points = 0;
+            for (int i = 0; i < 4; i++) difference[i] = tracks[4 * t + i] - lines[i];
+            for (Py_ssize_t p = 0; p < a.count['P']; p++)
+                if (ends[0] <= ahead[p] && ahead[p] <= ends[1]) apart += fabs(value_at(difference, ahead[p])), points++;
+            *found = points ? apart / points / a.number[4] : NAN;
+        }
     DONE(a);
 }

@@ -113,6 +113,24 @@ static float visible_width(const Lens *lens, Py_ssize_t n, const float *box, int
     return 2 * tan(angle / 2) * hypot(at[0] - pose[3], at[1] - pose[7]);
 }
 
+/* Boxes (N, 4) in an image of a width and height, margin of its borders in pixels; the Edge bits of each are written
+ * (N,). Returns whether all boxes are finite and have an area. As valid_boxes and edges_touched. */
+KERNEL(box_edges) {
+    TAKE(a, "fN4 s s s wBN");
+    const double right = a.number[1] - a.number[3], bottom = a.number[2] - a.number[3];
+    const float *box = a.at[0], margin = a.number[3];
+    uint8_t *edges = a.at[4];
+    bool valid = true;
+    for (Py_ssize_t n = 0; n < a.count['N']; n++, box += 4) {
+        edges[n] = LEFT * (box[0] <= margin) | TOP * (box[1] <= margin) | RIGHT * (box[2] >= right) |
+                   BOTTOM * (box[3] >= bottom);
+        valid &= box[2] > box[0] && box[3] > box[1] && isfinite(box[0]) && isfinite(box[1]) && isfinite(box[2]) &&
+                 isfinite(box[3]);
+    }
+    give_back(&a);
+    return PyBool_FromLong(valid);
+}
+
 /* Boxes (N, 4), those of what stands on the road, edges that they touch, sigma of the contact, height and its sigma
  * (N, 2), whether they hang above the road, rays (M, 3) and Jacobians (M, 4) or None, settings. Written: positions (N, 3),
  * covariances (N, 4), methods, visible widths, cues (N, 4). */

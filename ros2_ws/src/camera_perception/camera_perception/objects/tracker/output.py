@@ -9,7 +9,7 @@ from camera_perception.core.types import Detections, Objects
 from camera_perception.geometry.kalman import inverse
 from camera_perception.objects.tracker.config import TrackerConfig
 from camera_perception.objects.tracker.light_states import published_light_scores
-from camera_perception.objects.tracker.tracks import Tracks
+from camera_perception.objects.tracker.tracks import Tracks, corners
 
 
 def with_track_state(
@@ -91,14 +91,14 @@ def _zero_mean_density(values: np.ndarray, covs: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-distance / 2) / np.sqrt(determinant))
 
 
-def coasted_objects(tracks: Tracks, stamp_ns: int, config: TrackerConfig) -> Objects:
-    """Predicted boxes of lost tracks as objects, with fading scores; with_track_state adds ids and positions."""
-    faded = tracks.scores * np.exp(-(stamp_ns - tracks.last_update_ns) / 1e9 / config.max_coast)
+def coasted_objects(tracks: Tracks, rows: np.ndarray, stamp_ns: int, config: TrackerConfig) -> Objects:
+    """Predicted boxes of lost tracks (R,) as objects, with fading scores; with_track_state adds the rest."""
+    faded = tracks.scores[rows] * np.exp(-(stamp_ns - tracks.last_update_ns[rows]) / 1e9 / config.max_coast)
     predicted = Detections(
-        tracks.boxes.astype(np.float32),
+        corners(tracks.box[rows]).astype(np.float32),
         faded.astype(np.float32),
-        tracks.classes.astype(np.int32),
-        tracks.light_scores.astype(np.float32),
+        np.zeros(len(rows), np.int32),
+        np.zeros((len(rows), tracks.light_scores.shape[1]), np.float32),
     )
-    coasted, widths = np.ones(len(tracks), bool), tracks.ground_widths
-    return Objects.of(predicted).with_columns(coasted=coasted, truncated=tracks.truncated, ground_widths=widths)
+    coasted, truncated, widths = np.ones(len(rows), bool), tracks.truncated[rows], tracks.ground_widths[rows]
+    return Objects.of(predicted).with_columns(coasted=coasted, truncated=truncated, ground_widths=widths)

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import EgoMotion, Objects
 from camera_perception.geometry.camera import Camera
 from camera_perception.objects.config import DEFAULT_LOCALIZATION, LocalizationConfig
 from camera_perception.objects.localize import tracking_height_priors
 from camera_perception.objects.tracker.association import DUPLICATE, associate, compatible_classes
 from camera_perception.objects.tracker.config import DEFAULT_TRACKER, VULNERABLE_ROAD_USERS, TrackerConfig
+from camera_perception.objects.tracker.duplicates import SETTINGS as DUPLICATES
 from camera_perception.objects.tracker.duplicates import find_duplicates
 from camera_perception.objects.tracker.filter import predict, update_positions, update_tracks
 from camera_perception.objects.tracker.output import coasted_objects, with_track_state
 from camera_perception.objects.tracker.tracks import Tracks
 from camera_perception.objects.visibility import drop_invisible_positions
+
+# What the compiled twins read, in this order.
+ACCELERATION = "accel_std", "pedestrian_accel_std", "relative_accel_std", "full_accel_speed", "min_accel_factor"
+LIFETIMES = (
+    "max_age", "max_age_3d", "tentative_lifetime", "min_hits", "max_coast", "full_accel_speed", "max_position_std",
+    "max_position_std_stationary",
+)  # fmt: skip
 
 
 class ObjectTracker:
@@ -38,7 +47,8 @@ class ObjectTracker:
         self.config = config
         self._localization = localization
         self._classes = classes
-        self._high_scores = self._per_class(high_score)
+        self._asked, self._high_scores = high_score, self._per_class(high_score)
+        self._distinct_scores = self._distinct_score(np.arange(len(self._high_scores))).astype(float)
         self._compatible = compatible_classes(classes or ("",))
         self._may_be_duplicates = compatible_classes(classes or ("",), DUPLICATE)
         self._is_pedestrian = np.array([name in VULNERABLE_ROAD_USERS for name in classes] or [False])
@@ -57,13 +67,16 @@ class ObjectTracker:
         self._next_id = max(self._next_id, other._next_id)
 
     def set_high_score(self, score: float | np.ndarray) -> None:
-        """Change high_score. Where it rises, tracks whose last detection scored less end."""
-        scores = self._per_class(score)
+        """Change high_score. Where it rises, tracks whose last detection scored less end. Arrays must not change."""
+        if score is self._asked:  # as in most frames
+            return
+        self._asked, scores = score, self._per_class(score)
         if self._tracks is not None and (scores > self._high_scores).any():
             classes = self._tracks.classes
             risen = scores[classes] > self._high_scores[classes]
             self._tracks = self._tracks[~risen | (self._tracks.scores >= scores[classes])]
         self._high_scores = scores
+        self._distinct_scores = self._distinct_score(np.arange(len(scores))).astype(float)
 
     def _per_class(self, score: float | np.ndarray) -> np.ndarray:
         """(C,) float32; one entry where no classes are known."""
@@ -105,13 +118,12 @@ class ObjectTracker:
         if len(new):
             row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
             tracks = Tracks.concatenate((tracks, self._create(objects[new], stamp_ns, motion, camera)))
-        coasting = self._coasting_rows(tracks, stamp_ns, image_size)
-        alive = self._alive(tracks, stamp_ns, motion is not None)
+        alive, coasting = self._kept(tracks, stamp_ns, motion is not None, image_size)
         self._tracks = tracks if alive.all() else tracks[alive]
         tracked = row_of >= 0
         found = objects if tracked.all() else objects[tracked]
         if len(coasting):
-            found = Objects.concatenate((found, coasted_objects(tracks[coasting], stamp_ns, self.config)))
+            found = Objects.concatenate((found, coasted_objects(tracks, coasting, stamp_ns, self.config)))
         rows = np.concatenate((row_of[tracked], coasting))
         found = with_track_state(found, rows, tracks, stamp_ns, self.config, motion is not None)
         return drop_invisible_positions(found, camera, self._localization)
@@ -133,7 +145,12 @@ class ObjectTracker:
 
     def _accel_std(self, tracks: Tracks, motion: EgoMotion | None) -> np.ndarray:
         """(T,) process noise. Stationary objects tend to stay stationary."""
-        config, speed = self.config, np.hypot(*tracks.state[:, 2:4].T)
+        config = self.config
+        if core.kernels is not None:
+            found, values = np.empty(len(tracks)), core.settings(config, *ACCELERATION)
+            core.kernels.accel_std(tracks.state, tracks.votes, self._is_pedestrian, values, motion is not None, found)
+            return found
+        speed = np.hypot(*tracks.state[:, 2:4].T)
         pedestrian = self._is_pedestrian[tracks.classes]
         accel_std = np.where(pedestrian, config.pedestrian_accel_std, config.accel_std)
         accel_std *= np.minimum(np.maximum(speed / config.full_accel_speed, config.min_accel_factor), 1.0)
@@ -152,6 +169,16 @@ class ObjectTracker:
 
     def _without_duplicate_tracks(self, tracks: Tracks) -> Tracks:
         """Without young tracks that follow the object of an older one."""
+        if not len(tracks):
+            return tracks
+        if core.kernels is not None:
+            gone = np.empty(len(tracks), bool)
+            found = core.kernels.duplicate_tracks(
+                tracks.box, tracks.votes, tracks.hits, tracks.last_update_ns, tracks.scores, (-tracks.hits).argsort(),
+                self._distinct_scores, self._may_be_duplicates, core.settings(self.config, *DUPLICATES),
+                self.config.merge_hits, gone,
+            )  # fmt: skip
+            return tracks[~gone] if found else tracks
         young = tracks.hits < self.config.merge_hits
         if not young.any():
             return tracks
@@ -202,6 +229,20 @@ class ObjectTracker:
         pedestrian = self._is_pedestrian[np.clip(classes, 0, len(self._is_pedestrian) - 1)]
         oncoming = np.hypot(config.speed_prior_std, self._ego_speed)  # other cars are as fast as we are
         return np.where(pedestrian, config.pedestrian_speed_prior_std, oncoming)
+
+    def _kept(
+        self, tracks: Tracks, stamp_ns: int, motion_known: bool, image_size: tuple[int, int] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) bool, tracks that are kept after this frame, and the rows of coasting ones."""
+        if core.kernels is None:
+            return self._alive(tracks, stamp_ns, motion_known), self._coasting_rows(tracks, stamp_ns, image_size)
+        alive, coasting = np.empty((2, len(tracks)), bool)
+        values = np.concatenate((core.settings(self.config, *LIFETIMES), image_size or (-1.0, -1.0)))
+        core.kernels.kept_tracks(
+            tracks.last_update_ns, tracks.hits, tracks.state, tracks.state_cov, tracks.box,
+            np.array([stamp_ns], np.int64), values, motion_known, alive, coasting,
+        )  # fmt: skip
+        return alive, coasting.nonzero()[0]
 
     def _alive(self, tracks: Tracks, stamp_ns: int, motion_known: bool) -> np.ndarray:
         """(T,) bool: tracks that are kept after this frame."""

@@ -60,8 +60,7 @@ class Tracks(Columns):
     @property
     def boxes(self) -> np.ndarray:
         """(T, 4) x0 y0 x1 y1 of the filter."""
-        center, half = self.box[:, :2, 0], np.maximum(self.box[:, 2:, 0], 1.0) / 2
-        return np.concatenate((center - half, center + half), axis=1)
+        return corners(self.box)
 
     @property
     def classes(self) -> np.ndarray:
@@ -123,6 +122,12 @@ def _initial_box_cov(size: np.ndarray, config: TrackerConfig) -> np.ndarray:
     cov[:, :, 0, 0] = np.tile(config.box_std_ratio * size + config.box_std_pixels, 2) ** 2
     cov[:, :, 1, 1] = (np.array([center, center, growth, growth]) * size.mean(axis=1)[:, None]) ** 2
     return cov
+
+
+def corners(box: np.ndarray) -> np.ndarray:
+    """(N, 4, 2) filters of boxes -> (N, 4) x0 y0 x1 y1."""
+    center, half = box[:, :2, 0], np.maximum(box[:, 2:, 0], 1.0) / 2
+    return np.concatenate((center - half, center + half), axis=1)
 
 
 def center_and_size(boxes: np.ndarray) -> np.ndarray:
