@@ -10,6 +10,29 @@ from math import inf
 
 import numpy as np
 
+from camera_perception import core
+
+INFEASIBLE = 1e6  # cost of pairs that must not match
+
+
+def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns that belong together at minimum total cost; costs of INFEASIBLE and above never match."""
+    if core.kernels is not None:
+        column_of = np.empty(len(cost), np.int64)
+        core.kernels.associate(column_of, np.ones(cost.shape[1], bool), cost, cost, 0.0)
+        rows = (column_of >= 0).nonzero()[0]
+        return rows, column_of[rows]
+    cost = np.minimum(cost, INFEASIBLE)
+    feasible = cost < INFEASIBLE
+    rows, columns = np.flatnonzero(feasible.any(axis=1)), np.flatnonzero(feasible.any(axis=0))
+    found = unique_assignment(cost[rows[:, None], columns])
+    if found is not None:
+        rows, columns = rows[found[0]], columns[found[1]]
+    else:  # the whole matrix, since the order of all rows and columns breaks ties
+        rows, columns = linear_sum_assignment(cost)
+    good = cost[rows, columns] < INFEASIBLE
+    return rows[good], columns[good]
+
 
 def linear_sum_assignment(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N, M) finite costs -> min(N, M) rows, ascending, and the column of each."""

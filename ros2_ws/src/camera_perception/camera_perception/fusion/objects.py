@@ -14,6 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from camera_perception.core.assignment import INFEASIBLE, match
 from camera_perception.core.types import EgoMotion
 from camera_perception.fusion.motion import predict
 from camera_perception.fusion.types import (
@@ -34,7 +35,7 @@ from camera_perception.fusion.types import (
     FusedObjects,
 )
 from camera_perception.geometry.kalman import inverse
-from camera_perception.objects.tracker.association import INFEASIBLE, compatible_classes, mahalanobis, match
+from camera_perception.objects.tracker.association import compatible_classes, mahalanobis
 
 GATE = 9.2  # squared Mahalanobis distance of 99 % in two dimensions
 MIN_STD = 0.1  # metres, lower bound of position sigmas

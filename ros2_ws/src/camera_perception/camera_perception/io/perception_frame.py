@@ -252,13 +252,13 @@ def _road(road: Road | None, packed: bool = False) -> dict[str, Any]:
         "u": boundary[:, 0],
         "v": boundary[:, 1],
         "has_ground": len(polygon) > 0,
-        "ground": _on_road(polygon) if packed else [{"x": x, "y": y, "z": 0.0} for x, y in polygon.tolist()],
+        "ground": on_road(polygon) if packed else [{"x": x, "y": y, "z": 0.0} for x, y in polygon.tolist()],
         "free_distance_ahead": road.free_distance_ahead if road else NAN,
         "coverage": road.coverage if road else NAN,
     }
 
 
-def _on_road(polygon: np.ndarray) -> np.ndarray:
+def on_road(polygon: np.ndarray) -> np.ndarray:
     """(M, 2) -> (M, 3) float32 x y z."""
     points = np.zeros((len(polygon), 3), np.float32)
     points[:, :2] = polygon

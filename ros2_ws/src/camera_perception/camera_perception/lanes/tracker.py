@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from camera_perception import core
-from camera_perception.core.assignment import linear_sum_assignment
+from camera_perception.core.assignment import match
 from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
 from camera_perception.lanes.filter import Track, correct, predict
 from camera_perception.lanes.fit import powers
@@ -57,7 +57,9 @@ class LaneTracker:
     def _match(self, lanes: Sequence[LaneLine]) -> list[Track]:
         """One track per line: the matching one, or a new one."""
         cost = _distances(self._tracks, lanes)
-        pairs = _pairs(cost) if cost.size else {}
+        pairs = {
+            row: column for row, column in zip(*(each.tolist() for each in match(cost))) if cost[row, column] < 1.0
+        }
         return [self._tracks[pairs[row]] if row in pairs else self._create(line) for row, line in enumerate(lanes)]
 
     def _create(self, line: LaneLine) -> Track:
@@ -96,17 +98,6 @@ def _distances_on_road(means: np.ndarray, polys: np.ndarray, ends: np.ndarray) -
     count = observed.sum(axis=2)
     distances = (apart * observed).sum(axis=2) / np.maximum(count, 1e-9) / GATE[0]
     return np.where(count == 0, np.nan, distances)
-
-
-def _pairs(cost: np.ndarray) -> dict[int, int]:
-    """Lines and the tracks that match them, of (L, T) distances."""
-    if core.kernels is None:
-        pairs = zip(*(each.tolist() for each in linear_sum_assignment(cost)))
-    else:
-        track_of = np.empty(len(cost), np.int64)
-        core.kernels.associate(track_of, np.ones(cost.shape[1], bool), cost, cost, 0.0)
-        pairs = zip(range(len(cost)), track_of.tolist())
-    return {row: column for row, column in pairs if column >= 0 and cost[row, column] < 1.0}
 
 
 def _distance_in_image(a: np.ndarray, b: np.ndarray) -> float:

@@ -12,15 +12,16 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
 from camera_perception.core.types import Objects
+from camera_perception.draw.scene import Surroundings
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.io.cdr import serialize
 from camera_perception.io.perception_frame import perception_fields
-from camera_perception.io.ros_types import PERCEPTION_FRAME
+from camera_perception.io.ros_types import FUSED_PERCEPTION, PERCEPTION_FRAME
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.objects.localize import locate_objects
 from camera_perception.tools.bench import synthetic_inputs
 from camera_perception.tools.bench.components import Component, spec
-from camera_perception_msgs.msg import PerceptionFrame
+from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
@@ -67,7 +68,8 @@ class Rig:
         self.frames, self._ticks = frames(), count(1)
         self.merger = Merger([CameraState(f"camera{number}") for number in range(CAMERAS)], "base_link", 0.5)
 
-    def tick(self) -> object:
+    def tick(self) -> bytes:
+        """The bytes of the next fused message."""
         now = next(self._ticks) * PERIOD_NS
         self.merger.odometry.add(now, now * 1e-8, 0.0, 0.0)
         header = Header(stamp=time_from_ns(now - 20_000_000))
@@ -75,7 +77,10 @@ class Rig:
             new = copy(frame)
             new.header = header
             camera.take(new)
-        return self.merger.merge(now)
+        return serialize(FUSED_PERCEPTION, self.merger.fields(now))
+
+    def surroundings(self) -> Surroundings:
+        return surroundings_from_fused(deserialize_message(self.tick(), FusedPerception), self.merger.roads)
 
 
 def serialising(objects: int = OBJECTS) -> Component:
@@ -91,12 +96,10 @@ def fusing() -> Component:
 
 
 def grid() -> Component:
-    rig = Rig()
-    fused, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
+    fused, header = Rig().surroundings(), Header()
     return Component("occupancy grid of a rig, 200x120 cells", lambda: occupancy_message(fused, header))
 
 
 def marking() -> Component:
-    rig = Rig()
-    fused, header = surroundings_from_fused(rig.tick(), rig.merger.roads), Header()
+    fused, header = Rig().surroundings(), Header()
     return Component(f"markers of {len(fused)} objects, road and lines", lambda: markers(fused, header))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from camera_perception_msgs.msg import CameraHealth, PerceptionFrame
+from camera_perception_msgs.msg import PerceptionFrame
 from camera_perception_ros.conversions.clock import age_ms
 from camera_perception_ros.conversions.messages import stamp_ns
 
@@ -50,15 +51,24 @@ class CameraState:
         """Whether the latest frame is too old or from the future (after a clock jump), or missing."""
         return self.frame is None or abs(now_ns - stamp_ns(self.frame.header.stamp)) > 1e9 * max_age
 
-    def health(self, now_ns: int, max_age: float) -> CameraHealth:
-        """The entry for this camera in FusedPerception; max_age in seconds."""
+    def health(self, now_ns: int, max_age: float) -> dict[str, Any]:
+        """The fields of CameraHealth for this camera; max_age in seconds."""
         stale, frame = self.stale(now_ns, max_age), self.frame
-        health = CameraHealth(camera_name=self.name, stale=stale, age_ms=self.age_ms(now_ns), rate=self.rate)
-        health.frames_received, health.frames_dropped = self.received, self.dropped
-        health.status = PerceptionFrame.INVALID
-        if frame is not None:
-            health.frame_id, health.stamp = frame.header.frame_id, frame.header.stamp
-            health.status_flags = frame.status_flags
-            health.status = PerceptionFrame.INVALID if stale else frame.status
-            health.tasks_valid = 0 if stale else frame.tasks_valid
-        return health
+        known = {
+            "camera_name": self.name,
+            "stale": stale,
+            "age_ms": self.age_ms(now_ns),
+            "rate": self.rate,
+            "frames_received": self.received,
+            "frames_dropped": self.dropped,
+            "status": PerceptionFrame.INVALID,
+        }
+        if frame is None:
+            return known
+        return known | {
+            "frame_id": frame.header.frame_id,
+            "stamp": {"sec": frame.header.stamp.sec, "nanosec": frame.header.stamp.nanosec},
+            "status_flags": frame.status_flags,
+            "status": PerceptionFrame.INVALID if stale else frame.status,
+            "tasks_valid": 0 if stale else frame.tasks_valid,
+        }

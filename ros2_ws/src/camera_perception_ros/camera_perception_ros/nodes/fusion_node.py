@@ -11,7 +11,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import FUSED_PERCEPTION
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
 from camera_perception_ros.camera import diagnostics
 from camera_perception_ros.camera.diagnostics import ERROR, OK, WARN, array_of, status
@@ -67,12 +70,14 @@ class ActiveFusion:
 
     def _fuse(self) -> None:
         started = time.perf_counter_ns()
-        message = self.merger.merge(self._node.get_clock().now().nanoseconds)
-        message.seq, self._sequence = self._sequence, self._sequence + 1
-        message.fuse_ms = (time.perf_counter_ns() - started) / 1e6
-        self._configured.publisher.publish(message)
+        fields = self.merger.fields(self._node.get_clock().now().nanoseconds)
+        fields["seq"], self._sequence = self._sequence, self._sequence + 1
+        fields["fuse_ms"] = (time.perf_counter_ns() - started) / 1e6
+        data = serialize(FUSED_PERCEPTION, fields)
+        self._configured.publisher.publish(data)
         outputs = self._configured.outputs
-        if message.seq % self._views_every == 0 and outputs.wanted():
+        if fields["seq"] % self._views_every == 0 and outputs.wanted():
+            message = deserialize_message(data, FusedPerception)
             surroundings = surroundings_from_fused(message, self.merger.roads)
             outputs.publish(surroundings, message.header, message.traffic_lights)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from camera_perception import core
-from camera_perception.core.assignment import linear_sum_assignment, unique_assignment
+from camera_perception.core.assignment import INFEASIBLE, match
 from camera_perception.core.boxes import iou_matrix
 from camera_perception.core.types import Edge, Objects
 from camera_perception.objects.tracker.config import TrackerConfig
@@ -16,7 +16,6 @@ from camera_perception.objects.tracker.tracks import Tracks
 
 # Plain numbers: with members of an enum, numpy takes ten times as long.
 LEFT, RIGHT, SIDES = int(Edge.LEFT), int(Edge.RIGHT), int(Edge.LEFT | Edge.RIGHT)
-INFEASIBLE = 1e6  # cost of pairs that must not match
 # Networks confuse classes of one group, and no others.
 CONFUSABLE = (
     {"car", "truck", "bus", "train", "van"},
@@ -39,20 +38,6 @@ def mahalanobis(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarr
     xx, xy, yy = (a_cov[:, i, j, None] + b_cov[None, :, i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((yy * x * x - 2 * xy * x * y + xx * y * y) / (xx * yy - xy * xy))
-
-
-def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns that belong together at minimum total cost; costs of INFEASIBLE and above never match."""
-    cost = np.minimum(cost, INFEASIBLE)
-    feasible = cost < INFEASIBLE
-    rows, columns = np.flatnonzero(feasible.any(axis=1)), np.flatnonzero(feasible.any(axis=0))
-    found = unique_assignment(cost[rows[:, None], columns])
-    if found is not None:
-        rows, columns = rows[found[0]], columns[found[1]]
-    else:  # the whole matrix, since the order of all rows and columns breaks ties
-        rows, columns = linear_sum_assignment(cost)
-    good = cost[rows, columns] < INFEASIBLE
-    return rows[good], columns[good]
 
 
 def associate(
