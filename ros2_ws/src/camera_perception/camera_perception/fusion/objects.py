@@ -14,6 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.assignment import INFEASIBLE, match
 from camera_perception.core.types import EgoMotion
 from camera_perception.fusion.motion import predict
@@ -66,6 +67,10 @@ def all_but(count: int, rows: np.ndarray) -> np.ndarray:
 def squared_distances(a: FusedObjects, b: FusedObjects) -> np.ndarray:
     """(N, M) squared Mahalanobis distances, including the distance of contact points on different sides."""
     bodies = _contact_covs(a.classes)
+    if core.kernels is not None:
+        found, classes = np.empty((len(a), len(b))), (np.ascontiguousarray(each.counts[:, CLASS]) for each in (a, b))
+        core.kernels.squared_distances(a.numbers, next(classes), b.numbers, next(classes), bodies, found)
+        return found
     covs = (each.position_covs + bodies[each.counts[:, CLASS]] for each in (a, b))
     return mahalanobis(a.positions, next(covs), b.positions, next(covs))
 
@@ -135,6 +140,11 @@ EQUAL_WEIGHT_BIAS = 1 + 0.01 * np.abs(WEIGHTS[..., 0] - 0.5)  # prefer equal wei
 
 def intersection(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Covariance intersection of N pairs of estimates (N, 2), (N, 2, 2) with unknown correlation; minimum trace."""
+    if core.kernels is not None:
+        mean, cov = np.empty(a.shape), np.empty(a_cov.shape)
+        pairs = (np.ascontiguousarray(each, float) for each in (a, a_cov, b, b_cov))
+        core.kernels.intersection(*pairs, MIN_STD**2, WEIGHTS.ravel(), EQUAL_WEIGHT_BIAS.ravel(), mean, cov)
+        return mean, cov
     infos = inverse(np.stack((a_cov, b_cov)) + MIN_COV)
     a_info, b_info = infos.reshape(2, -1, 4)
     mixed_info = WEIGHTS * a_info + (1 - WEIGHTS) * b_info

@@ -64,6 +64,8 @@ KERNEL(lowest_crossings);
 KERNEL(road_boundary);
 KERNEL(free_road);
 KERNEL(line_planes);
+KERNEL(squared_distances);
+KERNEL(intersection);
 KERNEL(locate_lines);
 KERNEL(box_edges);
 KERNEL(accel_std);
