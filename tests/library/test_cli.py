@@ -13,6 +13,7 @@ from tiny_models import reference_outputs, tiny_graph, tiny_images, tiny_json, w
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from camera_perception import core
 from camera_perception.core.text_table import text_table
 from camera_perception.engines.reference import write_reference
 from camera_perception.io.bag_writer import BagWriter
@@ -173,6 +174,14 @@ def test_doctor_checks_this_machine():
 def test_doctors_exit_code_follows_the_worst_result(monkeypatch, levels, code):
     monkeypatch.setattr(doctor, "examine", lambda: [Diagnostic("topic", level, "do this") for level in levels])
     assert run("doctor").exit_code == code
+
+
+@pytest.mark.parametrize(("reason", "level"), [("", OK), ("not built: install a C compiler", WARN)])
+def test_doctor_says_whether_the_compiled_part_is_in_use(monkeypatch, reason, level):
+    monkeypatch.setattr(core, "why_no_kernels", reason)
+    found = next(each for each in doctor.library() if each.topic == "compiled part")
+    assert found.level == level
+    assert reason in found.text
 
 
 def test_doctor_reports_that_no_engine_is_usable(monkeypatch):

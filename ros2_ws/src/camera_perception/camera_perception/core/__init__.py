@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 VERSION = 2  # of the arguments of the kernels, as in kernels.h
 
 
-def _compiled() -> ModuleType | None:
+def _compiled() -> tuple[ModuleType | None, str]:
+    """The kernels, or None and why."""
     if os.environ.get("CAMERA_PERCEPTION_COMPILED") == "0":
-        return None
+        return None, "switched off by CAMERA_PERCEPTION_COMPILED=0"
     try:
         from camera_perception.core import _kernels
     except ImportError:
-        return None
-    return _kernels if _kernels.VERSION == VERSION else None  # else built from other sources
+        return None, "not built: install a C compiler, then build or install camera_perception again"
+    if _kernels.VERSION != VERSION:
+        return None, "built from other sources: build or install camera_perception again"
+    return _kernels, ""
 
 
-kernels: Any = _compiled()
+kernels: Any
+kernels, why_no_kernels = _compiled()
 
 
 @lru_cache(maxsize=64)

@@ -309,7 +309,7 @@ class Objects(Columns):
 def _unknown(n: int) -> tuple[tuple[str, np.ndarray], ...]:
     """Names and columns of n objects of which only the box is known, to copy."""
     bits, numbers = np.zeros(n, np.uint8), np.full((n, 4), np.nan, np.float32)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "track_ids": np.full(n, NO_TRACK, np.int64),
         "ages": np.zeros(n, np.int32),
         "coasted": np.zeros(n, bool),

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import typer
 
-from camera_perception import __version__
+from camera_perception import __version__, core
 from camera_perception.core.shared_memory import SHM, files_of, sweep
 from camera_perception.core.text_table import text_table
 from camera_perception.engines import BACKENDS, backend_module
@@ -81,6 +81,9 @@ def library() -> Iterator[Diagnostic]:
     """Python, the library and its required packages."""
     versions = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "opencv-python") if _version(name))
     yield Diagnostic("library", OK, f"camera_perception {__version__}, Python {platform.python_version()}, {versions}")
+    reason = core.why_no_kernels
+    text = f"not in use, frames take longer: {reason}" if reason else "in use"
+    yield Diagnostic("compiled part", WARN if reason else OK, text)
     try:
         import cv2  # noqa: F401
     except ImportError as error:
