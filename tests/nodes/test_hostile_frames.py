@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point32
 
+from camera_perception import core
 from camera_perception_msgs.msg import DetectedObject, DrivableArea, LaneLine, PerceptionFrame
 from camera_perception_ros.conversions.fused import MOST_LINES, MOST_OBJECTS, view_from_frame
 from camera_perception_ros.fusion.camera_state import CameraState
@@ -89,3 +90,19 @@ def test_an_endless_frame_costs_no_more_than_the_limit():
     merger = Merger([CameraState("hostile")], "base_link", 1.0)
     merger.cameras[0].take(frame([detected(number) for number in range(3000)]))
     assert len(merger.merge(100 * SECOND).objects) <= MOST_OBJECTS
+
+
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_objects_are_read_in_the_same_way_without_the_compiled_function(count, monkeypatch):
+    rng = np.random.default_rng(0)
+    objects = [detected(number, score=0.01 * number, coasted=number % 3 == 0) for number in range(count)]
+    for found in objects:
+        found.velocity.x, found.velocity.y = rng.uniform(-9, 9, 2).tolist()
+        found.has_velocity, found.velocity_over_ground = bool(rng.random() < 0.7), bool(rng.random() < 0.5)
+        found.position_cov, found.velocity_cov = rng.uniform(0, 1, (2, 4)).astype(np.float32)
+    views = [view_from_frame(frame(objects))]
+    monkeypatch.setattr(core, "kernels", None)
+    views.append(view_from_frame(frame(objects)))
+    for name in ("scores", "track_ids", "positions", "position_covs", "velocities", "velocity_covs", "coasted"):
+        np.testing.assert_array_equal(*(getattr(view, name) for view in views), err_msg=name)
+    assert views[0].over_ground == views[1].over_ground

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType, PositionMethod
 from camera_perception.fusion.types import AGE, ID, METHOD, SCORE, WIDTH, CameraView, FusedObjects
 from camera_perception_msgs.msg import (
@@ -22,28 +23,30 @@ MOST_OBJECTS, MOST_LINES, MOST_POINTS = 300, 50, 1000  # of one frame that the f
 NAN = float("nan")
 # Slots, not properties, which take several times as long.
 POINT = attrgetter("_x", "_y")
-NUMBERS = attrgetter(
-    "_score", "_track_id", "_position_method", "_ground_width", "_coasted", "_position._x", "_position._y",
-    "_velocity._x", "_velocity._y",
+OBJECT = (
+    "_score", "_track_id", "_position_method", "_ground_width", "_coasted", "_has_velocity", "_velocity_over_ground",
 )  # fmt: skip
+NUMBERS = attrgetter(*OBJECT, "_position._x", "_position._y", "_velocity._x", "_velocity._y")
+MATRICES = attrgetter("_position_cov", "_velocity_cov")
+XY = "_x", "_y"
+PLAN = *OBJECT, ("_position", XY), ("_velocity", XY), ("_position_cov", 4), ("_velocity_cov", 4)  # of the compiled twin
 
 
 def view_from_frame(frame: PerceptionFrame) -> CameraView:
     """The metric content of a frame; of too many objects and lines the best, as anybody may send frames."""
-    found, road = _best([each for each in frame.objects if each.has_position], MOST_OBJECTS), frame.road
-    numbers = np.array([*map(NUMBERS, found)], float).reshape(-1, 9)  # one array is faster to build than nine
-    scores, track_ids, methods, widths, coasted = numbers[:, :5].T
-    moving = [each.has_velocity for each in found]
+    found, road = _best([each for each in frame.objects if each._has_position], MOST_OBJECTS), frame.road
+    numbers = _numbers(found)
+    scores, track_ids, methods, widths, coasted, moving, over_ground = numbers[:, :7].T
     return CameraView(
         stamp_ns=stamp_ns(frame.header.stamp),
-        names=tuple(each.class_name for each in found),
+        names=tuple([each._class_name for each in found]),
         scores=scores,
         track_ids=track_ids.astype(np.int64),
-        positions=numbers[:, 5:7],
-        position_covs=_matrices([each.position_cov for each in found]),
-        velocities=np.where(np.array(moving, bool)[:, None], numbers[:, 7:], NAN),
-        velocity_covs=_matrices([each.velocity_cov for each in found]),
-        over_ground=any(each.velocity_over_ground for each in found),
+        positions=numbers[:, 7:9],
+        position_covs=numbers[:, 11:15].reshape(-1, 2, 2),
+        velocities=np.where(moving[:, None] > 0, numbers[:, 9:11], NAN),
+        velocity_covs=numbers[:, 15:].reshape(-1, 2, 2),
+        over_ground=bool(over_ground.any()),
         methods=np.where(methods < len(PositionMethod), methods, PositionMethod.NONE).astype(int),
         ground_widths=widths,
         coasted=coasted.astype(bool),
@@ -53,9 +56,15 @@ def view_from_frame(frame: PerceptionFrame) -> CameraView:
     )
 
 
-def _matrices(rows: list[np.ndarray]) -> np.ndarray:
-    """(N, 2, 2) from N arrays of 4; np.array takes twice as long."""
-    return np.concatenate((np.zeros(0), *rows)).reshape(-1, 2, 2)
+def _numbers(found: list[DetectedObject]) -> np.ndarray:
+    """(N, 19) the numbers of PLAN."""
+    numbers = np.empty((len(found), 19))
+    if core.kernels is not None:
+        core.kernels.read_numbers(found, PLAN, numbers)
+    elif found:
+        numbers[:, :11] = [*map(NUMBERS, found)]
+        numbers[:, 11:] = np.concatenate([matrix for each in found for matrix in MATRICES(each)]).reshape(-1, 8)
+    return numbers
 
 
 def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:

@@ -64,6 +64,7 @@ KERNEL(lowest_crossings);
 KERNEL(road_boundary);
 KERNEL(free_road);
 KERNEL(line_planes);
+KERNEL(read_numbers);
 KERNEL(squared_distances);
 KERNEL(intersection);
 KERNEL(locate_lines);

@@ -205,3 +205,57 @@ KERNEL(serialize) {
     PyErr_Clear();
     Py_RETURN_NONE;
 }
+
+/* Append what a plan names of an object to numbers: an attribute, a tuple of the name of an inner object and the plans of
+ * its attributes, or of the name of a float32 array and its length. False, and an error, where that does not fit. */
+static bool read_attribute(PyObject *object, PyObject *plan, double **at, const double *end) {
+    if (PyUnicode_Check(plan)) {
+        PyObject *value = PyObject_GetAttr(object, plan);
+        const double number = value ? PyFloat_AsDouble(value) : -1;
+        Py_XDECREF(value);
+        if (number == -1 && PyErr_Occurred()) return false;
+        if (*at < end) *(*at)++ = number;
+        return true;
+    }
+    PyObject *name, *inner;
+    if (!PyArg_ParseTuple(plan, "OO", &name, &inner)) return false;
+    PyObject *value = PyObject_GetAttr(object, name);
+    bool good = value != NULL;
+    if (good && PyTuple_Check(inner)) {
+        for (Py_ssize_t i = 0; good && i < PyTuple_GET_SIZE(inner); i++)
+            good = read_attribute(value, PyTuple_GET_ITEM(inner, i), at, end);
+    } else if (good) {
+        const Py_ssize_t length = PyLong_AsSsize_t(inner);
+        Py_buffer view;
+        good = PyObject_GetBuffer(value, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) == 0;
+        if (good && (view.itemsize != 4 || !view.format || view.format[0] != 'f' || view.len != 4 * length)) {
+            PyErr_Format(PyExc_TypeError, "%U must have %zd numbers of float32", name, length);
+            PyBuffer_Release(&view);
+            good = false;
+        }
+        for (Py_ssize_t i = 0; good && i < length && *at < end; i++) *(*at)++ = ((const float *)view.buf)[i];
+        if (good) PyBuffer_Release(&view);
+    }
+    Py_XDECREF(value);
+    return good;
+}
+
+/* A list of N objects, a plan of their numbers, a matrix (N, K) that is written. */
+KERNEL(read_numbers) {
+    Py_buffer view;
+    if (count != 3 || !PyList_Check(arguments[0]) || !PyTuple_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "expected a list, a tuple and an array");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(arguments[2], &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT) < 0) return NULL;
+    bool good = view.itemsize == 8 && view.format && view.format[0] == 'd';
+    if (!good) PyErr_SetString(PyExc_TypeError, "expected an array of float64");
+    double *at = view.buf;
+    const double *end = at + view.len / 8;
+    for (Py_ssize_t n = 0; good && n < PyList_GET_SIZE(arguments[0]); n++)
+        for (Py_ssize_t i = 0; good && i < PyTuple_GET_SIZE(arguments[1]); i++)
+            good = read_attribute(PyList_GET_ITEM(arguments[0], n), PyTuple_GET_ITEM(arguments[1], i), &at, end);
+    PyBuffer_Release(&view);
+    if (!good) return NULL;
+    Py_RETURN_NONE;
+}
