@@ -141,13 +141,13 @@ class Pipeline:
             submitted = perf_counter_ns()
             self.engine.submit(slot)
             health = self._health.update(frame)  # while the network computes
-            self._region = self._ignored_in(frame.image)
+            self._region, thresholds = self._ignored_in(frame.image), self._decode_thresholds()
             self.engine.wait(slot)
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
             if self.on_outputs is not None:
                 self.on_outputs(outputs, letterbox)
-            observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds())
+            observations = decode_all(outputs, self.spec, letterbox, thresholds)
             if self._region is not None:
                 observations = without_ignored(observations, self._region, letterbox.image_size)
         finally:
