@@ -196,6 +196,26 @@ def test_tracks_are_the_same(lens, motion, config, monkeypatch):
     assert any(objects.coasted.any() and np.isfinite(objects.velocities).any() for objects in expected)
 
 
+@pytest.mark.parametrize("config", [TrackerConfig(), odd(TrackerConfig)], ids=["default", "odd"])
+def test_the_same_tracks_are_kept_published_and_doubled(config, monkeypatch):
+    tracker, doubled, published, ended = ObjectTracker(CLASSES, config), 0, 0, 0
+    for number, objects in enumerate(scenes(7, 14, 30)):
+        tracker.update(objects, number * STEP, None, SIZE)
+        tracks = tracker._tracks
+        assert tracks is not None
+        for age in (0, 4, 12, 40):
+            for known in (True, False):
+                kept = both(lambda: tracker._kept(tracks, (number + age) * STEP, known, SIZE), monkeypatch)  # noqa: B023
+                (alive, coasting), twin = kept
+                assert (alive.tolist(), coasting.tolist()) == tuple(each.tolist() for each in twin)
+                published, ended = published + len(coasting), ended + int((~alive).sum())
+        twice = type(tracks).concatenate((tracks, tracks.with_columns(hits=tracks.hits % 7, scores=tracks.scores / 2)))
+        compiled, twin = both(lambda: tracker._without_duplicate_tracks(twice).ids.tolist(), monkeypatch)  # noqa: B023
+        assert compiled == twin
+        doubled += len(twice) - len(twin)
+    assert min(doubled, published, ended) > 20
+
+
 @pytest.mark.parametrize("lens", LENSES)
 @pytest.mark.parametrize("config", [LocalizationConfig(), odd(LocalizationConfig)], ids=["default", "odd"])
 def test_objects_stand_at_the_same_places(lens, config, monkeypatch):
