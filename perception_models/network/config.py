@@ -25,7 +25,7 @@ class NetworkConfig:
     side_towers      box regression gets a convolution of its own, separate from the one for classes
     backbone         residual (stem, widths and depths apply) or efficientnet_lite0 (network/efficientnet.py)
     deepest_blocks   of efficientnet_lite0: inverted residuals at stride 32, 1 to 4
-    expanded         of efficientnet_lite0: channels inside each block, first to last; empty: as published; `prune` finds others
+    expanded         of efficientnet_lite0: channels inside each block, in turn; empty: as published
     attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
     tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
