@@ -92,7 +92,7 @@ def search(
 def compare(
     config: Annotated[
         Path,
-        typer.Option("--config", "-c", help="List of runs, such as compare_tasks.yaml of perception_models/configs"),
+        typer.Option("--config", "-c", help="List of runs, such as compare/tasks.yaml of perception_models/configs"),
     ],
     out: Out,
     data: Annotated[

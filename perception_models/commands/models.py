@@ -181,19 +181,35 @@ def prune(
     keep: Annotated[
         float, typer.Option(help="Fraction of channels to keep, 0 to 1; counts are rounded to multiples of 16")
     ] = 0.75,
+    lost: Annotated[
+        float | None,
+        typer.Option(
+            help="For efficientnet_lite0, in place of --keep: largest share of the variance of a block's output to "
+            "lose when channels inside it are removed and its weights solved anew, such as 0.05; needs --data"
+        ),
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(help="Labelled data to rank channels by (Taylor); default: rank by weight magnitude"),
     ] = None,
-    images: Annotated[int, typer.Option(help="Number of images taken from --data", min=1)] = 32,
+    images: Annotated[
+        int | None, typer.Option(help="Number of images taken from --data. Default: 32; 200 with --lost", min=1)
+    ] = None,
     speed: Annotated[bool, typer.Option(help="Time both networks on this CPU, exported, one thread")] = True,
 ) -> None:
     """Remove the least important channels: pruned.safetensors, and finetune.yaml to train the rest again."""
     with plain_errors():
-        from perception_models.compression.prune import labelled_batch, pruned_speed
+        from perception_models.compression.prune import labelled_batches, prune_blocks, pruned_speed
         from perception_models.compression.prune import prune as run
 
-        made = run(checkpoint, out, keep, overrides, labelled_batch(checkpoint, data, images) if data else None)
+        count = images or (200 if lost is not None else 32)
+        batches = labelled_batches(checkpoint, data or [], count, 8 if lost is not None else count)
+        if lost is None:
+            made = run(checkpoint, out, keep, overrides, *batches)
+        elif batches:
+            made = prune_blocks(checkpoint, out, [batch["images"] for batch in batches], lost)
+        else:
+            raise ValueError("--lost needs images: give --data FOLDER, or --keep to prune by weights alone")
         for name, (before, after) in {"parameters": made.parameters, "MACs": made.macs}.items():
             typer.echo(f"{name:10} {before:>13,} -> {after:>13,}  {after / before:.2f}")
         if speed:

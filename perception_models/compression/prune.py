@@ -17,6 +17,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from perception_models.compression.reconstruct import thinned
 from perception_models.config import SettingsError, load_settings
 from perception_models.data.registry import find_entries
 from perception_models.export.export import trained_size
@@ -57,25 +58,39 @@ def prune(
     batch      labelled targets to rank channels by their influence on the loss (Taylor); default: by weight magnitude
     """
     net, state = checkpoint.load_network(path)
-    wanted = smaller(net.config, keep, overrides)
-    size = trained_size(state)
-    made = cut(net, wanted, size, batch)
-    target = out / "pruned.safetensors"
-    network = asdict(wanted)
+    made = cut(net, smaller(net.config, keep, overrides), trained_size(state), batch)
+    return write(net, made, state, out)
+
+
+def prune_blocks(path: Path, out: Path, images: Sequence[Tensor], lost: float = 0.05) -> Pruned:
+    """The same for a network with the backbone efficientnet_lite0: fewer channels inside its blocks.
+
+    images  batches of B H W 3 uint8, see compression/reconstruct.py
+    lost    largest share of the variance of a block's output to lose
+    """
+    net, state = checkpoint.load_network(path)
+    if net.config.backbone != "efficientnet_lite0":
+        raise SettingsError(f"{path} has the backbone {net.config.backbone}: prune it with --keep")
+    return write(net, thinned(net, images, lost), state, out)
+
+
+def write(net: PerceptionNet, made: PerceptionNet, state: dict[str, Any], out: Path) -> Pruned:
+    """Checkpoint and configuration of `made`, cut from `net` with the saved state `state`."""
+    target, finetune = out / "pruned.safetensors", out / "finetune.yaml"
+    network = asdict(made.config)
     config = state["config"] | {"network": network, "transfer": {"weights": str(target), "replace": []}}
     checkpoint.save(target, {"average": made.state_dict()}, {**state, "network": network, "config": config})
-    finetune = out / "finetune.yaml"
     finetune.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
-    before, after = (count(each, size) for each in (net, made))
-    return Pruned(target, finetune, wanted, (before[0], after[0]), (before[1], after[1]))
+    before, after = (count(each, trained_size(state)) for each in (net, made))
+    return Pruned(target, finetune, made.config, (before[0], after[0]), (before[1], after[1]))
 
 
-def labelled_batch(path: Path, data: Sequence[Path], images: int) -> dict[str, Tensor]:
+def labelled_batches(path: Path, data: Sequence[Path], images: int, batch: int) -> list[dict[str, Tensor]]:
     """Targets of evenly spaced labelled images, at the size of the last training stage."""
     entries = [entry for folder in data for entry in find_entries(folder)]
     _, state = checkpoint.load_network(path)
     config = DataConfig(val=[dict(entry) for entry in entries], cache=None)
-    return validation_batches(config, trained_size(state), images, images)[0]
+    return validation_batches(config, trained_size(state), images, batch)
 
 
 def pruned_speed(before: Path, after: Path) -> list[float]:
@@ -138,7 +153,7 @@ def smaller(config: NetworkConfig, keep: float, overrides: list[str] | None = No
     if not 0 < keep <= 1:
         raise SettingsError(f"keep={keep}: expected a fraction above 0 and at most 1")
     if config.backbone != "residual":
-        raise SettingsError(f"the widths of {config.backbone} are fixed: only network.backbone=residual is pruned")
+        raise SettingsError(f"the widths of {config.backbone} are fixed: prune inside its blocks, with --data")
     scaled = replace(
         config,
         stem=_scaled(config.stem, keep),

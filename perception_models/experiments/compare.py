@@ -22,7 +22,7 @@ Data = Path | str | Mapping[str, Any]  # folder, or entry as of data.val
 
 @dataclass
 class CompareConfig:
-    """What to compare; examples: perception_models/configs/compare_*.yaml.
+    """What to compare; examples: perception_models/configs/compare/*.yaml.
 
     base   configuration of every run, a file beside this one
     words  key=value overrides for every run

@@ -1,4 +1,7 @@
-"""Recipe of the shipped model: render, train, fine-tune on real images, export, evaluate. Every step resumes."""
+"""Recipe of the shipped model: render, train, fine-tune on real images, change the backbone, export, evaluate.
+
+Every step resumes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from perception_models.compression.prune import labelled_batches, prune_blocks
 from perception_models.config import load_settings
 from perception_models.data.readers import udacity_highway
 from perception_models.evaluation import evaluate
@@ -16,6 +20,7 @@ from perception_models.evaluation.real.rows import MODEL
 from perception_models.evaluation.real.run import realbench
 from perception_models.experiments.failures import failures
 from perception_models.export.export import ExportConfig, export
+from perception_models.network.efficientnet import package_weights
 from perception_models.training.config import TrainConfig
 from perception_models.training.launch import run
 from perception_models.training.log import draw_curves
@@ -23,7 +28,8 @@ from perception_models.training.log import draw_curves
 Echo = Callable[[str], None]
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
-FINE_TUNE = CONFIG.with_name("real.yaml")
+FINE_TUNE, IMAGENET, PRUNED = (CONFIG.with_name(f"{name}.yaml") for name in ("real", "imagenet", "pruned"))
+LOST = 0.02  # share of the variance of a block that pruning may lose
 DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
 VERSION = "0.7.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
@@ -80,7 +86,7 @@ def make_demo(recipe: Recipe, overrides: list[str] | None = None, echo: Echo = p
     build_highway(recipe, echo)
     config = available(load_settings(TrainConfig, CONFIG, overrides), echo)
     echo(f"training in {recipe.run}")
-    best = fine_tune(run(config, recipe.run), recipe, echo)
+    best = on_imagenet(fine_tune(run(config, recipe.run), recipe, echo), recipe, echo)
     training = recipe.out / "training"
     training.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(best.parent / "log.jsonl", training / "log.jsonl")
@@ -115,6 +121,32 @@ def fine_tune(weights: Path, recipe: Recipe, echo: Echo) -> Path:
     config = available(load_settings(TrainConfig, FINE_TUNE, [f"transfer.weights={weights}"]), echo)
     echo(f"fine-tuning in {recipe.run / 'real'}")
     return run(config, recipe.run / "real")
+
+
+def on_imagenet(weights: Path, recipe: Recipe, echo: Echo) -> Path:
+    """Neck and heads of `weights` move to a frozen backbone with ImageNet features, which is pruned and trained on.
+
+    weights  also teach what real images have no labels for; returned where real images or those features are missing
+    """
+    if not (recipe.data / "real").is_dir():
+        return weights
+    try:
+        package_weights()
+    except ModuleNotFoundError as error:
+        echo(f"no ImageNet backbone: {error}")
+        return weights
+    taught = [f"transfer.weights={weights}", f"distill.teacher={weights}"]
+    config = available(load_settings(TrainConfig, IMAGENET, taught), echo)
+    echo(f"training on ImageNet features in {recipe.run / 'imagenet'}")
+    full = run(config, recipe.run / "imagenet")
+    echo(f"pruning in {recipe.run / 'pruned'}")
+    folders = [*(recipe.data / "real" / name for name in LABELLED), recipe.data / "render/train"]
+    batches = labelled_batches(full, folders, 240, 8)
+    thin = prune_blocks(full, recipe.run / "pruned", [batch["images"] for batch in batches], LOST)
+    words = [f"transfer.weights={thin.checkpoint}", f"distill.teacher={weights}"]
+    config = load_settings(TrainConfig, PRUNED, [*words, f"network.expanded={thin.network.expanded}"])
+    echo(f"training the pruned network in {recipe.run / 'shipped'}")
+    return run(available(config, echo), recipe.run / "shipped")
 
 
 def label_real(recipe: Recipe, echo: Echo) -> None:

@@ -31,7 +31,7 @@ class Backbone(nn.Module):
 
 BACKBONES: dict[str, Callable[[NetworkConfig], Backbone | EfficientNetLite0]] = {
     "residual": Backbone,
-    "efficientnet_lite0": lambda config: EfficientNetLite0(config.deepest_blocks),
+    "efficientnet_lite0": lambda config: EfficientNetLite0(config.deepest_blocks, config.expanded),
 }
 
 

@@ -25,6 +25,7 @@ class NetworkConfig:
     side_towers      box regression gets a convolution of its own, separate from the one for classes
     backbone         residual (stem, widths and depths apply) or efficientnet_lite0 (network/efficientnet.py)
     deepest_blocks   of efficientnet_lite0: inverted residuals at stride 32, 1 to 4
+    expanded         of efficientnet_lite0: channels inside each block, in turn; empty: as published
     attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
     tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
@@ -41,6 +42,7 @@ class NetworkConfig:
     side_towers: bool = False
     backbone: str = "residual"
     deepest_blocks: int = 4
+    expanded: list[int] = field(default_factory=list)
     attention: bool = False
     tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
 

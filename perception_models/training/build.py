@@ -41,6 +41,8 @@ def build_network(config: TrainConfig) -> PerceptionNet:
 def _start_from_imagenet(net: PerceptionNet) -> None:
     if not isinstance(net.backbone, EfficientNetLite0):
         raise SettingsError("transfer.imagenet needs network.backbone=efficientnet_lite0: set it to false")
+    if net.config.expanded:
+        raise SettingsError("transfer.imagenet needs the published channels: set it to false, or network.expanded=[]")
     try:
         load_imagenet(net.backbone, package_weights())
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,11 +212,18 @@ class TrainConfig:
 def data_overrides(data: Sequence[Path], val: Sequence[Path], starts_anew: bool) -> list[str]:
     """Overrides for the data sets in folders; empty for what is not given.
 
-    starts_anew  no configuration was given, so that own.yaml is used: with the shipped weights where they are
+    starts_anew  no configuration was given, so that own.yaml is used: from the shipped network where it is at hand
     """
-    weights = [f"transfer.weights={SHIPPED}"] if starts_anew and SHIPPED.is_file() else []
+    start = shipped_start() if starts_anew and SHIPPED.is_file() else []
     pairs = (("train", data), ("val", val))
-    return weights + [f"data.{part}={_text(_entries(folders, part))}" for part, folders in pairs if folders]
+    return start + [f"data.{part}={_text(_entries(folders, part))}" for part, folders in pairs if folders]
+
+
+def shipped_start() -> list[str]:
+    """Overrides that continue from the shipped network, its backbone slowly."""
+    network = json.loads(SHIPPED.with_suffix(".json").read_text("utf-8"))["network"]
+    words = [f"transfer.weights={SHIPPED}", f"network={json.dumps(network)}"]
+    return [*words, "optimizer.scales={backbone: 0.2}"]
 
 
 def _entries(folders: Sequence[Path], split: str) -> list[dict[str, str]]:

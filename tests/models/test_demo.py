@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -184,7 +185,7 @@ def test_single_task_runs_are_compared_in_the_metrics_they_have():
     assert text.splitlines()[-1] == "| lanes |  | 0.790 (-1.0) |"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("compare_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("compare/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_comparisons_can_be_read(path):
     chosen = load_settings(comparing.CompareConfig, path)
     assert len(chosen.runs) > 1
@@ -308,6 +309,35 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
     credits = (recipe.out / "CREDITS.csv").read_text().splitlines()
     assert credits[0] == "file_name,licence"
     assert len(credits) == 4
+
+
+def test_a_fine_tuned_network_moves_to_a_pruned_imagenet_backbone(tmp_path, monkeypatch):
+    recipe = train_demo.Recipe(data=tmp_path / "data", run=tmp_path / "run")
+    weights, runs, said = tmp_path / "real.safetensors", [], []
+    assert train_demo.on_imagenet(weights, recipe, said.append) == weights  # without real images
+    (recipe.data / "real").mkdir(parents=True)
+    monkeypatch.setattr(train_demo, "package_weights", lambda: (_ for _ in ()).throw(ModuleNotFoundError("no package")))
+    assert train_demo.on_imagenet(weights, recipe, said.append) == weights
+    assert said == ["no ImageNet backbone: no package"]
+
+    def train(config, folder):
+        runs.append((folder.name, config.transfer.weights, config.distill.teacher, config.transfer.imagenet))
+        expanded.append(config.network.get("expanded"))
+        return folder / "best.safetensors"
+
+    def prune(path, out, images, lost):
+        assert (path.parent.name, images, lost) == ("imagenet", ["images"], train_demo.LOST)
+        return SimpleNamespace(checkpoint=out / "pruned.safetensors", network=SimpleNamespace(expanded=[8, 16]))
+
+    expanded = []
+    monkeypatch.setattr(train_demo, "package_weights", lambda: tmp_path)
+    monkeypatch.setattr(train_demo, "labelled_batches", lambda *_: [{"images": "images"}])
+    monkeypatch.setattr(train_demo, "prune_blocks", prune)
+    monkeypatch.setattr(train_demo, "run", train)
+    assert train_demo.on_imagenet(weights, recipe, said.append) == tmp_path / "run/shipped/best.safetensors"
+    thin = str(tmp_path / "run/pruned/pruned.safetensors")
+    assert runs == [("imagenet", str(weights), str(weights), True), ("shipped", thin, str(weights), False)]
+    assert expanded == [None, [8, 16]]
 
 
 def test_the_card_separates_training_data_from_held_out_data():

@@ -145,9 +145,10 @@ def test_impossible_numbers_of_blocks_are_refused(blocks):
         EfficientNetLite0(blocks)
 
 
-def test_the_configuration_continues_from_the_checkpoint_in_the_zoo():
-    settings = load_settings(TrainConfig, MODELS / "configs/imagenet.yaml")
-    net, _ = load_network(MODELS / "zoo/checkpoints/imagenet.safetensors")
+@pytest.mark.parametrize(("config", "weights"), [("imagenet", "imagenet"), ("pruned", "demo")])
+def test_configurations_describe_the_checkpoints_in_the_zoo(config, weights):
+    settings = load_settings(TrainConfig, MODELS / f"configs/{config}.yaml")
+    net, _ = load_network(MODELS / f"zoo/checkpoints/{weights}.safetensors")
     assert net.config == of_size(**settings.network)
     names = [name for name, _ in net.named_parameters()]
     for prefix in (part for phase in settings.phases for part in phase.frozen):

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from perception_models.compression.prune import cut, labelled_batch, prune, smaller
+from perception_models.compression.prune import cut, labelled_batches, prune, smaller
 from perception_models.config import SettingsError, load_settings
 from perception_models.losses import LossConfig, task_losses
 from perception_models.network import NetworkConfig, PerceptionNet, of_size
@@ -100,8 +100,8 @@ def test_a_pruned_checkpoint_loads_reports_its_cost_and_starts_a_training(traine
 
 
 def test_the_folder_of_a_run_means_its_best_checkpoint(trained, drawn_folder):
-    batch = labelled_batch(trained.parent, [drawn_folder], 2)
-    assert batch["images"].shape == (2, *SIZE, 3)
+    batches = labelled_batches(trained.parent, [drawn_folder], 3, 2)
+    assert [batch["images"].shape for batch in batches] == [(2, *SIZE, 3), (1, *SIZE, 3)]
 
 
 def test_pruning_leaves_the_original_network_unchanged(small, drawn_batch):

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from perception_models.cli import app
 from perception_models.config import SettingsError, load_settings
 from perception_models.data.curation.inspect import Counts, in_words
+from perception_models.training.build import build_network
+from perception_models.training.checkpoint import load_network
 from perception_models.training.config import OWN, SHIPPED, TrainConfig, check_paths, data_overrides
 
 
@@ -33,6 +35,8 @@ def test_folders_become_data_sets_of_the_configuration(folder):
     assert config.data.val == [{"kind": "labelled", "path": str(folder / "val")}]
     assert config.transfer.weights == str(SHIPPED)
     check_paths(config)
+    shipped, _ = load_network(SHIPPED)
+    assert build_network(config).config == shipped.config
 
 
 def test_a_configuration_of_ones_own_keeps_its_weights(folder):
