@@ -246,6 +246,20 @@ def test_a_damaged_database_gives_what_its_sound_pages_hold(tmp_path):
     assert "damaged parts of bag_1.db3" in repaired.lost
 
 
+@pytest.mark.parametrize("column", ["id", "timestamp"])
+@pytest.mark.parametrize("value", [None, "x", 1.5, b"x"])
+def test_a_row_whose_id_or_stamp_is_no_integer_is_left_out(tmp_path, column, value):
+    path = databases(tmp_path / "bag", 1) / "bag_1.db3"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE damaged AS SELECT * FROM messages")  # without the types of its columns
+        database.execute(f"UPDATE damaged SET {column} = ? WHERE id = 3", (value,))
+        database.execute("DROP TABLE messages")
+        database.execute("ALTER TABLE damaged RENAME TO messages")
+        database.commit()
+    with Bag(path.parent) as bag:
+        assert sum(bag.contents.counts.values()) == len(list(bag.messages())) == 2 * COUNT - 1
+
+
 def test_messages_in_the_log_of_a_killed_recorder_are_read(tmp_path):
     folder = databases(tmp_path / "bag", 1)
     path = folder / "bag_1.db3"

@@ -94,6 +94,9 @@ def test_the_sigma_of_points_covers_their_error():
         ((4.4, -1.7), (-1, 1), (-1, 1)),  # a wide lane: the network may say so
         ((0.4, -3.1), (-1, 1), (-1, 1)),  # close to the left line
         ((-0.4, -3.9), (-1, 1), (1, 2)),  # over it: the lane beside is the own one now
+        ((1e20, 1.8, -400.0), (0, 0, 0), (0, -1, 0)),  # a foreign frame: 127 is the last that a message can say
+        ((np.inf, -1.7), (0, 0), (0, 1)),
+        ((np.nan, -1.7), (0, 0), (0, 1)),
     ],
 )
 def test_positions_follow_from_lateral_distance(lateral, given, expected):

@@ -44,6 +44,17 @@ def bent(**fields: Any) -> Any:
     return message
 
 
+@pytest.mark.parametrize("field", ["k", "d", "width", "distortion_model"])
+def test_a_camera_info_that_differs_in_the_last_digit_is_used_and_a_repeated_one_is_not(field):
+    calibration = followed(camera_info())
+    before = calibration.camera
+    calibration.on_info(camera_info())
+    assert calibration.camera is before
+    other = {"k": [np.nextafter(120.0, 121.0), *camera_info().k[1:]], "d": [1e-12, 0.0, 0.0, 0.0, 0.0]}
+    calibration.on_info(bent(**{field: {**other, "width": 161, "distortion_model": "rational_polynomial"}[field]}))
+    assert calibration.camera is not before
+
+
 def test_without_camera_info_the_topic_is_named():
     calibration = followed()
     assert (calibration.camera, calibration.flags) == (None, Status.UNCALIBRATED)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,11 +14,13 @@ import pytest
 from driving import process_environment
 
 from camera_perception.core.errors import PerceptionError
+from camera_perception_ros.bench.endpoints.process_stats import memory_mb, own_memory_mb
 from camera_perception_ros.bench.reliability.figures import Held, Outcome, left_behind, segments
 from camera_perception_ros.bench.reliability.kills import holds_an_image
 from camera_perception_ros.bench.reliability.outside import Flow, picture
 from camera_perception_ros.bench.reliability.rounds import Results, Rounds
 from camera_perception_ros.bench.reliability.soak import Series, steady
+from camera_perception_ros.demo.processes import free_domain
 
 
 def test_an_image_that_was_replaced_by_a_newer_one_is_not_lost():
@@ -58,6 +62,23 @@ def test_a_recording_is_killed_only_when_it_holds_an_image(tmp_path):
 @pytest.mark.parametrize(("recovered", "left", "bad"), [(3, 0, False), (2, 0, True), (3, 1, True)])
 def test_a_fault_is_bad_when_a_round_is_not_survived_or_something_is_left(recovered, left, bad):
     assert Outcome("fault", 3, recovered, 1.0, 0, left, Held(0.0, 0, 0)).bad is bad
+
+
+def test_two_measurements_at_once_do_not_share_a_domain():
+    first = free_domain()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
+        participant.bind(("127.0.0.1", 7410 + 250 * first))
+        assert free_domain() != first
+    assert free_domain() == first
+
+
+def test_shared_memory_is_not_of_a_process_own():
+    with mmap.mmap(-1, 64_000_000) as shared:  # anonymous maps of Python are shared ones
+        before = memory_mb(os.getpid()), own_memory_mb(os.getpid())
+        for page in range(0, 64_000_000, mmap.PAGESIZE):
+            shared[page] = 1
+        rss, own = memory_mb(os.getpid()) - before[0], own_memory_mb(os.getpid()) - before[1]
+    assert own < 16 < 60 < rss
 
 
 def test_the_slope_is_that_after_the_warm_up_in_mb_per_hour():

@@ -11,6 +11,7 @@ from camera_perception.core.types import EgoLane, LaneLine
 COMPARISON_X = 6.0  # metres ahead, where lines are compared
 LANE_WIDTH = 3.5  # metres, default
 SAME_LINE = 0.6  # metres; closer lines are one border
+FARTHEST = 100.0  # metres to the side; beyond, a position says nothing, and it is an int8 in messages
 MAX_START_X = 18.0  # metres; lines that begin further away are ignored
 HALF_CAR_WIDTH = 0.95  # metres
 HEADING_STD = math.radians(1.0)  # cars drive along lanes: of two lines, the one with the smaller angle gets more weight
@@ -55,12 +56,12 @@ def _plausible(lines: Sequence[LaneLine]) -> bool:
 
 
 def _positions_on_side(lateral: dict[int, float], side: int, width: float) -> dict[int, int]:
-    """Position of each line on one side (1 left, -1 right); a gap of two lanes skips a position."""
+    """Position of each line on one side (1 left, -1 right) up to FARTHEST; a gap of two lanes skips a position."""
     positions: dict[int, int] = {}
     last, number = 0.0, 0
     for line, y in sorted(lateral.items(), key=lambda item: side * item[1]):
         offset = side * y
-        if offset <= 0 or (number and offset - last < SAME_LINE):
+        if not 0 < offset < FARTHEST or (number and offset - last < SAME_LINE):
             continue
         number += max(1, round((offset - last) / width)) if number else 1 + int(offset > 1.25 * width)
         positions[line], last = -side * number, offset

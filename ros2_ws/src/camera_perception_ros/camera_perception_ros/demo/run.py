@@ -24,7 +24,7 @@ from camera_perception.io.video_file import SUFFIXES, browser_suffix
 from camera_perception.tools.models.shipped import shipped_model
 from camera_perception_ros.demo.cameras import NODE, DemoCamera, cameras_of, odometry_of, played_topics, write_params
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
-from camera_perception_ros.demo.processes import Processes, environment
+from camera_perception_ros.demo.processes import Processes, environment, free_domain
 from camera_perception_ros.demo.result import CameraResult, as_json, foreign_headers, read_results, table, verdict
 from camera_perception_ros.demo.speed import Pace, measured_pace, needed_speed
 from camera_perception_ros.launching import FUSION
@@ -93,11 +93,11 @@ def demo(
             help="Playback speed; default: measured, so that every image is answered; 1: real time.",
         ),
     ] = None,
-    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: one of 50 to 99, by process id.")] = -1,
+    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: a free one of 50 to 99.")] = -1,
 ) -> None:
     """Play a recorded drive through the nodes, which run as separate processes over DDS on this machine."""
     signal.signal(signal.SIGTERM, _interrupt)
-    domain = domain if domain >= 0 else 50 + os.getpid() % 50
+    domain = domain if domain >= 0 else free_domain()
     try:
         bag, model = bag or default_bag(Path.cwd()), model or default_model(Path.cwd())
         settings = Settings(bag, model, out, engine, engine_threads, Pace(rate) if rate else None, domain)

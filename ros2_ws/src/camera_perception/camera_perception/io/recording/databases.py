@@ -117,7 +117,10 @@ class _Database:
         self.definitions = {str(kind): str(text) for kind, text in _optional(database, query) if text}
 
     def _rows(self, database: sqlite3.Connection, what: str) -> Iterator[tuple[int, int, int, Any]]:
-        """(id, topic, stamp, data) by id; past a damaged page reading resumes at the next id that can be read."""
+        """(id, topic, stamp, data) by id; past a damaged page reading resumes at the next id that can be read.
+
+        Rows whose id or stamp are no integers are left out: SQLite stores any type in any column.
+        """
         query = f"SELECT id, topic_id, timestamp, {what} FROM messages WHERE id > ? ORDER BY id"
         last, jump, steps = -1, 1, 0
         end = next((row[0] for row in _optional(database, "SELECT max(id) FROM messages")), None)
@@ -125,8 +128,9 @@ class _Database:
         while last < end:
             try:
                 for row in database.execute(query, (last,)):
-                    last, jump, steps = row[0], 1, 0
-                    yield row
+                    if isinstance(row[0], int) and isinstance(row[2], int):
+                        last, jump, steps = row[0], 1, 0
+                        yield row
                 return
             except UNREADABLE:
                 if what != "data":  # in the first pass
@@ -135,7 +139,7 @@ class _Database:
                 jump *= 2 if steps > SINGLE_STEPS else 1
 
     def _count(self, topic: int, stamp_ns: int, size: int | None) -> None:
-        if topic in self.topics and size is not None and isinstance(stamp_ns, int):
+        if topic in self.topics and size is not None:
             self.counts[self.topics[topic][0]] += 1
             self.start_ns, self.end_ns = min(self.start_ns, stamp_ns), max(self.end_ns, stamp_ns)
 

@@ -14,10 +14,22 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def memory_mb(pid: int) -> float:
     """Resident memory; nan when the process has ended."""
+    return _pages(pid)[0]
+
+
+def own_memory_mb(pid: int) -> float:
+    """Resident memory without files and shared memory, which other processes fill, too; nan when it has ended."""
+    resident, shared = _pages(pid)
+    return resident - shared
+
+
+def _pages(pid: int) -> tuple[float, float]:
+    """Resident memory, and how much of it are files and shared memory, in MB."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1e6
-    except (OSError, IndexError):
-        return float("nan")
+        resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+    except (OSError, ValueError):
+        return float("nan"), float("nan")
+    return int(resident) * PAGE / 1e6, int(shared) * PAGE / 1e6
 
 
 def computing_ms(pid: int) -> float:

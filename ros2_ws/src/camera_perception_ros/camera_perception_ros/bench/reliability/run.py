@@ -22,7 +22,7 @@ from camera_perception_ros.bench.reliability.pressure import Pressure
 from camera_perception_ros.bench.reliability.requests import Requests
 from camera_perception_ros.bench.reliability.rounds import Results, Rounds, Stop
 from camera_perception_ros.bench.reliability.soak import Soak, steady
-from camera_perception_ros.demo.processes import Processes, environment
+from camera_perception_ros.demo.processes import Processes, environment, free_domain
 from camera_perception_ros.demo.run import default_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -118,8 +118,7 @@ def _cases(outside: Outside, processes: Processes, model: Path, out: Path) -> Ca
 @contextmanager
 def _world(model: Path | None, rate: float = 10.0) -> Iterator[tuple[Outside, Processes, Path, Path]]:
     """The node outside, the processes, the model folder and an empty folder; all ends with the context."""
-    domain = 50 + os.getpid() % 49
-    env = environment(domain)
+    env = environment(free_domain())
     os.environ.update({name: env[name] for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
     with tempfile.TemporaryDirectory(prefix="reliability_") as folder:
         out = Path(folder)

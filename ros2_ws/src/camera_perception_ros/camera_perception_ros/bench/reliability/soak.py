@@ -16,6 +16,7 @@ from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.bench.report import Table
 from camera_perception.tools.bench.statistics import slope_per_minute
 from camera_perception_msgs.msg import FusedPerception, PerceptionFrame
+from camera_perception_ros.bench.endpoints.process_stats import own_memory_mb
 from camera_perception_ros.bench.reliability.figures import Held
 from camera_perception_ros.bench.reliability.kills import START
 from camera_perception_ros.bench.reliability.outside import NEWEST, Outside, camera_arguments, fusion_arguments
@@ -34,6 +35,7 @@ HEAD = (
     "after warm-up",
     "at the end",
     "MB per hour",
+    "of its own",
     "files",
     "threads",
     "images",
@@ -48,10 +50,12 @@ class Series:
     pid: int
     seconds: list[float] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    own_mb: list[float] = field(default_factory=list)
 
     def take(self, seconds: float) -> None:
         self.seconds.append(seconds)
         self.held.append(Held.by(self.pid))
+        self.own_mb.append(own_memory_mb(self.pid))
 
     @property
     def steady(self) -> int:
@@ -61,13 +65,17 @@ class Series:
     @property
     def slope(self) -> float:
         """MB per hour after the warm-up."""
-        return 60 * slope_per_minute(self.seconds[self.steady :], [each.rss_mb for each in self.held[self.steady :]])
+        return self._slope([each.rss_mb for each in self.held])
+
+    def _slope(self, megabytes: list[float]) -> float:
+        return 60 * slope_per_minute(self.seconds[self.steady :], megabytes[self.steady :])
 
     def row(self, name: str, images: int, lost: int) -> tuple[str | int | float, ...]:
         first, steady, last = self.held[0], self.held[self.steady], self.held[-1]
         grown = last.since(steady)
         sizes = (round(each.rss_mb, 1) for each in (first, steady, last))
-        return (name, *sizes, f"{self.slope:+.2f}", f"{grown.files:+d}", f"{grown.threads:+d}", images, lost)
+        slopes = (f"{slope:+.2f}" for slope in (self.slope, self._slope(self.own_mb)))
+        return (name, *sizes, *slopes, f"{grown.files:+d}", f"{grown.threads:+d}", images, lost)
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,9 @@ class Soak:
             rows.append(samples.row(name, images, self.outside.lost_since(flow, first) if flow else 0))
         note = (
             f"{minutes:g} minutes, {self.outside.rate:g} images a second and camera; the slope, files and threads are "
-            f"those after the first third. Subscribers of all outputs come and go every {VISIT:g} s. Wanted: at most "
-            f"{LIMIT:g} MB per hour."
+            "those after the first third. Of its own: without files and shared memory, such as the images that another "
+            f"process sends. Subscribers of all outputs come and go every {VISIT:g} s. Wanted: at most {LIMIT:g} MB "
+            "per hour."
         )
         return Table("Soak", HEAD, rows, note), {name: samples.slope for name, samples in series.items()}
 
