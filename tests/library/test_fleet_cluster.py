@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -205,6 +206,7 @@ LONG = pytest.mark.skipif("FLEET_KILL_DRIVES" not in os.environ, reason="takes m
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("pool", [(), pytest.param(("--ray", "local"), marks=LONG)], ids=["processes", "ray"])
 def test_killed_at_random_nothing_is_lost_and_nothing_counts_twice(model, tmp_path, pool):
+    faulthandler.cancel_dump_traceback_later()  # it would end pytest after six minutes; the timeout above holds
     drives, out, calm, chance, kills = tmp_path / "drives", tmp_path / "run", tmp_path / "calm", random.Random(0), 0
     drives.mkdir()
     write_drives(drives, DRIVES, broken=1)
