@@ -174,9 +174,12 @@ def test_every_command_runs_on_an_object_store(bucket, film, model, tmp_path):
 
 
 def test_an_object_store_that_fails_is_asked_again(bucket, monkeypatch):
+    import botocore.exceptions as botocore_exceptions
+
     storage = open_storage(f"{bucket}/shaky")
     monkeypatch.setattr("camera_perception.tools.fleet.store.storage.FIRST_PAUSE", 0.001)
-    answers = [OSError("500"), OSError("slow down"), None]
+    silent = botocore_exceptions.ReadTimeoutError(endpoint_url="s3")  # of a store that does not answer in time
+    answers = [OSError("500"), OSError("slow down"), silent, None]
 
     def shaky(path, data):
         if (answer := answers.pop(0)) is not None:
