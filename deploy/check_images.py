@@ -315,11 +315,15 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def markdown(rows: list[Row]) -> str:
-    """The verdicts on pip layers as a table of a page."""
-    lines = [("stage", "what", "result"), ("---", "---", "---")]
-    lines += [(row.where, row.what, f"{row.result}: {row.note}") for row in rows if row.what.startswith("pip")]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def markdown(rows: list[Row], page: str) -> str:
+    """What became of the pip layers of each stage; what the page says of stages that were not built now stays."""
+    built = {row.where: row for row in rows if row.what.startswith("pip layers")}
+    lines = {row.where: f"| {row.where} | {row.what} | {row.result}: {row.note} |" for row in built.values()}
+    before = page.partition("<!-- images -->")[2].partition("<!-- /images -->")[0].splitlines()
+    lines = {name: line for line in before if (name := line.strip("| ").partition(" ")[0]) in PLATFORMS} | lines
+    return "\n".join(
+        ["| stage | what | result |", "| --- | --- | --- |", *(lines[each] for each in PLATFORMS if each in lines)]
+    )
 
 
 def main() -> int:
@@ -338,7 +342,7 @@ def main() -> int:
     if chosen.page:
         from camera_perception.tools.bench.report import put_into
 
-        put_into(chosen.page, markdown(rows), "images")
+        put_into(chosen.page, markdown(rows, chosen.page.read_text("utf-8")), "images")
     wrong = sum(row.result == WRONG for row in rows)
     print(f"{len(rows)} checked, {wrong} wrong, {sum(row.result == SKIPPED for row in rows)} could not be checked")
     return 1 if wrong else 0

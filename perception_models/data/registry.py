@@ -228,7 +228,7 @@ def _unpacked(source: Path, images: Path | None) -> Iterator[Path]:
             shutil.copytree(source, folder, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, folder)
         if images is not None and not (folder / "images").exists():
             (folder / "images").symlink_to(images.resolve())
-        tasks = next(iter(sorted(folder.glob("*.json"))), folder)
+        tasks = next(iter(sorted(folder.glob("*.json")) + sorted(folder.glob("*.xml"))), folder)
         yield tasks if kind_of(folder) in (None, "labelled") and tasks != folder else folder
 
 

@@ -124,11 +124,24 @@ def test_the_first_step_that_fails_is_the_result(subject):
     assert (done.returncode, done.stdout) == (3, "3\n")
 
 
-def test_the_verdicts_on_pip_layers_become_a_table_of_a_page(subject, monkeypatch, tmp_path):
+def test_the_verdicts_on_pip_layers_become_a_table_of_a_page_and_those_of_other_stages_stay(
+    subject, monkeypatch, tmp_path
+):
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- images -->\n<!-- /images -->\nb\n")
-    rows = [subject.Row("fleet", "pip layers in a clean Python 3.12", subject.OK, "installed")]
+    rows = [subject.Row("jetson", "pip, 11 packages", subject.OK, "resolved")]
     monkeypatch.setattr(subject, "check_pip", lambda text, names: rows)
-    assert run_main(subject, monkeypatch, "--page", page) == 0
-    assert "| fleet | pip layers in a clean Python 3.12 | ok: installed |" in page.read_text()
-    assert "FROM" not in page.read_text()
+    for stage, result in (("fleet", "WRONG"), ("jetson", "ok"), ("fleet", "ok")):
+        built = subject.Row(stage, "pip layers in a clean Python", result, "done")
+        monkeypatch.setattr(subject, "check_builds", lambda text, names, built=built: [built])
+        run_main(subject, monkeypatch, "--build", "--stage", stage, "--page", page)
+    assert page.read_text().splitlines() == [
+        "a",
+        "<!-- images -->",
+        "| stage | what | result |",
+        "| --- | --- | --- |",
+        "| jetson | pip layers in a clean Python | ok: done |",
+        "| fleet | pip layers in a clean Python | ok: done |",
+        "<!-- /images -->",
+        "b",
+    ]

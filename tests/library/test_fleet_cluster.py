@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -173,9 +174,12 @@ def test_every_command_runs_on_an_object_store(bucket, film, model, tmp_path):
 
 
 def test_an_object_store_that_fails_is_asked_again(bucket, monkeypatch):
+    import botocore.exceptions as botocore_exceptions
+
     storage = open_storage(f"{bucket}/shaky")
     monkeypatch.setattr("camera_perception.tools.fleet.store.storage.FIRST_PAUSE", 0.001)
-    answers = [OSError("500"), OSError("slow down"), None]
+    silent = botocore_exceptions.ReadTimeoutError(endpoint_url="s3")  # of a store that does not answer in time
+    answers = [OSError("500"), OSError("slow down"), silent, None]
 
     def shaky(path, data):
         if (answer := answers.pop(0)) is not None:
@@ -205,6 +209,7 @@ LONG = pytest.mark.skipif("FLEET_KILL_DRIVES" not in os.environ, reason="takes m
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("pool", [(), pytest.param(("--ray", "local"), marks=LONG)], ids=["processes", "ray"])
 def test_killed_at_random_nothing_is_lost_and_nothing_counts_twice(model, tmp_path, pool):
+    faulthandler.cancel_dump_traceback_later()  # it would end pytest after six minutes; the timeout above holds
     drives, out, calm, chance, kills = tmp_path / "drives", tmp_path / "run", tmp_path / "calm", random.Random(0), 0
     drives.mkdir()
     write_drives(drives, DRIVES, broken=1)

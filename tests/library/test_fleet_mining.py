@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from camera_perception.core.errors import PerceptionError
 from camera_perception.tools.bench.fleet import simulate
-from camera_perception.tools.bench.fleet_work import seconds_per_unit
+from camera_perception.tools.bench.fleet_work import cpu_per_unit, seconds_per_unit
 from camera_perception.tools.cli.app import app
 from camera_perception.tools.fleet.compare.criteria import Criterion, judge, read_criteria
 from camera_perception.tools.fleet.compare.figures import figures
@@ -345,6 +345,12 @@ def test_durations_have_a_fitting_unit(seconds, text):
 )
 def test_seconds_per_unit_leave_out_the_start_of_each_worker(ends, workers, expected):
     assert seconds_per_unit(ends, workers) == expected
+
+
+def test_cpu_seconds_of_a_unit_are_the_median_of_the_markers(tmp_path):
+    for number, seconds in enumerate((9.0, 1.0, 2.0)):  # the first one also warms up
+        open_storage(tmp_path).write(f"done/{number}.json", json.dumps({"cpu_seconds": seconds}).encode())
+    assert cpu_per_unit(tmp_path) == 2.0
 
 
 @pytest.mark.parametrize(

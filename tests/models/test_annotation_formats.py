@@ -171,14 +171,18 @@ def roboflow_coco(root):
         )
 
 
-def coco_beside(root):
+def coco_beside(root, folder="images", file="annotations.json"):
     """As many tools export it: one file beside the folder of images."""
-    image(root / "images/a.jpg")
+    image(root / folder / "a.jpg")
     boxes = [(0, [16, 18, 32, 36]), (1, [64, 36, 32, 36])]
     labels = [{"id": i, "image_id": 7, "category_id": c, "bbox": box} for i, (c, box) in enumerate(boxes)]
     images = [{"id": 7, "file_name": "a.jpg", "height": 72, "width": 128}]
     categories = [{"id": 0, "name": "car"}, {"id": 1, "name": "bus"}]
-    text(root / "annotations.json", {"images": images, "annotations": labels, "categories": categories})
+    text(root / file, {"images": images, "annotations": labels, "categories": categories})
+
+
+def coco_of_fiftyone(root):
+    coco_beside(root, "data", "labels.json")
 
 
 def voc_beside(root):
@@ -198,7 +202,7 @@ FORMATS = {
     "label_studio": [label_studio, label_studio_min, label_studio_polygons],
     "labelme": [labelme],
     "cvat": [cvat],
-    "coco": [roboflow_coco, coco_beside],
+    "coco": [roboflow_coco, coco_beside, coco_of_fiftyone],
 }
 
 
@@ -320,7 +324,7 @@ def test_label_files_of_yolo_without_image_are_counted(tmp_path):
 def coco(root, images, labels):
     for each in images:
         image(root / "images" / each["file_name"])
-    categories = [{"id": 3, "name": "car"}]
+    categories = [{"id": 2, "name": "traffic light"}, {"id": 3, "name": "car"}]
     text(root / "annotations/a.json", {"images": images, "annotations": labels, "categories": categories})
     return root / "annotations/a.json"
 
@@ -329,6 +333,15 @@ def test_coco_ids_may_be_text_or_numbers(tmp_path):
     label = {"id": 1, "image_id": "5", "category_id": "3", "bbox": [1, 2, 3, 4]}
     data = open_dataset("coco", coco(tmp_path, [{"id": 5, "file_name": "a.png"}], [label]))
     assert data[0].boxes.classes.tolist() == [CAR]
+
+
+@pytest.mark.parametrize("where", ["attributes", "the label"])
+def test_coco_has_the_state_of_a_light_among_its_attributes_or_as_a_key_of_the_label(tmp_path, where):
+    state = {"trafficLightColor": "green"}
+    label = {"id": 1, "image_id": 5, "category_id": 2, "bbox": [3, 4, 6, 16]}
+    label |= {"attributes": state} if where == "attributes" else state
+    sample = open_dataset("coco", coco(tmp_path, [{"id": 5, "file_name": "a.png"}], [label]))[0]
+    assert (sample.boxes.classes.tolist(), sample.boxes.light_states.tolist()) == ([LIGHT], [2])
 
 
 def test_coco_images_with_the_same_id_are_an_error(tmp_path):

@@ -65,6 +65,13 @@ def test_labels_go_out_and_come_back(labelled, tmp_path, form):
             np.testing.assert_allclose(new.lanes.lines[0].points, old.lanes.lines[0].points, atol=tolerance)
 
 
+def test_a_file_of_cvat_may_have_any_name(labelled, tmp_path):
+    export_labels(labelled, tmp_path / "out", "cvat")
+    renamed = (tmp_path / "out/annotations.xml").rename(tmp_path / "labels.xml")  # as FiftyOne names it
+    counts = import_labels(renamed, tmp_path / "back", tmp_path / "out/images")
+    assert counts == {"car": 2, "bus": 2, "traffic light": 2, "lane": 4}
+
+
 def test_coco_is_what_its_own_tools_read(labelled, tmp_path):
     coco = pytest.importorskip("pycocotools.coco").COCO(str(export_labels(labelled, tmp_path / "out", "coco")))
     boxes = [row["bbox"] for row in coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=["car"])))]

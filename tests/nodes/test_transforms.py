@@ -13,6 +13,7 @@ from geometry_msgs.msg import TransformStamped
 
 from camera_perception.core.types import Status
 from camera_perception.geometry.camera import optical_from_rpy
+from camera_perception.geometry.transforms import MAX_MOVING_TRANSFORMS
 from camera_perception_ros.camera.calibration import Calibration, TopicTransforms, listen
 from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.params.camera import CameraParams
@@ -144,6 +145,47 @@ def test_a_moving_mounting_is_that_of_each_image(followed):
     found = [height_and_flags(followed, SECOND + tenth * SECOND // 10)[0] for tenth in (3, 12, 7)]
     assert found == pytest.approx([1.7, 2.6, 2.1])
     assert height_and_flags(followed, 60 * SECOND)[0] == pytest.approx(3.3)  # TF has fallen silent: the latest
+
+
+def calls_of(function: Any, *arguments: Any) -> int:
+    """Number of calls, of Python and C functions, that a call makes."""
+    count = 0
+
+    def counted(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_an_image_costs_the_same_however_much_tf_has_arrived(followed):
+    transforms = followed._transforms
+    for step in range(2 * MAX_MOVING_TRANSFORMS):  # as many as are kept, and as many again
+        transforms.on_moving(tf("base_link", "body", (1.5, 0, 1.4), LEVEL, SECOND + step * SECOND // 100))
+    at = SECOND * 4
+    followed.at(at, "front_optical_frame")
+    before = calls_of(followed.at, at, "front_optical_frame")
+    for step in range(2 * MAX_MOVING_TRANSFORMS, 20 * MAX_MOVING_TRANSFORMS):
+        transforms.on_moving(tf("base_link", "body", (1.5, 0, 1.4), LEVEL, SECOND + step * SECOND // 100))
+        transforms.on_moving(tf("map", f"other_{step}", (0, 0, 0), LEVEL, step * SECOND // 100))
+    at = SECOND * 40
+    assert calls_of(followed.at, at, "front_optical_frame") == pytest.approx(before, abs=4)  # steps of a bisection
+    assert before < 100  # 476 when the nearest of the moving ones is sought one by one
+
+
+def test_a_mounting_that_stays_is_not_built_again_for_each_image(followed, monkeypatch):
+    built = []
+    monkeypatch.setattr("camera_perception_ros.camera.calibration.camera_from_message", lambda *a: built.append(a))
+    for step in range(50):  # published again and again, as robot_state_publisher does
+        followed._transforms.on_static(tf("base_link", "body", (1.5, 0, 1.4), LEVEL))
+        followed.on_info(camera_info())
+        followed.at(step * SECOND, "front_optical_frame")
+    assert built == []
 
 
 def test_a_mounting_under_the_road_is_refused_until_it_is_corrected(followed):

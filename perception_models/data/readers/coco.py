@@ -32,8 +32,8 @@ class CocoDetection:
 
     others   names of unknown categories, whose objects are left out
     orphans  annotations of images that the file does not list
-    images   folder of the images; by default the first of ../SPLIT, ../images/SPLIT, images, ../images, relative to the
-             file, that holds them, where SPLIT is its name without "instances_", or the folder of the file
+    images   folder of the images; by default the first of ../SPLIT, ../images/SPLIT, images, data, ../images, relative
+             to the file, that holds them, where SPLIT is its name without "instances_", or the folder of the file
     classes  our classes for the categories, see ClassNames
     """
 
@@ -111,14 +111,15 @@ class CocoDetection:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where} needs bbox [x, y, width, height]") from error
         class_id = self._class_of(label)
-        state = (label.get("attributes") or {}).get("trafficLightColor") if class_id == LIGHT else None
+        attributes = {**label, **(label.get("attributes") or {})}  # FiftyOne writes them as keys of the label
+        state = attributes.get("trafficLightColor") if class_id == LIGHT else None
         box = checked_box((x, y, x + width, y + height), where)
         return box, class_id, bool(label.get("iscrowd", 0)), index(LIGHT_STATES, state)
 
 
 def _image_folder(path: Path, names: list[str]) -> Path:
     above, split = path.parent.parent, path.stem.replace("instances_", "")
-    folders = [above / split, above / "images" / split, path.parent / "images", above / "images"]
+    folders = [above / split, above / "images" / split, path.parent / "images", path.parent / "data", above / "images"]
     holding = (each for each in (*folders, path.parent) if any(is_file(each / name) for name in names[:20]))
     found = next(holding, None) or next((folder for folder in folders if folder.is_dir()), None)
     if found is None:

@@ -5,8 +5,10 @@ Transforms are passed as plain values, so that this module does not depend on RO
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
@@ -87,8 +89,10 @@ class TfTree:
         history = self._moving[child]
         if stamp_ns is None:
             return history[-1][1]
-        nearest = min(history, key=lambda entry: abs(entry[0] - stamp_ns))
-        return nearest[1] if abs(nearest[0] - stamp_ns) <= MAX_TIME_DIFFERENCE_NS else None
+        after = bisect_left(history, stamp_ns, key=itemgetter(0))
+        near = (history[index] for index in (after - 1, after) if 0 <= index < len(history))
+        stamp, pose = min(near, key=lambda entry: abs(entry[0] - stamp_ns))
+        return pose if abs(stamp - stamp_ns) <= MAX_TIME_DIFFERENCE_NS else None
 
 
 def pose_from_quaternion(xyz: Sequence[float], quaternion: Sequence[float]) -> np.ndarray:

@@ -6,6 +6,7 @@ units of one small picture each, with the memory of the driver. Two workers need
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from camera_perception.core.text_table import text_table
 from camera_perception.tools.fleet.demo import cut_drive
 from camera_perception.tools.fleet.store.storage import StoreError, open_storage
 from camera_perception.tools.fleet.work.local_pool import run_local
-from camera_perception.tools.fleet.work.perform import Performer
+from camera_perception.tools.fleet.work.perform import DONE, Performer
 from camera_perception.tools.fleet.work.ray_pool import run_ray
 from camera_perception.tools.fleet.work.replay import open_run
 from camera_perception.tools.fleet.work.units import Job, Unit, find_recordings, units_of
@@ -73,6 +74,12 @@ def timed(pool: Pool, sources: list[str], out: Path) -> tuple[float, list[float]
     return perf_counter() - started, ends
 
 
+def cpu_per_unit(out: Path) -> float:
+    """Median CPU seconds of a unit in its worker: the first ones of each also warm up."""
+    rows = (json.loads(path.read_text("utf-8")) for path in out.glob(f"{DONE}/*.json"))
+    return float(np.median([row["cpu_seconds"] for row in rows]))
+
+
 def memory() -> float:
     """MB of this process that are in RAM."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
@@ -116,8 +123,8 @@ def main(drive: Path) -> None:
                 continue
             each = seconds_per_unit(ends, workers)
             first = first or each
-            rows.append((title, wall, each, each / first))
-        print(text_table(("work", "wall s", "s per unit", "of this process"), rows))
+            rows.append((title, wall, each, each / first, cpu_per_unit(folder / f"run_{number}")))
+        print(text_table(("work", "wall s", "s per unit", "of this process", "CPU s of its worker"), rows))
         before, after = memory_growth(folder, 2)
         print(f"\nmemory of the driver after {WARM} and {SMALL_UNITS} small units: {before:.1f} and {after:.1f} MB")
 
