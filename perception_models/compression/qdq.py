@@ -16,7 +16,7 @@ import numpy as np
 from perception_models.compression.fp16 import decoding_nodes, leading_to_a_conv
 
 # Only inputs of convolutions. Q/DQ behind a convolution would keep TensorRT from fusing the Relu or Add that follows,
-# and would spend half of the 8 bits on values that the Relu clips.
+# and would spend half of the 8 bits on values that the Relu clips; linear bottlenecks have neither behind them.
 OPS = ("Conv",)
 OPSET = 19  # the first in which scales may be fp16
 MAX_INT8, MAX_FP8 = 127.0, 448.0

@@ -31,7 +31,7 @@ CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 FINE_TUNE, IMAGENET, PRUNED = (CONFIG.with_name(f"{name}.yaml") for name in ("real", "imagenet", "pruned"))
 LOST = 0.02  # share of the variance of a block that pruning may lose
 DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
-VERSION = "0.7.0"
+VERSION = "0.8.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 # Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
 # rear cameras show objects from angles that front cameras do not.

@@ -108,7 +108,9 @@ def quantisation(g: Graph) -> Iterator[str]:
         if node.op_type == "QuantizeLinear":
             if {reader.op_type for reader in g.readers(node.output[0])} != {"DequantizeLinear"}:
                 yield f"QuantizeLinear '{node.name}' is not read by DequantizeLinear alone"
-            if g.maker(node.input[0]) in ("Softmax", "Conv", "DequantizeLinear"):
+            # Behind a convolution without activation, as in linear bottlenecks, nothing is left unfused or clipped.
+            fused = {reader.op_type for reader in g.readers(node.input[0])} & {"Relu", "Clip", "Add"}
+            if g.maker(node.input[0]) in ("Softmax", "DequantizeLinear") or g.maker(node.input[0]) == "Conv" and fused:
                 yield f"QuantizeLinear '{node.name}' behind {g.maker(node.input[0])}"
         if node.op_type == "DequantizeLinear":
             # NVIDIA: also on the residual branch of a sum, which is then fused with the convolution before it.

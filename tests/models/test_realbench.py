@@ -458,3 +458,13 @@ def test_the_benchmark_counts_covered_heads(name, share, tmp_path):
     boxes = [*people[:2], [88, -30, 114, 40], people[4]]
     seen = objects_only(boxes, [0.9, 0.9, 0.9, 0.1], ["person", "person", "car", "person"])
     assert value(each, {MODEL: [seen, output()]}, "heads that anonymize covers") == pytest.approx(share)
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda mask: np.pad(mask, 4)[4:-4, 4:-4]])
+def test_another_lane_beyond_the_last_line_in_any_memory_layout(layout):
+    """Networks return maps that are cut out of larger ones, and OpenCV draws only into plain arrays."""
+    other = np.zeros((20, 40), np.uint8)
+    other[10:, 30:] = 1
+    line = np.array([[40.0, 20.0], [40.0, 39.0]])
+    found = mistakes.other_lane_beyond(layout(other), line, (40, 80))
+    assert found == pytest.approx(0.125, abs=0.02)

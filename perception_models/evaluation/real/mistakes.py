@@ -97,7 +97,7 @@ def other_lane_beyond(other: np.ndarray, last: np.ndarray, size: tuple[int, int]
     """
     corners = np.concatenate([last, [[size[1], last[-1, 1]], [size[1], last[0, 1]]]])
     scale = np.array(other.shape[::-1]) / size[::-1]
-    beyond = cv2.fillPoly(np.zeros_like(other), [np.rint(corners * scale).astype(np.int32)], 1)
+    beyond = cv2.fillPoly(np.zeros(other.shape, other.dtype), [np.rint(corners * scale).astype(np.int32)], 1)
     beyond = np.logical_and(np.roll(beyond, max(round(BESIDE * other.shape[1]), 1), axis=1), beyond)
     return float(np.logical_and(other, beyond).mean())
 
