@@ -171,6 +171,10 @@ def test_nodes_excluded_from_int8():
     assert {"stem", "last"} <= unquantised(model)
     assert {"body", "mix"}.isdisjoint(unquantised(model))
     assert "last" in after_a_softmax(model.graph)
+    for node in model.graph.node:
+        if node.name == "body":
+            node.attribute.append(helper.make_attribute("group", 8))
+    assert "body" in unquantised(model)
 
 
 @pytest.mark.parametrize(
