@@ -185,7 +185,7 @@ def prune(
         float | None,
         typer.Option(
             help="For efficientnet_lite0, in place of --keep: largest share of the variance of a block's output to "
-            "lose when channels inside it are removed and its weights solved anew, such as 0.05; needs --data"
+            "lose when channels inside it are removed and the rest is refitted, such as 0.05; needs --data"
         ),
     ] = None,
     data: Annotated[

@@ -2,7 +2,7 @@
 
 A block expands its input, filters every channel alone and projects them to its output, so its output is linear in the
 filtered channels. One after the other, the channel is removed whose loss the others can best make up for, and the
-projection is solved anew by least squares (ThiNet, Luo et al. 2017, arXiv 1707.06342; He et al. 2017, arXiv 1707.06168;
+projection is refitted by least squares (ThiNet, Luo et al. 2017, arXiv 1707.06342; He et al. 2017, arXiv 1707.06168;
 the channel is chosen as in Optimal Brain Surgeon, Hassibi and Stork 1993). Targets are the outputs of the unpruned
 network, so that a block also corrects the errors of those before it. No labels and no training are needed.
 """

@@ -30,7 +30,10 @@ Echo = Callable[[str], None]
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 FINE_TUNE, IMAGENET, PRUNED = (CONFIG.with_name(f"{name}.yaml") for name in ("real", "imagenet", "pruned"))
 LOST = 0.02  # share of the variance of a block that pruning may lose
-DESCRIPTION = "multi-task driving perception trained on rendered images and permissively licensed real ones"
+DESCRIPTION = (
+    "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
+    " and permissively licensed real ones"
+)
 VERSION = "0.8.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 # Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
@@ -45,7 +48,7 @@ RENDERED: dict[str, dict[str, Any]] = {
 # Real images to label: folder below `Recipe.pictures`, horizontal stretch, whether their roads are labelled as well.
 LABELLED: dict[str, tuple[str, float, bool]] = {
     "coco": ("coco_cc_by", 1.0, False),
-    "openimages": ("vehicles_openimages_ccby", 4 / 3, False),
+    "openimages": ("vehicles_openimages_ccby", 4 / 3, True),
     "driveai": ("driveai_sample", 1.0, True),
 }
 

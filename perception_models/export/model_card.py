@@ -84,9 +84,10 @@ def _source(entry: dict[str, Any]) -> str:
 
 
 def _training(training: dict[str, Any]) -> str:
-    transfer = training["config"].get("transfer") or {}
+    transfer, network = (training["config"].get(name) or {} for name in ("transfer", "network"))
     sources = [f"`{transfer['weights']}`"] if transfer.get("weights") else []
-    sources += [IMAGENET] if transfer.get("imagenet") else []
+    # Whatever a run starts from, such a backbone came from there once.
+    sources += [IMAGENET] if transfer.get("imagenet") or network.get("backbone") == "efficientnet_lite0" else []
     steps = f"{training['step']} optimiser steps" + (f", initialised from {' and '.join(sources)}" if sources else "")
     parts = [f"{100 * part['share']:.0f} % `{part['checkpoint']}`" for part in training.get("soup", [])]
     return f"{steps}; weights averaged from {', '.join(parts)}" if parts else steps

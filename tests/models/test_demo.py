@@ -303,7 +303,7 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
     monkeypatch.setattr(train_demo, "run", train)
     assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
     assert labelled == [
-        ("coco", 1.0, False), ("openimages", 1.333, False), ("driveai", 1.0, True),
+        ("coco", 1.0, False), ("openimages", 1.333, True), ("driveai", 1.0, True),
         ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
     ]  # fmt: skip
     credits = (recipe.out / "CREDITS.csv").read_text().splitlines()
@@ -371,9 +371,11 @@ def test_the_card_names_data_licences_and_metrics():
     later = {**spec["training"]["config"], "transfer": {"weights": "runs/first/last.safetensors"}}
     card = model_card({**spec, "training": {"step": 9, "config": later}})
     assert "9 optimiser steps, initialised from `runs/first/last.safetensors`;" in card
-    later["transfer"]["imagenet"] = True
-    card = model_card({**spec, "training": {"step": 9, "config": later}})
-    assert "initialised from `runs/first/last.safetensors` and the ImageNet weights of EfficientNet-Lite0" in card
+    from_package = {**later, "transfer": {**later["transfer"], "imagenet": True}}
+    from_later_run = {**later, "network": {"backbone": "efficientnet_lite0"}}
+    for config in (from_package, from_later_run):
+        card = model_card({**spec, "training": {"step": 9, "config": config}})
+        assert "initialised from `runs/first/last.safetensors` and the ImageNet weights of EfficientNet-Lite0" in card
 
 
 def test_the_card_of_a_network_trained_elsewhere_does_not_mention_rendered_images():
