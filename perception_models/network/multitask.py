@@ -58,13 +58,12 @@ class PerceptionNet(nn.Module):
         """images B H W 3 uint8; `branches` of the object head to run, by default all that it has."""
         return self.outputs(self.pyramid(images), branches)
 
-    def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Shared feature maps at strides 4, 8, 16, 32."""
+    def pyramid(self, images: Tensor, backbone: nn.Module | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Shared feature maps at strides 4, 8, 16, 32; `backbone` replaces the own one, of the same function."""
         # Float first: TensorRT cannot transpose uint8. Permuting B H W 3 gives channels_last for free.
         x = images.float().permute(0, 3, 1, 2)
-        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck(
-            self.backbone(x * self.input_scale if self.input_scale != 1 else x)
-        )
+        x = x * self.input_scale if self.input_scale != 1 else x
+        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck((backbone or self.backbone)(x))
         return maps
 
     def outputs(self, pyramid: tuple[Tensor, ...], branches: Sequence[str] | None = None) -> dict[str, Tensor]:

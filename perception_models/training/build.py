@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,7 @@ from perception_models.losses import LossConfig, task_losses
 from perception_models.losses.balancing import Balancer, agreement, gradients, project
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.backbone import Backbone
+from perception_models.network.blocks import fuse
 from perception_models.network.efficientnet import EfficientNetLite0, load_imagenet, package_weights
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
@@ -115,6 +117,7 @@ class TrainingModule(nn.Module):
         super().__init__()
         self.net, self.balancer, self.config = net, balancer, config
         self.teacher, self.imitation = teacher, imitation
+        self._folded: list[nn.Module] = []  # in a list, to be neither a parameter nor a submodule
 
     def forward(
         self, batch: dict[str, Tensor], tasks: tuple[str, ...], compare: bool = False
@@ -133,9 +136,9 @@ class TrainingModule(nn.Module):
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss by task, and with teachers "distill"."""
-        taught = self.teacher.predict(batch["images"]) if self.teacher is not None else None
+        taught = self.teacher.predict(batch) if self.teacher is not None else None
         maps = self.imitation.predict(batch["images"]) if self.imitation is not None else None
-        pyramid = self.net.pyramid(batch["images"])
+        pyramid = self.net.pyramid(batch["images"], self._frozen_backbone())
         outputs = self.net.outputs(pyramid)
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.balancer.weighted(task_losses(outputs, batch, self.config, self.net.config.strides))
@@ -146,6 +149,16 @@ class TrainingModule(nn.Module):
         # Pyramid levels that no head of this network uses stay connected as well.
         unused = cast(Tensor, 0 * sum(level.float().mean() for level in pyramid))
         return {task: loss + unused for task, loss in losses.items()}
+
+    def _frozen_backbone(self) -> nn.Module | None:
+        """A copy of the backbone with its batch norms folded, as long as nothing in it learns: a third less time."""
+        backbone = self.net.backbone
+        norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+        if any(norm.training for norm in norms) or any(weight.requires_grad for weight in backbone.parameters()):
+            self._folded = []
+        elif not self._folded:
+            self._folded = [fuse(copy.deepcopy(backbone))]
+        return self._folded[0] if self._folded else None
 
     def projected_gradients(self, batch: dict[str, Tensor], tasks: tuple[str, ...], number: int) -> dict[str, Tensor]:
         """PCGrad over all weights of this device in step `number`: fills every .grad and returns the losses."""

@@ -14,7 +14,15 @@ from perception_models.network import PerceptionNet, of_size
 from perception_models.training import checkpoint
 from perception_models.training.build import TrainingModule
 from perception_models.training.config import DistillConfig, TrainConfig
-from perception_models.training.distill.network import Teacher, divergence, feature_loss, object_loss, output_loss
+from perception_models.training.distill import network
+from perception_models.training.distill.network import (
+    Teacher,
+    divergence,
+    feature_loss,
+    incomplete,
+    object_loss,
+    output_loss,
+)
 
 SIZE, STRIDES = (64, 128), (8, 16, 32)
 
@@ -127,7 +135,7 @@ def test_a_student_approaches_its_teacher_without_labels(drawn_batch):
     @torch.no_grad()
     def disagreement() -> float:
         """Without the entropy of the teacher, the loss of a student that agrees with it."""
-        theirs = taught.predict(drawn_batch["images"]).outputs
+        theirs = taught.predict(drawn_batch).outputs
         mine = student(drawn_batch["images"])
         return float(output_loss(mine, theirs, 2.0, 0.0) - output_loss(theirs, theirs, 2.0, 0.0))
 
@@ -153,6 +161,27 @@ def test_the_teacher_is_neither_trained_nor_saved(drawn_batch):
     assert teacher_module.adapter.weight.grad.abs().sum() > 0
     module.to(torch.float64)
     assert next(teacher.parameters()).dtype == torch.float64
+
+
+def test_the_teacher_is_asked_only_about_images_that_lack_labels(drawn_batch, monkeypatch):
+    student = net(4)
+    taught = Teacher(DistillConfig(unlabelled=True, features=0.0, objects=0.0), net(3), student)
+    assert not incomplete(drawn_batch).any()
+    assert taught.predict(drawn_batch) is None
+    pyramid = student.pyramid(drawn_batch["images"])
+    assert float(taught(None, pyramid, student.outputs(pyramid), drawn_batch).detach()) == 0
+    drawn_batch["drivable"][1] = 255
+    drawn_batch["lane_exists"][2, 0] = -1
+    drawn_batch["weather"][3] = -1
+    drawn_batch["semantic"][0, :5] = 255  # the own hood: the rest of the map is labelled
+    found = taught.predict(drawn_batch)
+    assert found.rows.tolist() == [1, 2, 3]
+    some = float(taught(found, pyramid, student.outputs(pyramid), drawn_batch).detach())
+    monkeypatch.setattr(network, "incomplete", lambda batch: torch.ones(len(batch["images"]), dtype=torch.bool))
+    drawn_batch["semantic"][0, :5] = 0
+    whole = float(taught(taught.predict(drawn_batch), pyramid, student.outputs(pyramid), drawn_batch).detach())
+    assert some == pytest.approx(whole, rel=1e-4)
+    assert some > 0
 
 
 def test_incompatible_teachers_are_refused():

@@ -15,6 +15,7 @@ import perception_models.training.train as training
 from perception_models.config import SettingsError, load_settings
 from perception_models.data import labels
 from perception_models.data.augment import NONE
+from perception_models.losses import LossConfig
 from perception_models.losses.balancing import Balancer
 from perception_models.losses.iou import iou
 from perception_models.network import PerceptionNet, of_size
@@ -22,7 +23,7 @@ from perception_models.network.export_graph import ExportGraph
 from perception_models.training import checkpoint
 from perception_models.training.build import TrainingModule, build_network, compile_parts
 from perception_models.training.config import OptimizerConfig, PhaseConfig, StageConfig, TrainConfig, TransferConfig
-from perception_models.training.optimization.optimizer import build_optimizer, scale_of
+from perception_models.training.optimization.optimizer import build_optimizer, freeze, scale_of, spare_backward
 from perception_models.training.optimization.schedule import learning_rate, phase_at, steps, tasks_at, total_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -200,6 +201,26 @@ def run_of(config: TrainConfig, folder: Path) -> tuple[PerceptionNet, dict[str, 
 
 def net_part(model: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix("net."): tensor for name, tensor in model.items() if name.startswith("net.")}
+
+
+def test_a_frozen_backbone_is_folded_and_teaches_the_rest_the_same(drawn_batch):
+    torch.manual_seed(0)
+    net = PerceptionNet(of_size("t")).train()
+    for norm in (module for module in net.modules() if isinstance(module, nn.BatchNorm2d)):
+        nn.init.uniform_(norm.running_mean)
+        nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    module, weights = TrainingModule(net, Balancer(TrainConfig().balance), LossConfig()), dict(net.named_parameters())
+    assert module._frozen_backbone() is None
+    freeze(net, ["backbone"])
+    losses = {task: float(loss) for task, loss in module.losses(drawn_batch).items()}
+    spare_backward(weights, ["backbone"])
+    folded = module._frozen_backbone()
+    assert folded is module._frozen_backbone()
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert {task: float(loss) for task, loss in module.losses(drawn_batch).items()} == pytest.approx(losses, rel=1e-3)
+    assert "folded" not in " ".join(module.state_dict())
+    spare_backward(weights, [])
+    assert module._frozen_backbone() is None
 
 
 def test_frozen_parts_and_their_batch_norm_statistics_do_not_change(drawn_folder, tmp_path):

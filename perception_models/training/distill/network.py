@@ -14,6 +14,7 @@ from perception_models.data import labels
 from perception_models.losses.assigner import Grid
 from perception_models.losses.iou import complete_iou
 from perception_models.network import PerceptionNet
+from perception_models.network.blocks import fuse
 from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.training.config import DistillConfig
 
@@ -21,8 +22,9 @@ LEVEL = 1  # of the pyramid: stride 8, which all heads depend on
 
 
 class TeacherOutputs(NamedTuple):
-    """Pyramid and raw outputs of the teacher for a batch, and (height, width) of the images."""
+    """Pyramid and raw outputs of the teacher for these rows of a batch, and (height, width) of the images."""
 
+    rows: Tensor
     pyramid: tuple[Tensor, ...]
     outputs: dict[str, Tensor]
     size: tuple[int, int]
@@ -43,7 +45,8 @@ class Teacher(nn.Module):
         if teacher.config.strides != student.config.strides:
             raise SettingsError(f"{config.teacher} has other strides: use the same network.small_objects for both")
         self.config = config
-        self._net = [teacher.eval().requires_grad_(False)]  # in a list, to be neither a parameter nor a submodule
+        fuse(teacher.eval().requires_grad_(False))
+        self._net = [teacher]  # in a list, to be neither a parameter nor a submodule
         self.adapter = nn.Conv2d(student.config.neck, teacher.config.neck, 1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Teacher:
@@ -52,26 +55,48 @@ class Teacher(nn.Module):
         return self
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> TeacherOutputs:
-        """images B H W 3 uint8"""
-        pyramid = self._net[0].pyramid(images)
-        return TeacherOutputs(pyramid, self._net[0].outputs(pyramid), (images.shape[1], images.shape[2]))
+    def predict(self, batch: dict[str, Tensor]) -> TeacherOutputs | None:
+        """What the teacher sees on the images of a batch; None if it has nothing to say on any."""
+        images = batch["images"]
+        rows = torch.arange(len(images), device=images.device)
+        if self.config.unlabelled and not self.config.features and not self.config.objects:
+            rows = rows[incomplete(batch)]
+        if not len(rows):
+            return None
+        pyramid = self._net[0].pyramid(images[rows])
+        return TeacherOutputs(rows, pyramid, self._net[0].outputs(pyramid), (images.shape[1], images.shape[2]))
 
     def forward(
-        self, taught: TeacherOutputs, pyramid: tuple[Tensor, ...], outputs: dict[str, Tensor], batch: dict[str, Tensor]
+        self,
+        taught: TeacherOutputs | None,
+        pyramid: tuple[Tensor, ...],
+        outputs: dict[str, Tensor],
+        batch: dict[str, Tensor],
     ) -> Tensor:
-        """Loss of the student's pyramid and raw outputs, over all images of the batch."""
-        config, teacher = self.config, {name: value.float() for name, value in taught.outputs.items()}
-        student = {name: value.float() for name, value in outputs.items()}
-        loss = config.features * feature_loss(self.adapter(pyramid[LEVEL].float()), taught.pyramid[LEVEL].float())
-        loss = loss + config.logits * output_loss(
-            student, teacher, config.temperature, config.confidence, batch if config.unlabelled else None
-        )
+        """Loss of the student's pyramid and raw outputs, over the images that the teacher has seen."""
+        unused: Tensor = 0 * self.adapter(pyramid[LEVEL][:1].float()).mean()
+        if taught is None:
+            return unused
+        config, rows = self.config, taught.rows
+        teacher = {name: value.float() for name, value in taught.outputs.items()}
+        student = {name: value[rows].float() for name, value in outputs.items()}
+        asked = {name: value[rows] for name, value in batch.items()} if config.unlabelled else None
+        loss = unused + config.logits * output_loss(student, teacher, config.temperature, config.confidence, asked)
+        if config.features:
+            features = self.adapter(pyramid[LEVEL][rows].float())
+            loss = loss + config.features * feature_loss(features, taught.pyramid[LEVEL].float())
         grid = taught.size, self._net[0].config.strides
         for branch in ("many", "one"):
             if f"{branch}_classes" in student and f"{branch}_classes" in teacher:
                 loss = loss + config.objects * object_loss(student, teacher, branch, grid, config.confidence)
         return loss
+
+
+def incomplete(batch: dict[str, Tensor]) -> Tensor:
+    """B bool: images without a map, with a line that nobody labelled or without a scene attribute."""
+    unknown = [(batch[task] == labels.IGNORE).flatten(1).all(1) for task in ("drivable", "semantic")]
+    unknown += [(batch["lane_exists"] < 0).any(1), *(batch[name] < 0 for name in labels.SCENE)]
+    return torch.stack(unknown).any(0)
 
 
 def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
