@@ -36,20 +36,24 @@ def thinned(net: PerceptionNet, images: Sequence[Tensor], lost: float) -> Percep
     original, backbone = copy.deepcopy(net).eval().backbone, copy.deepcopy(net).eval().backbone
     assert isinstance(original, EfficientNetLite0)
     assert isinstance(backbone, EfficientNetLite0)
-    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        scaled = [batch.permute(0, 3, 1, 2) * net.input_scale for batch in images]
-        wanted = inputs = [original.stem(batch) for batch in scaled]
-        for number, (block, unpruned) in enumerate(zip(backbone.blocks, original.blocks)):
-            wanted = [unpruned(x) for x in wanted]
-            kept = reconstruct(block, inputs, wanted, lost, generator)
-            if number == 0:  # it has no expansion: its channels are those of the stem
-                _keep(backbone.stem, kept)
-                inputs = [backbone.stem(batch) for batch in scaled]
-            inputs = [block(x) for x in inputs]
+        _thin(backbone, original, [batch.permute(0, 3, 1, 2) * net.input_scale for batch in images], lost)
     made = PerceptionNet(replace(net.config, expanded=[block.layers[-1].conv.in_channels for block in backbone.blocks]))
     made.load_state_dict(net.state_dict() | {f"backbone.{k}": v for k, v in backbone.state_dict().items()})
     return made.eval()
+
+
+def _thin(backbone: EfficientNetLite0, original: EfficientNetLite0, images: list[Tensor], lost: float) -> None:
+    """Prune all blocks of a backbone in place, each to return what the original one returns."""
+    generator = torch.Generator().manual_seed(0)
+    wanted = inputs = [original.stem(batch) for batch in images]
+    for number, (block, unpruned) in enumerate(zip(backbone.blocks, original.blocks)):
+        wanted = [unpruned(x) for x in wanted]
+        kept = reconstruct(block, inputs, wanted, lost, generator)
+        if number == 0:  # it has no expansion: its channels are those of the stem
+            _keep(backbone.stem, kept)
+            inputs = [backbone.stem(batch) for batch in images]
+        inputs = [block(x) for x in inputs]
 
 
 def reconstruct(
@@ -60,13 +64,7 @@ def reconstruct(
     inputs  B C H W: what it receives
     wanted  B C' H' W': what it should return
     """
-    filtered, targets = [], []
-    for x, y in zip(inputs, wanted):
-        pixels = torch.randint(0, y.shape[2] * y.shape[3], (len(y), PIXELS), generator=generator)
-        filtered.append(_rows(block.body[:-1](x), pixels))
-        targets.append(_rows(y - x if block.skip else y, pixels))
-    features, target = torch.cat(filtered).double(), torch.cat(targets).double()
-    features = torch.cat([features, torch.ones(len(features), 1, dtype=torch.double)], 1)  # the last is the bias
+    features, target = _sampled(block, inputs, wanted, generator)
     gram, cross = features.T @ features / len(features), features.T @ target / len(features)
     gram.diagonal()[:-1].add_(1e-5 * gram.diagonal()[:-1].mean())
     kept = chosen(gram, cross, lost * float(target.var(0).sum()))
@@ -76,6 +74,19 @@ def reconstruct(
         _keep(layer, kept)
     _project(block.layers[-1], weights.float())
     return kept
+
+
+def _sampled(
+    block: InvertedResidual, inputs: list[Tensor], wanted: list[Tensor], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Pixels by filtered channels, the last a constant for the bias, and what their projections should be."""
+    filtered, targets = [], []
+    for x, y in zip(inputs, wanted):
+        pixels = torch.randint(0, y.shape[2] * y.shape[3], (len(y), PIXELS), generator=generator)
+        filtered.append(_rows(block.body[:-1](x), pixels))
+        targets.append(_rows(y - x if block.skip else y, pixels))
+    features = torch.cat(filtered).double()
+    return torch.cat([features, torch.ones(len(features), 1, dtype=torch.double)], 1), torch.cat(targets).double()
 
 
 def chosen(gram: Tensor, cross: Tensor, budget: float) -> Tensor:
