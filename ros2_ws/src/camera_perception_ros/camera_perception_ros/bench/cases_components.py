@@ -26,7 +26,7 @@ from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
 from camera_perception_ros.fusion.outputs import occupancy_message, surroundings_from_fused
-from camera_perception_ros.outputs.markers import markers
+from camera_perception_ros.outputs.markers import MarkerUpdates, markers
 
 CAMERAS, OBJECTS, PERIOD_NS = 6, 20, 50_000_000
 
@@ -101,5 +101,6 @@ def grid() -> Component:
 
 
 def marking() -> Component:
-    fused, header = Rig().surroundings(), Header()
-    return Component(f"markers of {len(fused)} objects, road and lines", lambda: markers(fused, header))
+    fused, header, updates = Rig().surroundings(), Header(), MarkerUpdates()
+    name = f"markers of {len(fused)} objects, road and lines, serialised"
+    return Component(name, lambda: updates.message(markers(fused, header)))
