@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-VERSION = 2  # of the arguments of the kernels, as in kernels.h
+VERSION = 3  # of the arguments of the kernels, as in kernels.h
 
 
 def _compiled() -> tuple[ModuleType | None, str]:
