@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from camera_perception.core.types import EgoLane, LaneLine
 
@@ -48,11 +49,14 @@ def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[La
 
 
 def _plausible(lines: Sequence[LaneLine]) -> bool:
-    laterals = sorted(((y_at(line, COMPARISON_X), line.position) for line in lines), key=lambda lateral: -lateral[0])
-    positions = [position for _, position in laterals]
-    sides = all(y != 0 and position != 0 and (y < 0) == (position > 0) for y, position in laterals)
-    rising = all(a < b for a, b in zip(positions, positions[1:]))
-    return rising and sides and all(abs(y) < 1.5 * LANE_WIDTH for y, position in laterals if abs(position) == 1)
+    before = -math.inf
+    for minus_y, position in sorted([(-y_at(line, COMPARISON_X), line.position) for line in lines], key=itemgetter(0)):
+        on_its_side = minus_y != 0 and position != 0 and (minus_y > 0) == (position > 0)
+        near = -1.5 * LANE_WIDTH < minus_y < 1.5 * LANE_WIDTH
+        if not on_its_side or before >= position or (position in (-1, 1) and not near):
+            return False
+        before = position
+    return True
 
 
 def _positions_on_side(lateral: dict[int, float], side: int, width: float) -> dict[int, int]:

@@ -158,5 +158,6 @@ def _smoothed_line(track: Track, ground: GroundLine | None) -> LaneLine:
 
 def _agreement(votes: dict[Any, float], winner: LineType | LineColor, score: float) -> float:
     """Confidence of a vote: the fraction of votes for the winner times the score of the frame."""
-    fraction = votes[winner] / max(sum(votes.values()), 1e-9)
-    return float(fraction * min(max(score, 0.0) or 1.0, 1.0))
+    total = sum(votes.values())
+    fraction = votes[winner] / (total if total > 1e-9 else 1e-9)
+    return fraction * (1.0 if score <= 0.0 or score > 1.0 else score)

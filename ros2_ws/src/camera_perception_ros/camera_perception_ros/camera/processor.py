@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import BadImage, ContextLost, EngineError, ModelError, UnknownEncoding
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import EgoMotion, Frame, Perception, Status
+from camera_perception.core.types import EgoMotion, Frame, Perception, Status, Timing
 from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
 from camera_perception.image.reader import ImageReader
@@ -247,9 +247,12 @@ class FrameProcessor:
             perception = self._run(serving, frame)
         finally:
             self._busy_since = None
-        flags |= Status(perception.status_flags) | calibration_flags
-        timing = replace(perception.timing, decode_ms=decode_ms)
-        return replace(perception, status_flags=int(flags), timing=timing)
+        spent = perception.timing
+        return replace(
+            perception,
+            status_flags=int(flags) | perception.status_flags | int(calibration_flags),
+            timing=Timing(decode_ms, spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms),
+        )
 
     def _run(self, serving: Serving, frame: Frame) -> Perception:
         """Run the pipeline, once more with a reopened engine if that fails; a second failure is final."""

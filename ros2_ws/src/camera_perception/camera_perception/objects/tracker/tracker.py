@@ -108,13 +108,11 @@ class ObjectTracker:
         if not len(tracks) and not len(objects):
             return objects
         tracks, objects = self._without_duplicate_tracks(tracks), self._without_duplicates(objects)
-        row_of = np.full(len(objects), -1)  # the track of each object
-        rows, columns = associate(
-            tracks, objects, self._high_score_of(objects.classes), self.config, self._compatible, image_size
-        )
+        row_of, high = np.full(len(objects), -1), self._high_score_of(objects.classes)  # the track of each object
+        rows, columns = associate(tracks, objects, high, self.config, self._compatible, image_size)
         row_of[columns] = rows
-        update_tracks(tracks, rows, objects[columns], stamp_ns, _camera_position(camera), self.config)
-        new = ((row_of < 0) & (objects.scores >= self._init_threshold(objects.classes))).nonzero()[0]
+        update_tracks(tracks, rows, objects, columns, stamp_ns, _camera_position(camera), self.config)
+        new = ((row_of < 0) & (objects.scores >= self.config.init_score_factor * high)).nonzero()[0]
         if len(new):
             row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
             tracks = Tracks.concatenate((tracks, self._create(objects[new], stamp_ns, motion, camera)))
