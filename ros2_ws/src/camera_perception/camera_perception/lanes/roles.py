@@ -28,7 +28,8 @@ def y_at(line: LaneLine, x: float) -> float:
 def y_on(poly: Sequence[float], x_min: float, x: float) -> float:
     """y at x of a line with coefficients c0..c3 that begins at x_min."""
     c0, c1, c2, c3 = poly
-    start = max(x, min(x_min, MAX_START_X))
+    start = MAX_START_X if x_min > MAX_START_X else x_min  # comparisons: min and max take longer than the rest
+    start = start if start > x else x
     value = c0 + start * (c1 + start * (c2 + start * c3))
     slope = c1 + start * (2 * c2 + start * 3 * c3)
     return value + slope * (x - start)
@@ -86,11 +87,12 @@ def ego_lane(
     }
     if not ego:
         return None
-    left, right = (y_at(ego[side], 0.0) if side in ego else math.nan for side in (-1, 1))
+    left, right = [y_at(ego[side], 0.0) if side in ego else math.nan for side in (-1, 1)]
     width = left - right
     polys = [line.ground.poly.tolist() for line in ego.values() if line.ground is not None]
     weights = [1 / (HEADING_STD**2 + poly[1] ** 2) for poly in polys]
-    slope, quadratic = (sum(w * poly[power] for w, poly in zip(weights, polys)) / sum(weights) for power in (1, 2))
+    total = sum(weights)
+    slope, quadratic = [sum([w * poly[power] for w, poly in zip(weights, polys)]) / total for power in (1, 2)]
     return EgoLane(
         offset=-_middle(left, right, lane_width),
         heading=-math.atan(slope),
