@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define KERNELS_VERSION 3 /* as in core/__init__.py; counted up when arguments change */
-#define MOST_ARGUMENTS 40
+#define MOST_ARGUMENTS 48
 
 /* The arguments of a call: arrays and numbers, in order. */
 typedef struct {
@@ -48,7 +48,7 @@ KERNEL(associate);
 KERNEL(predict_ground);
 KERNEL(predict_boxes);
 KERNEL(update_tracks);
-KERNEL(track_state);
+KERNEL(publish);
 KERNEL(ground_with_covariance);
 KERNEL(pack_objects);
 KERNEL(serialize);
