@@ -35,6 +35,7 @@ from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.worker import Taken
 
+NO_FLAGS = Status(0)
 FRAME_TIMEOUT = 20.0  # seconds; reopening an engine takes less, and a lost GPU never returns
 
 
@@ -307,7 +308,9 @@ class FrameProcessor:
         )
 
     def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
-        flags = Status.THERMAL if self._hot else Status(0)
+        flags = NO_FLAGS
+        if self._hot:
+            flags |= Status.THERMAL
         if taken.replaced:
             flags |= Status.DROPPING
         if self.serving is not None and self.serving.fallback:
@@ -333,7 +336,7 @@ class FrameProcessor:
 
     def _count(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
-        self.counts.flags |= Status(fields["status_flags"])
+        self.counts.flags |= fields["status_flags"]
         if not isnan(fields["age_ms"]):
             self.counts.ages_ms.append(fields["age_ms"])
         if not isnan(fields["inference_ms"]):
