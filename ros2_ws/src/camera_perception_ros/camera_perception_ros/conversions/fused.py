@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -124,13 +124,14 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 
 def fields_of(message: Any) -> dict[str, Any]:
     """The fields of a message as nested dicts and lists."""
-    return {name: _value_of(getattr(message, slot)) for name, slot in _slots(type(message))}
+    kind: Hashable = type(message)
+    return {name: _value_of(getattr(message, slot)) for name, slot in _slots(kind)}
 
 
 @cache
-def _slots(kind: type) -> tuple[tuple[str, str], ...]:
+def _slots(kind: Any) -> tuple[tuple[str, str], ...]:
     """Names of the fields of a message type, and of the slots that hold them."""
-    return tuple((name, f"_{name}") for name in kind.get_fields_and_field_types())  # type: ignore[attr-defined]
+    return tuple((name, f"_{name}") for name in kind.get_fields_and_field_types())
 
 
 def _value_of(value: Any) -> Any:
