@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -124,7 +124,7 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 
 def fields_of(message: Any) -> dict[str, Any]:
     """The fields of a message as nested dicts and lists."""
-    kind: Hashable = type(message)
+    kind: Any = type(message)
     return {name: _value_of(getattr(message, slot)) for name, slot in _slots(kind)}
 
 
