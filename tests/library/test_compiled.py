@@ -20,7 +20,7 @@ from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import GroundNoise, ground_with_covariance
 from camera_perception.io.cdr import serialize
 from camera_perception.io.packed_objects import PackedObjects
-from camera_perception.io.ros_types import PERCEPTION_FRAME
+from camera_perception.io.ros_types import MARKER_ARRAY, PERCEPTION_FRAME, deserialize
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.tracker import LaneTracker
 from camera_perception.objects.config import LocalizationConfig
@@ -318,6 +318,23 @@ def test_what_is_no_message_is_refused_in_the_same_way(values, monkeypatch):
 
     compiled, twin = both(error, monkeypatch)
     assert compiled == twin
+
+
+@pytest.mark.parametrize("name", ["", "a", "abcd", "abcdefg"])
+def test_points_of_float64_are_the_same(name, monkeypatch):
+    rows = np.arange(6.0).reshape(2, 3)
+    points = [
+        rows,
+        rows.astype(np.float32),
+        rows[:0],
+        [],
+        [{"x": 0.0, "y": 1.0, "z": 2.0}, {"x": 3.0, "y": 4.0, "z": 5.0}],
+    ]
+    values = {"markers": [{"ns": name, "points": each} for each in points]}
+    compiled, twin = both(lambda: serialize(MARKER_ARRAY, values), monkeypatch)
+    assert compiled == twin
+    found = [[(each.x, each.y, each.z) for each in marker.points] for marker in deserialize(MARKER_ARRAY, twin).markers]
+    assert found == [[*map(tuple, rows.tolist())]] * 2 + [[], [], [*map(tuple, rows.tolist())]]
 
 
 @pytest.mark.parametrize("before", ["", "a", "ab", "abcdefg"])

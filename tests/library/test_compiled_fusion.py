@@ -7,8 +7,25 @@ import pytest
 
 from camera_perception import core
 from camera_perception.core.assignment import INFEASIBLE, match
-from camera_perception.fusion.objects import intersection, squared_distances
-from camera_perception.fusion.types import CLASS, POSITION, POSITION_COV, FusedObjects
+from camera_perception.fusion.objects import merge, squared_distances
+from camera_perception.fusion.packed import packed
+from camera_perception.fusion.types import (
+    AGE,
+    CLASS,
+    COASTED,
+    ID,
+    METHOD,
+    OVER_GROUND,
+    POSITION,
+    POSITION_COV,
+    SCORE,
+    VELOCITY,
+    VELOCITY_COV,
+    WIDTH,
+    FusedObjects,
+)
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import FUSED_PERCEPTION
 
 pytestmark = pytest.mark.skipif(core.kernels is None, reason="nothing is compiled: make setup, with a C compiler")
 CLASSES = ("car", "pedestrian", "bus")
@@ -36,15 +53,56 @@ def test_distances_of_fused_objects_are_the_same(one, other, monkeypatch):
     np.testing.assert_allclose(compiled, squared_distances(a, b), 1e-12)
 
 
-@pytest.mark.parametrize("count", [0, 1, 50])
-def test_merged_estimates_are_the_same(count, monkeypatch):
+def seen(rng: np.random.Generator, count: int, camera: int) -> FusedObjects:
+    """Objects around the same places in every view, of which some move, are coasted, or have no width."""
+    objects = fused(rng, count)
+    objects.numbers[:, POSITION] = np.arange(count)[:, None] * (4.0, 0.5) + rng.normal(0, 0.3, (count, 2))
+    objects.numbers[:, [SCORE, WIDTH]] = rng.choice([np.nan, 0.2, 0.5, 0.9], (count, 2))
+    objects.numbers[:, VELOCITY] = rng.normal(0, 5, (count, 2)) + rng.choice([0, np.nan], (count, 1))
+    objects.numbers[:, VELOCITY_COV] = covariances(rng, count).reshape(-1, 4)
+    objects.counts[:, [METHOD, OVER_GROUND, COASTED]] = rng.integers(0, (5, 2, 2), (count, 3))
+    objects.counts[:, AGE], objects.counts[:, ID] = rng.integers(0, 70_000, count), rng.integers(0, 2**33, count)
+    objects.rows[:], objects.rows[:, camera] = -1, np.arange(count)
+    objects.camera_ids[:, camera] = rng.integers(0, 2**32, count)
+    return objects
+
+
+@pytest.mark.parametrize(("known", "new"), [(0, 3), (3, 0), (1, 1), (30, 20), (20, 30)])
+def test_merged_objects_are_the_same(known, new, monkeypatch):
     rng = np.random.default_rng(0)
-    a, b = rng.uniform(-5, 5, (2, count, 2))
-    estimates = a, covariances(rng, count), b, covariances(rng, count)
-    compiled = intersection(*estimates)
+    tables = seen(rng, known, 0), seen(rng, new, 1)
+    with np.errstate(invalid="ignore"):
+        compiled = merge(*tables)
+        monkeypatch.setattr(core, "kernels", None)
+        twin = merge(*tables)
+    assert compiled.classes == twin.classes and len(twin) < known + new or not min(known, new)
+    np.testing.assert_array_equal(compiled.counts, twin.counts)
+    np.testing.assert_allclose(compiled.numbers, twin.numbers, 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize("before", ["", "a", "abcdefg"])
+def test_fused_objects_are_packed_as_their_fields_are(before, monkeypatch):
+    objects = seen(np.random.default_rng(0), 20, 1)
+    objects = FusedObjects(objects.numbers, objects.counts, ("car", "Fußgänger", ""))
+    objects.rows[::3, 0], objects.camera_ids[::3, 0] = 5, 7
+    class_ids = {"car": 3, "Fußgänger": 65_535}
+
+    def message() -> bytes:
+        return serialize(FUSED_PERCEPTION, {"header": {"frame_id": before}, "objects": packed(objects, class_ids)})
+
+    compiled = message()
     monkeypatch.setattr(core, "kernels", None)
-    for found, wanted in zip(compiled, intersection(*estimates)):
-        np.testing.assert_allclose(found, wanted, 1e-9, 1e-12)
+    assert compiled == message()
+
+
+def test_pairs_outside_of_their_tables_are_refused():
+    table = seen(np.random.default_rng(0), 3, 0)
+    arrays = table.numbers, table.counts, table.numbers, table.counts
+    merged = np.empty((5, 14)), np.empty((5, table.counts.shape[1]), np.int64)
+    for row in (-1, 3):
+        rows = np.array([row]), np.array([0])
+        with pytest.raises(ValueError, match="rows of both tables"):
+            core.kernels.merge_objects(*arrays, *rows, np.arange(5), 0.01, np.ones(1), np.ones(1), *merged)
 
 
 def test_the_same_rows_and_columns_match(monkeypatch):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import OccupancyGrid
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType
 from camera_perception.draw.scene import Surroundings
@@ -19,7 +20,8 @@ from camera_perception_msgs.msg import TrafficLight, TrafficLightElement
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
 from camera_perception_ros.fusion.outputs import occupancy_message, surroundings_from_fused
-from camera_perception_ros.outputs.markers import MarkerUpdates, lane_path, markers
+from camera_perception_ros.outputs import markers as outputs
+from camera_perception_ros.outputs.markers import MarkerUpdates, lane_path
 
 HEADER = Header(stamp=Time(sec=7), frame_id="front_optical")
 
@@ -42,6 +44,12 @@ def line(line_type: LineType, color: LineColor = LineColor.WHITE, y: float = 1.7
     points = np.column_stack((x, np.full(41, y, np.float32)))
     ground = GroundLine(points, np.full(41, 0.1), np.array([y, 0, 0, 0]), 5.0, 45.0)
     return LaneLine(np.zeros((0, 2), np.float32), 0.9, -1, line_type, 0.9, color, 0.9, 3, ground)
+
+
+def markers(surroundings: Surroundings, header: Header, updates: MarkerUpdates | None = None) -> list[Marker]:
+    """The markers as subscribers get them."""
+    data = (updates or MarkerUpdates()).message(outputs.markers(surroundings, header))
+    return deserialize_message(data, MarkerArray).markers
 
 
 def by_namespace(found: list[Marker]) -> dict[str, list[Marker]]:
@@ -118,11 +126,11 @@ def test_the_own_light_is_drawn_above_the_own_car():
 
 def test_a_marker_that_is_gone_is_deleted_once():
     updates = MarkerUpdates()
-    updates.message(markers(around((20, 0), (40, 3)), HEADER))
-    second = updates.message(markers(around((20, 0)), HEADER)).markers
+    markers(around((20, 0), (40, 3)), HEADER, updates)
+    second = markers(around((20, 0)), HEADER, updates)
     gone = {(marker.ns, marker.id) for marker in second if marker.action == Marker.DELETE}
     assert gone == {("objects", 2), ("labels", 2), ("uncertainty", 2)}
-    third = updates.message(markers(around((20, 0)), HEADER)).markers
+    third = markers(around((20, 0)), HEADER, updates)
     assert {marker.action for marker in third} == {Marker.ADD}
 
 

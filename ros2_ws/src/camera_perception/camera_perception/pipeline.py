@@ -99,10 +99,12 @@ class Pipeline:
         observations, flags, preprocess_ms, inference_ms = self._infer(frame)
         if flags & RESTARTS:
             self.reset()
-        perception = self._interpret(frame, observations, flags, motion, ranges)
-        total_ms = (perf_counter_ns() - start) / 1e6
-        timing = Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
-        return replace(perception, timing=timing)
+
+        def timing() -> Timing:
+            total_ms = (perf_counter_ns() - start) / 1e6
+            return Timing(0.0, preprocess_ms, inference_ms, total_ms - preprocess_ms - inference_ms)
+
+        return self._interpret(frame, observations, flags, motion, ranges, timing)
 
     def tune(self, thresholds: Mapping[str, float]) -> None:
         """Set the minimum scores of heads; heads that are not named use the model's own."""
@@ -172,8 +174,9 @@ class Pipeline:
         flags: int,
         motion: EgoMotion | None,
         ranges: RangeSource | None,
+        timing: Callable[[], Timing],
     ) -> Perception:
-        """Geometry and tracking: from the observations of one image to its perception."""
+        """Geometry and tracking: from the observations of one image to its perception; timing is asked at the end."""
         mounted, size = self._usable_camera(frame), frame.image.shape[:2]
         if mounted is not None and mounted is not self.camera:
             flags |= RESIZED
@@ -200,6 +203,7 @@ class Pipeline:
             status_flags=flags,
             base_frame=self.base_frame if camera else "",
             ego_lane=ego_lane(lanes, self._lane_tracker.lane_width),
+            timing=timing(),
             velocity_over_ground=motion is not None,
         )
         return perception if camera is not None else image_plane_only(perception)

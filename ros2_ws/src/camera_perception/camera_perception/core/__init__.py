@@ -8,7 +8,6 @@ CAMERA_PERCEPTION_COMPILED=0 in the environment leaves them out.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-VERSION = 2  # of the arguments of the kernels, as in kernels.h
+VERSION = 3  # of the arguments of the kernels, as in kernels.h
 
 
 def _compiled() -> tuple[ModuleType | None, str]:
@@ -37,9 +36,17 @@ kernels: Any
 kernels, why_no_kernels = _compiled()
 
 
-@lru_cache(maxsize=64)
+_SETTINGS: dict[tuple[int, tuple[str, ...]], tuple[Any, np.ndarray]] = {}  # by identity: a hash reads every field
+MOST_SETTINGS = 64
+
+
 def settings(config: Any, *names: str) -> np.ndarray:
     """(len(names),) float64: these fields of frozen settings, as kernels read them."""
-    import numpy as np  # here: `--help` imports this package and needs no arrays
+    found = _SETTINGS.get((id(config), names))
+    if found is None or found[0] is not config:
+        import numpy as np  # here: `--help` imports this package and needs no arrays
 
-    return np.array(attrgetter(*names)(config), float)
+        if len(_SETTINGS) >= MOST_SETTINGS:
+            _SETTINGS.clear()
+        found = _SETTINGS[id(config), names] = config, np.array(attrgetter(*names)(config), float)
+    return found[1]

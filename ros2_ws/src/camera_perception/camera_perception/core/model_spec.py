@@ -100,7 +100,10 @@ class ModelSpec:
 
     def head(self, name: str) -> HeadSpec | None:
         """The first head with this name, or None."""
-        return next((head for head in self.heads if head.head == name), None)
+        for head in self.heads:
+            if head.head == name:
+                return head
+        return None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import or_
 
 import numpy as np
 
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import HeadSpec, ModelSpec
-from camera_perception.core.types import Detections, Observations, Task
+from camera_perception.core.types import Detections, LaneLine, Observations, SceneAttribute, Task
 from camera_perception.decode import Part, decoder
 from camera_perception.image.letterbox import Letterbox
 
@@ -55,15 +53,20 @@ def decode_all(
     outputs    ONNX name -> array of one image (no batch axis); not referenced after the call
     thresholds head name -> minimum score; default: that of model.json
     """
-    parts = [_decode(outputs, head, letterbox, thresholds.get(head.head, head.threshold)) for head in spec.heads]
-    return Observations(
-        tasks=Task(reduce(or_, (int(part.tasks) for part in parts), 0)),  # IntFlag operations take ten times as long
-        detections=next((part.detections for part in parts if part.detections is not None), Detections.empty()),
-        lanes=tuple(line for part in parts for line in part.lanes or ()),
-        drivable=next((part.drivable for part in parts if part.drivable is not None), None),
-        semantic=next((part.semantic for part in parts if part.semantic is not None), None),
-        scene=tuple(attribute for part in parts for attribute in part.scene or ()),
-    )
+    tasks = 0  # IntFlag operations take ten times as long
+    lanes: list[LaneLine] = []
+    scene: list[SceneAttribute] = []
+    detections, drivable, semantic = None, None, None  # of the first head that has them
+    for head in spec.heads:
+        part = _decode(outputs, head, letterbox, thresholds.get(head.head, head.threshold))
+        tasks |= int(part.tasks)
+        lanes += part.lanes or ()
+        scene += part.scene or ()
+        detections = part.detections if detections is None else detections
+        drivable = part.drivable if drivable is None else drivable
+        semantic = part.semantic if semantic is None else semantic
+    found = Detections.empty() if detections is None else detections
+    return Observations(Task(tasks), found, tuple(lanes), drivable, semantic, tuple(scene))
 
 
 def _decode(outputs: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:

@@ -61,21 +61,19 @@ def _stroke(
     center = points + (offset * widths)[:, None] * normals
     half = ((widths * stroke_width + extra) / 2)[:, None] * normals
     sides = np.hstack((center - half, center + half))
-    ribbons = (_slice(sides, along, start, end) for start, end in _intervals(along[-1], dashes))
+    ribbons = _pieces(sides, along, dashes)
     polygons(canvas, [np.concatenate((piece[:, :2], piece[::-1, 2:])) for piece in ribbons], color)
 
 
-def _slice(columns: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
-    """Interpolated rows from start to end."""
-    at = np.concatenate(([start], along[(along > start) & (along < end)], [end]))
-    return np.column_stack([np.interp(at, along, column) for column in columns.T])
-
-
-def _intervals(length: float, dashes: tuple[float, float] | None) -> list[tuple[float, float]]:
-    if dashes is None:
-        return [(0.0, length)]
-    on, off = dashes
-    return [(float(start), float(min(start + on, length))) for start in np.arange(0, length, on + off)]
+def _pieces(columns: np.ndarray, along: np.ndarray, dashes: tuple[float, float] | None) -> list[np.ndarray]:
+    """Interpolated rows of each dash, or of the whole line; along (P,) increases."""
+    starts = np.zeros(1) if dashes is None else np.arange(0, along[-1], sum(dashes))
+    ends = along[-1:] if dashes is None else np.minimum(starts + dashes[0], along[-1])
+    first, last = np.searchsorted(along, starts, "right"), np.searchsorted(along, ends, "left")
+    inner = [along[begin:end] for begin, end in zip(first.tolist(), last.tolist())]
+    at = [part for start, between, end in zip(starts, inner, ends) for part in ([start], between, [end])]
+    rows = np.column_stack([np.interp(np.concatenate(at), along, column) for column in columns.T])
+    return np.split(rows, np.cumsum([len(between) + 2 for between in inner])[:-1])
 
 
 def _normals(points: np.ndarray) -> np.ndarray:
@@ -99,5 +97,5 @@ def strokes_on_road(line: LaneLine, width: float) -> list[np.ndarray]:
     strokes = []
     for offset, _, dashes in STROKES[line.line_type]:
         center = points - offset * width * left
-        strokes += [_slice(center, along, start, end) for start, end in _intervals(along[-1], dashes)]
+        strokes += _pieces(center, along, dashes)
     return strokes

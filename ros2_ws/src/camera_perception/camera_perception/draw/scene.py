@@ -8,7 +8,7 @@ import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.core.types import LaneLine, Objects, Perception, Relevance
-from camera_perception.objects.footprint import footprint
+from camera_perception.objects.footprint import footprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ class Surroundings:
 
     def footprints(self) -> list[np.ndarray]:
         """(4, 2) corners of the road area covered by each object."""
-        rows = zip(self.positions, self.names, self.velocities)
-        return [footprint(position, name, velocity) for position, name, velocity in rows]
+        return [*footprints(self.positions, self.names, self.velocities)]
 
 
 def surroundings_of(perception: Perception, spec: ModelSpec) -> Surroundings:

@@ -63,8 +63,9 @@ def merge_polygons(polygons: Sequence[np.ndarray]) -> np.ndarray:
         np.clip(each, -MAX_RANGE, MAX_RANGE) for each in (np.floor(corners.min(0)) - 1, np.ceil(corners.max(0)) + 1)
     )
     canvas = np.zeros(np.rint((high - low) / CELL_SIZE).astype(int)[::-1], np.uint8)  # no larger than needed
-    for polygon in polygons:
-        cv2.fillPoly(canvas, [_to_fixed_point(polygon, tuple(low), CELL_SIZE)], 1, shift=4)
+    fixed = _to_fixed_point(corners, tuple(low), CELL_SIZE)
+    for polygon in np.split(fixed, np.cumsum([len(polygon) for polygon in polygons])[:-1]):
+        cv2.fillPoly(canvas, [polygon], 1, shift=4)
     opened = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, OPENING_KERNEL)
     borders, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:

@@ -41,16 +41,20 @@ class Geometry(NamedTuple):
     odometry: bool
 
 
-def transformed(ground: GroundLine, motion: EgoMotion | None) -> GroundLine:
-    """A line in the frame of the car after a motion; unchanged when the motion is unknown."""
-    if motion is None:
-        return ground
-    points = (ground.points - (motion.x, motion.y)) @ rotation(-motion.yaw).T
-    if abs(motion.yaw) > MAX_TAYLOR_YAW:
-        return _fit([points], [ground.y_std])[0]
-    poly = _taylor_shifted(ground.poly.astype(float), motion)
-    ends = float(points[0, 0]), float(points[-1, 0])
-    return GroundLine(points.astype(np.float32), ground.y_std, poly.astype(np.float32), *ends)
+def transformed(grounds: Sequence[GroundLine], motion: EgoMotion | None) -> Iterator[GroundLine]:
+    """Lines in the frame of the car after a motion; unchanged when the motion is unknown."""
+    if motion is None or not grounds:
+        yield from grounds
+        return
+    moved = (np.concatenate([ground.points for ground in grounds]) - (motion.x, motion.y)) @ rotation(-motion.yaw).T
+    rounded, end = moved.astype(np.float32), 0
+    for ground in grounds:
+        start, end = end, end + len(ground.points)
+        if abs(motion.yaw) > MAX_TAYLOR_YAW:
+            yield _fit([moved[start:end]], [ground.y_std])[0]
+            continue
+        poly = _taylor_shifted(ground.poly.astype(float), motion).astype(np.float32)
+        yield GroundLine(rounded[start:end], ground.y_std, poly, float(moved[start, 0]), float(moved[end - 1, 0]))
 
 
 def _taylor_shifted(poly: np.ndarray, motion: EgoMotion) -> np.ndarray:
@@ -182,15 +186,24 @@ def _observations(views: Mapping[int, CameraView], stamp_ns: int, motion: Motion
     for camera, view in sorted(views.items()):
         motion_since = motion(view.stamp_ns, stamp_ns) if motion else None
         age = max(stamp_ns - view.stamp_ns, 0) / 1e9
-        for line in view.lanes:
-            if line.ground is not None and _is_valid(line.ground):
-                ground = transformed(line.ground, motion_since)
-                yield Observation(camera, line, Geometry(ground, age, motion_since is not None))
+        lines = _valid([line for line in view.lanes if line.ground is not None])
+        grounds = transformed([line.ground for line in lines if line.ground is not None], motion_since)
+        for line, ground in zip(lines, grounds):
+            yield Observation(camera, line, Geometry(ground, age, motion_since is not None))
 
 
-def _is_valid(ground: GroundLine) -> bool:
-    numbers = (ground.points, ground.y_std, ground.poly)
-    return len(ground.points) > 1 and all(bool(np.isfinite(each).all()) for each in numbers)
+def _valid(lines: list[LaneLine]) -> list[LaneLine]:
+    """The lines with several points on the road and nothing but finite numbers."""
+    grounds = [line.ground for line in lines if line.ground is not None]
+    if not grounds:
+        return []
+    counts = [len(ground.points) for ground in grounds]
+    points, y_std = np.concatenate([each.points for each in grounds]), np.concatenate([each.y_std for each in grounds])
+    finite = np.isfinite(points).all(axis=1) & np.isfinite(y_std)
+    spoilt = np.bincount(np.repeat(np.arange(len(lines)), counts)[~finite], minlength=len(lines))
+    polys = np.isfinite([ground.poly for ground in grounds]).all(axis=1)
+    kept = (polys & (spoilt == 0)).tolist()
+    return [line for line, good, count in zip(lines, kept, counts) if good and count > 1]
 
 
 def _lateral_order(line: LaneLine) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, reduce
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -52,9 +52,23 @@ def merge(known: FusedObjects, observations: FusedObjects) -> FusedObjects:
     rows, columns = match(proximity_costs(known, observations, squared_distances(known, observations)))
     if not len(rows):
         return FusedObjects.concatenate((known, observations))
+    if core.kernels is not None:
+        return _merge_compiled(known, observations, rows, columns)
     known_only = known[all_but(len(known), rows)]
     new_only = observations[all_but(len(observations), columns)]
     return FusedObjects.concatenate((known_only, _merge_pairs(known[rows], observations[columns]), new_only))
+
+
+def _merge_compiled(
+    known: FusedObjects, observations: FusedObjects, rows: np.ndarray, columns: np.ndarray
+) -> FusedObjects:
+    size = len(known) + len(observations) - len(rows)
+    numbers, counts = np.empty((size, known.numbers.shape[1])), np.empty((size, known.counts.shape[1]), np.int64)
+    core.kernels.merge_objects(
+        known.numbers, known.counts, observations.numbers, observations.counts, rows, columns, METHOD_RANK,
+        MIN_STD**2, WEIGHTS.ravel(), EQUAL_WEIGHT_BIAS.ravel(), numbers, counts,
+    )  # fmt: skip
+    return FusedObjects(numbers, counts, known.classes)
 
 
 def all_but(count: int, rows: np.ndarray) -> np.ndarray:
@@ -84,9 +98,9 @@ def proximity_costs(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> n
 
 def track_id_costs(a: FusedObjects, b: FusedObjects, distance: np.ndarray) -> np.ndarray:
     """(N, M) costs of pairs that share a track id in some camera; distance from squared_distances."""
-    same = np.zeros(distance.shape, bool)
-    for one, other in zip(a.camera_ids.T, b.camera_ids.T):
-        same |= one[:, None] == np.where(other > 0, other, -1)
+    same, others = np.zeros(distance.shape, bool), np.where(b.camera_ids > 0, b.camera_ids, -1)
+    for one, other in zip(a.camera_ids.T, others.T):
+        same |= one[:, None] == other
     same &= distance < 10 * GATE
     return np.where(same, distance + (a.counts[:, CLASS, None] != b.counts[:, CLASS]), INFEASIBLE)
 
@@ -140,11 +154,6 @@ EQUAL_WEIGHT_BIAS = 1 + 0.01 * np.abs(WEIGHTS[..., 0] - 0.5)  # prefer equal wei
 
 def intersection(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Covariance intersection of N pairs of estimates (N, 2), (N, 2, 2) with unknown correlation; minimum trace."""
-    if core.kernels is not None:
-        mean, cov = np.empty(a.shape), np.empty(a_cov.shape)
-        pairs = (np.ascontiguousarray(each, float) for each in (a, a_cov, b, b_cov))
-        core.kernels.intersection(*pairs, MIN_STD**2, WEIGHTS.ravel(), EQUAL_WEIGHT_BIAS.ravel(), mean, cov)
-        return mean, cov
     infos = inverse(np.stack((a_cov, b_cov)) + MIN_COV)
     a_info, b_info = infos.reshape(2, -1, 4)
     mixed_info = WEIGHTS * a_info + (1 - WEIGHTS) * b_info
@@ -198,17 +207,14 @@ class ObjectFuser:
 
     def _predict(self, views: Mapping[int, CameraView], stamp_ns: int, motion: Motion | None) -> Iterator[FusedObjects]:
         """The objects of each camera, then the known objects, predicted to stamp_ns in one pass."""
-        for name in (name for view in views.values() for name in view.names):
+        for name in dict.fromkeys(chain.from_iterable(view.names for view in views.values())):
             self._class_indices.setdefault(name, len(self._class_indices))
-        observations = [
-            FusedObjects.of(camera, self._cameras, view, self._class_indices, stamp_ns)
-            for camera, view in views.items()
-        ]
-        counts = [len(each) for each in (*observations, self._tracks)]
+        observations, counts = FusedObjects.of(views, self._cameras, self._class_indices, stamp_ns)
+        counts.append(len(self._tracks))
         stamps = [*(view.stamp_ns for view in views.values()), self._stamp_ns]
         seconds = [(stamp_ns - stamp) / 1e9 for stamp in stamps]
         moved = [motion(stamp, stamp_ns) if motion else None for stamp in stamps]
-        everything = FusedObjects.concatenate((self._empty(), *observations, self._tracks))
+        everything = FusedObjects.concatenate((observations, self._tracks))
         predicted = predict(everything, counts, seconds, moved)
         return (predicted[end - count : end] for end, count in zip(accumulate(counts), counts))
 

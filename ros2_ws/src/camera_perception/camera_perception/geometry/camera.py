@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import cv2
@@ -45,6 +45,7 @@ class Camera:
     distortion       (D,) coefficients in OpenCV's order; empty or all zero for rectified images
     model            plumb_bob, rational_polynomial or equidistant
     base_from_camera (4, 4) pose of the camera on the car; None when unknown, without metric output
+    has_distortion   whether images are distorted; false for rectified ones
     """
 
     width: int
@@ -53,10 +54,12 @@ class Camera:
     distortion: np.ndarray
     model: str = PLUMB_BOB
     base_from_camera: np.ndarray | None = None
+    has_distortion: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_intrinsics(self)
         _check_pose(self.base_from_camera)
+        object.__setattr__(self, "has_distortion", self.model == FISHEYE or bool(np.any(self.distortion)))
 
     @staticmethod
     def from_camera_info(
@@ -141,11 +144,6 @@ class Camera:
         np.divide(points - self.pixel_from_camera[:2, 2], focal, out=rays[:, :2])
         return rays, np.diag(focal)[None]
 
-    @property
-    def has_distortion(self) -> bool:
-        """Whether images are distorted; false for rectified ones."""
-        return self.model == FISHEYE or any(self.distortion.tolist())
-
     def _undistort(self, pixels: np.ndarray, rays: np.ndarray) -> np.ndarray:
         """Write rays of pixels into `rays`, nan where inversion fails; returns derivatives of pixels by ray x y."""
         points, k, distortion = pixels[:, None], self.pixel_from_camera, self._coefficients()
@@ -191,7 +189,7 @@ class Camera:
         return ground
 
 
-INTRINSICS = tuple(field.name for field in fields(Camera) if field.name != "base_from_camera")
+INTRINSICS = tuple(each.name for each in fields(Camera) if each.name != "base_from_camera")
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:

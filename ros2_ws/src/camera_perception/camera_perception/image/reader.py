@@ -16,6 +16,7 @@ from camera_perception.image.turn import Turn
 from camera_perception.image.video_packets import VideoImage
 
 _LOG = logging.getLogger(__name__)
+NO_FLAGS = Status(0)
 
 
 class ImageReader:
@@ -41,7 +42,7 @@ class ImageReader:
 
     @property
     def flags(self) -> Status:
-        return Status.RANGE_STRETCHED if self._range.stretched else Status(0)
+        return Status.RANGE_STRETCHED if self._range.stretched else NO_FLAGS
 
     def read(self, message: Any, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage, read by rclpy or rosbags, or of a VideoImage.

@@ -201,8 +201,8 @@ def _sequence(element: str, length: int) -> Write:
     """Elements after their count; an array of fixed length has no count."""
     if element in CODES:
         return _number_sequence(np.dtype(CODES[element]).newbyteorder("<"))
-    names = () if length else _all_float32(element)
-    return _point_sequence(names) if names else _each(_string if element == "string" else _writer(element), length)
+    point = None if length else _point(element)
+    return _point_sequence(*point) if point else _each(_string if element == "string" else _writer(element), length)
 
 
 def _string(body: bytearray, text: str) -> None:
@@ -218,25 +218,28 @@ def _count(body: bytearray, count: int) -> None:
     body += PADDING[-len(body) & 3] + count.to_bytes(4, "little")
 
 
-def _all_float32(element: str) -> tuple[str, ...]:
-    """Field names of a message that has nothing but float32, such as a point; else none."""
+def _point(element: str) -> tuple[tuple[str, ...], str] | None:
+    """Field names and their code of a message of several numbers of one type of floats, such as a point; else None."""
     types = {} if element == "string" else field_types(element)
-    return tuple(types) if len(types) > 1 and set(types.values()) == {"float32"} else ()
+    kinds = set(types.values())
+    return (tuple(types), CODES[kinds.pop()]) if len(types) > 1 and kinds in ({"float32"}, {"float64"}) else None
 
 
-def _point_sequence(names: tuple[str, ...]) -> Write:
+def _point_sequence(names: tuple[str, ...], code: str) -> Write:
+    dtype = np.dtype(f"<{code}")
     point, known = itemgetter(*names), dict.fromkeys(names, 0.0)
 
     def write(body: bytearray, items: Sequence[Mapping[str, float]] | np.ndarray) -> None:
         _count(body, len(items))
+        body += PADDING[-len(body) % dtype.itemsize] if len(items) else b""
         if isinstance(items, np.ndarray):
-            body += items.astype("<f4", copy=False).tobytes()
+            body += items.astype(dtype, copy=False).tobytes()
             return
         try:
             rows = [*map(point, items)]
         except KeyError:
             rows = [point({**known, **item}) for item in items]
-        body += struct.pack(f"<{len(items) * len(names)}f", *chain.from_iterable(rows))
+        body += struct.pack(f"<{len(items) * len(names)}{code}", *chain.from_iterable(rows))
 
     return write
 

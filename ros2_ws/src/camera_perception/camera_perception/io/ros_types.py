@@ -18,6 +18,7 @@ OURS = "camera_perception_msgs"
 PERCEPTION_FRAME = f"{OURS}/msg/PerceptionFrame"
 FUSED_PERCEPTION = f"{OURS}/msg/FusedPerception"
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+MARKER_ARRAY = "visualization_msgs/msg/MarkerArray"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 COMPRESSED_VIDEO = "foxglove_msgs/msg/CompressedVideo"
 FFMPEG_PACKET = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
@@ -27,13 +28,27 @@ VIDEO = {
     "bool is_bigendian\nuint8[] data",
 }
 
-# The standard types inside our messages: nodes serialise without rosbags.
+# The standard types that nodes serialise themselves, and those inside our messages: without rosbags.
 STANDARD = {
+    "builtin_interfaces/msg/Duration": "int32 sec\nuint32 nanosec",
     "builtin_interfaces/msg/Time": "int32 sec\nuint32 nanosec",
     "geometry_msgs/msg/Point": "float64 x\nfloat64 y\nfloat64 z",
     "geometry_msgs/msg/Point32": "float32 x\nfloat32 y\nfloat32 z",
+    "geometry_msgs/msg/Pose": "Point position\nQuaternion orientation",
+    "geometry_msgs/msg/Quaternion": "float64 x\nfloat64 y\nfloat64 z\nfloat64 w",
     "geometry_msgs/msg/Vector3": "float64 x\nfloat64 y\nfloat64 z",
+    COMPRESSED_IMAGE: "std_msgs/Header header\nstring format\nuint8[] data",
+    "std_msgs/msg/ColorRGBA": "float32 r\nfloat32 g\nfloat32 b\nfloat32 a",
     "std_msgs/msg/Header": "builtin_interfaces/Time stamp\nstring frame_id",
+    "visualization_msgs/msg/Marker": "std_msgs/Header header\nstring ns\nint32 id\nint32 type\nint32 action\n"
+    "geometry_msgs/Pose pose\ngeometry_msgs/Vector3 scale\nstd_msgs/ColorRGBA color\n"
+    "builtin_interfaces/Duration lifetime\nbool frame_locked\ngeometry_msgs/Point[] points\n"
+    "std_msgs/ColorRGBA[] colors\nstring texture_resource\nsensor_msgs/CompressedImage texture\n"
+    "UVCoordinate[] uv_coordinates\nstring text\nstring mesh_resource\nMeshFile mesh_file\n"
+    "bool mesh_use_embedded_materials",
+    MARKER_ARRAY: "Marker[] markers",
+    "visualization_msgs/msg/MeshFile": "string filename\nuint8[] data",
+    "visualization_msgs/msg/UVCoordinate": "float32 u\nfloat32 v",
 }
 
 

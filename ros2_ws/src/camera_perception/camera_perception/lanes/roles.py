@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from camera_perception.core.types import EgoLane, LaneLine
 
@@ -27,7 +28,8 @@ def y_at(line: LaneLine, x: float) -> float:
 def y_on(poly: Sequence[float], x_min: float, x: float) -> float:
     """y at x of a line with coefficients c0..c3 that begins at x_min."""
     c0, c1, c2, c3 = poly
-    start = max(x, min(x_min, MAX_START_X))
+    start = MAX_START_X if x_min > MAX_START_X else x_min  # comparisons: min and max take longer than the rest
+    start = start if start > x else x
     value = c0 + start * (c1 + start * (c2 + start * c3))
     slope = c1 + start * (2 * c2 + start * 3 * c3)
     return value + slope * (x - start)
@@ -48,11 +50,14 @@ def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[La
 
 
 def _plausible(lines: Sequence[LaneLine]) -> bool:
-    laterals = sorted(((y_at(line, COMPARISON_X), line.position) for line in lines), key=lambda lateral: -lateral[0])
-    positions = [position for _, position in laterals]
-    sides = all(y != 0 and position != 0 and (y < 0) == (position > 0) for y, position in laterals)
-    rising = all(a < b for a, b in zip(positions, positions[1:]))
-    return rising and sides and all(abs(y) < 1.5 * LANE_WIDTH for y, position in laterals if abs(position) == 1)
+    before = -math.inf
+    for minus_y, position in sorted([(-y_at(line, COMPARISON_X), line.position) for line in lines], key=itemgetter(0)):
+        on_its_side = minus_y != 0 and position != 0 and (minus_y > 0) == (position > 0)
+        near = -1.5 * LANE_WIDTH < minus_y < 1.5 * LANE_WIDTH
+        if not on_its_side or before >= position or (position in (-1, 1) and not near):
+            return False
+        before = position
+    return True
 
 
 def _positions_on_side(lateral: dict[int, float], side: int, width: float) -> dict[int, int]:
@@ -82,11 +87,12 @@ def ego_lane(
     }
     if not ego:
         return None
-    left, right = (y_at(ego[side], 0.0) if side in ego else math.nan for side in (-1, 1))
+    left, right = [y_at(ego[side], 0.0) if side in ego else math.nan for side in (-1, 1)]
     width = left - right
     polys = [line.ground.poly.tolist() for line in ego.values() if line.ground is not None]
     weights = [1 / (HEADING_STD**2 + poly[1] ** 2) for poly in polys]
-    slope, quadratic = (sum(w * poly[power] for w, poly in zip(weights, polys)) / sum(weights) for power in (1, 2))
+    total = sum(weights)
+    slope, quadratic = [sum([w * poly[power] for w, poly in zip(weights, polys)]) / total for power in (1, 2)]
     return EgoLane(
         offset=-_middle(left, right, lane_width),
         heading=-math.atan(slope),

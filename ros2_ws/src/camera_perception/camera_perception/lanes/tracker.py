@@ -18,6 +18,7 @@ MAX_GAP = 1.0  # seconds after which an undetected line is dropped, and between 
 PROBE_X = np.array([6.0, 10.0, 15.0, 22.0])  # metres ahead where lines are compared
 PROBE_TERMS = powers(PROBE_X).T
 GATE = 1.2, 40.0  # metres, pixels: maximum mean distance of matching lines
+NO_CUBIC = np.full(4, np.nan)
 VOTE_DECAY = 0.93  # of votes per frame
 
 
@@ -58,7 +59,7 @@ class LaneTracker:
         """One track per line: the matching one, or a new one."""
         cost = _distances(self._tracks, lanes)
         pairs = {
-            row: column for row, column in zip(*(each.tolist() for each in match(cost))) if cost[row, column] < 1.0
+            row: column for row, column in zip(*[each.tolist() for each in match(cost)]) if cost[row, column] < 1.0
         }
         return [self._tracks[pairs[row]] if row in pairs else self._create(line) for row, line in enumerate(lanes)]
 
@@ -76,12 +77,11 @@ class LaneTracker:
 
 def _distances(tracks: Sequence[Track], lanes: Sequence[LaneLine]) -> np.ndarray:
     """(L, T) mean distances in units of GATE; above 1 where lines do not match."""
-    none = np.full(4, np.nan)
-    means = np.array([none if track.mean is None else track.mean for track in tracks], float).reshape(-1, 4)
-    polys = np.array([none if line.ground is None else line.ground.poly for line in lanes], float).reshape(-1, 4)
+    means = np.array([NO_CUBIC if track.mean is None else track.mean for track in tracks], float).reshape(-1, 4)
+    polys = np.array([NO_CUBIC if line.ground is None else line.ground.poly for line in lanes], float).reshape(-1, 4)
     ends = [(0.0, 0.0) if line.ground is None else (line.ground.x_min - 4, line.ground.x_max + 4) for line in lanes]
     distances = _distances_on_road(means, polys, np.array(ends, float).reshape(-1, 2))
-    for row, column in np.argwhere(np.isnan(distances)).tolist():
+    for row, column in zip(*[each.tolist() for each in np.isnan(distances).nonzero()]):
         distances[row, column] = _distance_in_image(tracks[column].line.points, lanes[row].points)
     return distances
 
@@ -158,5 +158,6 @@ def _smoothed_line(track: Track, ground: GroundLine | None) -> LaneLine:
 
 def _agreement(votes: dict[Any, float], winner: LineType | LineColor, score: float) -> float:
     """Confidence of a vote: the fraction of votes for the winner times the score of the frame."""
-    fraction = votes[winner] / max(sum(votes.values()), 1e-9)
-    return float(fraction * min(max(score, 0.0) or 1.0, 1.0))
+    total = sum(votes.values())
+    fraction = votes[winner] / (total if total > 1e-9 else 1e-9)
+    return fraction * (1.0 if score <= 0.0 or score > 1.0 else score)

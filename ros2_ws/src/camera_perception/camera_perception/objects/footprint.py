@@ -6,6 +6,8 @@ those of buses three.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from camera_perception import core
@@ -31,6 +33,7 @@ SIZES = {
     "traffic sign": (0.5, 0.5, 1.0),
 }
 CAR = SIZES["car"]
+Sizes = np.ndarray | tuple[float, ...]
 
 
 # Metres from the tyres to the bumper at either end, height of the bumper's lower edge, and aspect ratio (width over
@@ -50,40 +53,61 @@ OVERHANGS = ClassTable(
 BY_BOX = np.array([PositionMethod.GROUND_PLANE, PositionMethod.SIZE_PRIOR], np.uint8)
 
 
-def heading_of(velocity: np.ndarray) -> float:
-    """Radians to the left of x of an object with velocity (2,) m/s; 0 when it is stationary or unknown."""
-    vx, vy = float(velocity[0]), float(velocity[1])
-    return float(np.arctan2(vy, vx)) if np.hypot(vx, vy) > MOVING else 0.0
+def sizes_of(names: Sequence[str]) -> np.ndarray:
+    """(N, 3) usual length, width and height in metres of objects of these classes."""
+    return np.array([SIZES.get(name, CAR) for name in names], float).reshape(-1, 3)
+
+
+def heading_of(velocities: np.ndarray) -> np.ndarray:
+    """Radians to the left of x of objects with velocities (..., 2) m/s; 0 when they are stationary or unknown."""
+    vx, vy = np.moveaxis(np.asarray(velocities, float), -1, 0)
+    return np.where(np.hypot(vx, vy) > MOVING, np.arctan2(vy, vx), 0.0)
 
 
 def footprint(position: np.ndarray, name: str, velocity: np.ndarray) -> np.ndarray:
     """(4, 2) corners in metres of the road covered by an object of a class; position is its contact on our side."""
-    size, heading = SIZES.get(name, CAR)[:2], heading_of(velocity)
-    return rectangle(center_from_contact(position, size, heading), size, heading)
+    corners: np.ndarray = footprints(np.asarray(position)[None], [name], np.asarray(velocity)[None])[0]
+    return corners
 
 
-def center_from_contact(position: np.ndarray, size: tuple[float, ...], heading: float) -> np.ndarray:
-    """(2,) centre of an object (length, width) that touches the road at position on the side towards us."""
-    bearing = float(np.arctan2(position[1], position[0]))
-    across, along = abs(np.sin(bearing - heading)), abs(np.cos(bearing - heading))
-    depth = min(size[0] / max(along, 1e-6), size[1] / max(across, 1e-6)) / 2
-    return np.asarray(position + depth * np.array([np.cos(bearing), np.sin(bearing)]))
+def footprints(positions: np.ndarray, names: Sequence[str], velocities: np.ndarray) -> np.ndarray:
+    """(N, 4, 2) corners in metres of the road covered by objects; positions (N, 2) are their contacts on our side."""
+    sizes, headings = sizes_of(names), heading_of(velocities)
+    return rectangle(center_from_contact(positions, sizes, headings), sizes, headings)
 
 
-def rectangle(center: np.ndarray, size: tuple[float, ...], heading: float) -> np.ndarray:
-    """(4, 2) corners in metres of a rectangle (length, width) around a centre, turned from x towards y."""
-    forward = np.array([np.cos(heading), np.sin(heading)])
-    left = np.array([-forward[1], forward[0]])
-    signs = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) / 2
-    return np.asarray(center + signs[:, :1] * size[0] * forward + signs[:, 1:] * size[1] * left)
+def center_from_contact(position: np.ndarray, size: Sizes, heading: np.ndarray | float) -> np.ndarray:
+    """(..., 2) centres of objects that touch the road at positions (..., 2) on the side towards us.
+
+    size  (..., 2 or more) length, width
+    """
+    x, y = np.moveaxis(np.asarray(position, float), -1, 0)
+    length, width = np.moveaxis(np.asarray(size, float), -1, 0)[:2]
+    bearing = np.arctan2(y, x)
+    across, along = np.abs(np.sin(bearing - heading)), np.abs(np.cos(bearing - heading))
+    depth = np.minimum(length / np.maximum(along, 1e-6), width / np.maximum(across, 1e-6)) / 2
+    return np.stack((x + depth * np.cos(bearing), y + depth * np.sin(bearing)), axis=-1)
+
+
+CORNERS = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) / 2
+
+
+def rectangle(center: np.ndarray, size: Sizes, heading: np.ndarray | float) -> np.ndarray:
+    """(..., 4, 2) corners in metres of rectangles (length, width) around centres, turned from x towards y."""
+    forward = np.stack((np.cos(heading), np.sin(heading)), axis=-1)[..., None, :]
+    left = np.stack((-forward[..., 1], forward[..., 0]), axis=-1)
+    extent = np.asarray(size, float)[..., None, :]
+    along, across = (CORNERS[:, axis : axis + 1] * extent[..., axis : axis + 1] for axis in (0, 1))
+    return np.asarray(center[..., None, :] + along * forward + across * left)
 
 
 def ellipse(mean: np.ndarray, cov: np.ndarray, deviations: float, count: int = 49) -> np.ndarray:
-    """(count, 2) points that many standard deviations from the mean of a normal distribution."""
+    """(..., count, 2) points that many standard deviations from the means (..., 2) of normal distributions."""
     values, vectors = np.linalg.eigh(cov)
     angles = np.linspace(0, 2 * np.pi, count)
     circle = np.column_stack((np.cos(angles), np.sin(angles)))
-    return np.asarray(mean + deviations * (circle * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+    scaled = deviations * (circle * np.sqrt(np.maximum(values, 0))[..., None, :])
+    return np.asarray(mean[..., None, :] + scaled @ np.swapaxes(vectors, -1, -2))
 
 
 def near_sides(

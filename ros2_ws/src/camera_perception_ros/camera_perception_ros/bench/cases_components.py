@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
-from itertools import count
+from itertools import count, cycle
 
 import numpy as np
 from geometry_msgs.msg import Point32
@@ -26,7 +25,7 @@ from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.fusion.camera_state import CameraState
 from camera_perception_ros.fusion.merger import Merger
 from camera_perception_ros.fusion.outputs import occupancy_message, surroundings_from_fused
-from camera_perception_ros.outputs.markers import markers
+from camera_perception_ros.outputs.markers import MarkerUpdates, markers
 
 CAMERAS, OBJECTS, PERIOD_NS = 6, 20, 50_000_000
 
@@ -65,7 +64,8 @@ class Rig:
     """Six cameras with one new frame each per fused message, on a car that drives at 10 m/s."""
 
     def __init__(self) -> None:
-        self.frames, self._ticks = frames(), count(1)
+        # In turn: a frame is new to the merger when it is another object than before.
+        self._frames, self._ticks = cycle([frames(), frames()]), count(1)
         self.merger = Merger([CameraState(f"camera{number}") for number in range(CAMERAS)], "base_link", 0.5)
 
     def tick(self) -> bytes:
@@ -73,10 +73,9 @@ class Rig:
         now = next(self._ticks) * PERIOD_NS
         self.merger.odometry.add(now, now * 1e-8, 0.0, 0.0)
         header = Header(stamp=time_from_ns(now - 20_000_000))
-        for camera, frame in zip(self.merger.cameras, self.frames):
-            new = copy(frame)
-            new.header = header
-            camera.take(new)
+        for camera, frame in zip(self.merger.cameras, next(self._frames)):
+            frame.header = header
+            camera.take(frame)
         return serialize(FUSED_PERCEPTION, self.merger.fields(now))
 
     def surroundings(self) -> Surroundings:
@@ -101,5 +100,6 @@ def grid() -> Component:
 
 
 def marking() -> Component:
-    fused, header = Rig().surroundings(), Header()
-    return Component(f"markers of {len(fused)} objects, road and lines", lambda: markers(fused, header))
+    fused, header, updates = Rig().surroundings(), Header(), MarkerUpdates()
+    name = f"markers of {len(fused)} objects, road and lines, serialised"
+    return Component(name, lambda: updates.message(markers(fused, header)))

@@ -157,7 +157,7 @@ class Calibration:
         with self._lock:
             self.mismatch = self._mismatch(frame_id)
             moved = self._follow(stamp_ns)
-            return self.camera, self.flags | (Status.MOUNTING_CHANGED if moved else Status(0))
+            return self.camera, self.flags | Status.MOUNTING_CHANGED if moved else self.flags
 
     def _mismatch(self, frame_id: str) -> str:
         named = self._last.header.frame_id if self._last is not None else ""

@@ -25,18 +25,21 @@ ONLY_WARN = (
 
 @dataclass
 class Counts:
-    """Counts since configuration; `flags` since the last report; clock_problem explains the latest STAMP_AHEAD."""
+    """Counts since configuration; clock_problem explains the latest STAMP_AHEAD.
+
+    flags  bits of Status since the last report
+    """
 
     processed: int = 0
     failed: int = 0
-    flags: Status = Status(0)
+    flags: int = 0
     clock_problem: str = ""
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
     inference_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
 
     def take_flags(self) -> Status:
         """Flags of the frames since the last call."""
-        flags, self.flags = self.flags, Status(0)
+        flags, self.flags = Status(self.flags), 0
         return flags
 
 

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from camera_perception.core.documents.text import shorten
 from camera_perception.core.errors import BadImage, ContextLost, EngineError, ModelError, UnknownEncoding
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.core.types import EgoMotion, Frame, Perception, Status
+from camera_perception.core.types import EgoMotion, Frame, Perception, Status, Timing
 from camera_perception.engines.serving.model import Model
 from camera_perception.geometry.odometry import Odometry
 from camera_perception.image.reader import ImageReader
@@ -35,6 +35,7 @@ from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.worker import Taken
 
+NO_FLAGS = Status(0)
 FRAME_TIMEOUT = 20.0  # seconds; reopening an engine takes less, and a lost GPU never returns
 
 
@@ -247,9 +248,12 @@ class FrameProcessor:
             perception = self._run(serving, frame)
         finally:
             self._busy_since = None
-        flags |= Status(perception.status_flags) | calibration_flags
-        timing = replace(perception.timing, decode_ms=decode_ms)
-        return replace(perception, status_flags=int(flags), timing=timing)
+        spent = perception.timing
+        return replace(
+            perception,
+            status_flags=int(flags) | perception.status_flags | int(calibration_flags),
+            timing=Timing(decode_ms, spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms),
+        )
 
     def _run(self, serving: Serving, frame: Frame) -> Perception:
         """Run the pipeline, once more with a reopened engine if that fails; a second failure is final."""
@@ -304,7 +308,9 @@ class FrameProcessor:
         )
 
     def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
-        flags = Status.THERMAL if self._hot else Status(0)
+        flags = NO_FLAGS
+        if self._hot:
+            flags |= Status.THERMAL
         if taken.replaced:
             flags |= Status.DROPPING
         if self.serving is not None and self.serving.fallback:
@@ -330,7 +336,7 @@ class FrameProcessor:
 
     def _count(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
-        self.counts.flags |= Status(fields["status_flags"])
+        self.counts.flags |= fields["status_flags"]
         if not isnan(fields["age_ms"]):
             self.counts.ages_ms.append(fields["age_ms"])
         if not isnan(fields["inference_ms"]):

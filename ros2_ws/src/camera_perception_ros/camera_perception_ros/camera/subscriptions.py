@@ -12,10 +12,12 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from camera_perception.core.documents.text import shorten
 from camera_perception.objects.range_memory import RangeMemory
 from camera_perception_ros.camera import image_transport
 from camera_perception_ros.camera.image_transport import COMPRESSED, RAW, VIDEO, ImagePublishers, Publisher
 from camera_perception_ros.camera.video_input import VIDEO_DEPTH, VideoInput
+from camera_perception_ros.conversions.image_bytes import ImageBytes, image_from_bytes
 from camera_perception_ros.conversions.messages import stamp_ns
 from camera_perception_ros.params.camera import CameraParams
 
@@ -23,6 +25,21 @@ ODOMETRY = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 Handler = Callable[[Any], None]
+
+
+def image_subscription(node: Node, topic: str, handler: Callable[[ImageBytes | Image], None], qos: QoSProfile) -> Any:
+    """A subscription of raw images that leaves their pixels in the bytes of the message."""
+
+    def on_bytes(message: bytes) -> None:
+        try:
+            image = image_from_bytes(message)
+        except Exception as error:  # of the middleware's own types
+            text = shorten(f"an image on {topic} was lost, check its publisher: {error!r}")
+            node.get_logger().error(text, throttle_duration_sec=5.0)
+            return
+        handler(image)
+
+    return node.create_subscription(Image, topic, on_bytes, qos, raw=True)
 
 
 def range_subscriptions(node: Node, params: CameraParams, memory: RangeMemory, qos: QoSProfile) -> list[Any]:
@@ -105,8 +122,11 @@ class CameraInput:
             limit = self._params.max_megapixels * 1_000_000
             self._video = VideoInput(self._on_image, self._node.get_logger(), limit)
             handler, qos.depth = self._video.put, VIDEO_DEPTH
-        type_, topic = message_class(transport), self._topic(transport)
-        self._subscriptions.append(self._node.create_subscription(type_, topic, handler, qos))
+        topic = self._topic(transport)
+        if transport == RAW:
+            self._subscriptions.append(image_subscription(self._node, topic, handler, qos))
+            return
+        self._subscriptions.append(self._node.create_subscription(message_class(transport), topic, handler, qos))
 
     def _topic(self, transport: str) -> str:
         return image_transport.topic_of(self._params.image_topic, transport)

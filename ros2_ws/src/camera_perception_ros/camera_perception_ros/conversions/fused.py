@@ -1,16 +1,18 @@
-"""Conversions of the fusion: PerceptionFrame to CameraView, fused objects and lanes to messages."""
+"""Conversions of the fusion: PerceptionFrame to CameraView, other messages to fields."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import Point32
 
 from camera_perception import core
 from camera_perception.core.types import GroundLine, LaneLine, LineColor, LineType, PositionMethod
-from camera_perception.fusion.types import AGE, ID, METHOD, SCORE, WIDTH, CameraView, FusedObjects
+from camera_perception.fusion.types import CameraView
 from camera_perception_msgs.msg import (
     DetectedObject,
     FusedObject,
@@ -20,22 +22,29 @@ from camera_perception_msgs.msg import LaneLine as LaneMessage
 from camera_perception_ros.conversions.messages import stamp_ns
 
 MOST_OBJECTS, MOST_LINES, MOST_POINTS = 300, 50, 1000  # of one frame that the fusion uses
+METHODS, UNKNOWN_METHOD = len(PositionMethod), int(PositionMethod.NONE)
 NAN = float("nan")
+PLAIN = {bool, float, int, str}
 # Slots, not properties, which take several times as long.
-POINT = attrgetter("_x", "_y")
+POINT = "_x", "_y"
 OBJECT = (
     "_score", "_track_id", "_position_method", "_ground_width", "_coasted", "_has_velocity", "_velocity_over_ground",
 )  # fmt: skip
 NUMBERS = attrgetter(*OBJECT, "_position._x", "_position._y", "_velocity._x", "_velocity._y")
 MATRICES = attrgetter("_position_cov", "_velocity_cov")
-XY = "_x", "_y"
-PLAN = *OBJECT, ("_position", XY), ("_velocity", XY), ("_position_cov", 4), ("_velocity_cov", 4)  # of the compiled twin
+PLAN = (
+    *OBJECT,
+    ("_position", POINT),
+    ("_velocity", POINT),
+    ("_position_cov", 4),
+    ("_velocity_cov", 4),
+)  # of the compiled twin
 
 
 def view_from_frame(frame: PerceptionFrame) -> CameraView:
     """The metric content of a frame; of too many objects and lines the best, as anybody may send frames."""
     found, road = _best([each for each in frame.objects if each._has_position], MOST_OBJECTS), frame.road
-    numbers = _numbers(found)
+    numbers, corners = _numbers(found), road.ground[:MOST_POINTS]
     scores, track_ids, methods, widths, coasted, moving, over_ground = numbers[:, :7].T
     return CameraView(
         stamp_ns=stamp_ns(frame.header.stamp),
@@ -47,11 +56,11 @@ def view_from_frame(frame: PerceptionFrame) -> CameraView:
         velocities=np.where(moving[:, None] > 0, numbers[:, 9:11], NAN),
         velocity_covs=numbers[:, 15:].reshape(-1, 2, 2),
         over_ground=bool(over_ground.any()),
-        methods=np.where(methods < len(PositionMethod), methods, PositionMethod.NONE).astype(int),
+        methods=np.where(methods < METHODS, methods, UNKNOWN_METHOD).astype(int),
         ground_widths=widths,
         coasted=coasted.astype(bool),
         lanes=ground_lines(frame.lanes),
-        polygon=np.array([*map(POINT, road.ground[:MOST_POINTS])], float).reshape(-1, 2),
+        polygon=_points(corners),
         free_distance=road.free_distance_ahead if road.has_ground else float("nan"),
     )
 
@@ -65,6 +74,16 @@ def _numbers(found: list[DetectedObject]) -> np.ndarray:
         numbers[:, :11] = [*map(NUMBERS, found)]
         numbers[:, 11:] = np.concatenate([matrix for each in found for matrix in MATRICES(each)]).reshape(-1, 8)
     return numbers
+
+
+def _points(corners: list[Point32]) -> np.ndarray:
+    """(M, 2) x y."""
+    points = np.empty((len(corners), 2))
+    if core.kernels is not None:
+        core.kernels.read_numbers(corners, POINT, points)
+    elif corners:
+        points[:] = [*map(attrgetter(*POINT), corners)]
+    return points
 
 
 def velocity_of(found: DetectedObject | FusedObject) -> tuple[float, float]:
@@ -103,77 +122,22 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
     )
 
 
-def fused_fields(fused: FusedObjects, class_ids: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The fields of one FusedObject per object, in the same order, which are serialised several times faster than
-    messages are made; class_ids maps class names to indices in the model's head.
-    """
-    moving = fused.moving
-    columns = (
-        fused.names,
-        fused.numbers[:, SCORE].tolist(),
-        (fused.counts[:, ID] & 0xFFFFFFFF).tolist(),
-        np.minimum(fused.counts[:, AGE], 0xFFFF).tolist(),
-        fused.coasted.tolist(),
-        fused.counts[:, METHOD].tolist(),
-        fused.positions.tolist(),
-        fused.position_covs.astype(np.float32).reshape(-1, 4),
-        fused.numbers[:, WIDTH].tolist(),
-        moving.tolist(),
-        fused.velocities.tolist(),
-        (moving & fused.over_ground).tolist(),
-        fused.velocity_covs.astype(np.float32).reshape(-1, 4),
-        fused.rows.tolist(),
-        fused.camera_ids.tolist(),
-    )
-    return [_fused_fields(class_ids, *row) for row in zip(*columns)]
-
-
-def _fused_fields(
-    class_ids: Mapping[str, int],
-    name: str,
-    score: float,
-    track_id: int,
-    age: int,
-    coasted: bool,
-    method: int,
-    at: list[float],
-    position_cov: np.ndarray,
-    width: float,
-    moving: bool,
-    velocity: list[float],
-    over_ground: bool,
-    velocity_cov: np.ndarray,
-    rows: list[int],
-    ids: list[int],
-) -> dict[str, Any]:
-    """rows: of each camera, -1 without."""
-    cameras = [camera for camera, row in enumerate(rows) if row >= 0]
-    return {
-        "class_id": class_ids.get(name, 0),
-        "class_name": name,
-        "score": score,
-        "track_id": track_id,
-        "track_age": age,
-        "coasted": coasted,
-        "position_method": method,
-        "position": {"x": at[0], "y": at[1]},
-        "position_cov": position_cov,
-        "ground_width": width,
-        "has_velocity": moving,
-        "velocity": {"x": velocity[0], "y": velocity[1], "z": 0.0 if moving else NAN},
-        "velocity_over_ground": over_ground,
-        "velocity_cov": velocity_cov,
-        "cameras": cameras,
-        "camera_track_ids": [ids[camera] for camera in cameras],
-    }
-
-
 def fields_of(message: Any) -> dict[str, Any]:
     """The fields of a message as nested dicts and lists."""
-    return {name: _value_of(getattr(message, name)) for name in message.get_fields_and_field_types()}
+    kind: Any = type(message)
+    return {name: _value_of(getattr(message, slot)) for name, slot in _slots(kind)}
+
+
+@cache
+def _slots(kind: Any) -> tuple[tuple[str, str], ...]:
+    """Names of the fields of a message type, and of the slots that hold them."""
+    return tuple((name, f"_{name}") for name in kind.get_fields_and_field_types())
 
 
 def _value_of(value: Any) -> Any:
-    if isinstance(value, list):
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if kind is list:
         return [_value_of(each) for each in value]
-    return fields_of(value) if hasattr(value, "get_fields_and_field_types") else value
+    return fields_of(value) if hasattr(kind, "get_fields_and_field_types") else value

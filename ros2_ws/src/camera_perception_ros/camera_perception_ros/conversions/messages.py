@@ -20,6 +20,7 @@ from camera_perception.geometry.transforms import pose_from_quaternion
 from camera_perception.image.encodings import MAX_PIXELS
 from camera_perception.image.reader import ImageReader
 from camera_perception_ros.conversions.cv_bridge import fallback
+from camera_perception_ros.conversions.image_bytes import ImageBytes
 
 TASKS = {
     "objects": Task.OBJECTS,
@@ -40,7 +41,7 @@ def time_from_ns(nanoseconds: int) -> Time:
 
 
 def frame_from_message(
-    message: Image | CompressedImage, max_pixels: int = MAX_PIXELS, reader: ImageReader | None = None
+    message: ImageBytes | Image | CompressedImage, max_pixels: int = MAX_PIXELS, reader: ImageReader | None = None
 ) -> Frame:
     """Pixels, time and frame of an image message; BadImage when it holds no valid image or one above max_pixels.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
+from itertools import chain
 from operator import attrgetter, or_
 from typing import Any
 
@@ -14,6 +15,7 @@ from camera_perception.core.types import UNKNOWN_LABEL, EgoMotion
 from camera_perception.fusion.free_space import merge_polygons
 from camera_perception.fusion.lanes import LaneFuser
 from camera_perception.fusion.objects import Motion, ObjectFuser
+from camera_perception.fusion.packed import packed
 from camera_perception.fusion.types import CameraView
 from camera_perception.geometry.kalman import rotation
 from camera_perception.geometry.odometry import Odometry
@@ -26,7 +28,7 @@ from camera_perception_msgs.msg import (
     SceneAttribute,
     TrafficLight,
 )
-from camera_perception_ros.conversions.fused import fields_of, fused_fields, view_from_frame
+from camera_perception_ros.conversions.fused import fields_of, view_from_frame
 from camera_perception_ros.fusion.camera_state import CameraState
 
 NAN = float("nan")
@@ -109,12 +111,12 @@ class Merger:
         views = {index: self._view(index, frame) for index, frame in metric.items()}
         moved = cache(self.odometry.between)  # called for every object, line and road of a camera
         compensated = [moved(view.stamp_ns, now_ns) is not None for view in views.values()]
-        class_ids = dict(CLASS(found) for frame in metric.values() for found in frame.objects)
+        class_ids = dict(map(CLASS, chain.from_iterable(frame.objects for frame in metric.values())))
         lanes = self._lanes.update(views, now_ns, moved)
         self.roads = moved_roads(views, now_ns, moved)
         return {
             "motion_compensated": bool(compensated) and all(compensated),
-            "objects": fused_fields(self._objects.update(views, now_ns, moved), class_ids),
+            "objects": packed(self._objects.update(views, now_ns, moved), class_ids),
             "lanes": [lane_fields(lane) for lane in lanes],
             "ego_lane": ego_lane_fields(self._lanes.ego_lane(lanes)),
             "road": joined_road(self.roads, views, now_ns, moved),

@@ -1,155 +1,170 @@
 """RViz markers of objects, lanes, free road and traffic light, and the lines of the own lane as paths.
 
-Markers have stable ids and a lifetime: they neither flicker nor stay behind.
+Markers have stable ids and a lifetime: they neither flicker nor stay behind. They are nested fields, which `serialize`
+takes: a message object for every marker and point takes ten times as long.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point, PoseStamped, Vector3
+from geometry_msgs.msg import Point, PoseStamped
 from nav_msgs.msg import Path
-from std_msgs.msg import ColorRGBA, Header
-from visualization_msgs.msg import Marker, MarkerArray
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
 
 from camera_perception.core.types import LaneLine
 from camera_perception.draw.colors import GREEN, LIGHT_COLORS, Color, class_color, line_color
 from camera_perception.draw.lanes import strokes_on_road
 from camera_perception.draw.scene import Surroundings
-from camera_perception.objects.footprint import CAR, MOVING, SIZES, center_from_contact, ellipse, heading_of
+from camera_perception.io.cdr import serialize
+from camera_perception.io.ros_types import MARKER_ARRAY
+from camera_perception.objects.footprint import MOVING, center_from_contact, ellipse, heading_of, sizes_of
 
-LIFETIME = Duration(sec=0, nanosec=500_000_000)  # over two periods of a 5 Hz camera
+LIFETIME = {"sec": 0, "nanosec": 500_000_000}  # over two periods of a 5 Hz camera
 LINE_WIDTH = 0.2  # metres, wider than the 0.12 m of real paint, to be visible
 LAMP = (0.0, 0.0, 3.0)  # metres, of the own lane's light: drawn above the car, its real position is unknown
+UPRIGHT = {"w": 1.0}
+WHITE = (255, 255, 255)
+
+Fields = dict[str, Any]
 
 
-def markers(surroundings: Surroundings, stamp: Header) -> list[Marker]:
+def markers(surroundings: Surroundings, stamp: Header) -> list[Fields]:
     """Markers of everything with a position, at the time of stamp; none without calibration."""
     if not surroundings.base_frame:
         return []
-    header = Header(stamp=stamp.stamp, frame_id=surroundings.base_frame)
-    objects = [marker for row in range(len(surroundings)) for marker in _object(surroundings, row, header)]
+    time = {"sec": stamp.stamp.sec, "nanosec": stamp.stamp.nanosec}
+    header = {"stamp": time, "frame_id": surroundings.base_frame}
     lanes = [_lane(line, number, header) for number, line in enumerate(surroundings.lanes)]
     others = [*_road(surroundings, header), *_light(surroundings, header)]
-    return [*objects, *(lane for lane in lanes if lane.points), *others]
+    return [*_objects(surroundings, header), *(lane for lane in lanes if len(lane["points"])), *others]
 
 
 class MarkerUpdates:
     """Deletes markers as soon as they are gone, before their lifetime ends."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, int], Marker] = {}
+        self._last: dict[tuple[str, int], Fields] = {}
 
-    def message(self, found: Sequence[Marker]) -> MarkerArray:
-        """The current markers, with deletions of those of the last message that are gone."""
-        current = {(marker.ns, marker.id): marker for marker in found}
+    def message(self, found: Sequence[Fields]) -> bytes:
+        """A serialised MarkerArray: the current markers, with deletions of those of the last message that are gone."""
+        current = {(marker["ns"], marker["id"]): marker for marker in found}
         gone = [marker for key, marker in self._last.items() if key not in current]
         self._last = current
-        deletes = [Marker(header=old.header, ns=old.ns, id=old.id, action=Marker.DELETE) for old in gone]
-        return MarkerArray(markers=[*deletes, *found])
+        deletes = [{name: old[name] for name in ("header", "ns", "id")} | DELETED for old in gone]
+        return serialize(MARKER_ARRAY, {"markers": [*deletes, *found]})
 
 
-def _marker(header: Header, namespace: str, number: int, type_: int, color: Color, opacity: float = 0.85) -> Marker:
-    marker = Marker(header=header, ns=namespace, id=number, type=type_, action=Marker.ADD, lifetime=LIFETIME)
-    blue, green, red = (value / 255 for value in color)
-    marker.color = ColorRGBA(r=red, g=green, b=blue, a=opacity)
-    marker.pose.orientation.w = 1.0
-    return marker
+DELETED = {"action": Marker.DELETE, "pose": {"orientation": UPRIGHT}}
 
 
-def _object(surroundings: Surroundings, row: int, header: Header) -> list[Marker]:
-    """Body, label, position uncertainty and velocity; pale while coasted."""
-    number = int(surroundings.track_ids[row]) % 2**31 or -1 - row
-    name, color = surroundings.names[row], class_color(surroundings.names[row])
-    size, heading = SIZES.get(name, CAR), heading_of(surroundings.velocities[row])
-    x, y = center_from_contact(surroundings.positions[row], size, heading).tolist()
-    box = _marker(header, "objects", number, Marker.CUBE, color, 0.3 if surroundings.coasted[row] else 0.85)
-    box.pose.position = Point(x=x, y=y, z=size[2] / 2)
-    box.pose.orientation.z, box.pose.orientation.w = math.sin(heading / 2), math.cos(heading / 2)
-    box.scale = Vector3(x=size[0], y=size[1], z=size[2])
-    label = _text(header, "labels", number, f"{name} {surroundings.scores[row]:.2f}", (x, y, size[2] + 0.6))
-    return [
-        box,
-        label,
-        *_uncertainty(surroundings, row, header, number, color),
-        *_arrow(surroundings, row, header, number, color),
-    ]
+def _marker(header: Fields, namespace: str, number: int, type_: int, color: Color, opacity: float = 0.85) -> Fields:
+    blue, green, red = color
+    return {
+        "header": header,
+        "ns": namespace,
+        "id": number,
+        "type": type_,
+        "pose": {"orientation": UPRIGHT},
+        "lifetime": LIFETIME,
+        "color": {"r": red / 255, "g": green / 255, "b": blue / 255, "a": opacity},
+    }
 
 
-def _uncertainty(surroundings: Surroundings, row: int, header: Header, number: int, color: Color) -> list[Marker]:
-    """The two-sigma ellipse on the road."""
-    if not np.isfinite(surroundings.position_covs[row]).all():
-        return []
-    ring = _marker(header, "uncertainty", number, Marker.LINE_STRIP, color, 0.7)
-    ring.scale.x = 0.06
-    ring.points = _points(ellipse(surroundings.positions[row], surroundings.position_covs[row], 2.0, 17))
-    return [ring]
+def _objects(surroundings: Surroundings, header: Fields) -> Iterator[Fields]:
+    """Body, label, position uncertainty and velocity of each object; pale while coasted."""
+    sizes, headings = sizes_of(surroundings.names), heading_of(surroundings.velocities)
+    centers = center_from_contact(surroundings.positions, sizes, headings)
+    rings, arrows = _uncertainties(surroundings), _arrows(surroundings)
+    columns = zip(
+        surroundings.names,
+        surroundings.scores.tolist(),
+        surroundings.track_ids.tolist(),
+        surroundings.coasted.tolist(),
+        centers.tolist(),
+        sizes.tolist(),
+        headings.tolist(),
+    )
+    for row, (name, score, track_id, coasted, (x, y), size, heading) in enumerate(columns):
+        number, color = track_id % 2**31 or -1 - row, class_color(name)
+        box = _marker(header, "objects", number, Marker.CUBE, color, 0.3 if coasted else 0.85)
+        turn = {"z": math.sin(heading / 2), "w": math.cos(heading / 2)}
+        box["pose"] = {"position": _xyz(x, y, size[2] / 2), "orientation": turn}
+        box["scale"] = _xyz(*size)
+        yield box
+        yield _text(header, "labels", number, f"{name} {score:.2f}", (x, y, size[2] + 0.6))
+        if row in rings:
+            ring = _marker(header, "uncertainty", number, Marker.LINE_STRIP, color, 0.7)
+            yield {**ring, "scale": {"x": 0.06}, "points": rings[row]}
+        if row in arrows:
+            arrow = _marker(header, "velocity", number, Marker.ARROW, color)
+            yield {**arrow, "points": arrows[row], "scale": _xyz(0.2, 0.5, 0.8)}
 
 
-def _arrow(surroundings: Surroundings, row: int, header: Header, number: int, color: Color) -> list[Marker]:
-    """An arrow from the contact point to its position in one second."""
-    position, velocity = surroundings.positions[row], surroundings.velocities[row]
-    if not np.hypot(*velocity) > MOVING:
-        return []
-    arrow = _marker(header, "velocity", number, Marker.ARROW, color)
-    arrow.points = _points(np.array([position, position + velocity]), 0.3)
-    arrow.scale = Vector3(x=0.2, y=0.5, z=0.8)
-    return [arrow]
+def _uncertainties(surroundings: Surroundings) -> dict[int, np.ndarray]:
+    """The two-sigma ellipses on the road of the rows that have one."""
+    rows = np.isfinite(surroundings.position_covs).all(axis=(1, 2)).nonzero()[0]
+    rings = _points(ellipse(surroundings.positions[rows], surroundings.position_covs[rows], 2.0, 17))
+    return dict(zip(rows.tolist(), rings))
 
 
-def _text(header: Header, namespace: str, number: int, text: str, at: tuple[float, float, float]) -> Marker:
-    label = _marker(header, namespace, number, Marker.TEXT_VIEW_FACING, (255, 255, 255))
-    label.pose.position = Point(x=at[0], y=at[1], z=at[2])
-    label.scale.z = 0.7
-    label.text = text
-    return label
+def _arrows(surroundings: Surroundings) -> dict[int, np.ndarray]:
+    """From the contact points to their positions in one second, of the rows that move."""
+    rows = (np.hypot(*surroundings.velocities.T) > MOVING).nonzero()[0]
+    positions = surroundings.positions[rows]
+    ends = np.stack((positions, positions + surroundings.velocities[rows]), axis=1)
+    return dict(zip(rows.tolist(), _points(ends, 0.3)))
 
 
-def _lane(line: LaneLine, number: int, header: Header) -> Marker:
+def _xyz(x: float, y: float, z: float) -> Fields:
+    return {"x": x, "y": y, "z": z}
+
+
+def _text(header: Fields, namespace: str, number: int, text: str, at: tuple[float, float, float]) -> Fields:
+    label = _marker(header, namespace, number, Marker.TEXT_VIEW_FACING, WHITE)
+    label["pose"] = {"position": _xyz(*at), "orientation": UPRIGHT}
+    return {**label, "scale": {"z": 0.7}, "text": text}
+
+
+def _lane(line: LaneLine, number: int, header: Fields) -> Fields:
     """A lane line with its real colour and pattern."""
     color = line_color(line.line_type, line.color)
     marker = _marker(header, "lanes", line.lane_id % 2**31 or -1 - number, Marker.LINE_LIST, color)
-    marker.scale.x = LINE_WIDTH
-    for stroke in strokes_on_road(line, LINE_WIDTH):
-        points = _points(stroke)
-        marker.points += [end for pair in zip(points, points[1:]) for end in pair]
-    return marker
+    pairs = [np.repeat(stroke, 2, axis=0)[1:-1] for stroke in strokes_on_road(line, LINE_WIDTH)]
+    return {**marker, "scale": {"x": LINE_WIDTH}, "points": _points(np.concatenate(pairs)) if pairs else ()}
 
 
-def _road(surroundings: Surroundings, header: Header) -> list[Marker]:
+def _road(surroundings: Surroundings, header: Fields) -> Iterator[Fields]:
     """The border of the free road, and a bar where it ends ahead of the car."""
-    borders = []
     for number, polygon in enumerate(surroundings.roads):
         border = _marker(header, "road", number, Marker.LINE_STRIP, GREEN, 0.8)
-        border.scale.x = 0.1
-        border.points = _points(np.concatenate((polygon, polygon[:1])))
-        borders.append(border)
-    if not np.isfinite(surroundings.free_distance):
-        return borders
-    bar = _marker(header, "free", 0, Marker.LINE_STRIP, GREEN)
-    bar.scale.x = 0.3
-    bar.points = _points(np.array([(surroundings.free_distance, 1.5), (surroundings.free_distance, -1.5)]))
-    label = _text(
-        header, "free", 1, f"free {surroundings.free_distance:.0f} m", (surroundings.free_distance, -3.5, 0.4)
-    )
-    return [*borders, bar, label]
+        yield {**border, "scale": {"x": 0.1}, "points": _points(np.concatenate((polygon, polygon[:1])))}
+    x = surroundings.free_distance
+    if np.isfinite(x):
+        bar = _marker(header, "free", 0, Marker.LINE_STRIP, GREEN)
+        yield {**bar, "scale": {"x": 0.3}, "points": _points(np.array([(x, 1.5), (x, -1.5)]))}
+        yield _text(header, "free", 1, f"free {x:.0f} m", (x, -3.5, 0.4))
 
 
-def _light(surroundings: Surroundings, header: Header) -> list[Marker]:
+def _light(surroundings: Surroundings, header: Fields) -> list[Fields]:
     """The state of the light that governs the own lane, as a sphere and a label above the car."""
     if not surroundings.light:
         return []
     lamp = _marker(header, "light", 0, Marker.SPHERE, LIGHT_COLORS.get(surroundings.light, LIGHT_COLORS["none"]), 1.0)
-    lamp.pose.position = Point(x=LAMP[0], y=LAMP[1], z=LAMP[2])
-    lamp.scale = Vector3(x=1.0, y=1.0, z=1.0)
+    lamp["pose"] = {"position": _xyz(*LAMP), "orientation": UPRIGHT}
+    lamp["scale"] = _xyz(1.0, 1.0, 1.0)
     return [lamp, _text(header, "light", 1, surroundings.light, (LAMP[0], LAMP[1], LAMP[2] + 1.0))]
 
 
-def _points(positions: np.ndarray, z: float = 0.02) -> list[Point]:
-    return [Point(x=x, y=y, z=z) for x, y in np.asarray(positions, float).tolist()]
+def _points(positions: np.ndarray, z: float = 0.02) -> np.ndarray:
+    """(..., 2) metres as points (..., 3) at one height."""
+    points = np.full((*positions.shape[:-1], 3), z)
+    points[..., :2] = positions
+    return points
 
 
 def lane_path(surroundings: Surroundings, stamp: Header, position: int) -> Path:

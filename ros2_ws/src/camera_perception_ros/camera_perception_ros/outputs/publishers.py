@@ -43,7 +43,10 @@ def overridable_publisher(
 
 @dataclass(frozen=True)
 class Output:
-    """One optional topic. build gets the arguments of OutputPublishers.publish; None: nothing to publish."""
+    """One optional topic.
+
+    build  gets the arguments of OutputPublishers.publish; returns a message, its bytes, or None: nothing to publish
+    """
 
     topic: str
     type: type
@@ -76,7 +79,7 @@ def standard_outputs(jpeg_quality: Callable[[], int]) -> list[Output]:
 
     updates = MarkerUpdates()
 
-    def marker_array(perception: Perception, header: Header, spec: ModelSpec) -> MarkerArray:
+    def marker_array(perception: Perception, header: Header, spec: ModelSpec) -> bytes:
         return updates.message(markers(surroundings_of(perception, spec), header))
 
     def path(perception: Perception, header: Header, spec: ModelSpec, position: int) -> Path:

@@ -266,51 +266,54 @@ static bool all_finite(const float *values, int count) {
     return true;
 }
 
-/* The rows of tracks (R,) that objects update; columns of Tracks (T, ...) and of Objects (R, ...) in the order of
- * filter.py; position of the camera (2,) or None, settings, stamp. With only_positions nothing else is updated. */
+/* The rows of tracks (R,) that objects update and those of the objects (R,); columns of Tracks (T, ...) and of Objects
+ * (N, ...) in the order of filter.py; position of the camera (2,) or None, settings, stamp. With only_positions nothing
+ * else is updated. */
 KERNEL(update_tracks) {
-    TAKE(a, "lR wlT wlT wlT wdTC wdT wdTS wlT wdT4 wdT8 wdT16 wdT5 wdT25 dT dT2 wdT4 wdT wdT wBT wBT wfT "
-            "fR4 fR lR fRS fR3 fR4 BR BR fR4 fR odX2 dY18 l1 s");
-    const int64_t *rows = a.at[0], *classes = a.at[23], stamp = *(int64_t *)a.at[33];
-    int64_t *last_update_ns = a.at[1], *last_position_ns = a.at[2], *hits = a.at[3], *stable_state = a.at[7];
-    double *votes = a.at[4], *scores = a.at[5], *light_scores = a.at[6], *last_box = a.at[8], *box = a.at[9];
-    double *box_cov = a.at[10], *state = a.at[11], *cov = a.at[12], *speed_prior = a.at[13], *height_prior = a.at[14];
-    double *bias = a.at[15], *box_noise = a.at[16], *position_noise = a.at[17];
-    uint8_t *position_methods = a.at[18], *truncated = a.at[19], *methods = a.at[27], *edges = a.at[28];
-    float *ground_widths = a.at[20], *boxes = a.at[21], *object_scores = a.at[22], *lights = a.at[24];
-    float *positions = a.at[25], *covs = a.at[26], *cues = a.at[29], *widths = a.at[30];
-    const double *camera = a.at[31];
-    const Config *config = a.at[32];
-    const bool only_positions = a.number[34] != 0;
+    TAKE(a, "lR lR wlT wlT wlT wdTC wdT wdTS wlT wdT4 wdT8 wdT16 wdT5 wdT25 dT dT2 wdT4 wdT wdT wBT wBT wfT "
+            "fN4 fN iN fNS fN3 fN4 BN BN fN4 fN odX2 dY18 l1 s");
+    const int64_t *rows = a.at[0], *objects = a.at[1], stamp = *(int64_t *)a.at[34];
+    int64_t *last_update_ns = a.at[2], *last_position_ns = a.at[3], *hits = a.at[4], *stable_state = a.at[8];
+    double *votes = a.at[5], *scores = a.at[6], *light_scores = a.at[7], *last_box = a.at[9], *box = a.at[10];
+    double *box_cov = a.at[11], *state = a.at[12], *cov = a.at[13], *speed_prior = a.at[14], *height_prior = a.at[15];
+    double *bias = a.at[16], *box_noise = a.at[17], *position_noise = a.at[18];
+    uint8_t *position_methods = a.at[19], *truncated = a.at[20], *methods = a.at[28], *edges = a.at[29];
+    float *ground_widths = a.at[21], *boxes = a.at[22], *object_scores = a.at[23], *lights = a.at[25];
+    float *positions = a.at[26], *covs = a.at[27], *cues = a.at[30], *widths = a.at[31];
+    const int32_t *classes = a.at[24];
+    const double *camera = a.at[32];
+    const Config *config = a.at[33];
+    const bool only_positions = a.number[35] != 0;
     const Py_ssize_t kinds = a.count['C'], states = a.count['S'];
     for (Py_ssize_t r = 0; r < a.count['R']; r++) {
-        const int64_t row = rows[r];
-        if (row < 0 || row >= a.count['T'] || classes[r] < 0 || classes[r] >= kinds) continue;
+        const int64_t row = rows[r], n = objects[r];
+        if (row < 0 || row >= a.count['T'] || n < 0 || n >= a.count['N']) continue;
+        const Py_ssize_t kind_of_object = classes[n] < 0 ? 0 : classes[n] < kinds ? classes[n] : kinds - 1;
         Track t = {box + 8 * row, box_cov + 16 * row, box_noise + row, state + 5 * row, cov + 25 * row,
                    position_noise + row, bias + 4 * row, speed_prior + row, height_prior + 2 * row};
-        Object o = {.method = methods[r], .truncated = edges[r]};
+        Object o = {.method = methods[n], .truncated = edges[n]};
         for (int i = 0; i < 4; i++)
-            o.box[i] = boxes[4 * r + i], o.cov[i] = covs[4 * r + i], o.cues[i] = cues[4 * r + i];
-        o.at[0] = positions[3 * r], o.at[1] = positions[3 * r + 1];
+            o.box[i] = boxes[4 * n + i], o.cov[i] = covs[4 * n + i], o.cues[i] = cues[4 * n + i];
+        o.at[0] = positions[3 * n], o.at[1] = positions[3 * n + 1];
         if (!only_positions) {
             update_box(&t, &o, config);
             for (int i = 0; i < 4; i++) last_box[4 * row + i] = o.box[i];
         }
-        if (isfinite(o.at[0]) && all_finite(covs + 4 * r, 4)) {
+        if (isfinite(o.at[0]) && all_finite(covs + 4 * n, 4)) {
             const bool reacquired = stamp - last_position_ns[row] > 1e9 * config->reacquire_gap;
             if (isfinite(t.state[0])) update_position(&t, &o, camera, reacquired, config);
             else start_position(&t, &o, camera, config);
-            for (int i = 0; i < 4; i++) t.bias[i] = (float)config->bias_fraction * covs[4 * r + i];
-            last_position_ns[row] = stamp, position_methods[row] = methods[r];
+            for (int i = 0; i < 4; i++) t.bias[i] = (float)config->bias_fraction * covs[4 * n + i];
+            last_position_ns[row] = stamp, position_methods[row] = methods[n];
         }
         if (only_positions) continue;
         if (states)
-            update_lights(light_scores + states * row, stable_state + row, lights + states * r, states,
+            update_lights(light_scores + states * row, stable_state + row, lights + states * n, states,
                           stamp - last_update_ns[row], config);
         for (Py_ssize_t kind = 0; kind < kinds; kind++) votes[kinds * row + kind] *= config->class_vote_decay;
-        votes[kinds * row + classes[r]] += object_scores[r];
-        last_update_ns[row] = stamp, scores[row] = object_scores[r];
-        truncated[row] = edges[r], ground_widths[row] = widths[r];
+        votes[kinds * row + kind_of_object] += object_scores[n];
+        last_update_ns[row] = stamp, scores[row] = object_scores[n];
+        truncated[row] = edges[n], ground_widths[row] = widths[n];
         hits[row]++;
     }
     DONE(a);

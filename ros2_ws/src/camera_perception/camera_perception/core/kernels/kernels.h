@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS_VERSION 2 /* as in core/__init__.py; counted up when arguments change */
-#define MOST_ARGUMENTS 40
+#define KERNELS_VERSION 3 /* as in core/__init__.py; counted up when arguments change */
+#define MOST_ARGUMENTS 48
 
 /* The arguments of a call: arrays and numbers, in order. */
 typedef struct {
@@ -48,7 +48,7 @@ KERNEL(associate);
 KERNEL(predict_ground);
 KERNEL(predict_boxes);
 KERNEL(update_tracks);
-KERNEL(track_state);
+KERNEL(publish);
 KERNEL(ground_with_covariance);
 KERNEL(pack_objects);
 KERNEL(serialize);
@@ -66,7 +66,8 @@ KERNEL(free_road);
 KERNEL(line_planes);
 KERNEL(read_numbers);
 KERNEL(squared_distances);
-KERNEL(intersection);
+KERNEL(merge_objects);
+KERNEL(pack_fused);
 KERNEL(locate_lines);
 KERNEL(box_edges);
 KERNEL(accel_std);

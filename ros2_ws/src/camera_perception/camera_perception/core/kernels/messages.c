@@ -158,13 +158,14 @@ static bool write_messages(Body *body, PyObject *plan, Py_ssize_t length, PyObje
     if (!PyObject_CheckBuffer(value)) return write_packed(body, value);
     Py_buffer view; /* points as an array, with one column for each field */
     if (PyObject_GetBuffer(value, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0) return false;
-    bool done = is_of(&view, 'f') && view.ndim == 2 && plan != Py_None && view.shape[1] == PyTuple_GET_SIZE(plan);
+    const char code = view.itemsize == 8 ? 'd' : 'f';
+    bool done = is_of(&view, code) && view.ndim == 2 && plan != Py_None && view.shape[1] == PyTuple_GET_SIZE(plan);
     for (Py_ssize_t i = 0; done && i < PyTuple_GET_SIZE(plan); i++) {
         PyObject *field = PyTuple_GET_ITEM(plan, i);
         done = PyLong_AsLong(PyTuple_GET_ITEM(field, FIELD_KIND)) == NUMBER &&
-               PyLong_AsLong(PyTuple_GET_ITEM(field, FIELD_CODE)) == 'f';
+               PyLong_AsLong(PyTuple_GET_ITEM(field, FIELD_CODE)) == code;
     }
-    done = done && write_array(body, &view, 4);
+    done = done && write_array(body, &view, view.itemsize);
     PyBuffer_Release(&view);
     return done;
 }

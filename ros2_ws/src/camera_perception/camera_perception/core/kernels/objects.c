@@ -1,22 +1,5 @@
 /* Twin of io/packed_objects.py: the objects of a PerceptionFrame as CDR. */
-#include "kernels.h"
-
-typedef struct {
-    char *at;
-    Py_ssize_t start, end; /* bytes of the message before, and written */
-} Writer;
-
-static void put(Writer *w, const void *value, int size) {
-    while ((w->start + w->end) % size) w->at[w->end++] = 0;
-    memcpy(w->at + w->end, value, size);
-    w->end += size;
-}
-
-static void put_u32(Writer *w, uint32_t value) { put(w, &value, 4); }
-static void put_u16(Writer *w, uint16_t value) { put(w, &value, 2); }
-static void put_u8(Writer *w, uint8_t value) { put(w, &value, 1); }
-static void put_f32(Writer *w, float value) { put(w, &value, 4); }
-static void put_f64(Writer *w, double value) { put(w, &value, 8); }
+#include "writer.h"
 
 /* Rows of objects in order (R,), columns of Objects (N, ...), names as bytes that end with a zero, bytes of the message
  * before, whether velocities are over the ground, a buffer (B,); returns the number of bytes written. */

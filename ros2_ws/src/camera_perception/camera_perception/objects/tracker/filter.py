@@ -124,20 +124,28 @@ SETTINGS = (
 )  # fmt: skip
 # Two of them: CPython 3.11 keeps up to 2,000 freed tuples of exactly 20 items and never uses one again, 0.4 MB.
 _filter_columns, _copied_columns = attrgetter(*BEFORE_VOTES, *FILTERS), attrgetter(*COPIED)
+_measured_columns = attrgetter(
+    "boxes", "scores", "classes", "light_states", "positions", "position_covs", "position_methods", "truncated", "cues",
+    "ground_widths",
+)  # fmt: skip
 
 
 def update_tracks(
     tracks: Tracks,
     rows: np.ndarray,
     objects: Objects,
+    columns: np.ndarray,
     stamp_ns: int,
     camera_position: np.ndarray | None,
     config: TrackerConfig,
 ) -> None:
-    """Update tracks at rows with their detections, in the same order."""
-    if core.kernels is not None:
-        _update_compiled(tracks, rows, objects, stamp_ns, camera_position, config, False)
+    """Update tracks at rows (N,) with the objects at columns (N,)."""
+    if not len(rows):
         return
+    if core.kernels is not None:
+        _update_compiled(tracks, rows, objects, columns, stamp_ns, camera_position, config, False)
+        return
+    objects = objects[columns]
     update_boxes(tracks, rows, objects, config)
     update_positions(tracks, rows, objects, stamp_ns, camera_position, config)
     update_lights(tracks, rows, objects, stamp_ns, config)
@@ -158,16 +166,14 @@ def _update_compiled(
     tracks: Tracks,
     rows: np.ndarray,
     objects: Objects,
+    columns: np.ndarray,
     stamp_ns: int,
     camera_position: np.ndarray | None,
     config: TrackerConfig,
     only_positions: bool,
 ) -> None:
-    o = objects
     core.kernels.update_tracks(
-        rows, *_filter_columns(tracks), *_copied_columns(tracks), o.boxes, o.scores,
-        _known_classes(tracks, o).astype(np.int64), o.light_states, o.positions, o.position_covs, o.position_methods,
-        o.truncated, o.cues, o.ground_widths,
+        rows, columns, *_filter_columns(tracks), *_copied_columns(tracks), *_measured_columns(objects),
         None if camera_position is None else np.ascontiguousarray(camera_position), core.settings(config, *SETTINGS),
         np.array([stamp_ns], np.int64), only_positions,
     )  # fmt: skip
@@ -212,7 +218,8 @@ def update_positions(
     camera_position  (2,) in base_link; without it, positions are used as they are
     """
     if core.kernels is not None:
-        _update_compiled(tracks, rows, objects, stamp_ns, camera_position, config, True)
+        every = np.arange(len(objects))
+        _update_compiled(tracks, rows, objects, every, stamp_ns, camera_position, config, True)
         return
     known = np.isfinite(objects.positions[:, 0]) & np.isfinite(objects.position_covs).all(axis=(1, 2))
     rows, objects = (rows, objects) if known.all() else (rows[known], objects[known])

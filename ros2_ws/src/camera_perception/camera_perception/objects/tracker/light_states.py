@@ -26,7 +26,7 @@ def update_lights(tracks: Tracks, rows: np.ndarray, objects: Objects, stamp_ns: 
 
 def published_light_scores(tracks: Tracks) -> np.ndarray:
     """(T, S) smoothed scores in which the stable state has the largest."""
-    scores, rows = tracks.light_scores.copy(), np.flatnonzero(tracks.stable_state >= 0)
+    scores, rows = tracks.light_scores.copy(), (tracks.stable_state >= 0).nonzero()[0]
     if not len(rows):
         return scores
     scores[rows, tracks.stable_state[rows]] = scores[rows].max(axis=1) + 1e-3

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from operator import attrgetter
+
 import numpy as np
 
 from camera_perception import core
@@ -12,6 +15,80 @@ from camera_perception.objects.tracker.light_states import published_light_score
 from camera_perception.objects.tracker.tracks import Tracks, corners
 
 
+def published_objects(
+    objects: Objects,
+    row_of: np.ndarray,
+    tracks: Tracks,
+    coasting: np.ndarray,
+    stamp_ns: int,
+    config: TrackerConfig,
+    over_ground: bool,
+) -> Objects:
+    """The objects that have a track, with its state, then the tracks that coast.
+
+    row_of      (N,) of tracks, of each object; -1 without
+    coasting    (R,) rows of tracks
+    over_ground whether velocities are over the ground, where many objects are stationary, or relative to the car
+    """
+    tracked = (row_of >= 0).nonzero()[0]
+    rows = np.concatenate((row_of[tracked], coasting))
+    if core.kernels is not None and len(rows):
+        shown = np.full(len(rows), -1)
+        shown[: len(tracked)] = tracked
+        return _published_compiled(objects, shown, rows, tracks, stamp_ns, config, over_ground)
+    found = objects if len(tracked) == len(objects) else objects[tracked]
+    if len(coasting):
+        found = Objects.concatenate((found, coasted_objects(tracks, coasting, stamp_ns, config)))
+    return with_track_state(found, rows, tracks, stamp_ns, config, over_ground)
+
+
+# What the compiled twin reads: settings, columns of objects, columns of tracks, each in this order.
+SETTINGS = "max_coast", "bias_time_constant", "max_velocity_std", "min_velocity_hits", "stationary_prior"
+_detected = attrgetter(
+    "boxes", "scores", "positions", "position_covs", "velocities", "velocity_covs", "ground_widths", "cues",
+    "truncated", "position_methods", "relevances",
+)  # fmt: skip
+_of_tracks = attrgetter(
+    "ids", "ages", "votes", "last_position_ns", "state", "state_cov", "bias", "position_methods", "hits",
+    "speed_prior_std", "box", "truncated", "ground_widths",
+)  # fmt: skip
+
+
+def _published_compiled(
+    objects: Objects,
+    shown: np.ndarray,
+    rows: np.ndarray,
+    tracks: Tracks,
+    stamp_ns: int,
+    config: TrackerConfig,
+    over_ground: bool,
+) -> Objects:
+    """shown (N,) rows of objects, -1 for predicted ones; rows (N,) of tracks."""
+    published = Objects(
+        *[np.empty((len(rows), *shape), dtype) for dtype, shape in _layout(tracks.light_scores.shape[1])]
+    )
+    core.kernels.publish(
+        shown, rows, _faded(tracks, rows, stamp_ns, config), *_detected(objects), *_of_tracks(tracks),
+        published_light_scores(tracks), np.array([stamp_ns], np.int64), core.settings(config, *SETTINGS), over_ground,
+        *published._columns(published),
+    )  # fmt: skip
+    return published
+
+
+@lru_cache(maxsize=8)
+def _layout(states: int) -> tuple[tuple[np.dtype, tuple[int, ...]], ...]:
+    """Type and shape of a row of each column of objects."""
+    some = Objects.of(Detections.empty(states))
+    return tuple((column.dtype, column.shape[1:]) for column in some._columns(some))
+
+
+def _faded(tracks: Tracks, rows: np.ndarray, stamp_ns: int, config: TrackerConfig) -> np.ndarray:
+    """(R,) float32 scores that fade while nothing shows the objects of tracks at these rows."""
+    age = (stamp_ns - tracks.last_update_ns[rows]) / 1e9
+    faded: np.ndarray = (tracks.scores[rows] * np.exp(-age / config.max_coast)).astype(np.float32)
+    return faded
+
+
 def with_track_state(
     objects: Objects, rows: np.ndarray, tracks: Tracks, stamp_ns: int, config: TrackerConfig, over_ground: bool
 ) -> Objects:
@@ -20,14 +97,7 @@ def with_track_state(
     over_ground  whether velocities are over the ground, where many objects are stationary, or relative to the car
     """
     metric = [getattr(objects, name).copy() for name in METRIC]
-    if core.kernels is not None:
-        values = core.settings(config, *SETTINGS)
-        core.kernels.track_state(
-            rows, tracks.last_position_ns, tracks.state, tracks.state_cov, tracks.bias, tracks.position_methods,
-            tracks.hits, tracks.speed_prior_std, *metric, np.array([stamp_ns], np.int64), values, over_ground,
-        )  # fmt: skip
-    else:
-        _write_track_state(metric, rows, tracks, stamp_ns, config, over_ground)
+    _write_track_state(metric, rows, tracks, stamp_ns, config, over_ground)
     return objects.with_columns(
         track_ids=tracks.ids[rows],
         ages=tracks.ages[rows].astype(np.int32),
@@ -38,8 +108,6 @@ def with_track_state(
 
 
 METRIC = "positions", "position_covs", "position_methods", "velocities", "velocity_covs"
-# What the compiled twin reads, in this order.
-SETTINGS = "max_coast", "bias_time_constant", "max_velocity_std", "min_velocity_hits", "stationary_prior"
 
 
 def _write_track_state(
@@ -93,10 +161,9 @@ def _zero_mean_density(values: np.ndarray, covs: np.ndarray) -> np.ndarray:
 
 def coasted_objects(tracks: Tracks, rows: np.ndarray, stamp_ns: int, config: TrackerConfig) -> Objects:
     """Predicted boxes of lost tracks (R,) as objects, with fading scores; with_track_state adds the rest."""
-    faded = tracks.scores[rows] * np.exp(-(stamp_ns - tracks.last_update_ns[rows]) / 1e9 / config.max_coast)
     predicted = Detections(
         corners(tracks.box[rows]).astype(np.float32),
-        faded.astype(np.float32),
+        _faded(tracks, rows, stamp_ns, config),
         np.zeros(len(rows), np.int32),
         np.zeros((len(rows), tracks.light_scores.shape[1]), np.float32),
     )

@@ -18,7 +18,7 @@ from camera_perception.objects.tracker.config import DEFAULT_TRACKER, VULNERABLE
 from camera_perception.objects.tracker.duplicates import SETTINGS as DUPLICATES
 from camera_perception.objects.tracker.duplicates import find_duplicates
 from camera_perception.objects.tracker.filter import predict, update_positions, update_tracks
-from camera_perception.objects.tracker.output import coasted_objects, with_track_state
+from camera_perception.objects.tracker.output import published_objects
 from camera_perception.objects.tracker.tracks import Tracks
 from camera_perception.objects.visibility import drop_invisible_positions
 
@@ -108,24 +108,17 @@ class ObjectTracker:
         if not len(tracks) and not len(objects):
             return objects
         tracks, objects = self._without_duplicate_tracks(tracks), self._without_duplicates(objects)
-        row_of = np.full(len(objects), -1)  # the track of each object
-        rows, columns = associate(
-            tracks, objects, self._high_score_of(objects.classes), self.config, self._compatible, image_size
-        )
+        row_of, high = np.full(len(objects), -1), self._high_score_of(objects.classes)  # the track of each object
+        rows, columns = associate(tracks, objects, high, self.config, self._compatible, image_size)
         row_of[columns] = rows
-        update_tracks(tracks, rows, objects[columns], stamp_ns, _camera_position(camera), self.config)
-        new = ((row_of < 0) & (objects.scores >= self._init_threshold(objects.classes))).nonzero()[0]
+        update_tracks(tracks, rows, objects, columns, stamp_ns, _camera_position(camera), self.config)
+        new = ((row_of < 0) & (objects.scores >= self.config.init_score_factor * high)).nonzero()[0]
         if len(new):
             row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
             tracks = Tracks.concatenate((tracks, self._create(objects[new], stamp_ns, motion, camera)))
         alive, coasting = self._kept(tracks, stamp_ns, motion is not None, image_size)
         self._tracks = tracks if alive.all() else tracks[alive]
-        tracked = row_of >= 0
-        found = objects if tracked.all() else objects[tracked]
-        if len(coasting):
-            found = Objects.concatenate((found, coasted_objects(tracks, coasting, stamp_ns, self.config)))
-        rows = np.concatenate((row_of[tracked], coasting))
-        found = with_track_state(found, rows, tracks, stamp_ns, self.config, motion is not None)
+        found = published_objects(objects, row_of, tracks, coasting, stamp_ns, self.config, motion is not None)
         return drop_invisible_positions(found, camera, self._localization)
 
     def _predict(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None, camera: Camera | None) -> Tracks:

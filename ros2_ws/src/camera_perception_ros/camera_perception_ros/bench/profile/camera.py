@@ -8,7 +8,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from camera_perception.engines.serving.model import Model, ModelRequest
@@ -19,6 +19,7 @@ from camera_perception_ros.bench.endpoints.images import camera_info, message
 from camera_perception_ros.bench.profile.steps import Costs
 from camera_perception_ros.camera.calibration import Calibration
 from camera_perception_ros.camera.processor import Answer, FrameProcessor
+from camera_perception_ros.conversions.image_bytes import ImageBytes, image_from_bytes
 from camera_perception_ros.conversions.messages import time_from_ns
 from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
@@ -53,9 +54,9 @@ STEPS = [
 POST = ("decode", "pose check", "locate", "lanes", "road", "track", "sides and lights", "fill", "serialise")
 
 
-def read(data: bytes) -> Image:
-    """What rclpy does before the callback."""
-    return deserialize_message(data, Image)
+def read(data: bytes) -> ImageBytes | Image:
+    """What the callback begins with; before it the middleware copies the bytes."""
+    return image_from_bytes(data)
 
 
 def publish(publisher: Any, data: bytes) -> None:
