@@ -34,7 +34,7 @@ DESCRIPTION = (
     "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
     " and permissively licensed real ones"
 )
-VERSION = "0.8.0"
+VERSION = "0.9.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 # Rendered folders: arguments of `make_dataset`. Each has its own seed. Cities hold most of the rare classes; side and
 # rear cameras show objects from angles that front cameras do not.

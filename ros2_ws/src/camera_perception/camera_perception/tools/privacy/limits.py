@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from camera_perception.core.model_spec import ModelSpec
 
 # (name, version) of a model -> heads of real people that it covers alone, and all heads; docs/privacy.md says of whom.
-HEADS_OF_REAL_PEOPLE = {("demo", "0.5.0"): (49, 75), ("demo", "0.7.0"): (56, 75), ("demo", "0.8.0"): (59, 75)}
+HEADS_OF_REAL_PEOPLE = {
+    ("demo", "0.5.0"): (49, 75),
+    ("demo", "0.7.0"): (56, 75),
+    ("demo", "0.8.0"): (59, 75),
+    ("demo", "0.9.0"): (61, 75),
+}
 ALWAYS = (
     "people less than about 48 pixels high, and vehicles less than about 60: most of them are not detected",
     "drivers behind windscreens, and people on posters, in mirrors and in windows (--whole covers drivers)",
