@@ -212,12 +212,12 @@ def test_a_frozen_backbone_is_folded_and_teaches_the_rest_the_same(drawn_batch):
     module, weights = TrainingModule(net, Balancer(TrainConfig().balance), LossConfig()), dict(net.named_parameters())
     assert module._frozen_backbone() is None
     freeze(net, ["backbone"])
-    losses = {task: float(loss) for task, loss in module.losses(drawn_batch).items()}
+    losses = {task: loss.item() for task, loss in module.losses(drawn_batch).items()}
     spare_backward(weights, ["backbone"])
     folded = module._frozen_backbone()
     assert folded is module._frozen_backbone()
     assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
-    assert {task: float(loss) for task, loss in module.losses(drawn_batch).items()} == pytest.approx(losses, rel=1e-3)
+    assert {task: loss.item() for task, loss in module.losses(drawn_batch).items()} == pytest.approx(losses, rel=1e-3)
     assert "folded" not in " ".join(module.state_dict())
     spare_backward(weights, [])
     assert module._frozen_backbone() is None
