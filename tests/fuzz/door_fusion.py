@@ -9,7 +9,7 @@ from typing import Any
 from cases import documents
 from door import Door
 from door_messages import fields, numbers, seed, text, uint
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from rosidl_parser.definition import AbstractNestedType, Array, BasicType, NamespacedType
 
 from camera_perception_msgs.msg import PerceptionFrame
@@ -75,7 +75,15 @@ def fused(case: bytes, folder: Path) -> None:
         serialize_message(result)
         surroundings = surroundings_from_fused(result, merger.roads)
         for output in fused_outputs():
-            serialize_message(output.build(surroundings, result.header, result.traffic_lights))
+            _check(output.build(surroundings, result.header, result.traffic_lights), output.type)
+
+
+def _check(built: Any, kind: type) -> None:
+    """A message can be serialised, bytes of one can be read."""
+    if isinstance(built, bytes):
+        deserialize_message(built, kind)
+    else:
+        serialize_message(built)
 
 
 def fused_seeds() -> list[bytes]:
