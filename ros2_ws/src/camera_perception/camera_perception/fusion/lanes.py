@@ -24,6 +24,7 @@ MAX_TAYLOR_YAW = 0.02  # radians up to which a Taylor shift suffices: a centimet
 MIN_STD = 0.02  # metres, lower bound for points
 COMPARISON_X = 20.0  # metres, where lines are compared
 GATE_SIGMAS = 3.0  # combined, beyond which two lines are inconsistent
+FARTHEST = 1000.0  # metres from the car: what a frame places further away is no line, and no cubic fits it
 EXTRAPOLATION_STD = 0.05  # metres per metre of extrapolation
 # Variance added to c0..c3 per second, without and with known ego motion.
 PROCESS_NOISES = np.diag(PROCESS_NOISE), np.diag(PROCESS_NOISE_WITH_ODOMETRY)
@@ -193,14 +194,14 @@ def _observations(views: Mapping[int, CameraView], stamp_ns: int, motion: Motion
 
 
 def _valid(lines: list[LaneLine]) -> list[LaneLine]:
-    """The lines with several points on the road and nothing but finite numbers."""
+    """The lines with several points on the road, none of them too far, and nothing but finite numbers."""
     grounds = [line.ground for line in lines if line.ground is not None]
     if not grounds:
         return []
     counts = [len(ground.points) for ground in grounds]
     points, y_std = np.concatenate([each.points for each in grounds]), np.concatenate([each.y_std for each in grounds])
-    finite = np.isfinite(points).all(axis=1) & np.isfinite(y_std)
-    spoilt = np.bincount(np.repeat(np.arange(len(lines)), counts)[~finite], minlength=len(lines))
+    good_points = (np.abs(points) <= FARTHEST).all(axis=1) & np.isfinite(y_std)
+    spoilt = np.bincount(np.repeat(np.arange(len(lines)), counts)[~good_points], minlength=len(lines))
     polys = np.isfinite([ground.poly for ground in grounds]).all(axis=1)
     kept = (polys & (spoilt == 0)).tolist()
     return [line for line, good, count in zip(lines, kept, counts) if good and count > 1]
