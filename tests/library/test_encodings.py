@@ -393,6 +393,15 @@ def test_a_jpeg_without_end_marker_is_complete_if_no_pixel_is_missing(options, c
     assert not capfd.readouterr().err
 
 
+def test_no_cut_of_a_jpeg_passes_for_its_end():
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        data = file_of("JPEG", rng.integers(0, 256, (H, W, 3), np.uint8), quality=90)
+        for cut in range(8, len(data) // 4, 5):
+            with pytest.raises(BadImage, match="truncated"):
+                decode_compressed(data[:-cut], "jpeg")
+
+
 # Size limits
 
 

@@ -15,7 +15,8 @@ from camera_perception.image.sample_range import full_range
 
 AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
-_OTHER_DATA = bytes(range(1, 255)) * 2  # decodes to other pixels than the zeros that a decoder fills in
+# Decodes to other pixels than the zeros that a decoder fills in: it begins with ones.
+_OTHER_DATA = bytes(range(254, 0, -1)) * 2
 
 
 def decode_compressed(
@@ -104,8 +105,9 @@ def _truncated(raw: bytes, format: str) -> NoReturn:
 
 def _only_end_missing(raw: bytes) -> bool:
     """Whether a jpeg has all its pixels: what follows its last byte changes none of them."""
+    other = b"\0" * raw.endswith(b"\xff") + _OTHER_DATA  # a zero makes 255 a part of the pixels, not of a marker
     with native_messages_hidden():  # libjpeg prints a line about surplus bytes for every image
         ended, continued = (
-            cv2.imdecode(np.frombuffer(raw + more + _JPEG_END, np.uint8), AS_STORED) for more in (b"", _OTHER_DATA)
+            cv2.imdecode(np.frombuffer(raw + more + _JPEG_END, np.uint8), AS_STORED) for more in (b"", other)
         )
     return ended is not None and continued is not None and np.array_equal(ended, continued)
