@@ -151,7 +151,7 @@ class TrainingModule(nn.Module):
         return {task: loss + unused for task, loss in losses.items()}
 
     def _frozen_backbone(self) -> nn.Module | None:
-        """A copy of the backbone with its batch norms folded, as long as nothing in it learns: a third less time."""
+        """A copy of the backbone with its batch norms folded, as long as nothing in it learns: a quarter less time."""
         backbone = self.net.backbone
         norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
         if any(norm.training for norm in norms) or any(weight.requires_grad for weight in backbone.parameters()):

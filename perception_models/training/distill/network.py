@@ -33,7 +33,8 @@ class TeacherOutputs(NamedTuple):
 class Teacher(nn.Module):
     """Distillation loss against a frozen network; an adapter maps student features to the teacher's channels.
 
-    Only the adapter is part of the student's checkpoint and optimiser: the teacher keeps its own file.
+    Only the adapter is part of the student's checkpoint and optimiser: the teacher keeps its own file. Its
+    batch norms are folded in place.
     """
 
     def __init__(self, config: DistillConfig, teacher: PerceptionNet, student: PerceptionNet):
@@ -74,14 +75,15 @@ class Teacher(nn.Module):
         batch: dict[str, Tensor],
     ) -> Tensor:
         """Loss of the student's pyramid and raw outputs, over the images that the teacher has seen."""
-        unused: Tensor = 0 * self.adapter(pyramid[LEVEL][:1].float()).mean()
+        # The adapter stays connected, or several devices would wait for its gradient.
+        nothing: Tensor = 0 * self.adapter(pyramid[LEVEL][:1].float()).mean()
         if taught is None:
-            return unused
+            return nothing
         config, rows = self.config, taught.rows
         teacher = {name: value.float() for name, value in taught.outputs.items()}
         student = {name: value[rows].float() for name, value in outputs.items()}
         asked = {name: value[rows] for name, value in batch.items()} if config.unlabelled else None
-        loss = unused + config.logits * output_loss(student, teacher, config.temperature, config.confidence, asked)
+        loss = nothing + config.logits * output_loss(student, teacher, config.temperature, config.confidence, asked)
         if config.features:
             features = self.adapter(pyramid[LEVEL][rows].float())
             loss = loss + config.features * feature_loss(features, taught.pyramid[LEVEL].float())
