@@ -48,6 +48,24 @@ def distill(
     train([*(overrides or []), f"distill.teacher={teacher}"], config, out=out, resume=resume)
 
 
+def label_maps(
+    folders: Annotated[list[Path], typer.Argument(help="Labelled folders of real images (perception-models label)")],
+    teacher: Annotated[list[Path], typer.Option("--teacher", help="Checkpoint; repeatable, their mean counts")],
+    sure: Annotated[float, typer.Option(help="Minimum mean probability of a labelled pixel", min=0.5, max=1)] = 0.7,
+) -> None:
+    """Complete drivable and semantic masks by what trained networks are sure of, seen large, small and mirrored.
+
+    perception-models label-maps data/real/driveai --teacher perception_models/zoo/checkpoints/demo.safetensors
+    """
+    with plain_errors():
+        from perception_models.training.distill.maps import MapConfig
+        from perception_models.training.distill.maps import label_maps as run
+
+        for folder in folders:
+            counts = run(folder, teacher, MapConfig(sure=sure))
+            typer.echo(f"{folder}: {counts['drivable']} drivable, {counts['semantic']} semantic masks")
+
+
 def pretrain(
     sources: Annotated[
         list[Path], typer.Argument(help="Unlabelled images: data sets, folders of images, videos, recordings")
@@ -285,4 +303,4 @@ def _echo_once(text: str) -> None:
         typer.echo(text)
 
 
-COMMANDS = (train, adapt, adapt_study, distill, pretrain, search, compare, compare_mining, loop, train_demo)
+COMMANDS = (train, adapt, adapt_study, distill, label_maps, pretrain, search, compare, compare_mining, loop, train_demo)

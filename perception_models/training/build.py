@@ -20,7 +20,8 @@ from perception_models.network.blocks import fuse
 from perception_models.network.efficientnet import EfficientNetLite0, load_imagenet, package_weights
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
-from perception_models.training.distill.imitation import Imitation
+from perception_models.training.distill.frozen import BACKBONE, IMITATED, taken
+from perception_models.training.distill.imitation import Imitation, by_stride
 from perception_models.training.distill.network import Teacher
 from perception_models.training.pretrain import MaskedPretraining
 from perception_models.training.validation import contact_sheet
@@ -137,8 +138,9 @@ class TrainingModule(nn.Module):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss by task, and with teachers "distill"."""
         taught = self.teacher.predict(batch) if self.teacher is not None else None
-        maps = self.imitation.predict(batch["images"]) if self.imitation is not None else None
-        pyramid = self.net.pyramid(batch["images"], self._frozen_backbone())
+        maps = self._imitated(batch) if self.imitation is not None else None
+        ready = taken(batch, BACKBONE)
+        pyramid = self.net.neck(ready) if ready else self.net.pyramid(batch["images"], self._frozen_backbone())
         outputs = self.net.outputs(pyramid)
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.balancer.weighted(task_losses(outputs, batch, self.config, self.net.config.strides))
@@ -149,6 +151,12 @@ class TrainingModule(nn.Module):
         # Pyramid levels that no head of this network uses stay connected as well.
         unused = cast(Tensor, 0 * sum(level.float().mean() for level in pyramid))
         return {task: loss + unused for task, loss in losses.items()}
+
+    def _imitated(self, batch: dict[str, Tensor]) -> dict[int, Tensor]:
+        """What the imitated network sees, by stride: from the loader or calculated here."""
+        assert self.imitation is not None
+        ready, images = taken(batch, IMITATED), batch["images"]
+        return by_stride(ready, images.shape[2]) if ready else self.imitation.predict(images)
 
     def _frozen_backbone(self) -> nn.Module | None:
         """A copy of the backbone with its batch norms folded, as long as nothing in it learns: a quarter less time."""

@@ -169,6 +169,8 @@ class TrainConfig:
     network      size (n, s, m) and fields of NetworkConfig to override
     precision    auto (bf16-mixed where the processor calculates in bf16, otherwise 32-true) or one of Lightning
                  Fabric: bf16-mixed, 16-mixed, 32-true
+    frozen_in_loader  a backbone that is frozen throughout, and the network that is imitated, run in OpenVINO where
+                 batches are loaded: with data.workers=1 two cores share the work
     compile      use torch.compile: takes minutes once per input size, then speeds up the steps
     devices      processes, each with `threads` threads on a CPU; two with one thread beat one with two
     average      decay of the moving average of the weights, which is what is validated and exported
@@ -192,6 +194,7 @@ class TrainConfig:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     accelerator: str = "auto"
     precision: str = "auto"
+    frozen_in_loader: bool = False
     compile: bool = False
     devices: int = 1
     nodes: int = 1

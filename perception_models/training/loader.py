@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -18,6 +18,8 @@ from perception_models.data.mix import Key, Mix, Sampler, TargetDataset, open_mi
 from perception_models.data.readers.traffic_lights import LightCrops
 from perception_models.training.config import DataConfig
 from perception_models.training.optimization.schedule import Step
+
+Frozen = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
 def open_data(config: DataConfig, entries: list[dict[str, Any]]) -> Mix:
@@ -64,22 +66,28 @@ class TrainingBatches:
 
 
 class StepDataset(Dataset[dict[str, Tensor]]):
-    """One batch per step, so that loader processes can prefetch them in order."""
+    """One batch per step, so that loader processes can prefetch them in order.
 
-    def __init__(self, batches: TrainingBatches, steps: list[Step]):
-        self.batches, self.steps = batches, steps
+    frozen  adds what networks that do not learn see on its images, or None
+    """
+
+    def __init__(self, batches: TrainingBatches, steps: list[Step], frozen: Frozen | None = None):
+        self.batches, self.steps, self.frozen = batches, steps, frozen
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, row: int) -> dict[str, Tensor]:
         step = self.steps[row]
-        return self.batches.batch(step.views_before // self.batches.sampler.world, step.batch, step.size)
+        batch = self.batches.batch(step.views_before // self.batches.sampler.world, step.batch, step.size)
+        return self.frozen(batch) if self.frozen else batch
 
 
-def loader(batches: TrainingBatches, steps: list[Step], workers: int) -> DataLoader[dict[str, Tensor]]:
+def loader(
+    batches: TrainingBatches, steps: list[Step], workers: int, frozen: Frozen | None = None
+) -> DataLoader[dict[str, Tensor]]:
     """The batches of these steps in order, loaded by `workers` processes, or by this one if 0."""
-    return DataLoader(StepDataset(batches, steps), batch_size=None, num_workers=workers)
+    return DataLoader(StepDataset(batches, steps, frozen), batch_size=None, num_workers=workers)
 
 
 def validation_batches(config: DataConfig, size: tuple[int, int], images: int, batch: int) -> list[dict[str, Tensor]]:

@@ -19,6 +19,7 @@ from perception_models.losses.adversarial import harden
 from perception_models.training import checkpoint
 from perception_models.training.build import TrainingModule, build_module, build_network, compile_parts
 from perception_models.training.config import TrainConfig
+from perception_models.training.distill.frozen import frozen_networks
 from perception_models.training.loader import TrainingBatches, loader
 from perception_models.training.log import RunLogger
 from perception_models.training.optimization.average import AveragedNetwork
@@ -89,6 +90,7 @@ class Trainer:
         shared = self.net.shared_layer  # gradients of tasks are compared there even if it is frozen
         self.learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad and p is not shared}
         self.batches = TrainingBatches(config.data, config.seed, fabric.global_rank, fabric.world_size)
+        self.frozen = frozen_networks(config, self.net, _precision(fabric) == "bf16-mixed")
         self.start, self.validator = 0, Validator(config)
         self.log = RunLogger(folder, fabric.is_global_zero, config.wandb, asdict(config))
         self._clock: tuple[float, int] = (time.monotonic(), 0)
@@ -101,7 +103,7 @@ class Trainer:
         remaining = list(steps(self.config.stages, world, self.start))
         if self.fabric.is_global_zero:
             self.validator.prepare(self.fabric.to_device)
-        batches = loader(self.batches, remaining, self.config.data.workers)
+        batches = loader(self.batches, remaining, self.config.data.workers, self.frozen)
         bar = tqdm(
             zip(remaining, batches), self.folder.name, total_steps(self.config.stages, world), initial=self.start,
             disable=None if self.fabric.is_global_zero else True, unit="step", mininterval=2, dynamic_ncols=True,

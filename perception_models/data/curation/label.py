@@ -58,7 +58,7 @@ def label(
     """
     pictures = open_source(source)[: config.limit]
     _check_settings(source, out, config)
-    done = _finished(out)
+    done = finished(out / "frames.jsonl")
     (out / "images").mkdir(parents=True, exist_ok=True)
     with (out / "frames.jsonl").open("a", encoding="utf-8") as frames:
         for picture in tqdm(pictures, desc=out.name, unit="image", disable=None):
@@ -83,9 +83,8 @@ def _check_settings(source: Path, out: Path, config: LabelConfig) -> None:
     path.write_text(json.dumps(settings, indent=1), "utf-8")
 
 
-def _finished(out: Path) -> dict[str, dict[str, Any]]:
-    """Frames written so far by image name; an incomplete last line is removed."""
-    path = out / "frames.jsonl"
+def finished(path: Path) -> dict[str, dict[str, Any]]:
+    """Frames written so far, one JSON object a line, by image name; an incomplete last line is removed."""
     lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
     if lines and not lines[-1].endswith("\n"):
         path.write_text("".join(lines[:-1]), "utf-8")

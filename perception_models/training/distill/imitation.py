@@ -6,6 +6,7 @@ something, as in Chen et al. 2017 (NeurIPS, "Learning efficient object detection
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,8 @@ class Imitation(nn.Module):
     def predict(self, images: Tensor) -> dict[int, Tensor]:
         """Maps B C H/stride W/stride by stride, of images B H W 3 uint8; maps of one stride along one axis."""
         feed = {self._session.get_inputs()[0].name: images.permute(0, 3, 1, 2).float().contiguous().cpu().numpy()}
-        found: dict[int, list[Tensor]] = {}
-        for each in self._session.run(list(self.config.maps), feed):
-            found.setdefault(images.shape[2] // each.shape[-1], []).append(torch.from_numpy(each).to(images.device))
-        return {stride: torch.cat(maps, 1) for stride, maps in found.items()}
+        found = self._session.run(list(self.config.maps), feed)
+        return by_stride([torch.from_numpy(each).to(images.device) for each in found], images.shape[2])
 
     def forward(self, taught: dict[int, Tensor], pyramid: tuple[Tensor, ...]) -> Tensor:
         """Weighted mean square of the difference in standard deviations of each channel, mean over the strides."""
@@ -66,6 +65,14 @@ class Imitation(nn.Module):
         return standard
 
 
+def by_stride(maps: Sequence[Tensor], width: int) -> dict[int, Tensor]:
+    """Maps B C h w of images of this width by stride, as float32; those of one stride along one axis."""
+    found: dict[int, list[Tensor]] = {}
+    for each in maps:
+        found.setdefault(width // each.shape[-1], []).append(each.float())
+    return {stride: torch.cat(each, 1) for stride, each in found.items()}
+
+
 def imitation_loss(student: Tensor, wanted: Tensor) -> Tensor:
     """Scalar; student and wanted B C H W. Places weigh as much as the wanted features stand out there."""
     weight = wanted.square().mean(1).sqrt()
@@ -74,12 +81,20 @@ def imitation_loss(student: Tensor, wanted: Tensor) -> Tensor:
 
 
 def open_maps(path: Path, maps: list[str]) -> Any:
-    """An ONNX Runtime session that gives the tensors `maps` of a network, for images of any size.
+    """An ONNX Runtime session that gives the tensors `maps` of a network; raises what `with_maps` raises."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(with_maps(path, maps), options, providers=["CPUExecutionProvider"])
+
+
+def with_maps(path: Path, maps: list[str]) -> bytes:
+    """An ONNX network whose outputs are its tensors `maps`, for images of any size.
 
     Raises SettingsError for a file that cannot be read or has no such tensors.
     """
     import onnx
-    import onnxruntime
 
     if not path.is_file():
         raise SettingsError(f"imitate.network: {path} does not exist; give the ONNX file of a detector")
@@ -93,6 +108,4 @@ def open_maps(path: Path, maps: list[str]) -> Any:
             dim.dim_param = name
     del model.graph.value_info[:], model.graph.output[:]
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in maps)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return bytes(model.SerializeToString())

@@ -1,0 +1,106 @@
+"""Networks that do not learn, run in OpenVINO where batches are loaded: a frozen backbone, and one that is imitated.
+
+The training process is left with what learns. With AMX, where OpenVINO calculates in bf16, two cores learned from 21
+images a second at 416x256; one process that does all in PyTorch, from 13 (docs/research_log.md).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from perception_models.config import SettingsError
+from perception_models.network import PerceptionNet
+from perception_models.network.blocks import fuse
+from perception_models.network.efficientnet import EfficientNetLite0
+from perception_models.training.config import ImitateConfig, TrainConfig
+from perception_models.training.distill.imitation import with_maps
+
+BACKBONE, IMITATED = "backbone", "imitated"  # first parts of the names of their maps in a batch
+
+
+@dataclass
+class FrozenNetworks:
+    """Adds the maps of the networks to a batch. Each loader process opens them when it sees its first images.
+
+    backbone  takes B H W 3 uint8 BGR images
+    imitate   network and maps of Imitation; without network: none
+    bf16      calculate in bf16 where the processor can
+    """
+
+    backbone: nn.Module
+    imitate: ImitateConfig
+    bf16: bool
+    _opened: dict[tuple[int, ...], dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The batch with `backbone.0`, ..., fine to coarse, and `imitated.0`, ... in the order of imitate.maps."""
+        images = np.ascontiguousarray(batch["images"].numpy())
+        if images.shape not in self._opened:
+            self._opened[images.shape] = self._open(images.shape)
+        views = {BACKBONE: images, IMITATED: images.transpose(0, 3, 1, 2).astype(np.float32)}
+        found = {name: network(views[name]) for name, network in self._opened[images.shape].items()}
+        return batch | {f"{n}.{i}": self._tensor(each[i]) for n, each in found.items() for i in range(len(each))}
+
+    def _tensor(self, maps: np.ndarray) -> Tensor:
+        kind = torch.bfloat16 if self.bf16 else torch.float32
+        return torch.tensor(maps).to(kind, memory_format=torch.channels_last)
+
+    def _open(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        from camera_perception.engines.openvino import without_telemetry
+
+        without_telemetry()
+        import openvino
+
+        count, height, width, _ = shape
+        example = torch.zeros(shape, dtype=torch.uint8)
+        models = {BACKBONE: (openvino.convert_model(self.backbone, example_input=example), shape)}
+        if self.imitate.network:
+            content = with_maps(Path(self.imitate.network), self.imitate.maps)
+            models[IMITATED] = openvino.Core().read_model(content), (count, 3, height, width)
+        return {name: self._compiled(model, size) for name, (model, size) in models.items()}
+
+    def _compiled(self, model: Any, shape: Sequence[int]) -> Any:
+        import openvino
+
+        model.reshape({model.inputs[0]: list(shape)})
+        hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "bf16" if self.bf16 else "f32"}
+        return openvino.Core().compile_model(model, "CPU", hints)
+
+
+class _FromImages(nn.Module):
+    """A backbone with its batch norms folded, from images as they are."""
+
+    def __init__(self, net: PerceptionNet):
+        super().__init__()
+        self.backbone, self.scale = fuse(copy.deepcopy(net.backbone).eval()), net.input_scale
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.backbone(images.permute(0, 3, 1, 2).float() * self.scale))
+
+
+def frozen_networks(config: TrainConfig, net: PerceptionNet, bf16: bool) -> FrozenNetworks | None:
+    """Of a run with `frozen_in_loader`, else None; SettingsError if something of the backbone would learn."""
+    if not config.frozen_in_loader:
+        return None
+    phases = config.phases
+    if not phases or phases[-1].until < 1 or any("backbone" not in phase.frozen for phase in phases):
+        raise SettingsError("frozen_in_loader needs phases=[{until: 1.0, frozen: [backbone]}]: else set it to false")
+    if not isinstance(net.backbone, EfficientNetLite0) and not all(phase.hold_norms for phase in phases):
+        raise SettingsError("frozen_in_loader needs hold_norms: true in every phase, as batch norms would learn")
+    if config.adversarial.share:
+        raise SettingsError("frozen_in_loader cannot attack images: set adversarial.share=0 or frozen_in_loader=false")
+    return FrozenNetworks(_FromImages(net).eval().requires_grad_(False), config.imitate, bf16)
+
+
+def taken(batch: dict[str, Tensor], name: str) -> list[Tensor]:
+    """The maps of a network, removed from the batch; empty if the loader did not run it."""
+    count = sum(key.startswith(f"{name}.") for key in batch)
+    return [batch.pop(f"{name}.{number}") for number in range(count)]
