@@ -23,6 +23,7 @@ PAINTS = (
 )  # BGR
 # Share of the mirrored scene in what a hood shows; at grazing angles paint reflects like a mirror (Fresnel).
 MIRROR = (0.25, 0.85)
+BESIDE = 0.3  # share of the cameras that look past the middle of a hood, so that it fills one corner
 
 
 def hood(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -38,11 +39,13 @@ def hood(sample: Sample, rng: np.random.Generator) -> Sample:
 
 
 def outline(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """(H, W) bool: below a curve that is highest near the middle and may lean or end before the edges."""
+    """(H, W) bool: below a curve that is highest near the middle or at one edge, and may end before the edges."""
     height, width = size
     u = (np.arange(width) + 0.5) / width - rng.uniform(0.35, 0.65)
-    roundness, lean = rng.uniform(0, 0.16), rng.normal(0, 0.03)
-    rise = rng.uniform(0.03, 0.24) - roundness * np.abs(2 * u) ** rng.uniform(1.5, 5) + lean * u
+    roundness, lean, middle = rng.uniform(0, 0.16), rng.normal(0, 0.03), rng.uniform(0.03, 0.24)
+    if rng.random() < BESIDE:
+        lean, middle = rng.normal(0, 0.15), rng.uniform(0.0, 0.1)
+    rise = middle - roundness * np.abs(2 * u) ** rng.uniform(1.5, 5) + lean * u
     if rng.random() < 0.3:  # two creases beside the middle
         rise = rise + rng.uniform(0.005, 0.02) * (np.abs(u) < rng.uniform(0.12, 0.3))
     rise = cv2.GaussianBlur(rise[None].astype(np.float32), (0, 0), max(width / 150, 0.5))[0]
