@@ -47,6 +47,16 @@ def test_maps_of_images_of_any_size_are_sorted_by_stride(imitation):
     assert {stride: tuple(each.shape) for stride, each in maps.items()} == {8: (2, 5, 8, 12), 16: (2, 3, 4, 6)}
 
 
+@pytest.mark.parametrize("backbone", ["residual", "efficientnet_lite0"])
+def test_looking_at_the_student_leaves_it_as_it_is(tmp_path, backbone: str):
+    net = PerceptionNet(of_size("t", backbone=backbone))
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    Imitation(ImitateConfig(str(detector(tmp_path / "detector.onnx")), ["fine", "coarse"]), net)
+    assert net.training
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
 def test_the_loss_is_zero_for_equal_features_and_weighs_what_stands_out():
     wanted = torch.zeros(1, 2, 4, 4)
     wanted[0, :, 1, 1] = 3.0

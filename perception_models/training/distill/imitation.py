@@ -31,9 +31,10 @@ class Imitation(nn.Module):
         super().__init__()
         self.config = config
         self._session = open_maps(Path(config.network or ""), config.maps)
-        probe = torch.zeros(1, PROBE, PROBE, 3, dtype=torch.uint8)
-        with torch.no_grad():
-            levels = {PROBE // level.shape[-1]: level.shape[1] for level in student.pyramid(probe)}
+        probe, training = torch.zeros(1, PROBE, PROBE, 3, dtype=torch.uint8), student.training
+        with torch.no_grad():  # in evaluation mode: a black image must not enter the statistics of the batch norms
+            levels = {PROBE // level.shape[-1]: level.shape[1] for level in student.eval().pyramid(probe)}
+        student.train(training)
         channels = {stride: maps.shape[1] for stride, maps in self.predict(probe).items()}
         if unknown := sorted(set(channels) - set(levels)):
             raise SettingsError(f"imitate.maps: strides {unknown} are not among the network's, {sorted(levels)}")
