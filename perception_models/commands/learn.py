@@ -178,7 +178,8 @@ def train_demo(
 ) -> None:
     """Reproduce the shipped model: render, train, continue on real images, export, evaluate. Rerun to resume."""
     with plain_errors():
-        from perception_models.experiments.train_demo import Recipe, make_demo
+        from perception_models.experiments.demo.recipe import Recipe
+        from perception_models.experiments.demo.train import make_demo
 
         counts = tuple(max(pictures * count // Recipe.counts[0], 1) for count in Recipe.counts)
         metrics = make_demo(

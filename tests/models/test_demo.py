@@ -14,8 +14,10 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup-models")
 
 from perception_models.config import SettingsError, load_settings  # noqa: E402
 from perception_models.experiments import compare as comparing  # noqa: E402
-from perception_models.experiments import train_demo  # noqa: E402
 from perception_models.experiments.compare import Cost, costs  # noqa: E402
+from perception_models.experiments.demo import ship  # noqa: E402
+from perception_models.experiments.demo import train as making  # noqa: E402
+from perception_models.experiments.demo.recipe import Recipe  # noqa: E402
 from perception_models.export.export import deployable  # noqa: E402
 from perception_models.export.model_card import headline_metrics, model_card  # noqa: E402
 from perception_models.network import PerceptionNet  # noqa: E402
@@ -25,7 +27,7 @@ from perception_models.training.checkpoint import save  # noqa: E402
 from perception_models.training.config import DataConfig, StageConfig, TrainConfig  # noqa: E402
 from perception_models.training.log import draw_curves, read_log, smoothed  # noqa: E402
 
-CONFIGS = Path(train_demo.__file__).parents[1] / "configs"
+CONFIGS = Path(making.__file__).parents[2] / "configs"
 STAGES = [StageConfig(views=8, height=64, width=128, batch=2)]
 
 
@@ -211,14 +213,14 @@ def test_missing_data_sets_are_left_out_and_named(tmp_path):
     )
     config = TrainConfig(data=DataConfig(train=[here, gone], val=[here], lights="/nowhere/crops"))
     said: list[str] = []
-    data = train_demo.available(config, said.append).data
+    data = making.available(config, said.append).data
     assert (data.train, data.val, data.lights) == ([here], [here], None)
     assert "not on this machine: /nowhere/crops, /nowhere/highway" in said[0]
-    assert train_demo.available(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
+    assert making.available(TrainConfig(data=DataConfig(train=[here])), lambda _: pytest.fail("nothing is missing"))
 
 
 def test_the_shipped_recipe_uses_no_data_that_must_not_be_shipped():
-    data = load_settings(TrainConfig, train_demo.CONFIG).data
+    data = load_settings(TrainConfig, making.CONFIG).data
     paths = " ".join([*(str(entry["path"]) for entry in data.train), str(data.lights)])
     assert "camvid" not in paths
     assert "kitti" not in paths
@@ -228,7 +230,7 @@ def test_the_shipped_recipe_uses_no_data_that_must_not_be_shipped():
 
 def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
     steps = []
-    recipe = train_demo.Recipe(
+    recipe = Recipe(
         tmp_path / "data", tmp_path / "no real data", tmp_path / "run", tmp_path / "zoo", (3, 2, 2, 1, 2),
         pictures=tmp_path / "no images", teachers=tmp_path / "no teachers",
     )  # fmt: skip
@@ -257,9 +259,9 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
 
     monkeypatch.setattr("driving_scenes.output.dataset.make_dataset", make_dataset)
     for name, stub in (("run", train), ("evaluate", evaluate), ("export", export)):
-        monkeypatch.setattr(train_demo, name, stub)
+        monkeypatch.setattr(ship if hasattr(ship, name) else making, name, stub)
     train_set = f"data.train=[{{kind: labelled, path: {tmp_path}/data/render/train}}]"
-    train_demo.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
+    making.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
     assert steps == [
         ("train", 3, 1, None, False), ("city", 2, 2, "city", False), ("around", 2, 4, None, True),
         ("val", 1, 30_001, None, False), ("test", 2, 90_001, None, False), "train",
@@ -271,12 +273,12 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
 
 def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    recipe = train_demo.Recipe(
+    recipe = Recipe(
         run=tmp_path / "run", out=tmp_path / "zoo",
         pictures=tmp_path / "pictures", teachers=tmp_path / "teachers",
     )  # fmt: skip
     first, said, labelled = tmp_path / "run/best.safetensors", [], []
-    assert train_demo.fine_tune(first, recipe, said.append) == first
+    assert making.fine_tune(first, recipe, said.append) == first
     assert "no fine-tuning on real images" in said[0]
 
     def label(source, out, teachers, config, road):
@@ -300,8 +302,8 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
     monkeypatch.setattr("perception_models.data.curation.label.label", label)
     monkeypatch.setattr("perception_models.data.curation.road.RoadTeacher", lambda path, second: path)
     monkeypatch.setattr("perception_models.data.curation.teachers.load_teachers", lambda folder: [])
-    monkeypatch.setattr(train_demo, "run", train)
-    assert train_demo.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
+    monkeypatch.setattr(making, "run", train)
+    assert making.fine_tune(first, recipe, said.append) == tmp_path / "run/real/best.safetensors"
     assert labelled == [
         ("coco", 1.0, False), ("openimages", 1.333, True), ("driveai", 1.0, True),
         ("cutouts", ["coco", "openimages", "driveai"], "coco_cc_by"),
@@ -312,12 +314,12 @@ def test_real_images_are_labelled_and_continue_the_training(tmp_path, monkeypatc
 
 
 def test_a_fine_tuned_network_moves_to_a_pruned_imagenet_backbone(tmp_path, monkeypatch):
-    recipe = train_demo.Recipe(data=tmp_path / "data", run=tmp_path / "run")
+    recipe = Recipe(data=tmp_path / "data", run=tmp_path / "run")
     weights, runs, said = tmp_path / "real.safetensors", [], []
-    assert train_demo.on_imagenet(weights, recipe, said.append) == weights  # without real images
+    assert making.on_imagenet(weights, recipe, said.append) == weights  # without real images
     (recipe.data / "real").mkdir(parents=True)
-    monkeypatch.setattr(train_demo, "package_weights", lambda: (_ for _ in ()).throw(ModuleNotFoundError("no package")))
-    assert train_demo.on_imagenet(weights, recipe, said.append) == weights
+    monkeypatch.setattr(making, "package_weights", lambda: (_ for _ in ()).throw(ModuleNotFoundError("no package")))
+    assert making.on_imagenet(weights, recipe, said.append) == weights
     assert said == ["no ImageNet backbone: no package"]
 
     def train(config, folder):
@@ -326,26 +328,28 @@ def test_a_fine_tuned_network_moves_to_a_pruned_imagenet_backbone(tmp_path, monk
         return folder / "best.safetensors"
 
     def prune(path, out, images, lost):
-        assert (path.parent.name, images, lost) == ("imagenet", ["images"], train_demo.LOST)
+        assert (path.parent.name, images, lost) == ("imagenet", ["images"], making.LOST)
         return SimpleNamespace(checkpoint=out / "pruned.safetensors", network=SimpleNamespace(expanded=[8, 16]))
 
     expanded = []
-    monkeypatch.setattr(train_demo, "package_weights", lambda: tmp_path)
-    monkeypatch.setattr(train_demo, "labelled_batches", lambda *_: [{"images": "images"}])
-    monkeypatch.setattr(train_demo, "prune_blocks", prune)
-    monkeypatch.setattr(train_demo, "run", train)
-    assert train_demo.on_imagenet(weights, recipe, said.append) == tmp_path / "run/shipped/best.safetensors"
+    monkeypatch.setattr(making, "package_weights", lambda: tmp_path)
+    monkeypatch.setattr(making, "complete_maps", lambda recipe, teachers, echo: said.append(teachers))
+    monkeypatch.setattr(making, "labelled_batches", lambda *_: [{"images": "images"}])
+    monkeypatch.setattr(making, "prune_blocks", prune)
+    monkeypatch.setattr(making, "run", train)
+    assert making.on_imagenet(weights, recipe, said.append) == tmp_path / "run/shipped/best.safetensors"
     thin = str(tmp_path / "run/pruned/pruned.safetensors")
     assert runs == [("imagenet", str(weights), str(weights), True), ("shipped", thin, str(weights), False)]
     assert expanded == [None, [8, 16]]
+    assert said[1] == [weights]  # completes the masks of real images
 
 
 def test_the_card_separates_training_data_from_held_out_data():
-    assert train_demo.card_row("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
-    assert train_demo.card_row("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
+    assert ship.card_row("test", {"headlines": {"map50": 0.5}}) == ("test", {"map50": 0.5})
+    assert ship.card_row("udacity_highway_960", {"headlines": {}})[0].endswith("(trained on)")
     folds = {"train": {"images": 8, "crops": 1.0}, "val": {"images": 2, "crops": 0.9}}
     crops = {"headlines": {"crops": 0.98}, "slices": {"fold": {"values": folds, "spread": {}}}}
-    assert train_demo.card_row("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
+    assert ship.card_row("crops", crops) == ("crops, held-out fold", {"crops": 0.9})
 
 
 def test_the_card_names_data_licences_and_metrics():
@@ -393,15 +397,15 @@ def test_the_card_of_a_network_trained_elsewhere_does_not_mention_rendered_image
 
 def test_the_worst_pictures_are_shown_where_there_are_any(tmp_path, monkeypatch):
     recipe, shown, said = (
-        train_demo.Recipe(out=tmp_path, pictures=tmp_path / "a/pictures", teachers=tmp_path / "t"),
+        Recipe(out=tmp_path, pictures=tmp_path / "a/pictures", teachers=tmp_path / "t"),
         [],
         [],
     )
-    monkeypatch.setattr(train_demo, "failures", lambda *folders: shown.append(folders))
-    train_demo.show_failures(recipe, said.append)
+    monkeypatch.setattr(ship, "failures", lambda *folders: shown.append(folders))
+    ship.show_failures(recipe, said.append)
     assert not shown
     recipe.pictures.mkdir(parents=True)
     recipe.teachers.mkdir()
-    train_demo.show_failures(recipe, said.append)
+    ship.show_failures(recipe, said.append)
     assert shown == [(tmp_path, tmp_path / "a", tmp_path / "t")]
     assert "look at" in said[0]

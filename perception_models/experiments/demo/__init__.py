@@ -1,0 +1,1 @@
+"""Recipe of the shipped model: render, train, fine-tune on real images, change the backbone, export, evaluate."""
