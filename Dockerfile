@@ -134,7 +134,12 @@ COPY requirements/run.txt requirements/fleet.txt /tmp/requirements/
 RUN pip install --no-cache-dir -r /tmp/requirements/run.txt -r /tmp/requirements/fleet.txt
 COPY ros2_ws/src/camera_perception /tmp/camera_perception
 COPY ros2_ws/src/camera_perception_msgs/msg /tmp/camera_perception_msgs/msg
-RUN pip install --no-cache-dir --no-deps /tmp/camera_perception
+# The compiler is for the compiled part of the library and does not stay.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && pip install --no-cache-dir --no-deps /tmp/camera_perception \
+ && apt-get purge --yes --auto-remove gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
 COPY perception_models/zoo /opt/models
 USER 10001
 WORKDIR /home/ray

@@ -154,8 +154,8 @@ clean: ## remove everything that was built; recorded output in out/ stays
 	$(PIP) -r $<
 	@touch $@
 
-.setup/fleet: requirements/fleet.txt .setup/run
-	$(PIP) -r $<
+.setup/fleet: requirements/fleet.txt requirements/fleet_test.txt .setup/run
+	$(PIP) -r requirements/fleet.txt -r requirements/fleet_test.txt
 	@touch $@
 
 .setup/docs: requirements/docs.txt .setup/run

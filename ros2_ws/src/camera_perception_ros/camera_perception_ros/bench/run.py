@@ -36,7 +36,7 @@ from camera_perception_ros.bench.cases_streams import Sender
 from camera_perception_ros.bench.endpoints.images import SentImages
 from camera_perception_ros.bench.endpoints.process_stats import Samples
 from camera_perception_ros.bench.harness import BenchError, Harness, Nodes
-from camera_perception_ros.demo.processes import Processes, environment
+from camera_perception_ros.demo.processes import Processes, environment, free_domain
 from camera_perception_ros.demo.run import default_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -85,14 +85,14 @@ def bench(
             help="Markdown page whose text between <!-- bench --> and <!-- /bench --> is replaced by the tables."
         ),
     ] = None,
-    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: one of 50 to 99, by process id.")] = -1,
+    domain: Annotated[int, typer.Option(help="ROS_DOMAIN_ID; negative: a free one of 50 to 99.")] = -1,
 ) -> None:
     """Measure the nodes over DDS and steps of the library in one run, as times and ratios."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if unknown := set(part or ()) - set(PARTS):
             raise BenchError(f"unknown part {sorted(unknown)[0]}: expected some of {', '.join(PARTS)}")
-        domain = domain if domain >= 0 else 50 + os.getpid() % 49
+        domain = domain if domain >= 0 else free_domain()
         settings = Settings(
             model or model_folder(out), images, out, threads, quick, long, page, domain, tuple(part or PARTS)
         )
