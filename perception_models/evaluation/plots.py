@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 def precision_recall(curves: Mapping[str, Sequence[float]]) -> bytes:
     """One line per class: precision at recalls 0, 0.01 ... 1."""
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot(xlabel="recall", ylabel="precision at IoU 0.5", xlim=(0, 1), ylim=(0, 1.02))
     for name, precision in curves.items():
         axes.plot(np.linspace(0, 1, len(precision)), precision, label=name, lw=2.5 if name == "vehicles" else 1.2)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(loc="outside right upper", fontsize=7)  # beside the curves, not over them
     return _png(figure)
 
 
@@ -38,13 +38,13 @@ def matrix(counts: Sequence[Sequence[int]], rows: Sequence[str], columns: Sequen
 
 def roc(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> bytes:
     """Free-response ROC, one line per class: recall over false positives per frame."""
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot(xlabel="false positives per frame", ylabel="recall at IoU 0.5", ylim=(0, 1.02))
     for name, (false_positives, recall) in curves.items():
         axes.plot(false_positives, recall, label=name, lw=2.5 if name == "vehicles" else 1.2)
     axes.set_xscale("symlog", linthresh=0.1)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(loc="outside right upper", fontsize=7)  # beside the curves, not over them
     return _png(figure)
 
 

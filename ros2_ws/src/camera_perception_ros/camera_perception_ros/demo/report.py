@@ -99,7 +99,7 @@ def _plot(result: CameraResult) -> str:
         counts.step(seconds, values, where="post", label=label, color=color)
     counts.set(xlabel="seconds", ylabel="per frame", ylim=(0, None))
     for axes in (times, counts):
-        axes.legend(loc="upper right", ncols=5, fontsize=8, frameon=False)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize=8, frameon=False)  # above the curves
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
