@@ -339,7 +339,7 @@ def test_a_fine_tuned_network_moves_to_a_pruned_imagenet_backbone(tmp_path, monk
     monkeypatch.setattr(making, "run", train)
     assert making.on_imagenet(weights, recipe, said.append) == tmp_path / "run/shipped/best.safetensors"
     thin = str(tmp_path / "run/pruned/pruned.safetensors")
-    assert runs == [("imagenet", str(weights), str(weights), True), ("shipped", thin, str(weights), False)]
+    assert runs == [("imagenet", str(weights), str(weights), True), ("shipped", thin, None, False)]
     assert expanded == [None, [8, 16]]
     assert said[1] == [weights]  # completes the masks of real images
 

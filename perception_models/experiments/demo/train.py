@@ -20,6 +20,7 @@ from perception_models.training.log import draw_curves
 
 CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
 FINE_TUNE, IMAGENET, PRUNED = (CONFIG.with_name(f"{name}.yaml") for name in ("real", "imagenet", "pruned"))
+DETECTOR = "yolox_nano.onnx"  # of the teachers; its maps are named in pruned.yaml
 LOST = 0.02  # share of the variance of a block that pruning may lose
 
 
@@ -82,12 +83,16 @@ def on_imagenet(weights: Path, recipe: Recipe, echo: Echo) -> Path:
     taught = [f"transfer.weights={weights}", f"distill.teacher={weights}"]
     config = available(load_settings(TrainConfig, IMAGENET, taught), echo)
     echo(f"training on ImageNet features in {recipe.run / 'imagenet'}")
-    full = run(config, recipe.run / "imagenet")
+    return pruned(run(config, recipe.run / "imagenet"), recipe, echo)
+
+
+def pruned(full: Path, recipe: Recipe, echo: Echo) -> Path:
+    """The network of checkpoint `full`, pruned and trained on with its backbone frozen."""
     echo(f"pruning in {recipe.run / 'pruned'}")
     folders = [*(recipe.data / "real" / name for name in LABELLED), recipe.data / "render/train"]
     batches = labelled_batches(full, folders, 240, 8)
     thin = prune_blocks(full, recipe.run / "pruned", [batch["images"] for batch in batches], LOST)
-    words = [f"transfer.weights={thin.checkpoint}", f"distill.teacher={weights}"]
+    words = [f"transfer.weights={thin.checkpoint}", f"imitate.network={recipe.teachers / DETECTOR}"]
     config = load_settings(TrainConfig, PRUNED, [*words, f"network.expanded={thin.network.expanded}"])
     echo(f"training the pruned network in {recipe.run / 'shipped'}")
     return run(available(config, echo), recipe.run / "shipped")
