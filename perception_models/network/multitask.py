@@ -66,6 +66,14 @@ class PerceptionNet(nn.Module):
         maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck((backbone or self.backbone)(x))
         return maps
 
+    def pyramid_from(self, first: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same from the first maps of the backbone, fine to coarse."""
+        found = list(first)
+        for stage in self.backbone.stages[len(found) :]:
+            found.append(stage(found[-1]))
+        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck(found)
+        return maps
+
     def outputs(self, pyramid: tuple[Tensor, ...], branches: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Raw outputs of all heads from the feature maps."""
         outputs: dict[str, Tensor] = {}

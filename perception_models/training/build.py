@@ -140,7 +140,7 @@ class TrainingModule(nn.Module):
         taught = self.teacher.predict(batch) if self.teacher is not None else None
         maps = self._imitated(batch) if self.imitation is not None else None
         ready = taken(batch, BACKBONE)
-        pyramid = self.net.neck(ready) if ready else self.net.pyramid(batch["images"], self._frozen_backbone())
+        pyramid = self.net.pyramid_from(ready) if ready else self.net.pyramid(batch["images"], self._frozen_backbone())
         outputs = self.net.outputs(pyramid)
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.balancer.weighted(task_losses(outputs, batch, self.config, self.net.config.strides))

@@ -91,6 +91,7 @@ class PhaseConfig:
     tasks       tasks to train; empty: all
     frozen      prefixes of parameters to freeze, such as backbone or heads.lanes
     alternate   train one task per step, in turn
+    frozen_filters  filters of depthwise convolutions keep their weights: on a CPU their gradients take half of a step
     hold_norms  batch norms keep and use the statistics they have: those of a few images are poor
     """
 
@@ -98,6 +99,7 @@ class PhaseConfig:
     tasks: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     alternate: bool = False
+    frozen_filters: bool = False
     hold_norms: bool = False
 
 
@@ -169,8 +171,8 @@ class TrainConfig:
     network      size (n, s, m) and fields of NetworkConfig to override
     precision    auto (bf16-mixed where the processor calculates in bf16, otherwise 32-true) or one of Lightning
                  Fabric: bf16-mixed, 16-mixed, 32-true
-    frozen_in_loader  a backbone that is frozen throughout, and the network that is imitated, run in OpenVINO where
-                 batches are loaded: with data.workers=1 two cores share the work
+    frozen_in_loader  the stages of the backbone that are frozen throughout, and the network that is imitated, run in
+                 OpenVINO where batches are loaded: with data.workers=1 two cores share the work
     compile      use torch.compile: takes minutes once per input size, then speeds up the steps
     devices      processes, each with `threads` threads on a CPU; two with one thread beat one with two
     average      decay of the moving average of the weights, which is what is validated and exported

@@ -26,6 +26,7 @@ from perception_models.training.optimization.average import AveragedNetwork
 from perception_models.training.optimization.optimizer import (
     build_optimizer,
     freeze,
+    frozen_prefixes,
     hold_norms,
     set_learning_rate,
     spare_backward,
@@ -122,15 +123,16 @@ class Trainer:
         torch.manual_seed(hash((self.config.seed, step.number, self.fabric.global_rank)) % 2**63)
         phase = phase_at(self.config.phases, step.progress)
         self.wrapped.train()
+        frozen = frozen_prefixes(self.net, phase)
         if self.fabric.world_size == 1:
-            spare_backward(self.learned, phase.frozen)
-        freeze(self.net, phase.frozen)
+            spare_backward(self.learned, frozen)
+        freeze(self.net, frozen)
         if phase.hold_norms:
             hold_norms(self.net)
         set_learning_rate(self.optimizer, learning_rate(self.config.optimizer, step))
         batch = harden(self.net, batch, self.config.adversarial)
         losses = self._backward(batch, tasks_at(phase, TASKS, step.number), step)
-        freeze(self.net, phase.frozen)
+        freeze(self.net, frozen)
         if clip := self.config.optimizer.clip:
             self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=clip, error_if_nonfinite=False)
         self.optimizer.step()

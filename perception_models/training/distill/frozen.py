@@ -1,4 +1,5 @@
-"""Networks that do not learn, run in OpenVINO where batches are loaded: a frozen backbone, and one that is imitated.
+"""Networks that do not learn, run in OpenVINO where batches are loaded: a frozen backbone or its first stages, and a
+network that is imitated.
 
 The training process is left with what learns. With AMX, where OpenVINO calculates in bf16, two cores learned from 21
 images a second at 416x256; one process that does all in PyTorch, from 13 (docs/research_log.md).
@@ -9,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,7 @@ from torch import Tensor, nn
 from perception_models.config import SettingsError
 from perception_models.network import PerceptionNet
 from perception_models.network.blocks import fuse
-from perception_models.network.efficientnet import EfficientNetLite0
-from perception_models.training.config import ImitateConfig, TrainConfig
+from perception_models.training.config import ImitateConfig, PhaseConfig, TrainConfig
 from perception_models.training.distill.imitation import with_maps
 
 BACKBONE, IMITATED = "backbone", "imitated"  # first parts of the names of their maps in a batch
@@ -75,29 +76,40 @@ class FrozenNetworks:
         return openvino.Core().compile_model(model, "CPU", hints)
 
 
-class _FromImages(nn.Module):
-    """A backbone with its batch norms folded, from images as they are."""
+class FirstStages(nn.Module):
+    """The stem and the first stages of a backbone, with their batch norms folded, from images as they are."""
 
-    def __init__(self, net: PerceptionNet):
+    def __init__(self, net: PerceptionNet, count: int):
         super().__init__()
-        self.backbone, self.scale = fuse(copy.deepcopy(net.backbone).eval()), net.input_scale
+        backbone = fuse(copy.deepcopy(net.backbone).eval()).requires_grad_(False)
+        self.stem, self.stages, self.scale = backbone.stem, backbone.stages[:count], net.input_scale
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.backbone(images.permute(0, 3, 1, 2).float() * self.scale))
+        x, maps = self.stem(images.permute(0, 3, 1, 2).float() * self.scale), []
+        for stage in self.stages:
+            maps.append(x := stage(x))
+        return tuple(maps)
 
 
 def frozen_networks(config: TrainConfig, net: PerceptionNet, bf16: bool) -> FrozenNetworks | None:
-    """Of a run with `frozen_in_loader`, else None; SettingsError if something of the backbone would learn."""
+    """Of a run with `frozen_in_loader`, else None; SettingsError if the first stage of the backbone would learn."""
     if not config.frozen_in_loader:
         return None
-    phases = config.phases
-    if not phases or phases[-1].until < 1 or any("backbone" not in phase.frozen for phase in phases):
-        raise SettingsError("frozen_in_loader needs phases=[{until: 1.0, frozen: [backbone]}]: else set it to false")
-    if not isinstance(net.backbone, EfficientNetLite0) and not all(phase.hold_norms for phase in phases):
-        raise SettingsError("frozen_in_loader needs hold_norms: true in every phase, as batch norms would learn")
     if config.adversarial.share:
         raise SettingsError("frozen_in_loader cannot attack images: set adversarial.share=0 or frozen_in_loader=false")
-    return FrozenNetworks(_FromImages(net).eval().requires_grad_(False), config.imitate, bf16)
+    if not (count := frozen_stages(config.phases, len(net.backbone.stages))):
+        first = "phases=[{until: 1.0, frozen: [backbone.stem, backbone.stages.0]}]"
+        raise SettingsError(f"frozen_in_loader needs at least {first}: set that, or frozen_in_loader=false")
+    return FrozenNetworks(FirstStages(net, count), config.imitate, bf16)
+
+
+def frozen_stages(phases: Sequence[PhaseConfig], stages: int) -> int:
+    """How many first stages of a backbone learn in no phase; 0 if its stem does."""
+    if not phases or phases[-1].until < 1:
+        return 0
+    parts = ["backbone.stem", *(f"backbone.stages.{number}" for number in range(stages))]
+    frozen = takewhile(lambda part: all(part.startswith(tuple(phase.frozen)) for phase in phases), parts)
+    return max(len(list(frozen)) - 1, 0)
 
 
 def taken(batch: dict[str, Tensor], name: str) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perception_models.training.config import OptimizerConfig
+from perception_models.training.config import OptimizerConfig, PhaseConfig
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -36,6 +36,17 @@ def scale_of(name: str, scales: dict[str, float]) -> float:
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]
+
+
+def frozen_prefixes(net: nn.Module, phase: PhaseConfig) -> list[str]:
+    """Of the names of all parameters that do not learn in a phase."""
+    return [*phase.frozen, *(depthwise_filters(net) if phase.frozen_filters else [])]
+
+
+def depthwise_filters(net: nn.Module) -> list[str]:
+    """Names of the weights of all depthwise convolutions."""
+    modules = ((name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d))
+    return [f"{name}.weight" for name, module in modules if module.groups == module.in_channels > 1]
 
 
 def freeze(net: nn.Module, prefixes: list[str]) -> None:
