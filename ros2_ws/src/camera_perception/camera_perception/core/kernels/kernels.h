@@ -80,4 +80,5 @@ KERNEL(accel_std);
 KERNEL(kept_tracks);
 KERNEL(duplicate_tracks);
 KERNEL(fit_merged);
+KERNEL(convert_pixels);
 KERNEL(light_relevances);
