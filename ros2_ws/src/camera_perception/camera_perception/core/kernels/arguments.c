@@ -94,8 +94,11 @@ bool take(Arguments *found, const char *layout, PyObject *const *arguments, Py_s
             from = &tuple;
         }
         if (!take_next(found, from, layout, number)) return false;
-        for (; *layout && *layout != ' '; layout++)
-            if (*layout == ')') from = &call;
+        for (; *layout && *layout != ' '; layout++) {
+            if (*layout != ')') continue;
+            if (tuple.next < tuple.count) return wrong(found, PyExc_TypeError, "()", number, "a longer tuple");
+            from = &call;
+        }
         while (*layout == ' ') layout++;
     }
     return true;
