@@ -7,6 +7,8 @@ typedef struct {
     double left, top, scale_x, scale_y, width, height; /* padding, network pixels per source pixel, source pixels */
 } Letterbox;
 
+#define MOST_BOXES 1000 /* that suppression looks at */
+
 typedef struct {
     float score;
     int64_t row;
@@ -33,21 +35,29 @@ static float surely_less(double minimum, const double *line) {
     return score * 0.999 - 2e-6;
 }
 
-/* Greedy suppression among candidates, which become those that are kept; returns their number. */
+/* A box that is kept, and the group of its class. */
+typedef struct {
+    double box[4];
+    int64_t group;
+} Kept;
+
+static bool is_duplicate(const Kept *own, const Kept *kept, Py_ssize_t count, double max_iou) {
+    for (const Kept *other = kept; other < kept + count; other++)
+        if (other->group == own->group && touch(other->box, own->box) && overlap(other->box, own->box) > max_iou)
+            return true;
+    return false;
+}
+
+/* Greedy suppression among candidates, which become those that are kept; returns their number. room: for MOST_BOXES */
 static Py_ssize_t suppress(Candidate *found, Py_ssize_t count, const float *boxes, const int32_t *classes,
-                           const int64_t *groups, double max_iou) {
+                           const int64_t *groups, double max_iou, Kept *room) {
     qsort(found, count, sizeof *found, better);
     Py_ssize_t kept = 0;
-    for (Py_ssize_t n = 0; n < count && n < 1000; n++) {
-        double box[4], other[4];
-        bool keep = true;
-        for (int i = 0; i < 4; i++) box[i] = boxes[4 * found[n].row + i];
-        for (Py_ssize_t k = 0; k < kept && keep; k++) {
-            if (groups[classes[found[k].row]] != groups[classes[found[n].row]]) continue;
-            for (int i = 0; i < 4; i++) other[i] = boxes[4 * found[k].row + i];
-            keep = !touch(other, box) || !(overlap(other, box) > max_iou);
-        }
-        if (keep) found[kept++] = found[n];
+    for (Py_ssize_t n = 0; n < count && n < MOST_BOXES; n++) {
+        Kept *own = room + kept;
+        own->group = groups[classes[found[n].row]];
+        for (int i = 0; i < 4; i++) own->box[i] = boxes[4 * found[n].row + i];
+        if (!is_duplicate(own, room, kept, max_iou)) found[kept++] = found[n];
     }
     return kept;
 }
@@ -65,11 +75,14 @@ KERNEL(decode_boxes) {
     const Letterbox *box = a.at[6];
     float *in_image = a.at[8], *found_scores = a.at[9];
     int64_t *rows = a.at[10];
-    Candidate *found = PyMem_Malloc(sizeof *found * (a.count['N'] + 1) + sizeof(float) * (a.count['C'] + 1));
-    if (!found) {
+    const Py_ssize_t most_kept = a.count['N'] < MOST_BOXES ? a.count['N'] : MOST_BOXES;
+    Kept *room = PyMem_Malloc(sizeof *room * (most_kept + 1) + sizeof(Candidate) * (a.count['N'] + 1) +
+                              sizeof(float) * (a.count['C'] + 1));
+    if (!room) {
         give_back(&a);
         return PyErr_NoMemory();
     }
+    Candidate *found = (Candidate *)(room + most_kept + 1);
     float *lowest = (float *)(found + a.count['N'] + 1); /* of each class */
     for (Py_ssize_t k = 0; k < a.count['C'] && calibration; k++)
         lowest[k] = surely_less(minimums[k], calibration + 2 * k);
@@ -88,7 +101,7 @@ KERNEL(decode_boxes) {
         }
         if (to[2] > to[0] && to[3] > to[1]) found[kept++] = (Candidate){score, n};
     }
-    if (max_iou >= 0) kept = suppress(found, kept, boxes, classes, groups, max_iou);
+    if (max_iou >= 0) kept = suppress(found, kept, boxes, classes, groups, max_iou, room);
     float *moved = PyMem_Malloc(sizeof *moved * 4 * (kept + 1));
     for (Py_ssize_t n = 0; moved && n < kept; n++) {
         memcpy(moved + 4 * n, in_image + 4 * found[n].row, 4 * sizeof *moved);
@@ -98,7 +111,7 @@ KERNEL(decode_boxes) {
     if (moved) memcpy(in_image, moved, 4 * sizeof *moved * kept);
     const bool failed = !moved;
     PyMem_Free(moved);
-    PyMem_Free(found);
+    PyMem_Free(room);
     give_back(&a);
     return failed ? PyErr_NoMemory() : PyLong_FromSsize_t(kept);
 }
