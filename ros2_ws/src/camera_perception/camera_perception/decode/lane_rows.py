@@ -63,9 +63,9 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
     decoded = (_compiled if compiled else _decoded)(arrays, rows, letterbox, head.options)
     positions, scores = head.options["positions"], arrays["score"][rows].tolist()
     lines = [
-        LaneLine(points, score if score < 1.0 else 1.0, int(positions[row]), *labels)
-        for row, score, (points, *labels) in zip(rows.tolist(), scores, decoded)
-        if len(points) >= 2
+        LaneLine(line[0], score if score < 1.0 else 1.0, int(positions[row]), *line[1:])
+        for row, score, line in zip(rows.tolist(), scores, decoded)
+        if len(line[0]) >= 2
     ]
     return Part(Task.LANES, lanes=left_to_right(lines))
 

@@ -37,7 +37,7 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     known = kept(head, ("scene", threshold), lambda: _labels(head, threshold))
-    scene = []
+    scene: list[SceneAttribute] = []
     for name, scores in arrays.items():
         (labels, minimums), best = known[name], int(scores.argmax())
         score = float(scores[best])
