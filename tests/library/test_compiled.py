@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -15,13 +16,24 @@ import pytest
 
 from camera_perception import core
 from camera_perception.core.boxes import nms
-from camera_perception.core.types import Detections, Edge, EgoMotion, LaneLine, Objects, PositionMethod
+from camera_perception.core.types import (
+    Detections,
+    Edge,
+    EgoMotion,
+    GroundLine,
+    LaneLine,
+    LineColor,
+    LineType,
+    Objects,
+    PositionMethod,
+)
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import GroundNoise, ground_with_covariance
 from camera_perception.io.cdr import serialize
 from camera_perception.io.packed_objects import PackedObjects
 from camera_perception.io.ros_types import MARKER_ARRAY, PERCEPTION_FRAME, deserialize
 from camera_perception.lanes.fit import locate_lanes
+from camera_perception.lanes.roles import ego_lane, roles
 from camera_perception.lanes.tracker import LaneTracker
 from camera_perception.objects.config import LocalizationConfig
 from camera_perception.objects.footprint import near_sides
@@ -257,15 +269,43 @@ def lines_of(number: int) -> tuple[LaneLine, ...]:
     return (*found, LaneLine(sky, 0.8))
 
 
+def labelled_lines(number: int) -> tuple[LaneLine, ...]:
+    """The same with changing labels and positions, in changing order; now and then one is missing."""
+    rng = np.random.default_rng(number)
+    lines = [
+        replace(
+            line,
+            score=float(rng.choice([0.9, 0.5, 0.0])),
+            position=int(rng.integers(-2, 3)),
+            line_type=LineType(int(rng.integers(0, 4))),
+            type_score=float(rng.choice([0.0, 0.7, 1.2])),
+            color=LineColor(int(rng.integers(0, 5))),
+            color_score=float(rng.random()),
+        )
+        for line in lines_of(number)
+        if rng.random() > 0.15
+    ]
+    return tuple(lines[row] for row in rng.permutation(len(lines)))
+
+
 @pytest.mark.parametrize("motion", [None, EgoMotion(0.7, -0.02, 0.015)])
-def test_lane_lines_are_the_same(motion, monkeypatch):
+@pytest.mark.parametrize("lines", [lines_of, labelled_lines])
+def test_lane_lines_are_the_same(lines, motion, monkeypatch):
+    """Also without a calibrated camera now and then, and after a gap."""
+
     def drive() -> list[tuple[LaneLine, ...]]:
-        tracker = LaneTracker()
-        return [tracker.update(locate_lanes(lines_of(n), camera()), n * STEP, motion) for n in range(12)]
+        tracker, found = LaneTracker(), []
+        for n in range(24):
+            seen_from = None if n % 7 == 6 else camera("distorted" if n == 3 else "straight")
+            stamp = n * STEP + (n > 15) * 2_000_000_000
+            found.append(tracker.update(locate_lanes(lines(n), seen_from), stamp, motion))
+        return found
 
     for compiled, twin in zip(*both(drive, monkeypatch)):
-        assert [line.lane_id for line in compiled] == [line.lane_id for line in twin]
         for one, other in zip(compiled, twin):
+            labels = [(line.lane_id, line.position, line.line_type, line.color) for line in (one, other)]
+            assert labels[0] == labels[1]
+            assert (one.type_score, one.color_score) == (other.type_score, other.color_score)
             assert (one.ground is None) == (other.ground is None)
             if one.ground is not None and other.ground is not None:
                 np.testing.assert_allclose(one.ground.points, other.ground.points, 1e-6)
@@ -273,6 +313,31 @@ def test_lane_lines_are_the_same(motion, monkeypatch):
                 np.testing.assert_allclose(one.ground.poly, other.ground.poly, 1e-5, 1e-9)
                 ends = [(ground.x_min, ground.x_max) for ground in (one.ground, other.ground)]
                 assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+        assert ego_lane_numbers(compiled) == pytest.approx(ego_lane_numbers(twin), rel=1e-5, abs=1e-6, nan_ok=True)
+
+
+def ego_lane_numbers(lines: tuple[LaneLine, ...]) -> list[float]:
+    lane = ego_lane(lines)
+    return [] if lane is None else [getattr(lane, field.name) for field in fields(lane)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 8])
+def test_roles_and_the_ego_lane_are_the_same_to_the_bit(count, monkeypatch):
+    """Of few values, so that lines are equally far, beyond the limits, without ground, or nan."""
+    rng = np.random.default_rng(count)
+
+    def found(polys: np.ndarray, ends: np.ndarray, given: list[int]) -> str:
+        points, std = np.zeros((2, 2), np.float32), np.zeros(2, np.float32)
+        grounds = [GroundLine(points, std, poly, *each) for poly, each in zip(polys, ends.tolist())]
+        lines = [LaneLine(points, 1.0, position, ground=ground) for position, ground in zip(given, grounds)]
+        return repr((roles(polys, ends, given, 3.4), ego_lane_numbers(tuple(lines))))
+
+    for _ in range(40):
+        polys = rng.normal(0, (1, 0.05, 1e-3, 1e-5), (count, 4)).astype(np.float32)
+        polys[:, 0] = rng.choice([-5.2, -1.7, -0.4, 0, 1.8, 1.8, 5.3, 1e20, np.nan], count)
+        ends = np.column_stack((rng.choice([0.0, 4.0, 17.0, 18.0, np.nan], count), np.full(count, 60.0)))
+        compiled, twin = both(partial(found, polys, ends, rng.integers(-2, 3, count).tolist()), monkeypatch)
+        assert compiled == twin
 
 
 LANE = {"lane_id": 3, "u": np.zeros((4, 2), np.float32)[:, 0], "v": [1.0, 2.0], "poly": np.ones(4, np.float32)}
@@ -365,6 +430,21 @@ def test_objects_are_packed_in_the_same_way(before, monkeypatch):
 def test_arrays_that_do_not_fit_are_refused(arguments, error):
     with pytest.raises((error, ValueError, BufferError)):
         core.kernels.nms(*arguments)
+
+
+@pytest.mark.parametrize("found", [np.zeros(3), (), (np.zeros((2, 2), np.float32), np.zeros(2, np.float32))])
+def test_tuples_of_arrays_that_do_not_fit_are_refused(found):
+    with pytest.raises(TypeError):
+        core.kernels.fit_lines(np.zeros((2, 2)), np.zeros((2, 2, 2)), np.array([2]), np.zeros(10), found)
+
+
+def test_lines_with_more_points_than_there_are_are_refused(monkeypatch):
+    tracker, numbers = LaneTracker(), np.array([3])
+    monkeypatch.setattr(
+        "camera_perception.lanes.tracker._joined", lambda shapes: (np.zeros((2, 2), np.float32), numbers)
+    )
+    with pytest.raises(ValueError, match=r"more points|another shape"):
+        tracker.update(lines_of(0)[:1], 0)
 
 
 def test_what_may_not_be_written_is_refused():

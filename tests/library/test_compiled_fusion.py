@@ -7,6 +7,7 @@ import pytest
 
 from camera_perception import core
 from camera_perception.core.assignment import INFEASIBLE, match
+from camera_perception.fusion.lanes import _fit
 from camera_perception.fusion.objects import merge, squared_distances
 from camera_perception.fusion.packed import packed
 from camera_perception.fusion.types import (
@@ -78,6 +79,21 @@ def test_merged_objects_are_the_same(known, new, monkeypatch):
     assert compiled.classes == twin.classes and len(twin) < known + new or not min(known, new)
     np.testing.assert_array_equal(compiled.counts, twin.counts)
     np.testing.assert_allclose(compiled.numbers, twin.numbers, 1e-9, 1e-12)
+
+
+def test_merged_lines_are_the_same(monkeypatch):
+    """Lines of several cameras, of which some points are equally far."""
+    rng = np.random.default_rng(0)
+    x = np.round(rng.uniform(3, 60, (4, 40)), 1)
+    points = [np.column_stack((each, 1.7 + 2e-4 * each**2 + rng.normal(0, 0.05, 40))) for each in x]
+    y_stds = [rng.uniform(0.001, 0.5, 40) for _ in points]
+    compiled = _fit(points, y_stds)
+    monkeypatch.setattr(core, "kernels", None)
+    for one, other in zip(compiled, _fit(points, y_stds)):
+        np.testing.assert_array_equal(one.points, other.points)
+        np.testing.assert_array_equal(one.y_std, other.y_std)
+        np.testing.assert_allclose(one.poly, other.poly, 1e-5, 1e-9)
+        assert (one.x_min, one.x_max) == (other.x_min, other.x_max)
 
 
 @pytest.mark.parametrize("before", ["", "a", "abcdefg"])

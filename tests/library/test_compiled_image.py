@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from camera_perception import core
-from camera_perception.core.model_spec import HeadSpec
+from camera_perception.core.model_spec import HeadSpec, InputSpec
 from camera_perception.core.types import ClassMap, Detections, GroundLine, LaneLine, Objects, Road
 from camera_perception.decode import decoder
 from camera_perception.geometry.camera import Camera, optical_from_rpy
-from camera_perception.image.letterbox import Letterbox
+from camera_perception.image.letterbox import Letterbox, Preprocessor
 from camera_perception.lanes.free_road import locate_road
 from camera_perception.lanes.image_lines import left_to_right, road_from_drivable
 from camera_perception.lanes.online_calibration import measure_calibration
@@ -210,3 +210,27 @@ def test_boxes_without_an_area_are_dropped(wrong, both):
         np.testing.assert_array_equal(compiled.boxes, twin.boxes)
         assert compiled.truncated.tolist() == twin.truncated.tolist()
     assert len(twin) == 29
+
+
+@pytest.mark.parametrize("color", ["bgr", "rgb"])
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float16"])
+def test_inputs_of_networks_are_the_same_to_the_bit(dtype, layout, color, both):
+    scale = {"scale": 1 / 255, "mean": (0.4, 0.45, 0.5), "std": (0.2, 0.21, 0.22)} if dtype != "uint8" else {}
+    spec = InputSpec("images", 64, 48, dtype=dtype, layout=layout, color=color, **scale)
+    image = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
+
+    def written() -> np.ndarray:
+        target = np.empty(spec.shape[1:], dtype)
+        Preprocessor(spec)(image, target)
+        return target
+
+    compiled, twin = both(written)
+    assert compiled.tobytes() == twin.tobytes()
+
+
+def test_pixels_that_do_not_fit_are_refused():
+    pixels, table = np.zeros((4, 3), np.uint8), np.zeros((3, 256), np.uint16).view(np.uint8)
+    for room, tables in ((11, table), (24, table[:2]), (12, table[:, :256])):
+        with pytest.raises(ValueError, match="room for all pixels"):
+            core.kernels.convert_pixels(pixels, tables.copy(), False, True, np.zeros(room, np.uint8))

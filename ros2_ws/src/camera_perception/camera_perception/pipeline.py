@@ -28,7 +28,7 @@ from camera_perception.geometry.camera_views import resized
 from camera_perception.geometry.ground import GroundNoise, RoadPitch
 from camera_perception.image.health import HealthMonitor
 from camera_perception.image.letterbox import Letterbox, Preprocessor
-from camera_perception.lanes.fit import locate_lanes
+from camera_perception.lanes.fit import ground_lines
 from camera_perception.lanes.free_road import locate_road
 from camera_perception.lanes.ignored_region import IgnoredRegion, without_ignored
 from camera_perception.lanes.image_lines import road_from_drivable
@@ -187,7 +187,8 @@ class Pipeline:
         if ranges is not None and camera is not None and mounted is not None:
             objects = with_ranges(objects, ranges(frame, mounted), camera, self._classes, self.localization_config)
         road = self._road(observations.drivable, size) if observations.drivable else None
-        lanes = self._lane_tracker.update(locate_lanes(observations.lanes, camera, noise), frame.stamp_ns, motion)
+        grounds = ground_lines(observations.lanes, camera, noise)
+        lanes = self._lane_tracker.update(observations.lanes, frame.stamp_ns, motion, grounds)
         objects = self._object_tracker.update(objects, frame.stamp_ns, motion, size, camera)
         objects = near_sides(objects, camera, self._classes, self.localization_config)
         relevances = light_relevances(objects, self._light_class, lanes, camera, self.localization_config)

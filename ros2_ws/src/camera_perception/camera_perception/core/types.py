@@ -395,3 +395,10 @@ class Perception:
     timing: Timing = field(default_factory=Timing)
     ego_lane: EgoLane | None = None
     velocity_over_ground: bool = False
+
+    def published(self, flags: int, timing: Timing) -> Perception:
+        """The same with these status flags and times; several times faster than dataclasses.replace."""
+        return Perception(
+            self.frame, self.tasks, self.objects, self.lanes, self.road, self.drivable, self.semantic, self.scene,
+            flags, self.base_frame, timing, self.ego_lane, self.velocity_over_ground,
+        )  # fmt: skip

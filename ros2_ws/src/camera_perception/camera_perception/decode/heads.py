@@ -9,10 +9,11 @@ import numpy as np
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import HeadSpec, ModelSpec
 from camera_perception.core.types import Detections, LaneLine, Observations, SceneAttribute, Task
-from camera_perception.decode import Part, decoder
+from camera_perception.decode import decoder
 from camera_perception.image.letterbox import Letterbox
 
 Shapes = Mapping[str, Sequence[int]]
+TASKS = tuple(Task(bits) for bits in range(2 * max(Task)))
 HINT = "correct classes, options or kind in model.json"
 
 
@@ -58,7 +59,8 @@ def decode_all(
     scene: list[SceneAttribute] = []
     detections, drivable, semantic = None, None, None  # of the first head that has them
     for head in spec.heads:
-        part = _decode(outputs, head, letterbox, thresholds.get(head.head, head.threshold))
+        arrays = {role: outputs[name] for role, name in head.tensors.items()}
+        part = decoder(head.kind).decode(arrays, head, letterbox, thresholds.get(head.head, head.threshold))
         tasks |= int(part.tasks)
         lanes += part.lanes or ()
         scene += part.scene or ()
@@ -66,10 +68,4 @@ def decode_all(
         drivable = part.drivable if drivable is None else drivable
         semantic = part.semantic if semantic is None else semantic
     found = Detections.empty() if detections is None else detections
-    return Observations(Task(tasks), found, tuple(lanes), drivable, semantic, tuple(scene))
-
-
-def _decode(outputs: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    arrays = {role: outputs[name] for role, name in head.tensors.items()}
-    part: Part = decoder(head.kind).decode(arrays, head, letterbox, threshold)
-    return part
+    return Observations(TASKS[tasks], found, tuple(lanes), drivable, semantic, tuple(scene))

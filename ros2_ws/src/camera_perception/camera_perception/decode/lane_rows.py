@@ -12,7 +12,7 @@ options  positions: L ints, -1 left and +1 right line of the ego lane, then outw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import inf
 from typing import Any, TypeVar
@@ -59,10 +59,46 @@ def decode(arrays: Arrays, head: HeadSpec, letterbox: Letterbox, threshold: floa
     rows = (arrays["score"] >= threshold).nonzero()[0]
     if not len(rows):
         return Part(Task.LANES, lanes=())
-    compiled = core.kernels is not None and arrays["x"].dtype == arrays["row_score"].dtype == np.float32
-    kept = (_compiled_points if compiled else _points)(arrays, rows, letterbox, head.options)
-    lines = _lines(arrays, rows, kept, head.options)
-    return Part(Task.LANES, lanes=left_to_right(line for line in lines if len(line.points) >= 2))
+    compiled = core.kernels is not None and [arrays[role].dtype for role in COMPILED] == [np.dtype(np.float32)] * 4
+    decoded = (_compiled if compiled else _decoded)(arrays, rows, letterbox, head.options)
+    positions, scores = head.options["positions"], arrays["score"][rows].tolist()
+    lines = [
+        LaneLine(line[0], score if score < 1.0 else 1.0, int(positions[row]), *line[1:])
+        for row, score, line in zip(rows.tolist(), scores, decoded)
+        if len(line[0]) >= 2
+    ]
+    return Part(Task.LANES, lanes=left_to_right(lines))
+
+
+COMPILED = "x", "row_score", "type", "color"  # what the compiled twin reads, float32
+Decoded = tuple[np.ndarray, LineType, float, LineColor, float]  # (P, 2) points, type and colour with their scores
+
+
+def _decoded(arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Mapping[str, Any]) -> Iterator[Decoded]:
+    """The lines in these rows of the network's output."""
+    types = _most_probable(arrays["type"][rows], LineType, tuple(options["line_types"]))
+    colors = _most_probable(arrays["color"][rows], LineColor, tuple(options["line_colors"]))
+    for points, of_type, of_color in zip(_points(arrays, rows, letterbox, options), types, colors):
+        yield points, *of_type, *of_color
+
+
+def _compiled(arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Mapping[str, Any]) -> list[Decoded]:
+    read, lines = [np.ascontiguousarray(arrays[role]) for role in COMPILED], len(rows)
+    max_jump, (_, count), width = options.get("max_jump", MAX_JUMP), read[0].shape, letterbox.image_size[1]
+    points, weights = np.empty((lines * count, 2), np.float32), np.empty(lines * count, np.float32)
+    found = np.empty((lines, 6))  # number of points, whether they are smooth, type and its score, colour and its score
+    core.kernels.decode_lines(
+        _rows_upwards(count, letterbox.input_size[0]), *read, rows, letterbox.numbers,
+        options.get("row_threshold", 0.5), -1.0 if max_jump is None else max_jump, points, weights, found,
+    )  # fmt: skip
+    types, colors = _labels(LineType, tuple(options["line_types"])), _labels(LineColor, tuple(options["line_colors"]))
+    decoded: list[Decoded] = []
+    end = 0
+    for own, good, of_type, type_score, of_color, color_score in found.tolist():
+        start, end = end, end + int(own)
+        line = points[start:end] if good else _smooth(points[start:end], weights[start:end], width, options)
+        decoded += ((line, types[int(of_type)], type_score, colors[int(of_color)], color_score),)
+    return decoded
 
 
 def _points(arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Mapping[str, Any]) -> Iterator[np.ndarray]:
@@ -75,25 +111,6 @@ def _points(arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Map
     width, weights = letterbox.image_size[1], np.minimum(np.maximum(row_scores, 0), 1)
     for line, weight, there in zip(points, weights, present):
         yield _smooth(line[there], weight[there], width, options)
-
-
-def _compiled_points(
-    arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: Mapping[str, Any]
-) -> Iterator[np.ndarray]:
-    x, row_scores = np.ascontiguousarray(arrays["x"]), np.ascontiguousarray(arrays["row_score"])
-    size, max_jump = len(rows) * x.shape[1], options.get("max_jump", MAX_JUMP)
-    points, weights = np.empty((size, 2), np.float32), np.empty(size, np.float32)
-    counts, is_smooth = np.empty(len(rows), np.int64), np.empty(len(rows), bool)
-    own = options.get("row_threshold", 0.5), -1.0 if max_jump is None else max_jump
-    core.kernels.decode_lines(
-        _rows_upwards(x.shape[1], letterbox.input_size[0]), x, row_scores, rows, np.append(letterbox.numbers, own),
-        points, weights, counts, is_smooth,
-    )  # fmt: skip
-    end = 0
-    for count, good in zip(counts.tolist(), is_smooth.tolist()):
-        start, end = end, end + count
-        line = points[start:end]
-        yield line if good else _smooth(line, weights[start:end], letterbox.image_size[1], options)
 
 
 def _smooth(points: np.ndarray, weights: np.ndarray, width: int, options: Mapping[str, Any]) -> np.ndarray:
@@ -114,25 +131,6 @@ def _near_to_far(x: np.ndarray, height: int) -> np.ndarray:
 def _rows_upwards(rows: int, height: int) -> np.ndarray:
     """(R,) v of each row in network pixels."""
     return np.ascontiguousarray(((np.arange(rows) + 0.5) * height / rows)[::-1])
-
-
-def _lines(
-    arrays: Arrays, rows: np.ndarray, points: Iterable[np.ndarray], options: Mapping[str, Any]
-) -> Iterator[LaneLine]:
-    """Lines for these rows of the network output, with the points of each."""
-    types = _most_probable(arrays["type"][rows], LineType, tuple(options["line_types"]))
-    colors = _most_probable(arrays["color"][rows], LineColor, tuple(options["line_colors"]))
-    columns = zip(rows.tolist(), points, arrays["score"][rows].tolist(), types, colors)
-    for row, line, score, (line_type, type_score), (color, color_score) in columns:
-        yield LaneLine(
-            line,
-            min(score, 1.0),
-            position=int(options["positions"][row]),
-            line_type=line_type,
-            type_score=type_score,
-            color=color,
-            color_score=color_score,
-        )
 
 
 def _most_probable(probabilities: np.ndarray, kind: type[Label], names: tuple[str, ...]) -> list[tuple[Label, float]]:

@@ -18,6 +18,7 @@ from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import UNKNOWN_LABEL, SceneAttribute, Task
 from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
+from camera_perception.decode.scores import kept
 from camera_perception.image.letterbox import Letterbox
 
 
@@ -35,15 +36,20 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
-    factor = threshold / head.threshold if head.threshold > 0 else 1.0
-    labels = head.options["labels"]
-    scene = tuple(_attribute(name, labels[name], scores, head, factor) for name, scores in arrays.items())
-    return Part(Task.SCENE, scene=scene)
+    known = kept(head, ("scene", threshold), lambda: _labels(head, threshold))
+    scene: list[SceneAttribute] = []
+    for name, scores in arrays.items():
+        (labels, minimums), best = known[name], int(scores.argmax())
+        score = float(scores[best])
+        score = score if isfinite(score) else float(np.nan_to_num(scores[best]))  # which takes ten times as long
+        scene += (SceneAttribute(name, labels[best] if score >= minimums[best] else UNKNOWN_LABEL, score),)
+    return Part(Task.SCENE, scene=tuple(scene))
 
 
-def _attribute(name: str, labels: list[str], scores: np.ndarray, head: HeadSpec, factor: float) -> SceneAttribute:
-    best = int(scores.argmax())
-    own = head.options.get("thresholds", {}).get(name, {}).get(labels[best], head.threshold)
-    score = float(scores[best])
-    score = score if isfinite(score) else float(np.nan_to_num(scores[best]))  # which takes ten times as long
-    return SceneAttribute(name, labels[best] if score >= factor * own else UNKNOWN_LABEL, score)
+def _labels(head: HeadSpec, threshold: float) -> dict[str, tuple[list[str], list[float]]]:
+    """Labels of each attribute and their minimum scores."""
+    factor, own = threshold / head.threshold if head.threshold > 0 else 1.0, head.options.get("thresholds", {})
+    return {
+        name: (labels, [factor * own.get(name, {}).get(label, head.threshold) for label in labels])
+        for name, labels in head.options["labels"].items()
+    }

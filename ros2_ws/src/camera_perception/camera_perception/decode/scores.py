@@ -42,7 +42,7 @@ _KEPT: dict[tuple[int, object], tuple[HeadSpec, Any]] = {}  # what follows from 
 MOST_KEPT = 256
 
 
-def _kept(head: HeadSpec, what: object, make: Callable[[], Any]) -> Any:
+def kept(head: HeadSpec, what: object, make: Callable[[], Any]) -> Any:
     """The result of make for this head, made once. A head is a document that has been read: it does not change."""
     found = _KEPT.get((id(head), what))
     if found is None or found[0] is not head:
@@ -52,9 +52,19 @@ def _kept(head: HeadSpec, what: object, make: Callable[[], Any]) -> Any:
     return found[1]
 
 
+def class_tables(head: HeadSpec, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """`minimum_scores`, `object_groups` and `calibration_table` at once."""
+
+    def tables() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        return minimum_scores(head, threshold), object_groups(head), calibration_table(head)
+
+    found: tuple[np.ndarray, np.ndarray, np.ndarray | None] = kept(head, ("tables", threshold), tables)
+    return found
+
+
 def minimum_scores(head: HeadSpec, threshold: float) -> np.ndarray:
     """(C,) float32 minimum published score of each class when this threshold is asked for."""
-    least: np.ndarray = _kept(head, threshold, lambda: _minimum_scores(head, threshold))
+    least: np.ndarray = kept(head, threshold, lambda: _minimum_scores(head, threshold))
     return least
 
 
@@ -75,7 +85,7 @@ def lowest_network_score(head: HeadSpec, threshold: float) -> float:
 
 def object_groups(head: HeadSpec) -> np.ndarray:
     """(C,) int64: equal numbers for classes that are alternatives for one object."""
-    groups: np.ndarray = _kept(head, "groups", lambda: _object_groups(head))
+    groups: np.ndarray = kept(head, "groups", lambda: _object_groups(head))
     return groups
 
 
@@ -99,7 +109,7 @@ def calibrated(scores: np.ndarray, classes: np.ndarray, head: HeadSpec) -> np.nd
 
 def calibration_table(head: HeadSpec) -> np.ndarray | None:
     """(C, 2) slope and offset; None for scores that are published as they are."""
-    table: np.ndarray | None = _kept(head, "calibration", lambda: _calibration_table(head))
+    table: np.ndarray | None = kept(head, "calibration", lambda: _calibration_table(head))
     return table
 
 

@@ -19,7 +19,7 @@ from camera_perception.core.types import Detections, Task
 from camera_perception.decode import Part
 from camera_perception.decode.detections import detections_from
 from camera_perception.decode.heads import Shapes, expect, expect_shape
-from camera_perception.decode.scores import calibration_table, check_scores, minimum_scores, object_groups, reported
+from camera_perception.decode.scores import check_scores, class_tables, reported
 from camera_perception.image.letterbox import Letterbox
 
 WITH_LIGHTS = Task.OBJECTS | Task.TRAFFIC_LIGHTS
@@ -55,11 +55,11 @@ COMPILED = {"boxes": np.dtype(np.float32), "scores": np.dtype(np.float32), "clas
 def _decode_compiled(
     arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float
 ) -> Detections:
-    boxes, scores, classes = (np.ascontiguousarray(arrays[role]) for role in COMPILED)
+    boxes, scores, classes = [np.ascontiguousarray(arrays[role]) for role in COMPILED]
     in_image, published, rows = np.empty_like(boxes), np.empty_like(scores), np.empty(len(boxes), np.int64)
     count = core.kernels.decode_boxes(
-        boxes, scores, classes, minimum_scores(head, threshold), object_groups(head), calibration_table(head),
-        letterbox.numbers, -1.0 if head.nms_iou is None else head.nms_iou, in_image, published, rows,
+        boxes, scores, classes, *class_tables(head, threshold), letterbox.numbers,
+        -1.0 if head.nms_iou is None else head.nms_iou, in_image, published, rows,
     )  # fmt: skip
     rows = rows[:count]
     classes = classes.take(rows)

@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.types import EgoLane, EgoMotion, GroundLine, LaneLine
 from camera_perception.fusion.objects import Motion
 from camera_perception.fusion.types import CameraView
 from camera_perception.geometry.kalman import rotation
 from camera_perception.lanes.filter import PROCESS_NOISE, PROCESS_NOISE_WITH_ODOMETRY
-from camera_perception.lanes.fit import fit_cubic, padded, powers
+from camera_perception.lanes.fit import PRIOR_DIAGONAL, fit_cubic, padded, powers
 from camera_perception.lanes.roles import LANE_WIDTH, ego_lane, with_roles
 
 MAX_TAYLOR_YAW = 0.02  # radians up to which a Taylor shift suffices: a centimetre at 50 m in a curve
+PRIOR = np.array(PRIOR_DIAGONAL)
 MIN_STD = 0.02  # metres, lower bound for points
 COMPARISON_X = 20.0  # metres, where lines are compared
 GATE_SIGMAS = 3.0  # combined, beyond which two lines are inconsistent
@@ -120,10 +122,14 @@ def _inconsistent(a: tuple[GroundLine, np.ndarray], b: tuple[GroundLine, np.ndar
 def _fit(points: Sequence[np.ndarray], y_stds: Sequence[np.ndarray]) -> list[GroundLine]:
     """Fit points (P, 2) of each line with standard deviations (P,); all lines at once."""
     counts = np.array([len(line) for line in points])
-    rows = np.column_stack((np.concatenate(points), np.concatenate(y_stds))).astype(float)
-    rows = rows[np.lexsort((rows[:, 0], np.repeat(np.arange(len(counts)), counts)))]
-    rows[:, 2] = np.maximum(rows[:, 2], MIN_STD)
-    polys = fit_cubic(*padded(rows, counts))[0].astype(np.float32)
+    rows = np.column_stack((np.concatenate(points), np.concatenate(y_stds))).astype(float, order="C")
+    polys = np.empty((len(counts), 4), np.float32)
+    if core.kernels is not None:
+        core.kernels.fit_merged(rows, counts, MIN_STD, PRIOR, polys)
+    else:
+        rows = rows[np.lexsort((rows[:, 0], np.repeat(np.arange(len(counts)), counts)))]
+        rows[:, 2] = np.maximum(rows[:, 2], MIN_STD)
+        polys[:] = fit_cubic(*padded(rows, counts))[0]
     parts = np.split(rows.astype(np.float32), np.cumsum(counts)[:-1])
     return [GroundLine(p[:, :2], p[:, 2], poly, float(p[0, 0]), float(p[-1, 0])) for p, poly in zip(parts, polys)]
 

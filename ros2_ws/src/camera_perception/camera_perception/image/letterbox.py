@@ -7,12 +7,13 @@ cv2.resize and of the labels. Scaling then needs no half-pixel terms. Camera mat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
+from camera_perception import core
 from camera_perception.core.model_spec import InputSpec
 
 
@@ -24,6 +25,7 @@ class Letterbox:
     input_size (H, W) network pixels
     left, top  padding, network pixels
     width, height of the image inside the input, network pixels
+    numbers    (6,) float64 for compiled functions: left, top, scale in x and y, width and height of the image
     """
 
     image_size: tuple[int, int]
@@ -32,6 +34,11 @@ class Letterbox:
     top: int
     width: int
     height: int
+    numbers: np.ndarray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = np.array((self.left, self.top, *self.scale, *self.image_size[::-1]), float)
+        object.__setattr__(self, "numbers", numbers)
 
     @staticmethod
     def fit(image_size: tuple[int, int], input_size: tuple[int, int], align: str = "center") -> Letterbox:
@@ -49,11 +56,6 @@ class Letterbox:
     def scale(self) -> tuple[float, float]:
         """Network pixels per source pixel in x and y; they differ by rounding to whole network pixels."""
         return self.width / self.image_size[1], self.height / self.image_size[0]
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """(6,) float64 for compiled functions: left, top, scale in x and y, width and height of the image."""
-        return np.array((self.left, self.top, *self.scale, *self.image_size[::-1]), float)
 
     @property
     def content(self) -> tuple[slice, slice]:
@@ -106,7 +108,6 @@ class Preprocessor:
     def __init__(self, spec: InputSpec) -> None:
         self.spec = spec
         self._canvas = np.full((*spec.size, 3), spec.pad, np.uint8)
-        self._plane = np.empty(spec.size, np.float32)
         self._table = _table(spec)
         self._halves: list[np.ndarray] = []
         self._letterbox = Letterbox.fit(spec.size, spec.size, spec.align)
@@ -144,14 +145,19 @@ class Preprocessor:
         assert written is content, "cv2.resize allocated instead of writing in place"
 
     def _convert(self, target: np.ndarray) -> None:
-        """Convert the canvas to the colour order, layout and value range of the spec, plane by plane."""
+        """Convert the canvas to the colour order, layout and value range of the spec."""
+        planar, swap = self.spec.layout == "nchw", self.spec.color == "rgb"
+        table = self._table
+        if core.kernels is not None and table is not None and target.flags.c_contiguous:
+            core.kernels.convert_pixels(self._canvas, table.view(np.uint8), swap, planar, target.view(np.uint8))
+            return
         for plane in range(3):
-            out = target[plane] if self.spec.layout == "nchw" else target[:, :, plane]
-            samples = self._canvas[:, :, plane if self.spec.color == "bgr" else 2 - plane]
-            if self._table is None:
+            out = target[plane] if planar else target[:, :, plane]
+            samples = self._canvas[:, :, 2 - plane if swap else plane]
+            if table is None:
                 np.copyto(out, samples)
             else:
-                np.copyto(out, cv2.LUT(samples, self._table[plane], dst=self._plane), casting="same_kind")
+                np.copyto(out, table[plane].take(samples) if table.itemsize == 2 else cv2.LUT(samples, table[plane]))
 
 
 def halving_sizes(box: Letterbox) -> list[tuple[int, int]]:
@@ -170,10 +176,10 @@ def halving_sizes(box: Letterbox) -> list[tuple[int, int]]:
 
 
 def _table(spec: InputSpec) -> np.ndarray | None:
-    """(3, 1, 256) float32 network input for each pixel value of each plane; None for uint8 inputs."""
+    """(3, 256) network input for each pixel value of each plane, of the input's type; None for uint8 inputs."""
     if spec.dtype == "uint8":
         return None
     values = np.arange(256) * spec.scale
     mean, std = np.array(spec.mean)[:, None], np.array(spec.std)[:, None]
-    table: np.ndarray = ((values - mean) / std).astype(np.float32)[:, None]
+    table: np.ndarray = ((values - mean) / std).astype(np.float32).astype(spec.dtype)
     return table

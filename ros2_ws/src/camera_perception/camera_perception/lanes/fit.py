@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from camera_perception import core
 from camera_perception.core.types import GroundLine, LaneLine
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.ground import DEFAULT_NOISE, GroundNoise, ground_with_covariance
+from camera_perception.lanes.roles import courses
 
 MAX_RANGE = 80.0  # metres ahead up to which lines are located
 MAX_RELATIVE_STD = 0.3  # of a usable point: standard deviation of x relative to x
@@ -23,60 +25,97 @@ PRIOR_INFORMATION = np.diag(1 / COEFFICIENT_STD**2)
 PRIOR_DIAGONAL = PRIOR_INFORMATION.diagonal().tolist()
 
 
+class GroundLines(NamedTuple):
+    """L lines on the road, in base_link; lines without ground have no points, and nan for the rest.
+
+    points (N, 2) float32 metres x y of the lines one after the other, each from near to far
+    y_std  (N,)   float32 metres, one standard deviation across the road
+    polys  (L, 4) float32 c0..c3
+    ends   (L, 2) float64 metres, first and last x
+    counts (L,)   int64 points of each line
+    """
+
+    points: np.ndarray
+    y_std: np.ndarray
+    polys: np.ndarray
+    ends: np.ndarray
+    counts: np.ndarray
+
+    @staticmethod
+    def of(lines: Sequence[LaneLine]) -> GroundLines:
+        """The ground that lines have."""
+        grounds = [line.ground for line in lines if line.ground is not None]
+        counts = [0 if line.ground is None else len(line.ground.points) for line in lines]
+        points, y_std = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+        if grounds:
+            points = np.concatenate([ground.points for ground in grounds]).astype(np.float32, copy=False)
+            y_std = np.concatenate([ground.y_std for ground in grounds]).astype(np.float32, copy=False)
+        return GroundLines(points, y_std, *courses(lines), np.array(counts, np.int64))
+
+    def each(self) -> list[GroundLine | None]:
+        """The lines one by one, as views."""
+        found: list[GroundLine | None] = []
+        end = 0
+        for poly, (x_min, x_max), count in zip(self.polys, self.ends.tolist(), self.counts.tolist()):
+            start, end = end, end + count
+            line = GroundLine(self.points[start:end], self.y_std[start:end], poly, x_min, x_max) if count else None
+            found += (line,)
+        return found
+
+
 def locate_lanes(
     lanes: tuple[LaneLine, ...], camera: Camera | None, noise: GroundNoise = DEFAULT_NOISE
 ) -> tuple[LaneLine, ...]:
     """Lane lines with their cubic on the road where the camera is calibrated."""
     if camera is None or not lanes:
         return lanes
-    ground_lines = _ground_lines([lane.points for lane in lanes], camera, noise)
-    return tuple(lane.on(ground) for lane, ground in zip(lanes, ground_lines))
+    return tuple(lane.on(ground) for lane, ground in zip(lanes, ground_lines(lanes, camera, noise).each()))
+
+
+def ground_lines(lanes: Sequence[LaneLine], camera: Camera | None, noise: GroundNoise = DEFAULT_NOISE) -> GroundLines:
+    """Lane lines as cubics on the road; without a camera those that they have."""
+    if camera is None or not lanes:
+        return GroundLines.of(lanes)
+    return _ground_lines([lane.points for lane in lanes], camera, noise)
 
 
 def ground_line(points: np.ndarray, camera: Camera, noise: GroundNoise = DEFAULT_NOISE) -> GroundLine | None:
     """The cubic of an image polyline (P, 2) on the road; None when too little of it is close enough."""
-    return _ground_lines([points], camera, noise)[0]
+    return _ground_lines([points], camera, noise).each()[0]
 
 
-def _ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> list[GroundLine | None]:
+def _ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> GroundLines:
     """Cubics of image polylines (P, 2). All points are processed at once: the number of calls dominates."""
     if core.kernels is not None:
         return _compiled_ground_lines(lines, camera, noise)
     points, cov, counts = _reliable_points(lines, camera, noise)
     ends = np.cumsum(counts)
-    if not len(points):
-        return [None] * len(lines)
-    span = points[np.maximum(ends - 1, 0), 0] - points[np.minimum(ends - counts, len(points) - 1), 0]
+    span = np.zeros(len(lines))
+    if len(points):
+        span = points[np.maximum(ends - 1, 0), 0] - points[np.minimum(ends - counts, len(points) - 1), 0]
     long = (counts >= MIN_POINTS) & (span >= MIN_LENGTH)
-    if not long.all():
-        rows = np.repeat(long, counts)
-        points, cov, counts = points[rows], cov[rows], counts[long]
-    ground_lines = iter(_fit_lines(points, cov, counts))
-    return [next(ground_lines) if enough else None for enough in long.tolist()]
+    rows = np.repeat(long, counts)
+    return _fit_lines(points[rows], cov[rows], np.where(long, counts, 0))
 
 
 FIT = MAX_RANGE, MAX_RELATIVE_STD, MIN_POINTS, MIN_LENGTH, MIN_STD**2  # what the compiled twin reads first
 
 
-def _compiled_ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> list[GroundLine | None]:
+def _compiled_ground_lines(lines: Sequence[np.ndarray], camera: Camera, noise: GroundNoise) -> GroundLines:
     pixels, pose, k = np.concatenate(lines), camera.pose, camera.pixel_from_camera
-    points, std = np.empty((len(pixels), 2), np.float32), np.empty(len(pixels), np.float32)
-    polys, ends = np.empty((len(lines), 4), np.float32), np.empty((len(lines), 2))
-    counts, used = np.array([len(line) for line in lines]), np.empty(len(lines), np.int64)
-    settings = np.array((*FIT, pose[0, 3], *PRIOR_DIAGONAL))
-    found_in = counts, settings, points, std, polys, ends, used
+    found = GroundLines(
+        np.empty((len(pixels), 2), np.float32), np.empty(len(pixels), np.float32),
+        np.empty((len(lines), 4), np.float32), np.empty((len(lines), 2)), np.empty(len(lines), np.int64),
+    )  # fmt: skip
+    counts, settings = np.array([len(line) for line in lines]), np.array((*FIT, pose[0, 3], *PRIOR_DIAGONAL))
     if camera.has_distortion or pixels.dtype != np.float32:
-        core.kernels.fit_lines(*ground_with_covariance(pixels, LINE_PIXEL_STD, camera, noise), *found_in)
+        located = ground_with_covariance(pixels, LINE_PIXEL_STD, camera, noise)
+        used = core.kernels.fit_lines(*located, counts, settings, found)
     else:
         numbers = noise.pitch, noise.roll, noise.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2], *LINE_PIXEL_STD[0]
         lens = np.array((*pose.ravel().tolist(), *numbers))
-        core.kernels.locate_lines(pixels, counts, lens, *found_in[1:])
-    found: list[GroundLine | None] = []
-    end = 0
-    for poly, (x_min, x_max), count in zip(polys, ends.tolist(), used.tolist()):
-        start, end = end, end + count
-        found.append(GroundLine(points[start:end], std[start:end], poly, x_min, x_max) if count else None)
-    return found
+        used = core.kernels.locate_lines(pixels, counts, lens, settings, found)
+    return found._replace(points=found.points[:used], y_std=found.y_std[:used])
 
 
 def _reliable_points(
@@ -96,17 +135,17 @@ def _reliable_points(
     return ground[rows], cov[rows], np.bincount(number[reliable], minlength=len(lines))
 
 
-def _fit_lines(points: np.ndarray, cov: np.ndarray, counts: np.ndarray) -> Iterator[GroundLine]:
-    """Fit lines whose points are concatenated; counts (L,) per line."""
-    if not len(counts):
-        return
-    y_std = lateral_std(cov, slopes(points, counts))
-    polys = fit_cubic(*padded(np.column_stack((points, y_std)), counts))[0].astype(np.float32)
-    points_32, std_32, end = points.astype(np.float32), y_std.astype(np.float32), 0
-    for poly, count in zip(polys, counts.tolist()):
-        start, end = end, end + count
-        x_min, x_max = points[[start, end - 1], 0].tolist()
-        yield GroundLine(points_32[start:end], std_32[start:end], poly, x_min, x_max)
+def _fit_lines(points: np.ndarray, cov: np.ndarray, counts: np.ndarray) -> GroundLines:
+    """Fit lines whose points are concatenated; counts (L,) per line, 0 for lines without ground."""
+    used = counts[counts > 0]
+    polys, ends = np.full((len(counts), 4), np.nan, np.float32), np.full((len(counts), 2), np.nan)
+    y_std = np.zeros(0)
+    if len(used):
+        y_std = lateral_std(cov, slopes(points, used))
+        polys[counts > 0] = fit_cubic(*padded(np.column_stack((points, y_std)), used))[0]
+        last = np.cumsum(used) - 1
+        ends[counts > 0] = np.column_stack((points[last + 1 - used, 0], points[last, 0]))
+    return GroundLines(points.astype(np.float32), y_std.astype(np.float32), polys, ends, counts)
 
 
 def padded(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -89,7 +89,7 @@ def left_to_right(lines: Iterable[LaneLine]) -> tuple[LaneLine, ...]:
         counts, crossings = np.array([len(line.points) for line in lines]), np.empty(len(lines))
         points = np.concatenate([line.points for line in lines]).astype(np.float32, copy=False)
         core.kernels.lowest_crossings(points, counts, crossings)
-        return tuple(lines[row] for row in crossings.argsort(kind="stable").tolist())
+        return tuple([lines[row] for row in crossings.argsort(kind="stable").tolist()])
     polylines = [(line, _downwards(line)) for line in lines]
     bottom = max((points[-1][1] for _, points in polylines), default=0.0)
     return tuple(line for line, _ in sorted(polylines, key=lambda each: _u_at(each[1], bottom)))

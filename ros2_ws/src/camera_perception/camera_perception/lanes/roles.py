@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 
+import numpy as np
+
+from camera_perception import core
 from camera_perception.core.types import EgoLane, LaneLine
 
 COMPARISON_X = 6.0  # metres ahead, where lines are compared
@@ -16,6 +18,8 @@ FARTHEST = 100.0  # metres to the side; beyond, a position says nothing, and it 
 MAX_START_X = 18.0  # metres; lines that begin further away are ignored
 HALF_CAR_WIDTH = 0.95  # metres
 HEADING_STD = math.radians(1.0)  # cars drive along lanes: of two lines, the one with the smaller angle gets more weight
+ROLES = COMPARISON_X, MAX_START_X, LANE_WIDTH, SAME_LINE, FARTHEST  # what the compiled twin reads first
+NO_CUBIC, NO_ENDS = np.full(4, np.nan), (math.nan, math.nan)
 
 
 def y_at(line: LaneLine, x: float) -> float:
@@ -35,32 +39,58 @@ def y_on(poly: Sequence[float], x_min: float, x: float) -> float:
     return value + slope * (x - start)
 
 
+def courses(lines: Sequence[LaneLine]) -> tuple[np.ndarray, np.ndarray]:
+    """(L, 4) float32 coefficients c0..c3 of lines and (L, 2) first and last x; nan for lines without ground."""
+    grounds = [line.ground for line in lines]
+    polys = [NO_CUBIC if ground is None else ground.poly for ground in grounds]
+    ends = [NO_ENDS if ground is None else (ground.x_min, ground.x_max) for ground in grounds]
+    return np.array(polys, np.float32).reshape(-1, 4), np.array(ends, float).reshape(-1, 2)
+
+
 def with_roles(lines: Sequence[LaneLine], width: float = LANE_WIDTH) -> tuple[LaneLine, ...]:
-    """Lines with positions counted outwards from the ego lane.
+    """Lines with positions counted outwards from the ego lane, as `roles` does."""
+    given = [line.position for line in lines]
+    positions = roles(*courses(lines), given, width)
+    if positions == given:
+        return tuple(lines)
+    return tuple(replace(line, position=position) for line, position in zip(lines, positions))
+
+
+def roles(polys: np.ndarray, ends: np.ndarray, given: Sequence[int], width: float = LANE_WIDTH) -> list[int]:
+    """Positions of lines with cubics (L, 4) and first and last x (L, 2), nan without ground.
 
     The network's positions are kept if they are plausible: increasing from left to right, with the ego lane around the
     car. Otherwise positions follow from the lateral distance, in steps of the lane width.
     """
-    near = [line for line in lines if line.ground is not None and line.ground.x_min < MAX_START_X]
-    if not near or _plausible(near):
-        return tuple(lines)
-    lateral = {id(line): y_at(line, COMPARISON_X) for line in near}
-    roles = _positions_on_side(lateral, 1, width) | _positions_on_side(lateral, -1, width)
-    return tuple(replace(line, position=roles.get(id(line), 0)) for line in lines)
+    if core.kernels is not None:
+        positions = np.array(given, np.int64)
+        core.kernels.lane_roles(polys, ends, np.array((*ROLES, width)), positions)
+        return [*positions.tolist()]
+    starts = ends[:, 0].tolist()
+    lateral = {
+        row: y_on(poly, start, COMPARISON_X)
+        for row, (poly, start) in enumerate(zip(polys.tolist(), starts))
+        if start < MAX_START_X
+    }
+    lateral = {row: y for row, y in lateral.items() if not math.isnan(y)}
+    if not lateral or _plausible(lateral, given):
+        return [*given]
+    found = _positions_on_side(lateral, 1, width) | _positions_on_side(lateral, -1, width)
+    return [found.get(row, 0) for row in range(len(given))]
 
 
-def _plausible(lines: Sequence[LaneLine]) -> bool:
+def _plausible(lateral: Mapping[int, float], positions: Sequence[int]) -> bool:
     before = -math.inf
-    for minus_y, position in sorted([(-y_at(line, COMPARISON_X), line.position) for line in lines], key=itemgetter(0)):
-        on_its_side = minus_y != 0 and position != 0 and (minus_y > 0) == (position > 0)
-        near = -1.5 * LANE_WIDTH < minus_y < 1.5 * LANE_WIDTH
+    for row, y in sorted(lateral.items(), key=lambda each: -each[1]):
+        position, near = positions[row], abs(y) < 1.5 * LANE_WIDTH
+        on_its_side = y != 0 and position != 0 and (y < 0) == (position > 0)
         if not on_its_side or before >= position or (position in (-1, 1) and not near):
             return False
         before = position
     return True
 
 
-def _positions_on_side(lateral: dict[int, float], side: int, width: float) -> dict[int, int]:
+def _positions_on_side(lateral: Mapping[int, float], side: int, width: float) -> dict[int, int]:
     """Position of each line on one side (1 left, -1 right) up to FARTHEST; a gap of two lanes skips a position."""
     positions: dict[int, int] = {}
     last, number = 0.0, 0
@@ -80,24 +110,36 @@ def ego_lane(
 
     lane_width  metres, assumed while only one line is detected
     """
+    polys, ends = courses(lines)
+    positions = [line.position for line in lines]
+    if core.kernels is None:
+        return _ego_lane(polys, ends, positions, lane_width, half_car_width)
+    lane = np.empty(6)
+    numbers = MAX_START_X, lane_width, half_car_width, HEADING_STD
+    found = core.kernels.ego_lane(polys, ends, np.array(positions, np.int64), *numbers, lane)
+    return EgoLane(*lane.tolist()) if found else None
+
+
+def _ego_lane(
+    polys: np.ndarray, ends: np.ndarray, positions: Sequence[int], lane_width: float, half_car_width: float
+) -> EgoLane | None:
     ego = {
-        line.position: line
-        for line in lines
-        if abs(line.position) == 1 and line.ground is not None and line.ground.x_min < MAX_START_X
+        position: (poly, start)
+        for position, poly, start in zip(positions, polys.tolist(), ends[:, 0].tolist())
+        if position in (-1, 1) and start < MAX_START_X
     }
     if not ego:
         return None
-    left, right = [y_at(ego[side], 0.0) if side in ego else math.nan for side in (-1, 1)]
-    width = left - right
-    polys = [line.ground.poly.tolist() for line in ego.values() if line.ground is not None]
-    weights = [1 / (HEADING_STD**2 + poly[1] ** 2) for poly in polys]
+    left, right = [y_on(*ego[side], 0.0) if side in ego else math.nan for side in (-1, 1)]
+    polys_of_ego = [poly for poly, _ in ego.values()]
+    weights = [1 / (HEADING_STD * HEADING_STD + poly[1] * poly[1]) for poly in polys_of_ego]
     total = sum(weights)
-    slope, quadratic = [sum([w * poly[power] for w, poly in zip(weights, polys)]) / total for power in (1, 2)]
+    slope, quadratic = [sum([w * poly[power] for w, poly in zip(weights, polys_of_ego)]) / total for power in (1, 2)]
     return EgoLane(
         offset=-_middle(left, right, lane_width),
         heading=-math.atan(slope),
-        curvature=2 * quadratic / (1 + slope**2) ** 1.5,
-        width=width,
+        curvature=2 * quadratic / (1 + slope * slope) ** 1.5,
+        width=left - right,
         margin_left=left - half_car_width,
         margin_right=-right - half_car_width,
     )

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from camera_perception import core
 from camera_perception.core.assignment import match
-from camera_perception.core.types import EgoMotion, GroundLine, LaneLine, LineColor, LineType
-from camera_perception.lanes.filter import Track, correct, predict
-from camera_perception.lanes.fit import powers
-from camera_perception.lanes.roles import LANE_WIDTH, with_roles
+from camera_perception.core.types import EgoMotion, LaneLine, LineColor, LineType
+from camera_perception.lanes.filter import (
+    BIAS_FRACTION,
+    EFFECTIVE_POINTS,
+    REFIT_X,
+    TRACK,
+    WORDS,
+    correct,
+    predict,
+    process_noise,
+)
+from camera_perception.lanes.fit import PRIOR_DIAGONAL, GroundLines, powers
+from camera_perception.lanes.roles import LANE_WIDTH, roles
 
 MAX_GAP = 1.0  # seconds after which an undetected line is dropped, and between frames of one sequence
+MAX_GAP_NS = int(MAX_GAP * 1e9)
 PROBE_X = np.array([6.0, 10.0, 15.0, 22.0])  # metres ahead where lines are compared
 PROBE_TERMS = powers(PROBE_X).T
 GATE = 1.2, 40.0  # metres, pixels: maximum mean distance of matching lines
-NO_CUBIC = np.full(4, np.nan)
 VOTE_DECAY = 0.93  # of votes per frame
+SETTINGS = np.array((EFFECTIVE_POINTS, BIAS_FRACTION, *PRIOR_DIAGONAL, *GATE, VOTE_DECAY))  # of the compiled twin
+TYPES, COLORS = tuple(LineType), tuple(LineColor)
+NO_POINTS = np.zeros((0, 2), np.float32)
+
+
+class Seen(NamedTuple):
+    """The L lines of one frame.
+
+    numbers  (L, 5) float64: type, colour, their scores, the score of the line
+    grounds  on the road
+    shapes   points of each in the image, (P, 2) from near to far
+    """
+
+    numbers: np.ndarray
+    grounds: GroundLines
+    shapes: list[np.ndarray]
+
+
+class Followed(NamedTuple):
+    """What tracks make of the L lines of a frame.
+
+    ids      (L,) int64 of tracks
+    grounds  smoothed
+    labels   (L, 2) int64 type and colour, scores (L, 2) float64
+    """
+
+    ids: np.ndarray
+    grounds: GroundLines
+    labels: np.ndarray
+    scores: np.ndarray
 
 
 class LaneTracker:
@@ -31,70 +71,133 @@ class LaneTracker:
 
     def reset(self) -> None:
         """Drop all tracks; ids are not reused."""
-        self._tracks: list[Track] = []
+        self._drop()
         self._stamp_ns: int | None = None
         self.lane_width = LANE_WIDTH
 
-    def update(self, lanes: Sequence[LaneLine], stamp_ns: int, motion: EgoMotion | None = None) -> tuple[LaneLine, ...]:
+    def _drop(self) -> None:
+        self._tracks = np.zeros((0, WORDS))  # rows are of TRACK; (T, WORDS) as compiled functions read them
+        self._shapes: list[np.ndarray] = []  # of the tracks when last seen, as of Seen
+
+    def update(
+        self,
+        lanes: Sequence[LaneLine],
+        stamp_ns: int,
+        motion: EgoMotion | None = None,
+        grounds: GroundLines | None = None,
+    ) -> tuple[LaneLine, ...]:
         """The lines of this frame with ids, positions and smoothed geometry.
 
-        motion  of the car since the previous frame
+        motion   of the car since the previous frame
+        grounds  of the lines on the road; None: those that they have
         """
         seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
         if not 0 <= seconds <= MAX_GAP:
-            self._tracks = []
+            self._drop()
         self._stamp_ns = stamp_ns
-        predict([track for track in self._tracks if track.mean is not None], seconds, motion)
-        tracks = self._match(lanes)
-        for track, line in zip(tracks, lanes):
-            _record(track, line, stamp_ns)
-        grounds = correct([track for track in tracks if track.line.ground is not None])
-        self._tracks = [track for track in self._tracks if stamp_ns - track.last_seen_ns <= MAX_GAP * 1e9]
-        smoothed = [_smoothed_line(track, next(grounds) if track.line.ground is not None else None) for track in tracks]
-        found = with_roles(smoothed, self.lane_width)
-        self._update_width(found)
-        return found
+        if not lanes and not len(self._tracks):
+            return ()
+        numbers = [(line.line_type, line.color, line.type_score, line.color_score, line.score) for line in lanes]
+        seen = Seen(
+            np.array(numbers, float).reshape(-1, 5),
+            GroundLines.of(lanes) if grounds is None else grounds,
+            [line.points for line in lanes],
+        )
+        follow = self._follow if core.kernels is None else self._follow_compiled
+        found = follow(seen, seconds, stamp_ns, motion)
+        return self._lines(lanes, found)
 
-    def _match(self, lanes: Sequence[LaneLine]) -> list[Track]:
-        """One track per line: the matching one, or a new one."""
-        cost = _distances(self._tracks, lanes)
-        pairs = {
-            row: column for row, column in zip(*[each.tolist() for each in match(cost)]) if cost[row, column] < 1.0
-        }
-        return [self._tracks[pairs[row]] if row in pairs else self._create(line) for row, line in enumerate(lanes)]
+    def _lines(self, lanes: Sequence[LaneLine], found: Followed) -> tuple[LaneLine, ...]:
+        """The lines of this frame with what their tracks know."""
+        ids, grounds = found.ids.tolist(), found.grounds.each()
+        self._next_id = max([self._next_id - 1, *ids]) + 1
+        positions = roles(found.grounds.polys, found.grounds.ends, [line.position for line in lanes], self.lane_width)
+        self._update_width(positions, found.grounds)
+        columns = zip(lanes, positions, ids, grounds, found.labels.tolist(), found.scores.tolist())
+        return tuple(
+            [
+                LaneLine(
+                    line.points, line.score, position, TYPES[label], score, COLORS[color], color_score, lane_id, ground
+                )
+                for line, position, lane_id, ground, (label, color), (score, color_score) in columns
+            ]
+        )  # fmt: skip
 
-    def _create(self, line: LaneLine) -> Track:
-        track = Track(self._next_id, line, self._stamp_ns or 0)
-        self._next_id += 1
-        self._tracks.append(track)
-        return track
-
-    def _update_width(self, lines: Sequence[LaneLine]) -> None:
-        c0 = {line.position: float(line.ground.poly[0]) for line in lines if line.ground is not None}
+    def _update_width(self, positions: Sequence[int], grounds: GroundLines) -> None:
+        lateral = zip(positions, grounds.polys[:, 0].tolist(), grounds.counts.tolist())
+        c0 = {position: y for position, y, count in lateral if count}
         if -1 in c0 and 1 in c0 and 2.2 < c0[-1] - c0[1] < 5.0:
             self.lane_width += 0.05 * (c0[-1] - c0[1] - self.lane_width)
 
+    def _follow(self, seen: Seen, seconds: float, stamp_ns: int, motion: EgoMotion | None) -> Followed:
+        """Predict the tracks, match the lines to them, and update them."""
+        tracks = self._tracks.view(TRACK)[:, 0]
+        predict(tracks, seconds, motion)
+        tracks, rows = self._match(tracks, seen)
+        for row, shape in zip(rows.tolist(), seen.shapes):
+            self._shapes[row] = shape
+        tracks["seen_ns"][rows] = stamp_ns
+        labels, scores = _vote(tracks, rows, seen.numbers)
+        grounds, ids = correct(tracks, rows, seen.grounds), tracks["id"][rows]
+        kept = stamp_ns - tracks["seen_ns"] <= MAX_GAP_NS
+        self._tracks = tracks[kept].view(float).reshape(-1, WORDS)
+        self._shapes = [shape for shape, stays in zip(self._shapes, kept.tolist()) if stays]
+        return Followed(ids, grounds, labels, scores)
 
-def _distances(tracks: Sequence[Track], lanes: Sequence[LaneLine]) -> np.ndarray:
+    def _match(self, tracks: np.ndarray, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """Tracks, with new ones at their end, and (L,) the row of that of each line."""
+        cost = _distances(tracks, self._shapes, seen)
+        rows, columns = match(cost)
+        good = cost[rows, columns] < 1.0
+        row_of = np.full(len(cost), -1)
+        row_of[rows[good]] = columns[good]
+        new = np.zeros(np.count_nonzero(row_of < 0), TRACK)
+        new["id"], new["mean"] = self._next_id + np.arange(len(new)), np.nan
+        row_of[row_of < 0] = len(tracks) + np.arange(len(new))
+        self._shapes += [NO_POINTS] * len(new)
+        return np.concatenate((tracks, new)), row_of
+
+    def _follow_compiled(self, seen: Seen, seconds: float, stamp_ns: int, motion: EgoMotion | None) -> Followed:
+        shapes, count = [*self._shapes, *seen.shapes], len(seen.shapes)
+        moved = None
+        if motion is not None:
+            moved = np.array((motion.x, motion.y, math.cos(motion.yaw), math.sin(motion.yaw)))
+        room, sources = np.empty((len(shapes), WORDS)), np.empty(len(shapes), np.int64)
+        smooth = seen.grounds._replace(
+            points=np.empty_like(seen.grounds.points),
+            y_std=np.empty_like(seen.grounds.y_std),
+            polys=np.empty((count, 4), np.float32),
+        )
+        found = Followed(np.empty(count, np.int64), smooth, np.empty((count, 2), np.int64), np.empty((count, 2)))
+        kept = core.kernels.follow_lines(
+            self._tracks, room, process_noise(seconds, motion), moved, REFIT_X, PROBE_X,
+            np.array((stamp_ns, stamp_ns - MAX_GAP_NS, self._next_id)), seen.numbers, seen.grounds,
+            *_joined(seen.shapes), *_joined(self._shapes), SETTINGS,
+            found.ids, sources, smooth.points, smooth.y_std, smooth.polys, found.labels, found.scores,
+        )  # fmt: skip
+        self._tracks, self._shapes = room[:kept], [shapes[source] for source in sources[:kept].tolist()]
+        return found
+
+
+def _joined(shapes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 2) float32 of polylines one after the other, and how many each has."""
+    points = np.concatenate(shapes).astype(np.float32, copy=False) if shapes else NO_POINTS
+    return points, np.array([len(shape) for shape in shapes], np.int64)
+
+
+def _distances(tracks: np.ndarray, shapes: Sequence[np.ndarray], seen: Seen) -> np.ndarray:
     """(L, T) mean distances in units of GATE; above 1 where lines do not match."""
-    means = np.array([NO_CUBIC if track.mean is None else track.mean for track in tracks], float).reshape(-1, 4)
-    polys = np.array([NO_CUBIC if line.ground is None else line.ground.poly for line in lanes], float).reshape(-1, 4)
-    ends = [(0.0, 0.0) if line.ground is None else (line.ground.x_min - 4, line.ground.x_max + 4) for line in lanes]
-    distances = _distances_on_road(means, polys, np.array(ends, float).reshape(-1, 2))
+    distances = _distances_on_road(tracks["mean"], seen.grounds.polys.astype(float), seen.grounds.ends)
     for row, column in zip(*[each.tolist() for each in np.isnan(distances).nonzero()]):
-        distances[row, column] = _distance_in_image(tracks[column].line.points, lanes[row].points)
+        distances[row, column] = _distance_in_image(shapes[column], seen.shapes[row])
     return distances
 
 
 def _distances_on_road(means: np.ndarray, polys: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """(L, T) mean distances of cubics (T, 4) and (L, 4) from first to last x (L, 2); nan where there are none."""
-    if core.kernels is not None:
-        found = np.empty((len(polys), len(means)))
-        core.kernels.lane_distances(means, polys, ends, PROBE_X, GATE[0], found)
-        return found
     apart = np.abs((means[None] - polys[:, None]) @ PROBE_TERMS)  # L T probe
     near, far = ends.T[:, :, None]
-    observed = ((near <= PROBE_X) & (PROBE_X <= far)).astype(float)[:, None]
+    observed = ((near - 4 <= PROBE_X) & (PROBE_X <= far + 4)).astype(float)[:, None]
     count = observed.sum(axis=2)
     distances = (apart * observed).sum(axis=2) / np.maximum(count, 1e-9) / GATE[0]
     return np.where(count == 0, np.nan, distances)
@@ -102,6 +205,8 @@ def _distances_on_road(means: np.ndarray, polys: np.ndarray, ends: np.ndarray) -
 
 def _distance_in_image(a: np.ndarray, b: np.ndarray) -> float:
     """Mean distance of polylines (P, 2), near to far, in common rows. Plain Python takes a fifth of numpy's time."""
+    if not len(a) or not len(b):
+        return 1e3
     (u_a, v_a), (u_b, v_b) = (points[::-1].T.tolist() for points in (a, b))
     top, bottom = max(v_a[0], v_b[0]), min(v_a[-1], v_b[-1])
     if bottom <= top:
@@ -122,42 +227,22 @@ def _crossings(v: list[float], u: list[float], rows: list[float]) -> list[float]
     return found
 
 
-def _record(track: Track, line: LaneLine, stamp_ns: int) -> None:
-    track.last_seen_ns = stamp_ns
-    _vote(track.types, line.line_type, LineType.UNKNOWN, line.type_score or line.score)
-    _vote(track.colors, line.color, LineColor.UNKNOWN, line.color_score or line.score)
-    track.line = line
+def _vote(tracks: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Votes of lines for the type and colour of their tracks, whose rows are (L,): the winners (L, 2) and their scores.
 
-
-def _vote(
-    votes: dict[Any, float], label: LineType | LineColor, incomparable: LineType | LineColor, score: float
-) -> None:
-    for key in votes:
-        votes[key] *= VOTE_DECAY
-    if label != incomparable:
-        votes[label] = votes.get(label, 0.0) + score
-
-
-def _smoothed_line(track: Track, ground: GroundLine | None) -> LaneLine:
-    """The line of this frame with the smoothed properties of its track."""
-    line = track.line
-    line_type = max(track.types, key=track.types.__getitem__, default=None)
-    color = max(track.colors, key=track.colors.__getitem__, default=None)
-    return LaneLine(
-        line.points,
-        line.score,
-        line.position,
-        line.line_type if line_type is None else line_type,
-        line.type_score if line_type is None else _agreement(track.types, line_type, line.type_score),
-        line.color if color is None else color,
-        line.color_score if color is None else _agreement(track.colors, color, line.color_score),
-        track.track_id,
-        ground,
-    )
-
-
-def _agreement(votes: dict[Any, float], winner: LineType | LineColor, score: float) -> float:
-    """Confidence of a vote: the fraction of votes for the winner times the score of the frame."""
-    total = sum(votes.values())
-    fraction = votes[winner] / (total if total > 1e-9 else 1e-9)
-    return fraction * (1.0 if score <= 0.0 or score > 1.0 else score)
+    numbers  of Seen
+    """
+    given, own = numbers[:, :2].astype(np.int64), numbers[:, 2:4]
+    votes, labels = tracks["votes"][rows] * VOTE_DECAY, tracks["labels"][rows]
+    line, kind = given.nonzero()  # UNKNOWN is 0, and no vote
+    label = given[line, kind]
+    slot = ((labels[line, kind] == label[:, None]) | (labels[line, kind] == 0)).argmax(axis=1)
+    labels[line, kind, slot] = label
+    votes[line, kind, slot] += np.where(own == 0, numbers[:, 4:], own)[line, kind]
+    tracks["votes"][rows], tracks["labels"][rows] = votes, labels
+    best = np.where(labels == 0, -np.inf, votes).argmax(axis=2)[..., None]
+    total = np.cumsum(votes, axis=2)[..., -1]  # in the order of the votes
+    share = np.take_along_axis(votes, best, 2)[..., 0] / np.where(total > 1e-9, total, 1e-9)
+    winners = np.take_along_axis(labels, best, 2)[..., 0]
+    confidence = share * np.where((own <= 0) | (own > 1), 1.0, own)
+    return winners, np.where(winners == 0, own, confidence)

@@ -249,11 +249,8 @@ class FrameProcessor:
         finally:
             self._busy_since = None
         spent = perception.timing
-        return replace(
-            perception,
-            status_flags=int(flags) | perception.status_flags | int(calibration_flags),
-            timing=Timing(decode_ms, spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms),
-        )
+        timing = Timing(decode_ms, spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms)
+        return perception.published(int(flags) | perception.status_flags | int(calibration_flags), timing)
 
     def _run(self, serving: Serving, frame: Frame) -> Perception:
         """Run the pipeline, once more with a reopened engine if that fails; a second failure is final."""

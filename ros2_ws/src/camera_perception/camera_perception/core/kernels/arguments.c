@@ -24,7 +24,7 @@ static bool wrong(Arguments *found, PyObject *type, const char *word, int number
 /* Whether the items are the product of the dimensions, of which one may be unknown yet. */
 static bool fits(Arguments *found, const char *shape, Py_ssize_t items) {
     Py_ssize_t known = 1, *unknown = NULL;
-    while (*shape && *shape != ' ') {
+    while (*shape && *shape != ' ' && *shape != ')') {
         if (isdigit((unsigned char)*shape)) {
             known *= strtol(shape, (char **)&shape, 10);
             continue;
@@ -58,25 +58,48 @@ static bool take_array(Arguments *found, const char *word, PyObject *argument, i
     return true;
 }
 
+/* Arguments of the call, or what one of them that is a tuple holds. */
+typedef struct {
+    PyObject *const *items;
+    Py_ssize_t count, next;
+} Source;
+
+static bool open_tuple(Arguments *found, Source *outer, Source *tuple, const char *word, int number) {
+    PyObject *argument = outer->next < outer->count ? outer->items[outer->next++] : NULL;
+    if (!argument || !PyTuple_Check(argument)) return wrong(found, PyExc_TypeError, word, number, "no tuple of arrays");
+    *tuple = (Source){&PyTuple_GET_ITEM(argument, 0), PyTuple_GET_SIZE(argument), 0};
+    return true;
+}
+
+static bool take_next(Arguments *found, Source *from, const char *word, int number) {
+    if (from->next >= from->count) {
+        give_back(found);
+        PyErr_Format(PyExc_TypeError, "%zd arguments are too few: rebuild the compiled part", from->count);
+        return false;
+    }
+    PyObject *argument = from->items[from->next++];
+    if (*word != 's') return take_array(found, word, argument, number);
+    found->number[number] = PyFloat_AsDouble(argument);
+    return !PyErr_Occurred() || wrong(found, PyExc_TypeError, word, number, "no number");
+}
+
 bool take(Arguments *found, const char *layout, PyObject *const *arguments, Py_ssize_t count) {
     memset(found->at, 0, sizeof found->at);
     memset(found->count, -1, sizeof found->count);
     found->taken = 0;
-    int number = 0;
-    for (const char *word = layout; *word; number++) {
-        if (number >= count) {
-            give_back(found);
-            PyErr_Format(PyExc_TypeError, "%zd arguments are too few: rebuild the compiled part", count);
-            return false;
+    Source call = {arguments, count, 0}, tuple, *from = &call;
+    for (int number = 0; *layout; number++) {
+        if (*layout == '(') {
+            if (!open_tuple(found, &call, &tuple, ++layout, number)) return false;
+            from = &tuple;
         }
-        if (*word == 's') {
-            found->number[number] = PyFloat_AsDouble(arguments[number]);
-            if (PyErr_Occurred()) return wrong(found, PyExc_TypeError, word, number, "no number");
-        } else if (!take_array(found, word, arguments[number], number)) {
-            return false;
+        if (!take_next(found, from, layout, number)) return false;
+        for (; *layout && *layout != ' '; layout++) {
+            if (*layout != ')') continue;
+            if (tuple.next < tuple.count) return wrong(found, PyExc_TypeError, "()", number, "a longer tuple");
+            from = &call;
         }
-        while (*word && *word != ' ') word++;
-        while (*word == ' ') word++;
+        while (*layout == ' ') layout++;
     }
     return true;
 }

@@ -217,6 +217,18 @@ static void match(Room *room, Py_ssize_t rows, Py_ssize_t columns) {
         if (room->column_of[t] >= 0 && !(costs[t * columns + room->column_of[t]] < INFEASIBLE)) room->column_of[t] = -1;
 }
 
+bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, int64_t *column_of) {
+    Room room = {0};
+    void *memory = room_for(&room, rows, columns);
+    if (!memory) return false;
+    for (Py_ssize_t pair = 0; pair < rows * columns; pair++)
+        room.costs[pair] = costs[pair] < INFEASIBLE ? costs[pair] : INFEASIBLE;
+    match(&room, rows, columns);
+    memcpy(column_of, room.column_of, rows * sizeof *column_of);
+    PyMem_Free(memory);
+    return true;
+}
+
 /* The object of each track (T,), -1 for none, is written: objects of high score first, then the others for the tracks
  * that are left and overlap enough. High (N,), costs (T, N), overlaps (T, N), overlap that the others need. */
 KERNEL(associate) {

@@ -7,6 +7,8 @@ typedef struct {
     double left, top, scale_x, scale_y, width, height; /* padding, network pixels per source pixel, source pixels */
 } Letterbox;
 
+#define MOST_BOXES 1000 /* that suppression looks at */
+
 typedef struct {
     float score;
     int64_t row;
@@ -26,21 +28,36 @@ static float published(float score, const double *line) {
     return (float)(1 / (1 + exp(-line[0] * log(x / (1 - x)) - line[1])));
 }
 
-/* Greedy suppression among candidates, which become those that are kept; returns their number. */
+/* A network score below which the published one is surely less than a minimum; most boxes are ruled out by it. */
+static float surely_less(double minimum, const double *line) {
+    if (!(minimum > 0 && minimum < 0.99 && line[0] > 0.01)) return -INFINITY;
+    const double score = 1 / (1 + exp((line[1] - log(minimum / (1 - minimum))) / line[0]));
+    return score * 0.999 - 2e-6;
+}
+
+/* A box that is kept, and the group of its class. */
+typedef struct {
+    double box[4];
+    int64_t group;
+} Kept;
+
+static bool is_duplicate(const Kept *own, const Kept *kept, Py_ssize_t count, double max_iou) {
+    for (const Kept *other = kept; other < kept + count; other++)
+        if (other->group == own->group && touch(other->box, own->box) && overlap(other->box, own->box) > max_iou)
+            return true;
+    return false;
+}
+
+/* Greedy suppression among candidates, which become those that are kept; returns their number. room: for MOST_BOXES */
 static Py_ssize_t suppress(Candidate *found, Py_ssize_t count, const float *boxes, const int32_t *classes,
-                           const int64_t *groups, double max_iou) {
+                           const int64_t *groups, double max_iou, Kept *room) {
     qsort(found, count, sizeof *found, better);
     Py_ssize_t kept = 0;
-    for (Py_ssize_t n = 0; n < count && n < 1000; n++) {
-        double box[4], other[4];
-        bool keep = true;
-        for (int i = 0; i < 4; i++) box[i] = boxes[4 * found[n].row + i];
-        for (Py_ssize_t k = 0; k < kept && keep; k++) {
-            if (groups[classes[found[k].row]] != groups[classes[found[n].row]]) continue;
-            for (int i = 0; i < 4; i++) other[i] = boxes[4 * found[k].row + i];
-            keep = !touch(other, box) || !(overlap(other, box) > max_iou);
-        }
-        if (keep) found[kept++] = found[n];
+    for (Py_ssize_t n = 0; n < count && n < MOST_BOXES; n++) {
+        Kept *own = room + kept;
+        own->group = groups[classes[found[n].row]];
+        for (int i = 0; i < 4; i++) own->box[i] = boxes[4 * found[n].row + i];
+        if (!is_duplicate(own, room, kept, max_iou)) found[kept++] = found[n];
     }
     return kept;
 }
@@ -50,7 +67,7 @@ static Py_ssize_t suppress(Candidate *found, Py_ssize_t count, const float *boxe
  * source image, scores and rows (N,) of those that are reported; returns their number. As `decode` of
  * decode/topk_boxes.py. */
 KERNEL(decode_boxes) {
-    TAKE(a, "fN4 fN iN fC lC odC2 dX6 s wfN4 wfN wlN");
+    TAKE(a, "fN4 fN iN fC lC odC2 d6 s wfN4 wfN wlN");
     const float *boxes = a.at[0], *scores = a.at[1], *minimums = a.at[3];
     const int32_t *classes = a.at[2];
     const int64_t *groups = a.at[4];
@@ -58,14 +75,21 @@ KERNEL(decode_boxes) {
     const Letterbox *box = a.at[6];
     float *in_image = a.at[8], *found_scores = a.at[9];
     int64_t *rows = a.at[10];
-    Candidate *found = PyMem_Malloc(sizeof *found * (a.count['N'] + 1));
-    if (!found) {
+    const Py_ssize_t most_kept = a.count['N'] < MOST_BOXES ? a.count['N'] : MOST_BOXES;
+    Kept *room = PyMem_Malloc(sizeof *room * (most_kept + 1) + sizeof(Candidate) * (a.count['N'] + 1) +
+                              sizeof(float) * (a.count['C'] + 1));
+    if (!room) {
         give_back(&a);
         return PyErr_NoMemory();
     }
+    Candidate *found = (Candidate *)(room + most_kept + 1);
+    float *lowest = (float *)(found + a.count['N'] + 1); /* of each class */
+    for (Py_ssize_t k = 0; k < a.count['C'] && calibration; k++)
+        lowest[k] = surely_less(minimums[k], calibration + 2 * k);
     Py_ssize_t kept = 0;
     for (Py_ssize_t n = 0; n < a.count['N']; n++) {
         if (classes[n] < 0 || classes[n] >= a.count['C']) continue;
+        if (calibration && scores[n] < lowest[classes[n]]) continue;
         const float *from = boxes + 4 * n;
         const float score = calibration ? published(scores[n], calibration + 2 * classes[n]) : scores[n];
         if (!(score >= minimums[classes[n]]) || !isfinite(score)) continue;
@@ -77,7 +101,7 @@ KERNEL(decode_boxes) {
         }
         if (to[2] > to[0] && to[3] > to[1]) found[kept++] = (Candidate){score, n};
     }
-    if (max_iou >= 0) kept = suppress(found, kept, boxes, classes, groups, max_iou);
+    if (max_iou >= 0) kept = suppress(found, kept, boxes, classes, groups, max_iou, room);
     float *moved = PyMem_Malloc(sizeof *moved * 4 * (kept + 1));
     for (Py_ssize_t n = 0; moved && n < kept; n++) {
         memcpy(moved + 4 * n, in_image + 4 * found[n].row, 4 * sizeof *moved);
@@ -87,7 +111,7 @@ KERNEL(decode_boxes) {
     if (moved) memcpy(in_image, moved, 4 * sizeof *moved * kept);
     const bool failed = !moved;
     PyMem_Free(moved);
-    PyMem_Free(found);
+    PyMem_Free(room);
     give_back(&a);
     return failed ? PyErr_NoMemory() : PyLong_FromSsize_t(kept);
 }
@@ -149,21 +173,35 @@ static bool is_smooth(const double *u, const double *v, Py_ssize_t count, double
     return false;
 }
 
+typedef struct {
+    double points, smooth, labels[2][2]; /* number of points, whether they are smooth, type and colour with their scores */
+} FoundLine;
+
+/* The largest of probabilities and itself, -1 and 0 where that is nan, negative or infinite. */
+static void most_probable(const float *probabilities, Py_ssize_t count, double *found) {
+    Py_ssize_t best = 0;
+    for (Py_ssize_t k = 1; k < count && probabilities[best] == probabilities[best]; k++)
+        if (!(probabilities[k] <= probabilities[best])) best = k;
+    const double score = count ? probabilities[best] : NAN;
+    const bool good = score >= 0 && score < INFINITY;
+    found[0] = good ? best : -1, found[1] = good ? score : 0;
+}
+
 /* v of each row of the network's input from the bottom up (R,), x and row scores (A, R) of its lines from the top down,
- * rows (L,) of the lines to decode; letterbox, least row score, largest distance from a smooth line as a fraction of the
- * image width or a negative number for any. Written: the points (L * R, 2) of the lines one after the other from the
- * bottom up, their scores, how many each line has (L,), and whether it is smooth (L,). As `decode` of
- * decode/lane_rows.py. */
+ * probabilities of their types (A, T) and colours (A, C), rows (L,) of the lines to decode; letterbox, least row score,
+ * largest distance from a smooth line as a fraction of the image width or a negative number for any. Written: the points
+ * (L * R, 2) of the lines one after the other from the bottom up, their scores, and what is found of each line (L,). As
+ * `decode` of decode/lane_rows.py. */
 KERNEL(decode_lines) {
-    TAKE(a, "dR fAR fAR lL dX8 wfLR2 wfLR wlL w?L");
-    const double *v_up = a.at[0], *config = a.at[4], max_offset = config[7];
-    const float *all_x = a.at[1], *all_scores = a.at[2], least_score = config[6];
-    const Letterbox *box = a.at[4];
-    const int64_t *lines = a.at[3];
-    float *points = a.at[5], *weights = a.at[6];
-    int64_t *counts = a.at[7];
-    bool *smooth = a.at[8];
-    const Py_ssize_t rows = a.count['R'];
+    TAKE(a, "dR fAR fAR fAT fAC lL d6 s s wfLR2 wfLR wdL6");
+    const double *v_up = a.at[0], max_offset = a.number[8];
+    const float *all_x = a.at[1], *all_scores = a.at[2], least_score = a.number[7];
+    const float *kinds[2] = {a.at[3], a.at[4]};
+    const Py_ssize_t rows = a.count['R'], counts_of[2] = {a.count['T'], a.count['C']};
+    const Letterbox *box = a.at[6];
+    const int64_t *lines = a.at[5];
+    float *points = a.at[9], *weights = a.at[10];
+    FoundLine *found = a.at[11];
     double *room = PyMem_Malloc(sizeof *room * 6 * (rows + 1)), *u = room, *v = room + rows;
     if (!room) {
         give_back(&a);
@@ -171,10 +209,10 @@ KERNEL(decode_lines) {
     }
     Py_ssize_t end = 0;
     for (Py_ssize_t line = 0; line < a.count['L']; line++) {
-        const Py_ssize_t known = lines[line] >= 0 && lines[line] < a.count['A'] ? rows : 0;
+        const bool known = lines[line] >= 0 && lines[line] < a.count['A'];
         const float *x = all_x + lines[line] * rows, *scores = all_scores + lines[line] * rows;
         Py_ssize_t taken = 0;
-        for (Py_ssize_t up = 0; up < known; up++) {
+        for (Py_ssize_t up = 0; up < rows && known; up++) {
             const float score = scores[rows - 1 - up];
             const double at_u = (x[rows - 1 - up] - box->left) / box->scale_x;
             const double at_v = (v_up[up] - box->top) / box->scale_y;
@@ -184,8 +222,10 @@ KERNEL(decode_lines) {
             u[taken] = point[0] / box->width, v[taken] = point[1] / box->width;
             weights[end + taken++] = score > 1 ? 1 : score < 0 ? 0 : score;
         }
-        smooth[line] = max_offset < 0 || taken < 3 || is_smooth(u, v, taken, max_offset, room + 2 * rows);
-        counts[line] = taken, end += taken;
+        found[line].smooth = max_offset < 0 || taken < 3 || is_smooth(u, v, taken, max_offset, room + 2 * rows);
+        found[line].points = taken, end += taken;
+        for (int k = 0; k < 2; k++)
+            most_probable(kinds[k] + lines[line] * counts_of[k], known ? counts_of[k] : 0, found[line].labels[k]);
     }
     PyMem_Free(room);
     DONE(a);

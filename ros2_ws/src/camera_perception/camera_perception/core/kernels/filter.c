@@ -266,21 +266,48 @@ static bool all_finite(const float *values, int count) {
     return true;
 }
 
-/* The rows of tracks (R,) that objects update and those of the objects (R,); columns of Tracks (T, ...) and of Objects
- * (N, ...) in the order of filter.py; position of the camera (2,) or None, settings, stamp. With only_positions nothing
- * else is updated. */
+/* Columns of Tracks (T, ...) that are updated, in the order of filter.py. */
+#define UPDATED "(wlT wlT wlT wdTC wdT wdTS wlT wdT4 wdT8 wdT16 wdT5 wdT25 dT dT2 wdT4 wdT) (wdT wBT wBT wfT)"
+typedef struct {
+    int64_t *last_update_ns, *last_position_ns, *hits;
+    double *votes, *scores, *light_scores;
+    int64_t *stable_state;
+    double *last_box, *box, *box_cov, *state, *cov, *speed_prior_std, *height_prior, *bias, *box_noise, *position_noise;
+    uint8_t *position_methods, *truncated;
+    float *ground_widths;
+} Columns;
+
+/* Columns of Objects (N, ...) that update them. */
+#define MEASURED "(fN4 fN iN fNS fN3 fN4 BN BN fN4 fN)"
+typedef struct {
+    const float *boxes, *scores;
+    const int32_t *classes;
+    const float *light_states, *positions, *covs;
+    const uint8_t *methods, *truncated;
+    const float *cues, *ground_widths;
+} Measured;
+
+static Track filters_of(const Columns *c, Py_ssize_t row) {
+    return (Track){c->box + 8 * row, c->box_cov + 16 * row, c->box_noise + row, c->state + 5 * row, c->cov + 25 * row,
+                   c->position_noise + row, c->bias + 4 * row, c->speed_prior_std + row, c->height_prior + 2 * row};
+}
+
+static Object object_of(const Measured *m, Py_ssize_t n) {
+    Object o = {.method = m->methods[n], .truncated = m->truncated[n]};
+    for (int i = 0; i < 4; i++)
+        o.box[i] = m->boxes[4 * n + i], o.cov[i] = m->covs[4 * n + i], o.cues[i] = m->cues[4 * n + i];
+    o.at[0] = m->positions[3 * n], o.at[1] = m->positions[3 * n + 1];
+    return o;
+}
+
+/* The rows of tracks (R,) that objects update and those of the objects (R,), their columns, position of the camera (2,) or
+ * None, settings, stamp. With only_positions nothing else is updated. */
 KERNEL(update_tracks) {
-    TAKE(a, "lR lR wlT wlT wlT wdTC wdT wdTS wlT wdT4 wdT8 wdT16 wdT5 wdT25 dT dT2 wdT4 wdT wdT wBT wBT wfT "
-            "fN4 fN iN fNS fN3 fN4 BN BN fN4 fN odX2 dY18 l1 s");
+    TAKE(a, "lR lR " UPDATED " " MEASURED " od2 d18 l1 s");
+    Columns tracks;
+    Measured seen;
+    memcpy(&tracks, a.at + 2, sizeof tracks), memcpy(&seen, a.at + 22, sizeof seen);
     const int64_t *rows = a.at[0], *objects = a.at[1], stamp = *(int64_t *)a.at[34];
-    int64_t *last_update_ns = a.at[2], *last_position_ns = a.at[3], *hits = a.at[4], *stable_state = a.at[8];
-    double *votes = a.at[5], *scores = a.at[6], *light_scores = a.at[7], *last_box = a.at[9], *box = a.at[10];
-    double *box_cov = a.at[11], *state = a.at[12], *cov = a.at[13], *speed_prior = a.at[14], *height_prior = a.at[15];
-    double *bias = a.at[16], *box_noise = a.at[17], *position_noise = a.at[18];
-    uint8_t *position_methods = a.at[19], *truncated = a.at[20], *methods = a.at[28], *edges = a.at[29];
-    float *ground_widths = a.at[21], *boxes = a.at[22], *object_scores = a.at[23], *lights = a.at[25];
-    float *positions = a.at[26], *covs = a.at[27], *cues = a.at[30], *widths = a.at[31];
-    const int32_t *classes = a.at[24];
     const double *camera = a.at[32];
     const Config *config = a.at[33];
     const bool only_positions = a.number[35] != 0;
@@ -288,33 +315,29 @@ KERNEL(update_tracks) {
     for (Py_ssize_t r = 0; r < a.count['R']; r++) {
         const int64_t row = rows[r], n = objects[r];
         if (row < 0 || row >= a.count['T'] || n < 0 || n >= a.count['N']) continue;
-        const Py_ssize_t kind_of_object = classes[n] < 0 ? 0 : classes[n] < kinds ? classes[n] : kinds - 1;
-        Track t = {box + 8 * row, box_cov + 16 * row, box_noise + row, state + 5 * row, cov + 25 * row,
-                   position_noise + row, bias + 4 * row, speed_prior + row, height_prior + 2 * row};
-        Object o = {.method = methods[n], .truncated = edges[n]};
-        for (int i = 0; i < 4; i++)
-            o.box[i] = boxes[4 * n + i], o.cov[i] = covs[4 * n + i], o.cues[i] = cues[4 * n + i];
-        o.at[0] = positions[3 * n], o.at[1] = positions[3 * n + 1];
+        Track t = filters_of(&tracks, row);
+        const Object o = object_of(&seen, n);
         if (!only_positions) {
             update_box(&t, &o, config);
-            for (int i = 0; i < 4; i++) last_box[4 * row + i] = o.box[i];
+            for (int i = 0; i < 4; i++) tracks.last_box[4 * row + i] = o.box[i];
         }
-        if (isfinite(o.at[0]) && all_finite(covs + 4 * n, 4)) {
-            const bool reacquired = stamp - last_position_ns[row] > 1e9 * config->reacquire_gap;
+        if (isfinite(o.at[0]) && all_finite(seen.covs + 4 * n, 4)) {
+            const bool reacquired = stamp - tracks.last_position_ns[row] > 1e9 * config->reacquire_gap;
             if (isfinite(t.state[0])) update_position(&t, &o, camera, reacquired, config);
             else start_position(&t, &o, camera, config);
-            for (int i = 0; i < 4; i++) t.bias[i] = (float)config->bias_fraction * covs[4 * n + i];
-            last_position_ns[row] = stamp, position_methods[row] = methods[n];
+            for (int i = 0; i < 4; i++) t.bias[i] = (float)config->bias_fraction * seen.covs[4 * n + i];
+            tracks.last_position_ns[row] = stamp, tracks.position_methods[row] = o.method;
         }
         if (only_positions) continue;
         if (states)
-            update_lights(light_scores + states * row, stable_state + row, lights + states * n, states,
-                          stamp - last_update_ns[row], config);
-        for (Py_ssize_t kind = 0; kind < kinds; kind++) votes[kinds * row + kind] *= config->class_vote_decay;
-        votes[kinds * row + kind_of_object] += object_scores[n];
-        last_update_ns[row] = stamp, scores[row] = object_scores[n];
-        truncated[row] = edges[n], ground_widths[row] = widths[n];
-        hits[row]++;
+            update_lights(tracks.light_scores + states * row, tracks.stable_state + row, seen.light_states + states * n,
+                          states, stamp - tracks.last_update_ns[row], config);
+        const int32_t kind = seen.classes[n];
+        double *votes = tracks.votes + kinds * row;
+        for (Py_ssize_t k = 0; k < kinds; k++) votes[k] *= config->class_vote_decay;
+        votes[kind < 0 ? 0 : kind < kinds ? kind : kinds - 1] += seen.scores[n];
+        tracks.last_update_ns[row] = stamp, tracks.scores[row] = seen.scores[n], tracks.hits[row]++;
+        tracks.truncated[row] = o.truncated, tracks.ground_widths[row] = seen.ground_widths[n];
     }
     DONE(a);
 }

@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS_VERSION 3 /* as in core/__init__.py; counted up when arguments change */
-#define MOST_ARGUMENTS 48
+#define KERNELS_VERSION 4 /* as in core/__init__.py; counted up when arguments change */
+#define MOST_ARGUMENTS 64
 
 /* The arguments of a call: arrays and numbers, in order. */
 typedef struct {
@@ -24,7 +24,8 @@ typedef struct {
 /* Read arguments by their layout, one word each: "s" for a number, else the type of an array (d float64, f float32,
  * l int64, i int32, B uint8, ? bool), the letter of its rows, and what a row holds, such as "dT25" for five by five
  * numbers or "dTN" for a matrix whose columns are known from an argument before; a "w" in front: written to; an "o":
- * may be None. Raises TypeError or ValueError and returns false when an argument does not fit. */
+ * may be None. Words in parentheses are the items of one argument that is a tuple, and count one by one. Raises
+ * TypeError or ValueError and returns false when an argument does not fit. */
 bool take(Arguments *found, const char *layout, PyObject *const *arguments, Py_ssize_t count);
 void give_back(Arguments *found);
 
@@ -41,6 +42,10 @@ static inline double least(double a, double b) { return a < b || a != a ? a : b;
 static inline double most(double a, double b) { return a > b || a != a ? a : b; }
 static inline double clip(double x, double low, double high) { return least(most(x, low), high); }
 
+/* Write column_of: the column of each row at minimum total cost, -1 for none, as `match` of core/assignment.py. Raises
+ * MemoryError and returns false when there is no room. */
+bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, int64_t *column_of);
+
 KERNEL(nms);
 KERNEL(find_duplicates);
 KERNEL(matching_cost);
@@ -56,8 +61,9 @@ KERNEL(fit_lines);
 KERNEL(locate_objects);
 KERNEL(near_sides);
 KERNEL(follow_ground);
-KERNEL(smooth_lines);
-KERNEL(moved_cubics);
+KERNEL(follow_lines);
+KERNEL(lane_roles);
+KERNEL(ego_lane);
 KERNEL(decode_boxes);
 KERNEL(decode_lines);
 KERNEL(lowest_crossings);
@@ -73,5 +79,6 @@ KERNEL(box_edges);
 KERNEL(accel_std);
 KERNEL(kept_tracks);
 KERNEL(duplicate_tracks);
-KERNEL(lane_distances);
+KERNEL(fit_merged);
+KERNEL(convert_pixels);
 KERNEL(light_relevances);

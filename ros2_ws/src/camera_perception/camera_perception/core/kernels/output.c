@@ -61,58 +61,96 @@ static void put_state(const Published *to, const double *state, const double *co
     for (int i = 0; i < 4; i++) to->velocity_cov[i] = v_cov[i];
 }
 
+/* Columns of Objects (M, ...) that this frame shows, in the order of output.py. */
+#define DETECTED "(fM4 fM fM3 fM4 fM2 fM4 fM fM4 BM BM BM)"
+typedef struct {
+    const float *boxes, *scores, *positions, *covs, *velocities, *velocity_covs, *widths, *cues;
+    const uint8_t *edges, *methods, *relevances;
+} Detected;
+
+/* Columns of Tracks (T, ...), in the order of output.py. */
+#define TRACKED "(lT lT dTC lT dT5 dT25 dT4 BT lT dT dT8 BT fT)"
+typedef struct {
+    const int64_t *ids, *ages;
+    const double *votes;
+    const int64_t *last_position_ns;
+    const double *states, *covs, *biases;
+    const uint8_t *methods;
+    const int64_t *hits;
+    const double *speeds, *boxes;
+    const uint8_t *edges;
+    const float *widths;
+} Tracked;
+
+/* All columns of Objects (N, ...), which are written. */
+#define FOUND "(wfN4 wfN wiN wfNS wlN wiN w?N wBN wfN3 wfN4 wBN wfN2 wfN4 wfN wfN4 wBN)"
+typedef struct {
+    float *boxes, *scores;
+    int32_t *classes;
+    float *light_states;
+    int64_t *track_ids;
+    int32_t *ages;
+    bool *coasted;
+    uint8_t *edges;
+    float *positions, *covs;
+    uint8_t *methods;
+    float *velocities, *velocity_covs, *widths, *cues;
+    uint8_t *relevances;
+} Found;
+
+static Published row_of(const Found *f, Py_ssize_t n) {
+    return (Published){f->boxes + 4 * n, f->scores + n, f->positions + 3 * n, f->covs + 4 * n, f->velocities + 2 * n,
+                       f->velocity_covs + 4 * n, f->widths + n, f->cues + 4 * n, f->edges + n, f->methods + n,
+                       f->relevances + n};
+}
+
+static void copy(const Published *to, const Detected *from, Py_ssize_t m) {
+    *to->score = from->scores[m], *to->width = from->widths[m];
+    *to->edges = from->edges[m], *to->method = from->methods[m], *to->relevance = from->relevances[m];
+    for (int i = 0; i < 3; i++) to->position[i] = from->positions[3 * m + i];
+    for (int i = 0; i < 2; i++) to->velocity[i] = from->velocities[2 * m + i];
+    for (int i = 0; i < 4; i++) {
+        to->box[i] = from->boxes[4 * m + i], to->cues[i] = from->cues[4 * m + i];
+        to->position_cov[i] = from->covs[4 * m + i], to->velocity_cov[i] = from->velocity_covs[4 * m + i];
+    }
+}
+
+static Py_ssize_t most_votes(const double *votes, Py_ssize_t kinds) {
+    Py_ssize_t best = 0;
+    for (Py_ssize_t kind = 1; kind < kinds; kind++)
+        if (votes[kind] > votes[best]) best = kind;
+    return best;
+}
+
 /* What is published: rows of objects (N,), -1 where this frame does not show the track, their tracks (N,), scores of the
- * predicted ones (N,). Columns of Objects (M, ...) and of Tracks (T, ...) in the order of output.py, scores of light
- * states (T, S), stamp, settings, whether velocities are over the ground. All columns of Objects (N, ...) are written. */
+ * predicted ones (N,); columns of objects and of tracks, scores of light states (T, S), stamp, settings, whether
+ * velocities are over the ground. The columns of what is found are written. */
 KERNEL(publish) {
-    TAKE(a, "lN lN fN fM4 fM fM3 fM4 fM2 fM4 fM fM4 BM BM BM lT lT dTC lT dT5 dT25 dT4 BT lT dT dT8 BT fT dTS l1 dX5 s "
-            "wfN4 wfN wiN wfNS wlN wiN w?N wBN wfN3 wfN4 wBN wfN2 wfN4 wfN wfN4 wBN");
-    const int64_t *objects = a.at[0], *rows = a.at[1], *ids = a.at[14], *ages = a.at[15], *last_position_ns = a.at[17];
-    const int64_t *hits = a.at[22], stamp = *(int64_t *)a.at[28];
-    const float *faded = a.at[2], *boxes = a.at[3], *scores = a.at[4], *positions = a.at[5], *covs = a.at[6];
-    const float *velocities = a.at[7], *velocity_covs = a.at[8], *widths = a.at[9], *cues = a.at[10];
-    const uint8_t *edges = a.at[11], *methods = a.at[12], *relevances = a.at[13], *track_methods = a.at[21];
-    const uint8_t *track_edges = a.at[25];
-    const double *votes = a.at[16], *states = a.at[18], *state_covs = a.at[19], *biases = a.at[20], *speeds = a.at[23];
-    const double *track_boxes = a.at[24], *lights = a.at[27];
-    const float *track_widths = a.at[26];
+    TAKE(a, "lN lN fN " DETECTED " " TRACKED " dTS l1 d5 s " FOUND);
+    Detected seen;
+    Tracked tracks;
+    Found found;
+    memcpy(&seen, a.at + 3, sizeof seen), memcpy(&tracks, a.at + 14, sizeof tracks);
+    memcpy(&found, a.at + 31, sizeof found);
+    const int64_t *objects = a.at[0], *rows = a.at[1], stamp = *(int64_t *)a.at[28];
+    const float *faded = a.at[2];
+    const double *lights = a.at[27];
     const Config *config = a.at[29];
-    int32_t *out_classes = a.at[33], *out_ages = a.at[36];
-    float *out_lights = a.at[34];
-    int64_t *out_ids = a.at[35];
-    bool *coasted = a.at[37];
-    const Py_ssize_t kinds = a.count['C'], light_states = a.count['S'];
+    const Py_ssize_t kinds = a.count['C'], states = a.count['S'];
     for (Py_ssize_t n = 0; n < a.count['N']; n++) {
         const int64_t m = objects[n], row = rows[n];
         if (m >= a.count['M'] || row < 0 || row >= a.count['T']) continue;
-        const Published to = {
-            (float *)a.at[31] + 4 * n, (float *)a.at[32] + n, (float *)a.at[39] + 3 * n, (float *)a.at[40] + 4 * n,
-            (float *)a.at[42] + 2 * n, (float *)a.at[43] + 4 * n, (float *)a.at[44] + n, (float *)a.at[45] + 4 * n,
-            (uint8_t *)a.at[38] + n, (uint8_t *)a.at[41] + n, (uint8_t *)a.at[46] + n,
-        };
-        coasted[n] = m < 0;
-        if (m < 0) {
-            coast(&to, track_boxes + 8 * row, faded[n], track_edges[row], track_widths[row]);
-        } else {
-            *to.score = scores[m], *to.width = widths[m];
-            *to.edges = edges[m], *to.method = methods[m], *to.relevance = relevances[m];
-            for (int i = 0; i < 3; i++) to.position[i] = positions[3 * m + i];
-            for (int i = 0; i < 2; i++) to.velocity[i] = velocities[2 * m + i];
-            for (int i = 0; i < 4; i++) {
-                to.box[i] = boxes[4 * m + i], to.cues[i] = cues[4 * m + i];
-                to.position_cov[i] = covs[4 * m + i], to.velocity_cov[i] = velocity_covs[4 * m + i];
-            }
-        }
-        const double *own = votes + kinds * row;
-        Py_ssize_t best = 0;
-        for (Py_ssize_t kind = 1; kind < kinds; kind++)
-            if (own[kind] > own[best]) best = kind;
-        out_classes[n] = best, out_ids[n] = ids[row], out_ages[n] = ages[row];
-        for (Py_ssize_t i = 0; i < light_states; i++) out_lights[light_states * n + i] = lights[light_states * row + i];
-        const double *state = states + 5 * row;
-        if (isfinite(state[0]) && stamp - last_position_ns[row] <= 1e9 * config->max_coast)
-            put_state(&to, state, state_covs + 25 * row, biases + 4 * row, track_methods[row],
-                      hits[row] >= config->min_velocity_hits, speeds[row], a.number[30] != 0, config);
+        const Published to = row_of(&found, n);
+        found.coasted[n] = m < 0;
+        if (m < 0) coast(&to, tracks.boxes + 8 * row, faded[n], tracks.edges[row], tracks.widths[row]);
+        else copy(&to, &seen, m);
+        found.classes[n] = most_votes(tracks.votes + kinds * row, kinds);
+        found.track_ids[n] = tracks.ids[row], found.ages[n] = tracks.ages[row];
+        for (Py_ssize_t i = 0; i < states; i++) found.light_states[states * n + i] = lights[states * row + i];
+        const double *state = tracks.states + 5 * row;
+        if (isfinite(state[0]) && stamp - tracks.last_position_ns[row] <= 1e9 * config->max_coast)
+            put_state(&to, state, tracks.covs + 25 * row, tracks.biases + 4 * row, tracks.methods[row],
+                      tracks.hits[row] >= config->min_velocity_hits, tracks.speeds[row], a.number[30] != 0, config);
     }
     DONE(a);
 }

@@ -173,7 +173,7 @@ def _update_compiled(
     only_positions: bool,
 ) -> None:
     core.kernels.update_tracks(
-        rows, columns, *_filter_columns(tracks), *_copied_columns(tracks), *_measured_columns(objects),
+        rows, columns, _filter_columns(tracks), _copied_columns(tracks), _measured_columns(objects),
         None if camera_position is None else np.ascontiguousarray(camera_position), core.settings(config, *SETTINGS),
         np.array([stamp_ns], np.int64), only_positions,
     )  # fmt: skip

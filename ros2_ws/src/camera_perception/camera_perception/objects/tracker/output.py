@@ -68,9 +68,9 @@ def _published_compiled(
         *[np.empty((len(rows), *shape), dtype) for dtype, shape in _layout(tracks.light_scores.shape[1])]
     )
     core.kernels.publish(
-        shown, rows, _faded(tracks, rows, stamp_ns, config), *_detected(objects), *_of_tracks(tracks),
+        shown, rows, _faded(tracks, rows, stamp_ns, config), _detected(objects), _of_tracks(tracks),
         published_light_scores(tracks), np.array([stamp_ns], np.int64), core.settings(config, *SETTINGS), over_ground,
-        *published._columns(published),
+        published._columns(published),
     )  # fmt: skip
     return published
 

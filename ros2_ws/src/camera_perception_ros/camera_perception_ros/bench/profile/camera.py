@@ -39,7 +39,7 @@ STEPS = [
     ("decode", L, "decode_all"),
     ("pose check", L, "Pipeline._metric_camera"),
     ("locate", L, "locate_objects"),
-    ("lanes", L, "locate_lanes"),
+    ("lanes", L, "ground_lines"),
     ("lanes", "camera_perception.lanes.tracker", "LaneTracker.update"),
     ("lanes", L, "ego_lane"),
     ("road", L, "Pipeline._road"),
