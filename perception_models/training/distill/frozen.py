@@ -1,8 +1,8 @@
 """Networks that do not learn, run in OpenVINO where batches are loaded: a frozen backbone or its first stages, and a
 network that is imitated.
 
-The training process is left with what learns: on two cores with AMX, where OpenVINO calculates in bf16, that was 18 to 22
-images a second at 416x256 (docs/research_log.md).
+The training process is left with what learns: on two cores with AMX, where OpenVINO calculates in bf16, that was 18 to
+22 images a second at 416x256 (docs/research_log.md).
 """
 
 from __future__ import annotations
