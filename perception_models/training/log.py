@@ -86,7 +86,7 @@ def draw_curves(log: Path, out: Path) -> None:
         "validation": [name for name in found if name.startswith("val/iou/")],
     }
     groups = {title: names for title, names in groups.items() if names}
-    figure = Figure(figsize=(5.2 * max(len(groups), 1), 3.6), layout="constrained")
+    figure = Figure(figsize=(6.2 * max(len(groups), 1), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for number, (title, names) in enumerate(groups.items(), 1):
         axes = figure.add_subplot(1, len(groups), number, title=title, xlabel="step")
@@ -98,7 +98,7 @@ def draw_curves(log: Path, out: Path) -> None:
         if "loss" in title:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.savefig(out, dpi=110)
 
 

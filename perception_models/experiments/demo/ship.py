@@ -19,7 +19,7 @@ DESCRIPTION = (
     "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
     " and permissively licensed real ones"
 )
-VERSION = "0.9.0"
+VERSION = "0.10.0"
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 
 

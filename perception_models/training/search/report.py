@@ -57,7 +57,7 @@ def _progress(axes: Axes, trials: list[FrozenTrial], direction: optuna.study.Stu
         best.append(better([value, *best[-1:]]))
     axes.plot([number for number, _ in done], best, drawstyle="steps-post", color="tab:green", label="best so far")
     _dots(axes, trials, [t.number for t in trials])
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
 def _panel(axes: Axes, trials: list[FrozenTrial], key: str, space: BaseDistribution) -> None:
