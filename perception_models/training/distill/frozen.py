@@ -81,7 +81,8 @@ class FirstStages(nn.Module):
 
     def __init__(self, net: PerceptionNet, count: int):
         super().__init__()
-        backbone = fuse(copy.deepcopy(net.backbone).eval()).requires_grad_(False)
+        backbone = copy.deepcopy(net.backbone).eval().requires_grad_(False)
+        fuse(backbone)
         self.stem, self.stages, self.scale = backbone.stem, backbone.stages[:count], net.input_scale
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
