@@ -514,15 +514,13 @@ def test_a_viewer_who_does_not_acknowledge_gets_one_image_and_holds_up_nobody(tm
             await quick.send_json({"do": "speed", "to": 16.0})
             seen = [(await next_frame(quick))[0]["number"] for _ in range(25)]
             assert seen == sorted(seen)
-            got = []
-            while True:
+            got, end = [], time.monotonic() + 1.0  # a fast machine tells of a new round of the drive all the time
+            while time.monotonic() < end and len(got) <= 2:
                 try:
                     message = await receive(idle, 0.3)
                 except asyncio.TimeoutError:
                     break
                 got.append(message[0]["camera"]) if isinstance(message, tuple) else None
-                if len(got) > 2:
-                    break
             assert got == ["front"]
 
     source = write_drive(tmp_path / "drive", cameras=("front",), count=30)
