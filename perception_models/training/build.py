@@ -21,7 +21,7 @@ from perception_models.network.efficientnet import EfficientNetLite0, load_image
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
 from perception_models.training.distill.frozen import BACKBONE, IMITATED, taken
-from perception_models.training.distill.imitation import Imitation, by_stride
+from perception_models.training.distill.imitation import Imitation, Taught
 from perception_models.training.distill.network import Teacher
 from perception_models.training.pretrain import MaskedPretraining
 from perception_models.training.validation import contact_sheet
@@ -138,7 +138,7 @@ class TrainingModule(nn.Module):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss by task, and with teachers "distill"."""
         taught = self.teacher.predict(batch) if self.teacher is not None else None
-        maps = self._imitated(batch) if self.imitation is not None else None
+        imitated = self._imitated(batch) if self.imitation is not None else None
         ready = taken(batch, BACKBONE)
         pyramid = self.net.pyramid_from(ready) if ready else self.net.pyramid(batch["images"], self._frozen_backbone())
         outputs = self.net.outputs(pyramid)
@@ -147,16 +147,16 @@ class TrainingModule(nn.Module):
             if self.teacher is not None:
                 losses["distill"] = self.teacher(taught, pyramid, outputs, batch)
             if self.imitation is not None:
-                losses["distill"] = losses.get("distill", 0) + self.imitation(maps, pyramid)
+                losses["distill"] = losses.get("distill", 0) + self.imitation(imitated, pyramid, outputs, batch)
         # Pyramid levels that no head of this network uses stay connected as well.
         unused = cast(Tensor, 0 * sum(level.float().mean() for level in pyramid))
         return {task: loss + unused for task, loss in losses.items()}
 
-    def _imitated(self, batch: dict[str, Tensor]) -> dict[int, Tensor]:
-        """What the imitated network sees, by stride: from the loader or calculated here."""
+    def _imitated(self, batch: dict[str, Tensor]) -> Taught:
+        """What the imitated network sees: from the loader or calculated here."""
         assert self.imitation is not None
         ready, images = taken(batch, IMITATED), batch["images"]
-        return by_stride(ready, images.shape[2]) if ready else self.imitation.predict(images)
+        return self.imitation.taught(ready, images.shape[2]) if ready else self.imitation.predict(images)
 
     def _frozen_backbone(self) -> nn.Module | None:
         """A copy of the backbone with its batch norms folded, as long as nothing in it learns: a quarter less time."""

@@ -142,16 +142,27 @@ class DistillConfig:
 
 @dataclass
 class ImitateConfig:
-    """Features of a foreign network that the pyramid learns to hold; see training.distill.imitation.
+    """A foreign network whose features the pyramid learns to hold, and whose objects the head learns to find.
 
     network  ONNX file with BGR images 0..255 as input, such as YOLOX; null: none
-    maps     names of its feature maps, at the strides 4, 8, 16 or 32; several of one stride are possible
-    weight   of the loss
+    maps     names of its feature maps, at the strides 4, 8, 16 or 32; several of one stride are possible; see
+             training.distill.imitation
+    weight   of their loss
+    cells    names of its outputs by stride, fine to coarse, as YOLOX has them: B 5+C h w, with COCO's classes; none: only
+             features are learned; see training.distill.detections
+    objects  weight of their loss
     """
 
     network: str | None = None
     maps: list[str] = field(default_factory=list)
     weight: float = 1.0
+    cells: list[str] = field(default_factory=list)
+    objects: float = 1.0
+
+    @property
+    def tensors(self) -> list[str]:
+        """What is wanted of the network: maps, then cells."""
+        return [*self.maps, *self.cells]
 
 
 @dataclass

@@ -44,7 +44,7 @@ def imitation(tmp_path) -> tuple[Imitation, PerceptionNet]:
 
 def test_maps_of_images_of_any_size_are_sorted_by_stride(imitation):
     maps = imitation[0].predict(torch.full((2, 64, 96, 3), 100, dtype=torch.uint8))
-    assert {stride: tuple(each.shape) for stride, each in maps.items()} == {8: (2, 5, 8, 12), 16: (2, 3, 4, 6)}
+    assert {stride: tuple(each.shape) for stride, each in maps.maps.items()} == {8: (2, 5, 8, 12), 16: (2, 3, 4, 6)}
 
 
 @pytest.mark.parametrize("backbone", ["residual", "efficientnet_lite0"])

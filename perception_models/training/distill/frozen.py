@@ -32,7 +32,7 @@ class FrozenNetworks:
     """Adds the maps of the networks to a batch. Each loader process opens them when it sees its first images.
 
     backbone  takes B H W 3 uint8 BGR images
-    imitate   network and maps of Imitation; without network: none
+    imitate   network and tensors of Imitation; without network: none
     bf16      calculate in bf16 where the processor can
     """
 
@@ -42,7 +42,7 @@ class FrozenNetworks:
     _opened: dict[tuple[int, ...], dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The batch with `backbone.0`, ..., fine to coarse, and `imitated.0`, ... in the order of imitate.maps."""
+        """The batch with `backbone.0`, ..., fine to coarse, and `imitated.0`, ... in the order of imitate.tensors."""
         images = np.ascontiguousarray(batch["images"].numpy())
         if images.shape not in self._opened:
             self._opened[images.shape] = self._open(images.shape)
@@ -64,7 +64,7 @@ class FrozenNetworks:
         example = torch.zeros(shape, dtype=torch.uint8)
         models = {BACKBONE: (openvino.convert_model(self.backbone, example_input=example), shape)}
         if self.imitate.network:
-            content = with_maps(Path(self.imitate.network), self.imitate.maps)
+            content = with_maps(Path(self.imitate.network), self.imitate.tensors)
             models[IMITATED] = openvino.Core().read_model(content), (count, 3, height, width)
         return {name: self._compiled(model, size) for name, (model, size) in models.items()}
 

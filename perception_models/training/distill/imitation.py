@@ -1,4 +1,5 @@
-"""Imitation of a foreign network: the pyramid learns to hold its feature maps, on images that nobody labelled.
+"""Imitation of a foreign network: the pyramid learns to hold its feature maps, on images that nobody labelled, and the
+object head to find what it finds (detections.py).
 
 Hints for thin deep nets (Romero et al. 2015, arXiv 1412.6550), with more weight where the foreign network sees
 something, as in Chen et al. 2017 (NeurIPS, "Learning efficient object detection models with knowledge distillation").
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,24 @@ from torch import Tensor, nn
 from perception_models.config import SettingsError
 from perception_models.network import PerceptionNet
 from perception_models.training.config import ImitateConfig
+from perception_models.training.distill.detections import detection_loss
 
 PROBE = 128  # pixels; the side of the image that shows the strides of the maps
 
 
+class Taught(NamedTuple):
+    """What the foreign network sees in B images.
+
+    maps   B C H/stride W/stride by stride, float32; maps of one stride along one axis
+    cells  B 5+C H/stride W/stride, fine to coarse; empty if only features are learned
+    """
+
+    maps: dict[int, Tensor]
+    cells: Sequence[Tensor]
+
+
 class Imitation(nn.Module):
-    """Loss against feature maps of an ONNX file; an adapter per stride maps the pyramid to their channels.
+    """Loss against tensors of an ONNX file; an adapter per stride maps the pyramid to the channels of its maps.
 
     Only adapters and statistics are part of the student's checkpoint. The network takes `B 3 H W` float32 images, BGR
     0..255, of any size (as YOLOX does).
@@ -30,32 +43,47 @@ class Imitation(nn.Module):
     def __init__(self, config: ImitateConfig, student: PerceptionNet):
         super().__init__()
         self.config = config
-        self._session = open_maps(Path(config.network or ""), config.maps)
+        self._session = open_maps(Path(config.network or ""), config.tensors)
+        self._strides, self._branch = student.config.strides, student.config.branches[0]
         probe, training = torch.zeros(1, PROBE, PROBE, 3, dtype=torch.uint8), student.training
         with torch.no_grad():  # in evaluation mode: a black image must not enter the statistics of the batch norms
             levels = {PROBE // level.shape[-1]: level.shape[1] for level in student.eval().pyramid(probe)}
         student.train(training)
-        channels = {stride: maps.shape[1] for stride, maps in self.predict(probe).items()}
+        channels = {stride: maps.shape[1] for stride, maps in self.predict(probe).maps.items()}
         if unknown := sorted(set(channels) - set(levels)):
             raise SettingsError(f"imitate.maps: strides {unknown} are not among the network's, {sorted(levels)}")
         self.adapters = nn.ModuleDict({str(s): nn.Conv2d(levels[s], count, 1) for s, count in channels.items()})
         self.scales = nn.ModuleDict({str(s): nn.BatchNorm2d(count, affine=False) for s, count in channels.items()})
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> dict[int, Tensor]:
-        """Maps B C H/stride W/stride by stride, of images B H W 3 uint8; maps of one stride along one axis."""
+    def predict(self, images: Tensor) -> Taught:
+        """What the network sees in images B H W 3 uint8."""
         feed = {self._session.get_inputs()[0].name: images.permute(0, 3, 1, 2).float().contiguous().cpu().numpy()}
-        found = self._session.run(list(self.config.maps), feed)
-        return by_stride([torch.from_numpy(each).to(images.device) for each in found], images.shape[2])
+        found = self._session.run(self.config.tensors, feed)
+        return self.taught([torch.from_numpy(each).to(images.device) for each in found], images.shape[2])
 
-    def forward(self, taught: dict[int, Tensor], pyramid: tuple[Tensor, ...]) -> Tensor:
+    def taught(self, tensors: Sequence[Tensor], width: int) -> Taught:
+        """The network's tensors in the order of config.tensors, of images of this width."""
+        count = len(self.config.maps)
+        return Taught(by_stride(tensors[:count], width), tensors[count:])
+
+    def forward(
+        self, taught: Taught, pyramid: tuple[Tensor, ...], outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> Tensor:
+        """Weighted loss of features and objects."""
+        loss = self.config.weight * self.map_loss(taught.maps, pyramid)
+        if not taught.cells:
+            return loss
+        return loss + self.config.objects * detection_loss(taught.cells, outputs, batch, self._strides, self._branch)
+
+    def map_loss(self, taught: dict[int, Tensor], pyramid: tuple[Tensor, ...]) -> Tensor:
         """Weighted mean square of the difference in standard deviations of each channel, mean over the strides."""
         by_width = {level.shape[-1]: level for level in pyramid}
         losses = [
             imitation_loss(self.adapters[str(stride)](by_width[maps.shape[-1]].float()), self._standard(stride, maps))
             for stride, maps in taught.items()
         ]
-        return self.config.weight * torch.stack(losses).mean()
+        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def _standard(self, stride: int, maps: Tensor) -> Tensor:
