@@ -148,7 +148,7 @@ class ImitateConfig:
     maps     names of its feature maps, at the strides 4, 8, 16 or 32; several of one stride are possible; see
              training.distill.imitation
     weight   of their loss
-    cells    names of its outputs by stride, fine to coarse, as YOLOX has them: B 5+C h w, with COCO's classes; none: only
+    cells    names of its outputs by stride, fine to coarse, as YOLOX has them (B 5+C h w, COCO's classes); none: only
              features are learned; see training.distill.detections
     objects  weight of their loss
     """
