@@ -64,8 +64,7 @@ def test_the_loss_is_smallest_for_the_detectors_own_score(probability: float):
 
 def test_an_object_in_the_wrong_place_costs_more_than_a_missed_one():
     right, missed, elsewhere = (
-        float(detection_loss(cells(), outputs(*at), batch(), STRIDES, "many"))
-        for at in ((2.2,), (-6.0,), (2.2, False))
+        float(detection_loss(cells(), outputs(*at), batch(), STRIDES, "many")) for at in ((2.2,), (-6.0,), (2.2, False))
     )
     assert right < missed < elsewhere
 
