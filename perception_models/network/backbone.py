@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception_models.network.blocks import Attention, ConvBlock, PositionEncoding, PyramidPool, Stage
+from perception_models.network.blocks import Attention, ConvBlock, PositionEncoding, PyramidPool, Stage, successive
 from perception_models.network.config import NetworkConfig
 from perception_models.network.efficientnet import EfficientNetLite0
 
@@ -22,11 +22,7 @@ class Backbone(nn.Module):
         self.stages = nn.ModuleList(Stage(inputs[i], inputs[i + 1], depth) for i, depth in enumerate(config.depths))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            maps.append(x := stage(x))
-        return maps
+        return successive(self.stages, self.stem(x))
 
 
 BACKBONES: dict[str, Callable[[NetworkConfig], Backbone | EfficientNetLite0]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -48,6 +49,14 @@ class Stage(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, depth: int):
         super().__init__(ConvBlock(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(depth)))
+
+
+def successive(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """The output of each stage, which is the input of the next."""
+    outputs = []
+    for stage in stages:
+        outputs.append(x := stage(x))
+    return outputs
 
 
 class PyramidPool(nn.Module):

