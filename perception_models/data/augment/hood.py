@@ -23,6 +23,7 @@ PAINTS = (
 )  # BGR
 # Share of the mirrored scene in what a hood shows; at grazing angles paint reflects like a mirror (Fresnel).
 MIRROR = (0.25, 0.85)
+ALIKE = 0.3  # share of the hoods whose paint is nearly the colour of the road that they hide
 BESIDE = 0.3  # share of the cameras that look past the middle of a hood, so that it fills one corner
 
 
@@ -54,11 +55,14 @@ def outline(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 def paint(image: np.ndarray, cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image (H, W, 3) with the covered pixels painted, its border softened."""
+    if not cover.any():
+        return image
     top = max(int(cover.any(1).argmax()) - 4, 0)  # only these rows change
     below = cover[top:]
     depth = np.cumsum(below, 0, dtype=np.float32)  # rows below the edge, 1 at the edge
     light = float(np.percentile(image[::4, ::4], 75)) / 190
-    colour = np.array(PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(0.7, 1.2) * light
+    colour = image[cover].mean(0) if rng.random() < ALIKE else np.array(PAINTS[rng.integers(len(PAINTS))]) * light
+    colour = colour * rng.uniform(0.7, 1.2)
     shade = 1 - rng.uniform(-0.2, 0.5) * depth / max(depth.max(), 1)
     surface = shade[..., None] * colour.astype(np.float32)
     if rng.random() < 0.8:  # otherwise a matt dashboard

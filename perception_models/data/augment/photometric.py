@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 _LUMA = np.array([0.114, 0.587, 0.299])  # BGR
+DARKEST = (10, 35)  # grey levels: the least mean below the sky that a camera's exposure allows, in the dark
 
 
 def exposure(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
@@ -22,11 +23,14 @@ def exposure(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0)
 def dark(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Dusk or underexposure: a gamma of 1.3 to 3.2, a lower gain, a cast, pale colours and the noise of a dark image.
 
-    Gamma alone makes colours stronger, dusk makes them weaker.
+    Gamma alone makes colours stronger, dusk makes them weaker. A camera exposes longer before it lets a street become
+    black: an image that would become too dark is lightened again, and its sky may be overexposed.
     """
     gamma, gain = np.exp(rng.uniform(np.log(1.3), np.log(3.2))), rng.uniform(0.6, 1.0)
     cast = gain * np.exp(rng.normal(0, 0.08 * strength, 3))
     table = 255 * cast * np.linspace(0, 1, 256)[:, None] ** gamma
+    mean = table[image[len(image) // 3 :: 4, ::4], np.arange(3)].mean()
+    table *= np.clip(rng.uniform(*DARKEST) / max(mean, 1), 1, 4)
     image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
     saturation = rng.uniform(0.4, 1.0)
     image = cv2.transform(image, np.tile(_LUMA, (3, 1)) * (1 - saturation) + saturation * np.eye(3))
