@@ -164,3 +164,18 @@ def test_a_darkened_image_has_no_known_time_of_day():
     out = augment(sample, (96, 160), np.random.default_rng(0), replace(NONE, dark=1.0))
     assert out.scene == {"timeofday": -1, "weather": 2}
     assert out.image.mean() < 110
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_dark_street_is_not_black_and_its_sky_stays_brighter(seed: int):
+    """A street at a third of the brightness of the sky: exposed as at dusk, whatever the gamma."""
+    image = np.full((90, 160, 3), 60, np.uint8)
+    image[:30] = 200
+    out = photometric.dark(image, np.random.default_rng(seed))
+    assert out[30:].mean() > photometric.DARKEST[0] - 2
+    assert out[:30].mean() > 2 * out[30:].mean()
+
+
+def test_darkness_does_not_lighten_an_image():
+    image = np.full((90, 160, 3), 4, np.uint8)
+    assert photometric.dark(image, np.random.default_rng(1)).mean() < 8

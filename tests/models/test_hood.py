@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perception_models.data.augment import NONE, AugmentConfig, augment
-from perception_models.data.augment.hood import hood, outline
+from perception_models.data.augment.hood import hood, outline, paint
 from perception_models.data.labels import IGNORE, UNKNOWN
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 
@@ -33,6 +33,20 @@ def test_only_covered_pixels_and_their_border_change():
     assert np.array_equal(after.image[:border], sample.image[:border])
     assert (after.image[cover] != sample.image[cover]).mean() > 0.9
     assert np.array_equal(sample.image, street().image)  # the input stays as it is
+
+
+def test_without_a_hood_the_image_stays_as_it_is():
+    image = street().image
+    assert np.array_equal(paint(image, np.zeros(SIZE, bool), np.random.default_rng(0)), image)
+
+
+def test_some_hoods_are_as_bright_as_the_road_that_they_hide():
+    """A road of grey level 90: colours drawn from the list would hit it rarely, and never with the blue of this one."""
+    image, cover = np.full((*SIZE, 3), (150, 90, 60), np.uint8), np.zeros(SIZE, bool)
+    cover[70:] = True
+    painted = [paint(image, cover, np.random.default_rng(seed))[80:].mean((0, 1)) for seed in range(40)]
+    blue = [each for each in painted if each[0] > 1.5 * each[1] > 1.5 * each[2]]
+    assert len(blue) > 4
 
 
 def test_masks_say_no_road_and_no_class():
