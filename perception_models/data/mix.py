@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from perception_models.data.augment import NONE, AugmentConfig, augment
+from perception_models.data.augment.fourier import FourierAdapter
 from perception_models.data.augment.paste import Paster
 from perception_models.data.cache import Samples, Skipped, cached
 from perception_models.data.files import DataError
@@ -240,9 +241,10 @@ class TargetDataset:
         seed: int = 0,
         lights: LightCrops | None = None,
         paster: Paster | None = None,
+        adapter: FourierAdapter | None = None,
     ):
         self.mix, self.size, self.config, self.seed, self.lights = mix, size, config, seed, lights
-        self.paster = paster
+        self.paster, self.adapter = paster, adapter
 
     def __len__(self) -> int:
         return len(self.mix)
@@ -263,4 +265,5 @@ class TargetDataset:
             lights=self.lights,
             partner=lambda rng: samples[int(rng.integers(len(samples)))],
             paster=self.paster,
+            adapter=self.adapter,
         )

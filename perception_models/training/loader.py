@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from perception_models.config import SettingsError
 from perception_models.data import collate
 from perception_models.data.augment import NONE, AugmentConfig
+from perception_models.data.augment.fourier import FourierAdapter, FourierConfig
 from perception_models.data.augment.paste import PasteConfig, Paster
 from perception_models.data.mix import Key, Mix, Sampler, TargetDataset, open_mix
 from perception_models.data.readers.traffic_lights import LightCrops
@@ -31,6 +32,8 @@ def augmentation(config: DataConfig) -> AugmentConfig:
     try:
         if values.get("paste"):
             values["paste"] = PasteConfig(**_with_tuples(values["paste"]))
+        if values.get("fourier"):
+            values["fourier"] = FourierConfig(**_with_tuples(values["fourier"]))
         return AugmentConfig(**values)
     except TypeError as error:
         raise SettingsError(f"data.augment: {error}; see AugmentConfig for the names") from error
@@ -50,11 +53,12 @@ class TrainingBatches:
         self.augment, self.seed = augmentation(config), seed
         self.lights = LightCrops(config.lights, fold="train") if config.lights else None
         self.paster = Paster(self.augment.paste) if self.augment.paste else None
+        self.adapter = FourierAdapter(self.augment.fourier) if self.augment.fourier else None
         self._keys: tuple[int, np.ndarray] = (-1, np.empty((0, 2)))  # epoch, keys
 
     def batch(self, first: int, count: int, size: tuple[int, int]) -> dict[str, Tensor]:
         """Views first ... first + count - 1 of this device, as targets for images of `size` (height, width)."""
-        dataset = TargetDataset(self.mix, size, self.augment, self.seed, self.lights, self.paster)
+        dataset = TargetDataset(self.mix, size, self.augment, self.seed, self.lights, self.paster, self.adapter)
         return collate([dataset[self._key(number)] for number in range(first, first + count)])
 
     def _key(self, number: int) -> Key:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from perception_models.data.augment.fourier import FourierAdapter, FourierConfig
 from perception_models.data.augment.geometry import random_view
 from perception_models.data.augment.hood import hood
 from perception_models.data.augment.mosaic import mosaic
@@ -53,6 +54,7 @@ class AugmentConfig:
     strength: float = 1.0  # of exposure, colour and noise
     hood: float = 0.0  # the own car drawn over the bottom
     paste: PasteConfig | None = None  # cut-outs of real objects pasted onto the ground
+    fourier: FourierConfig | None = None  # rendered images get the light and colour of real ones
 
 
 NONE = AugmentConfig(
@@ -70,12 +72,14 @@ def augment(
     lights: LightSource | None = None,
     partner: Callable[[Rng], Sample] | None = None,
     paster: Paster | None = None,
+    adapter: FourierAdapter | None = None,
 ) -> Sample:
     """An augmented sample of size (height, width).
 
     lights   source of traffic-light crops to paste, or None
     partner  draws another sample of the same data set for a mosaic, or None
     paster   pastes real objects before the view changes, or None
+    adapter  gives rendered images the light of real ones, or None
     """
     sample = paster(sample, rng) if paster else sample
     if partner and rng.random() < config.mosaic:
@@ -84,6 +88,7 @@ def augment(
         sample = warp(sample, view_of(sample, size, rng, config), size)
     if lights and sample.boxes is not None and rng.random() < config.paste_lights:
         sample = lights.paste(sample, rng)
+    sample = adapter(sample, rng) if adapter else sample
     # Drawn only where it is used, so that runs without it keep their views.
     if config.hood and rng.random() < config.hood:
         sample = hood(sample, rng)
