@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from camera_perception import core
-from camera_perception.core.boxes import nms
+from camera_perception.core.boxes import decayed_scores, nms
 from camera_perception.core.types import (
     Detections,
     Edge,
@@ -105,6 +105,17 @@ def test_suppression_keeps_the_same_boxes(count, monkeypatch):
     compiled, twin = both(lambda: nms(boxes, scores, classes, 0.45, limit=200), monkeypatch)
     assert compiled.tolist() == twin.tolist()
     assert len(twin) < count or count < 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_scores_fall_alike_to_the_bit(count, monkeypatch):
+    rng = np.random.default_rng(0)
+    boxes, scores = random_boxes(rng, count), np.sort(rng.random(count).astype(np.float32))[::-1]
+    classes = rng.integers(0, 3, count)
+    compiled, twin = both(lambda: decayed_scores(boxes, scores, classes, 0.2), monkeypatch)
+    assert compiled.tobytes() == twin.tobytes()
+    assert (twin <= scores).all()
+    assert (twin < scores).any() or count < 2
 
 
 @pytest.mark.parametrize("count", [2, 60])

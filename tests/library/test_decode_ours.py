@@ -89,6 +89,7 @@ def test_scores_are_calibrated_before_the_threshold_of_their_class(options, thre
         ({"calibration": {"boat": [1, 0]}}, "boat"),
         ({"calibration": {"car": [-1, 0]}}, "slope above 0"),
         ({"calibration": {"car": [1]}}, "slope above 0"),
+        ({"overlap_decay": 1.5}, "0 to 1"),
     ],
 )
 def test_options_of_scores_are_checked(options, says):
@@ -140,6 +141,23 @@ def test_classes_of_one_object_suppress_each_other():
     grouped = replace(head, options={"one_object": [["car", "truck"]]})
     found = decode(rows, grouped).detections
     assert found.classes.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("decay", "threshold", "scores"),
+    [
+        (None, 0.4, [0.9, 0.8, 0.7]),
+        (0.2, 0.4, [0.9, 0.7, 0.6]),  # a quarter of the second overlaps with the first
+        (0.2, 0.65, [0.9, 0.7]),
+        (0.3, 0.4, [0.9, 0.8, 0.7]),
+    ],
+)
+def test_scores_beside_better_boxes_fall(decay, threshold, scores):
+    """Two cars of which one hides a part of the other, and a traffic light before them."""
+    rows = objects((0, 50, 100, 90, 0.9, 0), (60, 50, 160, 90, 0.8, 0), (60, 50, 160, 90, 0.7, 1))
+    head = replace(OBJECTS, nms_iou=0.5, options=OBJECTS.options | ({} if decay is None else {"overlap_decay": decay}))
+    found = decode(rows, head, threshold).detections.scores
+    np.testing.assert_allclose(found, scores, atol=1e-6)
 
 
 def test_nms_runs_only_when_configured():

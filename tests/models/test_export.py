@@ -199,8 +199,8 @@ def test_a_graph_with_an_unsupported_operator_is_rejected(operator):
 
 
 def test_the_branch_that_needs_nms_requests_it(batched):
-    spec = load_spec(batched[0])
-    assert spec.head("objects").nms_iou == pytest.approx(0.45)
+    head = load_spec(batched[0]).head("objects")
+    assert (head.nms_iou, head.options["overlap_decay"]) == pytest.approx((0.5, 0.2))
 
 
 def test_size_number_of_objects_and_opset_follow_the_configuration(batched):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-VERSION = 4  # of the arguments of the kernels, as in kernels.h
+VERSION = 5  # of the arguments of the kernels, as in kernels.h
 
 
 def _compiled() -> tuple[ModuleType | None, str]:

@@ -46,6 +46,24 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: flo
     return _nms_in_blocks(boxes, scores, classes, max_iou, limit)
 
 
+def decayed_scores(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, least_iou: float) -> np.ndarray:
+    """(N,) float32: a score falls by 1 - IoU with every better box of its class that overlaps by more than `least_iou`.
+
+    boxes (N, 4) best first. Linear Soft-NMS (Bodla et al. 2017, arXiv 1704.04503) in one pass: the order is that of the
+    scores before.
+    """
+    boxes, decayed = boxes.astype(np.float64), np.empty(len(boxes), np.float32)
+    if core.kernels is not None:
+        core.kernels.decay_scores(boxes, np.ascontiguousarray(scores, np.float32), classes, least_iou, decayed)
+        return decayed
+    share = np.ones(len(boxes))
+    for row in range(len(boxes) - 1):
+        iou = iou_matrix(boxes[row : row + 1], boxes[row + 1 :])[0]
+        share[row + 1 :] *= np.where((classes[row + 1 :] == classes[row]) & (iou > least_iou), 1 - iou, 1)
+    decayed[:] = scores * share
+    return decayed
+
+
 def _nms_in_blocks(
     boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, max_iou: float, limit: int
 ) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from camera_perception.core.boxes import nms
+from camera_perception.core.boxes import decayed_scores, nms
 from camera_perception.core.model_spec import HeadSpec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import Shapes, expect, expect_shape
-from camera_perception.decode.scores import check_scores, lowest_network_score, object_groups, reported
+from camera_perception.decode.scores import check_scores, lowest_network_score, minimum_scores, object_groups, reported
 from camera_perception.image.letterbox import Letterbox
 
 DEFAULT_IOU = 0.45  # for models that need suppression when model.json has no nms_iou
@@ -64,6 +64,18 @@ def valid_rows(
     if max_iou is not None:
         rows = rows[nms(boxes[rows], scores[rows], object_groups(head)[classes[rows]], max_iou)]
     return np.asarray(rows)
+
+
+def with_decayed_scores(found: Detections, head: HeadSpec, threshold: float) -> Detections:
+    """The detections, best first, that are still reported once the head's option `overlap_decay` has lowered scores."""
+    least_iou = head.options.get("overlap_decay")
+    if least_iou is None or len(found.boxes) < 2:
+        return found
+    scores = decayed_scores(found.boxes, found.scores, object_groups(head).take(found.classes), least_iou)
+    order = (-scores).argsort(kind="stable")
+    order = order[scores.take(order) >= minimum_scores(head, threshold).take(found.classes.take(order))]
+    kept = found[order]
+    return Detections(kept.boxes, scores.take(order), kept.classes, kept.light_states)
 
 
 def final_detections(

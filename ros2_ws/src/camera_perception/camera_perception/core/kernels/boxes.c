@@ -19,6 +19,27 @@ KERNEL(nms) {
     return PyLong_FromLongLong(found);
 }
 
+/* boxes (N, 4) float64 best first, scores (N,) float32, groups (N,) of classes, overlap from which scores fall, and the
+ * scores after it (N,) float32. */
+KERNEL(decay_scores) {
+    TAKE(a, "dN4 fN lN s wfN");
+    const double *boxes = a.at[0];
+    const float *scores = a.at[1];
+    const int64_t *groups = a.at[2];
+    float *decayed = a.at[4];
+    for (Py_ssize_t row = 0; row < a.count['N']; row++) {
+        double share = 1;
+        for (Py_ssize_t better = 0; better < row; better++) {
+            if (groups[better] != groups[row] || !touch(boxes + 4 * better, boxes + 4 * row)) continue;
+            const double iou = overlap(boxes + 4 * better, boxes + 4 * row);
+            if (iou > a.number[3]) share *= 1 - iou;
+        }
+        decayed[row] = (float)(scores[row] * share);
+    }
+    give_back(&a);
+    Py_RETURN_NONE;
+}
+
 typedef struct {
     double duplicate_iou, weak_duplicate_iou, weak_score_ratio, part_overlap, part_alignment;
 } Duplicates;

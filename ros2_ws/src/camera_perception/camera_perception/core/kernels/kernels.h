@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS_VERSION 4 /* as in core/__init__.py; counted up when arguments change */
+#define KERNELS_VERSION 5 /* as in core/__init__.py; counted up when arguments change */
 #define MOST_ARGUMENTS 64
 
 /* The arguments of a call: arrays and numbers, in order. */
@@ -47,6 +47,7 @@ static inline double clip(double x, double low, double high) { return least(most
 bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, int64_t *column_of);
 
 KERNEL(nms);
+KERNEL(decay_scores);
 KERNEL(find_duplicates);
 KERNEL(matching_cost);
 KERNEL(associate);
