@@ -10,6 +10,8 @@ from perception_models.data import labels
 # version 0.10.0, with IoU 0.45 alone and with both: people from 40 pixels, COCO 173 and 183 of 444, CamVid by day 62
 # and 66 of 94; vehicles, CamVid at dusk 80 and 84 of 92, PandaSet 393 and 391 of 455.
 NMS_IOU, OVERLAP_DECAY = 0.5, 0.2
+# Of the own hood, 0.39 to 0.23 stay drivable on PandaSet's rear camera, 0.31 to 0 on comma2k19; road IoU 0.89 to 0.90.
+ISLANDS = 0.1
 ONE_OBJECT = [["pedestrian", "rider"], ["car", "truck", "bus", "train"], ["motorcycle", "bicycle"]]
 
 
@@ -17,7 +19,7 @@ def model_outputs(tasks: list[str], thresholds: dict[str, float]) -> list[dict[s
     """One entry per task, in the order of `tasks`."""
     heads = {
         "objects": _objects(),
-        "drivable": _class_map("drivable", labels.DRIVABLE),
+        "drivable": {**_class_map("drivable", labels.DRIVABLE), "options": {"islands": ISLANDS}},
         "semantic": _class_map("semantic", labels.SEMANTIC),
         "lanes": _lanes(),
         "scene": _scene(),

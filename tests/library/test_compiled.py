@@ -29,6 +29,7 @@ from camera_perception.core.types import (
 )
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import GroundNoise, ground_with_covariance
+from camera_perception.image.regions import drop_islands
 from camera_perception.io.cdr import serialize
 from camera_perception.io.packed_objects import PackedObjects
 from camera_perception.io.ros_types import MARKER_ARRAY, PERCEPTION_FRAME, deserialize
@@ -116,6 +117,24 @@ def test_scores_fall_alike_to_the_bit(count, monkeypatch):
     assert compiled.tobytes() == twin.tobytes()
     assert (twin <= scores).all()
     assert (twin < scores).any() or count < 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6, 0.7, 1.0])
+@pytest.mark.parametrize("shape", [(88, 160), (7, 1), (1, 9), (5, 8)])
+def test_the_same_islands_are_dropped(shape, share, monkeypatch):
+    """Random cells: few small regions up to half of the cells, then one large one with small ones beside it."""
+    rng = np.random.default_rng(0)
+    before = ((rng.random(shape) < share) * rng.integers(1, 3, shape)).astype(np.uint8)
+
+    def dropped() -> np.ndarray:
+        ids = before.copy()
+        drop_islands(ids, 0, 0.2)
+        return ids
+
+    compiled, twin = both(dropped, monkeypatch)
+    np.testing.assert_array_equal(compiled, twin)
+    assert (twin[twin > 0] == before[twin > 0]).all()
+    assert (twin != before).any() or shape != (88, 160) or share in (0.0, 1.0)
 
 
 @pytest.mark.parametrize("count", [2, 60])

@@ -209,6 +209,25 @@ def test_class_maps_are_copies_and_unknown_ids_are_background():
     np.testing.assert_array_equal(found.colors[1], (1, 2, 3))
 
 
+def test_islands_of_road_are_dropped():
+    """A road of 1,000 cells, a region of 100 of the other class, one of 90 that touches the road at a corner only."""
+    ids = np.zeros((96, 160), np.uint8)
+    ids[50:60, :100], ids[20:30, 20:30], ids[41:50, 100:110] = 1, 2, 1
+    head = HeadSpec("drivable", "class_map", {"map": "m"}, ("background", "road", "alternative"))
+    kept = [
+        np.bincount(decode({"map": ids}, replace(head, options=options)).drivable.ids.ravel(), minlength=3)[1:].tolist()
+        for options in ({}, {"islands": 0.1}, {"islands": 0.11})
+    ]
+    assert kept == [[1090, 100], [1000, 100], [1000, 0]]
+
+
+@pytest.mark.parametrize(("name", "islands"), [("drivable", 1.5), ("semantic", 0.1)])
+def test_islands_are_a_share_of_the_drivable_area(name, islands):
+    head = HeadSpec(name, "class_map", {"map": "m"}, ("background", "road"), options={"islands": islands})
+    with pytest.raises(ModelError, match="islands"):
+        decoder("class_map").check(head, {"map": (1, 24, 40)})
+
+
 TYPES = [
     "solid",
     "dashed",

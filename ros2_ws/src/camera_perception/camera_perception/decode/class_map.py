@@ -1,7 +1,7 @@
 """Drivable and semantic heads of our networks: final class ids.
 
 roles    map (h, w) uint8 ids into classes; any stride
-options  none
+options  islands: drivable regions smaller than this share of the largest one are dropped; 0..1, drivable heads only
 """
 
 from __future__ import annotations
@@ -16,11 +16,19 @@ from camera_perception.core.types import ClassMap, Task
 from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
+from camera_perception.image.regions import drop_islands
+
+BACKGROUND = "background"
 
 
 def check(head: HeadSpec, shapes: Shapes) -> None:
     expect_shape(head, shapes, "map", "h", "w")
     check_class_names(head)
+    islands = head.options.get("islands", 0)
+    fits = 0 <= islands <= 1 and (head.head == "drivable" or not islands)
+    expect(
+        fits, head, "option 'islands' is a share of the largest drivable region: expected 0 to 1, only for 'drivable'"
+    )
 
 
 def check_class_names(head: HeadSpec) -> None:
@@ -39,8 +47,16 @@ def part_from_ids(ids: np.ndarray, head: HeadSpec, letterbox: Letterbox) -> Part
     cropped = letterbox.crop(ids).astype(np.uint8, copy=False)
     if np.maximum.reduce(cropped, axis=None) >= len(head.classes):  # in a third of the calls of max
         cropped[cropped >= len(head.classes)] = 0
+    if islands := head.options.get("islands"):
+        cropped = np.ascontiguousarray(cropped)
+        drop_islands(cropped, background_of(head), islands)
     found = ClassMap(cropped, head.classes, class_colors(head))
     return Part(Task.DRIVABLE, drivable=found) if head.head == "drivable" else Part(Task.SEMANTIC, semantic=found)
+
+
+def background_of(head: HeadSpec) -> int:
+    """The id of what is not drivable: that of the class "background", else 0."""
+    return head.classes.index(BACKGROUND) if BACKGROUND in head.classes else 0
 
 
 # The eight colours of Okabe and Ito (RGB), distinguishable with any colour vision; black first, for the background.

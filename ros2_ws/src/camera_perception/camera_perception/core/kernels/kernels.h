@@ -48,6 +48,7 @@ bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, in
 
 KERNEL(nms);
 KERNEL(decay_scores);
+KERNEL(drop_islands);
 KERNEL(find_duplicates);
 KERNEL(matching_cost);
 KERNEL(associate);

@@ -4,7 +4,7 @@
 #define ENTRY(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 
 static PyMethodDef functions[] = {
-    ENTRY(nms), ENTRY(decay_scores), ENTRY(find_duplicates), ENTRY(matching_cost), ENTRY(associate), ENTRY(predict_ground),
+    ENTRY(nms), ENTRY(decay_scores), ENTRY(drop_islands), ENTRY(find_duplicates), ENTRY(matching_cost), ENTRY(associate), ENTRY(predict_ground),
     ENTRY(predict_boxes), ENTRY(update_tracks), ENTRY(publish), ENTRY(ground_with_covariance),
     ENTRY(pack_objects), ENTRY(serialize), ENTRY(fit_lines), ENTRY(locate_objects), ENTRY(near_sides),
     ENTRY(follow_ground), ENTRY(follow_lines), ENTRY(lane_roles), ENTRY(ego_lane), ENTRY(decode_boxes), ENTRY(decode_lines),
