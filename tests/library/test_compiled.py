@@ -417,7 +417,7 @@ def test_objects_are_packed_in_the_same_way(before, monkeypatch):
     objects = objects.with_columns(track_ids=np.arange(20) + 2**33, ages=np.full(20, 70_000, np.int32))
     velocities = np.where(rng.random((20, 1)) < 0.5, np.nan, objects.velocities + 1).astype(np.float32)
     objects = objects.with_columns(velocities=np.where(velocities != velocities, 2, velocities).astype(np.float32))
-    packed = PackedObjects(objects, rng.permutation(20)[:15].tolist(), (*CLASSES[:4], "Fußgänger"), True)
+    packed = PackedObjects(objects, rng.permutation(20)[:15], (*CLASSES[:4], "Fußgänger"), True)
     compiled, twin = both(lambda: serialize(PERCEPTION_FRAME, {"camera_name": before, "objects": packed}), monkeypatch)
     assert compiled == twin
 

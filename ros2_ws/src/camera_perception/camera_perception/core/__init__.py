@@ -52,4 +52,5 @@ def settings(config: Any, *names: str) -> np.ndarray:
         if len(_SETTINGS) >= MOST_SETTINGS:
             _SETTINGS.clear()
         found = _SETTINGS[id(config), names] = config, np.array(attrgetter(*names)(config), float)
-    return found[1]
+    numbers: np.ndarray = found[1]
+    return numbers
