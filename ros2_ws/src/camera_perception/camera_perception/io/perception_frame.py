@@ -183,22 +183,24 @@ def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[s
 def _traffic_lights(lights: Objects, rows: np.ndarray, spec: ModelSpec) -> list[dict[str, Any]]:
     if not rows.size:
         return []
-    columns = (lights.boxes, lights.scores, lights.track_ids, lights.relevances, lights.light_states)
+    states = spec.light_states if lights.light_states.shape[1] == len(spec.light_states) else ()
+    boxes, scores = lights.boxes.take(rows, axis=0), lights.light_states.take(rows, axis=0)
+    columns = (boxes, lights.scores[rows], lights.track_ids[rows], lights.relevances[rows], scores)
     return [
         {
             **_box(box),
             "score": score,
             "track_id": track_id & 0xFFFFFFFF,
             "relevance": relevance,
-            "elements": _lamps(scores, spec.light_states),
+            "elements": _lamps(of_states, states),
         }
-        for box, score, track_id, relevance, scores in zip(*[column[rows].tolist() for column in columns])
+        for box, score, track_id, relevance, of_states in zip(*[column.tolist() for column in columns])
     ]
 
 
 def _lamps(scores: Sequence[float], states: Sequence[str]) -> list[dict[str, Any]]:
-    """The lit lamp; empty when no lamp is lit or the state is uncertain."""
-    if not scores or len(scores) != len(states) or not isfinite(sum(scores)):
+    """The lit lamp, from a score of each state; empty when no lamp is lit or the state is uncertain."""
+    if not states or not isfinite(sum(scores)):
         return []
     confidence = max(scores)
     state = states[scores.index(confidence)]
