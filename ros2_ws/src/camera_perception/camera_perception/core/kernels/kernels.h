@@ -88,4 +88,5 @@ KERNEL(kept_tracks);
 KERNEL(duplicate_tracks);
 KERNEL(fit_merged);
 KERNEL(convert_pixels);
+KERNEL(halve);
 KERNEL(light_relevances);

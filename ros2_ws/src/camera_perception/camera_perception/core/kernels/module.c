@@ -9,7 +9,7 @@ static PyMethodDef functions[] = {
     ENTRY(pack_objects), ENTRY(serialize), ENTRY(fit_lines), ENTRY(locate_objects), ENTRY(near_sides),
     ENTRY(follow_lines), ENTRY(lane_roles), ENTRY(ego_lane), ENTRY(decode_boxes), ENTRY(decode_lines),
     ENTRY(lowest_crossings), ENTRY(road_boundary), ENTRY(free_road), ENTRY(line_planes),
-    ENTRY(kept_tracks), ENTRY(duplicate_tracks), ENTRY(fit_merged), ENTRY(convert_pixels), ENTRY(light_relevances), ENTRY(locate_lines),
+    ENTRY(kept_tracks), ENTRY(duplicate_tracks), ENTRY(fit_merged), ENTRY(convert_pixels), ENTRY(halve), ENTRY(light_relevances), ENTRY(locate_lines),
     ENTRY(box_edges), ENTRY(squared_distances), ENTRY(merge_objects), ENTRY(pack_fused), ENTRY(read_numbers),
     {NULL, NULL, 0, NULL},
 };
