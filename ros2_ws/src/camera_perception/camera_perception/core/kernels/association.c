@@ -2,7 +2,6 @@
 #include "kernels.h"
 #include "overlap.h"
 
-#define INFEASIBLE 1e6
 enum { LEFT = 1, RIGHT = 4 };
 
 typedef struct {

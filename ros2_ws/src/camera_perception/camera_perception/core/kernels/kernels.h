@@ -51,6 +51,8 @@ static inline Py_ssize_t most_votes(const double *votes, Py_ssize_t count) {
 }
 static inline double clip(double x, double low, double high) { return least(most(x, low), high); }
 
+#define INFEASIBLE 1e6 /* the cost of pairs that must not match, as core/assignment.py */
+
 /* Write column_of: the column of each row at minimum total cost, -1 for none, as `match` of core/assignment.py. Raises
  * MemoryError and returns false when there is no room. */
 bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, int64_t *column_of);
@@ -80,6 +82,7 @@ KERNEL(free_road);
 KERNEL(line_planes);
 KERNEL(read_numbers);
 KERNEL(squared_distances);
+KERNEL(close_pairs);
 KERNEL(merge_objects);
 KERNEL(pack_fused);
 KERNEL(locate_lines);

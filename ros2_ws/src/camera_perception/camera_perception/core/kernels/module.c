@@ -10,7 +10,7 @@ static PyMethodDef functions[] = {
     ENTRY(follow_lines), ENTRY(lane_roles), ENTRY(ego_lane), ENTRY(decode_boxes), ENTRY(decode_lines),
     ENTRY(lowest_crossings), ENTRY(road_boundary), ENTRY(free_road), ENTRY(line_planes),
     ENTRY(kept_tracks), ENTRY(duplicate_tracks), ENTRY(fit_merged), ENTRY(convert_pixels), ENTRY(halve), ENTRY(light_relevances), ENTRY(locate_lines),
-    ENTRY(box_edges), ENTRY(squared_distances), ENTRY(merge_objects), ENTRY(pack_fused), ENTRY(read_numbers),
+    ENTRY(box_edges), ENTRY(squared_distances), ENTRY(close_pairs), ENTRY(merge_objects), ENTRY(pack_fused), ENTRY(read_numbers),
     {NULL, NULL, 0, NULL},
 };
 
