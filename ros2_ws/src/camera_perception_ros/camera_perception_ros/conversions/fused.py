@@ -25,7 +25,7 @@ MOST_OBJECTS, MOST_LINES, MOST_POINTS = 300, 50, 1000  # of one frame that the f
 METHODS, UNKNOWN_METHOD = len(PositionMethod), int(PositionMethod.NONE)
 NAN = float("nan")
 NO_PIXELS = np.zeros((0, 2), np.float32)
-LINE_TYPES, LINE_COLORS = ({int(each): each for each in kind} for kind in (LineType, LineColor))
+LINE_TYPES, LINE_COLORS = {int(each): each for each in LineType}, {int(each): each for each in LineColor}
 # Slots, not properties, which take several times as long.
 POINT = "_x", "_y"
 OBJECT = (
@@ -125,7 +125,8 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 
 def fields_of(message: Any) -> dict[str, Any]:
     """The fields of a message as nested dicts and lists."""
-    names, values, messages = _plan(type(message))
+    kind: Any = type(message)
+    names, values, messages = _plan(kind)
     fields = dict(zip(names, values(message)))
     for name in messages:
         value = fields[name]
