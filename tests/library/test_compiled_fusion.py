@@ -8,7 +8,7 @@ import pytest
 from camera_perception import core
 from camera_perception.core.assignment import INFEASIBLE, match
 from camera_perception.fusion.lanes import _fit
-from camera_perception.fusion.objects import merge, squared_distances
+from camera_perception.fusion.objects import _close_pairs, merge, squared_distances
 from camera_perception.fusion.packed import packed
 from camera_perception.fusion.types import (
     AGE,
@@ -52,6 +52,26 @@ def test_distances_of_fused_objects_are_the_same(one, other, monkeypatch):
     compiled = squared_distances(a, b)
     monkeypatch.setattr(core, "kernels", None)
     np.testing.assert_allclose(compiled, squared_distances(a, b), 1e-12)
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 3), (3, 0), (1, 1), (40, 30), (20, 60)])
+def test_the_same_fused_objects_are_close(one, other, monkeypatch):
+    rng = np.random.default_rng(0)
+    a, b = fused(rng, one), fused(rng, other)
+    a.numbers[::4], b.numbers[::5, POSITION] = np.nan, 1.0
+    compiled = _close_pairs(a, b)
+    monkeypatch.setattr(core, "kernels", None)
+    assert [each.tolist() for each in compiled] == [each.tolist() for each in _close_pairs(a, b)]
+    assert len(compiled[0]) > 5 or min(one, other) < 2
+
+
+@pytest.mark.parametrize("unknown", [-1, 3])
+def test_fused_objects_of_unknown_classes_are_refused(unknown):
+    table = fused(np.random.default_rng(0), 2)
+    table.counts[1, CLASS] = unknown
+    bodies, compatible = np.zeros((3, 4)), np.ones((3, 3), bool)
+    with pytest.raises(ValueError, match="contact point"):
+        core.kernels.close_pairs(*[table.numbers, table.counts] * 2, bodies, compatible, 9.0, np.empty(2, np.int64))
 
 
 def seen(rng: np.random.Generator, count: int, camera: int) -> FusedObjects:

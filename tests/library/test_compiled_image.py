@@ -14,7 +14,7 @@ from camera_perception.core.model_spec import HeadSpec, InputSpec
 from camera_perception.core.types import ClassMap, Detections, GroundLine, LaneLine, Objects, Road
 from camera_perception.decode import decoder
 from camera_perception.geometry.camera import Camera, optical_from_rpy
-from camera_perception.image.letterbox import Letterbox, Preprocessor
+from camera_perception.image.letterbox import Letterbox, Preprocessor, resize
 from camera_perception.lanes.free_road import locate_road
 from camera_perception.lanes.image_lines import left_to_right, road_from_drivable
 from camera_perception.lanes.online_calibration import measure_calibration
@@ -40,6 +40,47 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Both:
             return compiled, run()
 
     return run_both
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 3), (2, 4), (5, 5), (7, 6), (9, 31), (360, 640), (384, 641)])
+def test_images_are_halved_to_the_bit(size, both):
+    """Of all brightnesses and rows that are apart, into a canvas of which nothing else is written; even sizes only."""
+    rng, (rows, columns) = np.random.default_rng(0), size
+    for lowest, width, odd in ((0, 0, 0), (250, 3, 0), (0, 0, 1)):
+        padded = rng.integers(lowest, 256, (2 * rows, 2 * columns + width + odd, 3), np.uint8)
+        image = padded[:, : 2 * columns + odd]
+
+        def run(image: np.ndarray = image) -> np.ndarray:
+            canvas = np.full((rows + 2, columns + 3, 3), 7, np.uint8)
+            resize(image, canvas[1 : rows + 1, 2 : columns + 2])
+            return canvas
+
+        compiled, twin = both(run)
+        np.testing.assert_array_equal(compiled, twin)
+        assert core.kernels.halve(image, np.zeros((rows, columns, 3), np.uint8)) in (not odd, False)
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (1440, 2560), (1080, 1920), (719, 1280)])
+def test_letterboxed_images_are_the_same_to_the_bit(size, both):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+
+    def run() -> np.ndarray:
+        target = np.zeros((384, 640, 3), np.uint8)
+        Preprocessor(InputSpec("images", 640, 384))(image, target)
+        return target
+
+    compiled, twin = both(run)
+    np.testing.assert_array_equal(compiled, twin)
+
+
+@pytest.mark.parametrize("image", [None, 3, np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
+def test_what_is_no_image_is_not_halved(image):
+    into = np.full((2, 2, 3), 7, np.uint8)
+    try:
+        assert not core.kernels.halve(image, into)
+    except TypeError:
+        pass
+    assert (into == 7).all()
 
 
 def camera(lens: str = "straight") -> Camera:

@@ -22,7 +22,7 @@ from camera_perception.io.ros_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE,
 from camera_perception.io.video_file import MIME
 from camera_perception_ros.demo.cameras import cameras_of
 from camera_perception_ros.demo.playing import PLAYER, DemoError, wait_for_player
-from camera_perception_ros.demo.result import CameraResult, as_json, read_results, table, verdict
+from camera_perception_ros.demo.result import STAGES, CameraResult, as_json, read_results, table, verdict
 from camera_perception_ros.demo.run import default_bag, default_model
 from camera_perception_ros.demo.speed import choose_pace, measured_pace, needed_speed
 from camera_perception_ros.demo.video import Canvas, write_video
@@ -34,6 +34,8 @@ cameras:
   - {name: rear, pose: [-1.0, 0.0, 1.2, 0.0, 0.0, 3.14159]}
 """
 K = [120.0, 0, 80, 0, 120, 48, 0, 0, 1]
+
+NAN = float("nan")
 
 
 @pytest.fixture
@@ -140,6 +142,20 @@ def test_ages_are_given_in_real_time(drive, tmp_path):
     (result,) = read_results(tmp_path / "recorded", [camera], {camera.topic: 2}, rate=0.25)
     assert result.ages_ms == [120.0]
     assert "answered 1 of 2 images (50 %): the engine is slower" in verdict([result])
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "stages", "expected"),
+    [(30.0, (1.0, 2.0, 40.0, 3.0), 60.0), (20.0, (1.0, 2.0, 40.0, 3.0), 46.0), (20.0, (NAN,) * 4, 40.0)],
+)
+def test_no_frame_is_younger_than_its_stages(drive, tmp_path, age_ms, stages, expected):
+    """The clock of a slowed recording moves in steps."""
+    camera = cameras_of(drive)[0]
+    with BagWriter(tmp_path / "recorded") as bag:
+        fields = {"age_ms": age_ms, **dict(zip(STAGES, stages))}
+        bag.write_fields(camera.output("perception"), PERCEPTION_FRAME, 1, fields)
+    (result,) = read_results(tmp_path / "recorded", [camera], {camera.topic: 1}, rate=0.5)
+    assert result.ages_ms == [expected]
 
 
 def test_the_last_fused_scene_stays_with_its_age(drive):

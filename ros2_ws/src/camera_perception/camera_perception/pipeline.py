@@ -77,7 +77,7 @@ class Pipeline:
         self.base_frame = base_frame
         self.ignored = ignored
         self._region: IgnoredRegion | None = None
-        self.thresholds: dict[str, float] = {head.head: head.threshold for head in spec.heads}
+        self.thresholds: dict[str, float] = {}
         self.tracker_config = tracker or TrackerConfig(**spec.tracker)
         self.localization_config = localization or LocalizationConfig(**spec.localization)
         self._preprocess = Preprocessor(spec.input)
@@ -86,6 +86,7 @@ class Pipeline:
         self._lane_tracker = LaneTracker()
         self.calibration = OnlineCalibration()
         self._pitch = RoadPitch()
+        self.tune({})
         # Called with the network's raw outputs of each image, by name, valid during the call; for data mining.
         self.on_outputs: Callable[[Mapping[str, np.ndarray], Letterbox], None] | None = None
 
@@ -110,6 +111,10 @@ class Pipeline:
         """Set the minimum scores of heads; heads that are not named use the model's own."""
         own = {head.head: head.threshold for head in self.spec.heads}
         self.thresholds = own | {head: value for head, value in thresholds.items() if head in own}
+        objects, head = self.thresholds.get("objects", 1.0), self.spec.head("objects")
+        self._high_score = minimum_scores(head, objects) if head and head.classes else objects
+        # Objects below their minimum score start no track, but continue one.
+        self._decode_thresholds = {**self.thresholds, "objects": self.tracker_config.low_score_ratio * objects}
 
     def flag_identical_images(self, on: bool) -> None:
         """Whether repetitions of one image set IMAGE_FROZEN; off for simulators without noise, which repeat images."""
@@ -143,25 +148,19 @@ class Pipeline:
             submitted = perf_counter_ns()
             self.engine.submit(slot)
             health = self._health.update(frame)  # while the network computes
-            self._region, thresholds = self._ignored_in(frame.image), self._decode_thresholds()
+            self._region = self._ignored_in(frame.image)
+            self._object_tracker.set_high_score(self._high_score)
             self.engine.wait(slot)
             done = perf_counter_ns()
             outputs = {name: array[0] for name, array in slot.outputs.items()}  # the first image of the batch
             if self.on_outputs is not None:
                 self.on_outputs(outputs, letterbox)
-            observations = decode_all(outputs, self.spec, letterbox, thresholds)
+            observations = decode_all(outputs, self.spec, letterbox, self._decode_thresholds)
             if self._region is not None:
                 observations = without_ignored(observations, self._region, letterbox.image_size)
         finally:
             self.engine.release(slot)
         return observations, int(health.flags) | frame.flags, (submitted - started) / 1e6, (done - submitted) / 1e6
-
-    def _decode_thresholds(self) -> dict[str, float]:
-        """Minimum score of each head. Objects below theirs start no track, but continue one."""
-        objects = self.thresholds.get("objects", 1.0)
-        head = self.spec.head("objects")
-        self._object_tracker.set_high_score(minimum_scores(head, objects) if head and head.classes else objects)
-        return {**self.thresholds, "objects": self.tracker_config.low_score_ratio * objects}
 
     def _fill(self, slot: Slot, image: np.ndarray) -> Letterbox:
         """Write the image to the network's input, on the device where it can."""
@@ -182,7 +181,7 @@ class Pipeline:
             flags |= RESIZED
         camera, flags = self._metric_camera(mounted, observations, flags, frame.stamp_ns)
         noise = GroundNoise(pitch=self._pitch.sigma)
-        objects = Objects.of(observations.detections)
+        objects = Objects.of(observations.detections, read_only=True)
         objects = locate_objects(objects, camera, self._classes, size, noise, self.localization_config)
         if ranges is not None and camera is not None and mounted is not None:
             objects = with_ranges(objects, ranges(frame, mounted), camera, self._classes, self.localization_config)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-VERSION = 5  # of the arguments of the kernels, as in kernels.h
+VERSION = 6  # of the arguments of the kernels, as in kernels.h
 
 
 def _compiled() -> tuple[ModuleType | None, str]:
@@ -36,17 +36,21 @@ kernels: Any
 kernels, why_no_kernels = _compiled()
 
 
-_SETTINGS: dict[tuple[int, tuple[str, ...]], tuple[Any, np.ndarray]] = {}  # by identity: a hash reads every field
+_SETTINGS: dict[tuple[int, tuple[str, ...]], tuple[Any, Any]] = {}  # by identity: a hash reads every field
 MOST_SETTINGS = 64
 
 
 def settings(config: Any, *names: str) -> np.ndarray:
     """(len(names),) float64: these fields of frozen settings, as kernels read them."""
-    found = _SETTINGS.get((id(config), names))
-    if found is None or found[0] is not config:
+    try:
+        found = _SETTINGS[id(config), names]
+    except KeyError:
+        found = None, None
+    if found[0] is not config:
         import numpy as np  # here: `--help` imports this package and needs no arrays
 
         if len(_SETTINGS) >= MOST_SETTINGS:
             _SETTINGS.clear()
         found = _SETTINGS[id(config), names] = config, np.array(attrgetter(*names)(config), float)
-    return found[1]
+    numbers: np.ndarray = found[1]
+    return numbers

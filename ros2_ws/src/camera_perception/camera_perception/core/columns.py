@@ -21,14 +21,15 @@ class Columns:
     __slots__ = ()
     _column_names: ClassVar[tuple[str, ...]]
     _columns: ClassVar[attrgetter[tuple[np.ndarray, ...]]]
+    _first: ClassVar[attrgetter[np.ndarray]]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._column_names = tuple(name for name, of in cls.__annotations__.items() if of in ARRAY)
-        cls._columns = attrgetter(*cls._column_names)
+        cls._columns, cls._first = attrgetter(*cls._column_names), attrgetter(cls._column_names[0])
 
     def __len__(self) -> int:
-        return len(getattr(self, self._column_names[0]))
+        return len(self._first(self))
 
     def __getitem__(self: T, rows: np.ndarray | slice | list[int]) -> T:
         """The table of these rows: views for a slice, copies for indices or a mask."""

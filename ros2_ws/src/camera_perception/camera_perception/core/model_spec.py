@@ -71,6 +71,9 @@ class ModelSpec:
     reference    path of reference.npz; None when the folder has none
     tracker      settings of TrackerConfig that differ from the defaults; localization: of LocalizationConfig
     signed_by    public key, 64 hex digits, of the signature that was checked; empty where none was asked for
+    classes      names of the object head; empty without one
+    light_class  index of the traffic light class; -1 without one. The option light_class may give it another name
+    light_states names of the traffic light states; empty when the model reports none
     """
 
     folder: Path
@@ -88,6 +91,16 @@ class ModelSpec:
     tracker: dict[str, Any] = field(default_factory=dict)
     localization: dict[str, Any] = field(default_factory=dict)
     signed_by: str = ""
+    classes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    light_class: int = field(init=False, repr=False, compare=False)
+    light_states: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        objects = self.head("objects")
+        classes = objects.classes if objects else ()
+        object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "light_class", _light_class(objects, classes))
+        object.__setattr__(self, "light_states", tuple(objects.options.get("light_states", ())) if objects else ())
 
     @property
     def onnx_path(self) -> Path:
@@ -105,24 +118,10 @@ class ModelSpec:
                 return head
         return None
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names of the object head; empty without one."""
-        objects = self.head("objects")
-        return objects.classes if objects else ()
 
-    @property
-    def light_class(self) -> int:
-        """Index of the traffic light class; -1 without one. The option light_class may give it another name."""
-        objects = self.head("objects")
-        name = objects.options.get("light_class", "traffic light") if objects else "traffic light"
-        return self.classes.index(name) if name in self.classes else -1
-
-    @property
-    def light_states(self) -> tuple[str, ...]:
-        """Names of the traffic light states; empty when the model reports none."""
-        objects = self.head("objects")
-        return tuple(objects.options.get("light_states", ())) if objects else ()
+def _light_class(objects: HeadSpec | None, classes: tuple[str, ...]) -> int:
+    name = objects.options.get("light_class", "traffic light") if objects else "traffic light"
+    return classes.index(name) if name in classes else -1
 
 
 def sha256_of(path: Path) -> str:

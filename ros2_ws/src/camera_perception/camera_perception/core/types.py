@@ -293,34 +293,31 @@ class Objects(Columns):
     relevances: np.ndarray
 
     @staticmethod
-    def of(detections: Detections) -> Objects:
-        """Detections before tracking and localisation."""
-        n = len(detections)
+    def of(detections: Detections, read_only: bool = False) -> Objects:
+        """Detections before tracking and localisation.
+
+        read_only  columns of which nothing is known cannot be written to: no memory, and no time
+        """
+        unknown = _unknown(len(detections.boxes))
         return Objects(  # compiled functions rely on the types
-            boxes=np.ascontiguousarray(detections.boxes, np.float32),
-            scores=np.ascontiguousarray(detections.scores, np.float32),
-            classes=np.ascontiguousarray(detections.classes, np.int32),
-            light_states=np.ascontiguousarray(detections.light_states, np.float32),
-            **{name: column.copy() for name, column in _unknown(n)},  # several times faster than np.full
+            np.ascontiguousarray(detections.boxes, np.float32),
+            np.ascontiguousarray(detections.scores, np.float32),
+            np.ascontiguousarray(detections.classes, np.int32),
+            np.ascontiguousarray(detections.light_states, np.float32),
+            *(unknown if read_only else [column.copy() for column in unknown]),
         )
 
 
 @lru_cache(maxsize=256)
-def _unknown(n: int) -> tuple[tuple[str, np.ndarray], ...]:
-    """Names and columns of n objects of which only the box is known, to copy."""
-    bits, numbers = np.zeros(n, np.uint8), np.full((n, 4), np.nan, np.float32)
-    columns: dict[str, np.ndarray] = {
-        "track_ids": np.full(n, NO_TRACK, np.int64),
-        "ages": np.zeros(n, np.int32),
-        "coasted": np.zeros(n, bool),
-        **dict.fromkeys(("truncated", "position_methods", "relevances"), bits),
-        "positions": np.full((n, 3), np.nan, np.float32),
-        **dict.fromkeys(("position_covs", "velocity_covs"), numbers.reshape(n, 2, 2)),
-        "velocities": np.full((n, 2), np.nan, np.float32),
-        "ground_widths": np.full(n, np.nan, np.float32),
-        "cues": numbers,
-    }
-    return tuple(columns.items())
+def _unknown(n: int) -> tuple[np.ndarray, ...]:
+    """Columns behind the first four of n objects of which only the box is known; read-only, some of them the same."""
+    ids, ages, coasted, bits = (np.zeros(n, dtype) for dtype in (np.int64, np.int32, bool, np.uint8))
+    positions, covs, velocities, widths, cues = (
+        np.full((n, *row), np.nan, np.float32) for row in ((3,), (2, 2), (2,), (), (4,))
+    )
+    for column in (ids, ages, coasted, bits, positions, covs, velocities, widths, cues):
+        column.flags.writeable = False
+    return ids, ages, coasted, bits, positions, covs, bits, velocities, covs, widths, cues, bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,10 +392,3 @@ class Perception:
     timing: Timing = field(default_factory=Timing)
     ego_lane: EgoLane | None = None
     velocity_over_ground: bool = False
-
-    def published(self, flags: int, timing: Timing) -> Perception:
-        """The same with these status flags and times; several times faster than dataclasses.replace."""
-        return Perception(
-            self.frame, self.tasks, self.objects, self.lanes, self.road, self.drivable, self.semantic, self.scene,
-            flags, self.base_frame, timing, self.ego_lane, self.velocity_over_ground,
-        )  # fmt: skip

@@ -97,7 +97,7 @@ def _compiled(arrays: Arrays, rows: np.ndarray, letterbox: Letterbox, options: M
     for own, good, of_type, type_score, of_color, color_score in found.tolist():
         start, end = end, end + int(own)
         line = points[start:end] if good else _smooth(points[start:end], weights[start:end], width, options)
-        decoded += ((line, types[int(of_type)], type_score, colors[int(of_color)], color_score),)
+        decoded.append((line, types[int(of_type)], type_score, colors[int(of_color)], color_score))
     return decoded
 
 

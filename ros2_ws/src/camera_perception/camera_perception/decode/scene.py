@@ -37,12 +37,13 @@ def check(head: HeadSpec, shapes: Shapes) -> None:
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:
     known = kept(head, ("scene", threshold), lambda: _labels(head, threshold))
+    # A list: CPython 3.11 keeps up to 2,000 tuples of each length that `tuple` has shrunk for a generator.
     scene: list[SceneAttribute] = []
     for name, scores in arrays.items():
         (labels, minimums), best = known[name], int(scores.argmax())
         score = float(scores[best])
         score = score if isfinite(score) else float(np.nan_to_num(scores[best]))  # which takes ten times as long
-        scene += (SceneAttribute(name, labels[best] if score >= minimums[best] else UNKNOWN_LABEL, score),)
+        scene.append(SceneAttribute(name, labels[best] if score >= minimums[best] else UNKNOWN_LABEL, score))
     return Part(Task.SCENE, scene=tuple(scene))
 
 

@@ -39,6 +39,7 @@ class FreeSlots(Generic[SlotT]):
         return self._free.pop(0)
 
     def release(self, slot: SlotT) -> None:
-        if any(slot is free for free in self._free):
-            raise EngineError("a slot was released twice: release each acquired slot exactly once")
+        for free in self._free:
+            if slot is free:
+                raise EngineError("a slot was released twice: release each acquired slot exactly once")
         self._free.append(slot)

@@ -64,8 +64,10 @@ def merge_polygons(polygons: Sequence[np.ndarray]) -> np.ndarray:
     )
     canvas = np.zeros(np.rint((high - low) / CELL_SIZE).astype(int)[::-1], np.uint8)  # no larger than needed
     fixed = _to_fixed_point(corners, tuple(low), CELL_SIZE)
-    for polygon in np.split(fixed, np.cumsum([len(polygon) for polygon in polygons])[:-1]):
-        cv2.fillPoly(canvas, [polygon], 1, shift=4)
+    end = 0
+    for polygon in polygons:
+        start, end = end, end + len(polygon)
+        cv2.fillPoly(canvas, [fixed[start:end]], 1, shift=4)
     opened = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, OPENING_KERNEL)
     borders, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not borders:

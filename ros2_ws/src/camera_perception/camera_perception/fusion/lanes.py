@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +90,7 @@ def _propagated_stds(geometries: Sequence[Geometry]) -> list[np.ndarray]:
     y_std = np.concatenate([each.ground.y_std for each in geometries])
     noise = np.repeat([each.age * PROCESS_NOISES[each.odometry] for each in geometries], counts, axis=0)
     std = np.sqrt(np.square(y_std) + (np.square(powers(x)) * noise).sum(axis=1))
-    return np.split(std, np.cumsum(counts)[:-1])
+    return [std[end - count : end] for end, count in zip(accumulate(counts), counts)]
 
 
 def _consistent(grounds: Sequence[GroundLine], y_stds: Sequence[np.ndarray]) -> list[int]:
@@ -121,7 +122,8 @@ def _inconsistent(a: tuple[GroundLine, np.ndarray], b: tuple[GroundLine, np.ndar
 
 def _fit(points: Sequence[np.ndarray], y_stds: Sequence[np.ndarray]) -> list[GroundLine]:
     """Fit points (P, 2) of each line with standard deviations (P,); all lines at once."""
-    counts = np.array([len(line) for line in points])
+    lengths = [len(line) for line in points]
+    counts = np.array(lengths)
     rows = np.column_stack((np.concatenate(points), np.concatenate(y_stds))).astype(float, order="C")
     polys = np.empty((len(counts), 4), np.float32)
     if core.kernels is not None:
@@ -130,7 +132,8 @@ def _fit(points: Sequence[np.ndarray], y_stds: Sequence[np.ndarray]) -> list[Gro
         rows = rows[np.lexsort((rows[:, 0], np.repeat(np.arange(len(counts)), counts)))]
         rows[:, 2] = np.maximum(rows[:, 2], MIN_STD)
         polys[:] = fit_cubic(*padded(rows, counts))[0]
-    parts = np.split(rows.astype(np.float32), np.cumsum(counts)[:-1])
+    rounded = rows.astype(np.float32)
+    parts = [rounded[end - length : end] for end, length in zip(accumulate(lengths), lengths)]
     return [GroundLine(p[:, :2], p[:, 2], poly, float(p[0, 0]), float(p[-1, 0])) for p, poly in zip(parts, polys)]
 
 
@@ -240,7 +243,9 @@ def _mean_distance(a: GroundLine, b: GroundLine) -> float:
     samples = [(start + end) / 2]
     if end > start:
         samples = [start + (end - start) * fraction for fraction in (0, 0.25, 0.5, 0.75, 1)]
-    total: float = sum(abs(c0 + x * (c1 + x * (c2 + x * c3))) for x in samples)
+    total = 0.0
+    for x in samples:
+        total += abs(c0 + x * (c1 + x * (c2 + x * c3)))
     return total / len(samples)
 
 

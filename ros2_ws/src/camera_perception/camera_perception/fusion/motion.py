@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -38,7 +37,7 @@ def predict(
     if len(rows):
         moved = np.repeat([(m.x, m.y, m.yaw) if m else (0.0, 0.0, 0.0) for m in motions], counts, axis=0)
         _transform(numbers, rows, moved[rows])
-    return replace(objects, numbers=numbers)
+    return FusedObjects(numbers, objects.counts, objects.classes)
 
 
 def _transform(numbers: np.ndarray, rows: np.ndarray, moved: np.ndarray) -> None:

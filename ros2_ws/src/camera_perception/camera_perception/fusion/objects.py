@@ -8,7 +8,6 @@ Errors of cameras are correlated (one road, one pitching car), so estimates are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache, reduce
 from itertools import accumulate, chain
 
@@ -49,7 +48,9 @@ METHOD_RANK = np.array([0, 2, 1, 3, 4])  # quality of each PositionMethod
 
 def merge(known: FusedObjects, observations: FusedObjects) -> FusedObjects:
     """Merge the objects of one more camera; pairs that are close and of compatible class become one object."""
-    rows, columns = match(proximity_costs(known, observations, squared_distances(known, observations)))
+    if not len(known.counts):
+        return observations
+    rows, columns = _close_pairs(known, observations)
     if not len(rows):
         return FusedObjects.concatenate((known, observations))
     if core.kernels is not None:
@@ -57,6 +58,18 @@ def merge(known: FusedObjects, observations: FusedObjects) -> FusedObjects:
     known_only = known[all_but(len(known), rows)]
     new_only = observations[all_but(len(observations), columns)]
     return FusedObjects.concatenate((known_only, _merge_pairs(known[rows], observations[columns]), new_only))
+
+
+def _close_pairs(a: FusedObjects, b: FusedObjects) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a and of b that are close and of compatible class, at minimum total distance."""
+    if core.kernels is None:
+        return match(proximity_costs(a, b, squared_distances(a, b)))
+    column_of = np.empty(len(a.counts), np.int64)
+    core.kernels.close_pairs(
+        a.numbers, a.counts, b.numbers, b.counts, _contact_covs(a.classes), _compatible(a.classes), GATE, column_of
+    )
+    rows = (column_of >= 0).nonzero()[0]
+    return rows, column_of[rows]
 
 
 def _merge_compiled(
@@ -233,7 +246,7 @@ class ObjectFuser:
         new = counts[:, ID] == 0
         counts[new, ID] = np.arange(self._next_id, self._next_id + new.sum())
         self._next_id += int(new.sum())
-        return replace(detected, counts=counts), columns
+        return FusedObjects(detected.numbers, counts, detected.classes), columns
 
 
 def _mark_coasted(known: FusedObjects) -> FusedObjects:

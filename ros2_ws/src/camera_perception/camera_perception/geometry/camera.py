@@ -59,6 +59,9 @@ class Camera:
     def __post_init__(self) -> None:
         _check_intrinsics(self)
         _check_pose(self.base_from_camera)
+        for name in ("pixel_from_camera", "base_from_camera"):  # compiled functions read them
+            if (matrix := getattr(self, name)) is not None:
+                object.__setattr__(self, name, np.ascontiguousarray(matrix, float))
         object.__setattr__(self, "has_distortion", self.model == FISHEYE or bool(np.any(self.distortion)))
 
     @staticmethod

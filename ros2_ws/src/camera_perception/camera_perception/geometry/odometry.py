@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
+from operator import itemgetter
 
 from camera_perception.core.types import EgoMotion
 
+STAMP = itemgetter(0)
 MAX_GAP_NS = 500_000_000  # longer gaps between poses are not interpolated
 MAX_SPEED, MAX_CORRECTION = 100.0, 1.0  # m/s, and extra metres; a larger step is a change of origin
 
@@ -43,7 +45,7 @@ class Odometry:
 
     def _at(self, stamp_ns: int) -> tuple[float, float, float] | None:
         """The pose at a stamp, interpolated between two poses or extrapolated shortly after the last."""
-        index = bisect_left(self._poses, stamp_ns, key=lambda pose: pose[0])
+        index = bisect_left(self._poses, stamp_ns, key=STAMP)
         if index == len(self._poses):
             index -= 1
         if index < 1:

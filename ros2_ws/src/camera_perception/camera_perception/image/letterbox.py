@@ -16,6 +16,8 @@ import numpy as np
 from camera_perception import core
 from camera_perception.core.model_spec import InputSpec
 
+MOST_HALVED = 1 << 18  # pixels; OpenCV divides larger images among the cores
+
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
@@ -139,10 +141,9 @@ class Preprocessor:
         canvas[: rows.start], canvas[rows.stop :] = pad, pad
         canvas[rows, : columns.start], canvas[rows, columns.stop :] = pad, pad
         for half in self._halves:
-            image = cv2.resize(image, half.shape[1::-1], dst=half, interpolation=cv2.INTER_LINEAR)
-        content = canvas[rows, columns]
-        written = cv2.resize(image, (box.width, box.height), dst=content, interpolation=cv2.INTER_LINEAR)
-        assert written is content, "cv2.resize allocated instead of writing in place"
+            resize(image, half)
+            image = half
+        resize(image, canvas[rows, columns])
 
     def _convert(self, target: np.ndarray) -> None:
         """Convert the canvas to the colour order, layout and value range of the spec."""
@@ -158,6 +159,15 @@ class Preprocessor:
                 np.copyto(out, samples)
             else:
                 np.copyto(out, table[plane].take(samples) if table.itemsize == 2 else cv2.LUT(samples, table[plane]))
+
+
+def resize(image: np.ndarray, into: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 bilinearly resized into (h, w, 3); to half the size this is the mean of 2 x 2 pixels."""
+    small = into.shape[0] * into.shape[1] <= MOST_HALVED
+    if small and core.kernels is not None and core.kernels.halve(image, into):
+        return
+    written = cv2.resize(image, into.shape[1::-1], dst=into, interpolation=cv2.INTER_LINEAR)
+    assert written is into, "cv2.resize allocated instead of writing in place"
 
 
 def halving_sizes(box: Letterbox) -> list[tuple[int, int]]:

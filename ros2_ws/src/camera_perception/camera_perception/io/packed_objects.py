@@ -33,14 +33,15 @@ def _encoded(names: tuple[str, ...]) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True)
 class PackedObjects(Packed):
-    """Rows of objects in the order in which they are published; see perception_frame.perception_fields.
+    """Objects in the order in which they are published; see perception_frame.perception_fields.
 
+    rows         (N,) int64
     names        by class index
     over_ground  velocities are over the ground
     """
 
     objects: Objects
-    rows: Sequence[int]
+    rows: np.ndarray
     names: Sequence[str]
     over_ground: bool
 
@@ -60,7 +61,7 @@ class PackedObjects(Packed):
         o, texts = self.objects, _encoded(tuple(self.names))
         room = np.empty(len(self.rows) * (MOST_BYTES + max(map(len, texts), default=0)), np.uint8)
         end = core.kernels.pack_objects(
-            np.array(self.rows, np.int64), o.boxes, o.scores, o.classes, o.truncated, o.track_ids, o.ages, o.coasted,
+            self.rows, o.boxes, o.scores, o.classes, o.truncated, o.track_ids, o.ages, o.coasted,
             o.position_methods, o.ground_widths, o.positions, o.position_covs, o.velocities, o.velocity_covs, room,
             len(body) & 7, self.over_ground, texts,
         )  # fmt: skip
@@ -68,7 +69,7 @@ class PackedObjects(Packed):
 
     def _numbers(self) -> Iterator[tuple[int, list[Any]]]:
         """Class index, and all numbers behind the name, of each object."""
-        o, order = self.objects, np.array(self.rows, np.intp)
+        o, order = self.objects, self.rows
         boxes = o.boxes.take(order, axis=0).astype(float)
         low, high = boxes[:, :2], boxes[:, 2:]
         shapes = np.concatenate(((low + high) / 2, high - low), axis=1).tolist()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import atan2, hypot, isfinite
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from camera_perception.core.types import EgoLane, LaneLine, Objects, Perception,
 from camera_perception.io.packed_objects import PackedObjects
 
 NAN = float("nan")
-LAST_NS = 2**31 * 10**9 - 1  # of builtin_interfaces/Time
+FIRST_NS, LAST_NS = -(2**31) * 10**9, 2**31 * 10**9 - 1  # of builtin_interfaces/Time
 OK, DEGRADED, INVALID = range(3)  # PerceptionFrame.status
 # Plain numbers: operations of IntFlag take ten times as long.
 INVALIDATING = int(
@@ -94,7 +95,8 @@ def perception_fields(
 
 def header_fields(stamp_ns: int, frame_id: str) -> dict[str, Any]:
     """std_msgs/Header of a time in nanoseconds."""
-    stamp_ns = min(max(stamp_ns, -(2**31) * 10**9), LAST_NS)  # a stamp with too many nanoseconds may exceed its type
+    if not FIRST_NS <= stamp_ns <= LAST_NS:  # a stamp with too many nanoseconds may exceed its type
+        stamp_ns = FIRST_NS if stamp_ns < FIRST_NS else LAST_NS
     return {"stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}, "frame_id": frame_id}
 
 
@@ -105,15 +107,15 @@ def status_of(flags: int) -> int:
     return DEGRADED if flags & ~HINTS else OK
 
 
-def _by_score(objects: Objects, spec: ModelSpec) -> tuple[list[int], list[int]]:
+def _by_score(objects: Objects, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
     """Rows of objects and of traffic lights, which have their own list, by falling score."""
-    light = spec.light_class
-    classes, rows = objects.classes.tolist(), (-objects.scores).argsort(kind="stable").tolist()
-    return [row for row in rows if classes[row] != light], [row for row in rows if classes[row] == light]
+    rows = (-objects.scores).argsort(kind="stable")
+    light = objects.classes[rows] == spec.light_class
+    return rows[~light], rows[light]
 
 
-def _objects(perception: Perception, rows: list[int], names: Sequence[str], over_ground: bool) -> list[dict[str, Any]]:
-    if not rows:
+def _objects(perception: Perception, rows: np.ndarray, names: Sequence[str], over_ground: bool) -> list[dict[str, Any]]:
+    if not len(rows):
         return []
     objects = perception.objects
     position_covs, velocity_covs = objects.position_covs.reshape(-1, 4), objects.velocity_covs.reshape(-1, 4)
@@ -121,7 +123,7 @@ def _objects(perception: Perception, rows: list[int], names: Sequence[str], over
         "boxes", "scores", "classes", "track_ids", "ages", "coasted", "truncated", "positions", "position_methods",
         "velocities", "ground_widths",
     )  # fmt: skip
-    return [_object(values[row], names, over_ground, position_covs[row], velocity_covs[row]) for row in rows]
+    return [_object(values[row], names, over_ground, position_covs[row], velocity_covs[row]) for row in rows.tolist()]
 
 
 def _object(
@@ -178,28 +180,27 @@ def traffic_light_fields(perception: Perception, spec: ModelSpec) -> list[dict[s
     return _traffic_lights(perception.objects, _by_score(perception.objects, spec)[1], spec)
 
 
-def _traffic_lights(lights: Objects, rows: list[int], spec: ModelSpec) -> list[dict[str, Any]]:
-    states = spec.light_states
-    columns = (lights.boxes, lights.scores, lights.track_ids, lights.relevances, lights.light_states)
-    return (
-        [
-            {
-                **_box(box),
-                "score": score,
-                "track_id": track_id & 0xFFFFFFFF,
-                "relevance": relevance,
-                "elements": _lamps(scores, states),
-            }
-            for box, score, track_id, relevance, scores in zip(*(each.take(rows, axis=0).tolist() for each in columns))
-        ]
-        if rows
-        else []
-    )
+def _traffic_lights(lights: Objects, rows: np.ndarray, spec: ModelSpec) -> list[dict[str, Any]]:
+    if not rows.size:
+        return []
+    states = spec.light_states if lights.light_states.shape[1] == len(spec.light_states) else ()
+    boxes, scores = lights.boxes.take(rows, axis=0), lights.light_states.take(rows, axis=0)
+    columns = (boxes, lights.scores[rows], lights.track_ids[rows], lights.relevances[rows], scores)
+    return [
+        {
+            **_box(box),
+            "score": score,
+            "track_id": track_id & 0xFFFFFFFF,
+            "relevance": relevance,
+            "elements": _lamps(of_states, states),
+        }
+        for box, score, track_id, relevance, of_states in zip(*[column.tolist() for column in columns])
+    ]
 
 
 def _lamps(scores: Sequence[float], states: Sequence[str]) -> list[dict[str, Any]]:
-    """The lit lamp; empty when no lamp is lit or the state is uncertain."""
-    if not scores or len(scores) != len(states) or not all(map(isfinite, scores)):
+    """The lit lamp, from a score of each state; empty when no lamp is lit or the state is uncertain."""
+    if not states or not isfinite(sum(scores)):
         return []
     confidence = max(scores)
     state = states[scores.index(confidence)]
@@ -208,10 +209,13 @@ def _lamps(scores: Sequence[float], states: Sequence[str]) -> list[dict[str, Any
     return [{"color": LAMP_COLORS[state], "shape": LAMP_UNKNOWN, "status": LAMP_SOLID_ON, "confidence": confidence}]
 
 
+_position_of = attrgetter("position")
+
+
 def _left_to_right(lanes: tuple[LaneLine, ...]) -> list[LaneLine]:
     """By role if every line has one, else by the position of its nearest point."""
-    if all(lane.position for lane in lanes):
-        return sorted(lanes, key=lambda lane: lane.position)
+    if 0 not in [lane.position for lane in lanes]:
+        return sorted(lanes, key=_position_of)
     return sorted(lanes, key=lambda lane: float(lane.points[0, 0]) if len(lane.points) else 0.0)
 
 
@@ -238,12 +242,21 @@ def lane_fields(lane: LaneLine) -> dict[str, Any]:
     }
 
 
-EGO_LANE = ("offset", "heading", "curvature", "width", "margin_left", "margin_right")
+NO_LANE = EgoLane(NAN, NAN, NAN, NAN, NAN, NAN)
 
 
 def ego_lane_fields(lane: EgoLane | None) -> dict[str, Any]:
     """All fields of an EgoLane message."""
-    return {"valid": lane is not None, **{name: getattr(lane, name) if lane else NAN for name in EGO_LANE}}
+    known = lane or NO_LANE
+    return {
+        "valid": lane is not None,
+        "offset": known.offset,
+        "heading": known.heading,
+        "curvature": known.curvature,
+        "width": known.width,
+        "margin_left": known.margin_left,
+        "margin_right": known.margin_right,
+    }
 
 
 def _road(road: Road | None, packed: bool = False) -> dict[str, Any]:

@@ -41,9 +41,9 @@ def drop_invisible_positions(objects: Objects, camera: Camera | None, config: Lo
     one may end up behind the camera while the rest of the object is still in view.
     """
     cut = (objects.truncated != 0) & ~objects.coasted & np.isfinite(objects.positions[:, 0])
-    if camera is None or not cut.any():
+    rows = cut.nonzero()[0]
+    if camera is None or not rows.size:
         return objects
-    rows = np.flatnonzero(cut)
     distance = _distance_to_sector(objects.positions[rows, :2], objects.boxes[rows], camera)
     return without_positions(objects, rows[distance > config.max_sector_distance])
 

@@ -35,7 +35,9 @@ from camera_perception_ros.params.camera import CameraParams
 from camera_perception_ros.params.settings import Settings
 from camera_perception_ros.runtime.worker import Taken
 
-NO_FLAGS = Status(0)
+# Plain numbers: operations of IntFlag take ten times as long.
+THERMAL, DROPPING, CPU_FALLBACK = int(Status.THERMAL), int(Status.DROPPING), int(Status.CPU_FALLBACK)
+STAMP_AHEAD, STALE_INPUT = int(Status.STAMP_AHEAD), int(Status.STALE_INPUT)
 FRAME_TIMEOUT = 20.0  # seconds; reopening an engine takes less, and a lost GPU never returns
 
 
@@ -217,15 +219,16 @@ class FrameProcessor:
 
     def _process(self, taken: Taken[Any], publish: Callable[[Answer], None]) -> None:
         header = taken.item.header
-        flags = self._flags_of_arrival(taken)
+        stamp = stamp_ns(header.stamp)
+        flags = self._flags_of_arrival(taken, stamp)
         perception: Perception | None = None
         try:
             perception = self._perceive(taken.item, flags)
         except Exception as error:  # of any kind: this image gets its answer, and the next one its turn
-            flags |= self._explain(error)
+            flags |= int(self._explain(error))
         serving = self.serving
         fields = self._fields(taken, flags, perception, serving)
-        fields["age_ms"] = self._age_ms(header.stamp)
+        fields["age_ms"] = age_ms(self._clock.now().nanoseconds, stamp)
         publish(
             Answer(serialize(PERCEPTION_FRAME, fields), header, perception, serving.model.spec if serving else None)
         )
@@ -233,7 +236,7 @@ class FrameProcessor:
         if serving is not None and serving.drift is not None and perception is not None:
             serving.drift.update(perception, serving.pipeline.thresholds)
 
-    def _perceive(self, message: Any, flags: Status) -> Perception:
+    def _perceive(self, message: Any, flags: int) -> Perception:
         started = time.perf_counter_ns()
         frame = frame_from_message(message, self._params.max_megapixels * 1_000_000, self._reader)
         decode_ms = (time.perf_counter_ns() - started) / 1e6
@@ -250,7 +253,7 @@ class FrameProcessor:
             self._busy_since = None
         spent = perception.timing
         timing = Timing(decode_ms, spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms)
-        return perception.published(int(flags) | perception.status_flags | int(calibration_flags), timing)
+        return published(perception, flags | perception.status_flags | int(calibration_flags), timing)
 
     def _run(self, serving: Serving, frame: Frame) -> Perception:
         """Run the pipeline, once more with a reopened engine if that fails; a second failure is final."""
@@ -283,7 +286,7 @@ class FrameProcessor:
         self.failure, self.fatal = str(error), isinstance(error, ContextLost)
 
     def _fields(
-        self, taken: Taken[Any], flags: Status, perception: Perception | None, serving: Serving | None
+        self, taken: Taken[Any], flags: int, perception: Perception | None, serving: Serving | None
     ) -> dict[str, Any]:
         """The content of the PerceptionFrame."""
         header = taken.item.header
@@ -294,7 +297,7 @@ class FrameProcessor:
         }
         if perception is None or serving is None:
             self.counts.failed += 1
-            return failed_fields(stamp_ns(header.stamp), header.frame_id, int(flags), **common)
+            return failed_fields(stamp_ns(header.stamp), header.frame_id, flags, **common)
         return perception_fields(
             perception,
             serving.model.spec,
@@ -304,21 +307,21 @@ class FrameProcessor:
             **common,
         )
 
-    def _flags_of_arrival(self, taken: Taken[Any]) -> Status:
-        flags = NO_FLAGS
+    def _flags_of_arrival(self, taken: Taken[Any], stamp: int) -> int:
+        flags = 0
         if self._hot:
-            flags |= Status.THERMAL
+            flags |= THERMAL
         if taken.replaced:
-            flags |= Status.DROPPING
+            flags |= DROPPING
         if self.serving is not None and self.serving.fallback:
-            flags |= Status.CPU_FALLBACK
+            flags |= CPU_FALLBACK
         max_age = self._params.max_input_age
-        now_ns, stamp = self._clock.now().nanoseconds, stamp_ns(taken.item.header.stamp)
+        now_ns = self._clock.now().nanoseconds
         if ahead := ahead_s(now_ns, stamp):
-            flags |= Status.STAMP_AHEAD
+            flags |= STAMP_AHEAD
             self.counts.clock_problem = ahead_problem(ahead, now_ns)
-        late = max_age and age_ms(now_ns, stamp) > 1e3 * max_age
-        return flags | Status.STALE_INPUT if late else flags
+        late = max_age and now_ns - stamp > 1e9 * max_age
+        return flags | STALE_INPUT if late else flags
 
     def _explain(self, error: Exception) -> Status:
         if isinstance(error, BadImage):
@@ -328,9 +331,6 @@ class FrameProcessor:
         self._log.error(shorten(text), throttle_duration_sec=5.0)
         return Status.ENGINE_ERROR
 
-    def _age_ms(self, stamp: Any) -> float:
-        return age_ms(self._clock.now().nanoseconds, stamp_ns(stamp))
-
     def _count(self, fields: dict[str, Any]) -> None:
         self.counts.processed += 1
         self.counts.flags |= fields["status_flags"]
@@ -338,6 +338,14 @@ class FrameProcessor:
             self.counts.ages_ms.append(fields["age_ms"])
         if not isnan(fields["inference_ms"]):
             self.counts.inference_ms.append(fields["inference_ms"])
+
+
+def published(p: Perception, flags: int, timing: Timing) -> Perception:
+    """The same with these status flags and times; several times faster than dataclasses.replace."""
+    return Perception(
+        p.frame, p.tasks, p.objects, p.lanes, p.road, p.drivable, p.semantic, p.scene, flags, p.base_frame, timing,
+        p.ego_lane, p.velocity_over_ground,
+    )  # fmt: skip
 
 
 def tested_pipeline(model: Model, base_frame: str, settings: Settings) -> Pipeline:

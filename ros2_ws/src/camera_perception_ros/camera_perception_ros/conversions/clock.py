@@ -14,7 +14,8 @@ def ahead_s(now_ns: int, stamp_ns: int) -> float:
 
 def age_ms(now_ns: int, stamp_ns: int) -> float:
     """Milliseconds, never negative; nan for a stamp that is ahead of the clock."""
-    return NAN if ahead_s(now_ns, stamp_ns) else max(0.0, (now_ns - stamp_ns) / 1e6)
+    age = now_ns - stamp_ns
+    return NAN if age < -MAX_AHEAD_NS else age / 1e6 if age > 0 else 0.0
 
 
 def ahead_problem(seconds: float, now_ns: int) -> str:

@@ -24,7 +24,8 @@ from camera_perception_ros.conversions.messages import stamp_ns
 MOST_OBJECTS, MOST_LINES, MOST_POINTS = 300, 50, 1000  # of one frame that the fusion uses
 METHODS, UNKNOWN_METHOD = len(PositionMethod), int(PositionMethod.NONE)
 NAN = float("nan")
-PLAIN = {bool, float, int, str}
+NO_PIXELS = np.zeros((0, 2), np.float32)
+LINE_TYPES, LINE_COLORS = {int(each): each for each in LineType}, {int(each): each for each in LineColor}
 # Slots, not properties, which take several times as long.
 POINT = "_x", "_y"
 OBJECT = (
@@ -107,15 +108,15 @@ def ground_lines(lanes: Sequence[LaneMessage]) -> tuple[LaneLine, ...]:
 
 def lane_from_message(message: LaneMessage) -> LaneLine:
     """A lane line with its ground geometry, without its pixels."""
-    points = np.array((message.x, message.y), np.float32).T
-    y_std = np.array(message.y_std, np.float32)
+    points = np.array((message._x, message._y), np.float32).T
+    y_std = np.array(message._y_std, np.float32)
     return LaneLine(
-        points=np.zeros((0, 2), np.float32),
+        points=NO_PIXELS,
         score=message.score,
         position=message.position,
-        line_type=LineType(message.line_type),
+        line_type=LINE_TYPES.get(message.line_type, LineType.UNKNOWN),
         type_score=message.type_score,
-        color=LineColor(message.color),
+        color=LINE_COLORS.get(message.color, LineColor.UNKNOWN),
         color_score=message.color_score,
         lane_id=message.lane_id,
         ground=GroundLine(points, y_std, np.array(message.poly, np.float32), message.x_min, message.x_max),
@@ -125,19 +126,18 @@ def lane_from_message(message: LaneMessage) -> LaneLine:
 def fields_of(message: Any) -> dict[str, Any]:
     """The fields of a message as nested dicts and lists."""
     kind: Any = type(message)
-    return {name: _value_of(getattr(message, slot)) for name, slot in _slots(kind)}
+    names, values, messages = _plan(kind)
+    fields = dict(zip(names, values(message)))
+    for name in messages:
+        value = fields[name]
+        fields[name] = [*map(fields_of, value)] if isinstance(value, list) else fields_of(value)
+    return fields
 
 
 @cache
-def _slots(kind: Any) -> tuple[tuple[str, str], ...]:
-    """Names of the fields of a message type, and of the slots that hold them."""
-    return tuple((name, f"_{name}") for name in kind.get_fields_and_field_types())
-
-
-def _value_of(value: Any) -> Any:
-    kind = type(value)
-    if kind in PLAIN:
-        return value
-    if kind is list:
-        return [_value_of(each) for each in value]
-    return fields_of(value) if hasattr(kind, "get_fields_and_field_types") else value
+def _plan(kind: Any) -> tuple[tuple[str, ...], Any, tuple[str, ...]]:
+    """Names of the fields of a message type, what reads the slots that hold them, and which fields hold messages."""
+    types = kind.get_fields_and_field_types()
+    read, first = attrgetter(*(f"_{name}" for name in types)), next(iter(types), "")
+    values = read if len(types) > 1 else lambda message: (getattr(message, f"_{first}"),)
+    return tuple(types), values, tuple(name for name, type_ in types.items() if "/" in type_)

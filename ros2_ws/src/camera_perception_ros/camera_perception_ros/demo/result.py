@@ -51,7 +51,8 @@ def read_results(bag: Path, cameras: list[DemoCamera], sent: dict[str, int], rat
     """Results by camera from the demo's recording.
 
     sent  number of images by topic
-    rate  playback speed: ages are recorded by the recording's clock, and given here in real time
+    rate  playback speed: ages are recorded by the recording's clock, and given here in real time, stages are in real
+          time already
     """
     results = {camera.output("perception"): CameraResult(camera.name, sent.get(camera.topic, 0)) for camera in cameras}
     with Bag(bag) as recording:
@@ -63,9 +64,11 @@ def read_results(bag: Path, cameras: list[DemoCamera], sent: dict[str, int], rat
 def _add(result: CameraResult, message: Any, rate: float) -> None:
     result.stamps_ns.append(message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec)
     result.replaced_by_frame.append(message.frames_dropped)
-    result.ages_ms.append(message.age_ms / rate)
-    for stage in STAGES:
-        result.stages_ms.setdefault(stage, []).append(getattr(message, stage))
+    stages = {stage: getattr(message, stage) for stage in STAGES}
+    for stage, spent in stages.items():
+        result.stages_ms.setdefault(stage, []).append(spent)
+    # A slowed recording's clock stands still for 10 ms and more at a time: a frame is at least as old as its stages.
+    result.ages_ms.append(max(message.age_ms / rate, sum(spent for spent in stages.values() if spent == spent)))
     result.objects_by_frame.append(len(message.objects))
     result.lanes_by_frame.append(len(message.lanes))
     result.flags_by_frame.append(message.status_flags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from camera_perception_msgs.msg import PerceptionFrame
@@ -25,31 +25,33 @@ class CameraState:
     received: int = 0
     dropped: int = 0
     rate: float = NAN
+    _stamp_ns: int = field(init=False, repr=False, default=0)  # of the latest frame
+
+    def __post_init__(self) -> None:
+        if self.frame is not None:
+            self._stamp_ns = stamp_ns(self.frame.header.stamp)
 
     def take(self, frame: PerceptionFrame) -> None:
         """Keep a frame unless it is older than the latest one; a long step back means that a recording restarted."""
         self.received += 1
         self.dropped += frame.frames_dropped
-        period = self._seconds_since(frame)
+        stamp = stamp_ns(frame.header.stamp)
+        period = NAN if self.frame is None else (stamp - self._stamp_ns) / 1e9  # since the latest frame
         if -MAX_REORDERING < period <= 0:
             return
-        self.frame = frame
+        self.frame, self._stamp_ns = frame, stamp
         if period <= 0 or period != period:
             self.rate = NAN
         else:
             self.rate = 1 / period if self.rate != self.rate else 0.9 * self.rate + 0.1 / period
 
-    def _seconds_since(self, frame: PerceptionFrame) -> float:
-        """From the latest frame to this one; nan for the first."""
-        return NAN if self.frame is None else (stamp_ns(frame.header.stamp) - stamp_ns(self.frame.header.stamp)) / 1e9
-
     def age_ms(self, now_ns: int) -> float:
         """Of the latest frame: never negative, nan without one or when its stamp is ahead of the clock."""
-        return NAN if self.frame is None else age_ms(now_ns, stamp_ns(self.frame.header.stamp))
+        return NAN if self.frame is None else age_ms(now_ns, self._stamp_ns)
 
     def stale(self, now_ns: int, max_age: float) -> bool:
         """Whether the latest frame is too old or from the future (after a clock jump), or missing."""
-        return self.frame is None or abs(now_ns - stamp_ns(self.frame.header.stamp)) > 1e9 * max_age
+        return self.frame is None or abs(now_ns - self._stamp_ns) > 1e9 * max_age
 
     def health(self, now_ns: int, max_age: float) -> dict[str, Any]:
         """The fields of CameraHealth for this camera; max_age in seconds."""
@@ -65,9 +67,11 @@ class CameraState:
         }
         if frame is None:
             return known
+        header = frame.header
+        stamp = header.stamp
         return known | {
-            "frame_id": frame.header.frame_id,
-            "stamp": {"sec": frame.header.stamp.sec, "nanosec": frame.header.stamp.nanosec},
+            "frame_id": header.frame_id,
+            "stamp": {"sec": stamp.sec, "nanosec": stamp.nanosec},
             "status_flags": frame.status_flags,
             "status": PerceptionFrame.INVALID if stale else frame.status,
             "tasks_valid": 0 if stale else frame.tasks_valid,

@@ -32,7 +32,8 @@ from camera_perception_ros.conversions.fused import fields_of, view_from_frame
 from camera_perception_ros.fusion.camera_state import CameraState
 
 NAN = float("nan")
-CLASS = attrgetter("_class_name", "_class_id")  # slots, not properties, which take several times as long
+# Slots, not properties, which take several times as long.
+CLASS, ATTRIBUTE = attrgetter("_class_name", "_class_id"), attrgetter("_name", "_label", "_score")
 STANDSTILL = EgoMotion(0.0, 0.0, 0.0)
 
 
@@ -147,14 +148,13 @@ def _lights(fresh: dict[int, PerceptionFrame]) -> dict[str, Any]:
     return {"traffic_lights": [fields_of(light) for _, light in lights], "traffic_light_cameras": indices}
 
 
-def _certainty(attribute: SceneAttribute) -> tuple[bool, float]:
-    return attribute.label != UNKNOWN_LABEL, attribute.score
-
-
 def _scene(fresh: dict[int, PerceptionFrame]) -> list[dict[str, Any]]:
     """One entry per attribute: the one with the highest score, unknown only where no camera knows better."""
-    best: dict[str, SceneAttribute] = {}
-    for attribute in (attribute for frame in fresh.values() for attribute in frame.scene):
-        if attribute.name not in best or _certainty(attribute) > _certainty(best[attribute.name]):
-            best[attribute.name] = attribute
-    return [fields_of(attribute) for attribute in best.values()]
+    best: dict[str, tuple[tuple[bool, float], SceneAttribute]] = {}
+    for frame in fresh.values():
+        for attribute in frame.scene:
+            name, label, score = ATTRIBUTE(attribute)
+            certainty = label != UNKNOWN_LABEL, score
+            if name not in best or certainty > best[name][0]:
+                best[name] = certainty, attribute
+    return [fields_of(attribute) for _, attribute in best.values()]

@@ -34,7 +34,7 @@ static bool fits(Arguments *found, const char *shape, Py_ssize_t items) {
         else if (unknown == count) *count = sqrt((double)items), known *= *count * *count, unknown = NULL;
         else unknown = count;
     }
-    if (unknown) *unknown = known ? items / known : 0, known *= *unknown;
+    if (unknown && known) *unknown = items / known, known *= *unknown; /* an array without rows leaves it open */
     return known == items;
 }
 
@@ -78,8 +78,9 @@ static bool take_next(Arguments *found, Source *from, const char *word, int numb
         return false;
     }
     PyObject *argument = from->items[from->next++];
-    if (*word != 's') return take_array(found, word, argument, number);
-    found->number[number] = PyFloat_AsDouble(argument);
+    if (*word == 'n') found->integer[number] = PyLong_AsLongLong(argument);
+    else if (*word == 's') found->number[number] = PyFloat_AsDouble(argument);
+    else return take_array(found, word, argument, number);
     return !PyErr_Occurred() || wrong(found, PyExc_TypeError, word, number, "no number");
 }
 
@@ -101,6 +102,8 @@ bool take(Arguments *found, const char *layout, PyObject *const *arguments, Py_s
         }
         while (*layout == ' ') layout++;
     }
+    for (int letter = 'A'; letter <= 'Z'; letter++)
+        if (found->count[letter] < 0) found->count[letter] = 0;
     return true;
 }
 

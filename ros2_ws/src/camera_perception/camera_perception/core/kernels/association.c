@@ -2,12 +2,12 @@
 #include "kernels.h"
 #include "overlap.h"
 
-#define INFEASIBLE 1e6
 enum { LEFT = 1, RIGHT = 4 };
 
 typedef struct {
-    double height, width; /* of the image, negative when unknown */
     double image_motion_hits, border_overlap, unknown_distance, gate, max_gate, min_iou, class_change_cost;
+    double low_score_min_iou, init_score_factor;
+    double height, width; /* of the image, negative when unknown */
 } Costs;
 
 /* Overlap of heights alone for boxes that enter or leave at the left or right border. */
@@ -51,44 +51,50 @@ static void widen(const float *from, double *to, int count) {
     for (int i = 0; i < count; i++) to[i] = from[i];
 }
 
-/* Tracks: filters of boxes (T, 4, 2), last boxes (T, 4), hits, classes, states (T, 5), covariances (T, 5, 5), biases
- * (T, 2, 2); objects: boxes (N, 4), positions (N, 3), covariances (N, 2, 2), truncated, classes; which of C classes may
- * be one object, settings; costs and overlaps (T, N) are written. */
-KERNEL(matching_cost) {
-    TAKE(a, "dT8 dT4 lT lT dT5 dT25 dT4 fN4 fN3 fN4 BN lN ?CC dX9 wdTN wdTN");
-    const double *boxes = a.at[0], *last = a.at[1], *state = a.at[4], *cov = a.at[5], *bias = a.at[6];
-    const int64_t *hits = a.at[2], *classes = a.at[3], *other_classes = a.at[11];
-    const float *object_boxes = a.at[7], *positions = a.at[8], *position_covs = a.at[9];
-    const uint8_t *truncated = a.at[10];
-    const bool *compatible = a.at[12];
-    const Costs *config = a.at[13];
-    double *cost = a.at[14], *overlaps = a.at[15];
-    const Py_ssize_t tracks = a.count['T'], objects = a.count['N'], kinds = a.count['C'];
-    for (Py_ssize_t n = 0; n < objects; n++) {
-        double object[4], at[3], at_cov[4];
-        widen(object_boxes + 4 * n, object, 4);
-        widen(positions + 3 * n, at, 3);
-        widen(position_covs + 4 * n, at_cov, 4);
-        const double size = size_of(object);
-        for (Py_ssize_t t = 0; t < tracks; t++) {
-            double box[4];
-            corners(boxes + 8 * t, box);
-            double iou = overlap_in_image(box, object, truncated[n], config);
-            if (hits[t] <= config->image_motion_hits) /* it may move along with us, or be stationary */
-                iou = most(iou, overlap_in_image(last + 4 * t, object, truncated[n], config));
-            double distance = mahalanobis(state + 5 * t, cov + 25 * t, bias + 4 * t, at, at_cov);
+/* Columns of Tracks (T, ...) and of Objects (N, ...), in the order of association.py. */
+#define MATCHED "(dT8 dT4 lT dTC dT5 dT25 dT4) (fN4 fN3 fN4 BN iN fN)"
+typedef struct {
+    const double *boxes, *last;
+    const int64_t *hits;
+    const double *votes, *states, *covs, *biases;
+    const float *object_boxes, *positions, *position_covs;
+    const uint8_t *truncated;
+    const int32_t *classes;
+    const float *scores;
+    Py_ssize_t tracks, objects, kinds;
+} Matched;
+
+static Py_ssize_t class_of(const Matched *m, Py_ssize_t n) {
+    return m->classes[n] < 0 ? 0 : m->classes[n] < m->kinds ? m->classes[n] : m->kinds - 1;
+}
+
+/* Costs and overlaps (T, N). */
+static void put_costs(const Matched *m, const bool *compatible, const Costs *config, double *cost, double *overlaps) {
+    for (Py_ssize_t t = 0; t < m->tracks; t++) {
+        double box[4];
+        corners(m->boxes + 8 * t, box);
+        const Py_ssize_t from = most_votes(m->votes + m->kinds * t, m->kinds);
+        const double size = size_of(box);
+        for (Py_ssize_t n = 0; n < m->objects; n++, cost++, overlaps++) {
+            double object[4], at[3], at_cov[4];
+            widen(m->object_boxes + 4 * n, object, 4);
+            widen(m->positions + 3 * n, at, 3);
+            widen(m->position_covs + 4 * n, at_cov, 4);
+            double iou = overlap_in_image(box, object, m->truncated[n], config);
+            if (m->hits[t] <= config->image_motion_hits) /* it may move along with us, or be stationary */
+                iou = most(iou, overlap_in_image(m->last + 4 * t, object, m->truncated[n], config));
+            double distance = mahalanobis(m->states + 5 * t, m->covs + 25 * t, m->biases + 4 * t, at, at_cov);
             const bool known = isfinite(distance);
             if (!known) distance = config->unknown_distance;
-            const bool close = known && distance < config->gate && alike(box, object, size_of(box), size);
-            const int64_t from = classes[t], to = other_classes[n];
-            const bool possible = (close || iou > config->min_iou) && compatible[from * kinds + to] &&
+            const bool close = known && distance < config->gate && alike(box, object, size, size_of(object));
+            const Py_ssize_t to = class_of(m, n);
+            const bool possible = (close || iou > config->min_iou) && compatible[from * m->kinds + to] &&
                                   (distance < config->max_gate || iou > 0.5);
             const double change = config->class_change_cost * (from != to);
-            cost[t * objects + n] = possible ? 1 - iou + 0.05 * least(distance, 20) + change : INFEASIBLE;
-            overlaps[t * objects + n] = iou;
+            *cost = possible ? 1 - iou + 0.05 * least(distance, 20) + change : INFEASIBLE;
+            *overlaps = iou;
         }
     }
-    DONE(a);
 }
 
 /* A matrix of costs, read by rows or, transposed, by columns. */
@@ -229,21 +235,16 @@ bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, in
     return true;
 }
 
-/* The object of each track (T,), -1 for none, is written: objects of high score first, then the others for the tracks
- * that are left and overlap enough. High (N,), costs (T, N), overlaps (T, N), overlap that the others need. */
-KERNEL(associate) {
-    TAKE(a, "wlT ?N dTN dTN s");
-    int64_t *object_of = a.at[0];
-    const bool *high = a.at[1];
-    const double *costs = a.at[2], *overlaps = a.at[3];
-    const Py_ssize_t tracks = a.count['T'], objects = a.count['N'];
+/* Write the object of each track (T,), -1 for none: objects of high score (N,) first, then the others for the tracks that
+ * are left and overlap enough. Raises MemoryError and returns false when there is no room. */
+static bool associate_in_stages(const double *costs, const double *overlaps, const bool *high, Py_ssize_t tracks,
+                                Py_ssize_t objects, double min_overlap, int64_t *object_of) {
     Room room = {0};
     int64_t *row_list = PyMem_Malloc(8 * (tracks + objects + 1)), *column_list = row_list + tracks;
     void *memory = row_list ? room_for(&room, tracks, objects) : PyErr_NoMemory();
     if (!memory) {
         PyMem_Free(row_list);
-        give_back(&a);
-        return NULL;
+        return false;
     }
     for (Py_ssize_t t = 0; t < tracks; t++) object_of[t] = -1;
     for (int stage = 0; stage < 2; stage++) {
@@ -255,7 +256,7 @@ KERNEL(associate) {
         for (Py_ssize_t r = 0; r < rows; r++)
             for (Py_ssize_t c = 0; c < columns; c++) {
                 const Py_ssize_t pair = row_list[r] * objects + column_list[c];
-                const bool possible = stage == 0 || !(overlaps[pair] < a.number[4]);
+                const bool possible = stage == 0 || !(overlaps[pair] < min_overlap);
                 room.costs[r * columns + c] = possible ? least(costs[pair], INFEASIBLE) : INFEASIBLE;
             }
         match(&room, rows, columns);
@@ -263,5 +264,54 @@ KERNEL(associate) {
             if (room.column_of[r] >= 0) object_of[row_list[r]] = column_list[room.column_of[r]];
     }
     PyMem_Free(memory), PyMem_Free(row_list);
-    DONE(a);
+    return true;
+}
+
+/* The object of each track (T,), -1 for none, is written. High (N,), costs (T, N), overlaps (T, N), overlap that objects
+ * need which are not high. */
+KERNEL(associate) {
+    TAKE(a, "wlT ?N dTN dTN s");
+    const bool done =
+        associate_in_stages(a.at[2], a.at[3], a.at[1], a.count['T'], a.count['N'], a.number[4], a.at[0]);
+    give_back(&a);
+    if (!done) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* The rows of the tracks that objects belong to, or -1, and of those that they start, behind all others (N,). Returns the
+ * number of new tracks, -1 without memory. */
+static Py_ssize_t match_objects(const Matched *m, const bool *compatible, const float *high_scores, const Costs *config,
+                                int64_t *row_of) {
+    const Py_ssize_t pairs = m->tracks * m->objects;
+    double *cost = PyMem_Malloc(sizeof *cost * (2 * pairs + m->tracks + m->objects + 1)), *overlaps = cost + pairs;
+    if (!cost) return PyErr_NoMemory(), -1;
+    int64_t *object_of = (int64_t *)(overlaps + pairs);
+    bool *high = (bool *)(object_of + m->tracks);
+    put_costs(m, compatible, config, cost, overlaps);
+    for (Py_ssize_t n = 0; n < m->objects; n++) high[n] = m->scores[n] >= high_scores[class_of(m, n)], row_of[n] = -1;
+    const bool done =
+        associate_in_stages(cost, overlaps, high, m->tracks, m->objects, config->low_score_min_iou, object_of);
+    Py_ssize_t found = done ? 0 : -1;
+    for (Py_ssize_t t = 0; done && t < m->tracks; t++)
+        if (object_of[t] >= 0) row_of[object_of[t]] = t;
+    for (Py_ssize_t n = 0; done && n < m->objects; n++) /* in float32, as scores are */
+        if (row_of[n] < 0 && m->scores[n] >= (float)config->init_score_factor * high_scores[class_of(m, n)])
+            row_of[n] = m->tracks + found++;
+    PyMem_Free(cost);
+    return found;
+}
+
+/* Which of C classes may be one object, scores (C,) from which objects are matched first, columns of tracks and of objects,
+ * settings, height and width of the image or negative numbers; rows of tracks (N,) are written. Returns the number of new
+ * ones. */
+KERNEL(match_tracks) {
+    TAKE(a, "?CC fC " MATCHED " d9 s s wlN");
+    Matched m;
+    memcpy(&m, a.at + 2, 13 * sizeof(void *));
+    m.tracks = a.count['T'], m.objects = a.count['N'], m.kinds = a.count['C'];
+    Costs config = {.height = a.number[16], .width = a.number[17]};
+    memcpy(&config, a.at[15], 9 * sizeof(double));
+    const Py_ssize_t found = match_objects(&m, a.at[0], a.at[1], &config, a.at[18]);
+    give_back(&a);
+    return found < 0 ? NULL : PyLong_FromSsize_t(found);
 }

@@ -82,48 +82,100 @@ static void mark_duplicates(const Boxes *b, const Duplicates *config, bool *gone
     }
 }
 
-/* boxes (N, 4), classes (N,), whether two of C classes may be one object, rows by rank (N,), scores (N,), the same times
- * weak_score_ratio, score below which a box is weak (N,), settings (5,), duplicates (N,) written. */
-KERNEL(find_duplicates) {
-    TAKE(a, "dN4 lN ?CC lN dN dN dN dX5 w?N");
-    const Boxes boxes = {a.at[0], a.at[4], a.at[5], a.at[6], a.at[1], a.at[3], a.at[2], a.count['N'], a.count['C']};
-    mark_duplicates(&boxes, a.at[7], a.at[8]);
-    DONE(a);
+/* Rows by falling numbers, equal ones in the order of rows; nan last. */
+static void rank(const double *numbers, Py_ssize_t count, int64_t *order) {
+    for (Py_ssize_t row = 0; row < count; row++) {
+        Py_ssize_t at = row;
+        for (; at > 0; at--) {
+            const double before = numbers[order[at - 1]];
+            if (!(before < numbers[row] || (isnan(before) && !isnan(numbers[row])))) break;
+            order[at] = order[at - 1];
+        }
+        order[at] = row;
+    }
 }
 
-/* Filters of boxes (T, 4, 2), votes for classes (T, C), hits, stamps of the last detections, scores (T,), rows by rank
- * (T,), scores above which a box of each class is not weak (C,), whether two of C classes may be one object, settings,
- * hits up to which a track may be a duplicate; duplicates (T,) are written. As `_without_duplicate_tracks` of
- * objects/tracker/tracker.py. Returns whether there are any. */
-KERNEL(duplicate_tracks) {
-    TAKE(a, "dT8 dTC lT lT dT lT dC ?CC dX5 s w?T");
-    const Py_ssize_t number = a.count['T'], kinds = a.count['C'];
-    const double *filter = a.at[0], *votes = a.at[1], *scores = a.at[4], ratio = ((double *)a.at[8])[2];
-    const int64_t *hits = a.at[2], *last_update_ns = a.at[3];
-    const double *distinct_scores = a.at[6];
-    bool *gone = a.at[10], any = false;
-    double *room = PyMem_Malloc(sizeof *room * 8 * (number + 1)), *boxes = room, *likeness = boxes + 4 * number;
-    double *limits = likeness + number, *distinct = limits + number;
-    int64_t *classes = (int64_t *)(distinct + number), latest = INT64_MIN;
-    if (!room) {
+/* Room for what is known of boxes. */
+typedef struct {
+    double *boxes, *scores, *limits, *distinct, *ranked;
+    int64_t *classes, *order;
+} Room;
+
+static void *room_for(Room *room, Py_ssize_t number) {
+    double *memory = PyMem_Malloc(sizeof *memory * 10 * (number + 1));
+    if (!memory) return PyErr_NoMemory();
+    room->boxes = memory, room->scores = memory + 4 * number, room->limits = memory + 5 * number;
+    room->distinct = memory + 6 * number, room->ranked = memory + 7 * number;
+    room->classes = (int64_t *)(memory + 8 * number), room->order = (int64_t *)(memory + 9 * number);
+    return memory;
+}
+
+static Boxes boxes_of(const Room *r, const bool *same, Py_ssize_t number, Py_ssize_t kinds) {
+    return (Boxes){r->boxes, r->scores, r->limits, r->distinct, r->classes, r->order, same, number, kinds};
+}
+
+/* Boxes (N, 4), classes and scores (N,) of objects; scores above which a box of each class is not weak (C,), whether two of
+ * C classes may be one object, settings; duplicates (N,) are written. Returns whether there are any. */
+KERNEL(duplicate_objects) {
+    TAKE(a, "(fN4 iN fN) dC ?CC d5 w?N");
+    const Py_ssize_t number = a.count['N'], kinds = a.count['C'];
+    const float *boxes = a.at[0], *scores = a.at[2], ratio = ((double *)a.at[5])[2];
+    const int32_t *classes = a.at[1];
+    const double *distinct_scores = a.at[3];
+    bool *gone = a.at[6], any = false;
+    Room room;
+    void *memory = room_for(&room, number);
+    if (!memory) {
         give_back(&a);
-        return PyErr_NoMemory();
+        return NULL;
     }
+    for (Py_ssize_t n = 0; n < number; n++) {
+        for (int i = 0; i < 4; i++) room.boxes[4 * n + i] = boxes[4 * n + i];
+        room.classes[n] = classes[n] < 0 ? 0 : classes[n] < kinds ? classes[n] : kinds - 1;
+        room.scores[n] = scores[n], room.limits[n] = ratio * scores[n];
+        room.distinct[n] = distinct_scores[room.classes[n]];
+    }
+    rank(room.scores, number, room.order);
+    const Boxes each = boxes_of(&room, a.at[4], number, kinds);
+    mark_duplicates(&each, a.at[5], gone);
+    for (Py_ssize_t n = 0; n < number; n++) any |= gone[n];
+    PyMem_Free(memory);
+    give_back(&a);
+    return PyBool_FromLong(any);
+}
+
+/* Filters of boxes (T, 4, 2), votes for classes (T, C), hits, stamps of the last detections and scores (T,) of tracks;
+ * scores above which a box of each class is not weak (C,), whether two of C classes may be one object, settings, hits up to
+ * which a track may be a duplicate; duplicates (T,) are written. Returns whether there are any. */
+KERNEL(duplicate_tracks) {
+    TAKE(a, "(dT8 dTC lT lT dT) dC ?CC d5 s w?T");
+    const Py_ssize_t number = a.count['T'], kinds = a.count['C'];
+    const double *filter = a.at[0], *votes = a.at[1], *scores = a.at[4], ratio = ((double *)a.at[7])[2];
+    const int64_t *hits = a.at[2], *last_update_ns = a.at[3];
+    const double *distinct_scores = a.at[5];
+    bool *gone = a.at[9], any = false;
+    Room room;
+    void *memory = room_for(&room, number);
+    if (!memory) {
+        give_back(&a);
+        return NULL;
+    }
+    int64_t latest = INT64_MIN;
     for (Py_ssize_t t = 0; t < number; t++)
         if (last_update_ns[t] > latest) latest = last_update_ns[t];
     for (Py_ssize_t t = 0; t < number; t++) {
-        corners(filter + 8 * t, boxes + 4 * t);
-        classes[t] = 0;
-        for (Py_ssize_t c = 1; c < kinds; c++)
-            if (votes[t * kinds + c] > votes[t * kinds + classes[t]]) classes[t] = c;
+        corners(filter + 8 * t, room.boxes + 4 * t);
+        room.classes[t] = most_votes(votes + t * kinds, kinds);
         /* an object that scored high and is hidden now is no duplicate */
-        const bool weak = last_update_ns[t] < latest && scores[t] < distinct_scores[classes[t]];
-        likeness[t] = weak ? 0 : scores[t], limits[t] = ratio * likeness[t], distinct[t] = 0;
+        const bool weak = last_update_ns[t] < latest && scores[t] < distinct_scores[room.classes[t]];
+        room.scores[t] = weak ? 0 : scores[t], room.limits[t] = ratio * room.scores[t];
+        room.distinct[t] = 0, room.ranked[t] = hits[t];
     }
-    const Boxes each = {boxes, likeness, limits, distinct, classes, a.at[5], a.at[7], number, kinds};
-    mark_duplicates(&each, a.at[8], gone);
-    for (Py_ssize_t t = 0; t < number; t++) any |= gone[t] &= hits[t] < a.number[9];
-    PyMem_Free(room);
+    rank(room.ranked, number, room.order);
+    const Boxes each = boxes_of(&room, a.at[6], number, kinds);
+    mark_duplicates(&each, a.at[7], gone);
+    for (Py_ssize_t t = 0; t < number; t++) any |= gone[t] &= hits[t] < a.number[8];
+    PyMem_Free(memory);
     give_back(&a);
     return PyBool_FromLong(any);
 }

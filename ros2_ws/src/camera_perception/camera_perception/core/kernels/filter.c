@@ -17,23 +17,30 @@ static void move_line(double *p, int step, double seconds, double c, double sn) 
     p[0] = c * x - sn * y + seconds * p[2 * step], p[step] = sn * x + c * y + seconds * p[3 * step];
 }
 
-/* States (T, 5), covariances (T, 5, 5), process noise (T,), seconds; x, y, cosine and sine of the car's motion. */
-KERNEL(predict_ground) {
-    TAKE(a, "wdT5 wdT25 dT s s s s s");
-    double *state = a.at[0], *cov = a.at[1];
-    const double *accel_std = a.at[2], dt = a.number[3], c = a.number[6], s = -a.number[7];
+typedef struct {
+    double accel_std, pedestrian_accel_std, relative_accel_std, full_accel_speed, min_accel_factor;
+    double min_depth, image_motion_hits;
+} Motion;
+
+/* Process noise. Stationary objects tend to stay stationary. */
+static double acceleration(const double *state, bool pedestrian, bool over_ground, const Motion *config) {
+    const double speed = hypot(state[2], state[3]);
+    const double usual = pedestrian ? config->pedestrian_accel_std : config->accel_std;
+    const double own = usual * clip(speed / config->full_accel_speed, config->min_accel_factor, 1);
+    return over_ground ? own : hypot(own, config->relative_accel_std);
+}
+
+/* x y vx vy height and their covariance, moved by the car's motion and their own. */
+static void predict_state(double *state, double *cov, double accel_std, double dt, const double *motion) {
+    const double c = cos(motion[2]), s = -sin(motion[2]), q = accel_std * accel_std;
     const double near = dt * dt * dt / 3, cross = dt * dt / 2;
-    for (Py_ssize_t t = 0; t < a.count['T']; t++, state += 5, cov += 25) {
-        const double q = accel_std[t] * accel_std[t];
-        move_state(state, dt, a.number[4], a.number[5], c, s);
-        for (int column = 0; column < 5; column++) move_line(cov + column, 5, dt, c, s);
-        for (int row = 0; row < 5; row++) move_line(cov + 5 * row, 1, dt, c, s);
-        for (int axis = 0; axis < 2; axis++) {
-            cov[6 * axis] += q * near, cov[6 * axis + 12] += q * dt;
-            cov[6 * axis + 2] += q * cross, cov[6 * axis + 10] += q * cross;
-        }
+    move_state(state, dt, motion[0], motion[1], c, s);
+    for (int column = 0; column < 5; column++) move_line(cov + column, 5, dt, c, s);
+    for (int row = 0; row < 5; row++) move_line(cov + 5 * row, 1, dt, c, s);
+    for (int axis = 0; axis < 2; axis++) {
+        cov[6 * axis] += q * near, cov[6 * axis + 12] += q * dt;
+        cov[6 * axis + 2] += q * cross, cov[6 * axis + 10] += q * cross;
     }
-    DONE(a);
 }
 
 /* Filters of boxes (T, 4, 2) with covariances (T, 4, 2, 2), seconds, process noise in box sizes. */
@@ -66,27 +73,41 @@ static bool pixel_of(const double *point, const double *pose, const double *k, d
     return seen[2] > 1e-3;
 }
 
-/* Let boxes of young and lost tracks move as their positions on the road do. Filters of boxes (T, 4, 2), states (T, 5),
- * positions before (T, 2), hits, stamps of the last detections; stamp; pose of the camera (16), focal lengths and centre,
- * seconds, least depth, hits of young tracks. */
-KERNEL(follow_ground) {
-    TAKE(a, "wdT8 dT5 dT2 lT lT l1 dX23");
-    double *box = a.at[0];
-    const double *state = a.at[1], *before = a.at[2], *pose = a.at[6], *k = pose + 16, seconds = pose[20];
-    const int64_t *hits = a.at[3], *last_update_ns = a.at[4], stamp = *(int64_t *)a.at[5];
-    for (Py_ssize_t t = 0; t < a.count['T']; t++, box += 8, state += 5, before += 2) {
-        const bool lost = stamp - last_update_ns[t] > 1.5e9 * seconds;
-        if (!(hits[t] <= pose[22] || lost) || !isfinite(state[0])) continue;
-        double old[2], new[2];
-        const bool in_view = pixel_of(before, pose, k, old) & pixel_of(state, pose, k, new);
-        const double was = (before[0] - pose[3]) * pose[2] + (before[1] - pose[7]) * pose[6];
-        const double is = (state[0] - pose[3]) * pose[2] + (state[1] - pose[7]) * pose[6];
-        if (!in_view || !(was > pose[21] && is > pose[21])) continue;
-        const double growth = was / is - 1, width = growth * box[4], height = growth * box[6];
-        const double motion[4] = {new[0] - old[0], new[1] - old[1] - height / 2, width, height};
-        bool known = true; /* the lower edge stays on the road */
-        for (int i = 0; i < 4; i++) known = known && isfinite(motion[i]);
-        for (int i = 0; i < 4 && known; i++) box[2 * i + 1] = motion[i] / seconds;
+/* Let a box move as its position on the road does: filter of the box (4, 2), position before and after. */
+static void follow_ground(double *box, const double *before, const double *after, const double *pose, const double *k,
+                          double seconds, double min_depth) {
+    double old[2], new[2];
+    const bool in_view = pixel_of(before, pose, k, old) & pixel_of(after, pose, k, new);
+    const double was = (before[0] - pose[3]) * pose[2] + (before[1] - pose[7]) * pose[6];
+    const double is = (after[0] - pose[3]) * pose[2] + (after[1] - pose[7]) * pose[6];
+    if (!in_view || !(was > min_depth && is > min_depth)) return;
+    const double growth = was / is - 1, width = growth * box[4], height = growth * box[6];
+    const double motion[4] = {new[0] - old[0], new[1] - old[1] - height / 2, width, height};
+    bool known = true; /* the lower edge stays on the road */
+    for (int i = 0; i < 4; i++) known = known && isfinite(motion[i]);
+    for (int i = 0; i < 4 && known; i++) box[2 * i + 1] = motion[i] / seconds;
+}
+
+/* Columns of Tracks (T, ...), which of C classes are pedestrians, settings, seconds, x, y and yaw of the car's motion,
+ * whether it is known, stamp; pose (4, 4) and matrix (3, 3) of a camera without distortion in which the boxes of young and
+ * lost tracks move as their positions do, or None. */
+KERNEL(predict_ground) {
+    TAKE(a, "(wdT8 wdT5 wdT25 wlT dTC lT lT) ?C d7 s s s s s n od16 od9");
+    double *box = a.at[0], *state = a.at[1], *cov = a.at[2];
+    int64_t *ages = a.at[3];
+    const double *votes = a.at[4], seconds = a.number[9], *pose = a.at[15], *k = a.at[16];
+    const int64_t *hits = a.at[5], *last_update_ns = a.at[6];
+    const bool *pedestrian = a.at[7], over_ground = a.number[13] != 0;
+    const Motion *config = a.at[8];
+    const double lens[4] = {k ? k[0] : 0, k ? k[4] : 0, k ? k[2] : 0, k ? k[5] : 0};
+    for (Py_ssize_t t = 0; t < a.count['T']; t++, box += 8, state += 5, cov += 25, votes += a.count['C']) {
+        const double before[2] = {state[0], state[1]};
+        const bool lost = a.integer[14] - last_update_ns[t] > 1.5e9 * seconds;
+        const bool slow = pedestrian[most_votes(votes, a.count['C'])];
+        predict_state(state, cov, acceleration(state, slow, over_ground, config), seconds, a.number + 10);
+        if (pose && k && (hits[t] <= config->image_motion_hits || lost) && isfinite(state[0]))
+            follow_ground(box, before, state, pose, lens, seconds, config->min_depth);
+        ages[t] += seconds > 0;
     }
     DONE(a);
 }
@@ -300,21 +321,21 @@ static Object object_of(const Measured *m, Py_ssize_t n) {
     return o;
 }
 
-/* The rows of tracks (R,) that objects update and those of the objects (R,), their columns, position of the camera (2,) or
- * None, settings, stamp. With only_positions nothing else is updated. */
+/* The row of the track that each object updates (N,), of none where there is no such row; columns of the tracks and of the
+ * objects, pose of the camera (4, 4) or None, settings, stamp. With only_positions nothing else is updated. */
 KERNEL(update_tracks) {
-    TAKE(a, "lR lR " UPDATED " " MEASURED " od2 d18 l1 s");
+    TAKE(a, "lN " UPDATED " " MEASURED " od16 d18 n s");
     Columns tracks;
     Measured seen;
-    memcpy(&tracks, a.at + 2, sizeof tracks), memcpy(&seen, a.at + 22, sizeof seen);
-    const int64_t *rows = a.at[0], *objects = a.at[1], stamp = *(int64_t *)a.at[34];
-    const double *camera = a.at[32];
-    const Config *config = a.at[33];
-    const bool only_positions = a.number[35] != 0;
+    memcpy(&tracks, a.at + 1, sizeof tracks), memcpy(&seen, a.at + 21, sizeof seen);
+    const int64_t *rows = a.at[0], stamp = a.integer[33];
+    const double *pose = a.at[31], at[2] = {pose ? pose[3] : 0, pose ? pose[7] : 0}, *camera = pose ? at : NULL;
+    const Config *config = a.at[32];
+    const bool only_positions = a.number[34] != 0;
     const Py_ssize_t kinds = a.count['C'], states = a.count['S'];
-    for (Py_ssize_t r = 0; r < a.count['R']; r++) {
-        const int64_t row = rows[r], n = objects[r];
-        if (row < 0 || row >= a.count['T'] || n < 0 || n >= a.count['N']) continue;
+    for (Py_ssize_t n = 0; n < a.count['N']; n++) {
+        const int64_t row = rows[n];
+        if (row < 0 || row >= a.count['T']) continue;
         Track t = filters_of(&tracks, row);
         const Object o = object_of(&seen, n);
         if (!only_positions) {

@@ -5,6 +5,15 @@
 enum { SCORE, WIDTH, POSITION, COV = 4, VELOCITY = 8, VELOCITY_COV = 10, COLUMNS = 14 };
 enum { CLASS, ID, AGE, STAMP, METHOD, OVER_GROUND, COASTED, CAMERAS };
 
+/* Squared Mahalanobis distance of two objects with the covariances of their contact points. */
+static double squared_distance(const double *one, const double *body, const double *other, const double *other_body) {
+    const double x = one[POSITION] - other[POSITION], y = one[POSITION + 1] - other[POSITION + 1];
+    const double xx = (one[COV] + body[0]) + (other[COV] + other_body[0]);
+    const double xy = (one[COV + 1] + body[1]) + (other[COV + 1] + other_body[1]);
+    const double yy = (one[COV + 3] + body[3]) + (other[COV + 3] + other_body[3]);
+    return (yy * x * x - 2 * xy * x * y + xx * y * y) / (xx * yy - xy * xy);
+}
+
 /* Numbers (N, 14) and classes (N,) of objects, those of others (M, ...), covariance of a contact point by class (K, 4);
  * squared Mahalanobis distances (N, M) are written. As `squared_distances`. */
 KERNEL(squared_distances) {
@@ -13,17 +22,47 @@ KERNEL(squared_distances) {
     const int64_t *classes = a.at[1], *other_classes = a.at[3];
     double *found = a.at[5];
     for (Py_ssize_t n = 0; n < a.count['N']; n++, one += COLUMNS) {
-        const double *other = a.at[2], *body = bodies + 4 * classes[n];
-        for (Py_ssize_t m = 0; m < a.count['M']; m++, other += COLUMNS) {
-            const double *b = bodies + 4 * other_classes[m];
-            const double x = one[POSITION] - other[POSITION], y = one[POSITION + 1] - other[POSITION + 1];
-            const double xx = (one[COV] + body[0]) + (other[COV] + b[0]);
-            const double xy = (one[COV + 1] + body[1]) + (other[COV + 1] + b[1]);
-            const double yy = (one[COV + 3] + body[3]) + (other[COV + 3] + b[3]);
-            *found++ = (yy * x * x - 2 * xy * x * y + xx * y * y) / (xx * yy - xy * xy);
-        }
+        const double *other = a.at[2];
+        for (Py_ssize_t m = 0; m < a.count['M']; m++, other += COLUMNS)
+            *found++ = squared_distance(one, bodies + 4 * classes[n], other, bodies + 4 * other_classes[m]);
     }
     DONE(a);
+}
+
+static bool known_classes(const int64_t *counts, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t kinds) {
+    for (Py_ssize_t n = 0; n < rows; n++)
+        if (counts[n * columns + CLASS] < 0 || counts[n * columns + CLASS] >= kinds) return false;
+    return true;
+}
+
+/* Numbers (N, 14) and counts (N, C) of objects, those of others (M, ...), covariance of a contact point by class (K, 4),
+ * which classes may be one object (K, K), largest squared distance; the other that belongs to each object (N,), -1 for
+ * none, is written. As `_close_pairs`. */
+KERNEL(close_pairs) {
+    TAKE(a, "dN14 lNC dM14 lMC dK4 ?KK s wlN");
+    const Py_ssize_t rows = a.count['N'], others = a.count['M'], columns = a.count['C'], kinds = a.count['K'];
+    const double *one = a.at[0], *bodies = a.at[4];
+    const int64_t *counts = a.at[1], *other_counts = a.at[3];
+    const bool *compatible = a.at[5];
+    const bool fit = columns >= CAMERAS && known_classes(counts, rows, columns, kinds) &&
+                     known_classes(other_counts, others, columns, kinds);
+    double *costs = fit ? PyMem_Malloc(sizeof *costs * (rows * others + 1)) : NULL;
+    bool done = costs != NULL;
+    for (Py_ssize_t n = 0; done && n < rows; n++)
+        for (Py_ssize_t m = 0; m < others; m++) {
+            const int64_t from = counts[n * columns + CLASS], to = other_counts[m * columns + CLASS];
+            const double distance =
+                squared_distance(one + n * COLUMNS, bodies + 4 * from, (double *)a.at[2] + m * COLUMNS, bodies + 4 * to);
+            const bool possible = distance < a.number[6] && compatible[from * kinds + to];
+            costs[n * others + m] = possible ? distance + (from != to) : INFEASIBLE;
+        }
+    if (!fit) PyErr_SetString(PyExc_ValueError, "expected classes among those with a contact point");
+    else if (!costs) PyErr_NoMemory();
+    else done = cheapest_pairs(costs, rows, others, a.at[7]);
+    PyMem_Free(costs);
+    give_back(&a);
+    if (!done) return NULL;
+    Py_RETURN_NONE;
 }
 
 static void invert(const double *m, double *inverse) {

@@ -9,23 +9,25 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS_VERSION 5 /* as in core/__init__.py; counted up when arguments change */
+#define KERNELS_VERSION 6 /* as in core/__init__.py; counted up when arguments change */
 #define MOST_ARGUMENTS 64
 
 /* The arguments of a call: arrays and numbers, in order. */
 typedef struct {
-    void *at[MOST_ARGUMENTS];      /* first element of an array, NULL for None */
-    double number[MOST_ARGUMENTS]; /* the value, where the argument is a number */
-    Py_ssize_t count[128];         /* rows by the letter of their dimension */
+    void *at[MOST_ARGUMENTS];        /* first element of an array, NULL for None */
+    double number[MOST_ARGUMENTS];   /* the value, where the argument is a number */
+    int64_t integer[MOST_ARGUMENTS]; /* the value, where it is an integer */
+    Py_ssize_t count[128];           /* rows by the letter of their dimension */
     Py_buffer views[MOST_ARGUMENTS];
     int taken;
 } Arguments;
 
-/* Read arguments by their layout, one word each: "s" for a number, else the type of an array (d float64, f float32,
- * l int64, i int32, B uint8, ? bool), the letter of its rows, and what a row holds, such as "dT25" for five by five
- * numbers or "dTN" for a matrix whose columns are known from an argument before; a "w" in front: written to; an "o":
- * may be None. Words in parentheses are the items of one argument that is a tuple, and count one by one. Raises
- * TypeError or ValueError and returns false when an argument does not fit. */
+/* Read arguments by their layout, one word each: "s" for a number, "n" for an integer, else the type of an array
+ * (d float64, f float32, l int64, i int32, B uint8, ? bool), the letter of its rows, and what a row holds, such as "dT25"
+ * for five by five numbers or "dTN" for a matrix whose columns are known from an argument before; a "w" in front: written
+ * to; an "o": may be None. A dimension that only arrays without rows name is 0. Words in parentheses are the items of one
+ * argument that is a tuple, and count one by one. Raises TypeError or ValueError and returns false when an argument does
+ * not fit. */
 bool take(Arguments *found, const char *layout, PyObject *const *arguments, Py_ssize_t count);
 void give_back(Arguments *found);
 
@@ -40,7 +42,16 @@ void give_back(Arguments *found);
 /* Of NumPy: nan wins. */
 static inline double least(double a, double b) { return a < b || a != a ? a : b; }
 static inline double most(double a, double b) { return a > b || a != a ? a : b; }
+/* The index of the first of the largest numbers. */
+static inline Py_ssize_t most_votes(const double *votes, Py_ssize_t count) {
+    Py_ssize_t best = 0;
+    for (Py_ssize_t i = 1; i < count; i++)
+        if (votes[i] > votes[best]) best = i;
+    return best;
+}
 static inline double clip(double x, double low, double high) { return least(most(x, low), high); }
+
+#define INFEASIBLE 1e6 /* the cost of pairs that must not match, as core/assignment.py */
 
 /* Write column_of: the column of each row at minimum total cost, -1 for none, as `match` of core/assignment.py. Raises
  * MemoryError and returns false when there is no room. */
@@ -49,8 +60,8 @@ bool cheapest_pairs(const double *costs, Py_ssize_t rows, Py_ssize_t columns, in
 KERNEL(nms);
 KERNEL(decay_scores);
 KERNEL(drop_islands);
-KERNEL(find_duplicates);
-KERNEL(matching_cost);
+KERNEL(duplicate_objects);
+KERNEL(match_tracks);
 KERNEL(associate);
 KERNEL(predict_ground);
 KERNEL(predict_boxes);
@@ -62,7 +73,6 @@ KERNEL(serialize);
 KERNEL(fit_lines);
 KERNEL(locate_objects);
 KERNEL(near_sides);
-KERNEL(follow_ground);
 KERNEL(follow_lines);
 KERNEL(lane_roles);
 KERNEL(ego_lane);
@@ -74,13 +84,14 @@ KERNEL(free_road);
 KERNEL(line_planes);
 KERNEL(read_numbers);
 KERNEL(squared_distances);
+KERNEL(close_pairs);
 KERNEL(merge_objects);
 KERNEL(pack_fused);
 KERNEL(locate_lines);
 KERNEL(box_edges);
-KERNEL(accel_std);
 KERNEL(kept_tracks);
 KERNEL(duplicate_tracks);
 KERNEL(fit_merged);
 KERNEL(convert_pixels);
+KERNEL(halve);
 KERNEL(light_relevances);

@@ -69,7 +69,7 @@ typedef struct {
 } Detected;
 
 /* Columns of Tracks (T, ...), in the order of output.py. */
-#define TRACKED "(lT lT dTC lT dT5 dT25 dT4 BT lT dT dT8 BT fT)"
+#define TRACKED "(lT lT dTC lT dT5 dT25 dT4 BT lT dT dT8 BT fT lT dT dTS lT)"
 typedef struct {
     const int64_t *ids, *ages;
     const double *votes;
@@ -80,6 +80,9 @@ typedef struct {
     const double *speeds, *boxes;
     const uint8_t *edges;
     const float *widths;
+    const int64_t *last_update_ns;
+    const double *scores, *light_scores;
+    const int64_t *stable_state;
 } Tracked;
 
 /* All columns of Objects (N, ...), which are written. */
@@ -115,42 +118,54 @@ static void copy(const Published *to, const Detected *from, Py_ssize_t m) {
     }
 }
 
-static Py_ssize_t most_votes(const double *votes, Py_ssize_t kinds) {
-    Py_ssize_t best = 0;
-    for (Py_ssize_t kind = 1; kind < kinds; kind++)
-        if (votes[kind] > votes[best]) best = kind;
-    return best;
+/* Scores of light states in which the stable one has the largest; -1: none yet. */
+static void put_lights(float *to, const double *scores, Py_ssize_t states, int64_t stable) {
+    double lead = states ? scores[0] : 0;
+    for (Py_ssize_t i = 0; i < states; i++) lead = most(lead, scores[i]);
+    for (Py_ssize_t i = 0; i < states; i++) to[i] = least(i == stable ? lead + 1e-3 : scores[i], 1);
 }
 
-/* What is published: rows of objects (N,), -1 where this frame does not show the track, their tracks (N,), scores of the
- * predicted ones (N,); columns of objects and of tracks, scores of light states (T, S), stamp, settings, whether
- * velocities are over the ground. The columns of what is found are written. */
+/* Object n of what is found: the track at `row`, which object m shows, or none if m is negative. */
+static void put_object(const Found *found, Py_ssize_t n, const Detected *seen, Py_ssize_t m, const Tracked *tracks,
+                       Py_ssize_t row, Py_ssize_t kinds, Py_ssize_t states, int64_t stamp, bool over_ground,
+                       const Config *config) {
+    const Published to = row_of(found, n);
+    const double age = (stamp - tracks->last_update_ns[row]) / 1e9, *state = tracks->states + 5 * row;
+    found->coasted[n] = m < 0;
+    if (m >= 0) copy(&to, seen, m);
+    else
+        coast(&to, tracks->boxes + 8 * row, tracks->scores[row] * exp(-age / config->max_coast), tracks->edges[row],
+              tracks->widths[row]);
+    found->classes[n] = most_votes(tracks->votes + kinds * row, kinds);
+    found->track_ids[n] = tracks->ids[row], found->ages[n] = tracks->ages[row];
+    put_lights(found->light_states + states * n, tracks->light_scores + states * row, states, tracks->stable_state[row]);
+    if (isfinite(state[0]) && stamp - tracks->last_position_ns[row] <= 1e9 * config->max_coast)
+        put_state(&to, state, tracks->covs + 25 * row, tracks->biases + 4 * row, tracks->methods[row],
+                  tracks->hits[row] >= config->min_velocity_hits, tracks->speeds[row], over_ground, config);
+}
+
+/* What is published: the row of the track of each object (M,), -1 without; which tracks (T,) are published although no
+ * object shows them; columns of objects and of tracks, stamp, settings, whether velocities are over the ground. The columns
+ * of what is found are written, first those that objects show. */
 KERNEL(publish) {
-    TAKE(a, "lN lN fN " DETECTED " " TRACKED " dTS l1 d5 s " FOUND);
+    TAKE(a, "lM ?T " DETECTED " " TRACKED " n d5 s " FOUND);
     Detected seen;
     Tracked tracks;
     Found found;
-    memcpy(&seen, a.at + 3, sizeof seen), memcpy(&tracks, a.at + 14, sizeof tracks);
-    memcpy(&found, a.at + 31, sizeof found);
-    const int64_t *objects = a.at[0], *rows = a.at[1], stamp = *(int64_t *)a.at[28];
-    const float *faded = a.at[2];
-    const double *lights = a.at[27];
-    const Config *config = a.at[29];
+    memcpy(&seen, a.at + 2, sizeof seen), memcpy(&tracks, a.at + 13, sizeof tracks);
+    memcpy(&found, a.at + 33, sizeof found);
+    const int64_t *rows = a.at[0], stamp = a.integer[30];
+    const bool *coasting = a.at[1], over_ground = a.number[32] != 0;
+    const Config *config = a.at[31];
     const Py_ssize_t kinds = a.count['C'], states = a.count['S'];
-    for (Py_ssize_t n = 0; n < a.count['N']; n++) {
-        const int64_t m = objects[n], row = rows[n];
-        if (m >= a.count['M'] || row < 0 || row >= a.count['T']) continue;
-        const Published to = row_of(&found, n);
-        found.coasted[n] = m < 0;
-        if (m < 0) coast(&to, tracks.boxes + 8 * row, faded[n], tracks.edges[row], tracks.widths[row]);
-        else copy(&to, &seen, m);
-        found.classes[n] = most_votes(tracks.votes + kinds * row, kinds);
-        found.track_ids[n] = tracks.ids[row], found.ages[n] = tracks.ages[row];
-        for (Py_ssize_t i = 0; i < states; i++) found.light_states[states * n + i] = lights[states * row + i];
-        const double *state = tracks.states + 5 * row;
-        if (isfinite(state[0]) && stamp - tracks.last_position_ns[row] <= 1e9 * config->max_coast)
-            put_state(&to, state, tracks.covs + 25 * row, tracks.biases + 4 * row, tracks.methods[row],
-                      tracks.hits[row] >= config->min_velocity_hits, tracks.speeds[row], a.number[30] != 0, config);
-    }
-    DONE(a);
+    Py_ssize_t n = 0;
+    for (Py_ssize_t m = 0; m < a.count['M'] && n < a.count['N']; m++)
+        if (rows[m] >= 0 && rows[m] < a.count['T'])
+            put_object(&found, n++, &seen, m, &tracks, rows[m], kinds, states, stamp, over_ground, config);
+    for (Py_ssize_t t = 0; t < a.count['T'] && n < a.count['N']; t++)
+        if (coasting[t]) put_object(&found, n++, &seen, -1, &tracks, t, kinds, states, stamp, over_ground, config);
+    give_back(&a);
+    if (n == a.count['N']) Py_RETURN_NONE;
+    PyErr_SetString(PyExc_ValueError, "there is room for more objects than there are");
+    return NULL;
 }

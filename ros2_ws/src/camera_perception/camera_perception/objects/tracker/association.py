@@ -5,6 +5,8 @@ Two stages as in ByteTrack (Zhang et al. 2022): high-score detections first, the
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from camera_perception import core
@@ -43,19 +45,51 @@ def mahalanobis(a: np.ndarray, a_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarr
 def associate(
     tracks: Tracks,
     objects: Objects,
-    high_score: float | np.ndarray,
+    high_scores: np.ndarray,
     config: TrackerConfig,
     compatible: np.ndarray,
     size: tuple[int, int] | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of tracks and rows of objects that belong together.
+) -> tuple[np.ndarray, int]:
+    """The row of the track of each object (N,), and how many tracks objects start: their rows follow those that there
+    are. -1: the object neither has a track nor scores enough to start one.
 
-    high_score  detections from this score are matched first; one, or one per object
+    high_scores (C,) float32, scores from which detections of each class are matched first
     compatible  (C, C) bool, classes that may be one object
     size        (height, width) of the image, when known
     """
     if core.kernels is not None:
-        return _associate_compiled(tracks, objects, high_score, config, compatible, size)
+        row_of, (height, width) = np.empty(len(objects.scores), np.int64), size or (-1, -1)
+        new = core.kernels.match_tracks(
+            compatible, high_scores, _matched_tracks(tracks), _matched_objects(objects),
+            core.settings(config, *SETTINGS), height, width, row_of,
+        )  # fmt: skip
+        return row_of, new
+    row_of, high = np.full(len(objects), -1), high_scores.take(objects.classes, mode="clip")
+    rows, columns = _pairs(tracks, objects, high, config, compatible, size)
+    row_of[columns] = rows
+    starting = ((row_of < 0) & (objects.scores >= config.init_score_factor * high)).nonzero()[0]
+    row_of[starting] = np.arange(len(tracks), len(tracks) + len(starting))
+    return row_of, len(starting)
+
+
+# What the compiled twin reads: settings, columns of tracks, columns of objects, each in this order.
+SETTINGS = (
+    "image_motion_hits", "border_overlap", "unknown_distance", "gate", "max_gate", "min_iou", "class_change_cost",
+    "low_score_min_iou", "init_score_factor",
+)  # fmt: skip
+_matched_tracks = attrgetter("box", "last_box", "hits", "votes", "state", "state_cov", "bias")
+_matched_objects = attrgetter("boxes", "positions", "position_covs", "truncated", "classes", "scores")
+
+
+def _pairs(
+    tracks: Tracks,
+    objects: Objects,
+    high_score: np.ndarray,
+    config: TrackerConfig,
+    compatible: np.ndarray,
+    size: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of tracks and rows of objects that belong together; objects from high_score (N,) are matched first."""
     cost, overlap = _matching_cost(tracks, objects, config, compatible, size)
     is_high, is_low = objects.scores >= high_score, objects.scores < high_score
     high, low = is_high.nonzero()[0], is_low.nonzero()[0]
@@ -69,34 +103,6 @@ def associate(
     cost[overlap < config.low_score_min_iou] = INFEASIBLE
     more_rows, more_columns = match(cost[np.ix_(free, low)])
     return np.concatenate((rows, free[more_rows])), np.concatenate((columns, low[more_columns]))
-
-
-# What the compiled twin of the costs reads after the size of the image, in this order.
-SETTINGS = (
-    "image_motion_hits", "border_overlap", "unknown_distance", "gate", "max_gate", "min_iou", "class_change_cost",
-)  # fmt: skip
-
-
-def _associate_compiled(
-    tracks: Tracks,
-    objects: Objects,
-    high_score: float | np.ndarray,
-    config: TrackerConfig,
-    compatible: np.ndarray,
-    size: tuple[int, int] | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    cost, overlap = np.empty((2, len(tracks), len(objects)))
-    values = np.concatenate((size or (-1.0, -1.0), core.settings(config, *SETTINGS)))
-    classes = np.minimum(np.maximum(objects.classes, 0), len(compatible) - 1).astype(np.int64)
-    core.kernels.matching_cost(
-        tracks.box, tracks.last_box, tracks.hits, tracks.classes, tracks.state, tracks.state_cov, tracks.bias,
-        objects.boxes, objects.positions, objects.position_covs, objects.truncated, classes, compatible, values,
-        cost, overlap,
-    )  # fmt: skip
-    object_of = np.empty(len(tracks), np.int64)
-    core.kernels.associate(object_of, objects.scores >= high_score, cost, overlap, config.low_score_min_iou)
-    rows = (object_of >= 0).nonzero()[0]
-    return rows, object_of[rows]
 
 
 def _matching_cost(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from camera_perception import core
 from camera_perception.core.boxes import containment_matrix, iou_matrix
 from camera_perception.objects.tracker.config import TrackerConfig
+
+# What the compiled twin reads, in this order.
+SETTINGS = "duplicate_iou", "weak_duplicate_iou", "weak_score_ratio", "part_overlap", "part_alignment"
 
 
 def find_duplicates(
@@ -27,32 +29,8 @@ def find_duplicates(
     distinct_score (N,) score above which a box is not weak, unless the other one scores much more
     """
     boxes = boxes.astype(float)
-    if core.kernels is not None:
-        gone, limits = np.empty(len(boxes), bool), (config.weak_score_ratio * scores).astype(float)
-        values = core.settings(config, *SETTINGS)
-        core.kernels.find_duplicates(
-            boxes, classes.astype(np.int64), same, order, scores.astype(float), limits, distinct_score.astype(float),
-            values, gone,
-        )  # fmt: skip
-        return gone
-    return _find_duplicates(boxes, same[classes[:, None], classes], order, scores, distinct_score, config)
-
-
-# What the compiled twin reads, in this order.
-SETTINGS = "duplicate_iou", "weak_duplicate_iou", "weak_score_ratio", "part_overlap", "part_alignment"
-
-
-def _find_duplicates(
-    boxes: np.ndarray,
-    same_class: np.ndarray,
-    order: np.ndarray,
-    scores: np.ndarray,
-    distinct_score: np.ndarray,
-    config: TrackerConfig,
-) -> np.ndarray:
-    """As find_duplicates, with same_class (N, N)."""
     overlap = iou_matrix(boxes, boxes)
-    touching = same_class & (overlap > 0)
+    touching = same[classes[:, None], classes] & (overlap > 0)
     np.fill_diagonal(touching, False)
     found = np.zeros(len(boxes), bool)
     rows = np.flatnonzero(touching.any(axis=1))  # few: all that follows is about these

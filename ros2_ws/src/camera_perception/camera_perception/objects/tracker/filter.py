@@ -7,7 +7,6 @@ the weights of ground plane and size change on the way. As a state, it is correc
 
 from __future__ import annotations
 
-import math
 from operator import attrgetter
 
 import numpy as np
@@ -38,44 +37,71 @@ GROUND, SIZE = int(PositionMethod.GROUND_PLANE), int(PositionMethod.SIZE_PRIOR)
 def predict(
     tracks: Tracks,
     seconds: float,
-    accel_std: np.ndarray,
+    pedestrian: np.ndarray,
     stamp_ns: int,
     motion: EgoMotion | None,
     camera: Camera | None,
     config: TrackerConfig,
 ) -> None:
-    """Move tracks to the time stamp_ns, `seconds` after the previous frame; accel_std (T,) as in predict_ground."""
-    before = tracks.state[:, :2].copy()
+    """Move tracks to the time stamp_ns, `seconds` after the previous frame; pedestrian (C,) bool, of each class."""
+    seen_from = camera if motion is not None and seconds > 0 else None
     if core.kernels is not None:
-        x, y, yaw = (motion.x, motion.y, motion.yaw) if motion is not None else (0.0, 0.0, 0.0)
-        core.kernels.predict_ground(
-            tracks.state, tracks.state_cov, accel_std, seconds, x, y, math.cos(yaw), math.sin(yaw)
-        )
-    else:
-        if motion is not None:
-            tracks.state, tracks.state_cov = compensate_ego_motion(tracks.state, tracks.state_cov, motion)
-        tracks.state, tracks.state_cov = predict_ground(tracks.state, tracks.state_cov, seconds, accel_std)
-    if camera is not None and motion is not None and seconds > 0:
-        _follow_ground(tracks, before, stamp_ns, camera, seconds, config)
-    if core.kernels is not None:
-        core.kernels.predict_boxes(tracks.box, tracks.box_cov, seconds, config.box_accel_std)
-    else:  # one process noise for all four numbers of a box
-        box_accel_std = config.box_accel_std * (tracks.box[:, 2, 0] + tracks.box[:, 3, 0]) / 2
-        tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std[:, None])
+        _predict_compiled(tracks, seconds, pedestrian, stamp_ns, motion, seen_from, config)
+        return
+    before, accel_std = tracks.state[:, :2], _accel_std(tracks, pedestrian, motion is not None, config)
+    if motion is not None:
+        tracks.state, tracks.state_cov = compensate_ego_motion(tracks.state, tracks.state_cov, motion)
+    tracks.state, tracks.state_cov = predict_ground(tracks.state, tracks.state_cov, seconds, accel_std)
     tracks.ages = tracks.ages + (seconds > 0)
+    if seen_from is not None:
+        _follow_ground(tracks, before, stamp_ns, seen_from, seconds, config)
+    # one process noise for all four numbers of a box
+    box_accel_std = config.box_accel_std * (tracks.box[:, 2, 0] + tracks.box[:, 3, 0]) / 2
+    tracks.box, tracks.box_cov = predict_scalars(tracks.box, tracks.box_cov, seconds, box_accel_std[:, None])
+
+
+# What the compiled twin of the prediction reads, in this order.
+MOTION = (
+    "accel_std", "pedestrian_accel_std", "relative_accel_std", "full_accel_speed", "min_accel_factor", "min_depth",
+    "image_motion_hits",
+)  # fmt: skip
+_moving_columns = attrgetter("box", "state", "state_cov", "ages", "votes", "hits", "last_update_ns")
+
+
+def _predict_compiled(
+    tracks: Tracks,
+    seconds: float,
+    pedestrian: np.ndarray,
+    stamp_ns: int,
+    motion: EgoMotion | None,
+    seen_from: Camera | None,
+    config: TrackerConfig,
+) -> None:
+    x, y, yaw = (motion.x, motion.y, motion.yaw) if motion is not None else (0.0, 0.0, 0.0)
+    distorted = seen_from if seen_from is not None and seen_from.has_distortion else None
+    straight = seen_from if distorted is None else None
+    before = tracks.state[:, :2].copy() if distorted is not None else None
+    core.kernels.predict_ground(
+        _moving_columns(tracks), pedestrian, core.settings(config, *MOTION), seconds, x, y, yaw, motion is not None,
+        stamp_ns, straight and straight.base_from_camera, straight and straight.pixel_from_camera,
+    )  # fmt: skip
+    if distorted is not None and before is not None:
+        _follow_ground(tracks, before, stamp_ns, distorted, seconds, config)
+    core.kernels.predict_boxes(tracks.box, tracks.box_cov, seconds, config.box_accel_std)
+
+
+def _accel_std(tracks: Tracks, pedestrian: np.ndarray, over_ground: bool, config: TrackerConfig) -> np.ndarray:
+    """(T,) process noise. Stationary objects tend to stay stationary."""
+    speed = np.hypot(*tracks.state[:, 2:4].T)
+    accel_std = np.where(pedestrian[tracks.classes], config.pedestrian_accel_std, config.accel_std)
+    accel_std *= np.minimum(np.maximum(speed / config.full_accel_speed, config.min_accel_factor), 1.0)
+    return accel_std if over_ground else np.hypot(accel_std, config.relative_accel_std)
 
 
 def _follow_ground(
     tracks: Tracks, before: np.ndarray, stamp_ns: int, camera: Camera, seconds: float, config: TrackerConfig
 ) -> None:
     """Let the boxes of young and lost tracks move as their positions on the road do; before (T, 2) positions."""
-    if core.kernels is not None and not camera.has_distortion:
-        k, limits = camera.pixel_from_camera, (seconds, config.min_depth, config.image_motion_hits)
-        core.kernels.follow_ground(
-            tracks.box, tracks.state, before, tracks.hits, tracks.last_update_ns, np.array([stamp_ns], np.int64),
-            np.array((*camera.pose.ravel(), k[0, 0], k[1, 1], k[0, 2], k[1, 2], *limits)),
-        )  # fmt: skip
-        return
     young, lost = tracks.hits <= config.image_motion_hits, stamp_ns - tracks.last_update_ns > 1.5e9 * seconds
     rows = np.flatnonzero((young | lost) & np.isfinite(tracks.state[:, 0]))
     if len(rows):
@@ -132,22 +158,23 @@ _measured_columns = attrgetter(
 
 def update_tracks(
     tracks: Tracks,
-    rows: np.ndarray,
+    row_of: np.ndarray,
     objects: Objects,
-    columns: np.ndarray,
     stamp_ns: int,
-    camera_position: np.ndarray | None,
+    camera: Camera | None,
     config: TrackerConfig,
 ) -> None:
-    """Update tracks at rows (N,) with the objects at columns (N,)."""
-    if not len(rows):
-        return
+    """Update tracks with the objects that belong to them; row_of (N,) of the track of each, of none beyond all rows."""
     if core.kernels is not None:
-        _update_compiled(tracks, rows, objects, columns, stamp_ns, camera_position, config, False)
+        _update_compiled(tracks, row_of, objects, stamp_ns, camera, config, False)
         return
+    columns = ((row_of >= 0) & (row_of < len(tracks))).nonzero()[0]
+    if not len(columns):
+        return
+    rows = row_of[columns]
     objects = objects[columns]
     update_boxes(tracks, rows, objects, config)
-    update_positions(tracks, rows, objects, stamp_ns, camera_position, config)
+    _update_positions(tracks, rows, objects, stamp_ns, _position(camera), config)
     update_lights(tracks, rows, objects, stamp_ns, config)
     tracks.votes[rows] *= config.class_vote_decay
     tracks.votes[rows, _known_classes(tracks, objects)] += objects.scores
@@ -164,19 +191,22 @@ def _known_classes(tracks: Tracks, objects: Objects) -> np.ndarray:
 
 def _update_compiled(
     tracks: Tracks,
-    rows: np.ndarray,
+    row_of: np.ndarray,
     objects: Objects,
-    columns: np.ndarray,
     stamp_ns: int,
-    camera_position: np.ndarray | None,
+    camera: Camera | None,
     config: TrackerConfig,
     only_positions: bool,
 ) -> None:
     core.kernels.update_tracks(
-        rows, columns, _filter_columns(tracks), _copied_columns(tracks), _measured_columns(objects),
-        None if camera_position is None else np.ascontiguousarray(camera_position), core.settings(config, *SETTINGS),
-        np.array([stamp_ns], np.int64), only_positions,
+        row_of, _filter_columns(tracks), _copied_columns(tracks), _measured_columns(objects),
+        camera and camera.base_from_camera, core.settings(config, *SETTINGS), stamp_ns, only_positions,
     )  # fmt: skip
+
+
+def _position(camera: Camera | None) -> np.ndarray | None:
+    """(2,) of the camera in base_link."""
+    return None if camera is None else camera.pose[:2, 3]
 
 
 # Measurement updates in the image
@@ -204,7 +234,18 @@ def _learned(noise: np.ndarray, nis: np.ndarray, rate: float, bounds: tuple[floa
 # Measurement updates on the road
 
 
-def update_positions(
+def start_positions(
+    tracks: Tracks, objects: Objects, stamp_ns: int, camera: Camera | None, config: TrackerConfig
+) -> None:
+    """Positions of new tracks, one for each object, from the first measurements."""
+    rows = np.arange(len(objects))
+    if core.kernels is not None:
+        _update_compiled(tracks, rows, objects, stamp_ns, camera, config, True)
+    else:
+        _update_positions(tracks, rows, objects, stamp_ns, _position(camera), config)
+
+
+def _update_positions(
     tracks: Tracks,
     rows: np.ndarray,
     objects: Objects,
@@ -217,10 +258,6 @@ def update_positions(
     rows             (N,) of tracks, in the order of objects
     camera_position  (2,) in base_link; without it, positions are used as they are
     """
-    if core.kernels is not None:
-        every = np.arange(len(objects))
-        _update_compiled(tracks, rows, objects, every, stamp_ns, camera_position, config, True)
-        return
     known = np.isfinite(objects.positions[:, 0]) & np.isfinite(objects.position_covs).all(axis=(1, 2))
     rows, objects = (rows, objects) if known.all() else (rows[known], objects[known])
     first = ~np.isfinite(tracks.state[rows, 0])

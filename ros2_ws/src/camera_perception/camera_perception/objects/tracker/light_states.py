@@ -27,7 +27,6 @@ def update_lights(tracks: Tracks, rows: np.ndarray, objects: Objects, stamp_ns: 
 def published_light_scores(tracks: Tracks) -> np.ndarray:
     """(T, S) smoothed scores in which the stable state has the largest."""
     scores, rows = tracks.light_scores.copy(), (tracks.stable_state >= 0).nonzero()[0]
-    if not len(rows):
-        return scores
-    scores[rows, tracks.stable_state[rows]] = scores[rows].max(axis=1) + 1e-3
+    if len(rows):
+        scores[rows, tracks.stable_state[rows]] = scores[rows].max(axis=1) + 1e-3
     return np.asarray(np.minimum(scores, 1.0))

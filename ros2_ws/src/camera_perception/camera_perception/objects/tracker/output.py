@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from operator import attrgetter
 
 import numpy as np
@@ -20,25 +19,24 @@ def published_objects(
     row_of: np.ndarray,
     tracks: Tracks,
     coasting: np.ndarray,
+    count: int,
     stamp_ns: int,
     config: TrackerConfig,
     over_ground: bool,
 ) -> Objects:
-    """The objects that have a track, with its state, then the tracks that coast.
+    """The objects that have a track, with its state, then the tracks that coast; `count` in total.
 
     row_of      (N,) of tracks, of each object; -1 without
-    coasting    (R,) rows of tracks
+    coasting    (T,) bool
     over_ground whether velocities are over the ground, where many objects are stationary, or relative to the car
     """
-    tracked = (row_of >= 0).nonzero()[0]
-    rows = np.concatenate((row_of[tracked], coasting))
-    if core.kernels is not None and len(rows):
-        shown = np.full(len(rows), -1)
-        shown[: len(tracked)] = tracked
-        return _published_compiled(objects, shown, rows, tracks, stamp_ns, config, over_ground)
+    if core.kernels is not None:
+        return _published_compiled(objects, row_of, tracks, coasting, count, stamp_ns, config, over_ground)
+    tracked, coasting_rows = (row_of >= 0).nonzero()[0], coasting.nonzero()[0]
     found = objects if len(tracked) == len(objects) else objects[tracked]
-    if len(coasting):
-        found = Objects.concatenate((found, coasted_objects(tracks, coasting, stamp_ns, config)))
+    if len(coasting_rows):
+        found = Objects.concatenate((found, coasted_objects(tracks, coasting_rows, stamp_ns, config)))
+    rows = np.concatenate((row_of[tracked], coasting_rows))
     return with_track_state(found, rows, tracks, stamp_ns, config, over_ground)
 
 
@@ -50,36 +48,40 @@ _detected = attrgetter(
 )  # fmt: skip
 _of_tracks = attrgetter(
     "ids", "ages", "votes", "last_position_ns", "state", "state_cov", "bias", "position_methods", "hits",
-    "speed_prior_std", "box", "truncated", "ground_widths",
+    "speed_prior_std", "box", "truncated", "ground_widths", "last_update_ns", "scores", "light_scores", "stable_state",
 )  # fmt: skip
 
 
 def _published_compiled(
     objects: Objects,
-    shown: np.ndarray,
-    rows: np.ndarray,
+    row_of: np.ndarray,
     tracks: Tracks,
+    coasting: np.ndarray,
+    count: int,
     stamp_ns: int,
     config: TrackerConfig,
     over_ground: bool,
 ) -> Objects:
-    """shown (N,) rows of objects, -1 for predicted ones; rows (N,) of tracks."""
-    published = Objects(
-        *[np.empty((len(rows), *shape), dtype) for dtype, shape in _layout(tracks.light_scores.shape[1])]
-    )
+    published = _unwritten(count, tracks.light_scores.shape[1])
     core.kernels.publish(
-        shown, rows, _faded(tracks, rows, stamp_ns, config), _detected(objects), _of_tracks(tracks),
-        published_light_scores(tracks), np.array([stamp_ns], np.int64), core.settings(config, *SETTINGS), over_ground,
-        published._columns(published),
+        row_of, coasting, _detected(objects), _of_tracks(tracks), stamp_ns, core.settings(config, *SETTINGS),
+        over_ground, published._columns(published),
     )  # fmt: skip
     return published
 
 
-@lru_cache(maxsize=8)
-def _layout(states: int) -> tuple[tuple[np.dtype, tuple[int, ...]], ...]:
-    """Type and shape of a row of each column of objects."""
-    some = Objects.of(Detections.empty(states))
-    return tuple((column.dtype, column.shape[1:]) for column in some._columns(some))
+def _unwritten(n: int, states: int) -> Objects:
+    """n objects of undefined values. Columns of one kind share their memory: half as many allocations."""
+    boxes, cues = np.empty((2, n, 4), np.float32)
+    position_covs, velocity_covs = np.empty((2, n, 2, 2), np.float32)
+    scores, ground_widths = np.empty((2, n), np.float32)
+    classes, ages = np.empty((2, n), np.int32)
+    truncated, position_methods, relevances = np.empty((3, n), np.uint8)
+    return Objects(
+        boxes, scores, classes, np.empty((n, states), np.float32), np.empty(n, np.int64), ages, np.empty(n, bool),
+        truncated, np.empty((n, 3), np.float32), position_covs, position_methods, np.empty((n, 2), np.float32),
+        velocity_covs, ground_widths, cues, relevances,
+    )  # fmt: skip
 
 
 def _faded(tracks: Tracks, rows: np.ndarray, stamp_ns: int, config: TrackerConfig) -> np.ndarray:

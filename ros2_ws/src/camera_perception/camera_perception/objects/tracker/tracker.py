@@ -6,6 +6,8 @@ stamps only, so that a replay gives the same ids.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from camera_perception import core
@@ -17,17 +19,19 @@ from camera_perception.objects.tracker.association import DUPLICATE, associate, 
 from camera_perception.objects.tracker.config import DEFAULT_TRACKER, VULNERABLE_ROAD_USERS, TrackerConfig
 from camera_perception.objects.tracker.duplicates import SETTINGS as DUPLICATES
 from camera_perception.objects.tracker.duplicates import find_duplicates
-from camera_perception.objects.tracker.filter import predict, update_positions, update_tracks
+from camera_perception.objects.tracker.filter import predict, start_positions, update_tracks
 from camera_perception.objects.tracker.output import published_objects
 from camera_perception.objects.tracker.tracks import Tracks
 from camera_perception.objects.visibility import drop_invisible_positions
 
-# What the compiled twins read, in this order.
-ACCELERATION = "accel_std", "pedestrian_accel_std", "relative_accel_std", "full_accel_speed", "min_accel_factor"
+# What the compiled twins read: settings and columns, each in this order.
 LIFETIMES = (
     "max_age", "max_age_3d", "tentative_lifetime", "min_hits", "max_coast", "full_accel_speed", "max_position_std",
     "max_position_std_stationary",
 )  # fmt: skip
+_kept_columns = attrgetter("last_update_ns", "hits", "state", "state_cov", "box")
+_doubled_tracks = attrgetter("box", "votes", "hits", "last_update_ns", "scores")
+_doubled_objects = attrgetter("boxes", "classes", "scores")
 
 
 class ObjectTracker:
@@ -59,8 +63,8 @@ class ObjectTracker:
         """Drop all tracks; ids are not used again."""
         self._tracks: Tracks | None = None
         self._stamp_ns: int | None = None
-        self._ego_speed = 0.0  # m/s
-        self._ego_velocity: np.ndarray | None = None  # (2,) m/s, while it is known
+        self._last_motion: tuple[EgoMotion, float] | None = None  # and its seconds
+        self._ego_velocity: tuple[float, float] | None = None  # m/s, while it is known
 
     def skip_ids_of(self, other: ObjectTracker) -> None:
         """Use no id that the other tracker has used."""
@@ -105,20 +109,18 @@ class ObjectTracker:
         camera      that took the image; with motion it predicts how hidden objects move in the image
         """
         tracks = self._predict(objects, stamp_ns, motion, camera)
-        if not len(tracks) and not len(objects):
+        if not len(tracks.ids) and not len(objects.boxes):
             return objects
         tracks, objects = self._without_duplicate_tracks(tracks), self._without_duplicates(objects)
-        row_of, high = np.full(len(objects), -1), self._high_score_of(objects.classes)  # the track of each object
-        rows, columns = associate(tracks, objects, high, self.config, self._compatible, image_size)
-        row_of[columns] = rows
-        update_tracks(tracks, rows, objects, columns, stamp_ns, _camera_position(camera), self.config)
-        new = ((row_of < 0) & (objects.scores >= self.config.init_score_factor * high)).nonzero()[0]
-        if len(new):
-            row_of[new] = np.arange(len(tracks), len(tracks) + len(new))
-            tracks = Tracks.concatenate((tracks, self._create(objects[new], stamp_ns, motion, camera)))
-        alive, coasting = self._kept(tracks, stamp_ns, motion is not None, image_size)
-        self._tracks = tracks if alive.all() else tracks[alive]
-        found = published_objects(objects, row_of, tracks, coasting, stamp_ns, self.config, motion is not None)
+        row_of, new = associate(tracks, objects, self._high_scores, self.config, self._compatible, image_size)
+        update_tracks(tracks, row_of, objects, stamp_ns, camera, self.config)
+        if new:
+            started = self._create(objects[row_of >= len(tracks)], stamp_ns, motion, camera)
+            tracks = Tracks.concatenate((tracks, started))
+        over_ground = motion is not None
+        alive, coasting, count = self._kept(tracks, row_of, stamp_ns, over_ground, image_size)
+        self._tracks = tracks if alive is None else tracks[alive]
+        found = published_objects(objects, row_of, tracks, coasting, count, stamp_ns, self.config, over_ground)
         return drop_invisible_positions(found, camera, self._localization)
 
     def _predict(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None, camera: Camera | None) -> Tracks:
@@ -130,30 +132,16 @@ class ObjectTracker:
             tracks = self._new_tracks(objects[:0], stamp_ns, motion)
         self._tracks = tracks
         if motion is not None and seconds > 0:
-            self._ego_speed = float(np.hypot(motion.x, motion.y)) / seconds
+            self._last_motion = motion, seconds
         self._change_velocity_reference(tracks, motion, seconds)
-        if len(tracks):
-            predict(tracks, seconds, self._accel_std(tracks, motion), stamp_ns, motion, camera, self.config)
+        predict(tracks, seconds, self._is_pedestrian, stamp_ns, motion, camera, self.config)
         return tracks
-
-    def _accel_std(self, tracks: Tracks, motion: EgoMotion | None) -> np.ndarray:
-        """(T,) process noise. Stationary objects tend to stay stationary."""
-        config = self.config
-        if core.kernels is not None:
-            found, values = np.empty(len(tracks)), core.settings(config, *ACCELERATION)
-            core.kernels.accel_std(tracks.state, tracks.votes, self._is_pedestrian, values, motion is not None, found)
-            return found
-        speed = np.hypot(*tracks.state[:, 2:4].T)
-        pedestrian = self._is_pedestrian[tracks.classes]
-        accel_std = np.where(pedestrian, config.pedestrian_accel_std, config.accel_std)
-        accel_std *= np.minimum(np.maximum(speed / config.full_accel_speed, config.min_accel_factor), 1.0)
-        return accel_std if motion is not None else np.hypot(accel_std, config.relative_accel_std)
 
     def _change_velocity_reference(self, tracks: Tracks, motion: EgoMotion | None, seconds: float) -> None:
         """Convert velocities when ego motion becomes known or unknown: over the ground with it, else relative."""
         if seconds <= 0:
             return
-        ego = None if motion is None else np.array([motion.x, motion.y]) / seconds
+        ego = None if motion is None else (motion.x / seconds, motion.y / seconds)
         if (ego is None) != (self._ego_velocity is None):
             rows = np.flatnonzero(tracks.hits >= self.config.min_velocity_hits)
             tracks.state[rows, 2:4] += ego if ego is not None else -np.asarray(self._ego_velocity)
@@ -162,20 +150,17 @@ class ObjectTracker:
 
     def _without_duplicate_tracks(self, tracks: Tracks) -> Tracks:
         """Without young tracks that follow the object of an older one."""
-        if not len(tracks):
-            return tracks
         if core.kernels is not None:
-            gone = np.empty(len(tracks), bool)
+            gone = np.empty(len(tracks.ids), bool)
             found = core.kernels.duplicate_tracks(
-                tracks.box, tracks.votes, tracks.hits, tracks.last_update_ns, tracks.scores, (-tracks.hits).argsort(),
-                self._distinct_scores, self._may_be_duplicates, core.settings(self.config, *DUPLICATES),
-                self.config.merge_hits, gone,
+                _doubled_tracks(tracks), self._distinct_scores, self._may_be_duplicates,
+                core.settings(self.config, *DUPLICATES), self.config.merge_hits, gone,
             )  # fmt: skip
             return tracks[~gone] if found else tracks
         young = tracks.hits < self.config.merge_hits
         if not young.any():
             return tracks
-        classes, order = tracks.classes, (-tracks.hits).argsort()
+        classes, order = tracks.classes, (-tracks.hits).argsort(kind="stable")
         lost = tracks.last_update_ns < tracks.last_update_ns.max()
         weak = lost & (tracks.scores < self._distinct_score(classes))
         scores = np.where(weak, 0.0, tracks.scores)  # an object that scored high and is hidden now is no duplicate
@@ -187,8 +172,13 @@ class ObjectTracker:
 
     def _without_duplicates(self, objects: Objects) -> Objects:
         """Without detections whose object a better detection shows already."""
-        if len(objects) < 2:
-            return objects
+        if core.kernels is not None:
+            gone = np.empty(len(objects.boxes), bool)
+            found = core.kernels.duplicate_objects(
+                _doubled_objects(objects), self._distinct_scores, self._may_be_duplicates,
+                core.settings(self.config, *DUPLICATES), gone,
+            )  # fmt: skip
+            return objects[~gone] if found else objects
         classes = np.minimum(np.maximum(objects.classes, 0), len(self._may_be_duplicates) - 1)
         order, distinct = (-objects.scores).argsort(kind="stable"), self._distinct_score(objects.classes)
         duplicates = find_duplicates(
@@ -203,8 +193,7 @@ class ObjectTracker:
     def _create(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None, camera: Camera | None) -> Tracks:
         """Tracks of unmatched detections, with positions."""
         tracks = self._new_tracks(objects, stamp_ns, motion)
-        rows = np.arange(len(objects))
-        update_positions(tracks, rows, objects, stamp_ns, _camera_position(camera), self.config)
+        start_positions(tracks, objects, stamp_ns, camera, self.config)
         return tracks
 
     def _new_tracks(self, objects: Objects, stamp_ns: int, motion: EgoMotion | None) -> Tracks:
@@ -214,28 +203,42 @@ class ObjectTracker:
         speed_std = self._speed_prior_std(objects.classes, motion)
         return Tracks.create(objects, ids, stamp_ns, len(self._compatible), speed_std, heights, self.config)
 
+    def _ego_speed(self) -> float:
+        """m/s, when it was last known."""
+        if self._last_motion is None:
+            return 0.0
+        motion, seconds = self._last_motion
+        return float(np.hypot(motion.x, motion.y)) / seconds
+
     def _speed_prior_std(self, classes: np.ndarray, motion: EgoMotion | None) -> np.ndarray:
         """(N,) m/s."""
         config = self.config
         if motion is None:
             return np.full(len(classes), config.relative_speed_prior_std)
         pedestrian = self._is_pedestrian[np.clip(classes, 0, len(self._is_pedestrian) - 1)]
-        oncoming = np.hypot(config.speed_prior_std, self._ego_speed)  # other cars are as fast as we are
+        oncoming = np.hypot(config.speed_prior_std, self._ego_speed())  # other cars are as fast as we are
         return np.where(pedestrian, config.pedestrian_speed_prior_std, oncoming)
 
     def _kept(
-        self, tracks: Tracks, stamp_ns: int, motion_known: bool, image_size: tuple[int, int] | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(T,) bool, tracks that are kept after this frame, and the rows of coasting ones."""
+        self,
+        tracks: Tracks,
+        row_of: np.ndarray,
+        stamp_ns: int,
+        motion_known: bool,
+        image_size: tuple[int, int] | None,
+    ) -> tuple[np.ndarray | None, np.ndarray, int]:
+        """(T,) bool, tracks that are kept after this frame, None if all are; (T,) bool, coasting ones; and how many
+        objects are published, those with a track among row_of (N,) and coasting ones."""
         if core.kernels is None:
-            return self._alive(tracks, stamp_ns, motion_known), self._coasting_rows(tracks, stamp_ns, image_size)
-        alive, coasting = np.empty((2, len(tracks)), bool)
-        values = np.concatenate((core.settings(self.config, *LIFETIMES), image_size or (-1.0, -1.0)))
-        core.kernels.kept_tracks(
-            tracks.last_update_ns, tracks.hits, tracks.state, tracks.state_cov, tracks.box,
-            np.array([stamp_ns], np.int64), values, motion_known, alive, coasting,
+            alive, coasting = self._alive(tracks, stamp_ns, motion_known), self._coasting(tracks, stamp_ns, image_size)
+            return None if alive.all() else alive, coasting, int((row_of >= 0).sum() + coasting.sum())
+        alive, coasting = np.empty((2, len(tracks.ids)), bool)
+        height, width = image_size or (-1, -1)
+        ended, published = core.kernels.kept_tracks(
+            _kept_columns(tracks), row_of, core.settings(self.config, *LIFETIMES), stamp_ns, motion_known, height,
+            width, alive, coasting,
         )  # fmt: skip
-        return alive, coasting.nonzero()[0]
+        return alive if ended else None, coasting, published
 
     def _alive(self, tracks: Tracks, stamp_ns: int, motion_known: bool) -> np.ndarray:
         """(T,) bool: tracks that are kept after this frame."""
@@ -247,16 +250,11 @@ class ObjectTracker:
         confirmed = tracks.hits >= config.min_hits
         return np.asarray(age <= np.where(confirmed, max_age, config.tentative_lifetime))
 
-    def _coasting_rows(self, tracks: Tracks, stamp_ns: int, image_size: tuple[int, int] | None) -> np.ndarray:
-        """Rows of confirmed tracks that are published although this frame does not show them."""
+    def _coasting(self, tracks: Tracks, stamp_ns: int, image_size: tuple[int, int] | None) -> np.ndarray:
+        """(T,) bool: confirmed tracks that are published although this frame does not show them."""
         age = (stamp_ns - tracks.last_update_ns) / 1e9
         coasting = (age > 0) & (age <= self.config.max_coast) & (tracks.hits >= self.config.min_hits)
         if image_size is not None:
             u, v = tracks.box[:, 0, 0], tracks.box[:, 1, 0]
             coasting &= (u >= 0) & (v >= 0) & (u < image_size[1]) & (v < image_size[0])
-        return np.flatnonzero(coasting)
-
-
-def _camera_position(camera: Camera | None) -> np.ndarray | None:
-    """(2,) in base_link."""
-    return None if camera is None else camera.pose[:2, 3]
+        return np.asarray(coasting)

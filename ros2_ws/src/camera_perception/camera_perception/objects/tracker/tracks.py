@@ -109,9 +109,9 @@ class Tracks(Columns):
             bias=np.full((n, 2, 2), np.nan),
             box_noise=np.ones(n),
             position_noise=np.ones(n),
-            position_methods=objects.position_methods,
-            truncated=objects.truncated,
-            ground_widths=objects.ground_widths,
+            position_methods=objects.position_methods.copy(),
+            truncated=objects.truncated.copy(),
+            ground_widths=objects.ground_widths.copy(),
         )
 
 
