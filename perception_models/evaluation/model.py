@@ -15,7 +15,7 @@ from camera_perception.core.model_spec import InputSpec, ModelSpec, load_spec
 from camera_perception.core.types import Observations
 from camera_perception.decode.heads import decode_all
 from camera_perception.engines import infer
-from camera_perception.engines.fitting import FittingEngine, load_fitting
+from camera_perception.engines.serving.fitting import FittingEngine, load_fitting
 from camera_perception.image.letterbox import Preprocessor
 
 MIN_SCORES = {"objects": 0.005, "scene": 0.0}  # low enough for the whole precision-recall curve

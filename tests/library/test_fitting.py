@@ -15,9 +15,9 @@ from tiny_models import tiny_spec, write_tiny_sizes
 from camera_perception import Perception
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import load_other_sizes, load_spec
-from camera_perception.engines.fitting import FittingEngine, best_size, fitted, load_fitting
 from camera_perception.engines.reference import read_reference, write_reference
 from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import FittingEngine, best_size, fitted, load_fitting
 from camera_perception.engines.serving.model import ModelRequest, open_model
 from camera_perception.engines.serving.pool import ModelPool
 from camera_perception.image.letterbox import Letterbox, Preprocessor

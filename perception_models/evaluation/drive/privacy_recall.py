@@ -15,7 +15,7 @@ import typer
 from tqdm import tqdm
 
 from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.fitting import load_fitting
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.tools.privacy.anonymize import detect
 from camera_perception.tools.privacy.detector import PrivacyDetector
 from camera_perception.tools.privacy.regions import Region, Settings

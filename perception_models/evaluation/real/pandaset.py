@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import EgoMotion, Frame, Objects
-from camera_perception.engines.fitting import load_fitting
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera
 from camera_perception.pipeline import Pipeline
 from perception_models.data.files import read_image, read_json

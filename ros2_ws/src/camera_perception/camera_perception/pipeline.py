@@ -23,7 +23,7 @@ from camera_perception.core.types import (
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
-from camera_perception.engines.fitting import fitted
+from camera_perception.engines.serving.fitting import fitted
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.camera_views import resized
 from camera_perception.geometry.ground import GroundNoise, RoadPitch

@@ -190,7 +190,7 @@ def _other_size(spec: ModelSpec, name: str) -> ModelSpec:
             f"{listed}, but {folder} holds another network: its model.json may differ in the input size and in nothing "
             "else of name, version, input, heads, tensors and classes; export it again"
         )
-    settings = {"heads": spec.heads, "tracker": spec.tracker, "localization": spec.localization}
+    settings: dict[str, Any] = {"heads": spec.heads, "tracker": spec.tracker, "localization": spec.localization}
     return replace(other, **settings, signed_by=spec.signed_by, other_sizes=())
 
 

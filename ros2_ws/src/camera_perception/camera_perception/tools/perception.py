@@ -14,8 +14,8 @@ from camera_perception.core.types import Frame
 from camera_perception.core.types import Perception as Result
 from camera_perception.draw import overlay
 from camera_perception.engines import Engine
-from camera_perception.engines.fitting import load_fitting
 from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.camera_views import turned
 from camera_perception.image.files import decode_file

@@ -11,8 +11,8 @@ import numpy as np
 from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Engine, infer
-from camera_perception.engines.fitting import load_fitting
 from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.engines.serving.trusted import load_trusted, unchanged
 
 CLOSE_TIMEOUT = 5.0  # seconds; driver calls to a lost GPU may never return

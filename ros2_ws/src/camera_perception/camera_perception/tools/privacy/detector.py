@@ -15,7 +15,7 @@ from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
-from camera_perception.engines.fitting import fitted, load_fitting
+from camera_perception.engines.serving.fitting import fitted, load_fitting
 from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.privacy.regions import can_be_covered, content_of
 from camera_perception.tools.privacy.tiles import is_whole, tiles

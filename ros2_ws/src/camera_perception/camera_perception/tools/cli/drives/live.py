@@ -14,7 +14,7 @@ import typer
 
 from camera_perception.core.errors import CalibrationError, ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.fitting import load_fitting
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.image.sample_range import AUTO
 from camera_perception.image.turn import Turn
 from camera_perception.tools.calibration.calibrate import camera_from_yaml

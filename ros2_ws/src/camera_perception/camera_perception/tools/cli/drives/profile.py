@@ -12,7 +12,7 @@ from camera_perception.core.errors import BadImage, ModelError
 from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines import Engine
-from camera_perception.engines.fitting import load_fitting
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.histograms import Metrics, metrics_of
 from camera_perception.tools.drift.monitor import PERIOD, DriftMonitor, MetricDrift

@@ -14,7 +14,7 @@ import typer
 from camera_perception.core.errors import BagError, CalibrationError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
-from camera_perception.engines.fitting import load_fitting
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.image.reader import ImageReader
 from camera_perception.image.sample_range import AUTO

@@ -86,7 +86,7 @@ def extrinsics_command(
 
 def _line_pairs(source: Path, model: Path, topic: str | None, engine: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     from camera_perception.core.model_spec import load_spec
-    from camera_perception.engines.fitting import load_fitting
+    from camera_perception.engines.serving.fitting import load_fitting
     from camera_perception.pipeline import Pipeline
 
     opened, spec = open_source(source, topic), load_spec(model)
