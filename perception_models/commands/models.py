@@ -21,6 +21,10 @@ def export(
     batch: Annotated[
         int | None, typer.Option(help="Images per inference: number of cameras that share the network. Default: 1")
     ] = None,
+    other_size: Annotated[
+        list[str] | None,
+        typer.Option(help="Further input size, for cameras of another aspect ratio: WIDTHxHEIGHT; repeatable"),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Overrides of the export settings, key=value: name=mine license=MIT")
     ] = None,
@@ -31,7 +35,9 @@ def export(
         from perception_models.config import load_settings
         from perception_models.export.export import ExportConfig
         from perception_models.export.export import export as run
+        from perception_models.export.other_sizes import export_sizes, parsed_size
 
+        sizes = {size: parsed_size(size) for size in other_size or ()}
         if bool(checkpoint) == bool(untrained):
             raise ValueError("give either --checkpoint or --untrained")
         if checkpoint is None:
@@ -39,7 +45,9 @@ def export(
 
             checkpoint = write_untrained(out / "untrained.safetensors", untrained)
         overrides = [*(overrides or []), *([f"batch={batch}"] if batch is not None else [])]
-        for line in run(checkpoint, out, load_settings(ExportConfig, config, overrides)):
+        lines = run(checkpoint, out, load_settings(ExportConfig, config, overrides))
+        lines += export_sizes(checkpoint, out, sizes) if sizes else []
+        for line in lines:
             typer.echo(line)
 
 

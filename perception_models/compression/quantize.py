@@ -110,6 +110,7 @@ def calibration_images(spec: ModelSpec, source: Path, count: int, camera: str | 
 
 def _write_json(spec: ModelSpec, precision: str, part: Path) -> None:
     data = json.loads((spec.folder / "model.json").read_text("utf-8"))
+    data.pop("other_sizes", None)
     data["precision"] = precision
     data["onnx"] = {"file": "model.onnx", "sha256": sha256_of(part / "model.onnx")}
     data["training"] = {**data.get("training", {}), "quantized_from": spec.onnx_sha256}

@@ -85,7 +85,7 @@ def export(checkpoint: Path, folder: Path, config: ExportConfig = ExportConfig()
     graph = ExportGraph(deployable(net), size, config.top, config.twin).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(graph, folder / "model.onnx", config.opset, config.batch)
-    _write_reference(graph, folder, config)
+    write_references(graph, folder, reference_images(size, config.references, config.images))
     _write_spec(graph, folder, config, state)
     (folder / "MODEL_CARD.md").write_text(model_card(json.loads((folder / "model.json").read_text())), "utf-8")
     return agreement(folder)
@@ -175,17 +175,21 @@ def trained_size(state: dict[str, Any]) -> tuple[int, int]:
 
 def _size(config: ExportConfig, state: dict[str, Any]) -> tuple[int, int]:
     height, width = trained_size(state)
-    size = config.height or height, config.width or width
-    if size[0] % 32 or size[1] % 32:
-        raise ExportError(f"network input {size[1]}x{size[0]}: width and height must be multiples of 32")
-    return size
+    return checked_size(config.height or height, config.width or width)
+
+
+def checked_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width); ExportError when the network cannot take images of this size."""
+    if height % 32 or width % 32:
+        raise ExportError(f"network input {width}x{height}: width and height must be multiples of 32")
+    return height, width
 
 
 @torch.no_grad()
-def _write_reference(graph: ExportGraph, folder: Path, config: ExportConfig) -> None:
+def write_references(graph: ExportGraph, folder: Path, images: np.ndarray) -> None:
+    """Write reference.npz: images (N, H, W, 3) uint8 of the graph's size, and its outputs for them."""
     from camera_perception.engines.reference import write_reference
 
-    images = reference_images(graph.size, config.references, config.images)
     rows = [graph(torch.from_numpy(image)[None]) for image in images]
     outputs = {name: np.concatenate([row[i].numpy() for row in rows]) for i, name in enumerate(graph.output_names())}
     write_reference(folder / "reference.npz", images, outputs)
@@ -208,7 +212,7 @@ def reference_images(size: tuple[int, int], count: int, folder: str | None) -> n
     return np.stack([cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC) for image in coarse])
 
 
-def _history(state: dict[str, Any]) -> dict[str, Any]:
+def history(state: dict[str, Any]) -> dict[str, Any]:
     """The training history recorded in a checkpoint."""
     return {name: state[name] for name in ("step", "config", "soup") if name in state}
 
@@ -225,7 +229,7 @@ def _write_spec(graph: ExportGraph, folder: Path, config: ExportConfig, state: d
         "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
         "input": {"name": "images", "width": graph.size[1], "height": graph.size[0], "batch": config.batch},
         "outputs": model_outputs(graph.net.config.tasks, config.threshold),
-        "training": {**_history(state), "export": asdict(config)},
+        "training": {**history(state), "export": asdict(config)},
         "metrics": headline_metrics(json.loads(Path(config.metrics).read_text("utf-8"))) if config.metrics else {},
     }
     check_schema(spec, folder / "model.json")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_tensorrt import VERSIONS, install
-from tiny_models import mean_spec, tiny_images
+from tiny_models import mean_spec, tiny_images, write_tiny_sizes
 
 from camera_perception.core.errors import ContextLost, EngineError
 from camera_perception.core.model_spec import load_spec
@@ -17,6 +17,7 @@ from camera_perception.engines.build.build import build_engine
 from camera_perception.engines.cuda import runtime
 from camera_perception.engines.reference import check, read_reference
 from camera_perception.engines.select import candidates, load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,25 @@ def test_builds_and_reproduces_the_reference_on_every_version(monkeypatch, spec,
     build_engine(spec)
     engine = load_engine(spec, "tensorrt")
     assert [str(d) for d in check(engine, spec) if not d.ok] == []
+    assert engine.info.name == "tensorrt fp32 NVIDIA Orin"
+    engine.close()
+    assert fake.cuda.leaks() == {}
+
+
+def test_the_engine_of_another_input_size_is_used_once_it_is_built(fake, caplog, tmp_path):
+    spec = load_spec(write_tiny_sizes(tmp_path / "sizes", "144x112"))
+    build_engine(spec)
+    engine = load_fitting(spec, "auto")
+    assert engine.fit((192, 256)) == spec.input
+    (text,) = [record.getMessage() for record in caplog.records if record.name.endswith("fitting")]
+    assert text.startswith(
+        "images are larger in the input size 144x112, but 160x96 is used: no TensorRT engine of model"
+    )
+    assert text.endswith(f"build one with `camera-perception build-engine {spec.folder / '144x112'}`")
+    engine.close()
+    build_engine(load_spec(spec.folder / "144x112"))
+    engine = load_fitting(spec, "auto")
+    assert engine.fit((192, 256)).size == (112, 144)
     assert engine.info.name == "tensorrt fp32 NVIDIA Orin"
     engine.close()
     assert fake.cuda.leaks() == {}

@@ -39,7 +39,8 @@ OPSET, IR_VERSION = 17, 8
 class Graph:
     """ONNX nodes in the order they are called; every operation returns the name of its result."""
 
-    def __init__(self) -> None:
+    def __init__(self, height: int = HEIGHT, width: int = WIDTH) -> None:
+        self.height, self.width = height, width  # of the input
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -67,9 +68,9 @@ def value(name: str, dtype: int, shape: list[int | str]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
-def tiny_graph() -> onnx.ModelProto:
-    """images u8 [1, 96, 160, 3] BGR -> all heads of the project's own contract."""
-    g = Graph()
+def tiny_graph(height: int = HEIGHT, width: int = WIDTH) -> onnx.ModelProto:
+    """images u8 [1, height, width, 3] BGR -> all heads of the project's own contract."""
+    g = Graph(height, width)
     pixels = g.cast("images", TensorProto.FLOAT)
     blue, green, red = (g("Gather", pixels, g.constant(i, np.int64), axis=3) for i in range(3))  # 1 H W each
     gray = g("Div", g("Sum", blue, green, red), g.constant(3.0))
@@ -81,16 +82,16 @@ def tiny_graph() -> onnx.ModelProto:
     k = ROWS_OF_BOXES
     float_, byte = TensorProto.FLOAT, TensorProto.UINT8
     return g.model(
-        [value("images", byte, [1, HEIGHT, WIDTH, 3])],
+        [value("images", byte, [1, height, width, 3])],
         [
             value("boxes", float_, [1, k, 4]),
             value("scores", float_, [1, k]),
             value("classes", TensorProto.INT32, [1, k]),
             value("light_states", float_, [1, k, 4]),
-            value("drivable", byte, [1, HEIGHT // 4, WIDTH // 4]),
-            value("semantic", byte, [1, HEIGHT // 4, WIDTH // 4]),
-            value("lane_x", float_, [1, 6, LANE_ROWS]),
-            value("lane_row_score", float_, [1, 6, LANE_ROWS]),
+            value("drivable", byte, [1, height // 4, width // 4]),
+            value("semantic", byte, [1, height // 4, width // 4]),
+            value("lane_x", float_, [1, 6, height // 8]),
+            value("lane_row_score", float_, [1, 6, height // 8]),
             value("lane_score", float_, [1, 6]),
             value("lane_type", float_, [1, 6, len(LINE_TYPES)]),
             value("lane_color", float_, [1, 6, len(LINE_COLORS)]),
@@ -122,7 +123,7 @@ def box_around(g: Graph, mask: str) -> tuple[str, str]:
     """Box [1, 1, 4] and score [1, 1] of the true pixels; the score grows with their number, 0 without any."""
     weight = g.cast(mask, TensorProto.FLOAT)
     edges = []
-    for axis, size in ((1, WIDTH), (2, HEIGHT)):  # over rows remain columns, over columns remain rows
+    for axis, size in ((1, g.width), (2, g.height)):  # over rows remain columns, over columns remain rows
         hit = g("Greater", g("ReduceMax", weight, axes=[axis], keepdims=0), g.constant(0.5))  # 1 size
         low = g("Where", hit, g.constant(np.arange(size)[None]), g.constant(float(size)))
         high = g("Where", hit, g.constant(np.arange(1, size + 1)[None]), g.constant(0.0))
@@ -137,8 +138,8 @@ def maps(g: Graph, gray: str) -> None:
     """drivable: lit cells of the lower half; semantic: brightness in steps of 24."""
     cells = g("AveragePool", g("Unsqueeze", gray, g.constant([1], np.int64)), kernel_shape=[4, 4], strides=[4, 4])
     cells = g("Squeeze", cells, g.constant([1], np.int64))  # 1 H/4 W/4
-    lower = np.zeros((1, HEIGHT // 4, 1), np.float32)
-    lower[:, HEIGHT // 8 :] = 1
+    lower = np.zeros((1, g.height // 4, 1), np.float32)
+    lower[:, g.height // 8 :] = 1
     lit = g.cast(g("Greater", cells, g.constant(30.0)), TensorProto.FLOAT)
     g.cast(g("Mul", lit, g.constant(lower)), TensorProto.UINT8, out="drivable")
     steps = g("Min", g("Floor", g("Div", cells, g.constant(24.0))), g.constant(10.0))
@@ -147,14 +148,15 @@ def maps(g: Graph, gray: str) -> None:
 
 def lanes(g: Graph, mean: str) -> None:
     """The two lines of the own lane below the middle of the image, meeting there; they exist when the image is lit."""
-    v = (np.arange(LANE_ROWS) + 0.5) * HEIGHT / LANE_ROWS
-    below = (v - HEIGHT / 2) / (HEIGHT / 2)  # 0 in the middle, 1 at the bottom
-    x = WIDTH / 2 + np.array(POSITIONS)[:, None] * below * 0.35 * WIDTH  # 6 R
+    rows = g.height // 8
+    v = (np.arange(rows) + 0.5) * g.height / rows
+    below = (v - g.height / 2) / (g.height / 2)  # 0 in the middle, 1 at the bottom
+    x = g.width / 2 + np.array(POSITIONS)[:, None] * below * 0.35 * g.width  # 6 R
     lit = g("Sigmoid", g("Div", g("Sub", mean, g.constant(20.0)), g.constant(4.0)))  # 1
     own = np.isin(POSITIONS, (-1, 1)).astype(np.float32)
-    rows = own[:, None] * (below > 0.1)
-    g("Add", g.constant(x[None]), g("Mul", g.constant(np.zeros((1, 6, LANE_ROWS))), lit), out="lane_x")
-    g("Mul", g.constant(rows[None] * 0.98), lit, out="lane_row_score")
+    scores = own[:, None] * (below > 0.1)
+    g("Add", g.constant(x[None]), g("Mul", g.constant(np.zeros((1, 6, rows))), lit), out="lane_x")
+    g("Mul", g.constant(scores[None] * 0.98), lit, out="lane_row_score")
     g("Mul", g.constant(own[None] * 0.98), lit, out="lane_score")
     kind = np.full((1, 6, len(LINE_TYPES)), 0.01)
     kind[0, :3, LINE_TYPES.index("solid")] = kind[0, 3:, LINE_TYPES.index("dashed")] = 0.92
@@ -179,7 +181,7 @@ def scene(g: Graph, mean: str) -> None:
         g("Softmax", g("Add", g("Mul", light, g.constant(slope)), g.constant(bias)), axis=1, out=name)
 
 
-def tiny_json() -> dict[str, Any]:
+def tiny_json(height: int = HEIGHT, width: int = WIDTH) -> dict[str, Any]:
     """model.json of the tiny model, without the hash."""
     lights = {"light_states": LIGHT_STATES, "light_class": "traffic light"}
     lane_options = {"positions": POSITIONS, "line_types": LINE_TYPES, "line_colors": LINE_COLORS, "row_threshold": 0.5}
@@ -198,7 +200,7 @@ def tiny_json() -> dict[str, Any]:
         "license": "Apache-2.0",
         "description": "Made by hand for tests: sees bright, red and green regions.",
         "onnx": {"file": "model.onnx", "sha256": "0" * 64},
-        "input": {"name": "images", "width": WIDTH, "height": HEIGHT},
+        "input": {"name": "images", "width": width, "height": height},
         "outputs": [
             {"head": "objects", "kind": "topk_boxes", "tensors": boxes, "classes": CLASSES, "options": lights},
             {"head": "drivable", "kind": "class_map", "tensors": {"map": "drivable"}, "classes": DRIVABLE},
@@ -242,6 +244,15 @@ def reference_outputs(model: onnx.ModelProto, images: np.ndarray) -> dict[str, n
 
 def write_tiny_model(folder: Path) -> Path:
     return write_folder(folder, tiny_graph(), tiny_json(), tiny_images())
+
+
+def write_tiny_sizes(folder: Path, *sizes: str) -> Path:
+    """The tiny model, and in subfolders the same at other sizes, WIDTHxHEIGHT; a black image is their reference."""
+    for size in sizes:
+        width, height = map(int, size.split("x"))
+        black = np.zeros((1, height, width, 3), np.uint8)
+        write_folder(folder / size, tiny_graph(height, width), tiny_json(height, width), black)
+    return write_folder(folder, tiny_graph(), {**tiny_json(), "other_sizes": list(sizes)}, tiny_images())
 
 
 def tiny_spec(folder: Path) -> ModelSpec:

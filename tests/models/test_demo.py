@@ -257,15 +257,19 @@ def test_the_model_is_made_step_by_step(tmp_path, monkeypatch):
         steps.append(("export", config.metrics and json.loads(Path(config.metrics).read_text())))
         return []
 
+    def export_sizes(best, out, sizes):
+        steps.append(sizes)
+        return []
+
     monkeypatch.setattr("driving_scenes.output.dataset.make_dataset", make_dataset)
-    for name, stub in (("run", train), ("evaluate", evaluate), ("export", export)):
+    for name, stub in (("run", train), ("evaluate", evaluate), ("export", export), ("export_sizes", export_sizes)):
         monkeypatch.setattr(ship if hasattr(ship, name) else making, name, stub)
     train_set = f"data.train=[{{kind: labelled, path: {tmp_path}/data/render/train}}]"
     making.make_demo(recipe, [train_set, "data.val=[]"], lambda _: None)
     assert steps == [
         ("train", 3, 1, None, False), ("city", 2, 2, "city", False), ("around", 2, 4, None, True),
         ("val", 1, 30_001, None, False), ("test", 2, 90_001, None, False), "train",
-        ("export", None), "evaluate", ("export", {"test": {"map50": 0.7}}),
+        ("export", None), ship.OTHER_SIZES, "evaluate", ("export", {"test": {"map50": 0.7}}), ship.OTHER_SIZES,
     ]  # fmt: skip
     assert (tmp_path / "zoo/metrics.json").exists()
     assert (tmp_path / "zoo/training/curves.png").exists()

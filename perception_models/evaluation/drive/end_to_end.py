@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.types import EgoLane, EgoMotion, Frame, LaneLine, Objects
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera
 from camera_perception.pipeline import Pipeline
 from perception_models.data.files import read_image
@@ -21,7 +21,7 @@ from perception_models.evaluation.drive.tracking import KITTI_HEIGHT, TrackLog, 
 def network_metrics(drives: list[list[Snapshot]], model: Path, engine: str) -> dict[str, dict[str, float]]:
     """Metrics of objects and lanes over all drives, each with a new pipeline."""
     spec = load_spec(model)
-    loaded = load_engine(spec, engine)
+    loaded = load_fitting(spec, engine)
     totals, lanes = (TrackLog(), TrackLog(KITTI_HEIGHT)), LaneLog()
     for number, drive in enumerate(drives):
         logs, drive_lanes = _run(drive, Pipeline(spec, loaded), spec)

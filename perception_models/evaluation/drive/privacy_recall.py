@@ -15,7 +15,7 @@ import typer
 from tqdm import tqdm
 
 from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.tools.privacy.anonymize import detect
 from camera_perception.tools.privacy.detector import PrivacyDetector
 from camera_perception.tools.privacy.regions import Region, Settings
@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Measure which fraction of all sufficiently large heads and plates is covered, and of all pixels."""
     spec, snapshots = load_spec(model), read_drive(drive)
-    detector = PrivacyDetector(spec, load_engine(spec, engine), least)
+    detector = PrivacyDetector(spec, load_fitting(spec, engine), least)
     detections = [
         detect(partial(_read, snapshot), snapshot.stamp_ns, detector)
         for snapshot in tqdm(snapshots, unit="image", disable=None)

@@ -36,6 +36,7 @@ from perception_models.evaluation.real.score_fit import (
     score_that_allows,
 )
 from perception_models.evaluation.records import evenly_spaced
+from perception_models.export.other_sizes import copy_settings
 
 LOWEST = 0.03  # network score: below, only precision-recall curves look
 ENOUGH = 30  # real labels of a class, above which rendered pictures are not asked
@@ -274,6 +275,7 @@ def write_calibration(model: Path, found: Calibration, out: Path) -> None:
     part = out / "model.json.part"
     part.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
     part.replace(out / "model.json")
+    copy_settings(out)
 
 
 def text_of(found: Calibration) -> str:

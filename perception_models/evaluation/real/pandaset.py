@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.types import EgoMotion, Frame, Objects
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera
 from camera_perception.pipeline import Pipeline
 from perception_models.data.files import read_image, read_json
@@ -36,7 +36,7 @@ def pandaset_drive(folder: Path, model: Path, engine: str) -> dict[str, float]:
 
 def _run(drive: list[Snapshot], model: Path, engine: str) -> dict[int, Objects]:
     spec = load_spec(model)
-    loaded = load_engine(spec, engine)
+    loaded = load_fitting(spec, engine)
     pipeline, out, last = Pipeline(spec, loaded, drive[0].camera), {}, None
     for snapshot in tqdm(drive, desc="PandaSet drive", unit="frame", disable=None):
         assert snapshot.image is not None

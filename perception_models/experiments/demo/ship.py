@@ -14,12 +14,14 @@ from perception_models.evaluation.real.run import realbench
 from perception_models.experiments.demo.recipe import LABELLED, Echo, Recipe
 from perception_models.experiments.failures import failures
 from perception_models.export.export import ExportConfig, export
+from perception_models.export.other_sizes import export_sizes
 
 DESCRIPTION = (
     "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
     " and permissively licensed real ones"
 )
 VERSION = "0.10.0"
+OTHER_SIZES = ("544x416",)  # for cameras of 4:3, in the time of 640x352
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 
 
@@ -33,8 +35,7 @@ def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any
         description=DESCRIPTION,
         images=str(recipe.data / "render/test/images"),
     )
-    export(best, recipe.out, config)
-    calibrate(recipe)
+    _export(best, recipe, config)
     sets = [recipe.data / "render/test", *([recipe.real] if recipe.real.is_dir() else [])]
     report = recipe.run / "evaluation"
     metrics = evaluate(recipe.out, sets, report, limit=recipe.limit)
@@ -42,12 +43,18 @@ def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any
     headlines = real_metrics(recipe) | dict(card_row(name, each) for name, each in metrics["datasets"].items())
     path = recipe.run / "headlines.json"
     path.write_text(json.dumps(headlines, indent=1), "utf-8")
-    for line in export(best, recipe.out, replace(config, metrics=str(path))):
+    for line in _export(best, recipe, replace(config, metrics=str(path))):
         echo(line)
-    calibrate(recipe)
     show_failures(recipe, echo)
     echo(f"report: {report / 'report.html'}")
     return metrics
+
+
+def _export(best: Path, recipe: Recipe, config: ExportConfig) -> list[str]:
+    """Write the model folder with its other input sizes, calibrated; one line per size and backend."""
+    lines = export(best, recipe.out, config) + export_sizes(best, recipe.out, OTHER_SIZES)
+    calibrate(recipe)
+    return lines
 
 
 def calibrate(recipe: Recipe) -> None:

@@ -23,6 +23,7 @@ from camera_perception.core.types import (
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.decode.scores import minimum_scores
 from camera_perception.engines import Engine, Slot
+from camera_perception.engines.serving.fitting import fitted
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.camera_views import resized
 from camera_perception.geometry.ground import GroundNoise, RoadPitch
@@ -141,6 +142,7 @@ class Pipeline:
 
     def _infer(self, frame: Frame) -> tuple[Observations, int, float, float]:
         """The observations of the network, the health of the image, milliseconds of preprocessing and of inference."""
+        self._preprocess = fitted(self._preprocess, self.engine, frame.image.shape[:2])
         slot = self.engine.acquire()
         try:
             started = perf_counter_ns()

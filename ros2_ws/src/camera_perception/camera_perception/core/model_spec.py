@@ -6,7 +6,7 @@ It holds model.onnx, model.json, reference.npz and MODEL_CARD.md. This module re
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class ModelSpec:
     reference    path of reference.npz; None when the folder has none
     tracker      settings of TrackerConfig that differ from the defaults; localization: of LocalizationConfig
     signed_by    public key, 64 hex digits, of the signature that was checked; empty where none was asked for
+    other_sizes  subfolders WIDTHxHEIGHT with the same network at other input sizes: see load_other_sizes
     classes      names of the object head; empty without one
     light_class  index of the traffic light class; -1 without one. The option light_class may give it another name
     light_states names of the traffic light states; empty when the model reports none
@@ -91,6 +92,7 @@ class ModelSpec:
     tracker: dict[str, Any] = field(default_factory=dict)
     localization: dict[str, Any] = field(default_factory=dict)
     signed_by: str = ""
+    other_sizes: tuple[str, ...] = ()
     classes: tuple[str, ...] = field(init=False, repr=False, compare=False)
     light_class: int = field(init=False, repr=False, compare=False)
     light_states: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -168,6 +170,34 @@ def load_spec(folder: Path | str, *, check_hash: bool = True) -> ModelSpec:
     return spec
 
 
+def load_other_sizes(spec: ModelSpec) -> tuple[ModelSpec, ...]:
+    """The network at the model's other input sizes, with the settings of the model, in the order of model.json.
+
+    ModelError when a folder is missing or holds another network.
+    """
+    return tuple(_other_size(spec, name) for name in spec.other_sizes)
+
+
+def _other_size(spec: ModelSpec, name: str) -> ModelSpec:
+    folder, listed = spec.folder / name, f"other_sizes of {spec.folder / 'model.json'} lists {name}"
+    if not (folder / "model.json").is_file():
+        raise ModelError(f"{listed}, but {folder} holds no model: copy the whole model folder, or remove the entry")
+    other = load_spec(folder)
+    width, height = map(int, name.split("x"))
+    if other.input != replace(spec.input, width=width, height=height) or _network(other) != _network(spec):
+        raise ModelError(
+            f"{listed}, but {folder} holds another network: its model.json may differ in the input size and in nothing "
+            "else of name, version, input, heads, tensors and classes; export it again"
+        )
+    settings: dict[str, Any] = {"heads": spec.heads, "tracker": spec.tracker, "localization": spec.localization}
+    return replace(other, **settings, signed_by=spec.signed_by, other_sizes=())
+
+
+def _network(spec: ModelSpec) -> tuple[object, ...]:
+    """What has to be the same at every input size; thresholds and the like are taken from the model folder."""
+    return spec.name, spec.version, [(head.head, head.kind, head.tensors, head.classes) for head in spec.heads]
+
+
 def _onnx_files(path: Path) -> str:
     """The file, and the files of its weights, for a message."""
     return " with ".join(map(str, (path, *external_weights(path))))
@@ -222,6 +252,7 @@ def spec_from_json(data: Any, folder: Path) -> ModelSpec:
         metrics=data.get("metrics", {}),
         tracker=data.get("tracker", {}),
         localization=data.get("localization", {}),
+        other_sizes=tuple(data.get("other_sizes", ())),
     )
 
 

@@ -23,7 +23,7 @@ from camera_perception.core.documents.parsing import MOST_BYTES, read_regular
 from camera_perception.core.documents.parsing import parse as parse_document
 from camera_perception.core.errors import EngineError, EngineMissing, ModelError
 from camera_perception.core.model_spec import ModelSpec
-from camera_perception.engines import BACKENDS, Engine, backend_module
+from camera_perception.engines import BACKENDS, Engine, EngineInfo, backend_module
 from camera_perception.engines.reference import require
 
 WARM_UP_RUNS = 2
@@ -80,6 +80,11 @@ def parse(text: str) -> Candidate:
     name, _, precision = text.partition(":")
     backend_module(name)
     return Candidate(name, {"precision": precision} if precision else {})
+
+
+def name_of(info: EngineInfo) -> str:
+    """What `parse` turns into the backend of an open engine: for another model, or another process."""
+    return f"{info.backend}:{info.precision}" if info.backend == "openvino" else info.backend
 
 
 def open_checked(spec: ModelSpec, candidate: Candidate, *, check: bool = True, **options: Any) -> Engine:

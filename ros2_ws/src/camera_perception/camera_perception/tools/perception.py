@@ -15,6 +15,7 @@ from camera_perception.core.types import Perception as Result
 from camera_perception.draw import overlay
 from camera_perception.engines import Engine
 from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera
 from camera_perception.geometry.camera_views import turned
 from camera_perception.image.files import decode_file
@@ -57,6 +58,7 @@ class Perception:
         rotate: int = 0,
         mirror: bool = False,
         ignore: Sequence[str] = (),
+        fit: bool = True,
     ) -> Perception:
         """Open a model folder, or an .onnx file that a decoder fits.
 
@@ -68,9 +70,11 @@ class Perception:
         mirror   swaps left and right of every image, before turning
         ignore   regions in which nothing is reported: PNG files in which they are white, or polygons "x,y x,y x,y" in
                  fractions of width and height, or "auto": the own bonnet, learned from what never moves
+        fit      use the input size of the model that shows each image largest, where its folder has several
         """
         spec, turn, ignored = load_spec(folder_of(Path(model))), Turn(rotate, mirror), region_of(ignore)
-        return cls(spec, load_engine(spec, engine, threads=threads), camera, turn, ignored)
+        load = load_fitting if fit else load_engine
+        return cls(spec, load(spec, engine, threads=threads), camera, turn, ignored)
 
     def __call__(self, image: np.ndarray | Path | str, stamp: float | None = None) -> Result:
         """What is in an image; objects and lanes are tracked from image to image.

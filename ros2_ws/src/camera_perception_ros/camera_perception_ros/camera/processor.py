@@ -83,6 +83,7 @@ class FrameProcessor:
     serving   None until the first `serve`
     failure   why the engine is lost for good; empty while it works
     fatal     the failure is one that only a new process can mend
+    refitted  called with the model in use after its input size has changed, from the worker's thread
     ranges    depth images and lidar clouds; None without both sensors
     odometry  poses of the car, for its motion between two images
     """
@@ -100,6 +101,7 @@ class FrameProcessor:
         self._name, self._params, self._settings = camera_name, params, settings
         self.serving: Serving | None = None
         self.failure, self.fatal = "", False
+        self.refitted: Callable[[Model], None] = lambda model: None
         self.counts = Counts()
         self._reader = ImageReader(params.turn, params.range16, fallback(), log.warning)
         self._ignored = params.ignored_region
@@ -246,11 +248,14 @@ class FrameProcessor:
         serving.pipeline.camera, calibration_flags = self._calibration.at(frame.stamp_ns, frame.frame_id)
         self._motion = None if self._last_ns is None else self.odometry.between(self._last_ns, frame.stamp_ns)
         self._last_ns = frame.stamp_ns
+        size = serving.model.engine.spec.input.size
         self._busy_since = time.monotonic()  # from here on: decoding, however long, says nothing about the engine
         try:
             perception = self._run(serving, frame)
         finally:
             self._busy_since = None
+        if self.serving is not None and self.serving.model.engine.spec.input.size != size:
+            self.refitted(self.serving.model)
         spent = perception.timing
         timing = Timing(decode_ms, spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms)
         return published(perception, flags | perception.status_flags | int(calibration_flags), timing)

@@ -45,6 +45,11 @@ class CameraParams:
         old_name="engine_meanwhile",
     )
     gpu_letterbox: bool = param(False, "Resize images on the GPU; for images much larger than the network's input.")
+    fit_camera: bool = param(
+        True,
+        "Use the input size of the model folder (other_sizes in model.json) in which the camera's images are largest; "
+        "cameras that share an engine use that of the folder.",
+    )
     engine_threads: int = param(0, "CPU threads of the backend; 0: the backend decides.", low=0, high=256)
     load_timeout: float = param(
         300.0,
@@ -219,7 +224,7 @@ class CameraParams:
         if self.build_engine == "background" and backend == "auto":
             usable = (name for name in GPU_BACKENDS if backend_module(name).available() is None)
             backend = next(usable, backend)
-        return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox, self.keys)
+        return ModelRequest(self.model, backend, self.engine_threads, self.gpu_letterbox, self.keys, self.fit_camera)
 
     @property
     def thresholds(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ from camera_perception.core.errors import ModelError
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import Engine, infer
 from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.engines.serving.trusted import load_trusted, unchanged
 
 CLOSE_TIMEOUT = 5.0  # seconds; driver calls to a lost GPU may never return
@@ -26,6 +27,7 @@ class ModelRequest:
     threads       of the CPU; 0 lets the backend decide
     gpu_letterbox let the GPU resize the image, where the backend can
     trusted_keys  public keys, one of which must have signed the folder; empty: every folder is loaded
+    fit           use the input size of the folder that shows the images largest, unless cameras share the engine
     """
 
     folder: str
@@ -33,6 +35,7 @@ class ModelRequest:
     threads: int = 0
     gpu_letterbox: bool = False
     trusted_keys: tuple[str, ...] = ()
+    fit: bool = True
 
     @property
     def options(self) -> dict[str, Any]:
@@ -87,8 +90,16 @@ def open_model(request: ModelRequest) -> Model:
 
 
 def open_engine(spec: ModelSpec, request: ModelRequest) -> Engine:
-    """A warm engine: its first run, with lazy allocations, is done here and not on the first image."""
+    """A warm engine; that of another input size is opened, and warmed up, when an image needs it."""
+    if not request.fit:
+        return _warm(spec, request.backend, **request.options)
     with unchanged(spec):
-        engine = load_engine(spec, request.backend, **request.options)
+        return load_fitting(spec, request.backend, _warm, **request.options)
+
+
+def _warm(spec: ModelSpec, backend: str, **options: Any) -> Engine:
+    """An engine whose first run, with lazy allocations, is done here and not on the first image."""
+    with unchanged(spec):
+        engine = load_engine(spec, backend, **options)
         infer(engine, np.zeros(engine.input.shape, engine.input.dtype))
     return engine

@@ -37,5 +37,6 @@ def unchanged(spec: ModelSpec) -> Iterator[None]:
 
 
 def signed_root(spec: ModelSpec) -> Path:
-    """The folder with the signature: that of the model, also for its fp16 and int8 folders."""
-    return spec.folder if (spec.folder / SUMS).exists() else spec.folder.parent
+    """The folder with the signature: that of the model, also for its fp16, int8 and size folders, and 544x416/fp16."""
+    above = spec.folder, *spec.folder.parents[:2]
+    return next((folder for folder in above if (folder / SUMS).exists()), spec.folder)

@@ -15,7 +15,7 @@ from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.types import Detections
 from camera_perception.decode.heads import check_all, decode_all
 from camera_perception.engines import Engine
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import fitted, load_fitting
 from camera_perception.image.letterbox import Preprocessor
 from camera_perception.tools.privacy.regions import can_be_covered, content_of
 from camera_perception.tools.privacy.tiles import is_whole, tiles
@@ -74,6 +74,7 @@ class PrivacyDetector:
         return without_duplicates(parts, self.names)
 
     def _network(self, image: np.ndarray) -> Detections:
+        self._preprocess = fitted(self._preprocess, self._engine, image.shape[:2])
         slot = self._engine.acquire()
         try:
             letterbox = self._preprocess(image, slot.images[0])
@@ -124,7 +125,7 @@ def open_detector(
     try:
         for number, folder in enumerate(folders):
             spec = load_spec(folder)
-            engine = load_engine(spec, backend, threads=threads)
+            engine = load_fitting(spec, backend, threads=threads)
             opened.append(_detector_or_close(spec, engine, min_score, faces and not number, in_tiles))
     except Exception:
         for each in opened:

@@ -222,7 +222,7 @@ def report_facts(source: Source, spec: ModelSpec, engine: Engine, result: Result
     ignored = {"Ignored": result.ignored} if result.ignored else {}
     return {
         "Source": source.name,
-        "Model": f"{spec.name} {spec.version} ({spec.input.width}x{spec.input.height}, {spec.license})",
+        "Model": f"{spec.name} {spec.version} ({engine.spec.input.width}x{engine.spec.input.height}, {spec.license})",
         "Engine": f"{engine.info.name} ({engine.info.engine_id})",
         "Camera": _camera_text(source),
         "Images": images_text(result),

@@ -14,12 +14,12 @@ from camera_perception_ros.conversions.messages import TASKS
 
 
 def model_info(model: Model, camera_name: str, stamp: Time) -> ModelInfo:
-    """stamp is when the model became active."""
+    """stamp is when the model became active, or changed to another input size."""
     spec, engine = model.spec, model.engine
     message = ModelInfo(camera_name=camera_name, model_name=spec.name, model_version=spec.version, license=spec.license)
     message.header.stamp = stamp
     message.model_sha256, message.engine_id = spec.onnx_sha256, engine.info.engine_id
-    message.input_width, message.input_height = spec.input.width, spec.input.height
+    message.input_width, message.input_height = engine.spec.input.width, engine.spec.input.height
     message.heads = [_head_info(head) for head in spec.heads]
     message.tasks = sum({int(TASKS[head.head]) for head in spec.heads})
     _add_engine(message, engine.info)

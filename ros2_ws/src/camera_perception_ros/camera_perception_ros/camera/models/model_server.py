@@ -63,6 +63,7 @@ class ModelServer:
         self._name, self._closing, self._describe = name, Stop(), describe
         self._build: BackgroundBuild | None = None
         self._info = node.create_publisher(ModelInfo, "~/model_info", LATCHED)
+        processor.refitted = self._announce
 
     @property
     def build(self) -> BuildState | None:
@@ -79,7 +80,7 @@ class ModelServer:
                 raise
             self._node.get_logger().warning(f"{error}. Building it now, in the background")
             if backend := self._params.fallback_engine:
-                fallback = ModelRequest(request.folder, backend, request.threads)
+                fallback = ModelRequest(request.folder, backend, request.threads, fit=request.fit)
                 self._serve(self._opened(fallback, stop, fallback=True))
             self._start_build(request)
 
@@ -138,11 +139,14 @@ class ModelServer:
 
         def announce() -> None:
             accepted()
-            info = model_info(serving.model, self._name, self._node.get_clock().now().to_msg())
-            self._info.publish(info)
-            self._describe(info)
+            self._announce(serving.model)
 
         return self._processor.serve(serving, unwanted, announce)
+
+    def _announce(self, model: Model) -> None:
+        info = model_info(model, self._name, self._node.get_clock().now().to_msg())
+        self._info.publish(info)
+        self._describe(info)
 
     def close(self) -> None:
         """Answer who waits for a model, cancel the build, and close the engine."""

@@ -14,7 +14,7 @@ import typer
 
 from camera_perception.core.errors import CalibrationError, ModelError, PerceptionError
 from camera_perception.core.model_spec import load_spec
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.image.sample_range import AUTO
 from camera_perception.image.turn import Turn
 from camera_perception.tools.calibration.calibrate import camera_from_yaml
@@ -80,7 +80,7 @@ def live_command(options: LiveOptions) -> None:
         else open_recording(Path(options.source), options.camera, view)
     )
     cameras = {"camera": view.camera()} if isinstance(source, Device) else source.cameras
-    engine = load_engine(spec, options.engine, threads=options.threads)
+    engine = load_fitting(spec, options.engine, threads=options.threads)
     perceiver = Perceiver(spec, engine, cameras, options.anonymize, view.region)
     try:
         _play(source, perceiver, access, options)
@@ -126,7 +126,7 @@ def _foxglove(playing: Player | DevicePlayer, perceiver: Perceiver, tuning: bool
 
     def load(folder: str) -> None:
         spec = load_spec(Path(folder))
-        perceiver.replace_model(spec, load_engine(spec, options.engine, threads=options.threads))
+        perceiver.replace_model(spec, load_fitting(spec, options.engine, threads=options.threads))
 
     if not is_loopback(options.host):
         raise PerceptionError("Foxglove has no token: serve it on the loopback address, and forward its port by ssh")

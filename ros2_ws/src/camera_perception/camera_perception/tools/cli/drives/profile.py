@@ -12,7 +12,7 @@ from camera_perception.core.errors import BadImage, ModelError
 from camera_perception.core.model_spec import ModelSpec, load_spec
 from camera_perception.core.text_table import text_table
 from camera_perception.engines import Engine
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.pipeline import Pipeline
 from camera_perception.tools.drift.histograms import Metrics, metrics_of
 from camera_perception.tools.drift.monitor import PERIOD, DriftMonitor, MetricDrift
@@ -40,7 +40,7 @@ def profile_command(
         raise ModelError(f"{out} exists already: give another --out, or --force to replace it")
     tuned = dict(parse_threshold(text, spec) for text in thresholds)
     sources = [open_source(path, camera) for path in paths]
-    engine = load_engine(spec, backend, threads=threads)
+    engine = load_fitting(spec, backend, threads=threads)
     try:
         pipeline = Pipeline(spec, engine)
         pipeline.tune(reference.thresholds if reference else tuned)

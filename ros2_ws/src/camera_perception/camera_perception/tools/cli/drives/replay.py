@@ -14,7 +14,7 @@ import typer
 from camera_perception.core.errors import BagError, CalibrationError
 from camera_perception.core.model_spec import load_spec
 from camera_perception.core.text_table import text_table
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.serving.fitting import load_fitting
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.image.reader import ImageReader
 from camera_perception.image.sample_range import AUTO
@@ -65,7 +65,7 @@ def replay_command(path: Path, model: Path, out: Path, chosen: Choices) -> None:
     source = _open(path, chosen, pose, lens)
     ignored = region_of(chosen.ignored)
     spec = load_spec(model)
-    engine = load_engine(spec, chosen.backend, threads=chosen.threads)
+    engine = load_fitting(spec, chosen.backend, threads=chosen.threads)
     if chosen.force:
         clear(out)
     try:

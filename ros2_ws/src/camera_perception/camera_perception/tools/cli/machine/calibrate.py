@@ -86,11 +86,11 @@ def extrinsics_command(
 
 def _line_pairs(source: Path, model: Path, topic: str | None, engine: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     from camera_perception.core.model_spec import load_spec
-    from camera_perception.engines.select import load_engine
+    from camera_perception.engines.serving.fitting import load_fitting
     from camera_perception.pipeline import Pipeline
 
     opened, spec = open_source(source, topic), load_spec(model)
-    pipeline = Pipeline(spec, load_engine(spec, engine))
+    pipeline = Pipeline(spec, load_fitting(spec, engine))
     for arrival in tqdm(opened.arrivals, total=opened.length or None, unit="img", disable=None):
         lines = {line.position: line.points for line in pipeline.run(arrival.frame()).lanes}
         if {-1, 1} <= lines.keys():

@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from camera_perception.core.model_spec import ModelSpec, load_spec, sha256_of
-from camera_perception.engines.select import load_engine
+from camera_perception.engines.select import load_engine, name_of
 from camera_perception.tools.fleet.store.schema import pyarrow
 from camera_perception.tools.fleet.store.storage import Storage, StoreError, open_storage
 from camera_perception.tools.fleet.work.embedding import add_embedding
@@ -183,8 +183,7 @@ def pinned_engine(spec: ModelSpec, job: Job) -> str:
         return job.engine
     engine = load_engine(spec, "auto", threads=job.threads)
     try:
-        precise = engine.info.backend == "openvino"
-        return f"{engine.info.backend}:{engine.info.precision}" if precise else engine.info.backend
+        return name_of(engine.info)
     finally:
         engine.close()
 
