@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from camera_perception import core
-from camera_perception.core.boxes import decayed_scores, nms
 from camera_perception.core.types import (
     Detections,
     Edge,
@@ -29,10 +28,6 @@ from camera_perception.core.types import (
 )
 from camera_perception.geometry.camera import Camera, optical_from_rpy
 from camera_perception.geometry.ground import GroundNoise, ground_with_covariance
-from camera_perception.image.regions import drop_islands
-from camera_perception.io.cdr import serialize
-from camera_perception.io.packed_objects import PackedObjects
-from camera_perception.io.ros_types import MARKER_ARRAY, PERCEPTION_FRAME, deserialize
 from camera_perception.lanes.fit import locate_lanes
 from camera_perception.lanes.roles import ego_lane, roles
 from camera_perception.lanes.tracker import LaneTracker
@@ -96,44 +91,6 @@ def assert_same(a: Any, b: Any, rtol: float = 1e-5) -> None:
             np.testing.assert_allclose(one, other, rtol, 1e-7, err_msg=name)
         else:
             np.testing.assert_array_equal(one, other, err_msg=name)
-
-
-@pytest.mark.parametrize("count", [0, 1, 300])
-def test_suppression_keeps_the_same_boxes(count, monkeypatch):
-    rng = np.random.default_rng(0)
-    boxes, scores, classes = random_boxes(rng, count), rng.integers(0, 40, count) / 40, rng.integers(0, 3, count)
-    compiled, twin = both(lambda: nms(boxes, scores, classes, 0.45, limit=200), monkeypatch)
-    assert compiled.tolist() == twin.tolist()
-    assert len(twin) < count or count < 2
-
-
-@pytest.mark.parametrize("count", [0, 1, 200])
-def test_scores_fall_alike_to_the_bit(count, monkeypatch):
-    rng = np.random.default_rng(0)
-    boxes, scores = random_boxes(rng, count), np.sort(rng.random(count).astype(np.float32))[::-1]
-    classes = rng.integers(0, 3, count)
-    compiled, twin = both(lambda: decayed_scores(boxes, scores, classes, 0.2), monkeypatch)
-    assert compiled.tobytes() == twin.tobytes()
-    assert (twin <= scores).all()
-    assert (twin < scores).any() or count < 2
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6, 0.7, 1.0])
-@pytest.mark.parametrize("shape", [(88, 160), (7, 1), (1, 9), (5, 8)])
-def test_the_same_islands_are_dropped(shape, share, monkeypatch):
-    """Random cells: few small regions up to half of the cells, then one large one with small ones beside it."""
-    rng = np.random.default_rng(0)
-    before = ((rng.random(shape) < share) * rng.integers(1, 3, shape)).astype(np.uint8)
-
-    def dropped() -> np.ndarray:
-        ids = before.copy()
-        drop_islands(ids, 0, 0.2)
-        return ids
-
-    compiled, twin = both(dropped, monkeypatch)
-    np.testing.assert_array_equal(compiled, twin)
-    assert (twin[twin > 0] == before[twin > 0]).all()
-    assert (twin != before).any() or shape != (88, 160) or share in (0.0, 1.0)
 
 
 @pytest.mark.parametrize("count", [0, 2, 60])
@@ -376,80 +333,6 @@ def test_roles_and_the_ego_lane_are_the_same_to_the_bit(count, monkeypatch):
         ends = np.column_stack((rng.choice([0.0, 4.0, 17.0, 18.0, np.nan], count), np.full(count, 60.0)))
         compiled, twin = both(partial(found, polys, ends, rng.integers(-2, 3, count).tolist()), monkeypatch)
         assert compiled == twin
-
-
-LANE = {"lane_id": 3, "u": np.zeros((4, 2), np.float32)[:, 0], "v": [1.0, 2.0], "poly": np.ones(4, np.float32)}
-GROUND = np.arange(6, dtype=np.float32).reshape(2, 3)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"camera_name": "Süd", "header": {"stamp": {"sec": -1}, "frame_id": "a"}, "status": np.uint8(2)},
-        {"lanes": [LANE, {}, LANE], "scene": [{"name": "weather", "label": "", "score": 1}]},
-        {"road": {"u": np.zeros(3), "ground": GROUND}, "camera_name": "ab"},
-        {"road": {"ground": [{"x": 1.0, "z": float("nan")}], "has_ground": 1}},
-        {"traffic_lights": [{"elements": [{"color": 3, "confidence": float("inf")}]}]},
-        {"objects": [{"class_name": "car", "position": {"x": 1.5}, "position_cov": [1.0, 2.0, 3.0, 4.0]}]},
-    ],
-)
-def test_messages_are_the_same(values, monkeypatch):
-    compiled, twin = both(lambda: serialize(PERCEPTION_FRAME, values), monkeypatch)
-    assert compiled == twin
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"what": 1},
-        {"road": {"what": 1}},
-        {"status": 256},
-        {"image_width": -1},
-        {"image_width": 1.5},
-        {"camera_name": 3},
-        {"age_ms": 1e300},
-        {"lanes": [{"poly": [1.0]}]},
-        {"lanes": 3},
-    ],
-)
-def test_what_is_no_message_is_refused_in_the_same_way(values, monkeypatch):
-    def error() -> tuple[type, str]:
-        with pytest.raises(Exception) as found:
-            serialize(PERCEPTION_FRAME, values)
-        return found.type, str(found.value)
-
-    compiled, twin = both(error, monkeypatch)
-    assert compiled == twin
-
-
-@pytest.mark.parametrize("name", ["", "a", "abcd", "abcdefg"])
-def test_points_of_float64_are_the_same(name, monkeypatch):
-    rows = np.arange(6.0).reshape(2, 3)
-    points = [
-        rows,
-        rows.astype(np.float32),
-        rows[:0],
-        [],
-        [{"x": 0.0, "y": 1.0, "z": 2.0}, {"x": 3.0, "y": 4.0, "z": 5.0}],
-    ]
-    values = {"markers": [{"ns": name, "points": each} for each in points]}
-    compiled, twin = both(lambda: serialize(MARKER_ARRAY, values), monkeypatch)
-    assert compiled == twin
-    found = [[(each.x, each.y, each.z) for each in marker.points] for marker in deserialize(MARKER_ARRAY, twin).markers]
-    assert found == [[*map(tuple, rows.tolist())]] * 2 + [[], [], [*map(tuple, rows.tolist())]]
-
-
-@pytest.mark.parametrize("before", ["", "a", "ab", "abcdefg"])
-def test_objects_are_packed_in_the_same_way(before, monkeypatch):
-    rng = np.random.default_rng(0)
-    objects = located(rng, random_objects(rng, 20))
-    objects = objects.with_columns(track_ids=np.arange(20) + 2**33, ages=np.full(20, 70_000, np.int32))
-    velocities = np.where(rng.random((20, 1)) < 0.5, np.nan, objects.velocities + 1).astype(np.float32)
-    objects = objects.with_columns(velocities=np.where(velocities != velocities, 2, velocities).astype(np.float32))
-    packed = PackedObjects(objects, rng.permutation(20)[:15], (*CLASSES[:4], "Fußgänger"), True)
-    compiled, twin = both(lambda: serialize(PERCEPTION_FRAME, {"camera_name": before, "objects": packed}), monkeypatch)
-    assert compiled == twin
 
 
 @pytest.mark.parametrize(
