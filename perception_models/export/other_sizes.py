@@ -43,7 +43,7 @@ def export_sizes(checkpoint: Path, folder: Path, sizes: Iterable[str]) -> list[s
     wanted = {name: parsed_size(name) for name in sizes}
     net, state = load_network(checkpoint)
     data = read_json(folder)
-    if history(state) != history(data["training"]):
+    if history(state) != history(data.get("training", {})):
         raise ExportError(f"{folder} was not exported from {checkpoint}: give its checkpoint, or export it again")
     lines = [line for name, size in wanted.items() for line in _write(net, folder, name, size)]
     for name in set(data.get("other_sizes", ())) - wanted.keys():
