@@ -67,6 +67,6 @@ def with_low_frequencies(image: np.ndarray, other: np.ndarray, band: float) -> n
     low = (np.abs(np.fft.fftfreq(size[1], 1 / size[1]))[:, None] <= periods) & (np.arange(own.shape[1]) <= periods)
     changed = np.where(low[..., None], np.abs(real) * np.exp(1j * np.angle(own)), own)
     difference = np.fft.irfft2(changed - own, s=size[::-1], axes=(0, 1)).astype(np.float32)
-    difference = cv2.resize(difference, (width, height), interpolation=cv2.INTER_CUBIC)
-    result: np.ndarray = np.clip(image + difference, 0, 255).astype(np.uint8)
+    added = cv2.resize(difference, (width, height), interpolation=cv2.INTER_CUBIC)
+    result: np.ndarray = np.clip(image + added, 0, 255).astype(np.uint8)
     return result
