@@ -108,8 +108,8 @@ def ground_lines(lanes: Sequence[LaneMessage]) -> tuple[LaneLine, ...]:
 
 def lane_from_message(message: LaneMessage) -> LaneLine:
     """A lane line with its ground geometry, without its pixels."""
-    points = np.array((message._x, message._y), np.float32).T
-    y_std = np.array(message._y_std, np.float32)
+    points = np.array((message.x, message.y), np.float32).T  # of recordings, too, whose messages have no slots
+    y_std = np.array(message.y_std, np.float32)
     return LaneLine(
         points=NO_PIXELS,
         score=message.score,
