@@ -223,9 +223,10 @@ def test_islands_of_road_are_dropped():
 
 @pytest.mark.parametrize(("name", "islands"), [("drivable", 1.5), ("semantic", 0.1)])
 def test_islands_are_a_share_of_the_drivable_area(name, islands):
-    head = HeadSpec(name, "class_map", {"map": "m"}, ("background", "road"), options={"islands": islands})
-    with pytest.raises(ModelError, match="islands"):
-        decoder("class_map").check(head, {"map": (1, 24, 40)})
+    for kind, role, shape in (("class_map", "map", (1, 24, 40)), ("mask_logits", "logits", (1, 2, 24, 40))):
+        head = HeadSpec(name, kind, {role: "m"}, ("background", "road"), options={"islands": islands})
+        with pytest.raises(ModelError, match="islands"):
+            decoder(kind).check(head, {role: shape})
 
 
 TYPES = [

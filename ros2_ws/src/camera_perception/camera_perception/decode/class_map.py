@@ -17,24 +17,21 @@ from camera_perception.decode import Part
 from camera_perception.decode.heads import Shapes, expect, expect_shape
 from camera_perception.image.letterbox import Letterbox
 from camera_perception.image.regions import drop_islands
-
-BACKGROUND = "background"
+from camera_perception.lanes.image_lines import BACKGROUND
 
 
 def check(head: HeadSpec, shapes: Shapes) -> None:
     expect_shape(head, shapes, "map", "h", "w")
     check_class_names(head)
-    islands = head.options.get("islands", 0)
-    fits = 0 <= islands <= 1 and (head.head == "drivable" or not islands)
-    expect(
-        fits, head, "option 'islands' is a share of the largest drivable region: expected 0 to 1, only for 'drivable'"
-    )
 
 
 def check_class_names(head: HeadSpec) -> None:
-    """ModelError unless the head is a class map with names for all ids."""
+    """ModelError unless the head is a class map with names for all ids, and its option `islands` fits."""
     expect(head.head in ("drivable", "semantic"), head, "only the heads 'drivable' and 'semantic' can be class maps")
     expect(2 <= len(head.classes) <= 256, head, "expected 2 to 256 'classes', in the order of the ids")
+    islands = head.options.get("islands", 0)
+    fits = 0 <= islands <= 1 and (head.head == "drivable" or not islands)
+    expect(fits, head, "option 'islands' is a share of the largest region: expected 0 to 1, for 'drivable' only")
 
 
 def decode(arrays: Mapping[str, np.ndarray], head: HeadSpec, letterbox: Letterbox, threshold: float) -> Part:

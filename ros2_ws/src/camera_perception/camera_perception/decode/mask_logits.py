@@ -3,6 +3,7 @@
 roles    logits (C, h, w) any monotonic score: logits or probabilities; the highest class wins.
          C = 1: class 1 where the score exceeds the option `cut`
 options  cut: default 0.0, for logits; 0.5 for probabilities. Only for C = 1
+         islands: class_map.py
 """
 
 from __future__ import annotations
