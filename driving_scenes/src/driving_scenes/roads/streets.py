@@ -11,6 +11,8 @@ from driving_scenes.roads.cross_section import ALTERNATIVE, OWN, Layout, Line, L
 from driving_scenes.roads.highways import undivided
 from driving_scenes.roads.markings import line_paint
 
+TARMAC = 0.45  # share of the sidewalks that are of the road's material
+
 
 def city(rng: np.random.Generator, s: np.ndarray) -> Layout:
     """A city street: parking and cycle lanes, curbs, sidewalks, one or two junctions."""
@@ -101,13 +103,19 @@ def sidewalk(
     if green:
         road.band(Surface.GRASS, sign * start, sign * (start + green), up, semantic=VEGETATION, valid=edge_here)
         start += green
-    road.band(Surface.PAVING, sign * start, sign * (start + wide), up, semantic=SIDEWALK, valid=here)
+    road.band(_footway(road, up), sign * start, sign * (start + wide), up, semantic=SIDEWALK, valid=here)
     road.lane(sign * (start + wide / 2), wide, 1, "walk", here)
     outside = road.row(sign * (start + wide))
     if sign > 0:
         road.left, road.paved = outside, (at, road.paved[1])
     else:
         road.right, road.paved = outside, (road.paved[0], -at)
+
+
+def _footway(road: Layout, up: float) -> Surface:
+    """Tarmac like the road's on TARMAC of the streets: only the curb tells them apart."""
+    # Not drawn: a seed's other objects stay where they are.
+    return road.asphalt if up * 1e4 % 1 < TARMAC else Surface.PAVING
 
 
 def residential(rng: np.random.Generator, s: np.ndarray) -> Layout:

@@ -1,4 +1,4 @@
-uniform vec3 uAsphalt, uShoulder, uConcrete, uPaving, uGrass, uDirt, uWall, uPaint;
+uniform vec3 uAsphalt, uShoulder, uConcrete, uPaving, uCurb, uGrass, uDirt, uWall, uPaint;
 uniform float uGrain, uBlotch, uCracks, uTar, uPatches, uTracks, uWear, uLaneWidth, uLaneShift, uGrassScale, uWallPanels, uSlabs, uGloss, uTiled;
 uniform vec2 uTile;
 in vec3 vWorld; in vec3 vNormal; in vec2 vSt; flat in int vSurface; flat in int vLabel;
@@ -67,7 +67,7 @@ void main() {
 #else
     road = vSurface == 2 ? 0.6 : 0.0;
     WHEN(vSurface == 2) base = paving(vSt);
-    WHEN(vSurface == 5) base = uConcrete * (0.7 + 0.5 * texture(uNoise, vSt * 0.4).g) * (1.0 - 0.4 * step(fract(vSt.x), 0.02));
+    WHEN(vSurface == 5) base = uCurb * (0.7 + 0.5 * texture(uNoise, vSt * 0.4).g) * (1.0 - 0.4 * step(fract(vSt.x), 0.02));
     WHEN(vSurface == 6) {
         // Panels 2 m long in rows of 1.2 m, grime that runs down, a lighter band up to 3 m.
         vec2 at = vec2(vSt.x, vWorld.z), cell = floor(at / vec2(2.0, 1.2)), w = fwidth(at) + 0.015;
