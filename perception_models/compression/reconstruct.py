@@ -37,7 +37,7 @@ def thinned(net: PerceptionNet, images: Sequence[Tensor], lost: float) -> Percep
     assert isinstance(original, EfficientNetLite0)
     assert isinstance(backbone, EfficientNetLite0)
     with torch.no_grad():
-        _thin(backbone, original, [batch.permute(0, 3, 1, 2) * net.input_scale for batch in images], lost)
+        _thin(backbone, original, [net.scaled(batch) for batch in images], lost)
     made = PerceptionNet(replace(net.config, expanded=[block.layers[-1].conv.in_channels for block in backbone.blocks]))
     made.load_state_dict(net.state_dict() | {f"backbone.{k}": v for k, v in backbone.state_dict().items()})
     return made.eval()

@@ -22,7 +22,8 @@ from perception_models.training.checkpoint import load_network
 # Operators that TensorRT 10 and 11, OpenVINO and ONNX Runtime all support at fixed shapes.
 ALLOWED = frozenset(
     "Add ArgMax Cast Clip Concat Conv Div Exp Expand Flatten Gather GatherElements Gemm Identity MatMul MaxPool Min Mul"
-    " ReduceMax ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Squeeze Sub TopK"
+    " ReduceMax ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub"
+    " TopK"
     " Transpose Unsqueeze"
     .split()
 )  # fmt: skip

@@ -26,6 +26,7 @@ class NetworkConfig:
     backbone         residual (stem, widths and depths apply) or efficientnet_lite0 (network/efficientnet.py)
     deepest_blocks   of efficientnet_lite0: inverted residuals at stride 32, 1 to 4
     expanded         of efficientnet_lite0: channels inside each block, in turn; empty: as published
+    exposure         mean grey level, 0..1, to which darker images are lifted (network/exposure.py); 0: they stay dark
     attention        self-attention over the stride-32 map; off: no gain at this size (docs/training.md)
     tasks            heads to build: any of objects, drivable, semantic, lanes, scene
     """
@@ -43,6 +44,7 @@ class NetworkConfig:
     backbone: str = "residual"
     deepest_blocks: int = 4
     expanded: list[int] = field(default_factory=list)
+    exposure: float = 0.0
     attention: bool = False
     tasks: list[str] = field(default_factory=lambda: ["objects", "drivable", "semantic", "lanes", "scene"])
 

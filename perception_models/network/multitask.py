@@ -10,6 +10,7 @@ from perception_models.data import labels
 from perception_models.network.backbone import BACKBONES, Neck
 from perception_models.network.blocks import successive
 from perception_models.network.config import NetworkConfig
+from perception_models.network.exposure import Exposure
 from perception_models.network.heads import LaneHead, MaskHead, ObjectHead, SceneHead
 
 HEADS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
@@ -46,6 +47,7 @@ class PerceptionNet(nn.Module):
         self.config = config
         # Batch norm follows, so scaling is all the normalisation needed; export folds it into the first weights.
         self.input_scale = 1 / 64
+        self.exposure = Exposure(config.exposure) if config.exposure else nn.Identity()
         self.backbone = BACKBONES[config.backbone](config)
         self.neck = Neck(config)
         self.heads = nn.ModuleDict({task: HEADS[task](config) for task in config.tasks})
@@ -61,11 +63,14 @@ class PerceptionNet(nn.Module):
 
     def pyramid(self, images: Tensor, backbone: nn.Module | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Shared feature maps at strides 4, 8, 16, 32; `backbone` replaces the own one, of the same function."""
-        # Float first: TensorRT cannot transpose uint8. Permuting B H W 3 gives channels_last for free.
-        x = images.float().permute(0, 3, 1, 2)
-        x = x * self.input_scale if self.input_scale != 1 else x
-        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck((backbone or self.backbone)(x))
+        maps: tuple[Tensor, Tensor, Tensor, Tensor] = self.neck((backbone or self.backbone)(self.scaled(images)))
         return maps
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """What the backbone sees of images: B 3 H W float32, lifted where they are dark."""
+        # Float first: TensorRT cannot transpose uint8. Permuting B H W 3 gives channels_last for free.
+        x: Tensor = self.exposure(images.float().permute(0, 3, 1, 2))
+        return x * self.input_scale if self.input_scale != 1 else x
 
     def pyramid_from(self, first: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same from the first maps of the backbone, fine to coarse."""

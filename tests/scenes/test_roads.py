@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from driving_scenes.base.semantic_ids import SIDEWALK
 from driving_scenes.roads.centerline import Road
-from driving_scenes.roads.cross_section import Layout
+from driving_scenes.roads.cross_section import Layout, Surface
+from driving_scenes.roads.streets import TARMAC, residential
 from driving_scenes.scene.world import build_world
 
 
@@ -29,6 +31,14 @@ def test_mirrored_roads_swap_the_sides_of_mixed_lines():
     mirrored = layout.mirrored().lines[0]
     assert mirrored.style == "dashed_solid"
     assert mirrored.t[0] == -1.5
+
+
+def test_some_sidewalks_are_of_the_roads_own_tarmac_and_none_is_drivable():
+    layouts = [residential(np.random.default_rng(seed), np.arange(0.0, 100.0, 2.0)) for seed in range(60)]
+    walks = [b for x in layouts for b in x.bands if b.semantic == SIDEWALK and b.surface != Surface.CURB]
+    assert {b.surface for b in walks} == {Surface.ASPHALT, Surface.PAVING}
+    assert np.mean([b.surface == Surface.ASPHALT for b in walks]) == pytest.approx(TARMAC, abs=0.15)
+    assert all(b.drivable == 0 for b in walks)
 
 
 def test_an_unknown_road_type_is_refused():

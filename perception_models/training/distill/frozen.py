@@ -36,7 +36,7 @@ class FrozenNetworks:
     bf16      calculate in bf16 where the processor can
     """
 
-    backbone: nn.Module
+    backbone: FirstStages
     imitate: ImitateConfig
     bf16: bool
     _opened: dict[tuple[int, ...], dict[str, Any]] = field(default_factory=dict, repr=False)
@@ -46,9 +46,13 @@ class FrozenNetworks:
         images = np.ascontiguousarray(batch["images"].numpy())
         if images.shape not in self._opened:
             self._opened[images.shape] = self._open(images.shape)
-        views = {BACKBONE: images, IMITATED: images.transpose(0, 3, 1, 2).astype(np.float32)}
+        views = {BACKBONE: images, IMITATED: self._lifted(batch["images"])}
         found = {name: network(views[name]) for name, network in self._opened[images.shape].items()}
         return batch | {f"{n}.{i}": self._tensor(each[i]) for n, each in found.items() for i in range(len(each))}
+
+    def _lifted(self, images: Tensor) -> np.ndarray:
+        """Images B H W 3 uint8 as the imitated network sees them: B 3 H W float32, as bright as the own one sees them."""
+        return np.ascontiguousarray(self.backbone.exposure(images.permute(0, 3, 1, 2).float()).numpy())
 
     def _tensor(self, maps: np.ndarray) -> Tensor:
         kind = torch.bfloat16 if self.bf16 else torch.float32
@@ -83,10 +87,11 @@ class FirstStages(nn.Module):
         super().__init__()
         backbone = copy.deepcopy(net.backbone).eval().requires_grad_(False)
         fuse(backbone)
-        self.stem, self.stages, self.scale = backbone.stem, backbone.stages[:count], net.input_scale
+        self.exposure, self.scale = net.exposure, net.input_scale
+        self.stem, self.stages = backbone.stem, backbone.stages[:count]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(successive(self.stages, self.stem(images.permute(0, 3, 1, 2).float() * self.scale)))
+        return tuple(successive(self.stages, self.stem(self.exposure(images.permute(0, 3, 1, 2).float()) * self.scale)))
 
 
 def frozen_networks(config: TrainConfig, net: PerceptionNet, bf16: bool) -> FrozenNetworks | None:

@@ -37,13 +37,14 @@ class Imitation(nn.Module):
     """Loss against tensors of an ONNX file; an adapter per stride maps the pyramid to the channels of its maps.
 
     Only adapters and statistics are part of the student's checkpoint. The network takes `B 3 H W` float32 images, BGR
-    0..255, of any size (as YOLOX does).
+    0..255, of any size (as YOLOX does), as bright as the student's backbone sees them.
     """
 
     def __init__(self, config: ImitateConfig, student: PerceptionNet):
         super().__init__()
         self.config = config
         self._session = open_maps(Path(config.network or ""), config.tensors)
+        self._exposure = student.exposure
         self._strides, self._branch = student.config.strides, student.config.branches[0]
         probe, training = torch.zeros(1, PROBE, PROBE, 3, dtype=torch.uint8), student.training
         with torch.no_grad():  # in evaluation mode: a black image must not enter the statistics of the batch norms
@@ -58,7 +59,8 @@ class Imitation(nn.Module):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Taught:
         """What the network sees in images B H W 3 uint8."""
-        feed = {self._session.get_inputs()[0].name: images.permute(0, 3, 1, 2).float().contiguous().cpu().numpy()}
+        lifted = self._exposure(images.permute(0, 3, 1, 2).float()).contiguous()
+        feed = {self._session.get_inputs()[0].name: lifted.cpu().numpy()}
         found = self._session.run(self.config.tensors, feed)
         return self.taught([torch.from_numpy(each).to(images.device) for each in found], images.shape[2])
 
