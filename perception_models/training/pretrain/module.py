@@ -63,7 +63,9 @@ class MaskedPretraining(nn.Module):
 
     def reconstruct(self, images: Tensor, visible: Tensor) -> list[Tensor]:
         """Reconstructions of all pyramid levels in normalised pixels: B 3 H W, then H/2, H/4, H/8."""
-        maps = visible_maps(cast(Backbone, self.net.backbone), self.net.exposure(images) * self.net.input_scale, visible)
+        maps = visible_maps(
+            cast(Backbone, self.net.backbone), self.net.exposure(images) * self.net.input_scale, visible
+        )
         filled = [torch.where(upsample_mask(visible, m.shape[-2:]), m, b.to(m.dtype)) for m, b in zip(maps, self.blank)]
         return [F.pixel_shuffle(paint(x), UPSCALE) for paint, x in zip(self.paint, self.net.neck(filled))]
 

@@ -111,7 +111,7 @@ def random_surface(rng: np.random.Generator, world: World) -> dict[str, Any]:
         "uAsphalt": asphalt,
         "uShoulder": asphalt * (rng.uniform(0.75, 1.35) if rng.random() < 0.6 else 1.0),
         "uConcrete": pale,
-        "uCurb": pale + (asphalt - pale) * 0.8 * (grey * 1e4 % 1),  # not drawn, for the same reason as sidewalks of tarmac
+        "uCurb": pale + (asphalt - pale) * 0.8 * (grey * 1e4 % 1),  # not drawn: other objects stay where they are
         "uPaving": asphalt * rng.uniform(0.8, 1.6)
         if rng.random() < 0.35
         else rng.uniform(0.12, 0.4) * (1 + rng.normal(0, 0.08, 3)),

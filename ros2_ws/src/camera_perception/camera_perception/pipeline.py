@@ -150,7 +150,7 @@ class Pipeline:
             submitted = perf_counter_ns()
             self.engine.submit(slot)
             health = self._health.update(frame)  # while the network computes
-            self._region = self._ignored_in(frame.image)
+            self._region = self._ignored_in(frame)
             self._object_tracker.set_high_score(self._high_score)
             self.engine.wait(slot)
             done = perf_counter_ns()
@@ -210,8 +210,10 @@ class Pipeline:
         )
         return perception if camera is not None else image_plane_only(perception)
 
-    def _ignored_in(self, image: np.ndarray) -> IgnoredRegion | None:
-        return self.ignored.update(image) if isinstance(self.ignored, LearnedRegion) else self.ignored
+    def _ignored_in(self, frame: Frame) -> IgnoredRegion | None:
+        if isinstance(self.ignored, LearnedRegion):
+            return self.ignored.update(frame.image, frame.stamp_ns)
+        return self.ignored
 
     def _road(self, drivable: ClassMap, size: tuple[int, int]) -> Road:
         rows, columns = drivable.ids.shape

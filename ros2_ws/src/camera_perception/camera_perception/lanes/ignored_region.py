@@ -24,14 +24,16 @@ SUBPIXEL_BITS = 4  # of polygon corners
 class IgnoredRegion:
     """A region of one camera's images, in any size; the images as the network sees them, turned.
 
-    mask  (h, w) bool over the whole image; True is ignored
+    mask   (h, w) bool over the whole image; True is ignored
+    hides  (h, w) bool: where objects are ignored, too; everywhere in the mask if it is None
     """
 
-    def __init__(self, mask: np.ndarray) -> None:
+    def __init__(self, mask: np.ndarray, hides: np.ndarray | None = None) -> None:
         scale = min(1.0, SIDE / max(mask.shape))
         size = max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale))
         self.mask = _resized(mask, size)
-        self._sums = cv2.integral(self.mask.astype(np.uint8))
+        hiding = self.mask if hides is None else _resized(hides, size)
+        self._sums = cv2.integral(hiding.astype(np.uint8))
         self._cells: dict[tuple[int, int], np.ndarray] = {}
 
     def cells(self, shape: tuple[int, int]) -> np.ndarray:
@@ -41,7 +43,7 @@ class IgnoredRegion:
         return self._cells[shape]
 
     def covered(self, boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-        """(N,) fraction of each box (N, 4) x0 y0 x1 y1 that is in the region; image_size is (H, W)."""
+        """(N,) fraction of each box (N, 4) x0 y0 x1 y1 that is where objects are ignored; image_size is (H, W)."""
         corners = np.asarray(boxes, float).reshape(-1, 4) * self._cells_per_pixel(image_size)[[0, 1, 0, 1]]
         rows, columns = self.mask.shape
         whole = np.rint(corners).astype(int).clip(0, (columns, rows, columns, rows))

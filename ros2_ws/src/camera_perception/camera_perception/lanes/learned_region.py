@@ -2,7 +2,8 @@
 
 The direction of the brightness gradient at a fixed edge is the same in every image; where the world passes by, it
 averages out. A bonnet is what lies below such an edge, from border to border or down to the bottom row. Edges of the
-road that stay, such as solid lane lines, are steep; the horizon is too high.
+road that stay, such as solid lane lines, are steep; the horizon is too high. Objects are reported there all the same:
+should it once take the road for a bonnet, nobody on it is lost.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from camera_perception.lanes.ignored_region import IgnoredRegion, ignored_region
 
 AUTO = "auto"
 WIDTH = 160  # pixels of the images that are compared
+FINEST = 4 * WIDTH  # pixels of the width that they are averaged from: others are skipped
+PERIOD_NS = 200_000_000  # between images that are looked at
 CELLS = (8, 6)  # width, height of the grid that tells whether the world has changed
 CELL_CHANGE = 5.0  # mean difference of a cell's pixels, of 255
 CHANGED = 0.3  # fraction of cells that differ from the last sample, before an image is another sample
@@ -60,13 +63,17 @@ class LearnedRegion:
         self.region = given
         self.samples = 0
         self._last: np.ndarray | None = None
+        self._last_ns = -PERIOD_NS
         self._mean = np.zeros(0)
         self._lengths = np.zeros(0)
 
-    def update(self, image: np.ndarray) -> IgnoredRegion | None:
-        """The region after an image (H, W, 3) uint8 BGR."""
-        height = max(8, round(WIDTH * image.shape[0] / image.shape[1]))
-        small = cv2.resize(image[:, :, 1], (WIDTH, height), interpolation=cv2.INTER_AREA)
+    def update(self, image: np.ndarray, stamp_ns: int | None = None) -> IgnoredRegion | None:
+        """The region after an image (H, W, 3) uint8 BGR; with its time, images between PERIOD_NS are passed over."""
+        if stamp_ns is not None:
+            if abs(stamp_ns - self._last_ns) < PERIOD_NS:
+                return self.region
+            self._last_ns = stamp_ns
+        small = shrunk(image)
         if self._last is not None and self._last.shape != small.shape:
             self._last, self.samples, self.region = None, 0, self.given  # another camera
         if self._last is None or changed_fraction(small, self._last) >= CHANGED:
@@ -98,7 +105,16 @@ class LearnedRegion:
 
     def _joined(self, bonnet: np.ndarray) -> IgnoredRegion:
         shape = bonnet.shape[0], bonnet.shape[1]
-        return IgnoredRegion(bonnet if self.given is None else bonnet | self.given.cells(shape))
+        given = np.zeros_like(bonnet) if self.given is None else self.given.cells(shape)
+        return IgnoredRegion(bonnet | given, hides=given)
+
+
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """(h, WIDTH) uint8: the green of an image (H, W, 3)."""
+    step = max(1, image.shape[1] // FINEST)
+    height = max(8, round(WIDTH * image.shape[0] / image.shape[1]))
+    green = np.ascontiguousarray(image[::step, ::step, 1])
+    return cv2.resize(green, (WIDTH, height), interpolation=cv2.INTER_AREA)
 
 
 def changed_fraction(small: np.ndarray, before: np.ndarray) -> float:

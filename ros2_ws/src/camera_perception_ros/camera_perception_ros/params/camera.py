@@ -119,7 +119,7 @@ class CameraParams:
         "from percentiles where images use less than a quarter of the range.",
     )
     ignore: list[str] = param(
-        [""],
+        ["auto"],
         "Regions of the turned image in which nothing is reported, such as the own bonnet: PNG files in which they are "
         "white, polygons 'x,y x,y x,y' in fractions of width and height, or auto: learned from what never moves.",
     )

@@ -44,9 +44,15 @@ Ignore = Annotated[
     typer.Option(
         help="Region in which nothing is reported, such as the own bonnet: a PNG in which it is white, or a polygon "
         "'0,0.9 0.5,0.8 1,0.9 1,1 0,1' in fractions of width and height, or auto: the own bonnet, found in the lower "
-        "image by an edge that never moves while the world does, after 20 changed images; repeatable."
+        "image by an edge that never moves while the world does, after 20 changed images (the default; objects in it "
+        "are reported all the same); '': nothing is ignored; repeatable."
     ),
 ]
+
+
+def ignored(regions: list[str] | None) -> list[str]:
+    """The regions of --ignore, or its default."""
+    return ["auto"] if regions is None else regions
 
 
 class Group(TyperGroup):

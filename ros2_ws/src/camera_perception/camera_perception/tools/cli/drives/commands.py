@@ -18,6 +18,7 @@ from camera_perception.tools.cli.options import (
     Rotate,
     Threads,
     examples,
+    ignored,
     model_or_shipped,
 )
 
@@ -89,7 +90,7 @@ def replay(
 
     chosen = Choices(
         camera, calibration, mount, independent, engine, threads, force, limit, video, write or [], compare, tolerance,
-        Turn(rotate, mirror), range16, ignore or [],
+        Turn(rotate, mirror), range16, ignored(ignore),
     )  # fmt: skip
     replay_command(source, model_or_shipped(model), out, chosen)
 
@@ -173,7 +174,7 @@ def live(
             foxglove,
             Turn(rotate, mirror),
             range16,
-            ignore or [],
+            ignored(ignore),
         )  # fmt: skip
     )
 
