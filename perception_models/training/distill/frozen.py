@@ -51,7 +51,7 @@ class FrozenNetworks:
         return batch | {f"{n}.{i}": self._tensor(each[i]) for n, each in found.items() for i in range(len(each))}
 
     def _lifted(self, images: Tensor) -> np.ndarray:
-        """What the imitated network sees of images B H W 3 uint8: B 3 H W float32, as bright as the own one sees them."""
+        """What the imitated network sees of images B H W 3 uint8: B 3 H W float32, as bright as the own sees them."""
         return np.ascontiguousarray(self.backbone.exposure(images.permute(0, 3, 1, 2).float()).numpy())
 
     def _tensor(self, maps: np.ndarray) -> Tensor:
