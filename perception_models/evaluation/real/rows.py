@@ -13,6 +13,9 @@ import numpy as np
 
 from camera_perception.core.boxes import nms
 from camera_perception.image.files import read_file, size_of_file
+from camera_perception.lanes.ignored_region import IgnoredRegion
+from camera_perception.lanes.learned_region import LearnedRegion
+from perception_models.data.files import read_image
 from perception_models.data.labels import IGNORE, SEMANTIC
 from perception_models.evaluation.metrics.scores import iou_of
 from perception_models.evaluation.real import metrics, teachers
@@ -144,14 +147,31 @@ def _sign_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator
 def _hood_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:
     if not each.hood:
         return
-    values = {}
-    for name, outputs in _with_road(found).items():
-        counts = [
-            metrics.hood_share(output.road, each.hood, mask_of(picture.semantic))
-            for output, picture in zip(outputs, each.pictures)
-        ]
-        values[name] = sum(own for own, _ in counts) / max(sum(total for _, total in counts), 1)
-    yield Row("own hood called drivable", each.name, counted(len(each.pictures), "picture"), values)
+    count, roads = counted(len(each.pictures), "picture"), _with_road(found)
+    shares = {name: _hood_share(each, [output.road for output in outputs]) for name, outputs in roads.items()}
+    yield Row("own hood called drivable", each.name, count, shares)
+    if each.drive and MODEL in roads:
+        outside = [_without(output.road, learned(each.drive)) for output in roads[MODEL]]
+        yield Row("own hood called drivable, once learned", each.name, count, {MODEL: _hood_share(each, outside)})
+
+
+def _hood_share(each: RealSet, roads: Sequence[np.ndarray]) -> float:
+    pairs = zip(roads, each.pictures)
+    counts = [metrics.hood_share(road, each.hood, mask_of(picture.semantic)) for road, picture in pairs]
+    return sum(own for own, _ in counts) / max(sum(total for _, total in counts), 1)
+
+
+def _without(road: np.ndarray, region: IgnoredRegion | None) -> np.ndarray:
+    return road if region is None else np.where(region.cells((road.shape[0], road.shape[1])), 0, road)
+
+
+@lru_cache
+def learned(drive: tuple[Path, ...]) -> IgnoredRegion | None:
+    """What `--ignore auto` takes for the own car after all images of a drive."""
+    region = LearnedRegion()
+    for path in drive:
+        region.update(read_image(path))
+    return region.region
 
 
 def _road_rows(each: RealSet, found: Mapping[str, Sequence[Output]]) -> Iterator[Row]:

@@ -79,6 +79,7 @@ class RealSet:
     light      "day", "dusk" or "" for pictures that are no drive
     components whether targets are CamVid's components, to be verified by a detector
     hood       fraction of rows at the bottom in which the own car is: label 255 there, or all of it; 0: none in view
+    drive      all images of its drive in order, if the own car is in view: what `--ignore auto` learns from
     dry        no picture shows rain or snow
     road_lines whether lane lines are measured: pictures of a drive
     lights     whether near traffic lights are measured, which a detector marks and a person has checked
@@ -89,6 +90,7 @@ class RealSet:
     light: str = ""
     components: bool = False
     hood: float = 0.0
+    drive: tuple[Path, ...] = ()
     dry: bool = False
     road_lines: bool = False
     lights: bool = False
@@ -116,12 +118,14 @@ def _camvid(name: str, folder: Path, most: int) -> RealSet:
     rows = read_json(folder / "labels/det_components/det_components.json")
     rows = [row for row in rows if (row["attributes"]["timeofday"] == "dawn/dusk") == dusk]
     pictures = tuple(_camvid_picture(folder, row) for row in evenly(rows, most))
+    drive = tuple(folder / "images" / row["name"] for row in rows) if dusk else ()
     return RealSet(
         name,
         pictures,
         "dusk" if dusk else "day",
         components=True,
         hood=0.06 if dusk else 0.0,
+        drive=drive,
         dry=True,
         road_lines=True,
     )
@@ -188,8 +192,9 @@ def is_target(view: dict[str, Any]) -> bool:
 
 
 def _pandaset_back(name: str, folder: Path, most: int) -> RealSet:
-    files = evenly(list_images(folder / "images/back"), min(most, 20))
-    return RealSet(name, tuple(Picture(path) for path in files), hood=0.06, dry=True)
+    drive = list_images(folder / "images/back")
+    pictures = tuple(Picture(path) for path in evenly(drive, min(most, 20)))
+    return RealSet(name, pictures, hood=0.06, drive=tuple(drive), dry=True)
 
 
 def _coco_people(name: str, folder: Path, most: int) -> RealSet:
