@@ -18,6 +18,7 @@ from perception_models.network import PerceptionNet, of_size
 from perception_models.network.backbone import Backbone
 from perception_models.network.blocks import fuse
 from perception_models.network.efficientnet import EfficientNetLite0, load_imagenet, package_weights
+from perception_models.network.multitask import HEADS
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
 from perception_models.training.distill.frozen import BACKBONE, IMITATED, taken
@@ -148,6 +149,8 @@ class TrainingModule(nn.Module):
                 losses["distill"] = self.teacher(taught, pyramid, outputs, batch)
             if self.imitation is not None:
                 losses["distill"] = losses.get("distill", 0) + self.imitation(imitated, pyramid, outputs, batch)
+        if len(self.net.config.tasks) == len(HEADS):
+            return losses
         # Pyramid levels that no head of this network uses stay connected as well.
         unused = cast(Tensor, 0 * sum(level.float().mean() for level in pyramid))
         return {task: loss + unused for task, loss in losses.items()}

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from perception_models.config import SettingsError
 from perception_models.network import PerceptionNet
@@ -82,10 +83,16 @@ class Imitation(nn.Module):
         """Weighted mean square of the difference in standard deviations of each channel, mean over the strides."""
         by_width = {level.shape[-1]: level for level in pyramid}
         losses = [
-            imitation_loss(self.adapters[str(stride)](by_width[maps.shape[-1]].float()), self._standard(stride, maps))
+            imitation_loss(self._adapted(stride, by_width[maps.shape[-1]]), self._standard(stride, maps))
             for stride, maps in taught.items()
         ]
         return torch.stack(losses).mean()
+
+    def _adapted(self, stride: int, level: Tensor) -> Tensor:
+        """The adapter's convolution of one pixel, as a product of matrices: on one core that is faster."""
+        adapter = cast(nn.Conv2d, self.adapters[str(stride)])
+        product = F.linear(level.float().permute(0, 2, 3, 1), adapter.weight[:, :, 0, 0], adapter.bias)
+        return product.permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def _standard(self, stride: int, maps: Tensor) -> Tensor:
