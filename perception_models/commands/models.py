@@ -69,6 +69,21 @@ def soup(
         typer.echo(f"evaluate it: perception-models evaluate --model {out} --data DIR --out DIR")
 
 
+def adjust(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint with a semantic head")],
+    data: Annotated[list[Path], typer.Option(help="Labelled folder that it was trained on; repeatable")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write")] = Path("runs/adjusted.safetensors"),
+    strength: Annotated[float, typer.Option(help="0 changes nothing, 1 treats all classes alike")] = 0.4,
+) -> None:
+    """Find more of the rare classes of the semantic map, such as sidewalks, by a bias of its last layer."""
+    with plain_errors():
+        from perception_models.compression.adjust import adjust as run
+
+        for name, share in run(checkpoint, out, data, strength).items():
+            typer.echo(f"{share:6.1%} of the labelled pixels: {name}")
+        typer.echo(f"evaluate it: perception-models export --checkpoint {out}")
+
+
 def quantize(
     folder: Annotated[Path, typer.Argument(help="fp32 model folder; the variant becomes a subfolder")],
     precision: Annotated[str, typer.Option(help="Precision of the variant: fp16, int8 or fp8")] = "fp16",
@@ -226,4 +241,4 @@ def prune(
         typer.echo(f"fine-tune it: perception-models train -c {made.config} -o {out / 'run'} optimizer.lr=0.0005")
 
 
-COMMANDS = (export, calibrate_scores, soup, quantize, variants, precisions, prune)
+COMMANDS = (export, calibrate_scores, soup, adjust, quantize, variants, precisions, prune)

@@ -17,6 +17,7 @@ from perception_models.network.multitask import PerceptionNet
 
 # Rows of the output: many objects of a crowded street, and of the branch "many" some anchors of each.
 TOP = {"one": 300, "many": 800}
+ELSEWHERE = 500.0  # by which a difference of semantic logits weighs more than one of drivable logits; fits into fp16
 
 
 class ExportGraph(nn.Module):
@@ -51,7 +52,7 @@ class ExportGraph(nn.Module):
         raw = self.net(images, (self.branch,))
         final: dict[str, Callable[[dict[str, Tensor]], list[Tensor]]] = {
             "objects": self._objects,
-            "drivable": lambda raw: [class_ids(raw["drivable"])],
+            "drivable": lambda raw: [class_ids(on_road(raw["drivable"], raw.get("semantic")))],
             "semantic": lambda raw: [class_ids(raw["semantic"])],
             "lanes": self._lanes,
             "scene": lambda raw: [raw[name].softmax(-1) for name in labels.SCENE],
@@ -73,6 +74,16 @@ class ExportGraph(nn.Module):
         rows, score = raw["lane_row"].sigmoid(), raw["lane_exists"].sigmoid()
         types = [raw["lane_type"].softmax(-1), raw["lane_color"].softmax(-1)]
         return [(raw["lane_column"] + 0.5) * pixels, rows, score, *types]
+
+
+def on_road(drivable: Tensor, semantic: Tensor | None) -> Tensor:
+    """Logits B C h w of the drivable area that leave out what the semantic map, if there is one, does not call road."""
+    if semantic is None:
+        return drivable
+    road = labels.SEMANTIC.index("road")
+    others = torch.cat([semantic[:, :road], semantic[:, road + 1 :]], 1).amax(1, keepdim=True)
+    elsewhere = torch.relu(others - semantic[:, road : road + 1]) * ELSEWHERE
+    return torch.cat([drivable[:, :1] + elsewhere, drivable[:, 1:]], 1)
 
 
 def class_ids(logits: Tensor) -> Tensor:

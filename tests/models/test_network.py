@@ -12,6 +12,7 @@ from perception_models.losses import TASKS, LossConfig, task_losses
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.box_coding import anchor_points, boxes_from_sides
 from perception_models.network.export_graph import ExportGraph, class_ids
+from perception_models.network.heads import summarize
 from perception_models.training import checkpoint
 
 SIZE = 64, 128
@@ -201,3 +202,15 @@ def test_every_task_has_a_gradient_at_the_shared_layer(drawn_batch):
     for task, loss in losses.items():
         (gradient,) = torch.autograd.grad(loss, [net.shared_layer], retain_graph=True)
         assert gradient.abs().sum() > 0, task
+
+
+def test_gradients_of_summaries_have_the_layout_of_the_map():
+    x = torch.randn(2, 4, 6, 8).to(memory_format=torch.channels_last).requires_grad_()
+    y = x.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    grown = x * 1.0
+    layouts = []
+    grown.register_hook(lambda g: layouts.append(g.is_contiguous(memory_format=torch.channels_last)))
+    for each in (grown, y):
+        sum(part.square().sum() for part in summarize(each)).backward()
+    assert torch.allclose(x.grad, y.grad)
+    assert layouts == [True]
