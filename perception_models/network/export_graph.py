@@ -17,7 +17,7 @@ from perception_models.network.multitask import PerceptionNet
 
 # Rows of the output: many objects of a crowded street, and of the branch "many" some anchors of each.
 TOP = {"one": 300, "many": 800}
-ELSEWHERE = 500.0  # by which a difference of semantic logits weighs more than one of drivable logits; fits into fp16
+ELSEWHERE = 500.0  # more than any logit; times the square of the largest class it still fits into fp16
 
 
 class ExportGraph(nn.Module):
@@ -80,10 +80,8 @@ def on_road(drivable: Tensor, semantic: Tensor | None) -> Tensor:
     """Logits B C h w of the drivable area that leave out what the semantic map, if there is one, does not call road."""
     if semantic is None:
         return drivable
-    road = labels.SEMANTIC.index("road")
-    others = torch.cat([semantic[:, :road], semantic[:, road + 1 :]], 1).amax(1, keepdim=True)
-    elsewhere = torch.relu(others - semantic[:, road : road + 1]) * ELSEWHERE
-    return torch.cat([drivable[:, :1] + elsewhere, drivable[:, 1:]], 1)
+    other = semantic.argmax(1).float() - labels.SEMANTIC.index("road")  # 0 on the road
+    return torch.cat([drivable[:, :1] + (other * other * ELSEWHERE).unsqueeze(1), drivable[:, 1:]], 1)
 
 
 def class_ids(logits: Tensor) -> Tensor:

@@ -26,9 +26,9 @@ class Exposure(nn.Module):
         measured = images[..., images.shape[-2] // SKY :: STEP, ::STEP]
         level, lifted = (x.mul(1 / WHITE).mean((1, 2, 3), keepdim=True) for x in (measured, roots(measured)))
         share = ((self.mean - level) / (lifted - level + 1e-3)).clamp(0.0, 1.0)
-        return images + (roots(images) - images) * share
+        return images * (1.0 - share) + roots(images, share)
 
 
-def roots(images: Tensor) -> Tensor:
-    """Square roots of grey levels, from 0 to 255 again, with a finite slope at black: noise there stays dark."""
-    return (images + 1.0).sqrt() * 17.0 - 17.0
+def roots(images: Tensor, share: Tensor | float = 1.0) -> Tensor:
+    """A share of the roots of grey levels, from 0 to 255, with a finite slope at black: noise there stays dark."""
+    return (images + 1.0).sqrt() * (17.0 * share) - 17.0 * share

@@ -144,5 +144,5 @@ def same_layout(x: Tensor) -> Tensor:
 def summarize(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Means of the upper and lower half and maximum, B C each, of a map B C H W."""
     x = same_layout(x)
-    middle = x.shape[2] // 2
-    return x[:, :, :middle].mean((2, 3)), x[:, :, middle:].mean((2, 3)), x.amax((2, 3))
+    rows, middle = x.mean(3), x.shape[2] // 2
+    return rows[..., :middle].mean(2), rows[..., middle:].mean(2), x.amax((2, 3))

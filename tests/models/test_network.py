@@ -204,6 +204,12 @@ def test_every_task_has_a_gradient_at_the_shared_layer(drawn_batch):
         assert gradient.abs().sum() > 0, task
 
 
+def test_a_map_is_summarised_by_the_means_of_its_halves_and_its_maximum():
+    x = torch.randn(2, 4, 7, 8)
+    wanted = x[:, :, :3].mean((2, 3)), x[:, :, 3:].mean((2, 3)), x.flatten(2).amax(2)
+    assert all(torch.allclose(found, part, atol=1e-6) for found, part in zip(summarize(x), wanted))
+
+
 def test_gradients_of_summaries_have_the_layout_of_the_map():
     x = torch.randn(2, 4, 6, 8).to(memory_format=torch.channels_last).requires_grad_()
     y = x.detach().clone(memory_format=torch.contiguous_format).requires_grad_()

@@ -9,6 +9,7 @@ import numpy as np
 
 from camera_perception.core.model_spec import ModelSpec
 from camera_perception.engines import EngineInfo
+from camera_perception.engines.cuda.runtime import POLL_INTERVAL
 from camera_perception.engines.slots import FreeSlots, HostSlot
 from camera_perception.engines.validate import tensor
 from camera_perception.tools.bench.street import Outputs
@@ -17,7 +18,7 @@ from camera_perception.tools.bench.street import Outputs
 class PlayedEngine:
     """See engines.Engine. It plays the outputs in turn, whatever the image.
 
-    milliseconds  from submit to the end of wait; the caller sleeps meanwhile, as with a GPU
+    milliseconds  from submit to the end of wait; the caller asks and sleeps in turn meanwhile, as with a GPU
     """
 
     def __init__(self, spec: ModelSpec, outputs: Sequence[Outputs], milliseconds: float = 0.0) -> None:
@@ -39,9 +40,8 @@ class PlayedEngine:
         self._number += 1
 
     def wait(self, slot: HostSlot) -> None:
-        left = self._done - time.perf_counter()
-        if left > 0:
-            time.sleep(left)
+        while time.perf_counter() < self._done:
+            time.sleep(POLL_INTERVAL)
 
     def release(self, slot: HostSlot) -> None:
         self._free.release(slot)
