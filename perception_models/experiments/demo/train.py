@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from perception_models.compression.adjust import adjust
 from perception_models.compression.prune import labelled_batches, prune_blocks
 from perception_models.config import load_settings
 from perception_models.data.readers import udacity_highway
@@ -21,6 +22,7 @@ from perception_models.training.log import draw_curves
 CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
 FINE_TUNE, IMAGENET, PRUNED = (CONFIG.with_name(f"{name}.yaml") for name in ("real", "imagenet", "pruned"))
 DETECTOR = "yolox_nano.onnx"  # of the teachers; its maps are named in pruned.yaml
+ADJUSTED = 0.4  # strength with which rare classes of the semantic map are preferred
 LOST = 0.02  # share of the variance of a block that pruning may lose
 
 
@@ -35,7 +37,9 @@ def make_demo(recipe: Recipe, overrides: list[str] | None = None, echo: Echo = p
     training.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(best.parent / "log.jsonl", training / "log.jsonl")
     draw_curves(training / "log.jsonl", training / "curves.png")
-    return export_and_evaluate(best, recipe, echo)
+    adjusted = best.with_name("adjusted.safetensors")
+    adjust(best, adjusted, [recipe.data / "render/city"], ADJUSTED)
+    return export_and_evaluate(adjusted, recipe, echo)
 
 
 def render(recipe: Recipe, echo: Echo) -> None:
