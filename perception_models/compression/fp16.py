@@ -13,6 +13,8 @@ import numpy as np
 
 # Always fp32, wherever it occurs: a softmax over 80 columns determines a position.
 ISLANDS = ("Softmax", "Constant")
+MOVING = {"Cast", "Transpose", "Identity", "Constant"}  # calculate nothing
+CONVOLUTIONS = {"Conv", "ConvTranspose", "QuantizeLinear"}  # or what prepares one
 FP32_INPUTS = {"Resize": (1, 2)}  # scales and roi are float32 by definition
 MAX_FP16 = 65504.0
 
@@ -23,7 +25,11 @@ def to_fp16(model: Any) -> Any:
 
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
-    island = decoding_nodes(copied) | {node.name for node in copied.graph.node if node.op_type in ISLANDS}
+    island = (
+        decoding_nodes(copied)
+        | preparing_nodes(copied)
+        | {node.name for node in copied.graph.node if node.op_type in ISLANDS}
+    )
     converter = _Converter(copied, island)
     for node in copied.graph.node:
         converter.add(node)
@@ -111,6 +117,19 @@ def decoding_nodes(model: Any) -> set[str]:
         node.name = node.name or f"{node.op_type}_{index}"
     before_conv = leading_to_a_conv(model.graph)
     return {node.name for node in model.graph.node if node.op_type != "Conv" and node.name not in before_conv}
+
+
+def preparing_nodes(model: Any) -> set[str]:
+    """Names of the nodes between the images and the first convolutions if they calculate: means over an image, and grey
+    levels to 255 with fractions, are too much for fp16. Nodes must have names.
+    """
+    images = {value.name for value in model.graph.input}  # and what is made of them alone
+    before = []
+    for node in model.graph.node:  # in topological order
+        if images & set(node.input) and node.op_type not in CONVOLUTIONS:
+            images |= set(node.output)
+            before.append(node)
+    return {node.name for node in before} if {node.op_type for node in before} - MOVING else set()
 
 
 def leading_to_a_conv(graph: Any) -> set[str]:

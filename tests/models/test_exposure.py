@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict
 
+import onnx
 import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception_models.export.export import ExportConfig, export
+from perception_models.compression.fp16 import to_fp16
+from perception_models.export.export import ExportConfig, deployable, export, write_onnx
 from perception_models.network import PerceptionNet, of_size
 from perception_models.network.blocks import ConvBlock
 from perception_models.network.efficientnet import convolution
+from perception_models.network.export_graph import ExportGraph
 from perception_models.network.exposure import Exposure
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
@@ -84,6 +87,17 @@ def test_the_exported_graph_lifts_images_as_the_network_does(tmp_path):
         with torch.no_grad():
             wanted = net(shown)["weather"].softmax(-1)
         assert session.run(["weather"], {"images": shown.numpy()})[0] == pytest.approx(wanted.numpy(), abs=1e-4)
+
+
+def test_in_half_precision_images_are_lifted_in_full_precision(tmp_path):
+    net = PerceptionNet(of_size("t", tasks=["scene"], exposure=WANTED)).eval()
+    write_onnx(ExportGraph(deployable(net), (64, 96)).eval(), tmp_path / "model.onnx", 18)
+    half = to_fp16(onnx.load(tmp_path / "model.onnx"))
+    first = next(index for index, node in enumerate(half.graph.node) if node.op_type == "Conv")
+    lifting = [node.op_type for node in half.graph.node[:first]]
+    assert "Sqrt" in lifting
+    assert lifting.count("Cast") == 2, "the bytes to float, what is lifted to half"
+    assert lifting[-1] == "Cast"
 
 
 def trained(block: ConvBlock) -> ConvBlock:
