@@ -34,9 +34,9 @@ class ConvBlock(nn.Sequential):
         return cast(nn.BatchNorm2d, self[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not isinstance(self[1], nn.BatchNorm2d) or self.norm.training:
-            return cast(Tensor, super().forward(x))
-        return cast(Tensor, self[2](_held(self.conv, self.norm, x)))
+        held = self.training and isinstance(self[1], nn.BatchNorm2d) and not self.norm.training
+        y: Tensor = self[2](_held(self.conv, self.norm, x) if held else self[1](self[0](x)))
+        return y
 
 
 def _held(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
