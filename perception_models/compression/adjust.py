@@ -52,7 +52,8 @@ def class_shares(masks: Iterable[np.ndarray]) -> np.ndarray:
         counts += np.bincount(mask[mask < len(SEMANTIC)], minlength=len(SEMANTIC))
     if not counts.sum():
         raise SettingsError("the folders have no semantic maps: give folders with labels/sem_seg/masks")
-    return counts / counts.sum()
+    shares: np.ndarray = counts / counts.sum()
+    return shares
 
 
 def _masks(folder: Path) -> Iterable[np.ndarray]:
