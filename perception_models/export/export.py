@@ -52,6 +52,8 @@ class ExportConfig:
     top            maximum rows of objects in the output; 0: 300, or 800 with the branch many
     twin           object branch: one (needs no NMS) or many (model.json then requests NMS); default: the last of
                    network.branches
+    on_road        leave out of the drivable area what the semantic map does not call road, for networks whose labels
+                   agree on that
     opset          18 to 20
     images         folder of images for reference.npz; default: smooth noise
     references     number of images in reference.npz
@@ -68,6 +70,7 @@ class ExportConfig:
     batch: int = 1
     top: int = 0
     twin: str = ""
+    on_road: bool = False
     opset: int = 18
     images: str | None = None
     references: int = 3
@@ -83,7 +86,7 @@ def export(checkpoint: Path, folder: Path, config: ExportConfig = ExportConfig()
         )
     net, state = load_network(checkpoint)
     size = _size(config, state)
-    graph = ExportGraph(deployable(net), size, config.top, config.twin).eval()
+    graph = ExportGraph(deployable(net), size, config.top, config.twin, config.on_road).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(graph, folder / "model.onnx", config.opset, config.batch)
     write_references(graph, folder, reference_images(size, config.references, config.images))

@@ -72,7 +72,7 @@ def _write(net: PerceptionNet, folder: Path, name: str, size: tuple[int, int]) -
     """Write one size beside the other one of the same name, check it, and put it in its place."""
     data = read_json(folder)
     config = ExportConfig(**data["training"]["export"])
-    graph = ExportGraph(deployable(net), size, config.top, config.twin).eval()
+    graph = ExportGraph(deployable(net), size, config.top, config.twin, config.on_road).eval()
     with tempfile.TemporaryDirectory(dir=folder) as work:
         part = Path(work) / name
         part.mkdir()

@@ -26,11 +26,15 @@ class ExportGraph(nn.Module):
     size    (height, width) in network pixels
     top     number of objects in the output, highest scores first; 0: as many as TOP says
     branch  of the object head: "one" needs no NMS; "many" is for a host that runs NMS; default: network.branches
+    on_road leave out of the drivable area what the semantic map does not call road
     """
 
-    def __init__(self, net: PerceptionNet, size: tuple[int, int], top: int = 0, branch: str = ""):
+    def __init__(
+        self, net: PerceptionNet, size: tuple[int, int], top: int = 0, branch: str = "", on_road: bool = False
+    ):
         super().__init__()
         self.net, self.size, self.branch = net, size, branch or net.config.exported_branch
+        self.on_road = on_road and "semantic" in net.config.tasks
         centers, strides = anchor_points(size, net.config.strides)
         self.top = min(top or TOP[self.branch], len(centers))
         # x, y and stride in one tensor: one gather serves all three.
@@ -52,7 +56,7 @@ class ExportGraph(nn.Module):
         raw = self.net(images, (self.branch,))
         final: dict[str, Callable[[dict[str, Tensor]], list[Tensor]]] = {
             "objects": self._objects,
-            "drivable": lambda raw: [class_ids(on_road(raw["drivable"], raw.get("semantic")))],
+            "drivable": self._drivable,
             "semantic": lambda raw: [class_ids(raw["semantic"])],
             "lanes": self._lanes,
             "scene": lambda raw: [raw[name].softmax(-1) for name in labels.SCENE],
@@ -69,6 +73,9 @@ class ExportGraph(nn.Module):
         states = states.gather(1, rows.expand(-1, -1, states.shape[-1])).sigmoid()
         return [boxes, best.sigmoid(), classes.to(torch.int32), states]
 
+    def _drivable(self, raw: dict[str, Tensor]) -> list[Tensor]:
+        return [class_ids(on_road(raw["drivable"], raw["semantic"]) if self.on_road else raw["drivable"])]
+
     def _lanes(self, raw: dict[str, Tensor]) -> list[Tensor]:
         pixels = self.size[1] / raw["lane_heat"].shape[-1]  # per column
         rows, score = raw["lane_row"].sigmoid(), raw["lane_exists"].sigmoid()
@@ -76,10 +83,8 @@ class ExportGraph(nn.Module):
         return [(raw["lane_column"] + 0.5) * pixels, rows, score, *types]
 
 
-def on_road(drivable: Tensor, semantic: Tensor | None) -> Tensor:
-    """Logits B C h w of the drivable area that leave out what the semantic map, if there is one, does not call road."""
-    if semantic is None:
-        return drivable
+def on_road(drivable: Tensor, semantic: Tensor) -> Tensor:
+    """Logits B C h w of the drivable area that leave out what the logits of the semantic map do not call road."""
     other = semantic.argmax(1).float() - labels.SEMANTIC.index("road")  # 0 on the road
     return torch.cat([drivable[:, :1] + (other * other * ELSEWHERE).unsqueeze(1), drivable[:, 1:]], 1)
 

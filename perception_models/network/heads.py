@@ -148,5 +148,5 @@ def _channels_last(gradient: Tensor) -> Tensor:
 def summarize(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Means of the upper and lower half and maximum, B C each, of a map B C H W."""
     x = same_layout(x)
-    rows, middle = x.mean(3), x.shape[2] // 2
-    return rows[..., :middle].mean(2), rows[..., middle:].mean(2), x.amax((2, 3))
+    rows, middle = x.mean(3, keepdim=True), x.shape[2] // 2
+    return rows[:, :, :middle].mean((2, 3)), rows[:, :, middle:].mean((2, 3)), x.amax((2, 3))

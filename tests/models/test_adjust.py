@@ -16,7 +16,7 @@ from perception_models.compression.adjust import BIAS, LEAST, adjust, class_shar
 from perception_models.config import SettingsError
 from perception_models.data.labels import SEMANTIC
 from perception_models.network import PerceptionNet, of_size
-from perception_models.network.export_graph import on_road
+from perception_models.network.export_graph import ExportGraph, on_road
 from perception_models.training import checkpoint
 from perception_models.training.config import TrainConfig
 
@@ -107,6 +107,12 @@ def test_what_the_semantic_map_calls_something_else_is_not_drivable():
     assert found.argmax(1).flatten().tolist() == [0, 1, 2, 0, 0]
 
 
-def test_a_network_without_a_semantic_map_keeps_its_drivable_area():
-    drivable = logits(3, [0, 1, 2])
-    assert on_road(drivable, None) is drivable
+@pytest.mark.parametrize("tasks", [["drivable"], ["drivable", "semantic"]])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_exported_area_is_cut_where_it_is_wanted_and_there_is_a_map(tasks, wanted):
+    net = PerceptionNet(of_size("t", tasks=tasks)).eval()
+    images = torch.randint(0, 255, (1, 64, 96, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        raw, found = net(images), ExportGraph(net, (64, 96), on_road=wanted)(images)[0]
+    cut = wanted and "semantic" in tasks
+    assert torch.equal(found, (on_road(raw["drivable"], raw["semantic"]) if cut else raw["drivable"]).argmax(1).byte())

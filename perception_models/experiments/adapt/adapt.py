@@ -201,11 +201,13 @@ def write_model(weights: Path, out: Path, parent: Parent, about: dict[str, str],
     part, model = out / "model.part", out / "model"
     shutil.rmtree(part, ignore_errors=True)
     described = f"{parent.spec.name} {parent.spec.version}, adapted to another camera"
-    size = {"height": parent.spec.input.height, "width": parent.spec.input.width}
-    for line in export(weights, part, ExportConfig(description=described, **size, **about)):  # type: ignore[arg-type]
+    data = json.loads((parent.spec.folder / "model.json").read_text("utf-8"))
+    on_road = bool(data.get("training", {}).get("export", {}).get("on_road"))
+    inherited = {"height": parent.spec.input.height, "width": parent.spec.input.width, "on_road": on_road}
+    for line in export(weights, part, ExportConfig(description=described, **inherited, **about)):  # type: ignore[arg-type]
         echo(line)
     spec = json.loads((part / "model.json").read_text("utf-8"))
-    spec["outputs"] = json.loads((parent.spec.folder / "model.json").read_text("utf-8"))["outputs"]
+    spec["outputs"] = data["outputs"]
     (part / "model.json").write_text(json.dumps(spec, indent=1) + "\n", "utf-8")
     load_spec(part)
     with (part / "MODEL_CARD.md").open("a", encoding="utf-8") as file:

@@ -34,6 +34,7 @@ def export_and_evaluate(best: Path, recipe: Recipe, echo: Echo) -> dict[str, Any
         license="Apache-2.0",
         description=DESCRIPTION,
         images=str(recipe.data / "render/test/images"),
+        on_road=True,
         references=4,  # in three the lines have 148 points: three of them would decide about fp16
     )
     _export(best, recipe, config)
