@@ -73,7 +73,7 @@ def adjust(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint with a semantic head")],
     data: Annotated[list[Path], typer.Option(help="Labelled folder that it was trained on; repeatable")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write")] = Path("runs/adjusted.safetensors"),
-    strength: Annotated[float, typer.Option(help="0 changes nothing, 1 treats all classes alike")] = 0.4,
+    strength: Annotated[float, typer.Option(help="Above 0, up to 1: as if all classes were equally common")] = 0.4,
 ) -> None:
     """Find more of the rare classes of the semantic map, such as sidewalks, by a bias of its last layer."""
     with plain_errors():
@@ -81,7 +81,7 @@ def adjust(
 
         for name, share in run(checkpoint, out, data, strength).items():
             typer.echo(f"{share:6.1%} of the labelled pixels: {name}")
-        typer.echo(f"evaluate it: perception-models export --checkpoint {out}")
+        typer.echo(f"next: perception-models export --checkpoint {out} --out DIR")
 
 
 def quantize(

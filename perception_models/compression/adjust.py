@@ -1,8 +1,8 @@
 """Logit adjustment: rare classes of the semantic map are no longer taken for what is frequent around them.
 
-A network that learned from pixels as they come prefers frequent classes where it is in doubt. Taking a share of the
-logarithm of each class's frequency off its logit moves it towards the balanced error (Menon et al. 2021, arXiv
-2007.07314); here as part of the bias of the last layer, so that nothing is calculated on the vehicle.
+A network that is unsure of a pixel prefers the classes that were common in its training data. Subtracting a share of
+the logarithm of each class's frequency from its logits corrects this (Menon et al. 2021, arXiv 2007.07314). The
+correction is part of the bias of the last layer, so it costs no time on the vehicle.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def adjust(path: Path, out: Path, folders: Sequence[Path], strength: float) -> d
     """Write the checkpoint with an adjusted semantic head; returns the share of each class in the labels.
 
     folders   labelled folders with semantic maps, as the network was trained on
-    strength  0 changes nothing, 1 is the balanced error
+    strength  above 0 to 1; 1 minimises the mean error of the classes, as if all were equally common
     """
     if not 0 < strength <= 1:
         raise SettingsError(f"strength={strength}: expected a number above 0 and at most 1")

@@ -14,7 +14,7 @@ import numpy as np
 # Always fp32, wherever it occurs: a softmax over 80 columns determines a position.
 ISLANDS = ("Softmax", "Constant")
 MOVING = {"Cast", "Transpose", "Identity", "Constant"}  # calculate nothing
-CONVOLUTIONS = {"Conv", "ConvTranspose", "QuantizeLinear"}  # or what prepares one
+TRUNK = {"Conv", "ConvTranspose", "QuantizeLinear"}  # operators with which the trunk begins
 FP32_INPUTS = {"Resize": (1, 2)}  # scales and roi are float32 by definition
 MAX_FP16 = 65504.0
 
@@ -120,13 +120,13 @@ def decoding_nodes(model: Any) -> set[str]:
 
 
 def preparing_nodes(model: Any) -> set[str]:
-    """Names of the nodes between the images and the first convolutions if they calculate: means over an image, and grey
-    levels to 255 with fractions, are too much for fp16. Nodes must have names.
+    """Names of the nodes between the images and the trunk if they calculate: fp16 is too coarse for means over an image
+    and for fractions of grey levels up to 255. Nodes must have names.
     """
-    images = {value.name for value in model.graph.input}  # and what is made of them alone
+    images = {value.name for value in model.graph.input}  # and what is made of them before the trunk
     before = []
     for node in model.graph.node:  # in topological order
-        if images & set(node.input) and node.op_type not in CONVOLUTIONS:
+        if images & set(node.input) and node.op_type not in TRUNK:
             images |= set(node.output)
             before.append(node)
     return {node.name for node in before} if {node.op_type for node in before} - MOVING else set()

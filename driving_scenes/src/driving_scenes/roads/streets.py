@@ -103,7 +103,7 @@ def sidewalk(
     if green:
         road.band(Surface.GRASS, sign * start, sign * (start + green), up, semantic=VEGETATION, valid=edge_here)
         start += green
-    road.band(_footway(road, up), sign * start, sign * (start + wide), up, semantic=SIDEWALK, valid=here)
+    road.band(_sidewalk_surface(road, up), sign * start, sign * (start + wide), up, semantic=SIDEWALK, valid=here)
     road.lane(sign * (start + wide / 2), wide, 1, "walk", here)
     outside = road.row(sign * (start + wide))
     if sign > 0:
@@ -112,8 +112,8 @@ def sidewalk(
         road.right, road.paved = outside, (road.paved[0], -at)
 
 
-def _footway(road: Layout, up: float) -> Surface:
-    """Tarmac like the road's on TARMAC of the streets: only the curb tells them apart."""
+def _sidewalk_surface(road: Layout, up: float) -> Surface:
+    """The road's own material for a share TARMAC of the sidewalks: only the curb tells them apart."""
     # Not drawn: a seed's other objects stay where they are.
     return road.asphalt if up * 1e4 % 1 < TARMAC else Surface.PAVING
 

@@ -121,7 +121,8 @@ class CameraParams:
     ignore: list[str] = param(
         ["auto"],
         "Regions of the turned image in which nothing is reported, such as the own bonnet: PNG files in which they are "
-        "white, polygons 'x,y x,y x,y' in fractions of width and height, or auto: learned from what never moves.",
+        "white, polygons 'x,y x,y x,y' in fractions of width and height, or auto: the own bonnet, learned from what "
+        "never moves; objects in it are still reported. Empty: nothing is ignored.",
     )
 
     base_frame: str = param("base_link", "Frame of all metric outputs: x forward, y left, z up, origin on the road.")

@@ -45,7 +45,7 @@ Ignore = Annotated[
         help="Region in which nothing is reported, such as the own bonnet: a PNG in which it is white, or a polygon "
         "'0,0.9 0.5,0.8 1,0.9 1,1 0,1' in fractions of width and height, or auto: the own bonnet, found in the lower "
         "image by an edge that never moves while the world does, after 20 changed images (the default; objects in it "
-        "are reported all the same); '': nothing is ignored; repeatable."
+        "are still reported); '': nothing is ignored; repeatable."
     ),
 ]
 
