@@ -11,6 +11,7 @@ from perception_models.compression.adjust import adjust
 from perception_models.compression.prune import labelled_batches, prune_blocks
 from perception_models.config import load_settings
 from perception_models.data.readers import udacity_highway
+from perception_models.experiments.demo.drawn_areas import draw_areas
 from perception_models.experiments.demo.real_images import complete_maps, cut_out, label_real
 from perception_models.experiments.demo.recipe import LABELLED, RENDERED, Echo, Recipe
 from perception_models.experiments.demo.ship import export_and_evaluate
@@ -84,6 +85,7 @@ def on_imagenet(weights: Path, recipe: Recipe, echo: Echo) -> Path:
         echo(f"no ImageNet backbone: {error}")
         return weights
     complete_maps(recipe, [weights], echo)
+    draw_areas(recipe, echo)
     taught = [f"transfer.weights={weights}", f"distill.teacher={weights}"]
     config = available(load_settings(TrainConfig, IMAGENET, taught), echo)
     echo(f"training on ImageNet features in {recipe.run / 'imagenet'}")
