@@ -26,6 +26,11 @@ def soup(paths: Sequence[Path], out: Path, weights: Sequence[float] | None = Non
         raise SettingsError("give at least two checkpoints that were trained from the same weights")
     weights = _normalised(weights, len(paths))
     loaded = [checkpoint.load(path) for path in paths]
+    if len({state.get("adjusted") for _, state in loaded}) > 1:
+        raise CheckpointError(
+            "some of these checkpoints are adjusted and others not, or by less: their semantic heads have other biases; "
+            "average them before `perception-models adjust`"
+        )
     state = loaded[-1][1] | {"soup": [{"checkpoint": p.stem, "share": w} for p, w in zip(paths, weights)]}
     checkpoint.save(out, {"average": _mean(paths, loaded, weights)}, state)
     return weights

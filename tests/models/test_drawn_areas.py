@@ -38,7 +38,7 @@ def test_later_areas_lie_on_earlier_ones_and_borders_are_unlabelled():
 
 
 def test_a_line_is_as_wide_as_it_says():
-    pole = {"class": "pole", "line": [[500, 0], [500, 1000]], "width": 50}
+    pole = {"class": "pole", "line": [[505, 0], [505, 1000]], "width": 50}
     assert np.count_nonzero(area_mask([pole], SIZE)[25] == SEMANTIC.index("pole")) == 5
 
 

@@ -47,6 +47,16 @@ def test_the_model_card_lists_the_averaged_checkpoints(pair, tmp_path):
     assert _training(state | {"config": {}}).endswith("weights averaged from 25 % `a`, 75 % `b`")
 
 
+@pytest.mark.parametrize("strengths", [(None, 0.4), (0.3, 0.4)])
+def test_adjusted_checkpoints_are_not_averaged_with_others(pair, tmp_path, strengths):
+    for path, strength in zip(pair, strengths):
+        parts, state = checkpoint.load(path)
+        checkpoint.save(path, parts, state | ({"adjusted": strength} if strength else {}))
+    with pytest.raises(CheckpointError, match="before `perception-models adjust`"):
+        soup(pair, tmp_path / "soup.safetensors")
+    assert not (tmp_path / "soup.safetensors").exists()
+
+
 def test_a_soup_of_one_and_the_same_is_itself(pair, tmp_path):
     soup([pair[0], pair[0], pair[0]], tmp_path / "soup.safetensors")
     for one, other in zip(
