@@ -20,7 +20,7 @@ from perception_models.config import SettingsError
 from perception_models.data.mix import open_mix
 from perception_models.data.registry import find_entries
 from perception_models.data.sample import Sample
-from perception_models.experiments.adapt.judge import Figures, Judge, belongs, reason_against
+from perception_models.experiments.adapt.judge import Figures, Judge, belongs, exported_on_road, reason_against
 from perception_models.experiments.adapt.settings import Entry, Settings, split, training
 from perception_models.network import PerceptionNet
 from perception_models.training import checkpoint as checkpoints
@@ -202,8 +202,8 @@ def write_model(weights: Path, out: Path, parent: Parent, about: dict[str, str],
     shutil.rmtree(part, ignore_errors=True)
     described = f"{parent.spec.name} {parent.spec.version}, adapted to another camera"
     data = json.loads((parent.spec.folder / "model.json").read_text("utf-8"))
-    on_road = bool(data.get("training", {}).get("export", {}).get("on_road"))
-    inherited = {"height": parent.spec.input.height, "width": parent.spec.input.width, "on_road": on_road}
+    size = {"height": parent.spec.input.height, "width": parent.spec.input.width}
+    inherited = {**size, "on_road": exported_on_road(parent.spec)}
     for line in export(weights, part, ExportConfig(description=described, **inherited, **about)):  # type: ignore[arg-type]
         echo(line)
     spec = json.loads((part / "model.json").read_text("utf-8"))

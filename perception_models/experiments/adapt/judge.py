@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,9 +68,16 @@ class Judge:
         return Figures(-validate(net, self._batches, LossConfig())["score"], found)
 
 
+def exported_on_road(spec: ModelSpec) -> bool:
+    """Whether the model was exported with on_road: its drivable area is only what the semantic map calls road, too."""
+    data = json.loads((spec.folder / "model.json").read_text("utf-8"))
+    return bool(data.get("training", {}).get("export", {}).get("on_road"))
+
+
 def runner(net: PerceptionNet, spec: ModelSpec) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """The network as an inference engine: input buffer to ONNX output name: array."""
-    graph = ExportGraph(deployable(net), (spec.input.height, spec.input.width)).eval()
+    size = spec.input.height, spec.input.width
+    graph = ExportGraph(deployable(net), size, on_road=exported_on_road(spec)).eval()
 
     @torch.no_grad()
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
