@@ -26,14 +26,18 @@ def soup(paths: Sequence[Path], out: Path, weights: Sequence[float] | None = Non
         raise SettingsError("give at least two checkpoints that were trained from the same weights")
     weights = _normalised(weights, len(paths))
     loaded = [checkpoint.load(path) for path in paths]
-    if len({state.get("adjusted") for _, state in loaded}) > 1:
-        raise CheckpointError(
-            "some of these checkpoints are adjusted and others not, or by less: their semantic heads have other biases; "
-            "average them before `perception-models adjust`"
-        )
+    _check_adjustments(paths, [float(state.get("adjusted", 0)) for _, state in loaded])
     state = loaded[-1][1] | {"soup": [{"checkpoint": p.stem, "share": w} for p, w in zip(paths, weights)]}
     checkpoint.save(out, {"average": _mean(paths, loaded, weights)}, state)
     return weights
+
+
+def _check_adjustments(paths: Sequence[Path], strengths: Sequence[float]) -> None:
+    if len(set(strengths)) > 1:
+        given = ", ".join(f"{path.stem} {strength:g}" for path, strength in zip(paths, strengths))
+        raise CheckpointError(
+            f"different logit adjustments ({given[:200]}): average the checkpoints before `perception-models adjust`"
+        )
 
 
 def _normalised(weights: Sequence[float] | None, count: int) -> list[float]:

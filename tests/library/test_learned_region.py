@@ -8,7 +8,7 @@ import pytest
 
 from camera_perception.core.errors import BadImage
 from camera_perception.lanes.ignored_region import IgnoredRegion
-from camera_perception.lanes.learned_region import LearnedRegion, region_of
+from camera_perception.lanes.learned_region import LearnedRegion, below, region_of
 
 H, W = 90, 160
 IMAGES = 45
@@ -53,6 +53,13 @@ def test_a_bonnet_is_found_where_it_is(kind, scale):
     mask = found.cells((H, W))
     assert np.count_nonzero(mask & truth) > 0.75 * np.count_nonzero(truth)
     assert np.count_nonzero(mask & ~truth) < 0.02 * np.count_nonzero(~truth)
+
+
+def test_a_bonnet_grows_by_a_margin():
+    edge = np.full(40, 29)
+    edge[10:20] = 25
+    rows, columns = below(edge, 30).nonzero()
+    assert (rows.min(), columns.min(), columns.max()) == (24, 7, 22)
 
 
 def straight_highway(number: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,13 +15,14 @@ pytest.importorskip("lightning_fabric", reason="needs torch: make setup-models")
 from drawn import draw_folder
 from typer.testing import CliRunner
 
+from camera_perception.core.model_spec import load_spec
 from perception_models.cli import app
 from perception_models.config import SettingsError, load_settings
 from perception_models.data.files import DataError
 from perception_models.data.mix import open_mix
 from perception_models.experiments.adapt import adapt as module
 from perception_models.experiments.adapt import study
-from perception_models.experiments.adapt.judge import Figures, reason_against
+from perception_models.experiments.adapt.judge import Figures, reason_against, runner
 from perception_models.experiments.adapt.settings import Settings, split, training
 from perception_models.export.export import ExportConfig, export
 from perception_models.export.untrained import write_untrained
@@ -122,6 +124,20 @@ def judged(monkeypatch, *figures):
     judge = type("Judge", (), {"samples": [], "__call__": lambda self, net: next(given)})
     monkeypatch.setattr(module, "Judge", lambda spec, samples, title="": judge())
     monkeypatch.setattr(module, "fine_tuned", lambda parent, task, settings, run: PerceptionNet(parent.net.config))
+
+
+def test_a_drivable_area_cut_by_the_semantic_map_is_judged_and_inherited(tmp_path):
+    weights = write_untrained(tmp_path / "parent.safetensors", "t")
+    found = {}
+    for cut in (False, True):
+        export(weights, tmp_path / f"{cut}", ExportConfig(height=64, width=128, on_road=cut))
+        parent = module.open_parent(tmp_path / f"{cut}", weights)
+        images = np.random.default_rng(0).integers(0, 256, (1, 64, 128, 3), np.uint8)
+        found[cut] = runner(parent.net, parent.spec)(images)["drivable"]
+        made = module.write_model(weights, tmp_path / f"adapted {cut}", parent, {}, "", lambda text: None)
+        assert load_spec(made).training["export"]["on_road"] is cut
+    assert (found[True] != found[False]).any()
+    assert not ((found[True] > 0) & (found[False] == 0)).any()
 
 
 def test_less_of_the_new_weights_is_tried_before_the_parent_is_kept(parent, pictures, monkeypatch, tmp_path):

@@ -339,6 +339,7 @@ def test_a_fine_tuned_network_moves_to_a_pruned_imagenet_backbone(tmp_path, monk
     expanded = []
     monkeypatch.setattr(making, "package_weights", lambda: tmp_path)
     monkeypatch.setattr(making, "complete_maps", lambda recipe, teachers, echo: said.append(teachers))
+    monkeypatch.setattr(making, "draw_areas", lambda recipe, echo: said.append("drawn"))
     monkeypatch.setattr(making, "labelled_batches", lambda *_: [{"images": "images"}])
     monkeypatch.setattr(making, "prune_blocks", prune)
     monkeypatch.setattr(making, "run", train)
@@ -346,7 +347,7 @@ def test_a_fine_tuned_network_moves_to_a_pruned_imagenet_backbone(tmp_path, monk
     thin = str(tmp_path / "run/pruned/pruned.safetensors")
     assert runs == [("imagenet", str(weights), str(weights), True), ("shipped", thin, None, False)]
     assert expanded == [None, [8, 16]]
-    assert said[1] == [weights]  # completes the masks of real images
+    assert said[1:3] == [[weights], "drawn"]  # completes the masks of real images, then draws over them
 
 
 def test_the_worst_pictures_are_shown_where_there_are_any(tmp_path, monkeypatch):

@@ -55,6 +55,9 @@ def test_adjusted_checkpoints_are_not_averaged_with_others(pair, tmp_path, stren
     with pytest.raises(CheckpointError, match="before `perception-models adjust`"):
         soup(pair, tmp_path / "soup.safetensors")
     assert not (tmp_path / "soup.safetensors").exists()
+    for path in pair:
+        checkpoint.save(path, checkpoint.load(path)[0], checkpoint.load(path)[1] | {"adjusted": 0.4})
+    assert soup(pair, tmp_path / "soup.safetensors") == [0.5, 0.5]
 
 
 def test_a_soup_of_one_and_the_same_is_itself(pair, tmp_path):
@@ -75,6 +78,9 @@ def test_checkpoints_that_cannot_be_averaged_are_rejected(pair, tmp_path):
     with pytest.raises(SettingsError, match="at least two"):
         soup(pair[:1], tmp_path / "soup.safetensors")
     assert not (tmp_path / "soup.safetensors").exists()
+    for path in pair:
+        checkpoint.save(path, checkpoint.load(path)[0], checkpoint.load(path)[1] | {"adjusted": 0.4})
+    assert soup(pair, tmp_path / "soup.safetensors") == [0.5, 0.5]
 
 
 def test_the_command(pair, tmp_path):

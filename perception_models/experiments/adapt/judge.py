@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,9 +68,8 @@ class Judge:
 
 
 def exported_on_road(spec: ModelSpec) -> bool:
-    """Whether the model was exported with on_road: its drivable area is only what the semantic map calls road, too."""
-    data = json.loads((spec.folder / "model.json").read_text("utf-8"))
-    return bool(data.get("training", {}).get("export", {}).get("on_road"))
+    """Whether the model was exported with on_road=true: only what its semantic map calls road is drivable."""
+    return bool(spec.training.get("export", {}).get("on_road"))
 
 
 def runner(net: PerceptionNet, spec: ModelSpec) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

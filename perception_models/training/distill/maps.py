@@ -65,15 +65,16 @@ def label_maps(folder: Path, teachers: Sequence[Path], config: MapConfig = MapCo
         for row, name in enumerate(tqdm(samples.names, desc=folder.name, unit="image", disable=None)):
             if name not in done:
                 found = masks(samples[row], networks, config) if is_street(samples[row]) else {}
-                _write(folder, name, found)
+                write_masks(folder, name, found)
                 done[name] = {"name": name, "heads": list(found)}
                 lines.write(json.dumps(done[name]) + "\n")
                 lines.flush()
     return Counter(head for frame in done.values() for head in frame["heads"])
 
 
-def _write(folder: Path, name: str, found: dict[str, np.ndarray]) -> None:
-    for head, mask in found.items():
+def write_masks(folder: Path, name: str, masks: dict[str, np.ndarray]) -> None:
+    """Write masks (H, W) uint8 by head, "drivable" and "semantic", of an image into a labelled folder."""
+    for head, mask in masks.items():
         path = folder / "labels" / HEADS[head] / f"{Path(name).stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), mask)

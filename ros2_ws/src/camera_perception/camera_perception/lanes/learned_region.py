@@ -31,7 +31,7 @@ STEEPEST = 0.6  # horizontal to vertical gradient
 EDGE_WIDTH = 4  # rows that the smoothed edge itself covers
 BEND = 0.02  # price of a step up or down, in persistence
 BOTTOM = 0.25  # persistence that the bottom row counts as: the bonnet may not be as wide as the image
-MARGIN = 1, 3  # rows, columns around a bonnet: blades and mirrors beside it, an edge that shakes
+MARGIN = 1, 3  # rows, columns of the small image by which a bonnet grows: blades, mirrors, a shaking edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,10 @@ def most_persistent_path(persistence: np.ndarray) -> np.ndarray:
 
 
 def below(edge: np.ndarray, height: int) -> np.ndarray:
-    """(height, w) bool: from the rows of an edge down, and MARGIN around."""
+    """(height, w) bool: what lies below an edge, widened by MARGIN on every side.
+
+    edge  (w,) row of the edge in each column, height - 1 where there is none
+    """
     region = (np.arange(height)[:, None] >= edge) & (edge < height - 1)
     near = np.ones((2 * MARGIN[0] + 1, 2 * MARGIN[1] + 1), np.uint8)
     return np.asarray(cv2.dilate(region.astype(np.uint8), near) > 0)
