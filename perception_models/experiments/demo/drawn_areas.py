@@ -44,7 +44,7 @@ Areas = list[dict[str, Any]]
 def draw_areas(recipe: Recipe, echo: Echo) -> None:
     """Draw on the labelled sets, and copy their drawn images into one folder: trained on twice, they count for more.
 
-    After a change of drawn_areas.json label the sets again: what is drawn replaces labels. DataError if a set lacks one of its images.
+    After a change of the file label the sets again: what is drawn replaces labels. DataError if a set lacks an image.
     """
     out, frames = recipe.data / "real" / FOLDER, []
     shutil.rmtree(out, ignore_errors=True)
