@@ -27,6 +27,7 @@ class Asset:
     category  BDD category; None: no box
     semantic  id, see README.md
     parts     geometry with labels of its own, see PART_LABELS
+    seats     (N, 2) x and y of the hips of those who can sit here, facing -y, in metres
     """
 
     mesh: Mesh
@@ -34,6 +35,7 @@ class Asset:
     category: str | None
     semantic: int
     parts: Mapping[str, Mesh] = field(default_factory=dict)
+    seats: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def whole(self) -> Mesh:
         """Mesh and parts as one mesh."""

@@ -73,7 +73,7 @@ def _simple_sitter(rng: np.random.Generator, height: float, detail: int) -> Mesh
     hands = (hip + ankles) / 2 + side * (0, 0.05, 0) + ((0.1, 0, 0.2) if low else (0.02, 0, 0.18))
     dress = replace(dressed(rng), height=tall, coat=False, skirt=False)
     lean = rng.uniform(0.25, 0.6) if low else rng.uniform(-0.1, 0.2)
-    return grounded(person(dress, _folded(hip, lean, ankles, hands), detail))
+    return person(dress, _folded(hip, lean, ankles, hands), detail)
 
 
 def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
