@@ -1,9 +1,10 @@
-"""People made of MakeHuman bodies: plausible, always the same, on the ground, on a seat or on their vehicle."""
+"""People of MakeHuman bodies: plausible, always the same, on the ground, a seat, a vehicle or at the door of a car."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from driving_scenes.assets import ASSETS
 from driving_scenes.assets.people import person_pool
 from driving_scenes.assets.people.person_pool import CACHE, SEATS, SHARED, SOURCE, pooled, ride_of, source
 from driving_scenes.output import shot
-from driving_scenes.scene import drive, world
+from driving_scenes.scene import drive, getting_out, world
 from driving_scenes.scene.asset_pool import asset
 from driving_scenes.scene.drive import Drive, random_drive
 from driving_scenes.scene.object import SceneObject
@@ -122,13 +123,24 @@ def streets() -> list[Drive]:
 
 
 def described(obj: SceneObject) -> tuple[object, ...]:
-    return obj.key, obj.track, obj.world_from_object.tobytes(), obj.velocity, obj.tint, obj.brake, obj.blink, obj.color
+    return (
+        obj.key.asset_type,
+        obj.key.variant,
+        obj.track,
+        obj.world_from_object.tobytes(),
+        obj.velocity,
+        obj.tint,
+        obj.brake,
+        obj.blink,
+        obj.color,
+    )
 
 
 def test_seats_and_who_sits_there_leave_all_others_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     new = drives(8, 8)
     monkeypatch.setattr(world, "street_seats", lambda *given: [])
     monkeypatch.setattr(drive, "seated_people", lambda *given: [])
+    monkeypatch.setattr(drive, "with_people_at_doors", lambda rng, actors, others: actors)
     for before, after in zip(drives(8, 8), new):
         old = [described(x) for x in before.snapshot().objects]
         assert [x for x in map(described, after.snapshot().objects) if x in set(old)] == old
@@ -174,6 +186,30 @@ def test_in_the_rain_people_sit_under_roofs_only(streets: list[Drive]) -> None:
         roofs = [x.world_from_object[:2, 3] for x in found.world.objects if x.key.asset_type == "bus_stop"]
         for person in found.seated if found.conditions.weather in ("rainy", "snowy") else []:
             assert min(np.linalg.norm(person.world_from_object[:2, 3] - roof) for roof in roofs) < 2
+
+
+def test_who_gets_out_stands_in_the_gap_of_a_door_that_opens_to_the_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getting_out, "SHARE", 0.5)
+    compared = 0
+    for found in drives(9, 8):
+        opened = [actor for actor in found.actors if "door" in dict(actor.key.options)]
+        people = found.actors[len(found.actors) - len(opened) :]
+        for car, person in zip(opened, people):
+            assert (person.key.asset_type, person.speed, car.lane.lane_type) == ("pedestrian", 0.0, "parking")
+            across = [np.interp(x.s, x.road.s, x.lane.t) + x.shift for x in (car, person)]
+            assert 1.0 < (across[0] - across[1]) * np.sign(across[0]) < 1.7
+            closed = asset(replace(car.key, options=()))
+            np.testing.assert_array_equal(asset(car.key).mesh.vertices, closed.mesh.vertices)
+            assert asset(car.key).size == closed.size
+            compared += 1
+        assert len({actor.track for actor in found.actors}) == len(found.actors)
+    assert compared > 10
+
+
+def test_no_door_opens_in_the_way_of_a_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getting_out, "SHARE", 1.0)
+    found = random_drive(np.random.default_rng(3), build_world((9, 0), "city"), 0.0, 5.0)
+    assert not any("door" in dict(actor.key.options) for actor in found.actors)
 
 
 def test_who_sits_is_labelled_as_a_pedestrian_on_the_ground(engine: object) -> None:

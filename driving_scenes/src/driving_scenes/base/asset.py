@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driving_scenes.base.mesh import Mesh, join
-from driving_scenes.base.semantic_ids import POLE, RIDER, SIGN
+from driving_scenes.base.semantic_ids import POLE, RIDER, SIGN, VEHICLE
 
 PART_LABELS = {  # part name: (BDD category or None, semantic id)
     "pole": (None, POLE),
+    "door": (None, VEHICLE),
     "bicycle": ("bicycle", RIDER),
     "motorcycle": ("motorcycle", RIDER),
     **{f"sign {number}": ("traffic sign", SIGN) for number in range(2, 13)},  # the other boards of a gantry

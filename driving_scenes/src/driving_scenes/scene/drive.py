@@ -11,6 +11,7 @@ from driving_scenes.base.conditions import Conditions, random_conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
 from driving_scenes.scene.asset_pool import AssetKey
+from driving_scenes.scene.getting_out import with_people_at_doors
 from driving_scenes.scene.near_traffic import with_near_vehicles
 from driving_scenes.scene.object import SceneObject
 from driving_scenes.scene.seats import seated_people
@@ -93,16 +94,18 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
     if not seconds and rng.random() < 0.4:
         actors = with_near_vehicles(rng, *world.roads[0], (lane, s), speed, actors)
     drive = Drive(world, ego, actors, light, random_surface(rng, world), float(rng.random() * 100))
-    return replace(drive, seated=_seated(drive))
+    return _with_resting_people(drive, doors=not seconds)
 
 
-def _seated(drive: Drive) -> list[SceneObject]:
-    """People who sit where no actor and no ego car is at time 0."""
-    own = SceneObject(OWN_CAR, drive.ego.at(drive.world, 0.0)[0])
+def _with_resting_people(drive: Drive, doors: bool) -> Drive:
+    """The drive with people who sit and, on request, at open doors of parked cars: where nobody else is at time 0."""
     # A generator of its own: a seed's other objects stay where they are.
-    rng = np.random.default_rng(int(drive.seed * 1e12))
-    moving = [own, *(actor.at(0.0) for actor in drive.actors)]
-    return seated_people(rng, drive.world.roads[0], drive.world.objects, moving, drive.conditions)
+    rng, door_rng = np.random.default_rng(int(drive.seed * 1e12)).spawn(2)
+    own = SceneObject(OWN_CAR, drive.ego.at(drive.world, 0.0)[0])
+    actors = with_people_at_doors(door_rng, drive.actors, [own]) if doors else drive.actors
+    moving = [own, *(actor.at(0.0) for actor in actors)]
+    seated = seated_people(rng, drive.world.roads[0], drive.world.objects, moving, drive.conditions)
+    return replace(drive, actors=actors, seated=seated)
 
 
 def _waiting(rng: np.random.Generator, world: World, s: float) -> tuple[float, float]:
