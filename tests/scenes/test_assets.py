@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from driving_scenes.assets import ASSETS, PART_LABELS, Asset
+from driving_scenes.assets.people.person_pool import SEATS
 from driving_scenes.base.mesh import Material, Mesh
 
 SEEDS = range(4)
@@ -42,6 +43,9 @@ SIZES = {  # smallest and largest (length, width, height), metres; width of cars
     "cone": ((0.2, 0.2, 0.4), (0.8, 0.8, 1.1)),
     "bin": ((0.35, 0.35, 0.7), (1.6, 2.2, 1.5)),
     "parked_clutter": ((0.1, 0.1, 0.2), (4.5, 2.5, 3.0)),
+    "bench": ((1.6, 0.4, 0.7), (1.8, 0.6, 0.9)),
+    "bus_stop": ((3.9, 1.6, 2.4), (4.1, 1.8, 2.6)),
+    "low_wall": ((4, 0.3, 0.43), (4, 0.5, 0.51)),
 }
 TRIANGLES = {  # most triangles near and far
     "car": (3200, 600), "truck": (4000, 1000), "bus": (3500, 700),
@@ -174,11 +178,29 @@ def test_a_traffic_light_shines_in_its_state(state, lit):
         assert mesh.normals[shining].mean(0)[0] < -0.7  # towards the approaching car
 
 
+@pytest.mark.parametrize("name", ["bench", "bus_stop", "low_wall"])
+def test_places_on_seats_are_apart_on_a_surface_of_the_height_of_a_seat_and_open_to_the_front(name):
+    for seed in SEEDS:
+        asset = made(name, seed)
+        x, y = asset.seats.T
+        assert (np.diff(x) > 0.5).all()
+        corners = asset.mesh.vertices
+        low, high = corners.min(0), corners.max(0)
+        assert (low[0] + 0.2 < x).all()
+        assert (x < high[0] - 0.2).all()
+        tops = corners[(asset.mesh.normals[:, 2] > 0.9) & (corners[:, 2] < 0.55)]
+        assert abs(tops[:, 2].max() - SEATS["bench"]) < 0.04
+        assert tops[:, 1].min() - 0.02 < y.min()
+        assert y.max() < tops[:, 1].max() + 0.02
+
+
 def test_an_unknown_state_or_vehicle_is_refused():
     with pytest.raises(ValueError, match="choose one of red"):
         ASSETS["traffic_light"](np.random.default_rng(0), "blue")
     with pytest.raises(ValueError, match="choose one of bicycle"):
         ASSETS["rider"](np.random.default_rng(0), "horse")
+    with pytest.raises(ValueError, match="choose one of bench"):
+        ASSETS["pedestrian"](np.random.default_rng(0), seat="moon")
 
 
 @pytest.mark.parametrize("vehicle", ["bicycle", "motorcycle"])

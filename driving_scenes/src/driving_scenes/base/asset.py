@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driving_scenes.base.mesh import Mesh, join
-from driving_scenes.base.semantic_ids import POLE, RIDER, SIGN
+from driving_scenes.base.semantic_ids import POLE, RIDER, SIGN, VEHICLE
 
 PART_LABELS = {  # part name: (BDD category or None, semantic id)
     "pole": (None, POLE),
+    "door": (None, VEHICLE),
     "bicycle": ("bicycle", RIDER),
     "motorcycle": ("motorcycle", RIDER),
     **{f"sign {number}": ("traffic sign", SIGN) for number in range(2, 13)},  # the other boards of a gantry
@@ -27,6 +28,7 @@ class Asset:
     category  BDD category; None: no box
     semantic  id, see README.md
     parts     geometry with labels of its own, see PART_LABELS
+    seats     (N, 2) x and y of the hips of those who can sit here, facing -y, in metres
     """
 
     mesh: Mesh
@@ -34,6 +36,7 @@ class Asset:
     category: str | None
     semantic: int
     parts: Mapping[str, Mesh] = field(default_factory=dict)
+    seats: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def whole(self) -> Mesh:
         """Mesh and parts as one mesh."""

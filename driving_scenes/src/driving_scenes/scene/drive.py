@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,15 @@ import numpy as np
 from driving_scenes.base.conditions import Conditions, random_conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
+from driving_scenes.scene.asset_pool import AssetKey
+from driving_scenes.scene.getting_out import with_people_at_doors
 from driving_scenes.scene.near_traffic import with_near_vehicles
 from driving_scenes.scene.object import SceneObject
+from driving_scenes.scene.seats import seated_people
 from driving_scenes.scene.traffic import Actor, traffic
 from driving_scenes.scene.world import World
+
+OWN_CAR = AssetKey("car")  # stands for the ego car where others keep clear of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """A world with traffic, light and an ego car."""
+    """A world with traffic, people who sit, light and an ego car."""
 
     world: World
     ego: Ego
@@ -62,11 +67,12 @@ class Drive:
     conditions: Conditions
     surface: dict[str, Any]
     seed: float
+    seated: list[SceneObject] = field(default_factory=list)
 
     def snapshot(self, time: float = 0.0) -> Snapshot:
         """The state after `time` seconds."""
         pose, s, t, rate = self.ego.at(self.world, time)
-        objects = [actor.at(time) for actor in self.actors] + self.world.objects
+        objects = [actor.at(time) for actor in self.actors] + self.seated + self.world.objects
         return Snapshot(self.world, self.conditions, self.surface, objects, pose, s, t, self.ego.speed, rate, self.seed)
 
 
@@ -87,7 +93,19 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
     actors = traffic(rng, world.roads, (lane, s), speed, s_range, steady=seconds > 0)
     if not seconds and rng.random() < 0.4:
         actors = with_near_vehicles(rng, *world.roads[0], (lane, s), speed, actors)
-    return Drive(world, ego, actors, light, random_surface(rng, world), float(rng.random() * 100))
+    drive = Drive(world, ego, actors, light, random_surface(rng, world), float(rng.random() * 100))
+    return _with_resting_people(drive, doors=not seconds)
+
+
+def _with_resting_people(drive: Drive, doors: bool) -> Drive:
+    """The drive with people who sit and, on request, at open doors of parked cars: where nobody else is at time 0."""
+    # A generator of its own: a seed's other objects stay where they are.
+    rng, door_rng = np.random.default_rng(int(drive.seed * 1e12)).spawn(2)
+    own = SceneObject(OWN_CAR, drive.ego.at(drive.world, 0.0)[0])
+    actors = with_people_at_doors(door_rng, drive.actors, [own]) if doors else drive.actors
+    moving = [own, *(actor.at(0.0) for actor in actors)]
+    seated = seated_people(rng, drive.world.roads[0], drive.world.objects, moving, drive.conditions)
+    return replace(drive, actors=actors, seated=seated)
 
 
 def _waiting(rng: np.random.Generator, world: World, s: float) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from driving_scenes.roads.terrain import Ground, Terrain, band_ground, join_grou
 from driving_scenes.scene.crossings import crossing_road, junction_marks, traffic_lights
 from driving_scenes.scene.furniture import furnish
 from driving_scenes.scene.object import SceneObject
+from driving_scenes.scene.seats import street_seats
 
 SHAPES = {  # smallest bend radius in metres, steepest grade
     "highway": (350, 0.04),
@@ -25,6 +26,7 @@ SHAPES = {  # smallest bend radius in metres, steepest grade
     "parking": (900, 0.01),
 }
 STATIC_TRACKS = 100_000  # first track id of stationary objects
+SEATS = 1  # number of the generator of seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def build_world(seed: tuple[int, ...], road_type: str | None = None, ahead: floa
     objects = furnish(rng, road, layout, terrain)
     if layout.signals:
         objects += traffic_lights(rng, road, layout)
+    # A generator of its own: a seed's other objects stay where they are.
+    objects += street_seats(np.random.default_rng([*seed, SEATS]), (road, layout), objects)
     for i, obj in enumerate(objects):
         obj.track = STATIC_TRACKS + i
     return World(road_type, roads, join_ground([p for p in parts if len(p.faces)]), ribbons(roads), objects)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from driving_scenes.assets.people.person import Dress, Pose, dressed, person, walking
-from driving_scenes.assets.people.person_pool import VARIANTS, pooled, ride_of, source
+from driving_scenes.assets.people.person_pool import SEATS, VARIANTS, pooled, ride_of, source
 from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
 from driving_scenes.base import colors
 from driving_scenes.base.asset import Asset, asset_of
@@ -20,12 +20,15 @@ _UMBRELLAS = colors.linear("0e0e10", "1c2a4a", "8a1420", "d8d8d0", "2f6a4a")
 _HELMETS = colors.linear("f0f0ee", "101012", "b01818", "1e4fa0", "e0c020", "70767c")
 
 
-def pedestrian(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A person, walking or standing, facing +x."""
+def pedestrian(rng: np.random.Generator, detail: int = 1, seat: str = "") -> Asset:
+    """A person facing +x who walks or stands, or sits on one of SEATS with the hips above the origin."""
+    if seat and seat not in SEATS:
+        raise ValueError(f"no person on a {seat!r}: choose one of {', '.join(SEATS)}")
     if source() is not None:
-        return asset_of(
-            pooled("pedestrian", int(rng.integers(VARIANTS["pedestrian"])), detail), "pedestrian", PEDESTRIAN
-        )
+        kind = seat or "pedestrian"
+        return asset_of(pooled(kind, int(rng.integers(VARIANTS[kind])), detail), "pedestrian", PEDESTRIAN)
+    if seat:
+        return asset_of(_simple_sitter(rng, SEATS[seat], detail), "pedestrian", PEDESTRIAN)
     dress, pose = dressed(rng), walking(rng)
     body = [person(dress, pose, detail)]
     carried = rng.choice(["", "backpack", "bag", "umbrella", "stick"], p=[0.6, 0.15, 0.13, 0.09, 0.03])
@@ -62,22 +65,37 @@ def rider(rng: np.random.Generator, vehicle: str = "bicycle", detail: int = 1) -
     return asset_of(mesh, "rider", RIDER, {vehicle: ride.mesh})
 
 
+def _simple_sitter(rng: np.random.Generator, height: float, detail: int) -> Mesh:
+    """A simple figure of a grown-up on a seat `height` metres above the ground."""
+    tall, low = rng.uniform(1.55, 1.85), height < 0.3
+    hip, side = np.array([0, 0, (height + 0.09) / tall]), np.array([[1.0], [-1.0]])
+    ankles = np.array([rng.uniform(0.21, 0.28), 0, 0.045]) + side * (0, rng.uniform(0.04, 0.09), 0)
+    hands = (hip + ankles) / 2 + side * (0, 0.05, 0) + ((0.1, 0, 0.2) if low else (0.02, 0, 0.18))
+    dress = replace(dressed(rng), height=tall, coat=False, skirt=False)
+    lean = rng.uniform(0.25, 0.6) if low else rng.uniform(-0.1, 0.2)
+    return person(dress, _folded(hip, lean, ankles, hands), detail)
+
+
 def _seated(rng: np.random.Generator, ride: Ride) -> Pose:
     """Hands on the bars, feet on the pegs; the hip is the origin, lengths are relative to a height of 1.72 m."""
     hip_position, tall = np.array([ride.seat[0], 0, ride.seat[2] + 0.1]), 1.72
     grips, pegs = (ride.grips - hip_position) / tall, (ride.pegs - hip_position) / tall
-    hip, side = np.zeros(3), np.array([1.0, -1.0])
-    neck = np.array([ride.lean * 0.31, 0, 0.31 * np.sqrt(1 - ride.lean**2)])
+    return _folded(np.zeros(3), ride.lean, pegs + (0, 0, 0.045), grips)
+
+
+def _folded(hip: np.ndarray, lean: float, ankles: np.ndarray, hands: np.ndarray) -> Pose:
+    """Bent legs and arms between given ends; lean: sine of the angle of the back."""
+    side = np.array([1.0, -1.0])
+    neck = hip + (lean * 0.31, 0, 0.31 * np.sqrt(1 - lean**2))
     thighs = hip + np.stack([0 * side, side * 0.048, 0 * side], 1)
     shoulders = neck + np.stack([0 * side, side * 0.1, 0 * side - 0.025], 1)
-    ankles = pegs + (0, 0, 0.045)
     return Pose(
         hip,
         neck,
         _joint(thighs, ankles, 0.25, (1, 0, 0.25)),
         ankles,
-        _joint(shoulders, grips, 0.175, (-0.4, 0, -1)),
-        grips,
+        _joint(shoulders, hands, 0.175, (-0.4, 0, -1)),
+        hands,
     )
 
 

@@ -16,7 +16,7 @@ from driving_scenes.assets.people.decimation import clustered
 from driving_scenes.assets.people.makehuman import MakeHuman, makehuman
 from driving_scenes.assets.people.poses import walking
 from driving_scenes.assets.people.real_person import centred, dressed_body, random_build
-from driving_scenes.assets.people.seated import riding
+from driving_scenes.assets.people.seated import riding, sitting
 from driving_scenes.assets.vehicles.cycles import Ride, bicycle_ride, motorcycle_ride
 from driving_scenes.base.mesh import Mesh, join
 
@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 SOURCE, CACHE = "DRIVING_SCENES_PEOPLE", "DRIVING_SCENES_CACHE"  # environment variables
 SHARED = Path("shared/data/assets/people_makehuman_cc0/people.npz")
 VERSION = 2  # counts changes of the people; part of the folder's name
-VARIANTS = {"pedestrian": 400, "bicycle": 64, "motorcycle": 64}
+VARIANTS = {"pedestrian": 400, "bicycle": 64, "motorcycle": 64, "bench": 128, "low curb": 64, "high curb": 64}
+SEATS = {"bench": 0.47, "low curb": 0.1, "high curb": 0.155}  # metres above the ground; a low wall is a bench, too
 CELLS = (0.1, 0.045, 0.018)  # metres between vertices by level of detail
 NECK = 0.86  # of the height
 
@@ -100,6 +101,20 @@ def on_ride(vehicle: str, variant: int) -> list[Mesh]:
     turns, shift = riding(_people(), build.rest, rng, ride_of(vehicle, variant))
     heads = {"bicycle": ["hair", "helmet"], "motorcycle": ["full helmet", "helmet"]}[vehicle]
     parts = dressed_body(_people(), rng, build, turns, str(rng.choice(heads, p=[0.55, 0.45])))
+    return _moved(parts, shift)
+
+
+def on_seat(seat: str, variant: int) -> list[Mesh]:
+    """The parts of one person who sits, hips above the origin and soles on the ground."""
+    rng = np.random.default_rng([10, len(seat), variant])
+    build = random_build(_people(), rng, children=0.0)
+    turns, shift = sitting(_people(), build.rest, rng, SEATS[seat])
+    parts = dressed_body(_people(), rng, build, turns)
+    lowest = min(float(part.vertices[:, 2].min()) for part in parts)
+    return _moved(parts, np.array([*shift[:2], -lowest]))
+
+
+def _moved(parts: list[Mesh], shift: np.ndarray) -> list[Mesh]:
     return [replace(part, vertices=part.vertices + shift.astype(np.float32)) for part in parts]
 
 
@@ -107,6 +122,7 @@ RIDES = {"bicycle": bicycle_ride, "motorcycle": motorcycle_ride}
 MAKERS: dict[str, Callable[[int], list[Mesh]]] = {
     "pedestrian": on_foot,
     **{vehicle: partial(on_ride, vehicle) for vehicle in RIDES},
+    **{seat: partial(on_seat, seat) for seat in SEATS},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from driving_scenes.base import colors
@@ -70,6 +72,19 @@ def fence(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Ass
             rods(low, low + (0, 0, height - 0.05), 0.004 if fence_type == "mesh" else 0.011, metal, Material.METAL, 3)
         )
     return asset_of(join(parts), None, FENCE)
+
+
+def low_wall(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Asset:
+    """A garden wall of brick or stone as high as a bench, with a slab on top."""
+    stone = colors.one_of(rng, colors.linear("8a4a38", "c8bfa8", "9a9890", "d8d2c4", "6a665e"))
+    height, course = rng.uniform(0.44, 0.5), 0.08
+    levels = np.arange(0, height - 0.06, course) if detail else np.array([0.0])
+    tall = (height - 0.06) / len(levels)
+    tone = np.clip(stone * rng.uniform(0.85, 1.1, (len(levels), 1)), 0, 0.85)
+    spots = np.stack([0 * levels, 0 * levels, (np.arange(len(levels)) + 0.5) * tall], 1)
+    slab = box((0, 0, height - 0.03), (length, 0.4, 0.06), np.clip(colors.CONCRETE * rng.uniform(0.7, 1.3), 0, 0.85))
+    wall = asset_of(join([boxes(spots, (length, 0.32, tall), tone), slab]), None, FENCE)
+    return replace(wall, seats=np.stack([_along(length, 0.7), 0 * _along(length, 0.7)], 1))
 
 
 def guard_rail(rng: np.random.Generator, length: float = 4.0, detail: int = 1) -> Asset:

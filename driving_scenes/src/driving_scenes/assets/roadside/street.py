@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from driving_scenes.base import colors
@@ -160,9 +162,20 @@ def bin(rng: np.random.Generator, detail: int = 1) -> Asset:
 
 def parked_clutter(rng: np.random.Generator, detail: int = 1) -> Asset:
     """A bench, hydrant, post box, cabinet, advertising stand, planter, bus stop or heap of boxes."""
-    variants = (_bench, _hydrant, _cabinet, _advert, _planter, _shelter, _heap)
-    parts = variants[rng.choice(7, p=[0.16, 0.12, 0.2, 0.14, 0.14, 0.1, 0.14])](rng)
-    return asset_of(join(parts), None, IGNORE)
+    variants = (bench, _hydrant, _cabinet, _advert, _planter, bus_stop, _heap)
+    made = variants[rng.choice(7, p=[0.16, 0.12, 0.2, 0.14, 0.14, 0.1, 0.14])](rng)
+    return made if isinstance(made, Asset) else asset_of(join(made), None, IGNORE)
+
+
+def bench(rng: np.random.Generator, detail: int = 1) -> Asset:
+    """A bench of three slats with a back; it faces -y."""
+    return replace(asset_of(join(_bench(rng)), None, IGNORE), seats=np.array([(x, 0.06) for x in (-0.52, 0.0, 0.52)]))
+
+
+def bus_stop(rng: np.random.Generator, detail: int = 1) -> Asset:
+    """A shelter with a bench; its open side faces -y."""
+    places = np.array([(x, 0.42) for x in (-0.85, -0.28, 0.28, 0.85)])
+    return replace(asset_of(join(_shelter(rng)), None, IGNORE), seats=places)
 
 
 def _bench(rng: np.random.Generator) -> list[Mesh]:
@@ -228,16 +241,17 @@ def _planter(rng: np.random.Generator) -> list[Mesh]:
 def _shelter(rng: np.random.Generator) -> list[Mesh]:
     steel = colors.GALVANISED if rng.random() < 0.5 else colors.DARK
     posts = np.array([(x, y, 0) for x in (-1.8, 1.8) for y in (-0.6, 0.7)])
-    glass = [
-        box((0, 0.7, 1.25), (3.5, 0.02, 1.9), colors.GLASS_TINT * 5, Material.GLASS),
-        box((1.8, 0.1, 1.25), (0.02, 1.1, 1.9), colors.GLASS_TINT * 5, Material.GLASS),
-    ]
-    bench = box((0, 0.45, 0.45), (2.4, 0.35, 0.05), colors.WOOD)
+    end = rng.choice([-1.8, 1.8])
+    poster = colors.one_of(rng, colors.linear("c83a2a", "2a6ac8", "e8c83a", "e8e4dc", "3a8a5a", "8a3a8a"))
+    legs = np.array([(x, 0.5, 0.22) for x in (-1.0, 1.0)])
     return [
         rods(posts, posts + (0, 0, 2.4), 0.04, steel, Material.METAL, 5),
         box((0, 0, 2.45), (4.0, 1.7, 0.1), steel, Material.METAL),
-        *glass,
-        bench,
+        box((0, 0.7, 1.25), (3.5, 0.02, 1.9), colors.GLASS_TINT * 5, Material.GLASS),
+        box((end, 0.1, 1.25), (0.1, 1.15, 1.9), steel, Material.METAL),
+        box((end, 0.1, 1.28), (0.12, 0.95, 1.6), poster),
+        box((0, 0.45, 0.45), (2.4, 0.35, 0.05), colors.WOOD * rng.uniform(0.6, 1.3)),
+        boxes(legs, (0.05, 0.3, 0.43), steel, Material.METAL),
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from driving_scenes.assets.vehicles.car_body import Body, CarStyle, axles, random_body
 from driving_scenes.assets.vehicles.car_cabin import cabin
 from driving_scenes.assets.vehicles.car_shell import shell
-from driving_scenes.assets.vehicles.car_trim import far_trim, trim
+from driving_scenes.assets.vehicles.car_trim import far_trim, open_door, trim
 from driving_scenes.assets.vehicles.wheel import wheels
 from driving_scenes.base import colors
 from driving_scenes.base.asset import Asset, asset_of, branches
@@ -18,8 +18,11 @@ from driving_scenes.base.semantic_ids import VEHICLE
 from driving_scenes.base.shapes import box
 
 
-def car(rng: np.random.Generator, detail: int = 1) -> Asset:
-    """A passenger car, pickup or delivery van facing +x."""
+def car(rng: np.random.Generator, detail: int = 1, door: int = 0) -> Asset:
+    """A passenger car, pickup or delivery van facing +x.
+
+    door  1: the left front door is open, -1: the right one; `size` is that of the car without it
+    """
     body = random_body(rng)
     service = rng.choice(["", "taxi", "police"], p=[0.955, 0.03, 0.015]) if body.frequency > 0.05 else ""
     paint = {"taxi": _taxi_color(rng), "police": colors.linear("f0f0f0")[0]}.get(service, colors.car_color(rng))
@@ -32,7 +35,8 @@ def car(rng: np.random.Generator, detail: int = 1) -> Asset:
     mesh = join(meshes)
     if rng.random() < 0.15:
         mesh = _dirtied(mesh, rng.uniform(0.2, 0.6))
-    return asset_of(mesh, "car", VEHICLE)
+    closed = asset_of(mesh, "car", VEHICLE)
+    return replace(closed, parts={"door": open_door(body, style, door)}) if door else closed
 
 
 def _taxi_color(rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Parts fixed to a car: plates, mirrors, handles, badges, exhausts, rails, roof signs."""
+"""Parts fixed to a car: plates, mirrors, handles, badges, exhausts, rails, roof signs, an open door."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from driving_scenes.assets.vehicles.car_body import Body, CarStyle, level_z, seams, shoulder, tail_x, x_at
 from driving_scenes.base import colors
-from driving_scenes.base.mesh import Material, Mesh
+from driving_scenes.base.mesh import Material, Mesh, join
 from driving_scenes.base.shapes import box, boxes
 
 
@@ -117,3 +117,30 @@ def _roof_parts(rng: np.random.Generator, body: Body, service: str) -> list[Mesh
         size = (min(span * 0.9, 1.9), 0.75, 0.34)
         out.append(box((middle, 0, top + 0.16), size, colors.BLACK, Material.PAINT, top=(0.85, 0.8)))
     return out
+
+
+def open_door(body: Body, style: CarStyle, side: int) -> Mesh:
+    """The front door of the left (1) or right (-1) side, wide open, and the dark opening behind it."""
+    front, rear = (x_at(body, seam) for seam in seams(body)[:2])
+    length, middle = front - rear, (front + rear) / 2
+    low, high = level_z(body, 0.04, middle), float(shoulder(body, np.array(middle)))
+    opening = box(
+        (middle, side * body.width / 2, (low + high) / 2), (length * 0.96, 0.024, (high - low) * 0.94), colors.BLACK
+    )
+    angle = -side * np.radians(62)
+    world = np.eye(4)
+    world[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    world[:2, 3] = front, side * body.width / 2 * 0.985
+    return join([opening, join(_door_leaf(style, length, low, high, body.height * 0.9, side)).moved(world)])
+
+
+def _door_leaf(style: CarStyle, length: float, low: float, high: float, top: float, side: int) -> list[Mesh]:
+    """A closed door behind its hinge at x = y = 0: sheet, lining, window and frame between heights in metres."""
+    inside, tall, pane = -side * 0.05, high - low, top - high
+    return [
+        box((-length / 2, 0, low + tall / 2), (length, 0.05, tall), style.paint, Material.PAINT),
+        box((-length / 2, inside, low + tall / 2), (length * 0.95, 0.06, tall * 0.92), colors.DARK),
+        box((-length * 0.56, inside, high + pane / 2), (length * 0.78, 0.012, pane), colors.GLASS_TINT, Material.GLASS),
+        box((-length * 0.56, inside, top), (length * 0.82, 0.035, 0.05), colors.BLACK),
+        box((-length * 0.96, inside, high + pane / 2), (0.05, 0.035, pane), colors.BLACK),
+    ]
