@@ -22,7 +22,7 @@ SOURCES = {
     "coco": "real images of COCO (CC BY 2.0), people by its labels, other objects by public detectors; CREDITS.csv",
     "openimages": "real images of Open Images (CC BY), vehicles by its labels, people by public detectors; CREDITS.csv",
     "driveai": "a real drive of drive.ai (CC BY 4.0), labelled by public detectors; CREDITS.csv",
-    "drawn": "some of these images again, with streets drawn by hand: roads, sidewalks, walls, poles, signs",
+    "drawn": "some of these images again, with streets drawn for this project: roads, sidewalks, walls, poles, signs",
     "cutouts": "people and vehicles cut out of the real images above",
 }
 # Kind of a data set in data configurations: the same

@@ -1,4 +1,4 @@
-"""Streets drawn by hand on real images: what they change in the labels, and that the committed ones are sound."""
+"""Streets drawn on real images: what they change in the labels, and that the committed ones are sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streets drawn by hand on some of the real images: sidewalks and whatever else no detector labels.
+"""Streets drawn on some of the real images, polygon by polygon: sidewalks and whatever else no detector labels.
 
 drawn_areas.json  {set of recipe.LABELLED: {image: {"areas": [...], "boxes": [...]}}}
 area              {class, polygon} or {class, line, width}; later areas cover earlier ones
@@ -52,7 +52,7 @@ def draw_areas(recipe: Recipe, echo: Echo) -> None:
         frames += _draw_set(recipe.data / "real" / name, images, out)
     (out / "labels/det_20").mkdir(parents=True, exist_ok=True)
     _write(out / "labels/det_20/det.json", frames)
-    echo(f"{len(frames)} images with streets drawn by hand in {out}")
+    echo(f"{len(frames)} images with drawn streets in {out}")
 
 
 def _draw_set(folder: Path, images: dict[str, Any], out: Path) -> list[dict[str, Any]]:
