@@ -23,13 +23,15 @@ PERIOD_NS = 200_000_000  # between images that are looked at
 CELLS = (8, 6)  # width, height of the grid that tells whether the world has changed
 CELL_CHANGE = 5.0  # mean difference of a cell's pixels, of 255
 CHANGED = 0.3  # fraction of cells that differ from the last sample, before an image is another sample
-NOISE = 6.0  # gradient that counts as half an edge, of 255 per pixel
+NOISE = 6.0  # gradient that counts as half an edge, of 255 per pixel; less where it is darker than BRIGHT
+BRIGHT, DARKEST = 80.0, 0.4  # grey level; smallest share of NOISE
 REMEMBERED = 100  # samples
 TOP = 0.65  # fraction of the image's height above which no bonnet begins
 MAX_RISE = 0.2  # of the edge, fraction of the height
 STEEPEST = 0.6  # horizontal to vertical gradient
 EDGE_WIDTH = 4  # rows that the smoothed edge itself covers
 BEND = 0.02  # price of a step up or down, in persistence
+CLEAR = 0.65  # persistence from which edges are alike: the dark one of a blade and the bright one of the bonnet below
 BOTTOM = 0.25  # persistence that the bottom row counts as: the bonnet may not be as wide as the image
 MARGIN = 1, 3  # rows, columns of the small image by which a bonnet grows: blades, mirrors, a shaking edge
 
@@ -128,7 +130,8 @@ def gradient_directions(small: np.ndarray) -> np.ndarray:
     """(2, h, w) float32: x and y of the gradient, of length near 1 at edges and near 0 elsewhere."""
     smooth = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.0)
     gradient = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)]) / 4
-    directions: np.ndarray = gradient / (np.hypot(*gradient) + NOISE)
+    noise = NOISE * np.clip(cv2.GaussianBlur(smooth, (0, 0), 4.0) / BRIGHT, DARKEST, 1)
+    directions: np.ndarray = gradient / (np.hypot(*gradient) + noise)
     return directions
 
 
@@ -141,7 +144,9 @@ def bonnet_edge(mean: np.ndarray, limits: EdgeLimits) -> np.ndarray | None:
     across, persistence = np.abs(mean)
     persistence = np.where(across <= STEEPEST * persistence, persistence, 0.0)
     top = int(TOP * height)
-    edge = top + most_persistent_path(persistence[top:])
+    rough = most_persistent_path(np.minimum(persistence[top:], CLEAR))
+    near = np.abs(np.arange(height - top)[:, None] - rough) <= EDGE_WIDTH // 2
+    edge = top + most_persistent_path(np.where(near, persistence[top:], 0))
     there = edge < height - 1
     along = persistence[edge, np.arange(edge.size)][there]
     if there.mean() < limits.width or along.mean() < limits.mean or (along > 0.5).mean() < limits.present:
@@ -163,16 +168,16 @@ def most_persistent_path(persistence: np.ndarray) -> np.ndarray:
     rows, columns = persistence.shape
     gain = persistence.copy()
     gain[-1] = np.maximum(gain[-1], BOTTOM)
-    total, steps = gain[:, 0], np.zeros((rows, columns), int)
+    steps, choices = np.zeros((columns, rows), int), np.full((3, rows), -np.inf)
+    total = gain[:, 0]
     for column in range(1, columns):
-        padded = np.pad(total, 1, constant_values=-np.inf)
-        choices = np.stack([padded[:-2] - BEND, padded[1:-1], padded[2:] - BEND])
-        steps[:, column] = choices.argmax(axis=0) - 1
+        choices[0, 1:], choices[1], choices[2, :-1] = total[:-1] - BEND, total, total[1:] - BEND
+        choices.argmax(axis=0, out=steps[column])
         total = choices.max(axis=0) + gain[:, column]
     path = np.zeros(columns, int)
     path[-1] = int(total.argmax())
     for column in range(columns - 1, 0, -1):
-        path[column - 1] = path[column] + steps[path[column], column]
+        path[column - 1] = path[column] + steps[column, path[column]] - 1
     return path
 
 
