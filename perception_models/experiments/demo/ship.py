@@ -20,7 +20,7 @@ DESCRIPTION = (
     "multi-task driving perception on ImageNet features (EfficientNet-Lite0, Apache-2.0), trained on rendered images"
     " and permissively licensed real ones"
 )
-VERSION = "0.12.0"
+VERSION = "1.0.0"
 OTHER_SIZES = ("544x416",)  # for cameras of 4:3, in the time of 640x352
 TRAINED_ON = "udacity_highway_960"  # source of data/highway
 
