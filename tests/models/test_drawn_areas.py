@@ -17,7 +17,14 @@ from perception_models.data.readers.folder import LabelledFolder
 from perception_models.data.sample import Boxes, Sample
 from perception_models.evaluation.real.sets import NEAR_SIGNS
 from perception_models.experiments.demo import drawn_areas, train
-from perception_models.experiments.demo.drawn_areas import UNDRAWN, area_mask, draw_areas, with_areas, with_boxes
+from perception_models.experiments.demo.drawn_areas import (
+    UNDRAWN,
+    area_mask,
+    draw_areas,
+    still_unlabelled,
+    with_areas,
+    with_boxes,
+)
 from perception_models.experiments.demo.recipe import LABELLED, Recipe
 
 ROAD, SIDEWALK, CAR, SKY, POLE = (SEMANTIC.index(n) for n in ("road", "sidewalk", "vehicle", "sky", "pole"))
@@ -103,6 +110,18 @@ def test_a_drawn_box_replaces_the_labelled_one_of_the_same_object():
     assert len(with_boxes(frame, drawn, SIZE)) == 6  # once more adds nothing
 
 
+@pytest.mark.parametrize(
+    ("before", "drawn", "after"),
+    [
+        (["traffic sign"], {}, []),
+        (["rider", "traffic sign"], {}, ["rider"]),
+        ([], {"unlabelled": ["traffic sign"]}, ["traffic sign"]),
+    ],
+)
+def test_drawn_signs_are_complete_unless_the_drawing_says_otherwise(before: list, drawn: dict, after: list):
+    assert still_unlabelled({"unlabelled": before}, drawn) == after
+
+
 @pytest.fixture
 def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A set of two images without masks, with areas for the first."""
@@ -179,5 +198,6 @@ def test_near_signs_of_the_benchmark_are_not_drawn():
     last = max(NEAR_SIGNS)
     known = [each for name, each in COMMITTED["driveai"].items() if Path(name).stem <= last]
     assert known
+    assert all(each["unlabelled"] == ["traffic sign"] for each in known)
     assert not [box for each in known for box in each["boxes"] if box["category"] == "traffic sign"]
     assert not [shape for each in known for shape in each["areas"] if shape["class"] == "sign or signal"]

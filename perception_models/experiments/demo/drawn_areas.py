@@ -1,9 +1,10 @@
 """Streets drawn on some of the real images, polygon by polygon: sidewalks and whatever else no detector labels.
 
-drawn_areas.json  {set of recipe.LABELLED: {image: {"areas": [...], "boxes": [...]}}}
+drawn_areas.json  {set of recipe.LABELLED: {image: {"areas": [...], "boxes": [...], "unlabelled": [...]}}}
 area              {class, polygon} or {class, line, width}; later areas cover earlier ones
 class             a name of labels.SEMANTIC, or "void": none of them, not drivable
-box               {category, box: [x0, y0, x1, y1]}, traffic signs and lights only
+box               {category, box: [x0, y0, x1, y1]}, traffic signs and lights only: all clear ones of the image
+unlabelled        categories that it may show without a box all the same
 Coordinates are thousandths of the image's width (x, width of a line) and height (y).
 
 Ground and background leave labelled objects as they are; poles, signs, void and drawn objects cover them.
@@ -36,6 +37,7 @@ FINER = 8  # areas are drawn at so many times the size of the mask: OpenCV fills
 WIDENED = 2  # pixels that OpenCV adds to a line
 BORDER = 0.004  # half the width of the unlabelled strip between two areas, as a share of the image's width
 SAME = 0.3  # IoU above which a drawn box replaces a labelled one of its category
+DRAWN = ("traffic sign", "traffic light")  # categories of drawn boxes
 LOWEST, NARROWEST = 6, 3  # pixels; smaller boxes are ignored (DATA.md)
 
 Areas = list[dict[str, Any]]
@@ -67,6 +69,7 @@ def _draw_set(folder: Path, images: dict[str, Any], out: Path) -> list[dict[str,
         if name in images:
             sample, drawn = samples[index], images[name]
             frames[name]["labels"] = with_boxes(frames[name], drawn["boxes"], sample.size)
+            frames[name]["unlabelled"] = still_unlabelled(frames[name], drawn)
             _save(folder, out, name, with_areas(sample, drawn["areas"]))
     _write(path, list(frames.values()))
     return [frames[name] for name in samples.names if name in images]
@@ -152,6 +155,14 @@ def _in_front(mask: np.ndarray) -> np.ndarray:
 
 def _id(name: str) -> int:
     return VOID if name == "void" else SEMANTIC.index(name)
+
+
+def still_unlabelled(frame: dict[str, Any], drawn: dict[str, Any]) -> list[str]:
+    """Categories without complete boxes: those of the frame but for DRAWN, and what the drawing leaves out itself.
+
+    With them, what a network finds elsewhere is no error: it learns, and is calibrated, to find signs everywhere.
+    """
+    return sorted({*frame.get("unlabelled", ())} - {*DRAWN} | {*drawn.get("unlabelled", ())})
 
 
 def with_boxes(frame: dict[str, Any], boxes: Areas, size: tuple[int, int]) -> list[dict[str, Any]]:
