@@ -1,9 +1,15 @@
-"""What the card of a model says of its data, licences and metrics."""
+"""What the card of a model and the JSON of a checkpoint say of data, licences, training and metrics."""
 
 from __future__ import annotations
 
+import json
+
+import pytest
+from safetensors import safe_open
+
 from perception_models.experiments.demo import ship
 from perception_models.export.model_card import headline_metrics, model_card
+from perception_models.training.config import PACKAGE
 
 
 def test_the_card_separates_training_data_from_held_out_data():
@@ -55,3 +61,11 @@ def test_the_card_of_a_network_trained_elsewhere_does_not_mention_rendered_image
     assert "rendered" not in card
     assert "MIT" not in card
     assert "Licence of the weights: not stated" in card
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "zoo/checkpoints").glob("*.safetensors")), ids=lambda path: path.stem
+)
+def test_the_json_beside_a_checkpoint_says_what_is_in_it(path):
+    with safe_open(path, "pt") as file:
+        assert json.loads(path.with_suffix(".json").read_text("utf-8")) == json.loads(file.metadata()["state"])

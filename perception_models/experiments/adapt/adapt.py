@@ -201,13 +201,13 @@ def write_model(weights: Path, out: Path, parent: Parent, about: dict[str, str],
     part, model = out / "model.part", out / "model"
     shutil.rmtree(part, ignore_errors=True)
     described = f"{parent.spec.name} {parent.spec.version}, adapted to another camera"
-    data = json.loads((parent.spec.folder / "model.json").read_text("utf-8"))
     size = {"height": parent.spec.input.height, "width": parent.spec.input.width}
-    inherited = {**size, "on_road": exported_on_road(parent.spec)}
-    for line in export(weights, part, ExportConfig(description=described, **inherited, **about)):  # type: ignore[arg-type]
+    on_road = exported_on_road(parent.spec)
+    config = ExportConfig(description=described, on_road=on_road, **size, **about)  # type: ignore[arg-type]
+    for line in export(weights, part, config):
         echo(line)
     spec = json.loads((part / "model.json").read_text("utf-8"))
-    spec["outputs"] = data["outputs"]
+    spec["outputs"] = json.loads((parent.spec.folder / "model.json").read_text("utf-8"))["outputs"]
     (part / "model.json").write_text(json.dumps(spec, indent=1) + "\n", "utf-8")
     load_spec(part)
     with (part / "MODEL_CARD.md").open("a", encoding="utf-8") as file:
