@@ -7,7 +7,7 @@ import pytest
 
 from perception_models.data.augment import NONE, AugmentConfig, augment
 from perception_models.data.augment.hood import hood, outline, paint
-from perception_models.data.labels import IGNORE, UNKNOWN
+from perception_models.data.labels import SEMANTIC, UNKNOWN
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 
 SIZE = 96, 160
@@ -49,14 +49,14 @@ def test_some_hoods_are_as_bright_as_the_road_that_they_hide():
     assert len(blue) > 4
 
 
-def test_masks_say_no_road_and_no_class():
+def test_masks_say_vehicle_and_no_road():
     road = np.ones(SIZE, np.uint8)
     after = hood(street(drivable=road, semantic=road), np.random.default_rng(3))
     cover = outline(SIZE, np.random.default_rng(3))
     assert cover.any()
     assert (after.drivable[cover] == 0).all()
     assert (after.drivable[~cover] == 1).all()
-    assert (after.semantic[cover] == IGNORE).all()
+    assert (after.semantic[cover] == SEMANTIC.index("vehicle")).all()
     assert (after.semantic[~cover] == 1).all()
 
 

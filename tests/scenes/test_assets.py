@@ -46,6 +46,7 @@ SIZES = {  # smallest and largest (length, width, height), metres; width of cars
     "bench": ((1.6, 0.4, 0.7), (1.8, 0.6, 0.9)),
     "bus_stop": ((3.9, 1.6, 2.4), (4.1, 1.8, 2.6)),
     "low_wall": ((4, 0.3, 0.43), (4, 0.5, 0.51)),
+    "railing": ((4, 0.03, 0.9), (4.1, 0.4, 2.3)),
 }
 TRIANGLES = {  # most triangles near and far
     "car": (3200, 600), "truck": (4000, 1000), "bus": (3500, 700),

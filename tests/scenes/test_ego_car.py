@@ -1,4 +1,4 @@
-"""The ego car in its own pictures: never drivable, never a class, different from picture to picture."""
+"""The ego car in its own pictures: never drivable, a vehicle, different from picture to picture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from driving_scenes.base.camera import Camera, random_camera
+from driving_scenes.base.semantic_ids import VEHICLE
 from driving_scenes.labels.objects import Labels
 from driving_scenes.output import shot
 from driving_scenes.renderer.camera_effects import random_lens
@@ -38,9 +39,9 @@ def labelled(engine, number: int, hood: bool) -> Labels:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_hood_is_no_road_and_has_no_class(engine, number):
+def test_a_hood_is_a_vehicle_and_no_road(engine, number):
     with_hood, without = (labelled(engine, number, hood) for hood in (True, False))
-    hood = (with_hood.semantic == 255) & (without.semantic != 255)
+    hood = (with_hood.semantic == VEHICLE) & (without.semantic != VEHICLE)
     assert hood.mean() > 0.003
     assert hood[-1].mean() > 0.6
     assert (with_hood.drivable[hood] == 0).all()

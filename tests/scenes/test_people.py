@@ -137,6 +137,7 @@ def described(obj: SceneObject) -> tuple[object, ...]:
 
 
 def test_seats_and_who_sits_there_leave_all_others_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "with_street_fences", lambda rng, street, objects: objects)  # they keep clear of seats
     new = drives(8, 8)
     monkeypatch.setattr(world, "street_seats", lambda *given: [])
     monkeypatch.setattr(drive, "seated_people", lambda *given: [])
@@ -190,6 +191,7 @@ def test_in_the_rain_people_sit_under_roofs_only(streets: list[Drive]) -> None:
 
 def test_who_gets_out_stands_in_the_gap_of_a_door_that_opens_to_the_road(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getting_out, "SHARE", 0.5)
+    monkeypatch.setattr(drive, "with_cyclists", lambda rng, street, ego, actors, own: actors)
     compared = 0
     for found in drives(9, 8):
         opened = [actor for actor in found.actors if "door" in dict(actor.key.options)]

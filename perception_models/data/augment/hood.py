@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from perception_models.data.augment.hiding import hide
-from perception_models.data.labels import DRIVABLE, IGNORE
+from perception_models.data.labels import DRIVABLE, SEMANTIC
 from perception_models.data.sample import Lane, Lanes, Sample
 
-NONE = DRIVABLE.index("background")
+NONE, OWN_CAR = DRIVABLE.index("background"), SEMANTIC.index("vehicle")
 PAINTS = (
     (20, 20, 20),
     (60, 60, 62),
@@ -24,16 +24,17 @@ PAINTS = (
 # Share of the mirrored scene in what a hood shows; at grazing angles paint reflects like a mirror (Fresnel).
 MIRROR = (0.25, 0.85)
 ALIKE = 0.3  # share of the hoods whose paint is nearly the colour of the road that they hide
+LAYERED = 0.35  # share with layers, as of a dashboard
 BESIDE = 0.3  # share of the cameras that look past the middle of a hood, so that it fills one corner
 
 
 def hood(sample: Sample, rng: np.random.Generator) -> Sample:
-    """The sample with a drawn hood: not drivable, without a semantic class, and in front of boxes and lines."""
+    """The sample with a drawn hood: not drivable, a vehicle of the semantic map, and in front of boxes and lines."""
     cover = outline(sample.size, rng)
     image = paint(sample.image, cover, rng)
     # An image without a drivable map stays without one: hoods alone would teach that nothing is drivable.
     drivable = None if sample.drivable is None else np.where(cover, np.uint8(NONE), sample.drivable)
-    semantic = None if sample.semantic is None else np.where(cover, np.uint8(IGNORE), sample.semantic)
+    semantic = None if sample.semantic is None else np.where(cover, np.uint8(OWN_CAR), sample.semantic)
     boxes = None if sample.boxes is None else hide(sample.boxes, cover, sample.semantic)
     lanes = None if sample.lanes is None else visible_lines(sample.lanes, cover)
     return replace(sample, image=image, drivable=drivable, semantic=semantic, boxes=boxes, lanes=lanes)
@@ -68,6 +69,8 @@ def paint(image: np.ndarray, cover: np.ndarray, rng: np.random.Generator) -> np.
     if rng.random() < 0.8:  # otherwise a matt dashboard
         strength = rng.uniform(*MIRROR) * np.exp(-depth / (image.shape[0] * rng.uniform(0.05, 0.5)))
         surface += (reflection(image, cover, depth, rng) - surface) * strength[..., None]
+    if rng.random() < LAYERED:
+        surface = layers(surface, depth, rng)
     surface = surface + details(depth, rng)[..., None] * light
     alpha = cv2.GaussianBlur(below.astype(np.float32), (0, 0), rng.uniform(0.5, 1.6))[..., None]
     painted = image.copy()
@@ -87,6 +90,18 @@ def reflection(image: np.ndarray, cover: np.ndarray, depth: np.ndarray, rng: np.
     mirrored = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     sigma = height * rng.uniform(0.002, 0.03)
     return cv2.GaussianBlur(mirrored, (0, 0), sigma, sigmaY=sigma * rng.uniform(1, 3)).astype(np.float32)
+
+
+def layers(surface: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The surface (D, W, 3) with strips along its edge: the foot of a windscreen, wipers, and parts of a dashboard."""
+    deepest, out = max(float(depth.max()), 1.0), surface.copy()
+    slope = np.arange(depth.shape[1], dtype=np.float32)[None] * rng.normal(0, 0.06)  # strips need not be parallel
+    for _ in range(rng.integers(1, 6)):
+        start, tall = deepest * rng.uniform(0, 0.9), deepest * rng.uniform(0.02, 0.4)
+        inside = (depth + slope > start) & (depth + slope < start + tall) & (depth > 0)
+        tone = rng.uniform(0.15, 1.1) if rng.random() < 0.8 else rng.uniform(1.1, 2.2)
+        out[inside] = (rng.uniform(0.2, 1) * out[inside] + rng.uniform(0, 30)) * tone
+    return np.asarray(out)
 
 
 def details(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -13,6 +13,7 @@ from driving_scenes.assets.people.people import pedestrian, rider
 from driving_scenes.assets.roadside.barriers import concrete_barrier, fence, guard_rail, low_wall, noise_wall
 from driving_scenes.assets.roadside.building import building
 from driving_scenes.assets.roadside.plants import bush, tree
+from driving_scenes.assets.roadside.railing import railing
 from driving_scenes.assets.roadside.sign import traffic_sign
 from driving_scenes.assets.roadside.signal import traffic_light
 from driving_scenes.assets.roadside.street import bench, bin, bus_stop, cone, parked_clutter, pole, street_lamp
@@ -29,7 +30,7 @@ ASSETS: dict[str, Callable[..., Asset]] = {
     for f in (
         *(car, truck, bus, train, motorcycle, bicycle, pedestrian, rider, traffic_light, traffic_sign),
         *(building, tree, bush, street_lamp, pole, fence, guard_rail, concrete_barrier, noise_wall, overpass, gantry),
-        *(cone, bin, parked_clutter, bench, bus_stop, low_wall),
+        *(cone, bin, parked_clutter, bench, bus_stop, low_wall, railing),
     )
 }
 

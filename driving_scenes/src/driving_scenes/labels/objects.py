@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from driving_scenes.base.camera import Camera
-from driving_scenes.base.semantic_ids import IGNORE
+from driving_scenes.base.semantic_ids import BUILDING, FENCE, IGNORE, ROAD, SIDEWALK, VEGETATION
 from driving_scenes.labels.lanes import LaneCurve, lane_curves
 from driving_scenes.renderer.rendered_image import IGNORE_CODE, LabelledPiece, RenderedImage
 from driving_scenes.scene.drive import Snapshot
@@ -20,6 +20,8 @@ from driving_scenes.scene.drive import Snapshot
 LEAST_VISIBLE, LEAST_HEIGHT, LEAST_WIDTH = 0.25, 6, 3
 OCCLUDED_BELOW = 0.8  # visible fraction
 PART_TRACKS = 1_000_000  # times the number of the piece, added to the track of its object
+BEHIND_BARS = (0, BUILDING, ROAD, SIDEWALK, VEGETATION)  # what is seen between bars counts as fence; objects do not
+BARS_APART = 0.035  # of the image's width: most between two bars of a fence
 SCENES = {
     "highway": "highway",
     "rural": "highway",
@@ -57,8 +59,18 @@ def label(snapshot: Snapshot, camera: Camera, rendered: RenderedImage, unocclude
     semantic, drivable = codes & 15, codes >> 4
     semantic[semantic == IGNORE_CODE] = IGNORE
     drivable[drivable == IGNORE_CODE] = IGNORE
+    between_bars = _between_bars(semantic)
+    semantic[between_bars], drivable[between_bars] = FENCE, 0
     truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(snapshot, camera)}
     return Labels(_attributes(snapshot), boxes, [_lane(c) for c in curves], drivable, semantic, truth, ids)
+
+
+def _between_bars(semantic: np.ndarray) -> np.ndarray:
+    """(H, W) bool: background between the bars of fences, as annotators draw them: without holes."""
+    wide = int(semantic.shape[1] * BARS_APART)
+    kernel = np.ones((max(wide // 3, 1), wide), np.uint8)
+    closed = cv2.morphologyEx((semantic == FENCE).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    return np.asarray((closed > 0) & np.isin(semantic, BEHIND_BARS))
 
 
 def _attributes(snapshot: Snapshot) -> dict[str, str]:

@@ -11,6 +11,7 @@ from driving_scenes.base.conditions import Conditions, random_conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
 from driving_scenes.scene.asset_pool import AssetKey
+from driving_scenes.scene.cyclists import with_cyclists
 from driving_scenes.scene.getting_out import with_people_at_doors
 from driving_scenes.scene.near_traffic import with_near_vehicles
 from driving_scenes.scene.object import SceneObject
@@ -94,15 +95,17 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
     if not seconds and rng.random() < 0.4:
         actors = with_near_vehicles(rng, *world.roads[0], (lane, s), speed, actors)
     drive = Drive(world, ego, actors, light, random_surface(rng, world), float(rng.random() * 100))
-    return _with_resting_people(drive, doors=not seconds)
+    return _with_more_people(drive, still=not seconds)
 
 
-def _with_resting_people(drive: Drive, doors: bool) -> Drive:
-    """The drive with people who sit and, on request, at open doors of parked cars: where nobody else is at time 0."""
+def _with_more_people(drive: Drive, still: bool) -> Drive:
+    """The drive with people who sit and, if it stands still, at open doors and on two wheels: where nobody else is."""
     # A generator of its own: a seed's other objects stay where they are.
-    rng, door_rng = np.random.default_rng(int(drive.seed * 1e12)).spawn(2)
+    rng, door_rng, cyclist_rng = np.random.default_rng(int(drive.seed * 1e12)).spawn(3)
     own = SceneObject(OWN_CAR, drive.ego.at(drive.world, 0.0)[0])
-    actors = with_people_at_doors(door_rng, drive.actors, [own]) if doors else drive.actors
+    actors = with_people_at_doors(door_rng, drive.actors, [own]) if still else drive.actors
+    if still:
+        actors = with_cyclists(cyclist_rng, drive.world.roads[0], (drive.ego.lane, drive.ego.s), actors, own)
     moving = [own, *(actor.at(0.0) for actor in actors)]
     seated = seated_people(rng, drive.world.roads[0], drive.world.objects, moving, drive.conditions)
     return replace(drive, actors=actors, seated=seated)

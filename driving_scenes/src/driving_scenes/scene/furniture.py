@@ -65,11 +65,12 @@ def barrier_run(
     for start in np.arange(-40.0, ahead, 8.0):
         if keep(start + 4):
             ends = road.at([start, start + 8.0], np.interp([start, start + 8.0], s, t))
-            out.append(SceneObject(key, _between(ends, flip=side < 0)))
+            out.append(SceneObject(key, between(ends, flip=side < 0)))
     return out
 
 
-def _between(ends: np.ndarray, flip: bool) -> np.ndarray:
+def between(ends: np.ndarray, flip: bool) -> np.ndarray:
+    """The pose (4, 4) of a piece along x whose ends are two points (2, 3); `flip` turns it around."""
     a, b = (ends[1], ends[0]) if flip else (ends[0], ends[1])
     x = (b - a) / np.linalg.norm(b - a)
     y = np.cross([0, 0, 1.0], x)
@@ -130,7 +131,7 @@ def _countryside(
     return out
 
 
-def _clear(layout: Layout, s0: float, s1: float, margin: float) -> bool:
+def clear_of_junctions(layout: Layout, s0: float, s1: float, margin: float) -> bool:
     """Whether s0 to s1 keeps `margin` metres from every junction."""
     return all(s1 < at - half - margin or s0 > at + half + margin for at, half in layout.junctions)
 
@@ -142,7 +143,7 @@ def _houses(
     while s < 260:
         key = AssetKey.random(rng, "building")
         length, width, _ = size(key)
-        if _clear(layout, s, s + length, 5.0) and rng.random() < 0.93:
+        if clear_of_junctions(layout, s, s + length, 5.0) and rng.random() < 0.93:
             t = float(np.interp(s + length / 2, layout.s, edge)) + side * (setback + width / 2 + 0.1)
             world = road.pose(s + length / 2, t, 0.0 if side > 0 else np.pi, 0.05)
             out.append(SceneObject(key, _upright(world)))
@@ -151,7 +152,7 @@ def _houses(
         outer = layout.paved[0] if side > 0 else layout.paved[1]
         spacing, d = rng.uniform(8, 25), side * rng.uniform(0.8, 1.4)
         for s in np.arange(-20 + rng.uniform(0, spacing), 220, spacing):
-            if _clear(layout, s, s, 5.0):
+            if clear_of_junctions(layout, s, s, 5.0):
                 out.append(
                     upright_object(
                         rng, road, str(rng.choice(["tree", "tree", "pole"])), s, outer + d, rng.uniform(0, 6), 0.12
@@ -160,7 +161,7 @@ def _houses(
         out = [x for x in out if x.key.asset_type != "tree" or max(size(x.key)[:2]) < 5.5]
     for _ in range(int(rng.poisson(5))):
         s, outer = rng.uniform(0, 120), layout.paved[0] if side > 0 else layout.paved[1]
-        if _clear(layout, s, s, 3.0):
+        if clear_of_junctions(layout, s, s, 3.0):
             asset_type = str(
                 rng.choice(["bin", "parked_clutter", "bicycle", "pole", "bush"], p=[0.2, 0.25, 0.3, 0.15, 0.1])
             )
@@ -176,12 +177,12 @@ def _gardens(rng: np.random.Generator, road: Road, layout: Layout, edge: np.ndar
     out = []
     for _ in range(int(rng.uniform(10, 40))):
         s = rng.uniform(-20, 200)
-        if _clear(layout, s, s, 4.0):
+        if clear_of_junctions(layout, s, s, 4.0):
             t = np.interp(s, layout.s, edge) + side * rng.uniform(0.8, 4.0)
             out.append(upright_object(rng, road, str(rng.choice(["bush", "tree", "bush"])), s, t, rng.uniform(0, 6)))
     if rng.random() < 0.5:
         out += barrier_run(
-            rng, road, "fence", edge + side * 0.3, layout.s, side, 150, keep=lambda s: _clear(layout, s, s, 6.0)
+            rng, road, "fence", edge + side * 0.3, layout.s, side, 150, keep=lambda s: clear_of_junctions(layout, s, s, 6.0)
         )
     return out
 
@@ -215,7 +216,7 @@ def _signs(rng: np.random.Generator, road: Road, layout: Layout) -> list[SceneOb
             t = edge + side * rng.uniform(0.8, 3.0)
         else:
             t = (layout.paved[0] if side > 0 else layout.paved[1]) + side * rng.uniform(0.5, 1.2)
-        if _clear(layout, s, s, 1.0):
+        if clear_of_junctions(layout, s, s, 1.0):
             out.append(
                 upright_object(rng, road, "traffic_sign", s, t, (0.0 if facing else np.pi) + rng.normal(0, 0.08), 0.05)
             )
@@ -230,7 +231,7 @@ def _lamps(rng: np.random.Generator, road: Road, layout: Layout) -> list[SceneOb
     for i, s in enumerate(np.arange(-10 + rng.uniform(0, spacing), 260, spacing)):
         for side in (1, -1) if both else (1 if i % 2 and layout.scene != "highway" else -1,):
             inside = layout.paved[0] if side > 0 else layout.paved[1]
-            if _clear(layout, s, s, 1.0):
+            if clear_of_junctions(layout, s, s, 1.0):
                 out.append(
                     upright_object(rng, road, "street_lamp", s, inside + side * 0.7, 0.0 if side < 0 else np.pi, 0.1)
                 )

@@ -102,16 +102,16 @@ def _facing_road(rng: np.random.Generator, street: Street, lane: Lane, s: float,
     """A seat with its back to the outer edge of a sidewalk."""
     (road, layout), side = street, _side(lane)
     t = float(np.interp(s, road.s, lane.t)) + side * (lane.width / 2 - DEPTH[asset_type] / 2 - 0.05)
-    up = _curb_height(layout, _curb(layout, side))
+    up = curb_height(layout, curb(layout, side))
     return upright_object(rng, road, asset_type, s, t, 0.0 if side > 0 else np.pi, up)
 
 
-def _curb(layout: Layout, side: int) -> float:
-    """Offset of the face of a curb, metres."""
+def curb(layout: Layout, side: int) -> float:
+    """Offset of the face of the curb on a side (1 left, -1 right), metres."""
     return layout.paved[0] if side > 0 else layout.paved[1]
 
 
-def _curb_height(layout: Layout, t: float) -> float:
+def curb_height(layout: Layout, t: float) -> float:
     """Height of the curb whose face is at t, metres above the road."""
     curbs = [b for b in layout.bands if b.surface == Surface.CURB and abs(b.t0[0] - t) < 0.1]
     return max((float(b.z1[0]) for b in curbs), default=0.12)
@@ -143,8 +143,8 @@ def _on_curbs(rng: np.random.Generator, street: Street) -> list[SceneObject]:
 
 def _on_curb(rng: np.random.Generator, street: Street, side: int, s: float) -> SceneObject:
     """A person on the curb at s who faces the road."""
-    (road, layout), edge = street, _curb(street[1], side)
-    height = _curb_height(layout, edge)
+    (road, layout), edge = street, curb(street[1], side)
+    height = curb_height(layout, edge)
     seat = min((x for x in SEATS if x != "bench"), key=lambda x: abs(SEATS[x] - height))
     world = road.pose(s, edge + side * HIPS, -side * np.pi / 2 + rng.normal(0, 0.2))
     return _sitter(rng, seat, pose(world[:3, 3], np.arctan2(world[1, 0], world[0, 0])))

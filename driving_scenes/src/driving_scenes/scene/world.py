@@ -16,6 +16,7 @@ from driving_scenes.scene.crossings import crossing_road, junction_marks, traffi
 from driving_scenes.scene.furniture import furnish
 from driving_scenes.scene.object import SceneObject
 from driving_scenes.scene.seats import street_seats
+from driving_scenes.scene.street_fences import with_street_fences
 
 SHAPES = {  # smallest bend radius in metres, steepest grade
     "highway": (350, 0.04),
@@ -26,7 +27,7 @@ SHAPES = {  # smallest bend radius in metres, steepest grade
     "parking": (900, 0.01),
 }
 STATIC_TRACKS = 100_000  # first track id of stationary objects
-SEATS = 1  # number of the generator of seats
+SEATS, FENCES = 1, 2  # numbers of the generators of seats and fences
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ def build_world(seed: tuple[int, ...], road_type: str | None = None, ahead: floa
     objects = furnish(rng, road, layout, terrain)
     if layout.signals:
         objects += traffic_lights(rng, road, layout)
-    # A generator of its own: a seed's other objects stay where they are.
+    # Generators of their own: a seed's other objects stay where they are.
     objects += street_seats(np.random.default_rng([*seed, SEATS]), (road, layout), objects)
+    objects = with_street_fences(np.random.default_rng([*seed, FENCES]), (road, layout), objects)
     for i, obj in enumerate(objects):
         obj.track = STATIC_TRACKS + i
     return World(road_type, roads, join_ground([p for p in parts if len(p.faces)]), ribbons(roads), objects)
