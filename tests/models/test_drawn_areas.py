@@ -17,14 +17,9 @@ from perception_models.data.readers.folder import LabelledFolder
 from perception_models.data.sample import Boxes, Sample
 from perception_models.evaluation.real.sets import NEAR_SIGNS
 from perception_models.experiments.demo import drawn_areas, train
-from perception_models.experiments.demo.drawn_areas import (
-    UNDRAWN,
-    area_mask,
-    draw_areas,
-    still_unlabelled,
-    with_areas,
-    with_boxes,
-)
+from perception_models.experiments.demo.drawn_areas import draw_areas
+from perception_models.experiments.demo.drawn_boxes import still_unlabelled, with_boxes
+from perception_models.experiments.demo.drawn_masks import UNDRAWN, area_mask, with_areas
 from perception_models.experiments.demo.recipe import LABELLED, Recipe
 
 ROAD, SIDEWALK, CAR, SKY, POLE = (SEMANTIC.index(n) for n in ("road", "sidewalk", "vehicle", "sky", "pole"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perception_models.data.augment import NONE, AugmentConfig, augment
-from perception_models.data.augment.hood import hood, outline, paint
+from perception_models.data.augment.hood import hood, layers, outline, paint
 from perception_models.data.labels import SEMANTIC, UNKNOWN
 from perception_models.data.sample import Boxes, Lane, Lanes, Sample
 
@@ -47,6 +47,16 @@ def test_some_hoods_are_as_bright_as_the_road_that_they_hide():
     painted = [paint(image, cover, np.random.default_rng(seed))[80:].mean((0, 1)) for seed in range(40)]
     blue = [each for each in painted if each[0] > 1.5 * each[1] > 1.5 * each[2]]
     assert len(blue) > 4
+
+
+def test_strips_lie_along_the_edge_and_leave_what_is_outside():
+    depth = np.repeat(np.maximum(np.arange(60, dtype=np.float32) - 20, 0)[:, None], 80, 1)
+    surface = np.full((60, 80, 3), 100, np.float32)
+    striped = [layers(surface, depth, np.random.default_rng(seed)) for seed in range(20)]
+    assert all((each[:21] == 100).all() for each in striped)
+    changes = [int((np.diff(each[21:, 40, 0]) != 0).sum()) for each in striped]
+    assert np.median(changes) >= 2
+    assert (surface == 100).all()  # the input stays as it is
 
 
 def test_masks_say_vehicle_and_no_road():

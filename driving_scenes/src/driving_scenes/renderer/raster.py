@@ -19,7 +19,15 @@ from driving_scenes.scene.object import SceneObject
 
 SHADOW_SIZE, SHADOW_EXTENT = 2048, 55.0  # texels; metres around the point 28 m ahead
 EGO_CAR = AssetKey("ego_car")  # not in the pool: its mesh is made for each image
-TWO_SIDED = {"tree", "bush", "fence", "railing", "truck", "parked_clutter", "ego_car"}  # asset types with faces seen from behind
+TWO_SIDED = {
+    "tree",
+    "bush",
+    "fence",
+    "railing",
+    "truck",
+    "parked_clutter",
+    "ego_car",
+}  # asset types with faces seen from behind
 GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
 DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
 CLOSE_PIXELS = {"pedestrian": 110.0, "rider": 130.0}  # size above which a third level of detail is drawn

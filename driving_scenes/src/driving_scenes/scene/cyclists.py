@@ -19,7 +19,11 @@ FROM_EDGE = 0.4, 1.1  # metres from the side of the lane
 
 
 def with_cyclists(
-    rng: np.random.Generator, street: tuple[Road, Layout], ego: tuple[Lane, float], actors: list[Actor], own: SceneObject
+    rng: np.random.Generator,
+    street: tuple[Road, Layout],
+    ego: tuple[Lane, float],
+    actors: list[Actor],
+    own: SceneObject,
 ) -> list[Actor]:
     """The actors and one to three on two wheels, 5 to 30 m ahead, clear of the others; more in the ego car's lane.
 

@@ -182,7 +182,14 @@ def _gardens(rng: np.random.Generator, road: Road, layout: Layout, edge: np.ndar
             out.append(upright_object(rng, road, str(rng.choice(["bush", "tree", "bush"])), s, t, rng.uniform(0, 6)))
     if rng.random() < 0.5:
         out += barrier_run(
-            rng, road, "fence", edge + side * 0.3, layout.s, side, 150, keep=lambda s: clear_of_junctions(layout, s, s, 6.0)
+            rng,
+            road,
+            "fence",
+            edge + side * 0.3,
+            layout.s,
+            side,
+            150,
+            keep=lambda s: clear_of_junctions(layout, s, s, 6.0),
         )
     return out
 

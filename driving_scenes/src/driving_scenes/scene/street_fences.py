@@ -40,7 +40,9 @@ def _at_curb(rng: np.random.Generator, street: Street, side: int, objects: list[
     return _run(street, key, layout.row(t + side * SETBACK), (start, start + rng.uniform(8, 40)), side, objects)
 
 
-def _with_frontage(rng: np.random.Generator, street: Street, side: int, objects: list[SceneObject]) -> list[SceneObject]:
+def _with_frontage(
+    rng: np.random.Generator, street: Street, side: int, objects: list[SceneObject]
+) -> list[SceneObject]:
     layout, start = street[1], rng.uniform(-10, 45)
     ends = start, start + rng.uniform(10, 60)
     if rng.random() < GREEN:

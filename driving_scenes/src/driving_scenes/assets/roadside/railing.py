@@ -21,7 +21,9 @@ def railing(rng: np.random.Generator, kind: str | None = None, length: float = 4
     kind = kind or str(rng.choice(["guard", "spears", "wall"]))
     paint = colors.one_of(rng, PAINTS if kind == "guard" else PAINTS[:3])
     foot = rng.uniform(0.4, 0.95) if kind == "wall" else 0.0
-    top = foot + {"guard": rng.uniform(0.95, 1.15), "spears": rng.uniform(1.1, 1.9), "wall": rng.uniform(0.6, 1.1)}[kind]
+    top = (
+        foot + {"guard": rng.uniform(0.95, 1.15), "spears": rng.uniform(1.1, 1.9), "wall": rng.uniform(0.6, 1.1)}[kind]
+    )
     over = 0.0 if kind == "guard" else rng.uniform(0.0, 0.18)
     parts = [_bars(length, (foot + 0.06, top + over), paint, detail), _rails(length, (foot + 0.12, top), paint)]
     parts.append(_posts(length, (foot, top + over / 2), paint))
