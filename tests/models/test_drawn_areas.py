@@ -18,7 +18,7 @@ from perception_models.data.sample import Boxes, Sample
 from perception_models.evaluation.real.sets import NEAR_SIGNS
 from perception_models.experiments.demo import drawn_areas, train
 from perception_models.experiments.demo.drawn_areas import draw_areas
-from perception_models.experiments.demo.drawn_boxes import still_unlabelled, with_boxes
+from perception_models.experiments.demo.drawn_boxes import DRAWN, PEOPLE, still_unlabelled, with_boxes
 from perception_models.experiments.demo.drawn_masks import UNDRAWN, area_mask, with_areas
 from perception_models.experiments.demo.recipe import LABELLED, Recipe
 
@@ -80,7 +80,7 @@ def test_ground_is_not_labelled_inside_the_box_of_an_object():
     assert (found[25, 50], found[25, 10], found[25, 40]) == (255, ROAD, POLE)
 
 
-def labelled(category: str, x: float, **attributes: str) -> dict:
+def labelled(category: str, x: float, **attributes: str | bool) -> dict:
     corners = {"x1": x, "y1": 10.0, "x2": x + 10, "y2": 20.0}
     return {"category": category, "attributes": {"source": "teachers", **attributes}, "box2d": corners}
 
@@ -135,6 +135,16 @@ def write_areas(name: str) -> None:
     drawn_areas.AREAS.write_text(json.dumps({"coco": {name: {"areas": [area("sidewalk", LEFT)], "boxes": [sign]}}}))
 
 
+def test_a_drawn_rider_replaces_a_person_of_whom_that_was_open_and_no_neighbour():
+    unclear = labelled("pedestrian", 10.0, ignored=True)
+    frame = {"name": "a.jpg", "labels": [unclear, labelled("pedestrian", 14.0), labelled("bicycle", 10.0)]}
+    found = with_boxes(frame, [{"category": "rider", "box": [100, 200, 200, 400]}], SIZE)
+    assert [(each["category"], each["box2d"]["x1"]) for each in found] == [
+        ("pedestrian", 14.0), ("bicycle", 10.0), ("rider", 10.0),
+    ]  # fmt: skip
+    assert "ignored" not in found[-1]["attributes"]
+
+
 def test_images_with_areas_get_a_folder_of_their_own(sets: Path):
     write_areas("a.png")
     for _ in range(2):
@@ -153,6 +163,14 @@ def test_images_with_areas_get_a_folder_of_their_own(sets: Path):
     assert LabelledFolder(sets.parent / "drawn").names == ["b.png"]
 
 
+def test_images_with_boxes_only_are_not_copied(sets: Path):
+    light = {"category": "traffic light", "box": [100, 200, 200, 400]}
+    drawn_areas.AREAS.write_text(json.dumps({"coco": {"a.png": {"areas": [], "boxes": [light]}}}))
+    draw_areas(Recipe(data=sets.parents[1]), lambda _: None)
+    assert not (sets.parent / "drawn/images").exists()
+    assert len(LabelledFolder(sets)[0].boxes) == 1
+
+
 def test_missing_images_are_named(sets: Path):
     write_areas("c.png")
     with pytest.raises(DataError, match=r"lacks 1 images of areas\.json: c\.png; label it again"):
@@ -164,7 +182,7 @@ def test_committed_areas_are_sound():
     assert len(names) == len(set(names))  # they share one folder
     for images in COMMITTED.values():
         for name, each in images.items():
-            assert each["areas"], name
+            assert each["areas"] or each["boxes"], name
             for shape in each["areas"]:
                 points = np.array(shape.get("polygon") or shape["line"])
                 assert shape["class"] in classes, name
@@ -176,7 +194,8 @@ def test_committed_areas_are_sound():
             assert (boxes[:, :2] < boxes[:, 2:]).all(), name
             assert boxes.min(initial=0) >= 0, name
             assert boxes.max(initial=0) <= 1000, name
-            assert {box["category"] for box in each["boxes"]} <= {"traffic sign", "traffic light"}, name
+            assert {box["category"] for box in each["boxes"]} <= {*DRAWN, *PEOPLE}, name
+            assert each["areas"] or each["unlabelled"] == ["traffic sign"], name  # signs are drawn with areas
 
 
 def test_no_image_that_validates_is_drawn_on():

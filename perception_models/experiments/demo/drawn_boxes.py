@@ -1,4 +1,4 @@
-"""Boxes of drawn signs and lights among the labels of an image."""
+"""Drawn boxes of signs, lights and people among the labels of an image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from camera_perception.core.boxes import iou_matrix
 
-SAME = 0.3  # IoU above which a drawn box replaces a labelled one of its category
-DRAWN = ("traffic sign", "traffic light")  # categories of drawn boxes
+DRAWN = ("traffic sign", "traffic light")  # categories of which all clear boxes are drawn
+PEOPLE = ("pedestrian", "rider")  # drawn where detectors left open which of them it is
+SAME, SAME_PERSON = 0.3, 0.7  # IoU above which a drawn box replaces a labelled one
 LOWEST, NARROWEST = 6, 3  # pixels; smaller boxes are ignored (DATA.md)
 
 Boxes = list[dict[str, Any]]
@@ -49,5 +50,8 @@ def _attributes(label: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(label: dict[str, Any], other: dict[str, Any]) -> bool:
+    people = all(each["category"] in PEOPLE for each in (label, other))
+    if not people and label["category"] != other["category"]:
+        return False
     corners = [np.array([[each["box2d"][side] for side in ("x1", "y1", "x2", "y2")]]) for each in (label, other)]
-    return label["category"] == other["category"] and float(iou_matrix(*corners)[0, 0]) > SAME
+    return float(iou_matrix(*corners)[0, 0]) > (SAME_PERSON if people else SAME)
