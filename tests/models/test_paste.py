@@ -168,10 +168,11 @@ def test_an_object_cut_by_a_side_of_its_image_stays_at_that_side(tmp_path, side,
     assert all(edge in (box[0], box[2]) for box in boxes)
 
 
-def test_nearer_things_and_the_own_car_hide_what_is_pasted(tmp_path):
+@pytest.mark.parametrize("own_car", [IGNORE, VEHICLE])
+def test_nearer_things_and_the_own_car_hide_what_is_pasted(tmp_path, own_car):
     before = street()
     before.semantic[20:188, 90:230] = POLE  # a very near and wide post
-    before.semantic[188:] = IGNORE  # own car
+    before.semantic[188:] = own_car
     paste = paster(
         tmp_path, cutout(tmp_path, ("car",), (60, 40)), people=0.0, riders=0.0, count=(6, 6), distance=(4, 20)
     )

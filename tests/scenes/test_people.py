@@ -17,8 +17,8 @@ from driving_scenes.output import shot
 from driving_scenes.scene import drive, getting_out, world
 from driving_scenes.scene.asset_pool import asset
 from driving_scenes.scene.drive import Drive, random_drive
-from driving_scenes.scene.object import SceneObject
-from driving_scenes.scene.seats import SITTING_TRACKS, clear
+from driving_scenes.scene.object import SceneObject, clear
+from driving_scenes.scene.seats import SITTING_TRACKS
 from driving_scenes.scene.world import build_world
 
 DATA = Path(__file__).parents[3] / SHARED
@@ -176,10 +176,7 @@ def test_on_curbs_the_hips_are_behind_the_edge_and_the_feet_on_the_road(streets:
 
 def offset(found: Drive, point: np.ndarray) -> float:
     """Metres of a world point to the left of the road's reference line."""
-    road = found.world.road
-    k = int(road.nearest(point[None, :2])[0][0])
-    across = np.array([-np.sin(road.heading[k]), np.cos(road.heading[k])])
-    return float((point[:2] - road.xyz[k, :2]) @ across)
+    return found.world.road.locate(point[:2])[1]
 
 
 def test_in_the_rain_people_sit_under_roofs_only(streets: list[Drive]) -> None:

@@ -87,7 +87,7 @@ class Surfaces:
     road, pavement  (H, W) bool: where vehicles, and where people can stand
     behind          (H, W) bool: ground that a vehicle hides
     base            (H, W) int16 row at which each thing that stands on the ground meets it, -1 for ground and sky
-    lowest          (W,) int16 lowest row that the own car does not cover
+    lowest          (W,) int16 lowest row that neither the own car nor one cut by the lower edge covers
     """
 
     road: np.ndarray
@@ -104,7 +104,7 @@ def surfaces_of(sample: Sample, ground: Ground) -> Surfaces | None:
         semantic = sample.semantic
         base = _bases(semantic, ground)
         lowest = (height - 1 - _own_car(semantic)).astype(np.int16)
-        behind = (semantic == VEHICLE) & _hidden(base)
+        behind = (semantic == VEHICLE) & _hidden(base) & (np.arange(height)[:, None] <= lowest)
         return Surfaces(semantic == ROAD, semantic == SIDEWALK, behind, base, lowest)
     if sample.drivable is None or sample.boxes is None:
         return None
@@ -126,9 +126,9 @@ def _hidden(base: np.ndarray) -> np.ndarray:
 
 
 def _own_car(semantic: np.ndarray) -> np.ndarray:
-    """(W,) rows at the lower edge without a label."""
-    labelled = semantic[::-1] != IGNORE
-    return np.asarray(np.where(labelled.any(0), labelled.argmax(0), semantic.shape[0] - 1))
+    """(W,) rows at the lower edge that are vehicle or have no label."""
+    other = ~np.isin(semantic[::-1], (IGNORE, VEHICLE))
+    return np.asarray(np.where(other.any(0), other.argmax(0), semantic.shape[0] - 1))
 
 
 def _bases(semantic: np.ndarray, ground: Ground) -> np.ndarray:

@@ -93,15 +93,19 @@ def reflection(image: np.ndarray, cover: np.ndarray, depth: np.ndarray, rng: np.
 
 
 def layers(surface: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The surface (D, W, 3) with strips along its edge: the foot of a windscreen, wipers, and parts of a dashboard."""
+    """The surface (D, W, 3) with strips along its edge: the foot of a windscreen, wipers, and parts of a dashboard.
+
+    depth  (D, W) rows below the edge, 0 above it
+    """
     deepest, out = max(float(depth.max()), 1.0), surface.copy()
-    slope = np.arange(depth.shape[1], dtype=np.float32)[None] * rng.normal(0, 0.06)  # strips need not be parallel
+    across = np.arange(depth.shape[1], dtype=np.float32)[None] - depth.shape[1] / 2
+    slope = across * rng.normal(0, 0.06)  # strips need not follow the edge
     for _ in range(rng.integers(1, 6)):
         start, tall = deepest * rng.uniform(0, 0.9), deepest * rng.uniform(0.02, 0.4)
         inside = (depth + slope > start) & (depth + slope < start + tall) & (depth > 0)
         tone = rng.uniform(0.15, 1.1) if rng.random() < 0.8 else rng.uniform(1.1, 2.2)
         out[inside] = (rng.uniform(0.2, 1) * out[inside] + rng.uniform(0, 30)) * tone
-    return np.asarray(out)
+    return out
 
 
 def details(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:

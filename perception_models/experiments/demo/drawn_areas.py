@@ -3,9 +3,9 @@
 drawn_areas.json  {set of recipe.LABELLED: {image: {"areas": [...], "boxes": [...], "unlabelled": [...]}}}
 area              {class, polygon} or {class, line, width}; later areas cover earlier ones
 class             a name of labels.SEMANTIC, or "void": none of them, not drivable
-box               {category, box: [x0, y0, x1, y1]}: all clear traffic signs and lights of the image, and people of whom
-                  detectors did not say whether they are pedestrians or riders
-unlabelled        categories that it may show without a box all the same
+box               {category, box: [x0, y0, x1, y1]}: all clear traffic signs and lights of an image with areas, and
+                  people of whom detectors did not say whether they are pedestrians or riders
+unlabelled        categories that an image with areas may show without a box all the same
 Coordinates are thousandths of the image's width (x, width of a line) and height (y).
 """
 
@@ -56,8 +56,8 @@ def _draw_set(folder: Path, images: dict[str, Any], out: Path) -> list[dict[str,
         if name in images:
             sample, drawn = samples[index], images[name]
             frames[name]["labels"] = with_boxes(frames[name], drawn["boxes"], sample.size)
-            frames[name]["unlabelled"] = still_unlabelled(frames[name], drawn)
             if drawn["areas"]:
+                frames[name]["unlabelled"] = still_unlabelled(frames[name], drawn)
                 _save(folder, out, name, with_areas(sample, drawn["areas"]))
     _write(path, list(frames.values()))
     return [frames[name] for name in samples.names if name in images and images[name]["areas"]]

@@ -10,4 +10,5 @@ FENCE = 7
 VEHICLE = 8
 PEDESTRIAN = 9
 RIDER = 10
+BARS = 11  # fence that one can see through, only until the label is finished
 IGNORE = 255

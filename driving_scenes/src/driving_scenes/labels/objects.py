@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from driving_scenes.base.camera import Camera
-from driving_scenes.base.semantic_ids import BUILDING, FENCE, IGNORE, ROAD, SIDEWALK, VEGETATION
+from driving_scenes.base.semantic_ids import BARS, BUILDING, FENCE, IGNORE, ROAD, SIDEWALK, VEGETATION
 from driving_scenes.labels.lanes import LaneCurve, lane_curves
 from driving_scenes.renderer.rendered_image import IGNORE_CODE, LabelledPiece, RenderedImage
 from driving_scenes.scene.drive import Snapshot
@@ -59,18 +59,26 @@ def label(snapshot: Snapshot, camera: Camera, rendered: RenderedImage, unocclude
     semantic, drivable = codes & 15, codes >> 4
     semantic[semantic == IGNORE_CODE] = IGNORE
     drivable[drivable == IGNORE_CODE] = IGNORE
-    between_bars = _between_bars(semantic)
-    semantic[between_bars], drivable[between_bars] = FENCE, 0
+    between_bars = _between_bars(semantic, depth)
+    semantic[between_bars | (semantic == BARS)], drivable[between_bars] = FENCE, 0
     truth = {"objects": objects, "lanes": [_curve(c) for c in curves], **_pose(snapshot, camera)}
     return Labels(_attributes(snapshot), boxes, [_lane(c) for c in curves], drivable, semantic, truth, ids)
 
 
-def _between_bars(semantic: np.ndarray) -> np.ndarray:
-    """(H, W) bool: background between the bars of fences, as annotators draw them: without holes."""
-    wide = int(semantic.shape[1] * BARS_APART)
-    kernel = np.ones((max(wide // 3, 1), wide), np.uint8)
-    closed = cv2.morphologyEx((semantic == FENCE).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
-    return np.asarray((closed > 0) & np.isin(semantic, BEHIND_BARS))
+def _between_bars(semantic: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """(H, W) bool: background that is seen between the bars of fences; annotators draw fences without holes.
+
+    depth  (H, W) metres; what is nearer than the bars stays
+    """
+    bars, wide = semantic == BARS, int(semantic.shape[1] * BARS_APART) | 1
+    if not bars.any():
+        return bars
+    kernel = np.ones((wide // 3 | 1, wide), np.uint8)
+    closed = cv2.morphologyEx(
+        bars.astype(np.uint8), cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    nearest = cv2.erode(np.where(bars, depth, np.float32(np.inf)).astype(np.float32), kernel)
+    return np.asarray((closed > 0) & (depth > nearest) & np.isin(semantic, BEHIND_BARS))
 
 
 def _attributes(snapshot: Snapshot) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from driving_scenes.base.camera import Camera
 from driving_scenes.base.projection import FAR, NEAR, orthographic, projection
-from driving_scenes.base.semantic_ids import IGNORE, VEHICLE
+from driving_scenes.base.semantic_ids import BARS, FENCE, IGNORE, VEHICLE
 from driving_scenes.renderer.gpu import Gpu, set_uniform
 from driving_scenes.renderer.light_glare import add_light_glare
 from driving_scenes.renderer.rendered_image import IGNORE_CODE, LabelledPiece, RenderedImage, VisibleObject
@@ -19,15 +19,9 @@ from driving_scenes.scene.object import SceneObject
 
 SHADOW_SIZE, SHADOW_EXTENT = 2048, 55.0  # texels; metres around the point 28 m ahead
 EGO_CAR = AssetKey("ego_car")  # not in the pool: its mesh is made for each image
-TWO_SIDED = {
-    "tree",
-    "bush",
-    "fence",
-    "railing",
-    "truck",
-    "parked_clutter",
-    "ego_car",
-}  # asset types with faces seen from behind
+BARRED = {"fence", "railing"}
+# Asset types with faces seen from behind.
+TWO_SIDED = BARRED | {"tree", "bush", "truck", "parked_clutter", "ego_car"}
 GROUNDED = {"car", "truck", "bus", "train", "motorcycle", "rider", "pedestrian", "bicycle", "bush", "bin"}
 DETAIL_PIXELS = {"tree": 75.0, "building": 120.0, "bush": 45.0}  # size above which an asset type is drawn in detail
 CLOSE_PIXELS = {"pedestrian": 110.0, "rider": 130.0}  # size above which a third level of detail is drawn
@@ -224,6 +218,8 @@ def _label_code(key: AssetKey, semantic: int) -> int:
     """
     if key is EGO_CAR:
         return VEHICLE
+    if semantic == FENCE and key.asset_type in BARRED:
+        return BARS
     return IGNORE_CODE * 17 if semantic == IGNORE else semantic
 
 

@@ -61,6 +61,13 @@ class Road:
         index = apart.argmin(1)
         return index * 4, np.sqrt(apart[np.arange(len(xy)), index])
 
+    def locate(self, xy: np.ndarray) -> tuple[float, float]:
+        """s and t of a world point (2,), metres."""
+        index = int(self.nearest(xy[None])[0][0])
+        cos, sin = np.cos(self.heading[index]), np.sin(self.heading[index])
+        x, y = xy - self.xyz[index, :2]
+        return float(self.s[index] + x * cos + y * sin), float(y * cos - x * sin)
+
 
 def pose(position: np.ndarray, yaw: float, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
     """(4, 4) world_from_object from angles in radians: pitch is positive nose up, roll positive right side down."""

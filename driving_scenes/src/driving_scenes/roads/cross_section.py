@@ -118,6 +118,11 @@ class Layout:
     signals: bool = False  # traffic lights at the junctions
     bay_width: float = 0.0  # of a parking lot, metres
 
+    @property
+    def is_street(self) -> bool:
+        """Whether it has sidewalks and houses."""
+        return self.scene in ("city street", "residential")
+
     def everywhere(self) -> np.ndarray:
         return np.ones(len(self.s), bool)
 
@@ -159,6 +164,15 @@ class Layout:
         self, t: Offset, width: float, direction: int, lane_type: str = "travel", valid: np.ndarray | None = None
     ) -> None:
         self.lanes.append(Lane(self.row(t), width, direction, lane_type, valid))
+
+    def curb(self, side: int) -> float:
+        """Offset of the face of the curb on a side (1 left, -1 right), metres."""
+        return self.paved[0] if side > 0 else self.paved[1]
+
+    def curb_height(self, side: int) -> float:
+        """Height of the curb on a side above the road, metres."""
+        faces = [b for b in self.bands if b.surface == Surface.CURB and abs(b.t0[0] - self.curb(side)) < 0.1]
+        return max((float(b.z1[0]) for b in faces), default=0.12)
 
     def travel_lanes(self, own_direction: bool = False) -> list[Lane]:
         """Lanes for driving; only those of the ego car's direction if asked."""

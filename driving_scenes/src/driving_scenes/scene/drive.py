@@ -11,9 +11,8 @@ from driving_scenes.base.conditions import Conditions, random_conditions
 from driving_scenes.base.mesh import Mesh
 from driving_scenes.roads.cross_section import Lane
 from driving_scenes.scene.asset_pool import AssetKey
-from driving_scenes.scene.cyclists import with_cyclists
 from driving_scenes.scene.getting_out import with_people_at_doors
-from driving_scenes.scene.near_traffic import with_near_vehicles
+from driving_scenes.scene.near_traffic import with_cyclists, with_near_vehicles
 from driving_scenes.scene.object import SceneObject
 from driving_scenes.scene.seats import seated_people
 from driving_scenes.scene.traffic import Actor, traffic
@@ -99,12 +98,13 @@ def random_drive(rng: np.random.Generator, world: World, start: float | None = N
 
 
 def _with_more_people(drive: Drive, still: bool) -> Drive:
-    """The drive with people who sit and, if it stands still, at open doors and on two wheels: where nobody else is."""
-    # A generator of its own: a seed's other objects stay where they are.
+    """The drive with people who sit and, in a still image, at open doors and on two wheels: where nobody else is."""
+    # Generators of their own: a seed's other objects stay where they are.
     rng, door_rng, cyclist_rng = np.random.default_rng(int(drive.seed * 1e12)).spawn(3)
     own = SceneObject(OWN_CAR, drive.ego.at(drive.world, 0.0)[0])
-    actors = with_people_at_doors(door_rng, drive.actors, [own]) if still else drive.actors
+    actors = drive.actors
     if still:
+        actors = with_people_at_doors(door_rng, actors, [own])
         actors = with_cyclists(cyclist_rng, drive.world.roads[0], (drive.ego.lane, drive.ego.s), actors, own)
     moving = [own, *(actor.at(0.0) for actor in actors)]
     seated = seated_people(rng, drive.world.roads[0], drive.world.objects, moving, drive.conditions)

@@ -70,7 +70,7 @@ def barrier_run(
 
 
 def between(ends: np.ndarray, flip: bool) -> np.ndarray:
-    """The pose (4, 4) of a piece along x whose ends are two points (2, 3); `flip` turns it around."""
+    """The pose (4, 4) of a piece along x whose ends are two world points (2, 3), metres; `flip` turns it around."""
     a, b = (ends[1], ends[0]) if flip else (ends[0], ends[1])
     x = (b - a) / np.linalg.norm(b - a)
     y = np.cross([0, 0, 1.0], x)

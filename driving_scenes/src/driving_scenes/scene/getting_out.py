@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from driving_scenes.scene.asset_pool import AssetKey, asset
-from driving_scenes.scene.object import SceneObject
-from driving_scenes.scene.seats import clear
+from driving_scenes.scene.object import SceneObject, clear
 from driving_scenes.scene.traffic import Actor
 
 SHARE = 0.02  # of the parked cars

@@ -1,17 +1,22 @@
-"""Vehicles right in front of the camera or beside it, which fill the image or are cut by its edge."""
+"""Vehicles right in front of the camera or beside it, which fill the image or are cut by its edge; cyclists ahead."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from driving_scenes.roads.centerline import Road
 from driving_scenes.roads.cross_section import Lane, Layout
-from driving_scenes.scene.asset_pool import size
+from driving_scenes.scene.asset_pool import AssetKey, size
+from driving_scenes.scene.object import SceneObject, clear
 from driving_scenes.scene.traffic import Actor, random_vehicle
 
 MIX = {"car": 0.5, "truck": 0.24, "bus": 0.18, "motorcycle": 0.08}
 GAP = 4.5, 8.5  # metres from the origin of the ego car to the bumper ahead
 BESIDE = 2.4, 4.6  # metres between the centres of lanes side by side
+CYCLISTS = 0.45  # share of the still images of streets that get some
+FROM_EDGE = 0.4, 1.1  # metres from a cyclist to the side of the lane
 CLEARANCE = 1.9, 0.8  # metres that other actors keep: between centres across the lane, between bumpers along it
 
 
@@ -69,3 +74,36 @@ def _collide(a: Actor, new: Actor) -> bool:
     offsets = [float(np.interp(x.s, x.road.s, x.lane.t)) + x.shift for x in (a, new)]
     along = (size(a.key)[0] + size(new.key)[0]) / 2 + CLEARANCE[1]
     return abs(a.s - new.s) < along and abs(offsets[0] - offsets[1]) < CLEARANCE[0]
+
+
+def with_cyclists(
+    rng: np.random.Generator,
+    street: tuple[Road, Layout],
+    ego: tuple[Lane, float],
+    actors: list[Actor],
+    own: SceneObject,
+) -> list[Actor]:
+    """The actors and one to three on two wheels, 5 to 30 m ahead, clear of the others; more in the ego car's lane.
+
+    ego  lane and s of the ego car; own: the ego car itself
+    """
+    if not street[1].is_street or rng.random() > CYCLISTS:
+        return actors
+    out = list(actors)
+    for _ in range(int(rng.integers(1, 4))):
+        new = _cyclist(rng, street, ego)
+        if clear(new.at(0.0), [own, *(x.at(0.0) for x in out)], 0.3):
+            out.append(replace(new, track=max((x.track for x in out), default=0) + 1))
+    return out
+
+
+def _cyclist(rng: np.random.Generator, street: tuple[Road, Layout], ego: tuple[Lane, float]) -> Actor:
+    """Somebody on two wheels at the outer side of a travel lane."""
+    road, layout = street
+    lanes = layout.travel_lanes()
+    lane = ego[0] if rng.random() < 0.65 else lanes[int(rng.integers(len(lanes)))]
+    key = AssetKey.random(rng, "rider", vehicle=str(rng.choice(["bicycle", "motorcycle"], p=[0.85, 0.15])))
+    outwards = lane.direction * (1 if layout.left_hand else -1)
+    shift = outwards * (lane.width / 2 - rng.uniform(*FROM_EDGE))
+    yaw = (0.0 if lane.direction > 0 else np.pi) + rng.normal(0, 0.08)
+    return Actor(key, road, lane, ego[1] + rng.uniform(5, 30), shift, yaw, speed=rng.uniform(2, 6))

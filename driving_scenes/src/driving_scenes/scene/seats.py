@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from driving_scenes.assets.people.person_pool import SEATS
 from driving_scenes.base.conditions import Conditions
 from driving_scenes.roads.centerline import Road, pose
-from driving_scenes.roads.cross_section import Lane, Layout, Surface
+from driving_scenes.roads.cross_section import Lane, Layout
 from driving_scenes.scene.asset_pool import AssetKey, asset
 from driving_scenes.scene.furniture import upright_object
-from driving_scenes.scene.object import SceneObject
+from driving_scenes.scene.object import SceneObject, clear
 
 Street = tuple[Road, Layout]
 PER_WALK = {"city street": 1.3, "residential": 1.0, "parking lot": 0.6}  # new seats of a sidewalk, mean
@@ -21,8 +19,6 @@ FREQUENCIES = 0.35, 0.3, 0.35
 TAKEN = 0.5  # share of the seats with people, before rain and passers-by
 GROUPS_PER_CURB = 0.25  # mean
 HIPS = 0.17  # metres behind the face of a curb
-THIN = {"tree", "street_lamp", "pole", "traffic_sign", "traffic_light"}  # only their stem is in the way
-STEM = 0.3  # metres, half of its side
 SITTING_TRACKS = 200_000  # first track id of people who sit
 
 
@@ -52,31 +48,6 @@ def seated_people(
     return people
 
 
-def clear(obj: SceneObject, others: list[SceneObject], margin: float = 0.1) -> bool:
-    """Whether the footprint of an object keeps `margin` metres from those of others."""
-    low, high = _footprint(obj.key)
-    x, y = (np.append(np.arange(a, b, 0.4), b) for a, b in zip(low, high))
-    points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2) @ obj.world_from_object[:2, :2].T
-    points += obj.world_from_object[:2, 3]
-    return not any(_covers(other, points, margin) for other in others)
-
-
-def _covers(obj: SceneObject, points: np.ndarray, margin: float) -> bool:
-    """Whether one of the points (N, 2) of the world lies in the footprint of an object."""
-    low, high = _footprint(obj.key)
-    local = (points - obj.world_from_object[:2, 3]) @ obj.world_from_object[:2, :2]
-    return bool(((local > low - margin) & (local < high + margin)).all(1).any())
-
-
-@lru_cache(maxsize=4096)
-def _footprint(key: AssetKey) -> np.ndarray:
-    """(2, 2) least and greatest x, y in metres."""
-    if key.asset_type in THIN:
-        return np.array([[-STEM, -STEM], [STEM, STEM]])
-    vertices = asset(key).whole().vertices[:, :2]
-    return np.stack([vertices.min(0), vertices.max(0)])
-
-
 def _sidewalks(layout: Layout) -> list[Lane]:
     return [x for x in layout.lanes if x.lane_type == "walk" and layout.scene in PER_WALK]
 
@@ -102,19 +73,7 @@ def _facing_road(rng: np.random.Generator, street: Street, lane: Lane, s: float,
     """A seat with its back to the outer edge of a sidewalk."""
     (road, layout), side = street, _side(lane)
     t = float(np.interp(s, road.s, lane.t)) + side * (lane.width / 2 - DEPTH[asset_type] / 2 - 0.05)
-    up = curb_height(layout, curb(layout, side))
-    return upright_object(rng, road, asset_type, s, t, 0.0 if side > 0 else np.pi, up)
-
-
-def curb(layout: Layout, side: int) -> float:
-    """Offset of the face of the curb on a side (1 left, -1 right), metres."""
-    return layout.paved[0] if side > 0 else layout.paved[1]
-
-
-def curb_height(layout: Layout, t: float) -> float:
-    """Height of the curb whose face is at t, metres above the road."""
-    curbs = [b for b in layout.bands if b.surface == Surface.CURB and abs(b.t0[0] - t) < 0.1]
-    return max((float(b.z1[0]) for b in curbs), default=0.12)
+    return upright_object(rng, road, asset_type, s, t, 0.0 if side > 0 else np.pi, layout.curb_height(side))
 
 
 def _sitter(rng: np.random.Generator, seat: str, world_from_person: np.ndarray) -> SceneObject:
@@ -143,8 +102,8 @@ def _on_curbs(rng: np.random.Generator, street: Street) -> list[SceneObject]:
 
 def _on_curb(rng: np.random.Generator, street: Street, side: int, s: float) -> SceneObject:
     """A person on the curb at s who faces the road."""
-    (road, layout), edge = street, curb(street[1], side)
-    height = curb_height(layout, edge)
+    road, layout = street
+    edge, height = layout.curb(side), layout.curb_height(side)
     seat = min((x for x in SEATS if x != "bench"), key=lambda x: abs(SEATS[x] - height))
     world = road.pose(s, edge + side * HIPS, -side * np.pi / 2 + rng.normal(0, 0.2))
     return _sitter(rng, seat, pose(world[:3, 3], np.arctan2(world[1, 0], world[0, 0])))

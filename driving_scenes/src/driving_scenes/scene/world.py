@@ -76,9 +76,12 @@ def build_world(seed: tuple[int, ...], road_type: str | None = None, ahead: floa
         objects += traffic_lights(rng, road, layout)
     # Generators of their own: a seed's other objects stay where they are.
     objects += street_seats(np.random.default_rng([*seed, SEATS]), (road, layout), objects)
-    objects = with_street_fences(np.random.default_rng([*seed, FENCES]), (road, layout), objects)
     for i, obj in enumerate(objects):
         obj.track = STATIC_TRACKS + i
+    number = STATIC_TRACKS + len(objects)
+    objects = with_street_fences(np.random.default_rng([*seed, FENCES]), (road, layout), objects)
+    for i, obj in enumerate(x for x in objects if not x.track):
+        obj.track = number + i
     return World(road_type, roads, join_ground([p for p in parts if len(p.faces)]), ribbons(roads), objects)
 
 

@@ -10,25 +10,26 @@ from driving_scenes.base.mesh import Material, Mesh, join
 from driving_scenes.base.semantic_ids import FENCE
 from driving_scenes.base.shapes import box, rods
 
-PITCH = 0.12  # metres between bars
-FAR_PITCH = 0.5  # the same far away, where each bar is as much wider
-PAINTS = colors.linear("1c1d1f", "17231c", "2a3a5a", "6f7478", "8f9599", "d8d8d2")
+HEIGHTS = {"guard": (0.95, 1.15), "spears": (1.1, 1.9), "wall": (0.6, 1.1)}  # metres of the bars, by railing type
+WALL = 0.4, 0.95  # metres, height of the wall under bars
+POINTS = 0.18  # metres, most that bars reach above the upper rail
+PITCH, FAR_PITCH = 0.12, 0.5  # metres between bars near and far away, where each bar is as much wider
+PAINTS = colors.linear("1c1d1f", "17231c", "2a3a5a", "6f7478", "8f9599", "d8d8d2")  # the first three are iron
 STONE = colors.linear("8a4a38", "c8bfa8", "9a9890", "6a665e")
 
 
-def railing(rng: np.random.Generator, kind: str | None = None, length: float = 4.0, detail: int = 1) -> Asset:
+def railing(rng: np.random.Generator, railing_type: str | None = None, length: float = 4.0, detail: int = 1) -> Asset:
     """A railing: "guard" of steel at a curb, "spears" of iron, or "wall", iron bars on a wall; None draws one."""
-    kind = kind or str(rng.choice(["guard", "spears", "wall"]))
-    paint = colors.one_of(rng, PAINTS if kind == "guard" else PAINTS[:3])
-    foot = rng.uniform(0.4, 0.95) if kind == "wall" else 0.0
-    top = (
-        foot + {"guard": rng.uniform(0.95, 1.15), "spears": rng.uniform(1.1, 1.9), "wall": rng.uniform(0.6, 1.1)}[kind]
-    )
-    over = 0.0 if kind == "guard" else rng.uniform(0.0, 0.18)
-    parts = [_bars(length, (foot + 0.06, top + over), paint, detail), _rails(length, (foot + 0.12, top), paint)]
-    parts.append(_posts(length, (foot, top + over / 2), paint))
-    if kind == "wall":
-        parts.append(box((0, 0, foot / 2), (length, 0.3, foot), colors.one_of(rng, STONE)))
+    railing_type = railing_type or str(rng.choice(list(HEIGHTS)))
+    paint = colors.one_of(rng, PAINTS if railing_type == "guard" else PAINTS[:3])
+    wall, tall, points = rng.uniform(*WALL), rng.uniform(*HEIGHTS[railing_type]), rng.uniform(0, POINTS)
+    wall = wall if railing_type == "wall" else 0.0
+    points = 0.0 if railing_type == "guard" else points
+    top = wall + tall
+    parts = [_bars(length, (wall + 0.06, top + points), paint, detail), _rails(length, (wall + 0.12, top), paint)]
+    parts.append(_posts(length, (wall, top + points / 2), paint))
+    if wall:
+        parts.append(box((0, 0, wall / 2), (length, 0.3, wall), colors.one_of(rng, STONE)))
     return asset_of(join(parts), None, FENCE)
 
 

@@ -142,7 +142,8 @@ def det_seg(seen: Perception, spec: ModelSpec) -> float | None:
 
     Two heads of one network that disagree are wrong in at least one: "Consistency-based Active Learning for Object
     Detection" (Yu et al., 2022) uses the same between augmentations. Boxes are no silhouettes, so that a perfect frame
-    reaches some 0.3; only the order matters.
+    reaches some 0.3, and the own hood, a vehicle without a box, adds the same to all of a camera; only the order
+    matters.
     """
     if seen.semantic is None or "vehicle" not in seen.semantic.names:
         return None
