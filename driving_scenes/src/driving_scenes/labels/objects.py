@@ -70,7 +70,8 @@ def _between_bars(semantic: np.ndarray, depth: np.ndarray) -> np.ndarray:
 
     depth  (H, W) metres; what is nearer than the bars stays
     """
-    bars, wide = semantic == BARS, int(semantic.shape[1] * BARS_APART) | 1
+    bars: np.ndarray = semantic == BARS
+    wide = int(semantic.shape[1] * BARS_APART) | 1
     if not bars.any():
         return bars
     kernel = np.ones((wide // 3 | 1, wide), np.uint8)
