@@ -74,6 +74,12 @@ def test_the_threshold_has_the_best_f1(scores, correct, labelled, threshold):
     assert found == pytest.approx(threshold)
 
 
+def test_with_a_higher_beta_a_missed_object_counts_more_than_a_false_one():
+    scores, correct = np.array([0.9, 0.8, 0.7, 0.6, 0.5]), np.array([True, False, False, False, True])
+    assert best_threshold(scores, correct, 2, 0.25, 0.95) == pytest.approx(0.81)
+    assert best_threshold(scores, correct, 2, 0.25, 0.95, beta=2.0) == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize(("count", "reached"), [(0, 0), (1, 1), (3, 3), (9, 4)])
 def test_at_most_so_many_scores_reach_the_threshold(count, reached):
     scores = np.array([0.2, 0.9, 0.5, 0.7])

@@ -1,7 +1,7 @@
 """perception-models calibrate-scores: scores that mean precisions, and thresholds per class, on validation pictures.
 
 Objects: one slope and offset per class (Platt), pulled towards those of all classes where a class has few labels; then
-the threshold with the best F1. Real pictures decide where they have enough labels of a class, else rendered ones help.
+the threshold with the best F1, of signs F3: a false one does less harm than a missed one. Real pictures decide where they have enough labels of a class, else rendered ones help.
 Scene: each label gets the score above which rendered pictures are mostly right and real dry pictures are hardly ever
 called rainy, snowy or foggy. CamVid and PandaSet must not be among the pictures: they only measure.
 """
@@ -42,6 +42,7 @@ LOWEST = 0.03  # network score: below, only precision-recall curves look
 ENOUGH = 30  # real labels of a class, above which rendered pictures are not asked
 STRENGTH, CLASS_STRENGTH = 0.01, 20.0  # of the priors of all classes and of one class
 THRESHOLDS = 0.15, 0.5  # lowest and highest of a class
+RECALL_FIRST = {"traffic sign": (3.0, 0.08)}  # other beta of F-beta and lowest threshold
 FEWEST = 10  # labels of a class that gets its own threshold
 PRECISION = 0.65  # of a scene label on rendered pictures: clear, partly cloudy and overcast are neighbours
 DRY_FALSE = 0.01  # fraction of dry pictures that may be called each of NOT_DRY
@@ -198,7 +199,9 @@ def _row(name: str, halves: list[Evidence], by_fold: list[dict[str, Evidence]], 
     pair = platt(every, pooled(joined), CLASS_STRENGTH)
     crossed = np.concatenate([published(half.scores, other) for half, other in zip(halves, pairs[::-1])])
     scores = published(every.scores, pair)
-    own = best_threshold(scores, every.correct, every.labelled, *THRESHOLDS) if every.labelled >= FEWEST else default
+    beta, least = RECALL_FIRST.get(name, (1.0, THRESHOLDS[0]))
+    enough = every.labelled >= FEWEST
+    own = best_threshold(scores, every.correct, every.labelled, least, THRESHOLDS[1], beta) if enough else default
     kept = scores >= own
     return Row(
         name,

@@ -57,12 +57,14 @@ def published(scores: np.ndarray, pair: tuple[float, float]) -> np.ndarray:
     return np.asarray(expit(pair[0] * logit(scores.clip(TINY, 1 - TINY)) + pair[1]))
 
 
-def best_threshold(scores: np.ndarray, correct: np.ndarray, labelled: int, low: float, high: float) -> float:
-    """Lowest score in low..high whose F1 is nearly the best there."""
+def best_threshold(
+    scores: np.ndarray, correct: np.ndarray, labelled: int, low: float, high: float, beta: float = 1.0
+) -> float:
+    """Lowest score in low..high whose F-beta is nearly the best there; recall counts `beta` times as much."""
     candidates = np.arange(round(100 * low), round(100 * high) + 1) / 100
     kept = scores[None] >= candidates[:, None]
-    f1 = 2 * (kept & correct).sum(1) / np.maximum(kept.sum(1) + labelled, 1)
-    return float(candidates[np.flatnonzero(f1 >= NEARLY_BEST * f1.max())[0]])
+    f = (1 + beta**2) * (kept & correct).sum(1) / np.maximum(kept.sum(1) + beta**2 * labelled, 1)
+    return float(candidates[np.flatnonzero(f >= NEARLY_BEST * f.max())[0]])
 
 
 def score_that_allows(scores: np.ndarray, count: int) -> float:

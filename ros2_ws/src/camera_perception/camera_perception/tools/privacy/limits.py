@@ -16,6 +16,7 @@ HEADS_OF_REAL_PEOPLE = {
     ("demo", "0.11.0"): (70, 75),
     ("demo", "0.12.0"): (70, 75),
     ("demo", "1.0.0"): (70, 75),
+    ("demo", "1.1.0"): (70, 75),
 }
 ALWAYS = (
     "people less than about 48 pixels high, and vehicles less than about 60: most of them are not detected",
