@@ -1,7 +1,8 @@
 """perception-models calibrate-scores: scores that mean precisions, and thresholds per class, on validation pictures.
 
 Objects: one slope and offset per class (Platt), pulled towards those of all classes where a class has few labels; then
-the threshold with the best F1, of signs F3: a false one does less harm than a missed one. Real pictures decide where they have enough labels of a class, else rendered ones help.
+the threshold with the best F1, of signs F3: a false one does less harm than a missed one. Real pictures decide where
+they have enough labels of a class, else rendered ones help.
 Scene: each label gets the score above which rendered pictures are mostly right and real dry pictures are hardly ever
 called rainy, snowy or foggy. CamVid and PandaSet must not be among the pictures: they only measure.
 """
