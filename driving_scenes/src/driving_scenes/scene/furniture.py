@@ -64,13 +64,18 @@ def barrier_run(
     key, out = AssetKey.random(rng, asset_type, length=8.0), []
     for start in np.arange(-40.0, ahead, 8.0):
         if keep(start + 4):
-            ends = road.at([start, start + 8.0], np.interp([start, start + 8.0], s, t))
-            out.append(SceneObject(key, between(ends, flip=side < 0)))
+            out.append(fence_piece(key, road, (start, start + 8.0), np.interp([start, start + 8.0], s, t), side))
     return out
 
 
-def between(ends: np.ndarray, flip: bool) -> np.ndarray:
-    """The pose (4, 4) of a piece along x whose ends are two world points (2, 3), metres; `flip` turns it around."""
+def fence_piece(
+    key: AssetKey, road: Road, s: tuple[float, float], t: np.ndarray, side: int, up: float = 0.0
+) -> SceneObject:
+    """A piece of a fence from s[0] to s[1] at offsets t (2,), `up` above the road, all metres; side 1 stands left."""
+    return SceneObject(key, _between(road.at(s, t, up), flip=side < 0))
+
+
+def _between(ends: np.ndarray, flip: bool) -> np.ndarray:
     a, b = (ends[1], ends[0]) if flip else (ends[0], ends[1])
     x = (b - a) / np.linalg.norm(b - a)
     y = np.cross([0, 0, 1.0], x)

@@ -7,7 +7,7 @@ import numpy as np
 from driving_scenes.roads.centerline import Road
 from driving_scenes.roads.cross_section import Layout
 from driving_scenes.scene.asset_pool import AssetKey, size
-from driving_scenes.scene.furniture import between, clear_of_junctions, upright_object
+from driving_scenes.scene.furniture import clear_of_junctions, fence_piece, upright_object
 from driving_scenes.scene.object import SceneObject, clear
 
 Street = tuple[Road, Layout]
@@ -106,6 +106,6 @@ def _run(
     pieces = []
     for s in np.arange(*ends, PIECE):
         if clear_of_junctions(layout, s, s + PIECE, margin):
-            across = np.interp([s, s + PIECE], layout.s, t)
-            pieces.append(SceneObject(key, between(road.at([s, s + PIECE], across, up), flip=side < 0)))
+            ends_t = np.interp([s, s + PIECE], layout.s, t)
+            pieces.append(fence_piece(key, road, (s, s + PIECE), ends_t, side, up))
     return [piece for piece in pieces if clear(piece, objects, 0.0) and clear(piece, fences, APART)]
